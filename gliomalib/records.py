@@ -1,0 +1,218 @@
+"""Begin a notebook with checked parameters and end it with a record on disk."""
+
+from __future__ import annotations
+
+import ast
+import json
+import logging
+import math
+import resource
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gliomalib import provenance, settings
+from gliomalib.schema import Record, RecordError, SettingsError, Value
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of one notebook: its settings and the folders it reads and writes."""
+
+    notebook: str
+    variant: str
+    study: settings.Study
+    parameters: Mapping[str, Any]
+    work_dir: Path
+    report_dir: Path
+    source_dir: Path | None
+    started: float
+
+    @property
+    def name(self) -> str:
+        """Name of the record: the notebook, and the variant where there is one."""
+        return f"{self.notebook}.{self.variant}" if self.variant else self.notebook
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a notebook found: values, claims it speaks to, caveats and one sentence."""
+
+    values: Sequence[Value]
+    claims: Sequence[str] = ()
+    caveats: Sequence[str] = ()
+    conclusion: str = ""
+    device: str = "cpu"
+
+
+def begin(notebook: str, namespace: Mapping[str, Any]) -> Run:
+    """Check the parameters of a notebook (its ``globals()``) and return its run.
+
+    Raises ``SettingsError`` for a parameter that the notebook does not take, also for one that
+    papermill injected under a misspelt name, and for a value of the wrong type.
+    """
+    known = settings.parameters_of(notebook)
+    settings.check_names(notebook, dict.fromkeys(_injected(namespace.get("In", ()))))
+    parameters = {name: namespace[name] for name in known if name in namespace}
+    study = settings.from_parameters(notebook, parameters)
+    source = parameters.get("source_dir")
+    run = Run(
+        notebook=notebook,
+        variant=parameters.get("variant") or "",
+        study=study,
+        parameters=parameters,
+        work_dir=_folder(parameters.get("data_dir"), "data") / study.study,
+        report_dir=_folder(parameters.get("report_dir"), "reports") / study.study,
+        source_dir=Path(source).expanduser().resolve() if source else None,
+        started=time.time(),
+    )
+    record_path(run.report_dir, run.name).unlink(missing_ok=True)
+    show_progress()
+    return run
+
+
+def show_progress() -> None:
+    """Let the library's progress lines appear as plain text under the cell that works."""
+    log = logging.getLogger("gliomalib")
+    log.handlers.clear()
+    log.addHandler(logging.StreamHandler(sys.stdout))
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+def finish(run: Run, outcome: Outcome) -> Record:
+    """Write the record of a run, whole or not at all, and return it.
+
+    Raises ``RecordError`` when the run found no value or a value without a rule.
+    """
+    _check(run, outcome)
+    record = Record(
+        notebook=run.notebook,
+        study=run.study.study,
+        variant=run.variant,
+        claims=tuple(outcome.claims),
+        values=tuple(outcome.values),
+        parameters=run.study.model_dump(mode="json"),
+        seed=run.study.seed,
+        device=outcome.device,
+        wall_s=round(time.time() - run.started, 1),
+        peak_memory_bytes=_peak_memory(),
+        provenance=_provenance(run),
+        caveats=tuple(outcome.caveats),
+        conclusion=outcome.conclusion,
+    )
+    write(record, run.report_dir)
+    return record
+
+
+def record_path(report_dir: Path, name: str) -> Path:
+    """Return where the record called ``name`` lies."""
+    return report_dir / "records" / f"{name}.json"
+
+
+def write(record: Record, report_dir: Path) -> Path:
+    """Write a record as JSON; numbers that are not finite become null."""
+    name = f"{record.notebook}.{record.variant}" if record.variant else record.notebook
+    text = json.dumps(_plain(asdict(record)), indent=1, sort_keys=True, allow_nan=False)
+    return provenance.write_atomic(record_path(report_dir, name), text + "\n")
+
+
+def read(path: Path) -> Record:
+    """Read one record; raises ``RecordError`` where the file is missing or is not a record."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["values"] = tuple(_value(entry) for entry in content["values"])
+        content["claims"] = tuple(content["claims"])
+        content["caveats"] = tuple(content["caveats"])
+        return Record(**content)
+    except FileNotFoundError:
+        raise RecordError(f"{path}: this record is missing; run its notebook first") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecordError(f"{path}: not a record ({error}); delete it and run again") from None
+
+
+def read_all(report_dir: Path) -> dict[str, Record]:
+    """Return every record of a study by name, in the order of the notebooks."""
+    paths = sorted((report_dir / "records").glob("*.json"))
+    return {path.stem: read(path) for path in paths}
+
+
+def write_table(run: Run, name: str, table: pd.DataFrame) -> Path:
+    """Write a table of a run as CSV under ``tables/`` of the report, whole or not at all."""
+    path = run.report_dir / "tables" / f"{run.name}.{name}.csv"
+    return provenance.write_atomic(path, table.to_csv(index=False, float_format="%.6g"))
+
+
+def versions_of(record: Record) -> pd.DataFrame:
+    """Return what a record says of its provenance as a table for the end of a notebook."""
+    flat = {**record.provenance, **record.provenance["versions"]}
+    del flat["versions"]
+    flat |= {"seed": record.seed, "device": record.device, "wall_s": record.wall_s}
+    return pd.DataFrame({"of": list(flat), "is": [str(value) for value in flat.values()]})
+
+
+def _injected(cells: Sequence[str]) -> list[str]:
+    names: list[str] = []
+    for source in cells:
+        if source.startswith("# Parameters\n"):
+            for node in ast.parse(source).body:
+                if isinstance(node, ast.Assign):
+                    names += [part.id for part in node.targets if isinstance(part, ast.Name)]
+    return names
+
+
+def _folder(given: str | None, default: str) -> Path:
+    if given is not None and not isinstance(given, str):
+        raise SettingsError(f"{default}: a folder is a string, found {given!r}")
+    return Path(given).expanduser().resolve() if given else provenance.PROJECT_DIR / default
+
+
+def _check(run: Run, outcome: Outcome) -> None:
+    if not outcome.values:
+        raise RecordError(f"{run.name}: a record without a value says nothing; add what was found")
+    for entry in outcome.values:
+        if not entry.rule:
+            raise RecordError(f"{run.name}: the value {entry.name!r} has no rule; say how it is made")
+    names = [entry.name for entry in outcome.values]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise RecordError(f"{run.name}: {', '.join(twice)} stands twice; name each value once")
+
+
+def _provenance(run: Run) -> dict[str, Any]:
+    lock = provenance.PROJECT_DIR / "requirements.lock"
+    table = run.work_dir / "cases.csv"
+    modules = ["records", "evaluate", "training", "predict", "claims"]
+    return {
+        "commit": provenance.commit(),
+        "lock_sha256": provenance.file_digest(lock) if lock.is_file() else "no lock",
+        "code_digest": provenance.code_digest(*modules),
+        "data_digest": provenance.file_digest(table)[:16] if table.is_file() else "no data",
+        "versions": provenance.versions(),
+    }
+
+
+def _peak_memory() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value.item() if hasattr(value, "item") else value
+
+
+def _value(entry: Mapping[str, Any]) -> Value:
+    interval = entry["ci95"]
+    number = math.nan if entry["value"] is None else entry["value"]
+    return Value(**{**entry, "value": number, "ci95": tuple(interval) if interval else None})

@@ -1,0 +1,192 @@
+"""The words that all parts share: cases, grids, volumes, splits, records and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SEQUENCES = ("t1", "t1ce", "t2", "flair")
+"""The four MRI sequences, always in this order."""
+
+CLASS_NAMES = ("no tumour", "necrotic core", "edema", "enhancing tumour")
+"""Canonical label of each class is its index here."""
+
+N_CLASSES = len(CLASS_NAMES)
+
+Images = NDArray[np.float32]
+"""Four sequences on one grid, shape (4, X, Y, Z)."""
+
+Labels = NDArray[np.uint8]
+"""Canonical labels 0–3, shape (X, Y, Z) or (X, Y)."""
+
+Probabilities = NDArray[np.float16]
+"""Class probabilities, shape (4, X, Y, Z); they sum to 1 over the first axis."""
+
+Confusion = NDArray[np.int64]
+"""Counts, shape (..., classes, classes); rows are the truth, columns the prediction."""
+
+Affine = tuple[tuple[float, ...], ...]
+"""4×4 matrix from voxel indices to millimetres, as nested tuples so that grids compare."""
+
+
+class GliomaError(Exception):
+    """One sentence that names the file, the value found and what to do."""
+
+
+class DataError(GliomaError):
+    """A file or a folder of the data set is not what it should be."""
+
+
+class SettingsError(GliomaError):
+    """A parameter is unknown, of the wrong type or out of range."""
+
+
+class MismatchError(GliomaError):
+    """Two things that should belong to the same patient, grid or crop do not."""
+
+
+class RecordError(GliomaError):
+    """A result that was expected is missing or is not what was expected."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One examination of one patient as it lies on disk.
+
+    ``patient_id`` is the same for one patient in every release, as far as the release's own
+    table tells; ``segmentation`` is None for a case without an expert mask.
+    """
+
+    case_id: str
+    patient_id: str
+    release: str
+    images: Mapping[str, Path]
+    segmentation: Path | None
+    grade: str | None = None
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A case in memory on its own grid: images (4, X, Y, Z), canonical labels or None."""
+
+    case: Case
+    images: Images
+    labels: Labels | None
+    spacing_mm: tuple[float, float, float]
+    affine: Affine
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where an array lies: equal grids are the same patient, voxels and crop.
+
+    ``crop_start`` is the first voxel of the crop in the case's own scan, ``spacing_mm`` and
+    ``affine`` are those of this grid.
+    """
+
+    patient_id: str
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    crop_start: tuple[int, int, int]
+    affine: Affine
+
+
+@dataclass(frozen=True)
+class StoredCase:
+    """A preprocessed case: images (4, X, Y, Z) float16 in 0–1, labels (X, Y, Z) uint8."""
+
+    grid: Grid
+    images: NDArray[np.float16]
+    labels: Labels
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Class probabilities (4, X, Y, Z) float16 with the grid on which they were predicted."""
+
+    probabilities: Probabilities
+    grid: Grid
+
+
+@dataclass(frozen=True)
+class SliceSet:
+    """Fused axial slices with their classes, ready for the classifier.
+
+    ``images`` float16 (N, 3, H, W) in 0–1, ``classes`` int64 (N,) 0–3, ``patients`` N names,
+    ``z`` int64 (N,) the slice's place in its volume, ``blank`` (N,) True where the scan itself is
+    empty in that slice, None where the scan was not at hand.
+    """
+
+    images: NDArray[np.float16]
+    classes: NDArray[np.int64]
+    patients: tuple[str, ...]
+    z: NDArray[np.int64]
+    blank: NDArray[np.bool_] | None = None
+
+    @property
+    def n_blank(self) -> int | None:
+        """Number of slices without any brain; they stay in as 'no tumour' slices."""
+        return None if self.blank is None else int(self.blank.sum())
+
+
+@dataclass(frozen=True)
+class Example:
+    """A patient to look at: FLAIR (X, Y, Z), true labels, predicted labels by network, a title."""
+
+    image: NDArray[Any]
+    labels: Labels
+    predictions: Mapping[str, Labels]
+    title: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """The patients of one fold; no patient is in two parts, ``external`` is never trained on."""
+
+    fold: int
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
+    external: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Value:
+    """One number of a record, with the rule by which it was made.
+
+    ``n_empty`` counts patients where truth and prediction are both empty, ``n_missed`` those
+    where just one of them is; both are in ``n_patients`` unless ``rule`` says otherwise.
+    """
+
+    name: str
+    value: float
+    ci95: tuple[float, float] | None = None
+    n_patients: int = 0
+    n_empty: int = 0
+    n_missed: int = 0
+    unit: str = ""
+    rule: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a finished notebook leaves behind; the report is made from nothing else."""
+
+    notebook: str
+    study: str
+    variant: str
+    claims: tuple[str, ...]
+    values: tuple[Value, ...]
+    parameters: Mapping[str, Any]
+    seed: int
+    device: str
+    wall_s: float
+    peak_memory_bytes: int
+    provenance: Mapping[str, Any]
+    caveats: tuple[str, ...] = field(default=())
+    conclusion: str = ""

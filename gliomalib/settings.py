@@ -1,0 +1,284 @@
+"""Study parameters: one typed file a study, unknown keys refused, one seed for everything."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gliomalib.provenance import PROJECT_DIR
+from gliomalib.schema import SettingsError
+
+STUDIES_DIR = PROJECT_DIR / "notebooks" / "params"
+Share = Field(ge=0, lt=1)
+Positive = Field(gt=0)
+
+
+class Model(BaseModel):
+    """Settings that cannot be changed once read and that know no other keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Phantoms(Model):
+    """How many synthetic patients, of which voxel size and at which sites."""
+
+    internal: int = Field(40, ge=0)
+    external: int = Field(8, ge=0)
+    spacing_mm: float = Field(2.0, gt=0, le=8)
+    site: str = "A"
+    external_site: str = "B"
+
+
+class Data(Model):
+    """Where patients come from: ``phantom`` makes them, ``folder`` reads the user's releases."""
+
+    source: Literal["phantom", "folder"] = "phantom"
+    phantoms: Phantoms = Phantoms()
+    internal_releases: tuple[str, ...] = ()
+    external_releases: tuple[str, ...] = ()
+
+
+class Preprocessing(Model):
+    """The central box kept of each scan and the voxel size of the store, in millimetres."""
+
+    crop_mm: tuple[float, float] = (128.0, 128.0)
+    depth_mm: float | None = 128.0
+    spacing_mm: float = Field(2.0, gt=0)
+
+
+class SplitPlan(Model):
+    """Patient-level split; with ``folds`` > 1 every internal patient is tested once."""
+
+    folds: int = Field(1, ge=1)
+    test_share: float = Field(0.2, ge=0, lt=1)
+    val_share: float = Field(0.0, ge=0, lt=1)
+
+
+class Optimisation(Model):
+    """How a network is trained; the last epoch is used, never the best one."""
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+
+
+class Segmentation(Optimisation):
+    """A MONAI U-Net; ``patch`` is its 3D training box in voxels (None: the whole volume)."""
+
+    channels: tuple[int, ...] = Field((16, 32, 64, 128), min_length=2)
+    residual_units: int = Field(2, ge=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    loss: Literal["focal", "cross_entropy", "dice_ce"] = "focal"
+    focal_gamma: float = Field(2.0, ge=0)
+    patch: tuple[int, int, int] | None = None
+
+
+class Classifier(Optimisation):
+    """A ResNet50 that sorts fused slices into the four classes."""
+
+    weights: Literal["imagenet", "file", "random"] = "imagenet"
+    weights_file: str | None = None
+    loss: Literal["dice", "cross_entropy", "dice_ce"] = "dice"
+    label_rule: Literal["dominant", "enhancing_first", "largest_share"] = "dominant"
+    image: Literal["probabilities", "flair_masked"] = "probabilities"
+    image_size: int | None = Field(None, ge=32)
+
+    @model_validator(mode="after")
+    def _file_goes_with_file(self) -> Classifier:
+        if (self.weights == "file") != (self.weights_file is not None):
+            raise ValueError("weights: file goes with weights_file: PATH, and only with it")
+        return self
+
+
+class Fusion(Model):
+    """Weight of the 2D branch, and the step at which the sweep looks at it."""
+
+    alpha: float = Field(0.6, ge=0, le=1)
+    sweep_step: float = Field(0.01, gt=0, le=0.5)
+
+
+class Evaluation(Model):
+    """The rule for empty masks and the size of the bootstrap."""
+
+    empty: Literal["brats", "exclude"] = "brats"
+    bootstrap: int = Field(10_000, ge=100)
+
+
+class Study(Model):
+    """All parameters of a study: what ``notebooks/params/<study>.yml`` may say."""
+
+    study: str
+    title: str
+    seed: int = Field(2025, ge=0)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = Field(1, ge=0)
+    data: Data = Data()
+    preprocessing: Preprocessing = Preprocessing()
+    split: SplitPlan = SplitPlan()
+    unet2d: Segmentation
+    unet3d: Segmentation
+    classifier: Classifier
+    fusion: Fusion = Fusion()
+    evaluation: Evaluation = Evaluation()
+    variants: dict[str, dict[str, dict[str, Any]]] = {}
+
+    @property
+    def real_data(self) -> bool:
+        """Whether the patients are real."""
+        return self.data.source == "folder"
+
+    @property
+    def full_size(self) -> bool:
+        """Whether voxels are 1 mm and both U-Nets at least 256 channels wide at the bottom."""
+        wide = min(self.unet2d.channels[-1], self.unet3d.channels[-1]) >= 256
+        return wide and self.preprocessing.spacing_mm <= 1.0
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What a reader must know before believing any number of this study."""
+        found = []
+        if not self.real_data:
+            found.append(
+                "Synthetic patients: a result shows that the pipeline works, never that a claim "
+                "of the paper holds."
+            )
+        if not self.full_size:
+            found.append(
+                f"CPU-size networks: {self.unet2d.channels[-1]} (2D) and {self.unet3d.channels[-1]} "
+                f"(3D) channels at the bottom, voxels of {self.preprocessing.spacing_mm:g} mm."
+            )
+        if self.classifier.weights == "random":
+            found.append("ResNet50 starts from random weights; the paper starts from ImageNet.")
+        return tuple(found)
+
+
+COMMON = {
+    "study": "study",
+    "seed": "seed",
+    "device": "device",
+    "data_dir": None,
+    "report_dir": None,
+}
+"""Parameters of every notebook → the setting that each overrides (None: a folder)."""
+
+TRAINING = ("epochs", "batch_size", "learning_rate", "precision", "loss")
+
+
+def _training(section: str, *more: str) -> dict[str, str | None]:
+    return {"variant": None, **{name: f"{section}.{name}" for name in (*TRAINING, *more)}}
+
+
+NOTEBOOKS: dict[str, dict[str, str | None]] = {
+    "01_data_exploration": {"source_dir": None},
+    "02_preprocessing": {
+        "crop_mm": "preprocessing.crop_mm",
+        "depth_mm": "preprocessing.depth_mm",
+        "spacing_mm": "preprocessing.spacing_mm",
+    },
+    "03_train_unet2d": _training("unet2d", "channels", "focal_gamma"),
+    "04_train_unet3d": _training("unet3d", "channels", "focal_gamma"),
+    "05_fusion": {"alpha": "fusion.alpha"},
+    "06_train_resnet50": _training(
+        "classifier", "weights", "weights_file", "label_rule", "image"
+    ),
+    "08_alpha_sweep": {"sweep_step": "fusion.sweep_step"},
+    "15_reproducibility_report": {},
+}
+"""Own parameters of each notebook → the setting that each overrides (None: not a setting)."""
+
+
+def parameters_of(notebook: str) -> dict[str, str | None]:
+    """Return the names of all parameters that ``notebook`` takes, with what they override."""
+    if notebook not in NOTEBOOKS:
+        raise SettingsError(f"there is no notebook {notebook!r}: take one of {_listed(NOTEBOOKS)}")
+    return {**COMMON, **NOTEBOOKS[notebook]}
+
+
+def studies() -> list[str]:
+    """Return the names of the studies that have a parameter file."""
+    return sorted(path.stem for path in STUDIES_DIR.glob("*.yml"))
+
+
+def load(study: str, overrides: Mapping[str, Any] | None = None) -> Study:
+    """Read ``notebooks/params/<study>.yml`` and put ``overrides`` (dotted names) over it.
+
+    Raises ``SettingsError`` for an unknown study or key, and for a value of the wrong type.
+    """
+    path = STUDIES_DIR / f"{study}.yml"
+    if not path.is_file():
+        raise SettingsError(f"there is no study {study!r}: take one of {_listed(studies())}")
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for name, value in (overrides or {}).items():
+        *sections, key = name.split(".")
+        place = content
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[key] = value
+    try:
+        return Study.model_validate(content)
+    except ValidationError as error:
+        raise SettingsError(f"{path.name}: {_explain(error)}") from None
+
+
+def from_parameters(notebook: str, parameters: Mapping[str, Any]) -> Study:
+    """Return the settings of a notebook run; a parameter that is None is as the study says.
+
+    Raises ``SettingsError`` for a name that the notebook does not take; it lists the right ones.
+    """
+    known = parameters_of(notebook)
+    check_names(notebook, parameters)
+    overrides = {
+        path: parameters[name]
+        for name, path in known.items()
+        if path is not None and name != "study" and parameters.get(name) is not None
+    }
+    return load(parameters.get("study") or "demo", overrides)
+
+
+def check_names(notebook: str, names: Mapping[str, Any]) -> None:
+    """Raise ``SettingsError`` if ``names`` has one that ``notebook`` does not take."""
+    known = parameters_of(notebook)
+    wrong = [name for name in names if name not in known]
+    if wrong:
+        raise SettingsError(
+            f"{notebook} has no parameter {_listed(wrong)}: its parameters are {_listed(known)}"
+        )
+
+
+def named_seed(root: int, *names: object) -> int:
+    """Return the seed of one purpose: the same for the same root and names, on every machine."""
+    text = "/".join([str(root), *map(str, names)])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(names)
+
+
+def _explain(error: ValidationError) -> str:
+    parts = []
+    for fault in error.errors():
+        where = ".".join(map(str, fault["loc"])) or "the file"
+        parts.append(f"{where}: {fault['msg']} (found {fault['input']!r:.60})")
+    return f"{'; '.join(parts)}; known keys are {_listed(_keys_near(error))}"
+
+
+def _keys_near(error: ValidationError) -> list[str]:
+    model: type[BaseModel] = Study
+    for part in error.errors()[0]["loc"][:-1]:
+        kind = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            break
+        model = kind
+    return list(model.model_fields)
+
+
+def study_path(study: str) -> Path:
+    """Return the parameter file of a study."""
+    return STUDIES_DIR / f"{study}.yml"
