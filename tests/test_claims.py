@@ -1,0 +1,309 @@
+"""Each rule decides at its borders, gates come first, and a changed rule changes the verdict."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gliomalib import claims
+from gliomalib.schema import Record, RecordError, SettingsError, Value
+
+BRATS = claims.Context(study="brats", real_data=True, full_size=True, weights="imagenet")
+AT_LEAST = {"kind": "at_least", "margin": 0.01}
+GAIN = {"kind": "greater_than_zero", "smallest_gain": 0.01}
+CONTAINS = {"kind": "contains", "max_width": 0.2}
+
+
+def a_claim(**changes: Any) -> claims.Claim:
+    """Return a claim about a number called ``number`` of the notebook 05_fusion."""
+    content = {
+        "id": "C1",
+        "statement": "It is so.",
+        "metric": "number",
+        "published": 0.6,
+        "unit": "Dice",
+        "level": "patient",
+        "notebook": "05_fusion",
+        "value": "number",
+        "decision": AT_LEAST,
+        "testable_on": {"real_data": True, "min_patients": 30, "full_size": True},
+        "source": "abstract",
+    }
+    return claims.Claim.model_validate(content | changes)
+
+
+def a_record(
+    ci95: Any = (0.55, 0.65), value: float = 0.6, n_patients: int = 74, **changes: Any
+) -> Record:
+    """Return a record of 05_fusion with one number."""
+    number = Value("number", value, ci95, n_patients, rule="mean over patients")
+    record = Record(
+        notebook="05_fusion",
+        study="brats",
+        variant="",
+        claims=("C1",),
+        values=(number,),
+        parameters={},
+        seed=0,
+        device="cpu",
+        wall_s=1.0,
+        peak_memory_bytes=1,
+        provenance={},
+    )
+    return replace(record, **changes)
+
+
+def verdict(claim: claims.Claim, ci95: Any, context: claims.Context = BRATS) -> str:
+    """Return the verdict on an interval."""
+    return claims.judge(claim, a_record(ci95), context).verdict
+
+
+@pytest.mark.parametrize(
+    ("ci95", "expected"),
+    [
+        ((0.59, 0.7), "reproduced"),
+        ((0.7, 0.8), "reproduced"),
+        ((0.5899, 0.7), "inconclusive"),
+        ((0.5, 0.59), "inconclusive"),
+        ((0.5, 0.5899), "not reproduced"),
+    ],
+)
+def test_at_least_the_published_number_less_the_margin(ci95: Any, expected: str) -> None:
+    assert verdict(a_claim(), ci95) == expected
+
+
+@pytest.mark.parametrize(
+    ("ci95", "expected", "words"),
+    [
+        ((0.0001, 0.05), "reproduced", "above 0"),
+        ((0.0001, 0.009), "reproduced", "every gain in it is below 0.01"),
+        ((0.0, 0.05), "inconclusive", "gains of 0.01 or more"),
+        ((-0.01, 0.01), "inconclusive", "gains of 0.01 or more"),
+        ((-0.01, 0.0099), "not reproduced", "every gain in it is below 0.01"),
+        ((-0.05, 0.0), "not reproduced", "no value"),
+        ((-0.05, -0.01), "not reproduced", "no value"),
+        ((0.0, 0.0), "not reproduced", "no value"),
+    ],
+)
+def test_a_gain_must_be_above_zero(ci95: Any, expected: str, words: str) -> None:
+    claim = a_claim(decision=GAIN, published=None)
+    found = claims.judge(claim, a_record(ci95), BRATS)
+    assert found.verdict == expected
+    assert words in found.reason
+
+
+@pytest.mark.parametrize(
+    ("ci95", "expected"),
+    [
+        ((0.5, 0.7), "reproduced"),
+        ((0.6, 0.6), "reproduced"),
+        ((0.6000000000000001, 0.7), "reproduced"),
+        ((0.5, 0.5999999999999999), "reproduced"),
+        ((0.61, 0.7), "not reproduced"),
+        ((0.3, 0.59), "not reproduced"),
+        ((0.49, 0.7), "inconclusive"),
+        ((0.0, 0.55), "not reproduced"),
+    ],
+)
+def test_the_published_number_is_contained(ci95: Any, expected: str) -> None:
+    assert verdict(a_claim(decision=CONTAINS), ci95) == expected
+
+
+def test_contained_means_no_more_than_not_contradicted() -> None:
+    found = claims.judge(a_claim(decision=CONTAINS), a_record((0.5, 0.7)), BRATS)
+    assert "not contradicted" in found.reason
+
+
+@pytest.mark.parametrize("decision", [AT_LEAST, GAIN, CONTAINS])
+@pytest.mark.parametrize("ci95", [None, (math.nan, math.nan), (None, None)])
+def test_without_an_interval_nothing_is_decided(decision: Any, ci95: Any) -> None:
+    found = claims.judge(a_claim(decision=decision), a_record(ci95), BRATS)
+    assert found.verdict == "inconclusive"
+    assert "no 95 % interval" in found.reason
+
+
+def test_an_undefined_number_decides_nothing() -> None:
+    found = claims.judge(a_claim(), a_record((0.7, 0.8), math.nan), BRATS)
+    assert found.verdict == "inconclusive"
+    assert claims.table([found]).loc[0, "obtained"] == "undefined"
+
+
+@pytest.mark.parametrize(
+    ("rule", "other", "ci95"),
+    [
+        (AT_LEAST, AT_LEAST | {"margin": 0.0}, (0.59, 0.7)),
+        (GAIN, GAIN | {"smallest_gain": 0.001}, (-0.01, 0.005)),
+        (CONTAINS, CONTAINS | {"max_width": 0.1}, (0.5, 0.7)),
+        (AT_LEAST, CONTAINS, (0.65, 0.7)),
+    ],
+)
+def test_another_rule_gives_another_verdict(rule: Any, other: Any, ci95: Any) -> None:
+    one, two = a_claim(decision=rule), a_claim(decision=other)
+    assert verdict(one, ci95) != verdict(two, ci95)
+    assert one.rule != two.rule
+
+
+GATES = [
+    ({"real_data": False}, "synthetic"),
+    ({"full_size": False}, "smaller than"),
+    ({"weights": "random"}, "random weights"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), GATES)
+@pytest.mark.parametrize("ci95", [(0.9, 0.95), (0.1, 0.2), None])
+def test_gates_come_before_the_rule(change: Any, words: str, ci95: Any) -> None:
+    needs = {"real_data": True, "min_patients": 30, "full_size": True, "weights": ["imagenet"]}
+    found = claims.judge(a_claim(testable_on=needs), a_record(ci95), replace(BRATS, **change))
+    assert found.verdict == "not testable on this data"
+    assert words in found.reason
+    assert found.obtained == a_record(ci95).values[0]
+
+
+def test_a_gate_that_the_claim_does_not_ask_for_is_open() -> None:
+    needs = {"real_data": False, "min_patients": 1, "full_size": False}
+    context = claims.Context("brats", real_data=False, full_size=False, weights="random")
+    assert verdict(a_claim(testable_on=needs), (0.7, 0.8), context) == "reproduced"
+
+
+@pytest.mark.parametrize(
+    ("n_patients", "expected"), [(29, "not testable on this data"), (30, "reproduced")]
+)
+def test_few_patients_test_nothing(n_patients: int, expected: str) -> None:
+    found = claims.judge(a_claim(), a_record((0.7, 0.8), 0.75, n_patients), BRATS)
+    assert found.verdict == expected
+    if n_patients == 29:
+        assert "29 test patients, at least 30 needed" in found.reason
+
+
+def test_every_closed_gate_is_named() -> None:
+    context = claims.Context("brats", real_data=False, full_size=False, weights="random")
+    found = claims.judge(a_claim(), a_record(n_patients=2), context)
+    for words in ("synthetic", "smaller", "2 test patients"):
+        assert words in found.reason
+
+
+def test_a_notebook_without_a_record_was_not_run() -> None:
+    found = claims.judge(a_claim(), None, BRATS)
+    assert (found.verdict, found.obtained) == ("not run", None)
+    assert found.reason == "study brats has no record of 05_fusion"
+    phantoms = replace(BRATS, real_data=False)
+    both = claims.judge(a_claim(), None, phantoms)
+    assert both.verdict == "not run"
+    assert "synthetic" in both.reason
+
+
+def test_a_record_that_is_not_the_claims_is_refused() -> None:
+    for change in ({"notebook": "06_train_resnet50"}, {"study": "demo"}, {"variant": "seed2"}):
+        with pytest.raises(RecordError, match="give its own record"):
+            claims.judge(a_claim(), a_record(**change), BRATS)
+    with pytest.raises(RecordError, match="no value 'other' for claim C1, only number"):
+        claims.judge(a_claim(value="other"), a_record(), BRATS)
+    with pytest.raises(RecordError, match="divide percentages by 100"):
+        claims.judge(a_claim(unit="%"), a_record(value=60.0), BRATS)
+
+
+def test_a_claim_can_be_about_a_variant() -> None:
+    record = a_record((0.7, 0.8), variant="focal")
+    assert claims.judge(a_claim(variant="focal"), record, BRATS).verdict == "reproduced"
+
+
+def test_the_table_says_it_in_words() -> None:
+    percent = a_claim(unit="%", published=0.9925)
+    done = claims.judge(percent, a_record((0.98, 0.995), 0.99), BRATS)
+    table = claims.table([done, claims.judge(a_claim(id="C2"), None, BRATS)])
+    first, second = table.to_dict("records")
+    assert list(table.columns) == claims.COLUMNS
+    assert first["published"] == "99.25 %"
+    assert first["obtained"] == "99.00 %"
+    assert first["95 % interval"] == "98.00 % to 99.50 %"
+    assert "98.25 %" in first["decision rule"]
+    assert first["patients"] == "74"
+    assert (second["claim"], second["verdict"], second["obtained"]) == ("C2", "not run", "–")
+    assert list(claims.table([]).columns) == claims.COLUMNS
+
+
+def test_the_papers_claims_stand_in_the_file() -> None:
+    found = {claim.id: claim for claim in claims.load()}
+    assert list(found) == [f"C{number}" for number in range(1, len(found) + 1)]
+    numbers = {c.value: c.published for c in found.values() if c.notebook == "06_train_resnet50"}
+    assert numbers == {
+        "accuracy": 0.9925,
+        "precision": 0.9930,
+        "recall": 0.9910,
+        "f1": 0.9919,
+        "iou": 0.8449,
+        "specificity": 0.9976,
+    }
+    asked = {(c.notebook, c.value, c.decision.kind) for c in found.values()}
+    assert ("05_fusion", "fused_minus_2d_mean_dice", "greater_than_zero") in asked
+    assert ("05_fusion", "fused_minus_3d_mean_dice", "greater_than_zero") in asked
+    assert ("08_alpha_sweep", "best_alpha", "contains") in asked
+
+
+def test_no_claim_about_patients_can_be_judged_on_phantoms() -> None:
+    context = claims.Context("brats", real_data=False, full_size=True, weights="imagenet")
+    for claim in claims.load():
+        value = Value(claim.value, 0.99, (0.98, 1.0), n_patients=500, rule="mean")
+        record = a_record(values=(value,), notebook=claim.notebook)
+        assert claims.judge(claim, record, context).verdict == "not testable on this data"
+        assert claims.judge(claim, record, BRATS).verdict != "not testable on this data"
+
+
+def test_random_weights_close_just_the_claims_of_the_classifier() -> None:
+    context = replace(BRATS, weights="random")
+    closed = []
+    for claim in claims.load():
+        value = Value(claim.value, 0.99, (0.98, 1.0), n_patients=500, rule="mean")
+        found = claims.judge(claim, a_record(values=(value,), notebook=claim.notebook), context)
+        if found.verdict == "not testable on this data":
+            closed.append(claim.id)
+    assert closed == ["C1", "C2", "C3", "C4", "C5", "C6", "C11"]
+
+
+def edited(tmp_path: Path, edit: Any) -> Path:
+    """Write a copy of the paper's file with one thing changed."""
+    content = yaml.safe_load(claims.PUBLISHED.read_text(encoding="utf-8"))
+    edit(content)
+    path = tmp_path / "published.yml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda c: c["claims"][0].update(margn=1), r"claims\.0\.margn"),
+        (lambda c: c["claims"][0]["decision"].update(slack=1), r"claims\.0\.decision.*slack"),
+        (lambda c: c["claims"][0]["testable_on"].update(moon=1), r"claims\.0\.testable_on\.moon"),
+        (lambda c: c.update(author="x"), "author"),
+        (lambda c: c["claims"][1].pop("value"), r"claims\.1\.value"),
+        (lambda c: c["claims"][0]["decision"].update(kind="equal"), r"claims\.0\.decision"),
+        (lambda c: c["claims"][0]["decision"].update(margin=-1), r"margin"),
+        (lambda c: c["claims"][0].pop("published"), "at_least needs a published number"),
+        (lambda c: c["claims"][1].update(id="C1"), "C1 stands twice"),
+        (lambda c: c["claims"][1].update(id="claim 2"), r"claims\.1\.id"),
+        (lambda c: c.update(claims=[]), "claims"),
+    ],
+)
+def test_a_fault_in_the_file_is_named(tmp_path: Path, edit: Any, words: str) -> None:
+    with pytest.raises(SettingsError, match=words) as caught:
+        claims.load(edited(tmp_path, edit))
+    assert "published.yml" in str(caught.value)
+
+
+def test_an_unchanged_copy_of_the_file_is_read(tmp_path: Path) -> None:
+    assert claims.load(edited(tmp_path, lambda content: None)) == claims.load()
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"none\.yml: the paper's claims are missing"):
+        claims.load(tmp_path / "none.yml")
+    (tmp_path / "bad.yml").write_text("claims: [", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"bad\.yml: not YAML"):
+        claims.load(tmp_path / "bad.yml")

@@ -1,0 +1,310 @@
+"""Scores agree with scikit-learn and MONAI, and every rule for empty masks is as stated."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from monai.metrics import compute_dice, compute_hausdorff_distance
+from sklearn import metrics as reference
+
+from gliomalib import metrics
+
+REGIONS = ((1, 2, 3), (1, 3), (3,), (1,), (2,))
+KINDS = ("random", "absent in truth", "absent in prediction", "absent in both", "one class")
+ALL = slice(None)
+
+
+def pair(kind: str, shape: tuple[int, ...] = (9, 8, 7)) -> tuple[Any, Any]:
+    """Two random label volumes, some without a class."""
+    generator = np.random.default_rng(KINDS.index(kind))
+    truth = generator.integers(0, 4, shape, dtype=np.uint8)
+    predicted = np.where(generator.random(shape) < 0.6, truth, generator.integers(0, 4, shape))
+    if kind in ("absent in truth", "absent in both"):
+        truth[truth == 3] = 2
+    if kind in ("absent in prediction", "absent in both"):
+        predicted[predicted == 3] = 0
+    if kind == "one class":
+        truth[ALL], predicted = 0, np.zeros_like(truth)
+    return truth, predicted.astype(np.uint8)
+
+
+def blobs(seed: int, shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """Two overlapping random masks that touch the edge of the array."""
+    generator = np.random.default_rng(seed)
+    truth = generator.random(shape) < 0.05
+    predicted = truth ^ (generator.random(shape) < 0.01)
+    truth[0], predicted[0] = True, generator.random(shape[1:]) < 0.5
+    return truth, predicted
+
+
+@settings(deadline=None)
+@given(
+    hnp.arrays(np.uint8, (2, 3, 4), elements=st.integers(0, 3)),
+    hnp.arrays(np.int64, (2, 3, 4), elements=st.integers(0, 3)),
+)
+def test_confusion_counts_each_voxel_once(truth: Any, predicted: Any) -> None:
+    expected = np.zeros((4, 4), dtype=int)
+    for one, other in zip(truth.ravel(), predicted.ravel(), strict=True):
+        expected[one, other] += 1
+    found = metrics.confusion_matrix(truth, predicted)
+    assert found.dtype == np.int64
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("wrong", [4, 255, -1])
+def test_confusion_names_a_label_out_of_range(wrong: int) -> None:
+    good, bad = np.zeros(3, np.int16), np.array([0, 1, wrong], np.int16)
+    with pytest.raises(ValueError, match=f"prediction holds the label {wrong},"):
+        metrics.confusion_matrix(good, bad)
+    with pytest.raises(ValueError, match=f"truth holds the label {wrong},"):
+        metrics.confusion_matrix(bad, good)
+
+
+def test_confusion_refuses_what_cannot_be_counted() -> None:
+    with pytest.raises(ValueError, match="not equal"):
+        metrics.confusion_matrix(np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8))
+    with pytest.raises(ValueError, match="float32"):
+        metrics.confusion_matrix(np.zeros(3, np.float32), np.zeros(3, np.uint8))
+
+
+def test_confusion_takes_other_class_numbers_and_no_voxels() -> None:
+    found = metrics.confusion_matrix(np.array([0, 1]), np.array([1, 1]), n_classes=2)
+    np.testing.assert_array_equal(found, [[0, 1], [0, 1]])
+    assert metrics.confusion_matrix(np.array([], int), np.array([], int)).sum() == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("average", ["micro", "macro", None])
+def test_scores_agree_with_scikit_learn(kind: str, average: Any) -> None:
+    truth, predicted = (labels.ravel() for labels in pair(kind))
+    found = metrics.scores(metrics.confusion_matrix(truth, predicted), average, "zero")
+    options: dict[str, Any] = {"labels": range(4), "average": average, "zero_division": 0}
+    precision, recall, f1, _ = reference.precision_recall_fscore_support(
+        truth, predicted, **options
+    )
+    iou = reference.jaccard_score(truth, predicted, **options)
+    expected = {"precision": precision, "recall": recall, "f1": f1, "iou": iou}
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, atol=1e-12, err_msg=name)
+    for label in range(4) if average is None else ():
+        check_whole(truth == label, predicted == label, {k: v[label] for k, v in found.items()})
+    if average is not None:
+        check_whole(truth, predicted, found)
+
+
+def check_whole(truth: Any, predicted: Any, found: Any) -> None:
+    """Compare the scores of a whole matrix."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        balanced = reference.balanced_accuracy_score(truth, predicted)
+        mcc = reference.matthews_corrcoef(truth, predicted)
+    assert found["accuracy"] == pytest.approx(reference.accuracy_score(truth, predicted))
+    assert found["balanced_accuracy"] == pytest.approx(balanced, abs=1e-12)
+    assert found["mcc"] == pytest.approx(mcc, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_specificity_is_the_recall_of_everything_else(kind: str) -> None:
+    truth, predicted = pair(kind)
+    found = metrics.scores(metrics.confusion_matrix(truth, predicted), None, "nan")["specificity"]
+    for label in range(4):
+        rest = truth != label
+        expected = (predicted[rest] != label).mean() if rest.any() else math.nan
+        assert found[label] == pytest.approx(expected, nan_ok=True)
+
+
+def test_micro_makes_accuracy_precision_recall_and_f1_equal() -> None:
+    found = metrics.scores(metrics.confusion_matrix(*pair("random")), "micro", "nan")
+    one, other = found["f1"], found["iou"]
+    assert found["accuracy"] == pytest.approx(found["precision"]) == found["recall"] == one
+    assert other == pytest.approx(one / (2 - one))
+
+
+def test_each_rule_for_an_undefined_ratio() -> None:
+    confusion = np.array([[6, 2, 0], [1, 3, 0], [0, 0, 0]])
+    with_zero = metrics.scores(confusion, "macro", "zero")
+    without = metrics.scores(confusion, "macro", "exclude")
+    assert with_zero["recall"] == pytest.approx((6 / 8 + 3 / 4 + 0) / 3)
+    assert without["recall"] == pytest.approx((6 / 8 + 3 / 4) / 2)
+    assert math.isnan(metrics.scores(confusion, "macro", "nan")["recall"])
+    assert metrics.scores(confusion, "macro", "nan")["specificity"] > 0
+    np.testing.assert_array_equal(
+        np.isnan(metrics.scores(confusion, None, "exclude")["iou"]), [False, False, True]
+    )
+    assert metrics.scores(confusion, None, "zero")["iou"][2] == 0
+
+
+@pytest.mark.parametrize("average", ["micro", "macro"])
+def test_nothing_counted_follows_the_rule(average: Any) -> None:
+    nothing = np.zeros((4, 4), dtype=np.int64)
+    assert set(metrics.scores(nothing, average, "zero").values()) == {0.0}
+    for rule in ("nan", "exclude"):
+        found = metrics.scores(nothing, average, rule)
+        assert all(math.isnan(value) for value in found.values()), found
+
+
+def test_a_stack_scores_as_its_matrices_do() -> None:
+    stack = np.random.default_rng(0).integers(0, 5, (3, 2, 4, 4))
+    for average in ("micro", "macro", None):
+        found = metrics.stacked_scores(stack, average, "exclude")
+        for index in np.ndindex(3, 2):
+            single = metrics.scores(stack[index], average, "exclude")
+            for name, value in single.items():
+                np.testing.assert_allclose(found[name][index], value, err_msg=name)
+
+
+def test_large_counts_keep_their_digits() -> None:
+    confusion = np.random.default_rng(0).integers(1, 50, (4, 4))
+    small, large = (metrics.scores(confusion * k, "macro", "nan") for k in (1, 10**9))
+    assert large == pytest.approx(small, rel=1e-12)
+
+
+def test_scores_refuse_what_is_no_confusion_matrix() -> None:
+    good = np.eye(4, dtype=np.int64)
+    for wrong in (np.ones((4, 3), int), np.ones((2, 4, 4), int), np.ones(4, int), -good):
+        with pytest.raises(ValueError, match="confusion matri"):
+            metrics.scores(wrong, "macro", "zero")
+    with pytest.raises(ValueError, match="average is 'weighted'"):
+        metrics.scores(good, "weighted", "zero")  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match="undefined is 'one'"):
+        metrics.scores(good, "macro", "one")  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("classes", REGIONS)
+def test_dice_of_merged_classes_agrees_with_monai(kind: str, classes: tuple[int, ...]) -> None:
+    truth, predicted = pair(kind)
+    masks = [
+        torch.from_numpy(np.isin(labels, classes))[None, None] for labels in (predicted, truth)
+    ]
+    confusion = metrics.confusion_matrix(truth, predicted)
+    # MONAI scores two empty masks as 1 when it does not ignore empty ones: the BraTS rule
+    expected = float(compute_dice(*masks, include_background=True, ignore_empty=False))
+    assert metrics.dice(confusion, classes, "brats") == pytest.approx(expected, abs=1e-6)
+    state = metrics.mask_state(confusion, classes)
+    excluded = metrics.dice(confusion, classes, "exclude")
+    assert math.isnan(excluded) == (state == "empty")
+    assert state == "empty" or excluded == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("cells", "state", "brats", "exclude"),
+    [
+        ({(0, 0): 5, (3, 3): 2}, "both", 1.0, 1.0),
+        ({(0, 0): 5, (3, 3): 1, (3, 0): 2}, "both", 0.5, 0.5),
+        ({(3, 0): 2, (0, 3): 2}, "both", 0.0, 0.0),
+        ({(0, 0): 5, (1, 2): 4}, "empty", 1.0, math.nan),
+        ({(0, 0): 5, (3, 1): 4}, "missed", 0.0, 0.0),
+        ({(0, 0): 5, (1, 3): 4}, "spurious", 0.0, 0.0),
+    ],
+)
+def test_dice_and_state_of_each_kind_of_mask(
+    cells: dict[tuple[int, int], int], state: str, brats: float, exclude: float
+) -> None:
+    confusion = np.zeros((4, 4), dtype=np.int64)
+    for cell, count in cells.items():
+        confusion[cell] = count
+    assert metrics.mask_state(confusion, (3,)) == state
+    assert metrics.dice(confusion, (3,), "brats") == brats
+    assert metrics.dice(confusion, (3,), "exclude") == pytest.approx(exclude, nan_ok=True)
+
+
+def test_confusing_two_classes_of_a_region_does_not_lower_its_dice() -> None:
+    confusion = metrics.confusion_matrix(np.array([0, 1, 3]), np.array([0, 3, 1]))
+    assert metrics.dice(confusion, (1, 3), "brats") == 1
+    assert metrics.dice(confusion, (1,), "brats") == 0
+
+
+def test_dice_refuses_unknown_rules_and_classes() -> None:
+    confusion = np.eye(4, dtype=np.int64)
+    with pytest.raises(TypeError, match="empty"):
+        metrics.dice(confusion, (1,))  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="empty is 'one'"):
+        metrics.dice(confusion, (1,), "one")  # type: ignore[arg-type]
+    for wrong in ((), (4,), (-1,), (1, 1)):
+        with pytest.raises(ValueError, match="classes"):
+            metrics.dice(confusion, wrong, "brats")
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    ("shape", "spacing"),
+    [((12, 11, 10), (1.0, 1.0, 1.0)), ((9, 12, 8), (0.5, 2.0, 3.0)), ((20, 16), (1.5, 1.0))],
+)
+def test_hd95_agrees_with_monai(
+    seed: int, shape: tuple[int, ...], spacing: tuple[float, ...]
+) -> None:
+    truth, predicted = blobs(seed, shape)
+    masks = [torch.from_numpy(mask)[None, None] for mask in (predicted, truth)]
+    expected = compute_hausdorff_distance(
+        *masks, include_background=True, percentile=95, spacing=list(spacing)
+    )
+    found = metrics.hd95(truth, predicted, spacing, "brats")
+    # its float32 position between two order statistics costs MONAI the sixth digit; the next test
+    # compares with the definition itself, to more digits
+    assert found == pytest.approx(float(expected), rel=1e-5)
+    assert found > 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(hnp.arrays(bool, (2, 4, 5, 3)), st.sampled_from([(1, 1, 1), (1, 2.5, 0.5)]))
+def test_hd95_is_what_its_definition_says(masks: Any, spacing: tuple[float, ...]) -> None:
+    truth, predicted = masks
+    if not (truth.any() and predicted.any()):
+        return
+    one, other = (slow_surface(mask) * np.array(spacing) for mask in masks)
+    apart = np.linalg.norm(one[:, None] - other[None], axis=-1)
+    expected = max(np.quantile(apart.min(axis=1), 0.95), np.quantile(apart.min(axis=0), 0.95))
+    assert metrics.hd95(truth, predicted, spacing, "exclude") == pytest.approx(expected)
+    assert metrics.hd95(predicted, truth, spacing, "exclude") == pytest.approx(expected)
+
+
+def slow_surface(mask: Any) -> Any:
+    """Voxels with a face neighbour outside of the mask, one by one."""
+    padded = np.pad(mask, 1)
+    steps = [*np.eye(3, dtype=int), *-np.eye(3, dtype=int)]
+    voxels = [v for v in np.argwhere(mask) if not all(padded[tuple(v + 1 + s)] for s in steps)]
+    return np.array(voxels)
+
+
+def test_hd95_ignores_the_farthest_twentieth() -> None:
+    truth = np.zeros((400, 1), bool)
+    truth[::4] = True
+    predicted = truth.copy()
+    predicted[399] = True
+    assert metrics.hd95(truth, predicted, (1.0, 1.0), "brats") == 0
+    assert metrics.hd95(truth, np.roll(truth, 1, axis=0), (2.0, 1.0), "brats") == 2
+
+
+def test_hd95_of_empty_masks_by_each_rule() -> None:
+    full, none = np.ones((3, 3, 3), bool), np.zeros((3, 3, 3), bool)
+    size = (1.0, 1.0, 1.0)
+    assert metrics.hd95(none, none, size, "brats") == 0
+    assert math.isnan(metrics.hd95(none, none, size, "exclude"))
+    for rule in ("brats", "exclude"):
+        assert metrics.hd95(full, none, size, rule) == 373.12866
+        assert metrics.hd95(none, full, size, rule) == 373.12866
+        assert metrics.hd95(full, full, size, rule) == 0
+    assert pytest.approx(math.dist((0, 0, 0), (240, 240, 155)), abs=1e-4) == metrics.HD95_WORST_MM
+
+
+def test_hd95_refuses_what_does_not_fit() -> None:
+    mask = np.ones((3, 3, 3), bool)
+    for truth, predicted, size, words in (
+        (mask.astype(np.uint8), mask, (1, 1, 1), "truth has dtype uint8"),
+        (mask, mask[:2], (1, 1, 1), "not equal"),
+        (mask, mask, (1, 1), "3 positive numbers"),
+        (mask, mask, (1, 1, 0), "3 positive numbers"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            metrics.hd95(truth, predicted, size, "brats")
+    with pytest.raises(ValueError, match="empty is 'zero'"):
+        metrics.hd95(mask, mask, (1, 1, 1), "zero")  # type: ignore[arg-type]
