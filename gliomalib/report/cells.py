@@ -1,0 +1,127 @@
+"""An executed notebook as one piece of HTML that needs nothing from anywhere else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from functools import lru_cache
+from typing import Any
+
+from bs4 import BeautifulSoup, Comment, Tag
+from nbconvert.exporters import HTMLExporter
+from nbformat import NotebookNode
+from traitlets.config import Config
+
+from gliomalib.provenance import PACKAGE_DIR
+
+TEMPLATES = PACKAGE_DIR / "templates"
+KEPT_TYPES = [
+    "text/html",
+    "text/markdown",
+    "image/svg+xml",
+    "image/png",
+    "image/jpeg",
+    "text/latex",
+    "text/plain",
+]
+"""Output types in order of preference: no scripts and no widgets, which would need a server."""
+
+PLAIN_TAGS = """
+    a abbr b blockquote br caption code col colgroup dd del details div dl dt em figcaption figure
+    h1 h2 h3 h4 h5 h6 hr i img ins kbd li mark ol p pre q s samp small span strong sub summary sup
+    table tbody td tfoot th thead tr u ul var
+"""
+PLAIN_ATTRIBUTES = "alt class colspan height href id rowspan scope src title width"
+KEPT_TAGS = frozenset(PLAIN_TAGS.split())
+KEPT_ATTRIBUTES = frozenset(PLAIN_ATTRIBUTES.split())
+
+NUMBER = re.compile(
+    r"[-+\u2212]?(\d[\d,\s]*\.?\d*|\.\d+)([eE][-+]?\d+)?\s*%?|nan|NaN|[-+]?inf|\u2013|\u2014|"
+)
+"""A cell of a column of numbers: a number, a percentage, a dash for none, or nothing."""
+
+
+def body(notebook: NotebookNode, number: str, pages: Collection[str]) -> str:
+    """Return the cells of an executed notebook as HTML without scripts or outside addresses.
+
+    ``number`` names the notebook in the text that stands for a picture; ``pages`` are the
+    notebooks that have a page of their own, so that links between notebooks lead there.
+    """
+    resources = {"number": number, "pages": tuple(pages)}
+    html, _ = _exporter().from_notebook_node(notebook, resources=resources)
+    return str(html)
+
+
+@lru_cache
+def _exporter() -> HTMLExporter:
+    exporter = HTMLExporter(  # type: ignore[no-untyped-call]
+        template_name="notebook_cells",
+        extra_template_basedirs=[str(TEMPLATES)],
+        exclude_anchor_links=True,
+        config=Config({"NbConvertBase": {"display_data_priority": KEPT_TYPES}}),
+    )
+    for name, function in {"clean": clean, "shown_type": _shown_type}.items():
+        exporter.register_filter(name, function)  # type: ignore[no-untyped-call]
+    return exporter
+
+
+def clean(html: str, number: str, pages: Collection[str] = ()) -> str:
+    """Return ``html`` with plain tags only.
+
+    Scripts and unknown tags appear as text, styles are dropped, tables are aligned and can be
+    scrolled, links lead to the web or to a page of this report, and a picture from outside is
+    named in words.
+    """
+    soup = BeautifulSoup(html, features="html.parser")
+    for comment in soup.find_all(string=lambda text: isinstance(text, Comment)):
+        comment.extract()
+    for tag in soup.find_all(True):
+        if tag.decomposed:
+            continue
+        if tag.name == "style":
+            tag.decompose()
+        elif tag.name not in KEPT_TAGS:
+            tag.replace_with(str(tag))
+        else:
+            tag.attrs = {name: text for name, text in tag.attrs.items() if name in KEPT_ATTRIBUTES}
+            _mend(tag, number, pages)
+    for table in soup.find_all("table"):
+        _align(table)
+        frame = {"class": "wide", "tabindex": "0", "role": "region", "aria-label": "table"}
+        table.wrap(soup.new_tag("div", attrs=frame))
+    return str(soup)
+
+
+def _mend(tag: Tag, number: str, pages: Collection[str]) -> None:
+    if tag.name == "img":
+        source = str(tag.get("src", ""))
+        if not source.startswith("data:image/"):
+            tag.replace_with(f"[a picture that is not part of this page: {source}]")
+        elif not tag.get("alt"):
+            tag["alt"] = f"Figure of notebook {number}, described in the text below"
+    if tag.name != "img" and "src" in tag.attrs:
+        del tag["src"]
+    if "href" in tag.attrs:
+        target = str(tag["href"])
+        sibling = re.fullmatch(r"(?:\./)?([\w.\-]+)\.ipynb(#.*)?", target)
+        if sibling and sibling[1] in pages:
+            tag["href"] = f"{sibling[1]}.html"
+        elif tag.name != "a" or not target.startswith(("https://", "http://", "#")):
+            tag.unwrap()
+
+
+def _align(table: Tag) -> None:
+    """Mark the columns that hold numbers only, so that the style sheet sets them to the right."""
+    rows = [row.find_all(["th", "td"], recursive=False) for row in table.find_all("tr")]
+    width = max(map(len, rows), default=0)
+    for column in range(width):
+        cells = [row[column] for row in rows if len(row) == width]
+        texts = [cell.get_text().strip() for cell in cells if cell.name == "td"]
+        if any(texts) and all(map(NUMBER.fullmatch, texts)):
+            for cell in cells:
+                cell["class"] = "num"
+
+
+def _shown_type(output: Any) -> str:
+    """Return the preferred type of an output, or an empty text where none can be shown."""
+    return next((kind for kind in KEPT_TYPES if kind in output.get("data", {})), "")

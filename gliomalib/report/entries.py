@@ -1,0 +1,239 @@
+"""What a study should have left behind, beside what is there."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode, ValidationError
+from nbformat.reader import NotJSONError
+
+from gliomalib import records, settings
+from gliomalib.provenance import PROJECT_DIR
+from gliomalib.schema import Record, RecordError
+
+VERDICT_COLUMNS = ("claim", "statement", "published", "obtained", "verdict", "reason", "notebook")
+"""Columns without which the verdict table is no verdict table; more are shown where known."""
+
+FOLDERS = ("data_dir", "report_dir")
+"""Parameters that say where files lie on one machine, and nothing about a result."""
+
+LAST = "15_reproducibility_report"
+"""The notebook that answers the question; its record and its verdict table lead the report."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One expected run of a notebook, with what was found of it.
+
+    ``problems`` are sentences that a reader must see before the numbers; ``missing`` says that
+    the record or the executed copy is absent or unusable. ``rule`` is the decision rule that the
+    notebook states before its result.
+    """
+
+    name: str
+    heading: str
+    question: str
+    rule: str
+    record: Record | None
+    executed: NotebookNode | None
+    problems: tuple[str, ...]
+    command: str
+    tables: tuple[str, ...]
+
+    @property
+    def missing(self) -> bool:
+        """Whether the record or the executed copy is not there."""
+        return self.record is None or self.executed is None
+
+
+def expected(study: settings.Study) -> list[str]:
+    """Return the names of all runs of a study: each notebook, followed by its variants."""
+    names: list[str] = []
+    for notebook in settings.NOTEBOOKS:
+        variants = study.variants.get(notebook, {})
+        names += [notebook, *(f"{notebook}.{variant}" for variant in variants)]
+    return names
+
+
+def entries(study: settings.Study, report_dir: Path) -> list[Entry]:
+    """Return every expected run, and after its notebook every run that nobody expected."""
+    wanted = expected(study)
+    found = {path.stem for path in report_dir.glob("records/*.json")}
+    found |= {path.stem for path in report_dir.glob("notebooks/*.ipynb")}
+    extra = sorted(found - set(wanted))
+    order = sorted([*wanted, *extra], key=lambda name: name.partition(".")[0])
+    return [_entry(study, report_dir, name, name in wanted) for name in order]
+
+
+def verdicts(report_dir: Path) -> list[dict[str, str]]:
+    """Return the rows of the verdict table as text.
+
+    Raises ``RecordError`` where the table is missing or lacks a column.
+    """
+    path = report_dir / "tables" / f"{LAST}.verdicts.csv"
+    if not path.is_file():
+        raise RecordError(f"tables/{path.name} is missing; run notebook {LAST}")
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    lacking = [name for name in VERDICT_COLUMNS if rows and name not in rows[0]]
+    if lacking or not rows:
+        what = f"has no column {', '.join(lacking)}" if rows else "is empty"
+        raise RecordError(f"tables/{path.name} {what}; run notebook {LAST} again")
+    return [{name: text or "" for name, text in row.items() if name} for row in rows]
+
+
+def _entry(study: settings.Study, report_dir: Path, name: str, is_expected: bool) -> Entry:
+    record, record_fault = _record(report_dir, name)
+    executed, notebook_fault = _notebook(report_dir / "notebooks" / f"{name}.ipynb")
+    problems = [fault for fault in (record_fault, notebook_fault) if fault]
+    problems += _absent(record or record_fault, executed or notebook_fault)
+    problems += _doubts(study, record, executed)
+    if not is_expected:
+        problems.append("It is not in the study's list: left from earlier, or run by hand.")
+    text = _opening(name, executed)
+    heading = _heading(name, text)
+    return Entry(
+        name=name,
+        heading=heading,
+        question=_paragraph("Question", text),
+        rule=_paragraph("Rule", text),
+        record=record,
+        executed=executed,
+        problems=tuple(problems),
+        command=_command(study, name, executed),
+        tables=tuple(path.name for path in _tables(report_dir, name)),
+    )
+
+
+def _record(report_dir: Path, name: str) -> tuple[Record | None, str]:
+    path = records.record_path(report_dir, name)
+    if not path.is_file():
+        return None, ""
+    try:
+        return records.read(path), ""
+    except RecordError as error:
+        # the page is read elsewhere: a folder of this machine would say nothing there
+        text = str(error).replace(f"{report_dir}/", "")
+        return None, f"Its record cannot be read: {text}."
+
+
+def _notebook(path: Path) -> tuple[NotebookNode | None, str]:
+    if not path.is_file():
+        return None, ""
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+    except (NotJSONError, ValidationError, ValueError, AttributeError, KeyError, TypeError):
+        return None, "Its executed copy cannot be read: the file is damaged; run it again."
+    return notebook, ""
+
+
+def _absent(record: object, executed: object) -> list[str]:
+    """Return what is to be said of files that are not there; empty arguments are absent ones."""
+    if not record and not executed:
+        return ["It has not run, or its results were deleted: no record, no executed copy."]
+    if not record:
+        return ["It left no record: it did not finish, and what its page shows does not count."]
+    if not executed:
+        return ["There is no executed copy: its values cannot be read beside their code."]
+    return []
+
+
+def _doubts(
+    study: settings.Study, record: Record | None, executed: NotebookNode | None
+) -> list[str]:
+    doubts = []
+    if record is not None and record.study != study.study:
+        doubts.append(f"Its record belongs to the study {record.study!r}, not to this one.")
+    if executed is None:
+        return doubts
+    code = [cell for cell in executed.cells if cell.cell_type == "code" and cell.source.strip()]
+    outputs = [output for cell in code for output in cell.outputs]
+    for output in outputs:
+        if output.output_type == "error":
+            doubts.append(f"It stopped with an error: {output.ename}: {output.evalue}")
+    idle = sum(cell.execution_count is None for cell in code)
+    if idle:
+        doubts.append(f"{idle} of its {len(code)} code cells were not executed.")
+    return doubts
+
+
+def _opening(name: str, executed: NotebookNode | None) -> str:
+    """Return the first text cell: of the executed copy, else of the notebook in the project."""
+    notebook = executed
+    if notebook is None:
+        notebook, _ = _notebook(PROJECT_DIR / "notebooks" / f"{name.partition('.')[0]}.ipynb")
+    cells = [] if notebook is None else notebook.cells
+    return next((str(cell.source) for cell in cells if cell.cell_type == "markdown"), "")
+
+
+def _heading(name: str, text: str) -> str:
+    notebook, _, variant = name.partition(".")
+    match = re.search(r"^#\s+(.+?)\s*#*$", text, re.MULTILINE)
+    heading = _plain(match[1]) if match else ""
+    # the number stands beside the heading already
+    heading = re.sub(r"^\d+\s*[·:.–—-]?\s*", "", heading) or notebook
+    return f"{heading} ({variant})" if variant else heading
+
+
+def _paragraph(label: str, text: str) -> str:
+    """Return the paragraph that begins with ``**label.**``, without the label."""
+    match = re.search(rf"^\*\*{label}[.:]?\*\*[.:]?\s*(.+?)(?=\n\s*\n|\Z)", text, re.M | re.S)
+    return _plain(match[1]) if match else ""
+
+
+def _plain(markdown: str) -> str:
+    without_links = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
+    without_marks = re.sub(r"[*`]|^[#>\s]+|(?<!\w)_|_(?!\w)", "", without_links, flags=re.MULTILINE)
+    return " ".join(without_marks.split())
+
+
+def _command(study: settings.Study, name: str, executed: NotebookNode | None) -> str:
+    notebook, _, variant = name.partition(".")
+    planned = {"study": study.study, **({"variant": variant} if variant else {})}
+    planned |= study.variants.get(notebook, {}).get(variant, {})
+    given = json.dumps(_portable({**planned, **_injected(executed)}), ensure_ascii=False)
+    target = f"reports/{study.study}/notebooks/{name}.ipynb"
+    return shlex.join(["papermill", f"notebooks/{notebook}.ipynb", target, "-y", given])
+
+
+def _injected(executed: NotebookNode | None) -> dict[str, Any]:
+    """Return the parameters that papermill put into an executed notebook."""
+    for cell in [] if executed is None else executed.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            return _literals(cell.source)
+    return {}
+
+
+def _literals(source: str) -> dict[str, Any]:
+    try:
+        lines = [node for node in ast.parse(source).body if isinstance(node, ast.Assign)]
+        return {ast.unparse(node.targets[0]): ast.literal_eval(node.value) for node in lines}
+    except (SyntaxError, ValueError):
+        # the cell is shown on its page all the same
+        return {}
+
+
+def _portable(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {}
+    for name, value in parameters.items():
+        if name in FOLDERS or value in (None, ""):
+            continue
+        is_path = isinstance(value, str) and Path(value).is_absolute()
+        kept[name] = f"/path/to/{Path(value).name}" if is_path else value
+    return kept
+
+
+def _tables(report_dir: Path, name: str) -> list[Path]:
+    paths = sorted((report_dir / "tables").glob(f"{name}.*.csv"))
+    # the tables of a variant, NN_name.variant.table.csv, are not those of the notebook itself
+    return [path for path in paths if path.stem.count(".") == name.count(".") + 1]
