@@ -57,10 +57,17 @@ def imported_modules(source: str) -> set[str]:
         else:
             continue
         for name in names:
-            package, _, module = name.partition(".")
-            if package == PACKAGE_DIR.name and module and module_path(module):
-                found.add(module)
+            found.update(_own_modules(name))
     return found
+
+
+def _own_modules(name: str) -> list[str]:
+    """Return a module of this package and the packages around it, which an import runs as well."""
+    package, *parts = name.split(".")
+    if package != PACKAGE_DIR.name:
+        return []
+    inner = [".".join(parts[: end + 1]) for end in range(len(parts))]
+    return [module for module in inner if module_path(module)]
 
 
 def with_dependencies(modules: Iterable[str]) -> list[str]:
@@ -128,8 +135,9 @@ def commit() -> str:
     """Return the git commit of the project, with ``+changes`` where files differ, or unknown."""
     try:
         head = _git("rev-parse", "--short=12", "HEAD")
-        changed = _git("status", "--porcelain", "--untracked-files=no", "--", "gliomalib", "notebooks")
-    except (OSError, subprocess.CalledProcessError):
+        where = ("--", "gliomalib", "notebooks")
+        changed = _git("status", "--porcelain", "--untracked-files=no", *where)
+    except (OSError, subprocess.SubprocessError):
         return "unknown"
     return f"{head}+changes" if changed else head
 

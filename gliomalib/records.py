@@ -138,7 +138,7 @@ def read(path: Path) -> Record:
 
 def read_all(report_dir: Path) -> dict[str, Record]:
     """Return every record of a study by name, in the order of the notebooks."""
-    paths = sorted((report_dir / "records").glob("*.json"))
+    paths = sorted((report_dir / "records").glob("*.json"), key=lambda path: path.stem)
     return {path.stem: read(path) for path in paths}
 
 
@@ -177,7 +177,9 @@ def _check(run: Run, outcome: Outcome) -> None:
         raise RecordError(f"{run.name}: a record without a value says nothing; add what was found")
     for entry in outcome.values:
         if not entry.rule:
-            raise RecordError(f"{run.name}: the value {entry.name!r} has no rule; say how it is made")
+            raise RecordError(
+                f"{run.name}: the value {entry.name!r} has no rule; say how it is made"
+            )
     names = [entry.name for entry in outcome.values]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -207,12 +209,16 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value.item() if hasattr(value, "item") else value
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _value(entry: Mapping[str, Any]) -> Value:
     interval = entry["ci95"]
-    number = math.nan if entry["value"] is None else entry["value"]
-    return Value(**{**entry, "value": number, "ci95": tuple(interval) if interval else None})
+    ends = tuple(map(_number, interval)) if interval else None
+    return Value(**{**entry, "value": _number(entry["value"]), "ci95": ends})
+
+
+def _number(stored: float | None) -> float:
+    return math.nan if stored is None else stored

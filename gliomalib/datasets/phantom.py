@@ -1,0 +1,184 @@
+"""Synthetic glioma patients: make one in memory, or write a cohort in the layout of BraTS 2020."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import multiprocessing
+import re
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from gliomalib import labels as conventions
+from gliomalib.datasets.phantom_patient import (
+    Phantom,
+    PhantomPlan,
+    check_number,
+    make_patient,
+)
+from gliomalib.provenance import code_digest, write_atomic
+from gliomalib.schema import SEQUENCES, Affine, DataError, SettingsError
+
+__all__ = ["Phantom", "PhantomPlan", "case_name", "make_patient", "read_cards", "write_cohort"]
+
+RELEASE = "MICCAI_BraTS2020_TrainingData"
+MAPPING = "name_mapping.csv"
+MAPPING_COLUMNS = (
+    "Grade",
+    "BraTS_2017_subject_ID",
+    "BraTS_2018_subject_ID",
+    "TCGA_TCIA_subject_ID",
+    "BraTS_2019_subject_ID",
+    "BraTS_2020_subject_ID",
+)
+CARD = "phantom.json"
+"""File in a patient's folder that says from what the patient was made, and what is in it."""
+
+_PATIENT = re.compile(r"BraTS20_Training_\d{3}")
+_LEFTOVER = re.compile(r"\.BraTS20_Training_\d{3}\.(new|old)")
+_COMPRESSION = 1
+
+
+def case_name(number: int) -> str:
+    """Return the name of a patient, as BraTS 2020 would call it."""
+    return f"BraTS20_Training_{number:03d}"
+
+
+def write_cohort(root: Path, plan: PhantomPlan, numbers: Sequence[int], workers: int = 1) -> Path:
+    """Write patients under ``root`` in the layout of BraTS 2020; return the release's folder.
+
+    A patient that this plan and this code have written before stays as it is, every other is
+    made, whole or not at all. Phantoms of the plan's site with other numbers are taken away, so
+    that the site's patients are just ``numbers``; those of another site stay. With ``workers``
+    > 1 in as many processes. Raises ``SettingsError`` for numbers that are not 1 to 999 or
+    stand twice, and ``DataError``, before anything is touched, where the folder holds a patient
+    that is not a phantom.
+    """
+    _check_numbers(numbers)
+    folder = root / RELEASE
+    folder.mkdir(parents=True, exist_ok=True)
+    cards = read_cards(folder)
+    _clear(folder, cards, plan.site, [case_name(number) for number in numbers])
+    digest = code_digest("datasets.phantom")
+    todo = [n for n in numbers if not _is_written(folder / case_name(n), _origin(plan, n, digest))]
+    work = partial(_write_patient, folder, plan, digest)
+    if workers > 1 and len(todo) > 1:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(workers, len(todo)), mp_context=context) as pool:
+            list(pool.map(work, todo))
+    else:
+        for number in todo:
+            work(number)
+    _write_mapping(folder)
+    return folder
+
+
+def read_cards(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the card of every phantom in a release's folder, by patient, in order of name.
+
+    A card has the keys ``origin`` (plan, number, code), ``grade``, ``facts`` and ``bytes``.
+    Raises ``DataError`` for a patient's folder with files but without a card: a real patient.
+    """
+    cards = {}
+    for place in sorted(folder.iterdir()):
+        if not _PATIENT.fullmatch(place.name) or not any(place.iterdir()):
+            continue
+        try:
+            cards[place.name] = json.loads((place / CARD).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise DataError(
+                f"{place}: has no readable {CARD}, so it is no phantom and is left alone; "
+                "write phantoms to a folder of their own"
+            ) from None
+    return cards
+
+
+def _check_numbers(numbers: Sequence[int]) -> None:
+    for number in numbers:
+        check_number(number)
+    twice = sorted({number for number in numbers if list(numbers).count(number) > 1})
+    if twice:
+        raise SettingsError(f"phantom numbers {twice} stand twice: name each patient once")
+
+
+def _clear(
+    folder: Path, cards: dict[str, dict[str, Any]], site: str, wanted: Sequence[str]
+) -> None:
+    """Take away what a killed run left, and phantoms of this site that are not wanted."""
+    for place in sorted(folder.iterdir()):
+        if _LEFTOVER.fullmatch(place.name):
+            shutil.rmtree(place)
+    for name, card in cards.items():
+        if name not in wanted and card["origin"]["plan"]["site"] == site:
+            _remove(folder / name)
+
+
+def _origin(plan: PhantomPlan, number: int, digest: str) -> dict[str, Any]:
+    return {"plan": asdict(plan), "number": number, "code": digest}
+
+
+def _is_written(place: Path, origin: dict[str, Any]) -> bool:
+    """Tell whether a patient is there, from this origin and with all its files whole."""
+    if not (place / CARD).is_file():
+        return False
+    card = json.loads((place / CARD).read_text(encoding="utf-8"))
+    sizes = {path.name: path.stat().st_size for path in place.iterdir() if path.name != CARD}
+    return bool(card["origin"] == origin and card["bytes"] == sizes)
+
+
+def _write_patient(folder: Path, plan: PhantomPlan, digest: str, number: int) -> None:
+    """Make one patient in a hidden folder, then put that in its place."""
+    phantom, name = make_patient(plan, number), case_name(number)
+    fresh = folder / f".{name}.new"
+    fresh.mkdir()
+    for sequence, image in zip(SEQUENCES, phantom.images, strict=True):
+        _write_nifti(fresh / f"{name}_{sequence}.nii.gz", image.astype(np.int16), phantom.affine)
+    raw = conventions.to_raw(phantom.labels, "brats2020")
+    _write_nifti(fresh / f"{name}_seg.nii.gz", raw, phantom.affine)
+    card = {
+        "origin": _origin(plan, number, digest),
+        "grade": phantom.grade,
+        "facts": phantom.facts,
+        "bytes": {path.name: path.stat().st_size for path in sorted(fresh.iterdir())},
+    }
+    write_atomic(fresh / CARD, json.dumps(card, indent=1, sort_keys=True) + "\n")
+    if (folder / name).exists():
+        _remove(folder / name)
+    fresh.rename(folder / name)
+
+
+def _remove(place: Path) -> None:
+    """Remove a patient's folder in one step, so that a killed run leaves none without its card."""
+    old = place.with_name(f".{place.name}.old")
+    place.rename(old)
+    shutil.rmtree(old)
+
+
+def _write_nifti(path: Path, voxels: NDArray[np.int16] | NDArray[np.uint8], matrix: Affine) -> None:
+    """Write one volume; the same voxels give the same bytes, so no time goes into the file."""
+    image = nib.Nifti1Image(voxels, np.array(matrix))
+    image.header.set_xyzt_units("mm")
+    image.set_qform(image.affine, code=1)
+    image.set_sform(image.affine, code=1)
+    path.write_bytes(gzip.compress(image.to_bytes(), _COMPRESSION, mtime=0))
+
+
+def _write_mapping(folder: Path) -> None:
+    """Write the organisers' table for the phantoms: they have an ID of 2020 and no other."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(MAPPING_COLUMNS)
+    for name, card in read_cards(folder).items():
+        writer.writerow([card["grade"], "NA", "NA", "NA", "NA", name])
+    write_atomic(folder / MAPPING, text.getvalue())

@@ -1,0 +1,99 @@
+"""Label conventions: what a release writes for each class, and the regions made of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gliomalib.schema import N_CLASSES, DataError, Labels, SettingsError
+
+_BRATS_UNTIL_2022 = MappingProxyType({0: 0, 1: 1, 2: 2, 4: 3})
+
+CONVENTIONS = MappingProxyType(
+    {
+        "phantom": _BRATS_UNTIL_2022,
+        "brats2018": _BRATS_UNTIL_2022,
+        "brats2019": _BRATS_UNTIL_2022,
+        "brats2020": _BRATS_UNTIL_2022,
+        "brats2021": _BRATS_UNTIL_2022,
+    }
+)
+"""Release → {label in its files: canonical label}, oldest release first.
+
+The BraTS rows follow Menze et al. 2015 and Bakas et al. 2017: 1 necrotic and non-enhancing
+core, 2 edema, 4 enhancing tumour. From 2023 on the enhancing tumour is 3: such a release needs
+a row of its own.
+"""
+
+RELEASES = tuple(CONVENTIONS)
+"""Releases whose labels are known, oldest first."""
+
+REGIONS = MappingProxyType({"WT": (1, 2, 3), "TC": (1, 3), "ET": (3,)})
+"""Whole tumour, tumour core and enhancing tumour as canonical labels."""
+
+_UNKNOWN = 255
+
+
+def to_canonical(raw: NDArray[Any], release: str, where: str) -> Labels:
+    """Return canonical labels 0 to 3 (uint8, same shape) for the labels of a release.
+
+    ``where`` names the file in errors. Raises ``DataError`` for a value that is not a whole
+    number or that the release does not know, and ``SettingsError`` for an unknown release.
+    """
+    convention = _convention(release)
+    table = np.full(256, _UNKNOWN, dtype=np.uint8)
+    table[list(convention)] = list(convention.values())
+    with np.errstate(invalid="ignore"):
+        codes = np.clip(raw, 0, 255).astype(np.uint8)
+    labels: Labels = table[codes]
+    strange = (labels == _UNKNOWN) | (codes != raw)
+    if strange.any():
+        raise DataError(_complaint(raw[strange], convention, f"{where} ({release})"))
+    return labels
+
+
+def to_raw(labels: Labels, release: str) -> Labels:
+    """Return the labels that a release writes (uint8) for canonical ones; undoes `to_canonical`.
+
+    Raises ``DataError`` for a label above 3 and ``SettingsError`` for an unknown release.
+    """
+    convention = _convention(release)
+    if labels.size and int(labels.max()) >= N_CLASSES:
+        raise DataError(f"canonical labels are 0 to {N_CLASSES - 1}, found {int(labels.max())}")
+    table = np.zeros(N_CLASSES, dtype=np.uint8)
+    table[list(convention.values())] = list(convention)
+    raw: Labels = table[labels]
+    return raw
+
+
+def region_mask(labels: Labels, region: str) -> NDArray[np.bool_]:
+    """Return where ``labels`` belong to ``region`` (WT, TC or ET), as bool of the same shape.
+
+    Raises ``SettingsError`` for another region.
+    """
+    if region not in REGIONS:
+        raise SettingsError(f"there is no region {region!r}: take one of {', '.join(REGIONS)}")
+    return np.isin(labels, REGIONS[region])
+
+
+def _convention(release: str) -> MappingProxyType[int, int]:
+    if release not in CONVENTIONS:
+        known = ", ".join(RELEASES)
+        raise SettingsError(f"the labels of release {release!r} are not known: known are {known}")
+    return CONVENTIONS[release]
+
+
+def _complaint(wrong: NDArray[Any], allowed: Iterable[int], where: str) -> str:
+    values, counts = np.unique(wrong, return_counts=True)
+    found = ", ".join(
+        f"{value:g} in {count} voxels" for value, count in zip(values[:5], counts[:5], strict=True)
+    )
+    more = f" and {len(values) - 5} more values" if len(values) > 5 else ""
+    return (
+        f"{where}: unknown label {found}{more}; allowed are {', '.join(map(str, allowed))}, "
+        "so check that this is the mask and that its release is named rightly"
+    )

@@ -1,0 +1,324 @@
+"""From a scan to what both branches read: min-max, central box, voxel size of the study.
+
+Order: min-max over the whole scan, crop, resample. What the box cuts off the tumour is counted
+on the raw scan and kept beside the array, because no later step can bring it back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from gliomalib import datasets
+from gliomalib.provenance import code_digest, digest_of, file_digest
+from gliomalib.schema import (
+    N_CLASSES,
+    SEQUENCES,
+    Affine,
+    Case,
+    DataError,
+    Grid,
+    Images,
+    Labels,
+    MismatchError,
+    Scan,
+    StoredCase,
+)
+from gliomalib.settings import Preprocessing
+from gliomalib.store import Store
+
+TIE_ORDER = (1, 3, 2, 0)
+"""Which label wins when as many voxels of a block hold it as hold another: the rarer in BraTS.
+
+The order is fixed, so that no patient's labels depend on another's: necrotic core, enhancing
+tumour, edema, no tumour.
+"""
+
+WHOLE_FACTOR_TOLERANCE = 1e-3
+"""How far the ratio of two voxel sizes may be from a whole number to count as one."""
+
+
+@dataclass(frozen=True)
+class CropFacts:
+    """Voxels of the raw scan per canonical label (index): all, in the in-plane crop, in the box.
+
+    Shares of a tumour that is not there are not numbers (NaN).
+    """
+
+    voxels: tuple[int, ...]
+    in_plane: tuple[int, ...]
+    in_box: tuple[int, ...]
+    voxel_mm3: float
+
+    @property
+    def lost_in_plane(self) -> float:
+        """Share of the whole tumour outside the in-plane crop, all slices kept."""
+        return _lost(sum(self.voxels[1:]), sum(self.in_plane[1:]))
+
+    @property
+    def lost_by_box(self) -> float:
+        """Share of the whole tumour outside the box."""
+        return _lost(sum(self.voxels[1:]), sum(self.in_box[1:]))
+
+    @property
+    def dice_ceiling(self) -> float:
+        """Whole-tumour Dice on the full scan of a prediction that is perfect in the box.
+
+        2·|in| / (|in| + |all|): the prediction is the tumour's part in the box (Dice 1945).
+        """
+        kept, tumour = sum(self.in_box[1:]), sum(self.voxels[1:])
+        return 2 * kept / (kept + tumour) if tumour else math.nan
+
+
+@dataclass(frozen=True)
+class _Box:
+    """The central box in voxels of the scan, and the grid that it becomes."""
+
+    start: tuple[int, int, int]
+    size: tuple[int, int, int]
+    shape: tuple[int, int, int]
+    factors: tuple[float, float, float]
+
+    @property
+    def whole(self) -> bool:
+        """Say whether every voxel of the grid is a block of whole voxels of the scan."""
+        return all(factor.is_integer() for factor in self.factors)
+
+
+def minmax(images: Images) -> Images:
+    """Return images (4, X, Y, Z) with each volume scaled to 0 … 1 over the whole scan.
+
+    Raises ``DataError`` for a volume in which all voxels are equal.
+    """
+    low = images.min(axis=(1, 2, 3), keepdims=True)
+    extent = images.max(axis=(1, 2, 3), keepdims=True) - low
+    for name, size, value in zip(SEQUENCES, extent.ravel(), low.ravel(), strict=True):
+        if size == 0:
+            raise DataError(f"{name} is {value:g} in every voxel, so min-max has no range")
+    scaled: Images = (images - low) / extent
+    return scaled
+
+
+def prepare(scan: Scan, settings: Preprocessing) -> tuple[StoredCase, CropFacts]:
+    """Return a scan as the store keeps it, and what the crop kept and lost.
+
+    The box of ``crop_mm`` by ``depth_mm`` lies around the scan's geometric centre and is filled
+    with 0 where the scan is smaller. Voxel sizes with a whole ratio are joined by the block mean
+    of images and the majority vote of labels (`TIE_ORDER`), others by linear interpolation of
+    images and the nearest label. Raises ``DataError`` without a mask or for a constant volume.
+    """
+    case = scan.case
+    if scan.labels is None:
+        raise DataError(f"case {case.case_id} has no mask, so it cannot be studied; leave it out")
+    try:
+        scaled = minmax(scan.images)
+    except DataError as error:
+        raise DataError(f"case {case.case_id}: {error}; fetch the case again") from None
+    box = _central_box(scan, settings)
+    images = np.stack([_on_grid(_cropped(volume, box), box, images=True) for volume in scaled])
+    labels = _on_grid(_cropped(scan.labels, box), box, images=False)
+    grid = Grid(
+        patient_id=case.patient_id,
+        shape=box.shape,
+        spacing_mm=(settings.spacing_mm,) * 3,
+        crop_start=box.start,
+        affine=_grid_affine(scan.affine, box),
+    )
+    stored = StoredCase(grid, images.astype(np.float16), labels.astype(np.uint8))
+    return stored, _facts(scan.labels, box, math.prod(scan.spacing_mm))
+
+
+def store_key(settings: Preprocessing) -> str:
+    """Return the name of the store that these settings and the present code make."""
+    return digest_of([settings.model_dump(mode="json"), code_digest("preprocess")])
+
+
+def open_store(root: Path, settings: Preprocessing) -> Store:
+    """Return the store under ``root`` that these settings and the present code make."""
+    return Store(root, store_key(settings))
+
+
+def kept_box(scan: Scan, settings: Preprocessing) -> tuple[slice, slice, slice]:
+    """Return the voxels of a scan that the central box keeps, along x, y and z."""
+    across, down, along = _inside(_central_box(scan, settings), scan.images.shape[1:])
+    return across, down, along
+
+
+def source_digest(case: Case) -> str:
+    """Return a digest of the bytes of a case's files, its identity and its release."""
+    files = {name: file_digest(path) for name, path in sorted(case.images.items())}
+    files["seg"] = file_digest(case.segmentation) if case.segmentation else "none"
+    return digest_of([case.case_id, case.patient_id, case.release, files])
+
+
+def fill(
+    store: Store, cases: Sequence[Case], settings: Preprocessing, workers: int = 1
+) -> pd.DataFrame:
+    """Put every case that is not fresh into the store and return one row a case, in order.
+
+    Columns: case_id, patient_id, release, voxels_1 to voxels_3 and voxels_tumour of the raw
+    scan, the same as mm3_…, lost_in_plane, lost_by_box, dice_ceiling. ``workers`` processes work
+    side by side. Raises ``DataError`` for two cases of one patient or a case that cannot be
+    prepared, and ``MismatchError`` for a store of other settings or code.
+    """
+    if store.key != store_key(settings):
+        raise MismatchError(
+            f"store {store.key} is not the one of these settings and this code "
+            f"({store_key(settings)}); open it with open_store(root, settings)"
+        )
+    _check_one_case_each(cases)
+    work = partial(_fill_one, store, settings)
+    if workers <= 1:
+        return pd.DataFrame([_row(case, work(case)) for case in cases])
+    # fork would copy locks that other threads of this process may hold
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        found = list(pool.map(work, cases))
+    return pd.DataFrame([_row(case, facts) for case, facts in zip(cases, found, strict=True)])
+
+
+def crop_facts(store: Store, patient_id: str) -> CropFacts:
+    """Return what the crop kept and lost of a stored patient.
+
+    Raises ``DataError`` where the patient is not in the store.
+    """
+    entry = store.facts(patient_id)["crop"]
+    counts = {name: tuple(entry[name]) for name in ("voxels", "in_plane", "in_box")}
+    return CropFacts(**counts, voxel_mm3=entry["voxel_mm3"])
+
+
+def _fill_one(store: Store, settings: Preprocessing, case: Case) -> CropFacts:
+    digest = source_digest(case)
+    if not store.is_fresh(case.patient_id, digest):
+        stored, facts = prepare(datasets.read(case), settings)
+        about = {"case_id": case.case_id, "release": case.release}
+        store.put(stored, digest, {**about, "crop": asdict(facts)})
+    return crop_facts(store, case.patient_id)
+
+
+def _check_one_case_each(cases: Sequence[Case]) -> None:
+    first: dict[str, str] = {}
+    for case in cases:
+        if case.patient_id in first:
+            raise DataError(
+                f"patient {case.patient_id} has two cases, {first[case.patient_id]} and "
+                f"{case.case_id}; a store holds one examination per patient, so leave one out"
+            )
+        first[case.patient_id] = case.case_id
+
+
+def _row(case: Case, facts: CropFacts) -> dict[str, Any]:
+    counts = {str(label): facts.voxels[label] for label in range(1, N_CLASSES)}
+    counts["tumour"] = sum(facts.voxels[1:])
+    return {
+        "case_id": case.case_id,
+        "patient_id": case.patient_id,
+        "release": case.release,
+        **{f"voxels_{name}": count for name, count in counts.items()},
+        **{f"mm3_{name}": count * facts.voxel_mm3 for name, count in counts.items()},
+        "lost_in_plane": facts.lost_in_plane,
+        "lost_by_box": facts.lost_by_box,
+        "dice_ceiling": facts.dice_ceiling,
+    }
+
+
+def _lost(tumour: int, kept: int) -> float:
+    return 1 - kept / tumour if tumour else math.nan
+
+
+def _central_box(scan: Scan, settings: Preprocessing) -> _Box:
+    extents = (*settings.crop_mm, settings.depth_mm)
+    shape, size, start, factors = [], [], [], []
+    for extent, n, spacing in zip(extents, scan.images.shape[1:], scan.spacing_mm, strict=True):
+        factor = settings.spacing_mm / spacing
+        if round(factor) and abs(factor - round(factor)) <= WHOLE_FACTOR_TOLERANCE:
+            factor = float(round(factor))
+        # all slices: rather a partly empty last slice than one slice less
+        voxels = math.ceil(n / factor) if extent is None else round(extent / settings.spacing_mm)
+        shape.append(max(1, voxels))
+        size.append(round(shape[-1] * factor))
+        start.append((n - size[-1]) // 2)
+        factors.append(factor)
+    return _Box(_three(start), _three(size), _three(shape), _three(factors))
+
+
+def _three(values: Sequence[Any]) -> tuple[Any, Any, Any]:
+    return values[0], values[1], values[2]
+
+
+def _inside(box: _Box, shape: Sequence[int]) -> tuple[slice, ...]:
+    """Voxels of the scan that the box holds."""
+    rows = zip(box.start, box.size, shape, strict=True)
+    return tuple(slice(max(0, start), min(n, start + size)) for start, size, n in rows)
+
+
+def _cropped(volume: NDArray[Any], box: _Box) -> NDArray[Any]:
+    rows = list(zip(box.start, box.size, volume.shape, strict=True))
+    pad = [(max(0, -start), max(0, start + size - n)) for start, size, n in rows]
+    return np.pad(volume[_inside(box, volume.shape)], pad)
+
+
+def _on_grid(volume: NDArray[Any], box: _Box, *, images: bool) -> NDArray[Any]:
+    if not box.whole:
+        return _interpolated(volume, box, order=1 if images else 0)
+    if box.size == box.shape:
+        return volume
+    x, y, z = box.shape
+    a, b, c = (round(factor) for factor in box.factors)
+    blocks = volume.reshape(x, a, y, b, z, c)
+    return blocks.mean(axis=(1, 3, 5)) if images else _majority(blocks)
+
+
+def _majority(blocks: NDArray[np.uint8]) -> Labels:
+    counts = np.stack([(blocks == label).sum(axis=(1, 3, 5)) for label in TIE_ORDER])
+    winners: Labels = np.asarray(TIE_ORDER, dtype=np.uint8)[counts.argmax(axis=0)]
+    return winners
+
+
+def _interpolated(volume: NDArray[Any], box: _Box, order: Literal[0, 1]) -> NDArray[Any]:
+    """Sample the crop at the centres of the grid's voxels; outside of the crop is the edge."""
+    found: NDArray[Any] = ndimage.affine_transform(
+        volume,
+        matrix=np.asarray(box.factors),
+        offset=[first - start for first, start in zip(_first_centre(box), box.start, strict=True)],
+        output_shape=box.shape,
+        order=order,
+        mode="nearest",
+    )
+    return found
+
+
+def _first_centre(box: _Box) -> tuple[float, ...]:
+    """Centre of the grid's first voxel in voxels of the scan; box and grid share their centre."""
+    rows = zip(box.start, box.size, box.shape, box.factors, strict=True)
+    return tuple(start + (size - 1) / 2 - factor * (n - 1) / 2 for start, size, n, factor in rows)
+
+
+def _grid_affine(affine: Affine, box: _Box) -> Affine:
+    step = np.diag([*box.factors, 1.0])
+    step[:3, 3] = _first_centre(box)
+    return tuple(tuple(float(entry) for entry in row) for row in np.asarray(affine) @ step)
+
+
+def _facts(labels: Labels, box: _Box, voxel_mm3: float) -> CropFacts:
+    plane = _inside(box, labels.shape)[:2]
+    return CropFacts(
+        voxels=_counts(labels),
+        in_plane=_counts(labels[plane]),
+        in_box=_counts(labels[_inside(box, labels.shape)]),
+        voxel_mm3=float(voxel_mm3),
+    )
+
+
+def _counts(labels: Labels) -> tuple[int, ...]:
+    return tuple(int(count) for count in np.bincount(labels.ravel(), minlength=N_CLASSES))

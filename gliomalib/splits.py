@@ -1,0 +1,149 @@
+"""Patient-level splits: made from one seed, checked when made, when written and when read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gliomalib.provenance import write_atomic
+from gliomalib.schema import DataError, MismatchError, Split
+from gliomalib.settings import SplitPlan, named_seed
+
+MADE_BY = "01_data_exploration"
+"""The notebook that writes the splits."""
+
+
+def make_splits(
+    internal: Sequence[str], external: Sequence[str], plan: SplitPlan, seed: int
+) -> tuple[Split, ...]:
+    """Return patient-level splits, the same for the same patients in whatever order.
+
+    One fold: ``test_share`` (at least one patient) and ``val_share`` of all. More folds: each
+    patient is tested once, and ``val_share`` of the rest of a fold validates. Raises
+    ``DataError`` where there are too few patients or one stands twice.
+    """
+    patients = sorted(internal)
+    least = max(2, plan.folds)
+    if len(patients) < least:
+        raise DataError(f"{len(patients)} internal patients, but {plan.folds} folds need {least}")
+    shuffled = _shuffled(patients, named_seed(seed, "split"))
+    if plan.folds == 1:
+        tests = [shuffled[: max(1, round(plan.test_share * len(shuffled)))]]
+        n_val = round(plan.val_share * len(shuffled))
+    else:
+        tests = [shuffled[fold :: plan.folds] for fold in range(plan.folds)]
+        n_val = None
+    splits = []
+    for fold, test in enumerate(tests):
+        rest = [name for name in shuffled if name not in test]
+        rest = _shuffled(rest, named_seed(seed, "split", "val", fold))
+        cut = round(plan.val_share * len(rest)) if n_val is None else n_val
+        parts = [tuple(sorted(part)) for part in (rest[cut:], rest[:cut], test, external)]
+        splits.append(Split(fold, *parts))
+    check_splits(splits, [*internal, *external])
+    return tuple(splits)
+
+
+def check_splits(splits: Sequence[Split], patients: Sequence[str]) -> None:
+    """Refuse splits that leak or that lose somebody of ``patients`` (internal and external).
+
+    Raises ``MismatchError`` for a patient in two parts of a fold, tested in two folds or
+    external in one fold only, and ``DataError`` for one who is missing or unknown and for a fold
+    without training or test patients.
+    """
+    twice = _repeated(patients)
+    if twice or not splits:
+        found = f"{', '.join(twice)} twice in the list of patients" if twice else "no fold at all"
+        raise DataError(f"splits: {found}; run {MADE_BY} again")
+    for split in splits:
+        _check_fold(split, patients)
+    if any(sorted(split.external) != sorted(splits[0].external) for split in splits):
+        raise MismatchError("splits: the external patients differ between folds")
+    if len(splits) > 1:
+        tested = [name for split in splits for name in split.test]
+        never = sorted(set(patients) - set(tested) - set(splits[0].external))
+        if _repeated(tested) or never:
+            raise MismatchError(
+                f"splits: {', '.join(_repeated(tested)) or 'nobody'} tested in two folds, "
+                f"{', '.join(never) or 'nobody'} in none; run {MADE_BY} again"
+            )
+
+
+def split_table(splits: Sequence[Split]) -> pd.DataFrame:
+    """Return one row a fold: how many patients train, validate, are tested, are external."""
+    rows = [
+        {"fold": one.fold, "train": len(one.train), "val": len(one.val), "test": len(one.test),
+         "external": len(one.external), "held out": ", ".join(one.test)}
+        for one in splits
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def write_splits(splits: Sequence[Split], path: Path) -> Path:
+    """Write splits as JSON with the list of all patients; refuses what `check_splits` refuses."""
+    patients = sorted(_everyone(splits[0])) if splits else []
+    check_splits(splits, patients)
+    content = {"patients": patients, "splits": [asdict(split) for split in splits]}
+    return write_atomic(path, json.dumps(content, indent=1) + "\n")
+
+
+def read_splits(path: Path) -> tuple[Split, ...]:
+    """Read what `write_splits` wrote and check it again, as somebody may have edited it.
+
+    Raises ``DataError`` where the file is missing or damaged, and what `check_splits` raises.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        splits = tuple(_split(entry) for entry in content["splits"])
+        patients = list(content["patients"])
+    except FileNotFoundError:
+        raise DataError(f"{path}: the splits are missing; run {MADE_BY}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: damaged ({error!r}); run {MADE_BY} again") from None
+    check_splits(splits, patients)
+    return splits
+
+
+def _shuffled(names: Sequence[str], seed: int) -> list[str]:
+    order = np.random.default_rng(seed).permutation(len(names))
+    return [names[index] for index in order]
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    seen: dict[str, int] = {}
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+    return [name for name, count in seen.items() if count > 1]
+
+
+def _everyone(split: Split) -> tuple[str, ...]:
+    return (*split.train, *split.val, *split.test, *split.external)
+
+
+def _check_fold(split: Split, patients: Sequence[str]) -> None:
+    names = _everyone(split)
+    twice = _repeated(names)
+    if twice:
+        raise MismatchError(
+            f"fold {split.fold}: {', '.join(twice)} in two parts, so results would leak; "
+            f"run {MADE_BY} again"
+        )
+    missing = sorted(set(patients) - set(names))
+    unknown = sorted(set(names) - set(patients))
+    if missing or unknown or not split.train or not split.test:
+        raise DataError(
+            f"fold {split.fold}: {len(split.train)} train, {len(split.test)} test, "
+            f"missing {', '.join(missing) or 'nobody'}, unknown {', '.join(unknown) or 'nobody'}; "
+            f"run {MADE_BY} again"
+        )
+
+
+def _split(entry: Mapping[str, Any]) -> Split:
+    parts = {name: tuple(entry[name]) for name in ("train", "val", "test", "external")}
+    return Split(fold=int(entry["fold"]), **parts)

@@ -1,0 +1,346 @@
+"""Finding and reading cases: every layout, planted faults, the ten real patients."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from gliomalib import datasets
+from gliomalib.datasets import brats, nifti
+from gliomalib.schema import SEQUENCES, Case, DataError
+
+SHAPE = (5, 6, 4)
+AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
+HEADER = (
+    "Grade,BraTS_2017_subject_ID,BraTS_2018_subject_ID,TCGA_TCIA_subject_ID,"
+    "BraTS_2019_subject_ID,BraTS_2020_subject_ID\n"
+)
+LAYOUTS = {
+    "brats2018": "MICCAI_BraTS_2018_Data_Training/HGG/Brats18_2013_2_1",
+    "brats2019": "MICCAI_BraTS_2019_Data_Training/LGG/BraTS19_TMC_1_1",
+    "brats2020": "MICCAI_BraTS2020_TrainingData/BraTS20_Training_007",
+    "brats2021": "BraTS2021_Training_Data/BraTS2021_00007",
+}
+
+
+def save(path: Path, values: np.ndarray, affine: np.ndarray = AFFINE) -> None:
+    nib.save(nib.Nifti1Image(values, affine), path)
+
+
+def write_case(folder: Path, suffix: str = ".nii.gz", mask: str | None = "seg") -> Path:
+    """Write a tiny case: sequence number k holds 10·k + noise, the mask 0, 1, 2 and 4."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for index, name in enumerate(SEQUENCES):
+        values = (10 * index + rng.integers(0, 9, SHAPE)).astype(np.int16)
+        save(folder / f"{folder.name}_{name}{suffix}", values)
+    if mask:
+        name = f"{folder.name}_{mask}{suffix}" if mask == "seg" else mask
+        save(folder / name, np.resize(np.array([0, 1, 2, 4], np.uint8), SHAPE))
+    return folder
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("release", LAYOUTS)
+def test_each_layout_is_found_and_read(release: str, suffix: str, tmp_path: Path) -> None:
+    folder = write_case(tmp_path / LAYOUTS[release], suffix)
+    (case,) = datasets.discover(folder.parent)
+    assert (case.case_id, case.patient_id, case.release) == (folder.name, folder.name, release)
+    assert case.grade == {"brats2018": "HGG", "brats2019": "LGG"}.get(release)
+    assert datasets.discover(tmp_path) == [case]
+    scan = datasets.read(case)
+    assert scan.images.shape == (4, *SHAPE)
+    assert scan.images.dtype == np.float32
+    assert [int(image.min()) // 10 for image in scan.images] == [0, 1, 2, 3]
+    assert scan.labels is not None
+    assert np.bincount(scan.labels.ravel()).tolist() == [30, 30, 30, 30]
+    assert scan.spacing_mm == (1.0, 1.0, 1.0)
+    assert scan.affine[0] == (-1.0, 0.0, 0.0, 0.0)
+
+
+def test_several_releases_at_once_in_a_fixed_order(tmp_path: Path) -> None:
+    for place in reversed(LAYOUTS.values()):
+        write_case(tmp_path / "data" / place)
+    write_case(tmp_path / "data/MICCAI_BraTS_2018_Data_Training/LGG/Brats18_2013_0_1")
+    found = [case.case_id for case in datasets.discover(tmp_path)]
+    assert found == [
+        "Brats18_2013_0_1",
+        "Brats18_2013_2_1",
+        "BraTS19_TMC_1_1",
+        "BraTS20_Training_007",
+        "BraTS2021_00007",
+    ]
+
+
+def test_a_mask_of_another_name_is_found_by_rule(tmp_path: Path) -> None:
+    write_case(tmp_path / "BraTS20_Training_355", ".nii", mask="W39_1998.09.19_Segm.nii")
+    write_case(tmp_path / "BraTS2021_00355", ".nii", mask="other_SEG.nii")
+    masks = [case.segmentation for case in datasets.discover(tmp_path)]
+    assert [mask.name for mask in masks if mask] == ["W39_1998.09.19_Segm.nii", "other_SEG.nii"]
+
+
+def test_a_case_without_mask_has_none(tmp_path: Path) -> None:
+    write_case(tmp_path / "BraTS20_Validation_001", mask=None)
+    (case,) = datasets.discover(tmp_path)
+    assert case.segmentation is None
+    assert datasets.read(case).labels is None
+
+
+def test_archive_litter_is_no_case(tmp_path: Path) -> None:
+    folder = write_case(tmp_path / "BraTS20_Training_001")
+    (folder / f"._{folder.name}_t1.nii.gz").write_bytes(b"litter")
+    (tmp_path / "__MACOSX" / folder.name).mkdir(parents=True)
+    assert [case.case_id for case in datasets.discover(tmp_path)] == [folder.name]
+
+
+def test_a_table_of_a_newer_release_names_patients_of_older_ones(tmp_path: Path) -> None:
+    for place in LAYOUTS.values():
+        write_case(tmp_path / place)
+    (tmp_path / "MICCAI_BraTS2020_TrainingData/name_mapping.csv").write_text(
+        HEADER
+        + "HGG,Brats17_x,Brats18_2013_2_1,NA,BraTS19_2013_2_1,BraTS20_Training_136\n"
+        + "LGG,NA,NA,NA,BraTS19_TMC_1_1,BraTS20_Training_007\n"
+    )
+    found = [(case.patient_id, case.grade) for case in datasets.discover(tmp_path)]
+    assert found == [
+        ("BraTS20_Training_136", "HGG"),
+        ("BraTS20_Training_007", "LGG"),
+        ("BraTS20_Training_007", "LGG"),
+        ("BraTS2021_00007", None),
+    ]
+
+
+def test_a_linked_release_keeps_its_table(tmp_path: Path) -> None:
+    write_case(tmp_path / "disk" / "Brats18_A")
+    (tmp_path / "disk" / "name_mapping.csv").write_text(HEADER + "HGG,NA,Brats18_A,NA,NA,new\n")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "release").symlink_to(tmp_path / "disk")
+    assert [case.patient_id for case in datasets.discover(tmp_path / "data")] == ["new"]
+
+
+def test_tables_of_two_years_are_joined() -> None:
+    older = brats.Identity({2018: "a", 2019: "b"}, "HGG")
+    newer = brats.Identity({2019: "b", 2020: "c"}, None)
+    for rows in ([older, newer], [newer, older]):
+        known = brats.identities(rows)
+        assert {name: entry.patient_id for name, entry in known.items()} == dict.fromkeys(
+            "abc", "c"
+        )
+        assert {entry.grade for entry in known.values()} == {"HGG"}
+
+
+def test_without_2020_the_newest_id_counts() -> None:
+    assert brats.Identity({2018: "a", 2019: "b"}, None).patient_id == "b"
+    assert brats.Identity({2020: "c", 2021: "d"}, None).patient_id == "c"
+
+
+def test_tables_that_contradict_each_other_are_refused() -> None:
+    one = brats.Identity({2018: "a", 2019: "b"}, None)
+    other = brats.Identity({2018: "a", 2019: "z"}, None)
+    with pytest.raises(DataError, match=r"contradict.*(b and z|z and b) in 2019"):
+        brats.identities([one, other])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Grade,Name\nHGG,x\n", "no column BraTS_<year>_subject_ID"),
+        ("", "no column BraTS_<year>_subject_ID"),
+        (HEADER + "HGG,NA,NA,NA,NA,NA\n", "line 2: no subject ID"),
+    ],
+)
+def test_a_table_that_is_none_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    write_case(tmp_path / "BraTS20_Training_001")
+    (tmp_path / "name_mapping.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        datasets.discover(tmp_path)
+
+
+def test_nothing_recognised_says_what_was_looked_for_and_found(tmp_path: Path) -> None:
+    (tmp_path / "patient_7").mkdir()
+    with pytest.raises(DataError, match=r"looked for .*BraTS19_\*.*; found patient_7/"):
+        datasets.discover(tmp_path)
+    with pytest.raises(DataError, match="no such folder"):
+        datasets.discover(tmp_path / "nowhere")
+
+
+def test_a_case_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    for copy in ("a", "b"):
+        write_case(tmp_path / copy / "BraTS20_Training_001")
+    with pytest.raises(DataError, match=r"BraTS20_Training_001 stands twice.*a/.*b/"):
+        datasets.discover(tmp_path)
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+def _double(path: Path) -> None:
+    save(path.with_name(path.name.removesuffix(".gz")), np.zeros(SHAPE, np.int16))
+
+
+def _add_files(*names: str) -> Callable[[Path], None]:
+    def plant(path: Path) -> None:
+        for name in names:
+            save(path.with_name(name), np.zeros(SHAPE, np.uint8))
+
+    return plant
+
+
+@pytest.mark.parametrize(
+    ("target", "plant", "message"),
+    [
+        ("t1ce", _remove, "case BraTS20_Training_001: sequence t1ce is missing"),
+        ("flair", _double, "sequence flair stands twice"),
+        ("seg", _double, "cannot tell the mask"),
+    ],
+)
+def test_faults_of_a_folder(
+    target: str, plant: Callable[[Path], None], message: str, tmp_path: Path
+) -> None:
+    folder = write_case(tmp_path / "BraTS20_Training_001")
+    plant(folder / f"{folder.name}_{target}.nii.gz")
+    with pytest.raises(DataError, match=message):
+        datasets.discover(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names", [["a_seg.nii", "b_Segm.nii"], ["brain.nii"], ["seg.nii", "x.nii"]]
+)
+def test_an_ambiguous_mask_is_refused(names: list[str], tmp_path: Path) -> None:
+    folder = write_case(tmp_path / "BraTS20_Training_001", mask=None)
+    _add_files(*names)(folder / "any")
+    with pytest.raises(DataError, match=f"cannot tell the mask among {names[0]}"):
+        datasets.discover(tmp_path)
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def _truncate_inside(path: Path) -> None:
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-40]))
+
+
+def _flip_bits(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(bytes(content))
+
+
+def _values(change: Callable[[np.ndarray], np.ndarray], dtype: type) -> Callable[[Path], None]:
+    def plant(path: Path) -> None:
+        save(path, change(np.asarray(nib.load(path).dataobj).astype(dtype)))
+
+    return plant
+
+
+def _with_nan(values: np.ndarray) -> np.ndarray:
+    values[1, 2, 3] = np.nan
+    return values
+
+
+def _moved(path: Path) -> None:
+    affine = AFFINE.copy()
+    affine[0, 3] = 7
+    save(path, np.asarray(nib.load(path).dataobj), affine)
+
+
+def _lying_header(path: Path) -> None:
+    image = nib.Nifti1Image(np.zeros(SHAPE, np.int16), AFFINE)
+    image.header["pixdim"][3] = 5
+    path.write_bytes(gzip.compress(image.header.binaryblock + bytes(4) + bytes(240)))
+
+
+FILE_FAULTS = {
+    "truncated gzip": ("t2", _truncate, r"_t2.nii.gz: (truncated|cannot be read)"),
+    "truncated inside": ("t2", _truncate_inside, "_t2.nii.gz: truncated"),
+    "flipped bits": ("t1", _flip_bits, r"_t1.nii.gz: (truncated or damaged|cannot be read)"),
+    "0 bytes": ("flair", lambda path: path.write_bytes(b""), "_flair.nii.gz: the file has 0 bytes"),
+    "text": ("t1", lambda path: path.write_bytes(b"no NIfTI" * 99), "_t1.nii.gz: cannot be read"),
+    "gone": ("t1", _remove, "_t1.nii.gz: there is no such file"),
+    "smaller": ("seg", _values(lambda v: v[:-1], np.uint8), r"\(4, 6, 4\) but .*_t1.*\(5, 6, 4\)"),
+    "4-D": ("t1", _values(lambda v: v[..., None], np.int16), r"\(5, 6, 4, 1\), expected three"),
+    "NaN": ("t1ce", _values(_with_nan, np.float32), "_t1ce.nii.gz: 1 of 120 voxels are not finite"),
+    "moved": ("t2", _moved, r"_t2.nii.gz: affine is .*7\.0.* but .*_t1.nii.gz has"),
+    "voxel size": ("t1", _lying_header, r"_t1.nii.gz: voxel size is .*5\.0.* in the header"),
+    "3, not 4": (
+        "seg",
+        _values(lambda v: np.where(v == 4, 3, v), np.uint8),
+        r"_seg.nii.gz \(brats2020\): unknown label 3 in 30 voxels; allowed are 0, 1, 2, 4",
+    ),
+    "half labels": ("seg", _values(lambda v: v / 2, np.float32), "unknown label 0.5 in 30 voxels"),
+}
+
+
+@pytest.mark.parametrize("fault", FILE_FAULTS)
+def test_faults_of_a_file_are_named(fault: str, tmp_path: Path) -> None:
+    target, plant, message = FILE_FAULTS[fault]
+    folder = write_case(tmp_path / "BraTS20_Training_001")
+    (case,) = datasets.discover(tmp_path)
+    datasets.read(case)
+    plant(folder / f"{folder.name}_{target}.nii.gz")
+    with pytest.raises(DataError, match=message):
+        datasets.read(case)
+
+
+def test_a_truncated_plain_file_is_refused(tmp_path: Path) -> None:
+    folder = write_case(tmp_path / "BraTS20_Training_001", ".nii")
+    (case,) = datasets.discover(tmp_path)
+    _truncate(folder / f"{folder.name}_t1.nii")
+    with pytest.raises(DataError, match=r"_t1.nii: truncated"):
+        datasets.read(case)
+
+
+def test_slices_that_are_not_axial_are_refused(tmp_path: Path) -> None:
+    folder = write_case(tmp_path / "BraTS20_Training_001", mask=None)
+    for path in folder.iterdir():
+        save(path, np.ones(SHAPE, np.int16), AFFINE[[2, 0, 1, 3]])
+    with pytest.raises(DataError, match="expected axial slices along the third"):
+        datasets.read(datasets.discover(tmp_path)[0])
+
+
+def test_the_voxel_digest_does_not_see_how_a_file_is_stored(tmp_path: Path) -> None:
+    values = np.arange(120, dtype=np.int16).reshape(SHAPE)
+    save(tmp_path / "a.nii", values)
+    save(tmp_path / "b.nii.gz", values.astype(np.float32))
+    save(tmp_path / "c.nii", values + (values == 5).astype(np.int16))
+    digests = [nifti.voxel_digest(tmp_path / name) for name in ("a.nii", "b.nii.gz", "c.nii")]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_family_is_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case("x", "x", "phantom", {}, None)
+    family = datasets.Family("folders called x", lambda root: [case])
+    monkeypatch.setattr(datasets, "FAMILIES", (*datasets.FAMILIES, family))
+    assert datasets.discover(tmp_path) == [case]
+
+
+def test_real_releases_are_told_apart(real_data: Path) -> None:
+    cases = datasets.discover(real_data)
+    found = [(case.case_id, case.release) for case in cases]
+    assert found == [
+        ("Brats18_2013_2_1", "brats2018"),
+        ("Brats18_TCIA05_396_1", "brats2018"),
+        ("BraTS19_CBICA_ASK_1", "brats2019"),
+        ("BraTS19_CBICA_BHQ_1", "brats2019"),
+        ("BraTS20_Training_001", "brats2020"),
+        *((f"BraTS2021_{n:05d}", "brats2021") for n in (0, 2, 3, 14, 24)),
+    ]
+    patients = [case.patient_id for case in cases[:5]]
+    assert patients == [f"BraTS20_Training_{n:03d}" for n in (136, 237, 49, 122, 1)]
+    assert [case.grade for case in cases] == ["HGG"] * 5 + [None] * 5
+
+
+def test_a_real_case_is_read(real_data: Path) -> None:
+    case = datasets.discover(real_data)[3]
+    scan = datasets.read(case)
+    assert scan.images.shape == (4, 240, 240, 155)
+    assert scan.spacing_mm == (1.0, 1.0, 1.0)
+    assert scan.labels is not None
+    assert np.bincount(scan.labels.ravel())[1:].tolist() == [2063, 10911, 3611]

@@ -1,0 +1,129 @@
+"""Whole patients: decided by plan and number, labels and images that belong together."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from gliomalib.datasets.phantom_patient import Phantom, PhantomPlan, make_patient
+from gliomalib.schema import SettingsError
+
+PLAN = PhantomPlan(seed=11, spacing_mm=4.0)
+T1, T1CE, T2, FLAIR = range(4)
+
+
+@pytest.fixture(scope="module")
+def patients() -> list[Phantom]:
+    return [make_patient(PLAN, number) for number in range(1, 9)]
+
+
+def test_the_same_plan_and_number_is_the_same_patient(patients: list[Phantom]) -> None:
+    again = make_patient(PhantomPlan(seed=11, spacing_mm=4.0), 1)
+    assert np.array_equal(again.images, patients[0].images)
+    assert np.array_equal(again.labels, patients[0].labels)
+    assert again.facts == patients[0].facts
+
+
+@pytest.mark.parametrize(
+    ("change", "number"),
+    [({"seed": 12}, 1), ({"site": "B"}, 1), ({}, 2), ({"mass_effect": False}, 1)],
+)
+def test_anything_else_is_another_patient(
+    patients: list[Phantom], change: dict[str, object], number: int
+) -> None:
+    other = make_patient(dataclasses.replace(PLAN, **change), number)
+    assert not np.array_equal(other.images > 0, patients[0].images > 0)
+    assert not np.array_equal(other.labels, patients[0].labels)
+
+
+def test_a_patient_lies_on_the_field_of_view_of_brats(patients: list[Phantom]) -> None:
+    for patient in patients:
+        assert patient.images.shape == (4, 60, 60, 38)
+        assert patient.images.dtype == np.float32
+        assert patient.labels.shape == (60, 60, 38)
+        assert patient.labels.dtype == np.uint8
+        assert patient.affine[0] == (-4.0, 0.0, 0.0, 0.0)
+        assert patient.affine[1] == (0.0, -4.0, 0.0, 239.0)
+
+
+def test_the_background_is_zero_and_the_same_in_all_sequences(patients: list[Phantom]) -> None:
+    for patient in patients:
+        inside = patient.images > 0
+        assert (inside == inside[0]).all()
+        assert not inside[:, [0, -1]].any()
+        assert patient.images.min() == 0.0
+
+
+def test_every_label_lies_in_the_brain(patients: list[Phantom]) -> None:
+    for patient in patients:
+        assert (patient.images[:, patient.labels > 0] > 0).all()
+
+
+def test_volumes_are_those_asked_for_and_those_counted(patients: list[Phantom]) -> None:
+    for patient in patients:
+        facts = patient.facts
+        assert facts["whole_ml"] == pytest.approx(facts["target_ml"], rel=0.05)
+        counted = np.bincount(patient.labels.ravel(), minlength=4)[1:] * 0.064
+        parts = [facts[f"{name}_ml"] for name in ("necrosis", "edema", "enhancing")]
+        assert counted == pytest.approx(parts)
+        assert 14.0 < facts["whole_ml"] < 216.0
+
+
+def test_the_grade_says_whether_anything_enhances(patients: list[Phantom]) -> None:
+    for patient in patients:
+        assert (patient.grade == "HGG") == bool((patient.labels == 3).any())
+        assert patient.facts["multifocal"] == (patient.facts["n_foci"] > 1)
+
+
+def test_the_rim_touches_the_necrosis(patients: list[Phantom]) -> None:
+    both = [p.labels for p in patients if {1, 3} <= set(np.unique(p.labels).tolist())]
+    assert both
+    for labels in both:
+        assert (ndimage.binary_dilation(labels == 1) & (labels == 3)).any()
+
+
+def test_the_tumour_shows(patients: list[Phantom]) -> None:
+    for patient in patients:
+        images, labels = patient.images, patient.labels
+        healthy = np.median(images[:, (images[0] > 0) & (labels == 0)], axis=1)
+        assert images[FLAIR][labels == 2].mean() > 1.15 * healthy[FLAIR]
+        if patient.grade == "HGG":
+            rim = images[:, labels == 3].mean(axis=1) / healthy
+            assert rim[T1CE] > 1.2 * rim[T1]
+
+
+def test_scanner_units_differ_between_patients(patients: list[Phantom]) -> None:
+    levels = np.array([[np.median(image[image > 0]) for image in p.images] for p in patients])
+    assert levels.min() > 50
+    assert levels.max() < 10_000
+    assert (levels.max(axis=0) > 1.5 * levels.min(axis=0)).all()
+
+
+def test_one_patient_is_the_same_at_other_voxel_sizes(patients: list[Phantom]) -> None:
+    fine = make_patient(dataclasses.replace(PLAN, spacing_mm=2.0), 1)
+    coarse = patients[0]
+    assert fine.facts["target_ml"] == coarse.facts["target_ml"]
+    x, y, z = coarse.labels.shape
+    same = fine.labels[::2, ::2, ::2][:x, :y, :z] > 0
+    overlap = 2 * (same & (coarse.labels > 0)).sum() / (same.sum() + (coarse.labels > 0).sum())
+    assert overlap > 0.8
+
+
+def test_an_unknown_site_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(SettingsError, match=r"'Z'.*A, B"):
+        PhantomPlan(seed=1, site="Z")
+
+
+@pytest.mark.parametrize("spacing_mm", [0.0, -1.0, 9.0, float("nan")])
+def test_a_voxel_size_out_of_range_is_refused(spacing_mm: float) -> None:
+    with pytest.raises(SettingsError, match="spacing_mm"):
+        PhantomPlan(seed=1, spacing_mm=spacing_mm)
+
+
+@pytest.mark.parametrize("number", [0, -3, 1000])
+def test_a_number_that_fits_no_name_is_refused(number: int) -> None:
+    with pytest.raises(SettingsError, match=str(number)):
+        make_patient(PLAN, number)

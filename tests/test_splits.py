@@ -1,0 +1,196 @@
+"""Splits: no patient in two parts, nobody lost, the same whatever the order, checked again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gliomalib.schema import DataError, MismatchError, Split
+from gliomalib.settings import SplitPlan
+from gliomalib.splits import check_splits, make_splits, read_splits, split_table, write_splits
+
+NAMES = st.lists(st.text("abcdefgh0123", min_size=1, max_size=6), min_size=10, unique=True)
+PLANS = st.builds(
+    SplitPlan,
+    folds=st.integers(1, 6),
+    test_share=st.floats(0, 0.5),
+    val_share=st.floats(0, 0.3),
+)
+
+
+def patients(count: int) -> list[str]:
+    return [f"P{number:03d}" for number in range(count)]
+
+
+def parts_of(split: Split) -> list[tuple[str, ...]]:
+    return [split.train, split.val, split.test, split.external]
+
+
+@given(NAMES, PLANS, st.integers(0, 2**31), st.data())
+def test_any_split_is_clean(
+    names: list[str], plan: SplitPlan, seed: int, data: st.DataObject
+) -> None:
+    cut = data.draw(st.integers(0, len(names) - 8))
+    external, internal = names[:cut], names[cut:]
+    splits = make_splits(internal, external, plan, seed)
+    assert [split.fold for split in splits] == list(range(plan.folds))
+    for split in splits:
+        everyone = [name for part in parts_of(split) for name in part]
+        assert sorted(everyone) == sorted(names)
+        assert sorted(split.external) == sorted(external)
+        assert split.train
+        assert split.test
+    if plan.folds > 1:
+        tested = [name for split in splits for name in split.test]
+        assert sorted(tested) == sorted(internal)
+    shuffled = data.draw(st.permutations(internal))
+    assert make_splits(shuffled, external[::-1], plan, seed) == splits
+
+
+@pytest.mark.parametrize(
+    ("count", "given_shares", "sizes"),
+    [
+        (40, {"test_share": 0.2}, (32, 0, 8)),
+        (369, {"test_share": 0.2, "val_share": 0.1}, (258, 37, 74)),
+        (5, {"test_share": 0.0}, (4, 0, 1)),
+        (6, {"test_share": 0.2, "val_share": 0.2}, (4, 1, 1)),
+    ],
+)
+def test_sizes_of_one_fold(count: int, given_shares: dict, sizes: tuple[int, ...]) -> None:
+    (split,) = make_splits(patients(count), [], SplitPlan(**given_shares), 1)
+    assert tuple(map(len, parts_of(split))) == (*sizes, 0)
+
+
+def test_sizes_of_folds() -> None:
+    splits = make_splits(patients(23), [], SplitPlan(folds=5, val_share=0.25), 1)
+    assert [len(split.test) for split in splits] == [5, 5, 5, 4, 4]
+    assert [len(split.val) for split in splits] == [4, 4, 4, 5, 5]
+    assert len({split.val for split in splits}) == 5
+
+
+def test_the_seed_decides() -> None:
+    tests = [make_splits(patients(40), [], SplitPlan(), seed)[0].test for seed in (1, 1, 2)]
+    assert tests[0] == tests[1] != tests[2]
+
+
+@pytest.mark.parametrize(
+    ("internal", "plan", "message"),
+    [
+        ([], SplitPlan(), "0 internal patients"),
+        (["a"], SplitPlan(), "1 internal patients, but 1 folds need 2"),
+        (["a", "b"], SplitPlan(folds=3), "2 internal patients, but 3 folds need 3"),
+        (["a", "b", "a"], SplitPlan(), "a twice"),
+        (["a", "b"], SplitPlan(test_share=0.5, val_share=0.5), "0 train"),
+    ],
+)
+def test_what_cannot_be_split_is_refused(
+    internal: list[str], plan: SplitPlan, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        make_splits(internal, [], plan, 0)
+
+
+def _leak(split: Split) -> Split:
+    return replace(split, train=(*split.train, split.test[0]))
+
+
+def _leak_external(split: Split) -> Split:
+    return replace(split, train=(*split.train, split.external[0]))
+
+
+def _leak_val(split: Split) -> Split:
+    return replace(split, val=(*split.val, split.test[0]))
+
+
+def _lose(split: Split) -> Split:
+    return replace(split, train=split.train[1:])
+
+
+def _add(split: Split) -> Split:
+    return replace(split, train=(*split.train, "stranger"))
+
+
+def _swap(split: Split) -> Split:
+    first, other = split.train[0], split.external[0]
+    return replace(split, train=(*split.train[1:], other), external=(first, *split.external[1:]))
+
+
+def _test_nobody(split: Split) -> Split:
+    return replace(split, train=(*split.train, *split.test), test=())
+
+
+def _test_another(split: Split) -> Split:
+    return replace(
+        split, train=(*split.train[1:], split.test[0]), test=(*split.test[1:], split.train[0])
+    )
+
+
+FAULTS: dict[str, tuple[Callable[[Split], Split], type[Exception], str]] = {
+    "leak": (_leak, MismatchError, "fold 1: P... in two parts"),
+    "leak to val": (_leak_val, MismatchError, "fold 1: P... in two parts"),
+    "external trained on": (_leak_external, MismatchError, "fold 1: E1 in two parts"),
+    "lost": (_lose, DataError, "fold 1: .*missing P..., unknown nobody"),
+    "unknown": (_add, DataError, "missing nobody, unknown stranger"),
+    "external swapped": (_swap, MismatchError, "external patients differ"),
+    "nobody tested": (_test_nobody, DataError, "fold 1: .* 0 test"),
+    "tested twice": (_test_another, MismatchError, "P... tested in two folds, P... in none"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found_in_memory_and_on_disk(fault: str, tmp_path: Path) -> None:
+    change, error, message = FAULTS[fault]
+    everyone = [*patients(9), "E1", "E2"]
+    splits = make_splits(patients(9), ["E1", "E2"], SplitPlan(folds=3, val_share=0.2), 7)
+    check_splits(splits, everyone)
+    broken = (splits[0], change(splits[1]), splits[2])
+    with pytest.raises(error, match=message):
+        check_splits(broken, everyone)
+    path = write_splits(splits, tmp_path / "splits.json")
+    content = json.loads(path.read_text())
+    content["splits"][1] |= {
+        name: list(getattr(broken[1], name)) for name in ("train", "val", "test", "external")
+    }
+    path.write_text(json.dumps(content))
+    with pytest.raises(error, match=message):
+        read_splits(path)
+
+
+def test_splits_survive_the_disk(tmp_path: Path) -> None:
+    splits = make_splits(patients(12), ["E1"], SplitPlan(folds=4, val_share=0.1), 3)
+    assert read_splits(write_splits(splits, tmp_path / "a" / "splits.json")) == splits
+
+
+def test_the_table_counts_each_part() -> None:
+    splits = make_splits(patients(7), ["E1"], SplitPlan(folds=3, val_share=0.2), 3)
+    table = split_table(splits)
+    assert table.pop("held out").tolist() == [", ".join(split.test) for split in splits]
+    assert table.to_dict("list") == {
+        "fold": [0, 1, 2],
+        "train": [3, 4, 4],
+        "val": [1, 1, 1],
+        "test": [3, 2, 2],
+        "external": [1, 1, 1],
+    }
+
+
+def test_no_splits_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no fold at all"):
+        write_splits([], tmp_path / "splits.json")
+    assert not (tmp_path / "splits.json").exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"patients": [], "splits": [{"fold": 0}]}'])
+def test_damaged_files_are_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "splits.json"
+    with pytest.raises(DataError, match="splits are missing; run 01_data_exploration"):
+        read_splits(path)
+    path.write_text(text)
+    with pytest.raises(DataError, match="damaged"):
+        read_splits(path)
