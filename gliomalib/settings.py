@@ -150,8 +150,9 @@ class Study(Model):
             )
         if not self.full_size:
             found.append(
-                f"CPU-size networks: {self.unet2d.channels[-1]} (2D) and {self.unet3d.channels[-1]} "
-                f"(3D) channels at the bottom, voxels of {self.preprocessing.spacing_mm:g} mm."
+                f"CPU-size networks: {self.unet2d.channels[-1]} (2D) and "
+                f"{self.unet3d.channels[-1]} (3D) channels at the bottom, voxels of "
+                f"{self.preprocessing.spacing_mm:g} mm."
             )
         if self.classifier.weights == "random":
             found.append("ResNet50 starts from random weights; the paper starts from ImageNet.")
@@ -184,9 +185,7 @@ NOTEBOOKS: dict[str, dict[str, str | None]] = {
     "03_train_unet2d": _training("unet2d", "channels", "focal_gamma"),
     "04_train_unet3d": _training("unet3d", "channels", "focal_gamma"),
     "05_fusion": {"alpha": "fusion.alpha"},
-    "06_train_resnet50": _training(
-        "classifier", "weights", "weights_file", "label_rule", "image"
-    ),
+    "06_train_resnet50": _training("classifier", "weights", "weights_file", "label_rule", "image"),
     "08_alpha_sweep": {"sweep_step": "fusion.sweep_step"},
     "15_reproducibility_report": {},
 }
@@ -213,7 +212,7 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Study:
     path = STUDIES_DIR / f"{study}.yml"
     if not path.is_file():
         raise SettingsError(f"there is no study {study!r}: take one of {_listed(studies())}")
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = _content(path)
     for name, value in (overrides or {}).items():
         *sections, key = name.split(".")
         place = content
@@ -221,9 +220,24 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Study:
             place = place.setdefault(section, {})
         place[key] = value
     try:
-        return Study.model_validate(content)
+        found = Study.model_validate(content)
     except ValidationError as error:
         raise SettingsError(f"{path.name}: {_explain(error)}") from None
+    if found.study != study:
+        raise SettingsError(f"{path.name}: study is {found.study!r}, it must be {study!r}")
+    return found
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path.name}: not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(content, dict):
+        raise SettingsError(
+            f"{path.name}: settings are lines of `key: value`, found {content!r:.60}"
+        )
+    return content
 
 
 def from_parameters(notebook: str, parameters: Mapping[str, Any]) -> Study:

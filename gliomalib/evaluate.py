@@ -1,0 +1,162 @@
+"""Per-patient tables from volumes and slices; a missing patient is an error, never a smaller n."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gliomalib import fusion, labels, metrics, settings, stats
+from gliomalib.schema import Confusion, RecordError, StoredCase, Volume
+
+CLASSES: Mapping[str, tuple[int, ...]] = {"NCR": (1,), "ED": (2,), "ET": (3,)}
+REGIONS: Mapping[str, tuple[int, ...]] = {**CLASSES, **labels.REGIONS}
+"""The three sub-regions and the nested regions of BraTS; ET is both."""
+
+Pair = tuple[StoredCase, Volume, Volume]
+"""A patient with the volumes of the 2D and of the 3D branch."""
+
+
+def predicted_labels(volume: Volume) -> NDArray[np.uint8]:
+    """Return the most probable class of each voxel (X, Y, Z); ties go to the lower class."""
+    return np.asarray(volume.probabilities.argmax(axis=0), dtype=np.uint8)
+
+
+def confusion_of(case: StoredCase, volume: Volume) -> Confusion:
+    """Return the 4×4 matrix of voxels of one patient, rows the truth."""
+    return metrics.confusion_matrix(case.labels, predicted_labels(volume))
+
+
+def score_volume(case: StoredCase, volume: Volume, empty: metrics.EmptyRule) -> pd.DataFrame:
+    """Return one row a region: patient_id, region, dice, hd95_mm, state, truth_ml, predicted_ml.
+
+    ``state`` says whether truth and prediction both have voxels (see ``metrics.mask_state``).
+    """
+    found = predicted_labels(volume)
+    counts = metrics.confusion_matrix(case.labels, found)
+    millilitres = float(np.prod(case.grid.spacing_mm)) / 1000
+    rows = []
+    for region, classes in REGIONS.items():
+        truth, predicted = np.isin(case.labels, classes), np.isin(found, classes)
+        rows.append(
+            {
+                "patient_id": case.grid.patient_id,
+                "region": region,
+                "dice": metrics.dice(counts, classes, empty),
+                "hd95_mm": metrics.hd95(truth, predicted, case.grid.spacing_mm, empty),
+                "state": metrics.mask_state(counts, classes),
+                "truth_ml": millilitres * truth.sum(),
+                "predicted_ml": millilitres * predicted.sum(),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def with_mean(table: pd.DataFrame) -> pd.DataFrame:
+    """Return ``table`` with a region ``mean``: each patient's mean of NCR, ED and ET Dice."""
+    keys = [name for name in ("patient_id", "part", "fold", "network") if name in table]
+    of_classes = table[table["region"].isin(list(CLASSES))]
+    mean = of_classes.groupby(keys, sort=False)["dice"].mean().reset_index()
+    return pd.concat([table, mean.assign(region="mean")], ignore_index=True)
+
+
+def overview(table: pd.DataFrame) -> pd.DataFrame:
+    """Return Dice, HD95 and the counts of empty and missed masks by network, part and region."""
+    groups = with_mean(table).groupby(["network", "part", "region"], sort=False)
+    found = groups.agg(
+        patients=("patient_id", "nunique"),
+        mean_dice=("dice", "mean"),
+        lowest_dice=("dice", "min"),
+        median_hd95_mm=("hd95_mm", "median"),
+        both_empty=("state", lambda states: int((states == "empty").sum())),
+        missed=("state", lambda states: int((states == "missed").sum())),
+        spurious=("state", lambda states: int((states == "spurious").sum())),
+    )
+    return found.round({"mean_dice": 3, "lowest_dice": 3, "median_hd95_mm": 1})
+
+
+def per_patient(table: pd.DataFrame, region: str, part: str) -> pd.Series:
+    """Return Dice of one region by patient, the mean over folds where there are several.
+
+    Raises ``RecordError`` when the table has no patient of this part.
+    """
+    rows = table[(table["region"] == region) & (table["part"] == part)]
+    if rows.empty:
+        raise RecordError(f"no patient of part {part!r} has a {region} score; check the split")
+    found: pd.Series = rows.groupby("patient_id", sort=True)["dice"].mean()
+    return found
+
+
+def patient_confusions(table: pd.DataFrame, part: str) -> Confusion:
+    """Return a 4×4 matrix of slices for every patient of a part, shape (patients, 4, 4).
+
+    ``table`` has one row a slice; a patient tested in several folds is summed over them.
+    Raises ``RecordError`` when the table has no slice of this part.
+    """
+    rows = table[table["part"] == part]
+    if rows.empty:
+        raise RecordError(f"no slice of part {part!r} was classified; check the split")
+    matrices = [
+        metrics.confusion_matrix(group["truth"].to_numpy(), group["predicted"].to_numpy())
+        for _, group in rows.groupby("patient_id", sort=True)
+    ]
+    return np.stack(matrices)
+
+
+def alphas(study: settings.Study) -> NDArray[np.float64]:
+    """Return the values of α that the sweep looks at, 0 and 1 and the study's own included."""
+    steps = round(1 / study.fusion.sweep_step)
+    grid = np.linspace(0, 1, steps + 1)
+    return np.unique(np.round(np.append(grid, study.fusion.alpha), 6))
+
+
+def sweep(cases: Iterable[Pair], grid: NDArray[np.float64]) -> tuple[list[str], Confusion]:
+    """Return the patients and their exact confusions at every α, shape (patients, α, 4, 4)."""
+    patients: list[str] = []
+    matrices = [np.empty((0, len(grid), 4, 4), dtype=np.int64)]
+    for case, flat, deep in cases:
+        patients.append(case.grid.patient_id)
+        matrices.append(fusion.alpha_sweep(flat, deep, case.labels, grid)[None])
+    return patients, np.concatenate(matrices)
+
+
+def dice_curves(
+    patients: Sequence[str], confusions: Confusion, empty: metrics.EmptyRule
+) -> dict[str, NDArray[np.float64]]:
+    """Return Dice by region, shape (distinct patients, α); several folds are averaged first."""
+    names = np.array(patients)
+    curves: dict[str, NDArray[np.float64]] = {}
+    for region, classes in REGIONS.items():
+        rows = [[metrics.dice(matrix, classes, empty) for matrix in one] for one in confusions]
+        dice = np.array(rows)
+        curves[region] = np.stack([dice[names == name].mean(axis=0) for name in sorted(set(patients))])
+    of_classes = [curves[region] for region in CLASSES]
+    return {"mean": np.nanmean(of_classes, axis=0), **curves}
+
+
+def curve_table(
+    curves: Mapping[str, NDArray[np.float64]], grid: NDArray[np.float64], study: settings.Study
+) -> pd.DataFrame:
+    """Return mean Dice over patients at every α with a 95 % band: region, alpha, dice, low, high."""
+    tables = []
+    for region, curve in curves.items():
+        known = curve[~np.isnan(curve).any(axis=1)]
+        seed = settings.named_seed(study.seed, "band", region)
+        low, high = stats.mean_band(known, seed, study.evaluation.bootstrap)
+        columns = {"alpha": grid, "dice": known.mean(axis=0), "low": low, "high": high}
+        tables.append(pd.DataFrame({"region": region, **columns}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def best_of_curves(table: pd.DataFrame) -> pd.DataFrame:
+    """Return by region: best α on the grid, Dice there, at 0, at 0.6 and at 1."""
+    rows = []
+    for region, curve in table.groupby("region", sort=False):
+        at = curve.set_index("alpha")["dice"]
+        rows.append(
+            {"region": region, "best α": at.idxmax(), "at best": at.max(), "3D only": at.iloc[0],
+             "at 0.6": np.interp(0.6, at.index, at), "2D only": at.iloc[-1]}
+        )  # fmt: skip
+    return pd.DataFrame(rows).round(4)

@@ -1,0 +1,258 @@
+"""Each step of the study, carried through every fold: train, predict, fuse, score, classify."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gliomalib import cohort, evaluate, fusion, predict, preprocess, settings, slices, training
+from gliomalib.provenance import digest_of, file_digest
+from gliomalib.records import Run
+from gliomalib.schema import Example, MismatchError, Split, StoredCase, Volume
+from gliomalib.store import Store
+
+BRANCHES = ("unet2d", "unet3d")
+SHORT = {"unet2d": "2D", "unet3d": "3D", "fused": "fused"}
+"""What the networks are called in tables and figures."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What every step after preprocessing works on: the run, its splits and its store."""
+
+    run: Run
+    splits: tuple[Split, ...]
+    store: Store
+
+    @property
+    def study(self) -> settings.Study:
+        """The settings in force."""
+        return self.run.study
+
+
+def open_material(run: Run) -> Material:
+    """Return the splits and the store that notebooks 01 and 02 left for this study.
+
+    Raises ``DataError`` where they are missing and ``MismatchError`` where a patient of the
+    splits is not in the store or stands in two parts.
+    """
+    splits = cohort.read_splits(run.work_dir / "splits.json")
+    store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
+    stored = set(store.patients())
+    for split in splits:
+        absent = [name for part in parts_of(split).values() for name in part if name not in stored]
+        if absent:
+            raise MismatchError(
+                f"{run.work_dir}: {', '.join(absent)} of the splits not in the store; "
+                "run 02_preprocessing again"
+            )
+    return Material(run, splits, store)
+
+
+def parts_of(split: Split) -> dict[str, tuple[str, ...]]:
+    """Return the patients of a split by the name of their part."""
+    return {"train": split.train, "val": split.val, "test": split.test, "external": split.external}
+
+
+def scored(material: Material) -> Iterator[tuple[Split, str, str]]:
+    """Yield (split, part, patient) for every patient on whom results are reported."""
+    for split in material.splits:
+        for part in ("test", "external"):
+            for patient in parts_of(split)[part]:
+                yield split, part, patient
+
+
+def train_segmenters(material: Material, network: str) -> list[training.Trained]:
+    """Train ``unet2d`` or ``unet3d`` on the training patients of every fold."""
+    trained = []
+    for split in material.splits:
+        digest = material.store.digest((*split.train, *split.val))
+        job = _job(material, network, split, digest)
+        cases = [material.store.get(name) for name in split.train]
+        held_back = [material.store.get(name) for name in split.val]
+        trained.append(training.train_segmenter(job, cases, held_back))
+    return trained
+
+
+def predict_volumes(
+    material: Material, network: str, trained: Sequence[training.Trained]
+) -> pd.DataFrame:
+    """Write the probability volume of every patient under every fold; return what was written."""
+    rows = []
+    for split, made in zip(material.splits, trained, strict=True):
+        folder = _predictions(material, network, split.fold)
+        names = [name for part in parts_of(split).values() for name in part]
+        cases = (material.store.get(name) for name in names)
+        paths = predict.segment_all(made.checkpoint, cases, folder, material.study.device)
+        rows.append({"fold": split.fold, "patients": len(paths), "checkpoint": made.key})
+    return pd.DataFrame(rows)
+
+
+def volume(material: Material, network: str, fold: int, patient: str) -> Volume:
+    """Return a predicted volume; ``fused`` is made from the two branches with the study's α.
+
+    Raises ``DataError`` where a prediction is missing and ``MismatchError`` where it was made on
+    another grid than the store's.
+    """
+    if network == "fused":
+        pair = [volume(material, branch, fold, patient) for branch in BRANCHES]
+        return fusion.weighted_average(pair[0], pair[1], material.study.fusion.alpha)
+    found = predict.load(_predictions(material, network, fold) / f"{patient}.npy")
+    if found.grid != material.store.get(patient).grid:
+        raise MismatchError(
+            f"{network} of {patient}: predicted on another grid than the store's; "
+            "run the training notebook again"
+        )
+    return found
+
+
+def segmentation_scores(material: Material, networks: Sequence[str]) -> pd.DataFrame:
+    """Score the volumes of all reported patients: network, part, fold and ``score_volume``'s."""
+    tables = []
+    for network in networks:
+        for split, part, patient in scored(material):
+            case = material.store.get(patient)
+            found = volume(material, network, split.fold, patient)
+            table = evaluate.score_volume(case, found, material.study.evaluation.empty)
+            tables.append(table.assign(network=SHORT[network], part=part, fold=split.fold))
+    return pd.concat(tables, ignore_index=True)
+
+
+def branch_volumes(material: Material, part: str) -> Iterator[evaluate.Pair]:
+    """Yield every patient of a part with the volumes of both branches, fold by fold."""
+    for split in material.splits:
+        for patient in parts_of(split)[part]:
+            pair = [volume(material, branch, split.fold, patient) for branch in BRANCHES]
+            yield material.store.get(patient), pair[0], pair[1]
+
+
+def ranked(material: Material, scores: pd.DataFrame, networks: Sequence[str]) -> list[Example]:
+    """Return the worst, the middle and the best held-out patient by mean Dice of networks[0]."""
+    rows = scores[(scores["network"] == SHORT[networks[0]]) & (scores["part"] == "test")]
+    mean = evaluate.with_mean(rows).query("region == 'mean'").sort_values("dice")
+    chosen = [mean.iloc[0], mean.iloc[len(mean) // 2], mean.iloc[-1]]
+    return [_example(material, row, networks) for row in chosen]
+
+
+def fused_slices(material: Material, split: Split, patients: Sequence[str]) -> slices.SliceSet:
+    """Return the fused axial slices of ``patients`` with their classes."""
+    sets = []
+    for patient in patients:
+        case = material.store.get(patient)
+        fused = volume(material, "fused", split.fold, patient)
+        sets.append(slices.fused_slices(fused, case.labels, material.study.classifier, case.images))
+    return slices.concatenate(sets)
+
+
+def train_classifiers(material: Material) -> list[training.Trained]:
+    """Train a ResNet50 on the fused slices of the training patients of every fold."""
+    trained = []
+    for split in material.splits:
+        job = _job(material, "resnet50", split, _fused_digest(material, split))
+        held_back = fused_slices(material, split, split.val) if split.val else None
+        train = fused_slices(material, split, split.train)
+        trained.append(training.train_classifier(job, train, held_back))
+    return trained
+
+
+def classify_slices(
+    material: Material, trained: Sequence[training.Trained]
+) -> pd.DataFrame:
+    """Return one row a slice of every reported patient: fold, part, patient_id, z, truth, predicted.
+
+    The columns p0–p3 are the probabilities of the four classes.
+    """
+    tables = []
+    for split, made in zip(material.splits, trained, strict=True):
+        for part in ("test", "external"):
+            patients = parts_of(split)[part]
+            if patients:
+                found = fused_slices(material, split, patients)
+                table = _classified(made, found, material.study)
+                tables.append(table.assign(fold=split.fold, part=part))
+    return pd.concat(tables, ignore_index=True)
+
+
+def histories(trained: Sequence[training.Trained]) -> pd.DataFrame:
+    """Return the loss of every epoch of every fold: fold, epoch, part, loss, seconds."""
+    tables = [made.history.assign(fold=fold) for fold, made in enumerate(trained)]
+    return pd.concat(tables, ignore_index=True)
+
+
+def notes(trained: Sequence[training.Trained]) -> tuple[str, ...]:
+    """Return what the trainings have to say for the record, each sentence once."""
+    return tuple(dict.fromkeys(made.note for made in trained if made.note))
+
+
+def training_facts(trained: Sequence[training.Trained]) -> pd.DataFrame:
+    """Return one row a fold: parameters, epochs, seconds, device, resumed epochs and the note."""
+    rows = [
+        {
+            "fold": fold,
+            "parameters": made.n_parameters,
+            "epochs": int(made.history["epoch"].max()) + 1,
+            "seconds": round(made.seconds, 1),
+            "device": made.device,
+            "note": made.note,
+        }
+        for fold, made in enumerate(trained)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _example(material: Material, row: pd.Series, networks: Sequence[str]) -> Example:
+    fold, patient = int(row["fold"]), str(row["patient_id"])
+    case = material.store.get(patient)
+    predictions = {
+        SHORT[name]: evaluate.predicted_labels(volume(material, name, fold, patient))
+        for name in networks
+    }
+    title = f"{patient}: mean Dice {row['dice']:.2f} ({SHORT[networks[0]]})"
+    return Example(np.asarray(case.images[3]), np.asarray(case.labels), predictions, title)
+
+
+def _classified(
+    made: training.Trained, found: slices.SliceSet, study: settings.Study
+) -> pd.DataFrame:
+    probabilities = predict.classify(made.checkpoint, found, study.device)
+    table = pd.DataFrame({"patient_id": found.patients, "z": found.z, "truth": found.classes})
+    table["predicted"] = probabilities.argmax(axis=1)
+    for index, column in enumerate(np.asarray(probabilities).T):
+        table[f"p{index}"] = column
+    return table
+
+
+def _job(material: Material, network: str, split: Split, digest: str) -> training.Job:
+    study = material.study
+    section = "classifier" if network == "resnet50" else network
+    run = material.run
+    return training.Job(
+        network=network,
+        settings=getattr(study, section),
+        fold=split.fold,
+        seed=study.seed,
+        device=study.device,
+        threads=study.threads,
+        directory=run.work_dir / "checkpoints" / _named(run, network) / f"fold{split.fold}",
+        data_digest=digest,
+    )
+
+
+def _named(run: Run, network: str) -> str:
+    return f"{network}.{run.variant}" if run.variant else network
+
+
+def _predictions(material: Material, network: str, fold: int) -> Path:
+    return material.run.work_dir / "predictions" / _named(material.run, network) / f"fold{fold}"
+
+
+def _fused_digest(material: Material, split: Split) -> str:
+    parts = []
+    for branch in BRANCHES:
+        folder = _predictions(material, branch, split.fold)
+        parts += [file_digest(folder / f"{name}.npy") for name in (*split.train, *split.val)]
+    return digest_of([parts, material.study.fusion.alpha, material.store.key])

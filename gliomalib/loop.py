@@ -1,0 +1,299 @@
+"""One Lightning training, epoch by epoch: losses, optimiser, loaders, seeds and checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import math
+import signal
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.utilities.warnings import PossibleUserWarning
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from gliomalib.samples import Pair, Samples, batches, mirrored
+from gliomalib.schema import SettingsError
+from gliomalib.settings import Classifier, Segmentation, named_seed
+
+log = logging.getLogger("gliomalib")
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: what is trained how, on which fold, and where its files go.
+
+    ``device`` is auto, cpu or cuda; ``threads`` 0 is torch's default; ``data_digest`` changes
+    with the training data.
+    """
+
+    network: Literal["unet2d", "unet3d", "resnet50"]
+    settings: Segmentation | Classifier
+    fold: int
+    seed: int
+    device: str
+    threads: int
+    directory: Path
+    data_digest: str
+
+    @property
+    def title(self) -> str:
+        """What the training is called in a sentence."""
+        return f"{self.network}, fold {self.fold}"
+
+    def seed_of(self, *names: object) -> int:
+        """Return the seed of one purpose of this training."""
+        return named_seed(self.seed, self.network, self.fold, *names)
+
+
+class _Drawn(Dataset[Pair]):
+    """The samples as one seed draws them: the order of reading does not matter."""
+
+    def __init__(self, samples: Samples, seed: int, mirror: bool) -> None:
+        self.samples, self.seed, self.mirror = samples, seed, mirror
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Pair:
+        rng = np.random.default_rng((self.seed, index))
+        pair = self.samples.draw(index, rng)
+        return mirrored(pair, rng) if self.mirror else pair
+
+
+def _collate(pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
+    """Stack samples; smaller ones get zeros (background, no tumour) at the end of their axes."""
+    shapes = np.array([image.shape[1:] for image, _ in pairs])
+    wanted = shapes.max(axis=0)
+    missing = [[(0, 0), *((0, int(gap)) for gap in wanted - shape)] for shape in shapes]
+    images = [np.pad(image, gap) for (image, _), gap in zip(pairs, missing, strict=True)]
+    targets = [target for _, target in pairs]
+    if targets[0].shape[1:] == pairs[0][0].shape[1:]:
+        targets = [np.pad(target, gap) for target, gap in zip(targets, missing, strict=True)]
+    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(targets))
+
+
+def _loader(drawn: _Drawn, order: NDArray[np.int64], size: int, pin: bool) -> Any:
+    return DataLoader(
+        drawn,
+        batch_sampler=batches(order, size),
+        collate_fn=_collate,
+        pin_memory=pin,
+        # without its own generator a loader draws from torch's global one, where dropout draws
+        generator=torch.Generator().manual_seed(drawn.seed),
+    )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the loop needs beside the network: the job, its key, its samples and its files."""
+
+    job: Job
+    key: str
+    train: Samples
+    val: Samples | None
+    loss: nn.Module
+    device: torch.device
+
+    @property
+    def last(self) -> Path:
+        return self.job.directory / "last.ckpt"
+
+    @property
+    def final(self) -> Path:
+        return self.job.directory / "final.pt"
+
+    @property
+    def summary(self) -> Path:
+        return self.job.directory / "training.json"
+
+
+class Loop(pl.LightningModule):
+    """Losses, optimiser and loaders; the rows of the history travel in its checkpoint."""
+
+    def __init__(self, network: nn.Module, plan: Plan) -> None:
+        super().__init__()
+        self.network, self.plan = network, plan
+        self.criterion = plan.loss
+        self.rows: list[dict[str, Any]] = []
+        self.sums: dict[str, tuple[Tensor | float, int]] = {}
+
+    def _loss(self, batch: tuple[Tensor, Tensor], part: str) -> Tensor:
+        images, targets = batch
+        logits = self.network(images.float())
+        if self.plan.job.network == "resnet50":
+            logits = logits.unsqueeze(-1)
+        loss = cast(Tensor, self.criterion(logits, targets))
+        total, count = self.sums.get(part, (0.0, 0))
+        self.sums[part] = (total + loss.detach() * len(images), count + len(images))
+        return loss
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+        return self._loss(batch, "train")
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
+        self._loss(batch, "val")
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with a short warm-up and a cosine to 0: fixed, whatever the validation says."""
+        settings = self.plan.job.settings
+        steps = settings.epochs * math.ceil(len(self.plan.train) / settings.batch_size)
+        warm_up = max(steps // 20, 1)
+        optimiser = torch.optim.AdamW(self.parameters(), lr=settings.learning_rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser,
+            lambda step: min((step + 1) / warm_up, (1 + math.cos(math.pi * step / steps)) / 2),
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def train_dataloader(self) -> Any:
+        """Shuffle, draw and mirror by the seed of this epoch alone."""
+        job, samples = self.plan.job, self.plan.train
+        seed = job.seed_of("epoch", self.current_epoch)
+        order = np.random.default_rng(seed).permutation(len(samples))
+        return _loader(_Drawn(samples, seed, True), order, job.settings.batch_size, self._pinned)
+
+    def val_dataloader(self) -> Any:
+        """Draw the same samples at every epoch."""
+        job, samples = self.plan.job, self.plan.val
+        if samples is None:
+            return []
+        drawn, order = _Drawn(samples, job.seed_of("val"), False), np.arange(len(samples))
+        return _loader(drawn, order, job.settings.batch_size, self._pinned)
+
+    @property
+    def _pinned(self) -> bool:
+        return self.plan.device.type == "cuda"
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["key"], checkpoint["rows"] = self.plan.key, self.rows
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.rows = list(checkpoint["rows"])
+
+
+class _EveryEpoch(pl.Callback):
+    """Seed each epoch by its number, and at its end keep a checkpoint and write a line."""
+
+    def __init__(self) -> None:
+        self.spent = {"train": 0.0, "val": 0.0}
+        self.mark = self.line = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, loop: Any) -> None:
+        torch.manual_seed(loop.plan.job.seed_of("epoch", trainer.current_epoch))
+        loop.sums = {}
+        self.spent = {"train": 0.0, "val": 0.0}
+        self.mark = time.monotonic()
+
+    def on_validation_start(self, trainer: pl.Trainer, loop: Any) -> None:
+        self._spend("train")
+
+    def on_validation_end(self, trainer: pl.Trainer, loop: Any) -> None:
+        self._spend("val")
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, loop: Any) -> None:
+        self._spend("train")
+        epoch = trainer.current_epoch
+        for part, (total, count) in loop.sums.items():
+            loss = float(total) / count
+            if not math.isfinite(loss):
+                raise SettingsError(
+                    f"{loop.plan.job.title}: the {part} loss is {loss} in epoch {epoch + 1}; "
+                    "lower learning_rate or take precision: 32-true"
+                )
+            seconds = round(self.spent[part], 3)
+            loop.rows.append({"epoch": epoch, "part": part, "loss": loss, "seconds": seconds})
+        unfinished = loop.plan.last.with_suffix(".unfinished")
+        trainer.save_checkpoint(unfinished)
+        unfinished.replace(loop.plan.last)
+        self._write_line(loop.plan.job, loop.rows)
+
+    def _spend(self, part: str) -> None:
+        now = time.monotonic()
+        self.spent[part] += now - self.mark
+        self.mark = now
+
+    def _write_line(self, job: Job, rows: list[dict[str, Any]]) -> None:
+        done, epochs = rows[-1]["epoch"] + 1, job.settings.epochs
+        if done < epochs and time.monotonic() - self.line < SECONDS_BETWEEN_LINES:
+            return
+        self.line = time.monotonic()
+        losses = {row["part"]: row["loss"] for row in rows if row["epoch"] == done - 1}
+        told = ", ".join(f"{part} loss {loss:.4g}" for part, loss in losses.items())
+        seconds = sum(row["seconds"] for row in rows)
+        left = seconds / done * (epochs - done)
+        log.info(
+            "%s: epoch %d of %d, %s, %.0f s, %.0f s left",
+            *(job.title, done, epochs, told, seconds, left),
+        )
+
+
+def fit(plan: Plan, network: nn.Module, resume: bool) -> Loop:
+    """Train ``network`` to its last epoch, from the plan's checkpoint if ``resume``.
+
+    An interrupt comes out as ``KeyboardInterrupt``. Raises ``SettingsError`` when a loss is no
+    longer finite.
+    """
+    loop = Loop(network, plan)
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with _quiet(plan.device):
+            checkpoint = plan.last if resume else None
+            _trainer(plan).fit(loop, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit:
+        # Lightning ends the process at an interrupt and ignores later ones; a notebook lives on
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
+    return loop
+
+
+def _trainer(plan: Plan) -> pl.Trainer:
+    return pl.Trainer(
+        accelerator="gpu" if plan.device.type == "cuda" else "cpu",
+        devices=1,
+        precision=plan.job.settings.precision,
+        max_epochs=plan.job.settings.epochs,
+        callbacks=[_EveryEpoch()],
+        # one process also where a cluster's variables would make Lightning expect several
+        plugins=[LightningEnvironment()],
+        default_root_dir=plan.job.directory,
+        reload_dataloaders_every_n_epochs=1,
+        limit_val_batches=None if plan.val else 0,
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+@contextmanager
+def _quiet(device: torch.device) -> Iterator[None]:
+    """Silence Lightning, make a CPU deterministic, and put everything back afterwards."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    strict = torch.are_deterministic_algorithms_enabled()
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    torch.use_deterministic_algorithms(device.type == "cpu")
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
+            warnings.filterwarnings("ignore", category=PossibleUserWarning)
+            yield
+    finally:
+        torch.use_deterministic_algorithms(strict)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,247 @@
+"""The networks and their losses: a MONAI U-Net in 2D and 3D, and torchvision's ResNet50."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from monai.losses.dice import DiceCELoss, DiceLoss
+from monai.losses.focal_loss import FocalLoss
+from monai.networks.nets.unet import UNet
+from torch import Tensor, nn
+from torchvision.models import ResNet50_Weights  # type: ignore[import-untyped]
+from torchvision.models import resnet50 as torchvision_resnet50
+
+from gliomalib.schema import N_CLASSES, SEQUENCES, SettingsError
+from gliomalib.settings import Classifier, Segmentation
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Channel statistics with which torchvision's ImageNet weights were trained."""
+
+MEMORY_FORMAT = {2: torch.channels_last, 3: torch.channels_last_3d}
+
+
+class Padded(nn.Module):
+    """A network that takes any size: it pads to what its strides divide and crops back.
+
+    Zeros are added at the end of each axis; zero is the background of a scan scaled to 0–1.
+    Input (B, C, *S), output (B, classes, *S).
+    """
+
+    def __init__(self, network: nn.Module, multiple: int) -> None:
+        super().__init__()
+        self.network = network
+        self.multiple = multiple
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits on the grid of ``images``."""
+        size = images.shape[2:]
+        padded = pad_to_multiple(images, self.multiple)
+        logits = self.network(padded.contiguous(memory_format=MEMORY_FORMAT[len(size)]))
+        return cast(Tensor, logits[(..., *(slice(length) for length in size))])
+
+
+def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
+    """Add zeros at the end of each spatial axis of (B, C, *S) up to the next multiple.
+
+    Where that leaves a single voxel at the bottleneck the last axis gets one more multiple: an
+    instance norm has nothing to normalise over one voxel.
+    """
+    size = images.shape[2:]
+    steps = [-(-length // multiple) for length in size]
+    steps[-1] += max(steps) == 1
+    widths: list[int] = []
+    for length, count in zip(reversed(size), reversed(steps), strict=True):
+        widths += [0, count * multiple - length]
+    return nn.functional.pad(images, widths)
+
+
+def unet(settings: Segmentation, dims: int) -> nn.Module:
+    """Return a MONAI U-Net for ``dims`` 2 or 3 that takes images (B, 4, *S) of any size S.
+
+    Between ``channels`` the stride is 2, the norm is MONAI's instance norm. The output is logits
+    (B, 4, *S). Weights come from torch's global generator: the caller seeds it.
+    """
+    steps = len(settings.channels) - 1
+    network = UNet(
+        spatial_dims=dims,
+        in_channels=len(SEQUENCES),
+        out_channels=N_CLASSES,
+        channels=settings.channels,
+        strides=(2,) * steps,
+        num_res_units=settings.residual_units,
+        dropout=settings.dropout,
+    )
+    # twice as fast for 3D convolutions on a CPU, and what tensor cores take on a GPU
+    network = network.to(memory_format=MEMORY_FORMAT[dims])  # type: ignore[call-overload]
+    return Padded(network, 2**steps)
+
+
+class CrossEntropy(nn.Module):
+    """Cross-entropy of logits (B, 4, ...) and classes (B, 1, ...), shaped as MONAI's losses."""
+
+    def forward(self, logits: Tensor, classes: Tensor) -> Tensor:
+        """Return the mean over all elements."""
+        return nn.functional.cross_entropy(logits, classes.squeeze(1).long())
+
+
+def segmentation_loss(settings: Segmentation) -> nn.Module:
+    """Return the loss of logits (B, 4, *S) and labels (B, 1, *S) that the settings name.
+
+    ``focal`` is Lin et al. 2017 (arXiv 1708.02002) over a softmax, −(1 − p)^γ·log p, averaged
+    over the classes too as MONAI does; ``dice_ce`` adds soft Dice over the whole batch, because
+    most slices lack most classes.
+    """
+    if settings.loss == "focal":
+        return FocalLoss(
+            to_onehot_y=True,
+            use_softmax=True,
+            gamma=settings.focal_gamma,
+        )
+    return _plain_loss(settings.loss)
+
+
+def classification_loss(settings: Classifier) -> nn.Module:
+    """Return the loss of logits (B, 4, 1) and classes (B, 1, 1) that the settings name.
+
+    ``dice`` is soft Dice per class over the batch (Milletari et al. 2016, arXiv 1606.04797): a
+    single image has no overlap to speak of, a batch has.
+    """
+    if settings.loss == "dice":
+        return DiceLoss(to_onehot_y=True, softmax=True, batch=True)
+    return _plain_loss(settings.loss)
+
+
+def _plain_loss(name: str) -> nn.Module:
+    if name == "cross_entropy":
+        return CrossEntropy()
+    return DiceCELoss(to_onehot_y=True, softmax=True, batch=True)
+
+
+class Normalised(nn.Module):
+    """A network that sees its images (B, 3, H, W) scaled by ImageNet's mean and deviation."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.mean: Tensor
+        self.std: Tensor
+        for name, numbers in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
+            constant = torch.tensor(numbers).reshape(1, -1, 1, 1)
+            self.register_buffer(name, constant, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (B, 4) of images scaled to 0–1."""
+        return cast(Tensor, self.network((images - self.mean) / self.std))
+
+
+def resnet50(settings: Classifier) -> tuple[nn.Module, str]:
+    """Return torchvision's ResNet50 with a four-class head, and where its weights come from.
+
+    ``imagenet`` downloads torchvision's IMAGENET1K_V1 weights, ``file`` reads a state dict of a
+    ResNet50 (its head is replaced when it has another number of classes), ``random`` starts each
+    block as the identity, which learns faster. Raises ``SettingsError`` where the weights cannot
+    be had; another kind of weights is never taken instead.
+    """
+    random = settings.weights == "random"
+    wrapped = empty_resnet50(identity_blocks=random)
+    if random:
+        return wrapped, "ResNet50 from random weights, not ImageNet"
+    if settings.weights == "imagenet":
+        state, source = _imagenet_weights(), "ImageNet weights (torchvision IMAGENET1K_V1)"
+    else:
+        path = Path(cast(str, settings.weights_file)).expanduser()
+        state, source = _weights_from(path), f"weights of the file {path.name}"
+    head = "" if _fill(wrapped.network, state, source) else ", with a new four-class head"
+    return wrapped, f"ResNet50 from {source}{head}"
+
+
+def empty_resnet50(identity_blocks: bool = False) -> Normalised:
+    """Return a ResNet50 with four classes and random weights, to be filled or trained."""
+    network = torchvision_resnet50(weights=None, zero_init_residual=identity_blocks)
+    network.fc = nn.Linear(network.fc.in_features, N_CLASSES)
+    return Normalised(network)
+
+
+def _imagenet_weights() -> dict[str, Any]:
+    try:
+        weights = ResNet50_Weights.IMAGENET1K_V1
+        return dict(weights.get_state_dict(progress=False, check_hash=True))
+    except (OSError, RuntimeError) as error:
+        raise SettingsError(
+            f"weights: imagenet cannot be downloaded ({error}); set weights: file with "
+            "weights_file: PATH of a local copy, or weights: random"
+        ) from None
+
+
+def _weights_from(path: Path) -> dict[str, Any]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise SettingsError(f"weights_file {path}: there is no such file; correct it") from None
+    except Exception as error:  # bytes of another kind of file can raise anything here
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SettingsError(f"weights_file {path}: not a state dict ({reason})") from None
+    if not isinstance(state, dict) or not all(isinstance(part, Tensor) for part in state.values()):
+        raise SettingsError(
+            f"weights_file {path}: holds {type(state).__name__}, not a state dict of tensors; "
+            "save it with torch.save(network.state_dict(), path)"
+        )
+    return state
+
+
+def _fill(network: nn.Module, state: dict[str, Any], source: str) -> bool:
+    """Put ``state`` into a ResNet50; return whether the head was taken over."""
+    own = network.state_dict()
+    head = {f"fc.{name}": own[f"fc.{name}"] for name in ("weight", "bias")}
+    other_head = "fc.weight" in state and len(state["fc.weight"]) != N_CLASSES
+    filled = {**state, **head} if other_head else state
+    faults = sorted(own.keys() ^ filled.keys())
+    faults += [
+        f"{name} is {tuple(filled[name].shape)}, not {tuple(own[name].shape)}"
+        for name in own
+        if name in filled and filled[name].shape != own[name].shape
+    ]
+    if faults:
+        raise SettingsError(
+            f"{source}: not those of torchvision's ResNet50, {len(faults)} tensors are missing, "
+            f"unknown or of another shape ({'; '.join(faults[:3])}); give another file"
+        )
+    network.load_state_dict(filled)
+    return not other_head
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Return the number of trainable parameters."""
+    return sum(part.numel() for part in module.parameters() if part.requires_grad)
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device that ``auto``, ``cpu`` or ``cuda`` means here.
+
+    Raises ``SettingsError`` for ``cuda`` where there is none.
+    """
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise SettingsError("device: cuda, but torch finds no GPU here; set device: auto or cpu")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def device_name(device: torch.device) -> str:
+    """Return what the device is called in a record."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Let torch use ``number`` threads inside the block (0: as many as it does anyway)."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

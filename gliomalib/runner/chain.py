@@ -1,0 +1,63 @@
+"""The notebooks as a graph: which needs which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gliomalib.schema import SettingsError
+
+
+@dataclass(frozen=True)
+class Step:
+    """One notebook of the chain.
+
+    ``after`` names the notebooks whose results it reads, ``files`` what it reads of the project
+    besides; ``variants_too`` makes it wait for the variants of ``after`` as well; ``gpu`` marks
+    the ones that train, of which just one at a time may hold a GPU.
+    """
+
+    after: tuple[str, ...] = ()
+    gpu: bool = False
+    files: tuple[str, ...] = ()
+    variants_too: bool = False
+
+
+LAST = "15_reproducibility_report"
+"""The notebook that waits for every other one and for all variants."""
+
+CHAIN: Mapping[str, Step] = {
+    "01_data_exploration": Step(),
+    "02_preprocessing": Step(after=("01_data_exploration",)),
+    "03_train_unet2d": Step(after=("02_preprocessing",), gpu=True),
+    "04_train_unet3d": Step(after=("02_preprocessing",), gpu=True),
+    "05_fusion": Step(after=("03_train_unet2d", "04_train_unet3d")),
+    "06_train_resnet50": Step(after=("05_fusion",), gpu=True),
+    "08_alpha_sweep": Step(after=("05_fusion",)),
+    LAST: Step(files=("data/published.yml",)),
+}
+"""Every notebook of a study, each below those that it needs; a new one is one more row."""
+
+
+def upstream(notebook: str) -> tuple[str, ...]:
+    """Return the notebooks whose results ``notebook`` reads."""
+    if notebook == LAST:
+        return tuple(name for name in CHAIN if name != LAST)
+    return CHAIN[notebook].after
+
+
+def wanted(until: str) -> list[str]:
+    """Return ``until`` and all that it needs, in order; all notebooks where it is empty.
+
+    Raises ``SettingsError`` where there is no such notebook.
+    """
+    if not until:
+        return list(CHAIN)
+    if until not in CHAIN:
+        raise SettingsError(f"there is no notebook {until!r}: take one of {', '.join(CHAIN)}")
+    found, queue = {until}, [until]
+    while queue:
+        fresh = [name for name in upstream(queue.pop()) if name not in found]
+        found.update(fresh)
+        queue.extend(fresh)
+    return [name for name in CHAIN if name in found]

@@ -1,0 +1,113 @@
+"""Executed notebooks as they are kept: no paths of the machine, text as in the project."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from gliomalib import provenance
+from gliomalib.runner.digests import cells_of
+from gliomalib.runner.jobs import Job
+
+CELL_FILE = re.compile(r"\S*/ipykernel_\d+/\d+\.py")
+INJECTED = "injected-parameters"
+
+
+def tidy(notebook: nbformat.NotebookNode, job: Job) -> nbformat.NotebookNode:
+    """Return a copy of an executed notebook with durations, without paths and dates."""
+    kept: nbformat.NotebookNode = notebook.copy()
+    runtime = notebook.metadata.get("papermill", {}).get("duration")
+    kept.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+            "language_info": {"name": "python"},
+            "papermill": {"duration": runtime, "run": job.name},
+        }
+    )
+    kept.cells = [_tidy_cell(cell, _names(job)) for cell in notebook.cells]
+    return kept
+
+
+def refresh_text(job: Job) -> bool:
+    """Put the project's present markdown into the executed notebook; say if that changed it.
+
+    A reworded sentence reruns nothing, and still reaches the report. Where the code cells are
+    not those that ran, nothing is touched.
+    """
+    ran = nbformat.read(job.executed, as_version=4)
+    present = cells_of(job.path)
+    code = ["".join(c["source"]) for c in present if c["cell_type"] == "code"]
+    own = [c for c in ran.cells if INJECTED not in c.metadata.get("tags", [])]
+    if [c.source for c in own if c.cell_type == "code"] != code:
+        return False
+    cells = _with_present_text(ran.cells, present)
+    if cells == ran.cells:
+        return False
+    ran.cells = cells
+    provenance.write_atomic(job.executed, nbformat.writes(ran) + "\n")
+    return True
+
+
+def _with_present_text(
+    ran: list[nbformat.NotebookNode], present: list[dict[str, Any]]
+) -> list[nbformat.NotebookNode]:
+    executed = iter([cell for cell in ran if cell.cell_type == "code"])
+    cells: list[nbformat.NotebookNode] = []
+    for cell in present:
+        if cell["cell_type"] != "code":
+            cells.append(nbformat.from_dict({**cell, "source": "".join(cell["source"])}))
+            continue
+        cells.append(next(executed))
+        if "parameters" in cell["metadata"].get("tags", []):
+            cells.append(next(executed))
+    return cells
+
+
+def _tidy_cell(cell: nbformat.NotebookNode, names: dict[str, str]) -> nbformat.NotebookNode:
+    kept = _renamed(cell, names)
+    kept.metadata.pop("execution", None)
+    timing = kept.metadata.pop("papermill", {})
+    if timing.get("duration") is not None:
+        kept.metadata["papermill"] = {"duration": timing["duration"]}
+    if INJECTED in kept.metadata.get("tags", []):
+        kept["id"] = INJECTED
+    tidied: nbformat.NotebookNode = nbformat.from_dict(kept)
+    return tidied
+
+
+def _names(job: Job) -> dict[str, str]:
+    """Return what stands for each folder of this machine, longest paths first."""
+    folders = {
+        provenance.PROJECT_DIR: ".",
+        job.folders.data: "data",
+        job.folders.reports: "reports",
+        Path(sys.prefix): "python",
+        Path(sys.base_prefix): "python",
+        Path.home(): "~",
+    }
+    if job.folders.source is not None:
+        folders[job.folders.source] = "DATA"
+    named = {str(path): name for path, name in folders.items() if len(path.parts) > 1}
+    return dict(sorted(named.items(), key=lambda entry: -len(entry[0])))
+
+
+def _renamed(value: Any, names: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return type(value)(
+            {
+                key: part if key.startswith("image/") else _renamed(part, names)
+                for key, part in value.items()
+            }
+        )
+    if isinstance(value, list):
+        return [_renamed(part, names) for part in value]
+    if not isinstance(value, str):
+        return value
+    value = CELL_FILE.sub("a cell", value)
+    for path, name in names.items():
+        value = re.sub(rf"(?<![\w.-]){re.escape(path)}(?![\w-])", name, value)
+    return value

@@ -1,0 +1,93 @@
+"""Run one notebook through papermill; it is done when its record is there, and not before."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import nbformat
+import papermill
+from nbclient.exceptions import DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+
+from gliomalib import provenance, records, schema
+from gliomalib.runner.executed import tidy
+from gliomalib.runner.jobs import NOTEBOOKS_DIR, Job, RunError
+from gliomalib.runner.kernel import environment, kernel_class
+from gliomalib.runner.locks import held
+from gliomalib.runner.stamps import write_stamp
+
+LINGERING_S = 20.0
+"""How long the kernel of a killed run may take to notice that its parent is gone."""
+
+
+def execute(job: Job) -> float:
+    """Run the notebook of ``job`` and return the seconds that it took.
+
+    Leaves the record, the executed notebook and the stamp. Raises ``RunError`` with the
+    notebook's own sentence when it fails; what an earlier run left is then gone, except for
+    checkpoints, and the copy as far as it got lies in the study's ``logs``.
+    """
+    started = time.monotonic()
+    lock = job.work_dir / "locks" / f"{job.name}.lock"
+    with held(lock, job.name, LINGERING_S) as descriptor:
+        for leftover in (job.stamp, job.record, job.executed):
+            leftover.unlink(missing_ok=True)
+        notebook = _run(job, descriptor)
+        _check_record(job)
+        provenance.write_atomic(job.executed, nbformat.writes(notebook) + "\n")
+        job.attempt.unlink(missing_ok=True)
+        write_stamp(job)
+    return time.monotonic() - started
+
+
+def _run(job: Job, lock: int) -> nbformat.NotebookNode:
+    job.attempt.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        done = papermill.execute_notebook(
+            job.path,
+            job.attempt,
+            parameters=job.parameters,
+            cwd=NOTEBOOKS_DIR,
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            kernel_manager_class=kernel_class(environment(job.study.threads, job.work_dir), lock),
+        )
+    except PapermillExecutionError as error:
+        raise RunError(f"{job.name}: {_sentence(error)} {_where(job.attempt)}") from None
+    except (DeadKernelError, RuntimeError) as error:
+        raise RunError(
+            f"{job.name}: its process ended before the notebook did, most often for want of "
+            f"memory ({_one_line(str(error))}) {_where(job.attempt)}"
+        ) from None
+    return tidy(done, job)
+
+
+def _check_record(job: Job) -> None:
+    if not job.record.is_file():
+        raise RunError(
+            f"{job.name}: the notebook ended without a record, {job.record} is missing "
+            f"{_where(job.attempt)}"
+        )
+    record = records.read(job.record)
+    found = (record.notebook, record.variant, record.study)
+    if found != (job.notebook, job.variant, job.study.study):
+        raise RunError(f"{job.record}: the record is of {'/'.join(found)}, not of {job.name}")
+
+
+def _sentence(error: PapermillExecutionError) -> str:
+    own = getattr(schema, error.ename, None)
+    text = _one_line(str(error.evalue))
+    if isinstance(own, type) and issubclass(own, schema.GliomaError):
+        return text
+    return f"{error.ename}: {text}"
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip()[:600]
+
+
+def _where(attempt: Path) -> str:
+    return f"(the notebook as far as it got: {attempt})"

@@ -1,0 +1,45 @@
+"""One process at a time: locks that the system gives back when their holder is gone."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gliomalib.runner.jobs import RunError
+
+
+@contextmanager
+def held(path: Path, what: str, wait_s: float = 0.0) -> Iterator[int]:
+    """Hold the lock file ``path`` and yield its descriptor, which children may be given.
+
+    A killed process leaves no lock behind: the lock ends with the last process that has the
+    descriptor. Raises ``RunError`` when another still has it after ``wait_s`` seconds.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        _acquire(descriptor, what, time.monotonic() + wait_s)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, what: str, deadline: float) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                holder = os.pread(descriptor, 20, 0).decode() or "unknown"
+                raise RunError(
+                    f"{what} is being run by another process (number {holder}): wait for it"
+                ) from None
+            time.sleep(0.2)
+        else:
+            return

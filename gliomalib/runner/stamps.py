@@ -1,0 +1,58 @@
+"""What is up to date: stamps that tie a record to the digest with which it was made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from gliomalib import provenance
+from gliomalib.runner.digests import cells_of
+from gliomalib.runner.jobs import Job
+
+NOT_CODE = {".py", ".pyc"}
+
+
+def write_stamp(job: Job) -> None:
+    """Say that the record of ``job`` was made with its digest."""
+    stamp = {"digest": job.digest, "record": provenance.file_digest(job.record)}
+    provenance.write_atomic(job.stamp, json.dumps(stamp) + "\n")
+
+
+def is_current(job: Job) -> bool:
+    """Whether the record that lies there is the one that ``job`` would make now."""
+    if not (job.stamp.is_file() and job.record.is_file() and job.executed.is_file()):
+        return False
+    made = {"digest": job.digest, "record": provenance.file_digest(job.record)}
+    return bool(_read(job) == made)
+
+
+def forget_changed(jobs: Iterable[Job]) -> list[str]:
+    """Remove the stamps of jobs that are not current and return their names.
+
+    So a record that was checked out, edited or made with other parameters is made again.
+    """
+    changed = [job for job in jobs if not is_current(job)]
+    for job in changed:
+        job.stamp.unlink(missing_ok=True)
+    return [job.name for job in changed]
+
+
+def page_digest(jobs: Sequence[Job]) -> str:
+    """Return a digest of what the report is made of besides the records: code, templates, text."""
+    package = provenance.PACKAGE_DIR
+    others = sorted(p for p in package.rglob("*") if p.is_file() and p.suffix not in NOT_CODE)
+    parts = {
+        "code": provenance.code_digest("report"),
+        "files": {str(path.relative_to(package)): provenance.file_digest(path) for path in others},
+        "text": {job.notebook: cells_of(job.path) for job in jobs},
+        "jobs": {job.name: job.digest for job in jobs},
+    }
+    return provenance.digest_of(parts)
+
+
+def _read(job: Job) -> Any:
+    try:
+        return json.loads(job.stamp.read_text(encoding="utf-8"))
+    except ValueError:
+        return None

@@ -1,0 +1,140 @@
+"""Fused axial slices for the classifier, each with the one class that a rule gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gliomalib.schema import (
+    N_CLASSES,
+    SEQUENCES,
+    Labels,
+    MismatchError,
+    SettingsError,
+    SliceSet,
+    Volume,
+)
+from gliomalib.settings import Classifier
+
+__all__ = ["SliceSet", "areas", "class_counts", "concatenate", "fused_slices", "slice_classes"]
+
+FLAIR, T1CE = SEQUENCES.index("flair"), SEQUENCES.index("t1ce")
+ENHANCING = 3
+
+
+def areas(labels: Labels) -> NDArray[np.int64]:
+    """Return the voxels of each class in each axial slice, (Z, 4), of labels (X, Y, Z)."""
+    per_class = [(labels == index).sum(axis=(0, 1)) for index in range(N_CLASSES)]
+    return np.stack(per_class, axis=1).astype(np.int64)
+
+
+def slice_classes(labels: Labels, rule: str) -> NDArray[np.int64]:
+    """Return the class of each axial slice, (Z,), of labels (X, Y, Z).
+
+    The paper does not say how a slice that holds several sub-regions gets one label. Rules:
+    ``dominant``, the sub-region with the largest area in the slice; ``enhancing_first``, 3 if
+    there is any enhancing tumour, else the dominant one; ``largest_share``, the sub-region of
+    whose own volume the slice holds the largest share. A slice without tumour is 0. At a tie the
+    higher class wins. Raises ``SettingsError`` for another rule.
+    """
+    found = areas(labels)[:, 1:]
+    if rule == "dominant":
+        chosen = _highest(found)
+    elif rule == "enhancing_first":
+        chosen = np.where(found[:, ENHANCING - 1] > 0, ENHANCING, _highest(found))
+    elif rule == "largest_share":
+        chosen = _highest(found / np.maximum(found.sum(axis=0), 1))
+    else:
+        raise SettingsError(
+            f"label_rule {rule!r} is unknown: take dominant, enhancing_first or largest_share"
+        )
+    return np.where(found.any(axis=1), chosen, 0).astype(np.int64)
+
+
+def _highest(scores: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the class of the largest column, the last one of equals."""
+    last = scores.shape[1] - 1
+    highest: NDArray[np.int64] = last - np.argmax(scores[:, ::-1], axis=1) + 1
+    return highest
+
+
+def fused_slices(
+    volume: Volume, labels: Labels, settings: Classifier, images: NDArray[np.float16] | None = None
+) -> SliceSet:
+    """Return all axial slices of a fused volume as images with the class of the expert's labels.
+
+    ``labels`` (X, Y, Z) and ``images`` (4, X, Y, Z) are those of the stored case. Three channels:
+    ``probabilities`` takes those of the three sub-regions; ``flair_masked`` takes FLAIR, T1ce and
+    1 − P(no tumour), and needs ``images``. With ``image_size`` the slices are resized to that
+    square, bilinear and antialiased. Raises ``MismatchError`` where labels or images are not on
+    the volume's grid, ``SettingsError`` where ``flair_masked`` gets no images.
+    """
+    _check_shapes(volume, labels, images)
+    if settings.image == "probabilities":
+        channels = volume.probabilities[1:]
+    elif images is None:
+        raise SettingsError(
+            f"{volume.grid.patient_id}: image: flair_masked needs the scan's images; pass them"
+        )
+    else:
+        tumour = 1 - volume.probabilities[0].astype(np.float32)
+        channels = np.stack([images[FLAIR], images[T1CE], tumour]).astype(np.float16)
+    depth = volume.grid.shape[2]
+    return SliceSet(
+        images=_resized(np.moveaxis(channels, 3, 0), settings.image_size),
+        classes=slice_classes(labels, settings.label_rule),
+        patients=(volume.grid.patient_id,) * depth,
+        z=np.arange(depth, dtype=np.int64),
+        blank=None if images is None else ~np.any(images, axis=(0, 1, 2)),
+    )
+
+
+def concatenate(sets: Sequence[SliceSet]) -> SliceSet:
+    """Return the slices of several volumes in one set, in the order given.
+
+    Raises ``MismatchError`` for no set at all and for images of different sizes.
+    """
+    sizes = sorted({part.images.shape[2:] for part in sets})
+    if len(sizes) != 1:
+        raise MismatchError(
+            f"slices of the sizes {sizes} do not make one set; "
+            "give at least one volume, and set image_size for volumes of different sizes"
+        )
+    blanks = [part.blank for part in sets if part.blank is not None]
+    return SliceSet(
+        images=np.concatenate([part.images for part in sets]),
+        classes=np.concatenate([part.classes for part in sets]),
+        patients=tuple(name for part in sets for name in part.patients),
+        z=np.concatenate([part.z for part in sets]),
+        blank=np.concatenate(blanks) if len(blanks) == len(sets) else None,
+    )
+
+
+def class_counts(slices: SliceSet) -> NDArray[np.int64]:
+    """Return the number of slices of each class, (4,)."""
+    return np.bincount(slices.classes, minlength=N_CLASSES).astype(np.int64)
+
+
+def _resized(images: NDArray[np.float16], size: int | None) -> NDArray[np.float16]:
+    if size is None or images.shape[2:] == (size, size):
+        return np.ascontiguousarray(images)
+    resized = torch.nn.functional.interpolate(
+        torch.from_numpy(images.astype(np.float32)), (size, size), mode="bilinear", antialias=True
+    )
+    return resized.numpy().astype(np.float16)
+
+
+def _check_shapes(volume: Volume, labels: Labels, images: NDArray[np.float16] | None) -> None:
+    shape = volume.grid.shape
+    found = {"probabilities": volume.probabilities.shape, "labels": (N_CLASSES, *labels.shape)}
+    if images is not None:
+        found["images"] = images.shape
+    for name, given in found.items():
+        if given != (N_CLASSES, *shape):
+            raise MismatchError(
+                f"{volume.grid.patient_id}: the {name} are {given[1:]} voxels, the fused volume's "
+                f"grid is {shape}; take them from the same stored case"
+            )

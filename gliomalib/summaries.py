@@ -1,0 +1,200 @@
+"""From per-patient tables to the values of a record, each with its rule and its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gliomalib import evaluate, metrics, settings, stats
+from gliomalib.schema import Confusion, RecordError, Split, Value
+
+SIX = ("accuracy", "precision", "recall", "f1", "iou", "specificity")
+"""The scores that the paper's abstract gives."""
+
+PUBLISHED_ALPHA = 0.6
+
+
+def cohort(cases: pd.DataFrame, splits: Sequence[Split]) -> list[Value]:
+    """Return how many examinations and patients stand in each part; ``cases`` is from notebook 01."""
+    used = cases[cases["part"].isin(["internal", "external"])]
+    counts = {
+        "examinations": (len(cases), "examinations found, used or not"),
+        "patients_internal": (int((cases["part"] == "internal").sum()), "patients to train and test"),
+        "patients_external": (int((cases["part"] == "external").sum()), "patients never trained on"),
+        "duplicates": (
+            int((cases["part"] == "duplicate").sum()),
+            "further examinations of a patient that is used already, by the organisers' table or by equal voxels",
+        ),
+        "folds": (len(splits), "patient-level splits"),
+        "patients_test": (
+            len({name for split in splits for name in split.test}),
+            "internal patients that are held out in some fold",
+        ),
+    }
+    n = int(used["patient_id"].nunique())
+    return [Value(name, float(found), n_patients=n, rule=rule) for name, (found, rule) in counts.items()]
+
+
+def crop(table: pd.DataFrame, study: settings.Study) -> list[Value]:
+    """Return what the crop loses on average and at worst; ``table`` is from notebook 02."""
+    box = study.preprocessing
+    size = f"{box.crop_mm[0]:g}×{box.crop_mm[1]:g} mm"
+    values = []
+    rules = {
+        "lost_in_plane": f"tumour voxels outside the central {size}, share per patient",
+        "lost_by_box": f"tumour voxels outside {size} or outside the kept slices, share per patient",
+        "dice_ceiling": "whole-tumour Dice on the full scan of a prediction perfect inside the box",
+    }
+    for column, rule in rules.items():
+        found = table[column]
+        values.append(_mean(f"mean_{column}", found, study, f"mean of: {rule}"))
+        extreme = found.min() if column == "dice_ceiling" else found.max()
+        values.append(
+            Value(f"worst_{column}", float(extreme), n_patients=len(found), rule=f"worst: {rule}")
+        )
+    return values
+
+
+def segmentation(table: pd.DataFrame, study: settings.Study) -> list[Value]:
+    """Return mean Dice of each region with its interval, for held-out and external patients.
+
+    ``table`` holds one network; a patient under several folds counts once, with the mean.
+    """
+    values = []
+    full = evaluate.with_mean(table)
+    rule = f"mean over patients of Dice on the store's grid; empty rule {study.evaluation.empty!r}"
+    for part in _parts(table):
+        for region in ("mean", *evaluate.REGIONS):
+            dice = evaluate.per_patient(full, region, part).dropna()
+            states = table.loc[(table["region"] == region) & (table["part"] == part), "state"]
+            counts = (int((states == "empty").sum()), int(states.isin(["missed", "spurious"]).sum()))
+            values.append(_mean(f"{_of(part)}dice_{region}", dice, study, rule, counts))
+    return values
+
+
+def differences(
+    table: pd.DataFrame, study: settings.Study, better: str, others: Sequence[str]
+) -> list[Value]:
+    """Return how much network ``better`` exceeds each of ``others`` in mean Dice, by patient.
+
+    Raises ``RecordError`` when two networks do not cover the same patients.
+    """
+    values = []
+    full = evaluate.with_mean(table)
+    rule = "paired difference of each patient's mean of NCR, ED and ET Dice, mean over patients"
+    for part in _parts(table):
+        first = evaluate.per_patient(full[full["network"] == better], "mean", part)
+        for other in others:
+            second = evaluate.per_patient(full[full["network"] == other], "mean", part)
+            if list(first.index) != list(second.index):
+                raise RecordError(f"{better} and {other} do not cover the same {part} patients")
+            name = f"{_of(part)}{better}_minus_{other.lower()}_mean_dice"
+            values.append(_mean(name, first - second, study, rule))
+    return values
+
+
+def classification(table: pd.DataFrame, study: settings.Study) -> list[Value]:
+    """Return the paper's six scores, balanced accuracy and MCC over slices; one row a slice."""
+    values = []
+    for part in _parts(table):
+        confusions = evaluate.patient_confusions(table, part)
+        rule = (
+            f"{int(confusions.sum())} slices pooled, macro over the classes that occur, "
+            "interval by resampling patients"
+        )
+        found = stats.confusion_intervals(
+            confusions, _scores, _seed(study, "slices", part), study.evaluation.bootstrap
+        )
+        for name in (*SIX, "balanced_accuracy", "mcc"):
+            values.append(_value(f"{_of(part)}{name}", found[name], len(confusions), rule))
+        given = int((confusions.sum(axis=(0, 1)) > 0).sum())
+        rule = "classes of the four that were given to at least one slice"
+        values.append(
+            Value(f"{_of(part)}classes_predicted", given, n_patients=len(confusions), rule=rule)
+        )
+    return values
+
+
+def alpha(
+    curves: Mapping[str, NDArray[np.float64]],
+    grid: NDArray[np.float64],
+    study: settings.Study,
+    held_back: tuple[Sequence[str], Confusion],
+) -> list[Value]:
+    """Return the best α by region with its interval, and what other choices of α cost.
+
+    ``curves`` are those of the held-out patients, ``held_back`` is the sweep of the validation
+    patients, on whom an α is chosen; without such patients there is no value ``chosen_alpha``.
+    """
+    values = []
+    for region, curve in curves.items():
+        known = curve[~np.isnan(curve).any(axis=1)]
+        name = "best_alpha" if region == "mean" else f"best_alpha_{region}"
+        found = stats.argmax_interval(
+            known, grid, _seed(study, name), study.evaluation.bootstrap
+        )
+        rule = "α with the best mean Dice, middle of a plateau; interval by resampling patients"
+        values.append(_value(name, found, len(known), rule))
+    mean = curves["mean"]
+    best = mean[:, mean.mean(axis=0).argmax()]
+    at = {"published": PUBLISHED_ALPHA}
+    if held_back[0]:
+        chosen = evaluate.dice_curves(*held_back, study.evaluation.empty)["mean"].mean(axis=0)
+        at["chosen"] = float(grid[chosen.argmax()])
+        rule = f"α with the best mean Dice of {len(set(held_back[0]))} validation patients"
+        values.append(Value("chosen_alpha", at["chosen"], n_patients=len(mean), rule=rule))
+    for name, point in at.items():
+        here = mean[:, np.abs(grid - point).argmin()]
+        rule = f"mean Dice at the best α of these patients less that at α = {point:g}, paired"
+        values.append(_mean(f"lost_at_{name}_alpha", pd.Series(best - here), study, rule))
+    return values
+
+
+def value_table(values: Sequence[Value]) -> pd.DataFrame:
+    """Return values as a table to read: name, value, interval, n, empty, missed, rule."""
+    rows = []
+    for one in values:
+        interval = "none" if one.ci95 is None else f"{one.ci95[0]:.3f} to {one.ci95[1]:.3f}"
+        rows.append(
+            {"value of": one.name, "is": f"{one.value:.4g}", "95 % interval": interval,
+             "patients": one.n_patients, "empty": one.n_empty, "missed": one.n_missed,
+             "rule": one.rule}
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _scores(stack: NDArray[np.float64]) -> Mapping[str, NDArray[np.float64]]:
+    found = metrics.stacked_scores(stack, "macro", "exclude")
+    # A draw with one class alone has no correlation; scikit-learn takes 0 for it, and so do we.
+    return {**found, "mcc": np.nan_to_num(found["mcc"], nan=0.0)}
+
+
+def _mean(
+    name: str, found: pd.Series, study: settings.Study, rule: str, counts: tuple[int, int] = (0, 0)
+) -> Value:
+    interval = stats.mean_interval(found.to_numpy(), _seed(study, name), study.evaluation.bootstrap)
+    return _value(name, interval, len(found), rule, counts)
+
+
+def _value(
+    name: str, found: stats.Interval, n: int, rule: str, counts: tuple[int, int] = (0, 0)
+) -> Value:
+    return Value(
+        name=name, value=found.value, ci95=found.ci95, n_patients=n,
+        n_empty=counts[0], n_missed=counts[1], rule=rule,
+    )  # fmt: skip
+
+
+def _parts(table: pd.DataFrame) -> list[str]:
+    return [part for part in ("test", "external") if (table["part"] == part).any()]
+
+
+def _of(part: str) -> str:
+    return "external_" if part == "external" else ""
+
+
+def _seed(study: settings.Study, *names: str) -> int:
+    return settings.named_seed(study.seed, "bootstrap", *names)

@@ -1,0 +1,195 @@
+"""Train one network on one fold, so that a run that was killed goes on as if it had not been."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from gliomalib import models, samples
+from gliomalib.loop import Job, Loop, Plan, fit
+from gliomalib.provenance import code_digest, digest_of, file_digest, write_atomic
+from gliomalib.schema import DataError, SettingsError, SliceSet, StoredCase
+from gliomalib.settings import Classifier, Segmentation
+
+__all__ = ["Job", "Trained", "train_classifier", "train_segmenter"]
+
+log = logging.getLogger("gliomalib")
+
+DIMS = {"unet2d": 2, "unet3d": 3}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training: the weights of its last epoch and how it went.
+
+    ``history`` has one row an epoch (from 0) and part (train, val): epoch, part, loss, seconds.
+    ``resumed_from`` is the number of epochs that an earlier, interrupted call had finished.
+    """
+
+    checkpoint: Path
+    key: str
+    history: pd.DataFrame
+    device: str
+    seconds: float
+    n_parameters: int
+    resumed_from: int
+    deterministic: bool
+    note: str
+
+
+def train_segmenter(job: Job, train: Sequence[StoredCase], val: Sequence[StoredCase]) -> Trained:
+    """Train the 2D or the 3D U-Net and return the weights of its last epoch.
+
+    The 2D net sees all axial slices with any brain, the 3D net whole volumes or one ``patch`` a
+    volume and epoch. ``val`` gives a curve and decides nothing. A training that the folder holds
+    already is returned, one that was interrupted goes on from its last whole epoch; on a CPU both
+    give the bits of a straight run. Raises ``DataError`` without training volumes and
+    ``SettingsError`` for a job that cannot run here.
+    """
+    settings = job.settings
+    if job.network not in DIMS or not isinstance(settings, Segmentation):
+        raise SettingsError(
+            f"{job.network}: not a segmenter with its settings; take unet2d, unet3d"
+        )
+    if not train:
+        raise DataError(f"{job.title}: no training volume; check the split")
+    dims = DIMS[job.network]
+    parts = [_segmenter_samples(settings, dims, cases) for cases in (train, val) if cases]
+    content = [
+        [(case.grid.patient_id, case.grid.shape) for case in cases] for cases in (train, val)
+    ]
+    plan = _plan(job, content, parts, models.segmentation_loss(settings))
+    return _train(plan, lambda: (models.unet(settings, dims), ""))
+
+
+def train_classifier(job: Job, train: SliceSet, val: SliceSet | None) -> Trained:
+    """Train the ResNet50 on fused slices; otherwise as ``train_segmenter``.
+
+    Raises ``SettingsError`` also where the starting weights cannot be had, and for batches of one
+    image, of which a batch norm learns nothing.
+    """
+    settings = job.settings
+    if job.network != "resnet50" or not isinstance(settings, Classifier):
+        raise SettingsError(f"{job.network}: not a classifier with its settings; take resnet50")
+    if settings.batch_size < 2:
+        raise SettingsError(f"{job.title}: batch_size is 1; a batch norm needs 2 or more")
+    if len(train.classes) < 2:
+        raise DataError(f"{job.title}: {len(train.classes)} training slices; check the split")
+    given = [train] if val is None or not len(val.classes) else [train, val]
+    content = [_slices_digest(slices) for slices in given]
+    parts = [samples.FusedImages(slices) for slices in given]
+    plan = _plan(job, content, parts, models.classification_loss(settings))
+    return _train(plan, lambda: models.resnet50(settings))
+
+
+def _segmenter_samples(
+    settings: Segmentation, dims: int, cases: Sequence[StoredCase]
+) -> samples.Samples:
+    if dims == 2:
+        return samples.AxialSlices(cases)
+    return samples.Boxes(cases, settings.patch)
+
+
+def _slices_digest(slices: SliceSet) -> str:
+    digest = hashlib.sha256(repr((slices.images.shape, slices.patients)).encode())
+    for array in (slices.images, slices.classes, slices.z):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _plan(job: Job, content: Any, parts: Sequence[samples.Samples], loss: nn.Module) -> Plan:
+    """Check that the job can run here, and name it by all that its result depends on."""
+    device = models.find_device(job.device)
+    if device.type == "cpu" and job.settings.precision != "32-true":
+        raise SettingsError(
+            f"{job.title}: precision {job.settings.precision} is for a GPU, this runs on a CPU; "
+            "set precision: 32-true"
+        )
+    told = {
+        "network": job.network,
+        "settings": job.settings.model_dump(mode="json"),
+        "fold": job.fold,
+        "seed": job.seed,
+        "data_digest": job.data_digest,
+    }
+    if isinstance(job.settings, Classifier) and job.settings.weights_file:
+        path = Path(job.settings.weights_file).expanduser()
+        told["weights"] = file_digest(path) if path.is_file() else "missing"
+    key = digest_of([told, content, code_digest("models", "training", "slices")])
+    return Plan(job, key, parts[0], parts[1] if len(parts) > 1 else None, loss, device)
+
+
+def _train(plan: Plan, build: Callable[[], tuple[nn.Module, str]]) -> Trained:
+    """Return the training in the plan's folder, made or finished now if need be."""
+    finished = _finished(plan)
+    if finished:
+        log.info("%s: trained before, taken from %s", plan.job.title, plan.final.name)
+        return finished
+    plan.job.directory.mkdir(parents=True, exist_ok=True)
+    for path in (plan.summary, plan.final):
+        path.unlink(missing_ok=True)
+    resumed = _epochs_done(plan)
+    with models.threads(plan.job.threads), torch.random.fork_rng():
+        torch.manual_seed(plan.job.seed_of("weights"))
+        network, note = build()
+        loop = fit(plan, network, resume=resumed > 0)
+    _save(plan, loop, {"note": note, "resumed_from": resumed})
+    plan.last.unlink()
+    return cast(Trained, _finished(plan))
+
+
+def _epochs_done(plan: Plan) -> int:
+    """Return how many whole epochs the folder's checkpoint holds; drop one of another training."""
+    if not plan.last.is_file():
+        return 0
+    checkpoint = torch.load(plan.last, map_location="cpu", weights_only=True)
+    if checkpoint.get("key") == plan.key:
+        return int(checkpoint["rows"][-1]["epoch"]) + 1
+    plan.last.unlink()
+    return 0
+
+
+def _save(plan: Plan, loop: Loop, told: dict[str, Any]) -> None:
+    """Write the weights, then the summary without which they do not count as finished."""
+    job = plan.job
+    state = {name: part.cpu() for name, part in loop.network.state_dict().items()}
+    content = {"network": job.network, "settings": job.settings.model_dump(mode="json")}
+    unfinished = plan.final.with_suffix(".unfinished")
+    torch.save({**content, "key": plan.key, "threads": job.threads, "state": state}, unfinished)
+    unfinished.replace(plan.final)
+    told |= {
+        **content,
+        "key": plan.key,
+        "fold": job.fold,
+        "seed": job.seed,
+        "data_digest": job.data_digest,
+        "weights_sha256": file_digest(plan.final),
+        "device": models.device_name(plan.device),
+        "deterministic": plan.device.type == "cpu",
+        "n_parameters": models.parameter_count(loop.network),
+        "history": loop.rows,
+    }
+    write_atomic(plan.summary, json.dumps(told, indent=1) + "\n")
+
+
+def _finished(plan: Plan) -> Trained | None:
+    """Return what the folder holds, or None where it is unfinished, damaged or another training."""
+    if not (plan.summary.is_file() and plan.final.is_file()):
+        return None
+    told = json.loads(plan.summary.read_text(encoding="utf-8"))
+    if told["key"] != plan.key or told["weights_sha256"] != file_digest(plan.final):
+        return None
+    history = pd.DataFrame(told["history"], columns=["epoch", "part", "loss", "seconds"])
+    names = ("key", "device", "n_parameters", "resumed_from", "deterministic", "note")
+    facts = {name: told[name] for name in names}
+    return Trained(plan.final, history=history, seconds=float(history["seconds"].sum()), **facts)

@@ -1,0 +1,57 @@
+"""Which scan, which slice and which box a figure should show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from numpy.typing import NDArray
+
+from gliomalib import cohort, datasets, preprocess, settings
+from gliomalib.schema import CLASS_NAMES, DataError, Labels, Scan
+
+
+@dataclass(frozen=True)
+class CropView:
+    """One axial slice (X, Y) with its labels and the rectangle that the crop keeps."""
+
+    image: NDArray[Any]
+    labels: Labels
+    box: tuple[slice, slice]
+    title: str
+
+
+def first_scan(cases: pd.DataFrame, part: str) -> Scan:
+    """Return the first examination of a part; raises ``DataError`` when the part is empty."""
+    found = cohort.cases_of(cases, part)
+    if not found:
+        raise DataError(f"the table of cases has nobody in part {part!r}; run notebook 01 again")
+    return datasets.read(found[0])
+
+
+def most_cropped(
+    cases: pd.DataFrame, table: pd.DataFrame, box: settings.Preprocessing
+) -> CropView:
+    """Return FLAIR of the patient whose tumour the crop cuts most, in its worst slice."""
+    worst = table.sort_values(["lost_in_plane", "patient_id"]).iloc[-1]
+    case = cohort.case_of(cases[cases["case_id"] == worst["case_id"]].iloc[0])
+    scan = datasets.read(case)
+    if scan.labels is None:
+        raise DataError(f"case {case.case_id} has no mask, so no tumour can be cropped")
+    across, down, _ = preprocess.kept_box(scan, box)
+    outside = scan.labels > 0
+    outside[across, down] = False
+    z = int(outside.sum(axis=(0, 1)).argmax())
+    title = f"{case.case_id}, slice {z}: {100 * worst['lost_in_plane']:.0f} % of the tumour lost"
+    return CropView(scan.images[3, :, :, z], scan.labels[:, :, z], (across, down), title)
+
+
+def tumour_volumes(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the volume of each class and of the whole tumour: patient_id, part, region, ml."""
+    columns = {f"mm3_{label}": CLASS_NAMES[label] for label in (1, 2, 3)}
+    wide = table.rename(columns={**columns, "mm3_tumour": "whole tumour"})
+    long = wide.melt(
+        ["patient_id", "part"], ["whole tumour", *columns.values()], "region", "ml"
+    )
+    return long.assign(ml=long["ml"] / 1000)

@@ -1,0 +1,48 @@
+"""Conclusions say what the values say, in both directions."""
+
+from __future__ import annotations
+
+import pytest
+
+from gliomalib import conclusions
+from gliomalib.schema import RecordError, Value
+
+
+def difference(value: float, low: float, high: float) -> Value:
+    return Value("fused_minus_2d_mean_dice", value, (low, high), 30, rule="r")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (difference(0.05, 0.02, 0.08), "exceeds 2D only by +0.050"),
+        (difference(-0.05, -0.08, -0.02), "falls behind 2D only by -0.050"),
+        (difference(0.01, -0.02, 0.04), "is not told apart from 2D only"),
+    ],
+)
+def test_a_difference_is_named_by_its_interval(value: Value, words: str) -> None:
+    assert words in conclusions.differences([value])
+
+
+def test_a_value_without_interval_says_so() -> None:
+    assert conclusions.spoken(Value("x", 0.5, None, 1)) == "0.500 (no interval: 1 patients)"
+
+
+def test_a_missing_value_is_an_error_and_not_a_gap_in_the_sentence() -> None:
+    with pytest.raises(RecordError, match="accuracy"):
+        conclusions.classification([Value("recall", 0.5)])
+
+
+def test_alpha_says_when_none_was_chosen() -> None:
+    values = [Value("best_alpha", 0.5, (0.2, 0.7), 5), Value("lost_at_published_alpha", 0.001)]
+    assert "no α was chosen" in conclusions.alpha(values)
+    assert "no α was chosen" not in conclusions.alpha([*values, Value("chosen_alpha", 0.4)])
+
+
+def test_missed_masks_stand_in_the_sentence() -> None:
+    values = [
+        Value("dice_WT", 0.8, (0.7, 0.9), 8, n_missed=0),
+        Value("dice_mean", 0.6, (0.5, 0.7), 8),
+        Value("dice_ET", 0.4, (0.2, 0.6), 8, n_missed=3),
+    ]
+    assert "in 3 of the scored" in conclusions.segmentation("The 2D U-Net", values)

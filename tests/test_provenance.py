@@ -1,0 +1,150 @@
+"""Digests change with what makes a number, and with nothing else."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gliomalib import provenance
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=6,
+)
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a small package that this process takes for the library."""
+    folder = tmp_path / "toylib"
+    (folder / "parts").mkdir(parents=True)
+    (folder / "__init__.py").write_text("")
+    (folder / "low.py").write_text('"""Low."""\nX = 1\n')
+    (folder / "high.py").write_text("from toylib import low\n\n\ndef f():\n    return low.X\n")
+    (folder / "parts" / "__init__.py").write_text("from toylib.parts import one\n")
+    (folder / "parts" / "one.py").write_text("import toylib.low\nimport numpy\n")
+    (folder / "ring_a.py").write_text("import toylib.ring_b\n")
+    (folder / "ring_b.py").write_text("import toylib.ring_a\n")
+    monkeypatch.setattr(provenance, "PACKAGE_DIR", folder)
+    return folder
+
+
+@given(JSON)
+def test_digest_is_of_the_content(value: object) -> None:
+    digest = provenance.digest_of(value)
+    assert len(digest) == 16
+    assert digest == provenance.digest_of(value)
+    assert digest != provenance.digest_of([value])
+
+
+def test_digest_knows_no_order_of_keys() -> None:
+    assert provenance.digest_of({"a": 1, "b": 2}) == provenance.digest_of({"b": 2, "a": 1})
+    assert provenance.digest_of({"a": 1}) != provenance.digest_of({"a": 2})
+
+
+def test_file_digest_is_sha256(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"abc")
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert provenance.file_digest(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("from toylib import low, high", {"low", "high"}),
+        ("import toylib.low as l", {"low"}),
+        ("from toylib.low import X", {"low"}),
+        ("from toylib.parts import one", {"parts", "parts.one"}),
+        ("import toylib.parts.one", {"parts", "parts.one"}),
+        ("def f():\n    import toylib.high", {"high"}),
+        ("import numpy, os\nfrom toylibrary import low", set()),
+        ("from toylib import nothing", set()),
+    ],
+)
+def test_imports_are_found(package: Path, source: str, expected: set[str]) -> None:
+    assert provenance.imported_modules(source) == expected
+
+
+def test_dependencies_are_followed_to_the_end_and_round_rings(package: Path) -> None:
+    assert provenance.with_dependencies(["high"]) == ["high", "low"]
+    assert provenance.with_dependencies(["parts"]) == ["low", "parts", "parts.one"]
+    assert provenance.with_dependencies(["ring_a"]) == ["ring_a", "ring_b"]
+    assert provenance.with_dependencies(["absent"]) == []
+
+
+def test_code_digest_sees_statements_far_below_and_no_text(package: Path) -> None:
+    before = provenance.code_digest("high")
+    low = package / "low.py"
+    low.write_text('"""Another sentence."""\n\n\n# a remark\nX   =   1\n"""Of X."""\n')
+    assert provenance.code_digest("high") == before
+    low.write_text("X = 2\n")
+    assert provenance.code_digest("high") != before
+
+
+def test_code_digest_leaves_out_what_is_not_imported(package: Path) -> None:
+    before = provenance.code_digest("low")
+    (package / "high.py").write_text("y = 3\n")
+    assert provenance.code_digest("low") == before
+
+
+def test_a_string_that_is_used_counts(package: Path) -> None:
+    (package / "low.py").write_text('RULE = "mean"\n')
+    before = provenance.code_digest("low")
+    (package / "low.py").write_text('RULE = "median"\n')
+    assert provenance.code_digest("low") != before
+
+
+def test_write_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "new" / "x.json"
+    assert provenance.write_atomic(path, "first é") == path
+    assert path.read_text(encoding="utf-8") == "first é"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+    def killed(self: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        provenance.write_atomic(path, "second")
+    assert path.read_text(encoding="utf-8") == "first é"
+    assert list(path.parent.glob("*.json")) == [path], "a leftover must not look like a result"
+
+
+def test_versions_name_what_makes_numbers() -> None:
+    found = provenance.versions()
+    assert set(found) == {"python", *provenance.PACKAGES}
+    assert all(text[0].isdigit() for text in found.values())
+
+
+def git(folder: Path, *words: str) -> None:
+    """Run git in a folder as a person without settings."""
+    identity = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_CONFIG_GLOBAL": os.devnull}
+    identity |= {"GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
+    subprocess.run(
+        ["git", *words], cwd=folder, env={**os.environ, **identity}, check=True, capture_output=True
+    )
+
+
+def test_commit_says_when_files_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provenance, "PROJECT_DIR", tmp_path)
+    assert provenance.commit() == "unknown"
+    (tmp_path / "gliomalib").mkdir()
+    (tmp_path / "notebooks").mkdir()
+    module = tmp_path / "gliomalib" / "x.py"
+    module.write_text("x = 1\n")
+    (tmp_path / "notebooks" / "n").write_text("")
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "-m", "x")
+    head = provenance.commit()
+    assert len(head) == 12
+    module.write_text("x = 2\n")
+    assert provenance.commit() == f"{head}+changes"

@@ -1,0 +1,218 @@
+"""A notebook begins with checked parameters and ends with a record that reads back the same."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gliomalib import records
+from gliomalib.provenance import PROJECT_DIR, file_digest
+from gliomalib.records import Outcome, Run
+from gliomalib.schema import Record, RecordError, SettingsError, Value
+
+DICE = Value("wt_dice", 0.8, ci95=(0.7, 0.9), n_patients=8, n_missed=1, rule="mean over patients")
+
+
+@pytest.fixture
+def namespace(tmp_path: Path) -> dict[str, Any]:
+    """Return what ``globals()`` of a notebook holds after its parameters cell."""
+    return {
+        "study": "smoke",
+        "seed": None,
+        "device": None,
+        "data_dir": str(tmp_path / "data"),
+        "report_dir": str(tmp_path / "reports"),
+        "alpha": 0.25,
+        "In": ["", "study = 'smoke'"],
+        "other": object(),
+    }
+
+
+@pytest.fixture
+def run(namespace: dict[str, Any]) -> Run:
+    """Begin a run of the fusion notebook in temporary folders."""
+    return records.begin("05_fusion", namespace)
+
+
+def test_begin_takes_parameters_and_folders(run: Run, tmp_path: Path) -> None:
+    assert run.name == "05_fusion"
+    assert run.study.fusion.alpha == 0.25
+    assert run.work_dir == tmp_path / "data" / "smoke"
+    assert run.report_dir == tmp_path / "reports" / "smoke"
+    assert run.source_dir is None
+    assert "other" not in run.parameters
+
+
+def test_folders_are_those_of_the_project_unless_told(namespace: dict[str, Any]) -> None:
+    namespace |= {"data_dir": None, "report_dir": None, "study": "smoke"}
+    assert records.begin("05_fusion", namespace).work_dir == PROJECT_DIR / "data" / "smoke"
+
+
+def test_relative_folders_are_seen_from_the_notebook(
+    namespace: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace |= {"source_dir": "patients", "data_dir": "../x"}
+    run = records.begin("01_data_exploration", namespace)
+    assert run.source_dir == tmp_path / "patients"
+    assert run.work_dir == tmp_path.parent / "x" / "smoke"
+
+
+def test_a_misspelt_injected_parameter_stops_with_the_right_ones(namespace: dict[str, Any]) -> None:
+    namespace["In"].append("# Parameters\nalfa = 0.5\nseed = 3\n")
+    with pytest.raises(SettingsError, match=r"05_fusion has no parameter alfa: .*, alpha$"):
+        records.begin("05_fusion", namespace)
+
+
+def test_other_cells_may_have_any_names(namespace: dict[str, Any]) -> None:
+    namespace["In"] += [
+        "alfa = 0.5",
+        "# Parameters of the figure\nalfa = 1",
+        "# Parameters\nalpha = 1",
+    ]
+    assert records.begin("05_fusion", namespace).study.fusion.alpha == 0.25
+
+
+@pytest.mark.parametrize(("name", "value"), [("alpha", "much"), ("alpha", 2), ("seed", -1)])
+def test_a_wrong_value_stops(namespace: dict[str, Any], name: str, value: object) -> None:
+    namespace[name] = value
+    with pytest.raises(SettingsError, match=name):
+        records.begin("05_fusion", namespace)
+
+
+def test_a_folder_that_is_no_text_stops(namespace: dict[str, Any]) -> None:
+    namespace["data_dir"] = 3
+    with pytest.raises(SettingsError, match="a folder is a string, found 3"):
+        records.begin("05_fusion", namespace)
+
+
+def test_begin_removes_the_record_of_an_earlier_run(run: Run, namespace: dict[str, Any]) -> None:
+    records.finish(run, Outcome([DICE]))
+    path = records.record_path(run.report_dir, run.name)
+    assert path.is_file()
+    records.begin("05_fusion", namespace)
+    assert not path.exists(), "a run that fails must not leave an old result standing"
+
+
+def test_finish_writes_what_reads_back(run: Run) -> None:
+    outcome = Outcome([DICE], claims=["fusion"], caveats=["small"], conclusion="It fuses.")
+    record = records.finish(run, outcome)
+    assert records.read(records.record_path(run.report_dir, run.name)) == record
+    assert record.values == (DICE,)
+    assert record.parameters["fusion"]["alpha"] == 0.25
+    assert (record.seed, record.device) == (run.study.seed, "cpu")
+    assert record.peak_memory_bytes > 10_000_000
+    assert record.wall_s >= 0
+
+
+def test_provenance_names_lock_code_and_data(run: Run) -> None:
+    first = records.finish(run, Outcome([DICE])).provenance
+    assert first["lock_sha256"] == file_digest(PROJECT_DIR / "requirements.lock")
+    assert first["data_digest"] == "no data"
+    assert {"python", "torch", "monai"} <= set(first["versions"])
+    run.work_dir.mkdir(parents=True)
+    (run.work_dir / "cases.csv").write_text("case_id\na\n")
+    second = records.finish(run, Outcome([DICE])).provenance
+    assert len(second["data_digest"]) == 16
+    assert first["code_digest"] == second["code_digest"]
+
+
+def test_a_variant_has_its_own_record(namespace: dict[str, Any]) -> None:
+    del namespace["alpha"]
+    main = records.begin("03_train_unet2d", namespace)
+    records.finish(main, Outcome([DICE]))
+    other = records.begin("03_train_unet2d", {**namespace, "variant": "alt", "epochs": 1})
+    records.finish(other, Outcome([DICE]))
+    found = records.read_all(main.report_dir)
+    assert list(found) == ["03_train_unet2d", "03_train_unet2d.alt"]
+    assert found["03_train_unet2d.alt"].variant == "alt"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([], "a record without a value says nothing"),
+        ([replace(DICE, rule="")], "the value 'wt_dice' has no rule"),
+        ([DICE, DICE], "wt_dice stands twice"),
+    ],
+)
+def test_a_record_that_says_too_little_is_refused(run: Run, values: list[Value], said: str) -> None:
+    with pytest.raises(RecordError, match=said):
+        records.finish(run, Outcome(values))
+    assert records.read_all(run.report_dir) == {}
+
+
+def record_of(*values: Value) -> Record:
+    """Return a record with these values."""
+    rest: dict[str, Any] = {"claims": (), "parameters": {}, "provenance": {}, "seed": 1}
+    rest |= {"device": "cpu", "wall_s": 1.0, "peak_memory_bytes": 1}
+    return Record(notebook="n", study="s", variant="", values=values, **rest)
+
+
+numbers = st.floats(allow_nan=True, allow_infinity=False)
+
+
+@given(st.lists(st.tuples(numbers, st.none() | st.tuples(numbers, numbers)), max_size=4))
+def test_numbers_survive_the_file(
+    tmp_path_factory: pytest.TempPathFactory, found: list[tuple[float, Any]]
+) -> None:
+    values = [Value(f"v{i}", number, ci95=ends) for i, (number, ends) in enumerate(found)]
+    path = records.write(record_of(*values), tmp_path_factory.mktemp("records"))
+    # repr, because NaN is not equal to itself
+    assert repr(records.read(path).values) == repr(tuple(values))
+
+
+@pytest.mark.parametrize(
+    ("number", "stored"),
+    [(math.nan, None), (math.inf, None), (np.float32("nan"), None), (np.float64(0.5), 0.5)],
+)
+def test_a_number_that_is_none_is_stored_as_null(
+    tmp_path: Path, number: float, stored: float | None
+) -> None:
+    path = records.write(record_of(Value("v", number, ci95=(number, 1.0))), tmp_path)
+    (value,) = json.loads(path.read_text())["values"]
+    assert value["value"] == stored
+    assert value["ci95"] == [stored, 1.0]
+
+
+def test_numpy_counts_are_plain_numbers(tmp_path: Path) -> None:
+    count: Any = np.int64(3)
+    path = records.write(record_of(Value("v", 1.0, n_patients=count)), tmp_path)
+    assert records.read(path).values[0].n_patients == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[1]", '{"values": [], "claims": [], "caveats": [], "more": 1}', '{"values": 3}'],
+)
+def test_a_file_that_is_no_record_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    with pytest.raises(RecordError, match=r"x.json: not a record .* delete it and run again"):
+        records.read(path)
+
+
+def test_a_missing_record_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"x.json: this record is missing; run its notebook"):
+        records.read(tmp_path / "x.json")
+
+
+def test_tables_carry_the_name_of_the_run(run: Run) -> None:
+    path = records.write_table(run, "patients", pd.DataFrame({"a": [1 / 3], "b": ["x"]}))
+    assert path == run.report_dir / "tables" / "05_fusion.patients.csv"
+    assert path.read_text() == "a,b\n0.333333,x\n"
+
+
+def test_versions_fit_a_table(run: Run) -> None:
+    table = records.versions_of(records.finish(run, Outcome([DICE])))
+    assert list(table.columns) == ["of", "is"]
+    assert {"commit", "lock_sha256", "torch", "seed", "device", "wall_s"} <= set(table["of"])

@@ -1,0 +1,187 @@
+"""Settings refuse what they do not know and say what they would take."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gliomalib import settings
+from gliomalib.provenance import PROJECT_DIR
+from gliomalib.schema import SettingsError
+
+TOY = """
+study: toy
+title: Toy
+unet2d: {epochs: 2, batch_size: 4}
+unet3d: {epochs: 3, batch_size: 1}
+classifier: {epochs: 1, batch_size: 8, weights: random}
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a folder of study files with one study, ``toy``."""
+    monkeypatch.setattr(settings, "STUDIES_DIR", tmp_path)
+    (tmp_path / "toy.yml").write_text(TOY)
+    return tmp_path / "toy.yml"
+
+
+@pytest.mark.parametrize("study", settings.studies())
+def test_every_study_file_is_read_and_has_its_own_name(study: str) -> None:
+    assert settings.load(study).study == study
+    assert settings.study_path(study).is_file()
+
+
+def test_the_studies_of_the_design_are_there() -> None:
+    assert {"smoke", "demo", "brats-mini", "brats", "phantom-full"} <= set(settings.studies())
+
+
+def test_defaults_are_those_of_the_paper(write: Path) -> None:
+    study = settings.load("toy")
+    assert study.fusion.alpha == 0.6
+    assert study.unet2d.loss == "focal"
+    assert study.classifier.loss == "dice"
+    assert study.split.test_share == 0.2
+    assert study.preprocessing.crop_mm == (128.0, 128.0)
+
+
+def test_settings_cannot_be_changed(write: Path) -> None:
+    study = settings.load("toy")
+    with pytest.raises(ValueError, match="frozen"):
+        study.seed = 3
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("sed: 1", ["toy.yml: sed: ", "known keys are study, title, seed"]),
+        ("fusion: {alfa: 0.5}", ["fusion.alfa: ", "known keys are alpha, sweep_step"]),
+        ("fusion: {alpha: 1.5}", ["fusion.alpha: ", "found 1.5"]),
+        ("seed: many", ["seed: ", "found 'many'"]),
+        ("device: tpu", ["device: ", "found 'tpu'"]),
+        ("data: {phantoms: {sight: B}}", ["data.phantoms.sight: ", "internal, external"]),
+        ("- a", ["toy.yml: not YAML"]),
+    ],
+)
+def test_wrong_lines_are_named_with_the_right_ones(write: Path, line: str, said: list[str]) -> None:
+    write.write_text(f"{TOY}{line}\n")
+    with pytest.raises(SettingsError) as caught:
+        settings.load("toy")
+    for words in said:
+        assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "a sentence"])
+def test_a_file_that_is_no_list_of_settings_is_named(write: Path, text: str) -> None:
+    write.write_text(text)
+    with pytest.raises(SettingsError, match=r"toy.yml: settings are lines"):
+        settings.load("toy")
+
+
+def test_a_study_under_another_name_is_refused(write: Path) -> None:
+    write.with_name("copy.yml").write_text(TOY)
+    with pytest.raises(SettingsError, match=r"copy.yml: study is 'toy', it must be 'copy'"):
+        settings.load("copy")
+
+
+def test_an_unknown_study_lists_the_known(write: Path) -> None:
+    with pytest.raises(SettingsError, match="no study 'tay': take one of toy"):
+        settings.load("tay")
+
+
+@pytest.mark.parametrize(
+    ("weights", "fits"),
+    [
+        ("weights: random", True),
+        ("weights: file, weights_file: x.pt", True),
+        ("weights: file", False),
+        ("weights: random, weights_file: x.pt", False),
+    ],
+)
+def test_a_weights_file_goes_with_its_setting(write: Path, weights: str, fits: bool) -> None:
+    write.write_text(TOY.replace("weights: random", weights))
+    if fits:
+        assert settings.load("toy").classifier.weights in weights
+    else:
+        with pytest.raises(SettingsError, match="weights: file goes with weights_file"):
+            settings.load("toy")
+
+
+def test_overrides_go_over_the_file_and_make_sections(write: Path) -> None:
+    study = settings.load("toy", {"fusion.alpha": 0.25, "unet2d.epochs": 9, "seed": 7})
+    assert (study.fusion.alpha, study.unet2d.epochs, study.seed) == (0.25, 9, 7)
+    assert study.unet2d.batch_size == 4
+    assert settings.load("toy").unet2d.epochs == 2
+
+
+@pytest.mark.parametrize("notebook", settings.NOTEBOOKS)
+def test_each_parameter_overrides_a_setting_that_exists(notebook: str) -> None:
+    known = settings.load("demo").model_dump()
+    for name, path in settings.parameters_of(notebook).items():
+        place = known
+        for part in path.split(".") if path else ():
+            assert part in place, f"{notebook}: {name} overrides {path}, which is no setting"
+            place = place[part]
+
+
+def test_parameters_that_are_none_are_as_the_study_says(write: Path) -> None:
+    given = {"study": "toy", "epochs": None, "batch_size": 16, "seed": 0}
+    study = settings.from_parameters("03_train_unet2d", given)
+    assert (study.unet2d.epochs, study.unet2d.batch_size, study.seed) == (2, 16, 0)
+    assert study.unet3d.epochs == 3, "the other branch keeps its own"
+
+
+def test_a_misspelt_parameter_lists_the_right_ones(write: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings.from_parameters("05_fusion", {"study": "toy", "alfa": 0.5})
+    assert str(caught.value) == (
+        "05_fusion has no parameter alfa: its parameters are "
+        "study, seed, device, data_dir, report_dir, alpha"
+    )
+    with pytest.raises(SettingsError, match="no notebook '05': take one of 01_data_exploration"):
+        settings.parameters_of("05")
+
+
+def test_a_parameter_of_the_wrong_type_is_named(write: Path) -> None:
+    with pytest.raises(SettingsError, match=r"fusion.alpha: .* \(found 'much'\)"):
+        settings.from_parameters("05_fusion", {"study": "toy", "alpha": "much"})
+
+
+@given(st.integers(0, 2**32), st.lists(st.text(max_size=4), min_size=1, max_size=3))
+def test_seeds_are_32_bit_and_repeat(root: int, names: list[str]) -> None:
+    seed = settings.named_seed(root, *names)
+    assert 0 <= seed < 2**32
+    assert seed == settings.named_seed(root, *names)
+
+
+def test_seeds_differ_by_root_and_by_name() -> None:
+    seeds = {settings.named_seed(root, "split", fold) for root in range(20) for fold in range(20)}
+    assert len(seeds) == 400
+    assert settings.named_seed(2025, "split") == 1715159313, "a change moves every result"
+
+
+def test_seeds_do_not_depend_on_the_process() -> None:
+    code = "from gliomalib.settings import named_seed; print(named_seed(1, 'a', 2))"
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=PROJECT_DIR,
+        env={"PYTHONHASHSEED": "77"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(said.stdout) == settings.named_seed(1, "a", 2)
+
+
+def test_synthetic_studies_say_so() -> None:
+    demo, real = settings.load("demo"), settings.load("brats")
+    assert any("Synthetic patients" in caveat for caveat in demo.caveats)
+    assert not any("Synthetic patients" in caveat for caveat in real.caveats)
+    assert not demo.full_size
+    assert real.full_size
