@@ -52,11 +52,11 @@ class Picture:
     ) -> tuple[dict[str, bytes], dict[str, dict[str, str]]]:
         return {"image/png": self._png()}, {"image/png": {"alt": self.alt}}
 
-    def save(self, path: Path) -> Path:
-        """Write the picture as PNG and return where it lies."""
+    def save(self, path: Path) -> Picture:
+        """Write the picture as PNG too, and return it to be shown."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self._png())
-        return path
+        return self
 
     def _png(self) -> bytes:
         stream = io.BytesIO()
@@ -113,8 +113,8 @@ def examination(images: NDArray[Any], labels: Labels, title: str) -> Picture:
 def crop_outline(view: CropView) -> Picture:
     """Draw a slice with its labels and the rectangle that the crop keeps."""
     image, labels, box, title = view.image, view.labels, view.box, view.title
-    figure, axes = _canvas(3.6, 3.8)
-    _show(axes, image, title)
+    figure, axes = _canvas(4.4, 4.4)
+    _show(axes, image, title.replace(": ", ":\n"))
     _overlay(axes, labels)
     across, down = box
     axes.add_patch(
@@ -138,7 +138,7 @@ def shares(table: pd.DataFrame, column: str, label: str) -> Picture:
     figure, axes = _canvas(6.5, 2.8)
     colours = [PART_COLOURS[part] for part in ordered["part"]]
     axes.bar(ordered.index, 100 * ordered[column], color=colours)
-    axes.set(xlabel="patients, sorted", ylabel=label, ylim=(0, None), xlim=(-0.7, len(ordered)))
+    axes.set(xlabel="patients, sorted", ylabel=label, ylim=(0, None), xticks=[])
     present = [part for part in PART_COLOURS if part in set(ordered["part"])]
     axes.legend(handles=[Patch(color=PART_COLOURS[part], label=part) for part in present])
     worst = ordered.iloc[0]
@@ -152,11 +152,16 @@ def shares(table: pd.DataFrame, column: str, label: str) -> Picture:
 def loss_curves(history: pd.DataFrame, title: str) -> Picture:
     """Draw loss per epoch; columns epoch, part, loss and, with several folds, fold."""
     figure, axes = _canvas(6.5, 2.8)
+    several = history["fold"].nunique() > 1
     sns.lineplot(
-        history, x="epoch", y="loss", hue="fold", style="part", ax=axes, palette="Greys_d",
-        errorbar=None, legend="full" if history["fold"].nunique() < 8 else "brief",
+        history, x="epoch", y="loss", style="part", hue="fold" if several else None, ax=axes,
+        color="#444444", palette="viridis" if several else None, errorbar=None,
+        marker="o" if history["epoch"].nunique() < 3 else None,
     )  # fmt: skip
     axes.set(title=title, ylabel="loss", yscale="log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:.2g}")
+    axes.tick_params(axis="y", which="minor", labelsize=7)
     last = history.groupby("part")["loss"].last().round(4).to_dict()
     return Picture(figure, f"{title}: loss over epochs; last values {_spoken(last)}.")
 
@@ -205,6 +210,7 @@ def confusion(matrices: Mapping[str, NDArray[Any]]) -> Picture:
         )  # fmt: skip
         axes.set(title=f"{title}: {int(counts.sum())} slices", xlabel="predicted", ylabel="truth")
         axes.tick_params(axis="y", rotation=0)
+        axes.grid(visible=False)
     right = {name: int(np.trace(counts)) for name, counts in matrices.items()}
     return Picture(figure, f"Confusion matrices; slices on the diagonal: {_spoken(right)}.")
 

@@ -183,11 +183,6 @@ def histories(trained: Sequence[training.Trained]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def notes(trained: Sequence[training.Trained]) -> tuple[str, ...]:
-    """Return what the trainings have to say for the record, each sentence once."""
-    return tuple(dict.fromkeys(made.note for made in trained if made.note))
-
-
 def training_facts(trained: Sequence[training.Trained]) -> pd.DataFrame:
     """Return one row a fold: parameters, epochs, seconds, device, resumed epochs and the note."""
     rows = [

@@ -34,8 +34,9 @@ def test_a_picture_is_a_png_with_its_text_alternative() -> None:
 
 
 def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
-    one = figures.dice_by_region(dice_table()).save(tmp_path / "one.png")
-    other = figures.dice_by_region(dice_table()).save(tmp_path / "other.png")
+    one, other = tmp_path / "one.png", tmp_path / "other.png"
+    figures.dice_by_region(dice_table()).save(one)
+    figures.dice_by_region(dice_table()).save(other)
     assert one.read_bytes() == other.read_bytes()
 
 
