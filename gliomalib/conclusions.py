@@ -26,9 +26,9 @@ def crop(values: Sequence[Value]) -> str:
     ceiling = _of(values, "worst_dice_ceiling")
     return (
         f"The central crop cuts off {100 * mean.value:.1f} % of the tumour on average and "
-        f"{100 * worst.value:.0f} % in the worst of {worst.n_patients} patients; for one patient no "
-        f"network behind this box could exceed a whole-tumour Dice of {ceiling.value:.2f} on the "
-        "full scan."
+        f"{100 * worst.value:.0f} % in the worst of {worst.n_patients} patients; in one patient "
+        f"no network behind this box could exceed a whole-tumour Dice of {ceiling.value:.2f} on "
+        "the full scan."
     )
 
 

@@ -105,6 +105,21 @@ def patient_confusions(table: pd.DataFrame, part: str) -> Confusion:
     return np.stack(matrices)
 
 
+def confusions_by_part(table: pd.DataFrame) -> dict[str, Confusion]:
+    """Return one 4×4 matrix of slices for each part that the table has, its patients summed."""
+    parts = [str(part) for part in table["part"].unique()]
+    return {part: patient_confusions(table, part).sum(axis=0) for part in parts}
+
+
+def most_errors(table: pd.DataFrame, count: int) -> list[str]:
+    """Return the ``count`` patients with the most slices in the wrong class, worst first."""
+    wrong = table.assign(wrong=table["truth"] != table["predicted"])
+    by_patient = wrong.groupby("patient_id")["wrong"].sum()
+    return [
+        str(name) for name in by_patient.sort_values(ascending=False, kind="stable").index[:count]
+    ]
+
+
 def alphas(study: settings.Study) -> NDArray[np.float64]:
     """Return the values of α that the sweep looks at, 0 and 1 and the study's own included."""
     steps = round(1 / study.fusion.sweep_step)
@@ -118,7 +133,7 @@ def sweep(cases: Iterable[Pair], grid: NDArray[np.float64]) -> tuple[list[str], 
     matrices = [np.empty((0, len(grid), 4, 4), dtype=np.int64)]
     for case, flat, deep in cases:
         patients.append(case.grid.patient_id)
-        matrices.append(fusion.alpha_sweep(flat, deep, case.labels, grid)[None])
+        matrices.append(fusion.alpha_sweep(flat, deep, case.labels, grid.tolist())[None])
     return patients, np.concatenate(matrices)
 
 
@@ -131,7 +146,9 @@ def dice_curves(
     for region, classes in REGIONS.items():
         rows = [[metrics.dice(matrix, classes, empty) for matrix in one] for one in confusions]
         dice = np.array(rows)
-        curves[region] = np.stack([dice[names == name].mean(axis=0) for name in sorted(set(patients))])
+        curves[region] = np.stack(
+            [dice[names == name].mean(axis=0) for name in sorted(set(patients))]
+        )
     of_classes = [curves[region] for region in CLASSES]
     return {"mean": np.nanmean(of_classes, axis=0), **curves}
 
@@ -139,7 +156,7 @@ def dice_curves(
 def curve_table(
     curves: Mapping[str, NDArray[np.float64]], grid: NDArray[np.float64], study: settings.Study
 ) -> pd.DataFrame:
-    """Return mean Dice over patients at every α with a 95 % band: region, alpha, dice, low, high."""
+    """Return mean Dice at every α with its 95 % band: region, alpha, dice, low, high."""
     tables = []
     for region, curve in curves.items():
         known = curve[~np.isnan(curve).any(axis=1)]

@@ -28,7 +28,7 @@ NETWORK_COLOURS = {"2D": "#56b4e9", "3D": "#e69f00", "fused": "#444444"}
 PART_COLOURS = {"internal": "#444444", "test": "#444444", "external": "#cc79a7"}
 SEQUENCE_TITLES = dict(zip(SEQUENCES, ("T1", "T1ce", "T2", "FLAIR"), strict=True))
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "figure.dpi": 110,
     "font.size": 9,
     "axes.titlesize": 10,
@@ -177,8 +177,9 @@ def dice_by_region(table: pd.DataFrame) -> Picture:
     sns.swarmplot(table, **drawn, dodge=True, size=3, warn_thresh=0.5)
     axes.set(ylabel="Dice", xlabel="", ylim=(-0.03, 1.03))
     axes.legend(title="", loc="lower left", ncols=3, bbox_to_anchor=(0, 1))
-    means = table.groupby(["region", hue], sort=False)["dice"].mean().round(2)
-    spoken = {" ".join(key): value for key, value in means.items()}
+    means = table.groupby(["region", hue], sort=False)["dice"].mean().round(2).reset_index()
+    names = means["region"] + " " + means[hue]
+    spoken = dict(zip(names, means["dice"], strict=True))
     return Picture(figure, f"Dice per patient, with quartiles; means: {_spoken(spoken)}.")
 
 
@@ -239,8 +240,10 @@ def alpha_curves(curves: pd.DataFrame, published: float) -> Picture:
     colours = dict(zip(curves["region"].unique(), _REGION_COLOURS, strict=False))
     for region, rows in curves.groupby("region", sort=False):
         axes.plot(rows["alpha"], rows["dice"], color=colours[region], label=region)
-        axes.fill_between(rows["alpha"], rows["low"], rows["high"], color=colours[region], alpha=0.1)
-        best = rows.loc[rows["dice"].idxmax()]
+        axes.fill_between(
+            rows["alpha"], rows["low"], rows["high"], color=colours[region], alpha=0.1
+        )
+        best = rows.iloc[int(rows["dice"].to_numpy().argmax())]
         axes.plot(best["alpha"], best["dice"], "o", color=colours[region], markersize=5)
     axes.axvline(published, color="black", linestyle=":", linewidth=1)
     axes.annotate(
@@ -258,8 +261,7 @@ def published_and_obtained(table: pd.DataFrame) -> Picture:
     """Draw published values against obtained ones; columns metric, published, value, low, high."""
     rows = table.iloc[::-1].reset_index(drop=True)
     figure, axes = _canvas(7.5, 0.8 + 0.32 * len(rows))
-    for place, row in rows.iterrows():
-        axes.plot([row["low"], row["high"]], [place, place], color="#444444", linewidth=2)
+    axes.hlines(rows.index, rows["low"], rows["high"], color="#444444", linewidth=2)
     axes.plot(rows["value"], rows.index, "o", color="#444444", label="obtained, 95 % interval")
     axes.plot(rows["published"], rows.index, "D", color="#d55e00", label="published")
     axes.set_yticks(rows.index, rows["metric"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,10 @@ import pandas as pd
 from gliomalib import cohort, evaluate, fusion, predict, preprocess, settings, slices, training
 from gliomalib.provenance import digest_of, file_digest
 from gliomalib.records import Run
-from gliomalib.schema import Example, MismatchError, Split, StoredCase, Volume
+from gliomalib.schema import Example, MismatchError, Split, Volume
 from gliomalib.store import Store
+
+Network = Literal["unet2d", "unet3d", "resnet50"]
 
 BRANCHES = ("unet2d", "unet3d")
 SHORT = {"unet2d": "2D", "unet3d": "3D", "fused": "fused"}
@@ -66,7 +69,7 @@ def scored(material: Material) -> Iterator[tuple[Split, str, str]]:
                 yield split, part, patient
 
 
-def train_segmenters(material: Material, network: str) -> list[training.Trained]:
+def train_segmenters(material: Material, network: Network) -> list[training.Trained]:
     """Train ``unet2d`` or ``unet3d`` on the training patients of every fold."""
     trained = []
     for split in material.splits:
@@ -159,12 +162,11 @@ def train_classifiers(material: Material) -> list[training.Trained]:
     return trained
 
 
-def classify_slices(
-    material: Material, trained: Sequence[training.Trained]
-) -> pd.DataFrame:
-    """Return one row a slice of every reported patient: fold, part, patient_id, z, truth, predicted.
+def classify_slices(material: Material, trained: Sequence[training.Trained]) -> pd.DataFrame:
+    """Return one row a slice of every reported patient.
 
-    The columns p0–p3 are the probabilities of the four classes.
+    Columns: fold, part, patient_id, z, truth, predicted, and p0–p3, the probabilities of the four
+    classes.
     """
     tables = []
     for split, made in zip(material.splits, trained, strict=True):
@@ -221,7 +223,7 @@ def _classified(
     return table
 
 
-def _job(material: Material, network: str, split: Split, digest: str) -> training.Job:
+def _job(material: Material, network: Network, split: Split, digest: str) -> training.Job:
     study = material.study
     section = "classifier" if network == "resnet50" else network
     run = material.run

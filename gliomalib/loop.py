@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -22,40 +22,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from gliomalib.samples import Pair, Samples, batches, mirrored
+from gliomalib.samples import Job, Pair, Samples, batches, mirrored
 from gliomalib.schema import SettingsError
-from gliomalib.settings import Classifier, Segmentation, named_seed
 
 log = logging.getLogger("gliomalib")
 
 SECONDS_BETWEEN_LINES = 5.0
-
-
-@dataclass(frozen=True)
-class Job:
-    """One training: what is trained how, on which fold, and where its files go.
-
-    ``device`` is auto, cpu or cuda; ``threads`` 0 is torch's default; ``data_digest`` changes
-    with the training data.
-    """
-
-    network: Literal["unet2d", "unet3d", "resnet50"]
-    settings: Segmentation | Classifier
-    fold: int
-    seed: int
-    device: str
-    threads: int
-    directory: Path
-    data_digest: str
-
-    @property
-    def title(self) -> str:
-        """What the training is called in a sentence."""
-        return f"{self.network}, fold {self.fold}"
-
-    def seed_of(self, *names: object) -> int:
-        """Return the seed of one purpose of this training."""
-        return named_seed(self.seed, self.network, self.fold, *names)
 
 
 class _Drawn(Dataset[Pair]):
@@ -109,14 +81,17 @@ class Plan:
 
     @property
     def last(self) -> Path:
+        """The checkpoint of the last whole epoch; gone once the training is finished."""
         return self.job.directory / "last.ckpt"
 
     @property
     def final(self) -> Path:
+        """The weights of the last epoch, and the settings to load them."""
         return self.job.directory / "final.pt"
 
     @property
     def summary(self) -> Path:
+        """What the training was and how it went; without it nothing counts as finished."""
         return self.job.directory / "training.json"
 
 
@@ -141,9 +116,11 @@ class Loop(pl.LightningModule):
         return loss
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+        """Return the loss of a batch."""
         return self._loss(batch, "train")
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
+        """Count the loss of a batch."""
         self._loss(batch, "val")
 
     def configure_optimizers(self) -> Any:
@@ -162,7 +139,7 @@ class Loop(pl.LightningModule):
         """Shuffle, draw and mirror by the seed of this epoch alone."""
         job, samples = self.plan.job, self.plan.train
         seed = job.seed_of("epoch", self.current_epoch)
-        order = np.random.default_rng(seed).permutation(len(samples))
+        order = samples.order(np.random.default_rng(seed))
         return _loader(_Drawn(samples, seed, True), order, job.settings.batch_size, self._pinned)
 
     def val_dataloader(self) -> Any:
@@ -178,9 +155,11 @@ class Loop(pl.LightningModule):
         return self.plan.device.type == "cuda"
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say in the checkpoint whose it is and how its epochs went."""
         checkpoint["key"], checkpoint["rows"] = self.plan.key, self.rows
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the history over."""
         self.rows = list(checkpoint["rows"])
 
 

@@ -1,4 +1,8 @@
-"""The networks and their losses: a MONAI U-Net in 2D and 3D, and torchvision's ResNet50."""
+"""The networks and their losses: a MONAI U-Net in 2D and 3D, and torchvision's ResNet50.
+
+MONAI and torchvision are imported where they are needed: they take seconds, and most notebooks
+only read what a network left behind.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from monai.losses.dice import DiceCELoss, DiceLoss
-from monai.losses.focal_loss import FocalLoss
-from monai.networks.nets.unet import UNet
 from torch import Tensor, nn
-from torchvision.models import ResNet50_Weights  # type: ignore[import-untyped]
-from torchvision.models import resnet50 as torchvision_resnet50
 
 from gliomalib.schema import N_CLASSES, SEQUENCES, SettingsError
 from gliomalib.settings import Classifier, Segmentation
@@ -66,6 +65,8 @@ def unet(settings: Segmentation, dims: int) -> nn.Module:
     Between ``channels`` the stride is 2, the norm is MONAI's instance norm. The output is logits
     (B, 4, *S). Weights come from torch's global generator: the caller seeds it.
     """
+    from monai.networks.nets.unet import UNet  # noqa: PLC0415  # slow
+
     steps = len(settings.channels) - 1
     network = UNet(
         spatial_dims=dims,
@@ -96,6 +97,8 @@ def segmentation_loss(settings: Segmentation) -> nn.Module:
     over the classes too as MONAI does; ``dice_ce`` adds soft Dice over the whole batch, because
     most slices lack most classes.
     """
+    from monai.losses.focal_loss import FocalLoss  # noqa: PLC0415  # slow
+
     if settings.loss == "focal":
         return FocalLoss(
             to_onehot_y=True,
@@ -111,12 +114,16 @@ def classification_loss(settings: Classifier) -> nn.Module:
     ``dice`` is soft Dice per class over the batch (Milletari et al. 2016, arXiv 1606.04797): a
     single image has no overlap to speak of, a batch has.
     """
+    from monai.losses.dice import DiceLoss  # noqa: PLC0415  # slow
+
     if settings.loss == "dice":
         return DiceLoss(to_onehot_y=True, softmax=True, batch=True)
     return _plain_loss(settings.loss)
 
 
 def _plain_loss(name: str) -> nn.Module:
+    from monai.losses.dice import DiceCELoss  # noqa: PLC0415  # slow
+
     if name == "cross_entropy":
         return CrossEntropy()
     return DiceCELoss(to_onehot_y=True, softmax=True, batch=True)
@@ -162,12 +169,16 @@ def resnet50(settings: Classifier) -> tuple[nn.Module, str]:
 
 def empty_resnet50(identity_blocks: bool = False) -> Normalised:
     """Return a ResNet50 with four classes and random weights, to be filled or trained."""
-    network = torchvision_resnet50(weights=None, zero_init_residual=identity_blocks)
+    from torchvision import models  # noqa: PLC0415  # slow
+
+    network = models.resnet50(weights=None, zero_init_residual=identity_blocks)
     network.fc = nn.Linear(network.fc.in_features, N_CLASSES)
     return Normalised(network)
 
 
 def _imagenet_weights() -> dict[str, Any]:
+    from torchvision.models import ResNet50_Weights  # noqa: PLC0415  # slow
+
     try:
         weights = ResNet50_Weights.IMAGENET1K_V1
         return dict(weights.get_state_dict(progress=False, check_hash=True))

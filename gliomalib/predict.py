@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.inferers.utils import sliding_window_inference
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from torch import Tensor, nn
@@ -88,6 +87,8 @@ def _slicewise(segmenter: Segmenter, images: Tensor) -> Tensor:
 
 
 def _whole(segmenter: Segmenter, images: Tensor) -> Tensor:
+    from monai.inferers.utils import sliding_window_inference  # noqa: PLC0415  # slow
+
     def probabilities(box: Tensor) -> Tensor:
         found: Tensor = segmenter.network(box).softmax(dim=1)
         return found

@@ -1,31 +1,68 @@
-"""What the networks are trained on: slices, boxes and images, drawn by seed and place."""
+"""A training as it is asked for, and what it draws by seed and place: slices, boxes, images."""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gliomalib.schema import SliceSet, StoredCase
+from gliomalib.settings import Classifier, Segmentation, named_seed
 
 Pair = tuple[NDArray[np.float16], NDArray[np.uint8]]
 """One image (C, *S) and its target (1, *S), or (1, 1) for the class of an image."""
 
 
-class Samples(Protocol):
-    """What a network is trained on; ``draw`` depends on its arguments alone."""
+@dataclass(frozen=True)
+class Job:
+    """One training: what is trained how, on which fold, and where its files go.
 
+    ``device`` is auto, cpu or cuda; ``threads`` 0 is torch's default; ``data_digest`` changes
+    with the training data.
+    """
+
+    network: Literal["unet2d", "unet3d", "resnet50"]
+    settings: Segmentation | Classifier
+    fold: int
+    seed: int
+    device: str
+    threads: int
+    directory: Path
+    data_digest: str
+
+    @property
+    def title(self) -> str:
+        """What the training is called in a sentence."""
+        return f"{self.network}, fold {self.fold}"
+
+    def seed_of(self, *names: object) -> int:
+        """Return the seed of one purpose of this training."""
+        return named_seed(self.seed, self.network, self.fold, *names)
+
+
+class Samples(ABC):
+    """What a network is trained on; what is drawn depends on the arguments alone."""
+
+    @abstractmethod
     def __len__(self) -> int:
         """Return the number of samples of one epoch."""
 
+    @abstractmethod
     def draw(self, index: int, rng: np.random.Generator) -> Pair:
         """Return one sample."""
 
+    def order(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Return the samples of one epoch, shuffled."""
+        return rng.permutation(len(self))
 
-class AxialSlices:
+
+class AxialSlices(Samples):
     """All axial slices that show any brain, as (4, X, Y) and (1, X, Y)."""
 
     def __init__(self, cases: Sequence[StoredCase]) -> None:
@@ -47,7 +84,7 @@ class AxialSlices:
         return case.images[..., z], case.labels[None, ..., z]
 
 
-class Boxes:
+class Boxes(Samples):
     """One box of each volume, or the whole of it, as (4, X, Y, Z) and (1, X, Y, Z).
 
     With a ``patch`` half of the boxes are centred on a tumour voxel, the others lie anywhere.
@@ -78,11 +115,11 @@ class Boxes:
         return tuple(slice(a, a + b) for a, b in zip(start.tolist(), patch.tolist(), strict=True))
 
 
-class FusedImages:
-    """Fused slices (3, H, W) with their class (1, 1)."""
+class FusedImages(Samples):
+    """Fused slices (3, H, W) with their class (1, 1); ``balanced`` draws classes equally often."""
 
-    def __init__(self, slices: SliceSet) -> None:
-        self.slices = slices
+    def __init__(self, slices: SliceSet, balanced: bool = False) -> None:
+        self.slices, self.balanced = slices, balanced
 
     def __len__(self) -> int:
         """Return the number of slices."""
@@ -92,6 +129,14 @@ class FusedImages:
         """Return one image and its class."""
         image = self.slices.images[index]
         return image, np.full((1, 1), self.slices.classes[index], np.uint8)
+
+    def order(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Return as many slices as there are: each once, or each class equally often."""
+        if not self.balanced:
+            return super().order(rng)
+        classes = self.slices.classes
+        weights = 1 / np.bincount(classes)[classes]
+        return rng.choice(len(classes), len(classes), p=weights / weights.sum())
 
 
 def mirrored(pair: Pair, rng: np.random.Generator) -> Pair:

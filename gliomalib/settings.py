@@ -80,7 +80,10 @@ class Segmentation(Optimisation):
 
 
 class Classifier(Optimisation):
-    """A ResNet50 that sorts fused slices into the four classes."""
+    """A ResNet50 that sorts fused slices into the four classes.
+
+    ``balanced`` draws the classes equally often in training: few slices are mostly necrotic core.
+    """
 
     weights: Literal["imagenet", "file", "random"] = "imagenet"
     weights_file: str | None = None
@@ -88,6 +91,7 @@ class Classifier(Optimisation):
     label_rule: Literal["dominant", "enhancing_first", "largest_share"] = "dominant"
     image: Literal["probabilities", "flair_masked"] = "probabilities"
     image_size: int | None = Field(None, ge=32)
+    balanced: bool = False
 
     @model_validator(mode="after")
     def _file_goes_with_file(self) -> Classifier:

@@ -18,15 +18,21 @@ PUBLISHED_ALPHA = 0.6
 
 
 def cohort(cases: pd.DataFrame, splits: Sequence[Split]) -> list[Value]:
-    """Return how many examinations and patients stand in each part; ``cases`` is from notebook 01."""
+    """Return how many stand in each part; ``cases`` is the table of notebook 01."""
     used = cases[cases["part"].isin(["internal", "external"])]
     counts = {
         "examinations": (len(cases), "examinations found, used or not"),
-        "patients_internal": (int((cases["part"] == "internal").sum()), "patients to train and test"),
-        "patients_external": (int((cases["part"] == "external").sum()), "patients never trained on"),
+        "patients_internal": (
+            int((cases["part"] == "internal").sum()),
+            "patients to train and test",
+        ),
+        "patients_external": (
+            int((cases["part"] == "external").sum()),
+            "patients never trained on",
+        ),
         "duplicates": (
             int((cases["part"] == "duplicate").sum()),
-            "further examinations of a patient that is used already, by the organisers' table or by equal voxels",
+            "further examinations of a patient that is used already, by table or by equal voxels",
         ),
         "folds": (len(splits), "patient-level splits"),
         "patients_test": (
@@ -35,7 +41,9 @@ def cohort(cases: pd.DataFrame, splits: Sequence[Split]) -> list[Value]:
         ),
     }
     n = int(used["patient_id"].nunique())
-    return [Value(name, float(found), n_patients=n, rule=rule) for name, (found, rule) in counts.items()]
+    return [
+        Value(name, float(found), n_patients=n, rule=rule) for name, (found, rule) in counts.items()
+    ]
 
 
 def crop(table: pd.DataFrame, study: settings.Study) -> list[Value]:
@@ -45,7 +53,7 @@ def crop(table: pd.DataFrame, study: settings.Study) -> list[Value]:
     values = []
     rules = {
         "lost_in_plane": f"tumour voxels outside the central {size}, share per patient",
-        "lost_by_box": f"tumour voxels outside {size} or outside the kept slices, share per patient",
+        "lost_by_box": f"tumour voxels outside {size} or the kept slices, share per patient",
         "dice_ceiling": "whole-tumour Dice on the full scan of a prediction perfect inside the box",
     }
     for column, rule in rules.items():
@@ -70,7 +78,10 @@ def segmentation(table: pd.DataFrame, study: settings.Study) -> list[Value]:
         for region in ("mean", *evaluate.REGIONS):
             dice = evaluate.per_patient(full, region, part).dropna()
             states = table.loc[(table["region"] == region) & (table["part"] == part), "state"]
-            counts = (int((states == "empty").sum()), int(states.isin(["missed", "spurious"]).sum()))
+            counts = (
+                int((states == "empty").sum()),
+                int(states.isin(["missed", "spurious"]).sum()),
+            )
             values.append(_mean(f"{_of(part)}dice_{region}", dice, study, rule, counts))
     return values
 
@@ -133,9 +144,7 @@ def alpha(
     for region, curve in curves.items():
         known = curve[~np.isnan(curve).any(axis=1)]
         name = "best_alpha" if region == "mean" else f"best_alpha_{region}"
-        found = stats.argmax_interval(
-            known, grid, _seed(study, name), study.evaluation.bootstrap
-        )
+        found = stats.argmax_interval(known, grid, _seed(study, name), study.evaluation.bootstrap)
         rule = "α with the best mean Dice, middle of a plateau; interval by resampling patients"
         values.append(_value(name, found, len(known), rule))
     mean = curves["mean"]
@@ -167,7 +176,7 @@ def value_table(values: Sequence[Value]) -> pd.DataFrame:
 
 
 def _scores(stack: NDArray[np.float64]) -> Mapping[str, NDArray[np.float64]]:
-    found = metrics.stacked_scores(stack, "macro", "exclude")
+    found = metrics.stacked_scores(stack.astype(np.int64), "macro", "exclude")
     # A draw with one class alone has no correlation; scikit-learn takes 0 for it, and so do we.
     return {**found, "mcc": np.nan_to_num(found["mcc"], nan=0.0)}
 

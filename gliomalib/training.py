@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -16,10 +16,13 @@ import torch
 from torch import nn
 
 from gliomalib import models, samples
-from gliomalib.loop import Job, Loop, Plan, fit
 from gliomalib.provenance import code_digest, digest_of, file_digest, write_atomic
+from gliomalib.samples import Job
 from gliomalib.schema import DataError, SettingsError, SliceSet, StoredCase
 from gliomalib.settings import Classifier, Segmentation
+
+if TYPE_CHECKING:
+    from gliomalib.loop import Loop, Plan
 
 __all__ = ["Job", "Trained", "train_classifier", "train_segmenter"]
 
@@ -87,7 +90,7 @@ def train_classifier(job: Job, train: SliceSet, val: SliceSet | None) -> Trained
         raise DataError(f"{job.title}: {len(train.classes)} training slices; check the split")
     given = [train] if val is None or not len(val.classes) else [train, val]
     content = [_slices_digest(slices) for slices in given]
-    parts = [samples.FusedImages(slices) for slices in given]
+    parts = [samples.FusedImages(slices, settings.balanced) for slices in given]
     plan = _plan(job, content, parts, models.classification_loss(settings))
     return _train(plan, lambda: models.resnet50(settings))
 
@@ -109,6 +112,8 @@ def _slices_digest(slices: SliceSet) -> str:
 
 def _plan(job: Job, content: Any, parts: Sequence[samples.Samples], loss: nn.Module) -> Plan:
     """Check that the job can run here, and name it by all that its result depends on."""
+    from gliomalib.loop import Plan  # noqa: PLC0415  # slow: brings Lightning
+
     device = models.find_device(job.device)
     if device.type == "cpu" and job.settings.precision != "32-true":
         raise SettingsError(
@@ -131,6 +136,8 @@ def _plan(job: Job, content: Any, parts: Sequence[samples.Samples], loss: nn.Mod
 
 def _train(plan: Plan, build: Callable[[], tuple[nn.Module, str]]) -> Trained:
     """Return the training in the plan's folder, made or finished now if need be."""
+    from gliomalib.loop import fit  # noqa: PLC0415  # slow: brings Lightning
+
     finished = _finished(plan)
     if finished:
         log.info("%s: trained before, taken from %s", plan.job.title, plan.final.name)

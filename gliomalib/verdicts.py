@@ -30,13 +30,11 @@ def judge_all(
         full_size=study.full_size,
         weights=study.classifier.weights,
     )
-    return [
-        claims.judge(claim, records.get(_record_name(claim)), context) for claim in published
-    ]
+    return [claims.judge(claim, records.get(_record_name(claim)), context) for claim in published]
 
 
 def numbers(verdicts: Sequence[claims.Verdict]) -> pd.DataFrame:
-    """Return the claims that have a published number: claim, metric, published, value, low, high."""
+    """Return claims with a published number: claim, metric, published, value, low, high."""
     rows = []
     for one in verdicts:
         if one.published is not None and one.obtained is not None:
@@ -50,7 +48,7 @@ def numbers(verdicts: Sequence[claims.Verdict]) -> pd.DataFrame:
 
 def values(verdicts: Sequence[claims.Verdict]) -> list[Value]:
     """Return how many claims got each of the five verdicts."""
-    counts = Counter(one.verdict for one in verdicts)
+    counts = _counted(verdicts)
     rule = f"claims of {len(verdicts)} in data/published.yml with this verdict"
     return [
         Value(f"claims_{kind.replace(' ', '_')}", float(counts[kind]), unit="claims", rule=rule)
@@ -60,7 +58,7 @@ def values(verdicts: Sequence[claims.Verdict]) -> list[Value]:
 
 def answer(verdicts: Sequence[claims.Verdict], study: settings.Study) -> str:
     """Return the answer of the study in one paragraph."""
-    counts = Counter(one.verdict for one in verdicts)
+    counts = _counted(verdicts)
     told = ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind])
     text = f"Of {len(verdicts)} claims: {told}."
     if not study.real_data:
@@ -83,6 +81,10 @@ def compute(records: Mapping[str, Record]) -> pd.DataFrame:
         for name, record in records.items()
     ]
     return pd.DataFrame(rows)
+
+
+def _counted(verdicts: Sequence[claims.Verdict]) -> Counter[str]:
+    return Counter(str(one.verdict) for one in verdicts)
 
 
 def _record_name(claim: claims.Claim) -> str:

@@ -30,9 +30,7 @@ def first_scan(cases: pd.DataFrame, part: str) -> Scan:
     return datasets.read(found[0])
 
 
-def most_cropped(
-    cases: pd.DataFrame, table: pd.DataFrame, box: settings.Preprocessing
-) -> CropView:
+def most_cropped(cases: pd.DataFrame, table: pd.DataFrame, box: settings.Preprocessing) -> CropView:
     """Return FLAIR of the patient whose tumour the crop cuts most, in its worst slice."""
     worst = table.sort_values(["lost_in_plane", "patient_id"]).iloc[-1]
     case = cohort.case_of(cases[cases["case_id"] == worst["case_id"]].iloc[0])
@@ -51,7 +49,5 @@ def tumour_volumes(table: pd.DataFrame) -> pd.DataFrame:
     """Return the volume of each class and of the whole tumour: patient_id, part, region, ml."""
     columns = {f"mm3_{label}": CLASS_NAMES[label] for label in (1, 2, 3)}
     wide = table.rename(columns={**columns, "mm3_tumour": "whole tumour"})
-    long = wide.melt(
-        ["patient_id", "part"], ["whole tumour", *columns.values()], "region", "ml"
-    )
+    long = wide.melt(["patient_id", "part"], ["whole tumour", *columns.values()], "region", "ml")
     return long.assign(ml=long["ml"] / 1000)

@@ -1,22 +1,24 @@
 """Classes of slices: known answers for each rule, and images on the volume's own grid."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from gliomalib import slices
-from gliomalib.schema import Grid, MismatchError, SettingsError, Volume
+from gliomalib.schema import Grid, Labels, MismatchError, SettingsError, Volume
 from gliomalib.settings import Classifier
 
 SHAPE = (6, 5, 4)
 
 
-def classifier(**more):
+def classifier(**more: Any) -> Classifier:
     return Classifier(**({"epochs": 1, "batch_size": 2, "weights": "random"} | more))
 
 
-def labels_of(*slices_of_voxels):
+def labels_of(*slices_of_voxels: list[int]) -> Labels:
     """Return labels whose slice z holds the given voxels in its first places, the rest 0."""
     labels = np.zeros((5, 4, len(slices_of_voxels)), np.uint8)
     for z, voxels in enumerate(slices_of_voxels):
@@ -25,7 +27,7 @@ def labels_of(*slices_of_voxels):
 
 
 @pytest.fixture
-def volume():
+def volume() -> Volume:
     rng = np.random.default_rng(5)
     raw = rng.dirichlet(np.ones(4), SHAPE)
     grid = Grid("P1", SHAPE, (2.0, 2.0, 2.0), (0, 0, 0), tuple(map(tuple, np.eye(4))))
@@ -33,7 +35,7 @@ def volume():
 
 
 @pytest.fixture
-def images():
+def images() -> NDArray[np.float16]:
     found = np.random.default_rng(6).random((4, *SHAPE)).astype(np.float16)
     found[..., 3] = 0
     return found
@@ -49,25 +51,25 @@ def images():
         ("largest_share", [0, 2, 1, 1, 3]),
     ],
 )
-def test_rules_on_known_slices(rule, expected):
+def test_rules_on_known_slices(rule: str, expected: list[int]) -> None:
     labels = labels_of([], [2, 2, 2, 2, 3], [1], [1, 1, 2], [1, 2, 3])
     assert slices.slice_classes(labels, rule).tolist() == expected
 
 
-def test_ties_go_to_the_higher_class():
+def test_ties_go_to_the_higher_class() -> None:
     labels = labels_of([1, 2], [1, 3], [2, 3], [1, 2, 3])
     assert slices.slice_classes(labels, "dominant").tolist() == [2, 3, 3, 3]
     assert slices.slice_classes(labels, "enhancing_first").tolist() == [2, 3, 3, 3]
 
 
-def test_largest_share_asks_for_the_whole_volume():
+def test_largest_share_asks_for_the_whole_volume() -> None:
     # slice 0 has more edema than core, yet all of the core and little of the edema
     labels = labels_of([1, 2, 2], [2] * 9)
     assert slices.slice_classes(labels, "largest_share").tolist() == [1, 2]
     assert slices.slice_classes(labels, "dominant").tolist() == [2, 2]
 
 
-def test_rules_agree_with_counting_slice_by_slice():
+def test_rules_agree_with_counting_slice_by_slice() -> None:
     labels = np.random.default_rng(0).integers(0, 4, (4, 5, 60)).astype(np.uint8)
     labels[..., ::7] = 0
     for z, (dominant, first) in enumerate(
@@ -84,12 +86,14 @@ def test_rules_agree_with_counting_slice_by_slice():
         assert first == (3 if counts[2] else slow)
 
 
-def test_unknown_rule_is_refused():
+def test_unknown_rule_is_refused() -> None:
     with pytest.raises(SettingsError, match="label_rule 'biggest'"):
         slices.slice_classes(np.zeros(SHAPE, np.uint8), "biggest")
 
 
-def test_probability_images_are_the_tumour_channels(volume, images):
+def test_probability_images_are_the_tumour_channels(
+    volume: Volume, images: NDArray[np.float16]
+) -> None:
     labels = np.zeros(SHAPE, np.uint8)
     labels[:2, :2, 1] = 3
     found = slices.fused_slices(volume, labels, classifier(), images)
@@ -102,7 +106,7 @@ def test_probability_images_are_the_tumour_channels(volume, images):
     assert slices.class_counts(found).tolist() == [3, 0, 0, 1]
 
 
-def test_blank_slices_stay_and_are_counted(volume, images):
+def test_blank_slices_stay_and_are_counted(volume: Volume, images: NDArray[np.float16]) -> None:
     labels = np.zeros(SHAPE, np.uint8)
     found = slices.fused_slices(volume, labels, classifier(), images)
     assert len(found.classes) == 4
@@ -110,7 +114,7 @@ def test_blank_slices_stay_and_are_counted(volume, images):
     assert slices.fused_slices(volume, labels, classifier()).n_blank is None
 
 
-def test_masked_flair_images(volume, images):
+def test_masked_flair_images(volume: Volume, images: NDArray[np.float16]) -> None:
     setting = classifier(image="flair_masked")
     found = slices.fused_slices(volume, np.zeros(SHAPE, np.uint8), setting, images)
     np.testing.assert_array_equal(found.images[1, 0], images[3, :, :, 1])
@@ -121,7 +125,7 @@ def test_masked_flair_images(volume, images):
         slices.fused_slices(volume, np.zeros(SHAPE, np.uint8), setting)
 
 
-def test_resizing_keeps_the_mean(volume, images):
+def test_resizing_keeps_the_mean(volume: Volume, images: NDArray[np.float16]) -> None:
     found = slices.fused_slices(
         volume, np.zeros(SHAPE, np.uint8), classifier(image_size=32), images
     )
@@ -133,15 +137,17 @@ def test_resizing_keeps_the_mean(volume, images):
 
 
 @pytest.mark.parametrize("wrong", ["labels", "images"])
-def test_other_grids_are_refused(volume, images, wrong):
+def test_other_grids_are_refused(volume: Volume, images: NDArray[np.float16], wrong: str) -> None:
     labels = np.zeros(SHAPE, np.uint8)
-    given = {"labels": labels, "images": images}
+    given: dict[str, Any] = {"labels": labels, "images": images}
     given[wrong] = given[wrong][..., :-1]
     with pytest.raises(MismatchError, match=f"P1: the {wrong}"):
         slices.fused_slices(volume, given["labels"], classifier(), given["images"])
 
 
-def test_concatenation_keeps_order_and_refuses_other_sizes(volume, images):
+def test_concatenation_keeps_order_and_refuses_other_sizes(
+    volume: Volume, images: NDArray[np.float16]
+) -> None:
     labels = np.zeros(SHAPE, np.uint8)
     first = slices.fused_slices(volume, labels, classifier(), images)
     other = replace(volume, grid=replace(volume.grid, patient_id="P2"))
