@@ -146,6 +146,8 @@ def _train(plan: Plan, build: Callable[[], tuple[nn.Module, str]]) -> Trained:
     for path in (plan.summary, plan.final):
         path.unlink(missing_ok=True)
     resumed = _epochs_done(plan)
+    if resumed:
+        log.info("%s: goes on after epoch %d", plan.job.title, resumed)
     with models.threads(plan.job.threads), torch.random.fork_rng():
         torch.manual_seed(plan.job.seed_of("weights"))
         network, note = build()

@@ -1,27 +1,35 @@
 """Networks take any size and their losses say what their formulas say."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gliomalib import models
 from gliomalib.schema import SettingsError
 from gliomalib.settings import Classifier, Segmentation
 
+Writer = Callable[[Any], Classifier]
 
-def segmentation(**more):
+
+def segmentation(**more: Any) -> Segmentation:
     return Segmentation(
         **({"epochs": 1, "batch_size": 1, "channels": (4, 8, 8), "residual_units": 1} | more)
     )
 
 
-def classifier(**more):
+def classifier(**more: Any) -> Classifier:
     return Classifier(**({"epochs": 1, "batch_size": 2, "weights": "random"} | more))
 
 
-@pytest.mark.parametrize("size", [(16, 16), (13, 22), (3, 5), (1, 1), (8, 8, 8), (7, 9, 5), (4, 4, 4)])
-def test_unet_takes_any_size(size):
+@pytest.mark.parametrize(
+    "size", [(16, 16), (13, 22), (3, 5), (1, 1), (8, 8, 8), (7, 9, 5), (4, 4, 4)]
+)
+def test_unet_takes_any_size(size: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     network = models.unet(segmentation(), len(size))
     images = torch.rand(2, 4, *size, requires_grad=True)
@@ -31,22 +39,22 @@ def test_unet_takes_any_size(size):
     assert torch.isfinite(images.grad).all()
 
 
-def test_padding_changes_nothing_where_sizes_fit():
+def test_padding_changes_nothing_where_sizes_fit() -> None:
     torch.manual_seed(0)
     network = models.unet(segmentation(), 2).eval()
     images = torch.rand(1, 4, 16, 8)
     torch.testing.assert_close(network(images), network.network(images))
 
 
-def test_padding_is_zeros_at_the_end():
+def test_padding_is_zeros_at_the_end() -> None:
     padded = models.pad_to_multiple(torch.ones(1, 1, 5, 8, 3), 4)
     assert padded.shape == (1, 1, 8, 8, 4)
     assert padded[..., :5, :, :3].min() == 1
     assert padded.sum() == 5 * 8 * 3
 
 
-def test_the_caller_seeds_the_weights():
-    def weights(seed):
+def test_the_caller_seeds_the_weights() -> None:
+    def weights(seed: int) -> Tensor:
         torch.manual_seed(seed)
         return torch.cat([part.flatten() for part in models.unet(segmentation(), 2).parameters()])
 
@@ -54,7 +62,7 @@ def test_the_caller_seeds_the_weights():
     assert not torch.equal(weights(1), weights(2))
 
 
-def test_settings_shape_the_unet():
+def test_settings_shape_the_unet() -> None:
     plain = models.parameter_count(models.unet(segmentation(), 2))
     assert models.parameter_count(models.unet(segmentation(channels=(8, 16, 16)), 2)) > plain
     assert models.parameter_count(models.unet(segmentation(residual_units=2), 2)) > plain
@@ -66,7 +74,7 @@ def test_settings_shape_the_unet():
     assert torch.equal(network(images), network(images))
 
 
-def test_parameter_count_leaves_out_frozen_ones():
+def test_parameter_count_leaves_out_frozen_ones() -> None:
     network = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1, bias=False))
     assert models.parameter_count(network) == 10
     network[1].requires_grad_(False)
@@ -74,37 +82,37 @@ def test_parameter_count_leaves_out_frozen_ones():
 
 
 @pytest.fixture
-def scored():
+def scored() -> tuple[Tensor, Tensor]:
     torch.manual_seed(3)
     logits = torch.randn(2, 4, 6, 5)
     classes = torch.randint(0, 4, (2, 1, 6, 5), dtype=torch.uint8)
     return logits, classes
 
 
-def true_probability(logits, classes):
+def true_probability(logits: Tensor, classes: Tensor) -> Tensor:
     return logits.softmax(1).gather(1, classes.long())
 
 
 @pytest.mark.parametrize("gamma", [0.0, 2.0, 3.5])
-def test_focal_loss_is_its_formula(scored, gamma):
+def test_focal_loss_is_its_formula(scored: tuple[Tensor, Tensor], gamma: float) -> None:
     p = true_probability(*scored)
     expected = (-((1 - p) ** gamma) * p.log()).mean() / 4
     found = models.segmentation_loss(segmentation(focal_gamma=gamma))(*scored)
     torch.testing.assert_close(found, expected)
 
 
-def test_cross_entropy_is_its_formula(scored):
+def test_cross_entropy_is_its_formula(scored: tuple[Tensor, Tensor]) -> None:
     expected = -true_probability(*scored).log().mean()
     found = models.segmentation_loss(segmentation(loss="cross_entropy"))(*scored)
     torch.testing.assert_close(found, expected)
 
 
-def soft_dice_loss(p, truth):
+def soft_dice_loss(p: Tensor, truth: Tensor) -> Tensor:
     overlap = 2 * (p * truth).sum(0) + 1e-5
     return (1 - overlap / (p.sum(0) + truth.sum(0) + 1e-5)).mean()
 
 
-def test_classification_dice_is_over_the_batch():
+def test_classification_dice_is_over_the_batch() -> None:
     torch.manual_seed(4)
     logits = torch.randn(8, 4)
     classes = torch.tensor([0, 1, 2, 3, 0, 0, 2, 1])
@@ -116,7 +124,7 @@ def test_classification_dice_is_over_the_batch():
 
 
 @pytest.mark.parametrize("loss", ["focal", "cross_entropy", "dice_ce"])
-def test_a_perfect_segmentation_costs_nothing(loss):
+def test_a_perfect_segmentation_costs_nothing(loss: str) -> None:
     classes = torch.randint(0, 4, (2, 1, 6, 5), generator=torch.Generator().manual_seed(0))
     perfect = 40.0 * nn.functional.one_hot(classes[:, 0], 4).movedim(-1, 1)
     criterion = models.segmentation_loss(segmentation(loss=loss))
@@ -124,7 +132,7 @@ def test_a_perfect_segmentation_costs_nothing(loss):
     assert criterion(-perfect, classes) > 1
 
 
-def test_random_resnet_says_so():
+def test_random_resnet_says_so() -> None:
     torch.manual_seed(0)
     network, sentence = models.resnet50(classifier())
     assert sentence == "ResNet50 from random weights, not ImageNet"
@@ -135,8 +143,8 @@ def test_random_resnet_says_so():
 
 
 @pytest.fixture
-def weights_file(tmp_path):
-    def write(state):
+def weights_file(tmp_path: Path) -> Writer:
+    def write(state: Any) -> Classifier:
         path = tmp_path / "weights.pth"
         torch.save(state, path)
         return classifier(weights="file", weights_file=str(path))
@@ -145,36 +153,42 @@ def weights_file(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def trained_state():
+def trained_state() -> dict[str, Tensor]:
     torch.manual_seed(5)
     return models.empty_resnet50().network.state_dict()
 
 
-def test_weights_of_a_file_are_taken(weights_file, trained_state):
+def test_weights_of_a_file_are_taken(
+    weights_file: Writer, trained_state: dict[str, Tensor]
+) -> None:
     network, sentence = models.resnet50(weights_file(trained_state))
     assert sentence == "ResNet50 from weights of the file weights.pth"
     for name, part in network.network.state_dict().items():
         assert torch.equal(part, trained_state[name])
 
 
-def test_another_head_is_replaced_and_said(weights_file, trained_state):
+def test_another_head_is_replaced_and_said(
+    weights_file: Writer, trained_state: dict[str, Tensor]
+) -> None:
     imagenet = {"fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}
     network, sentence = models.resnet50(weights_file({**trained_state, **imagenet}))
     assert "with a new four-class head" in sentence
     assert torch.equal(network.network.conv1.weight, trained_state["conv1.weight"])
 
 
-def test_weights_of_other_shapes_are_refused(weights_file, trained_state):
+def test_weights_of_other_shapes_are_refused(
+    weights_file: Writer, trained_state: dict[str, Tensor]
+) -> None:
     state = dict(trained_state)
     state["conv1.weight"] = torch.zeros(64, 4, 7, 7)
     with pytest.raises(SettingsError, match=r"weights\.pth.*1 tensors.*conv1\.weight is \(64, 4"):
         models.resnet50(weights_file(state))
     del state["bn1.weight"]
-    with pytest.raises(SettingsError, match="2 tensors.*bn1.weight"):
+    with pytest.raises(SettingsError, match=r"2 tensors.*bn1\.weight"):
         models.resnet50(weights_file(state))
 
 
-def test_files_that_are_no_weights_are_refused(weights_file, tmp_path):
+def test_files_that_are_no_weights_are_refused(weights_file: Writer, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="not a state dict of tensors"):
         models.resnet50(weights_file([1, 2]))
     setting = weights_file({})
@@ -186,17 +200,21 @@ def test_files_that_are_no_weights_are_refused(weights_file, tmp_path):
         models.resnet50(setting)
 
 
-def test_imagenet_without_network_is_an_error(monkeypatch, tmp_path):
+def test_imagenet_without_network_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    with pytest.raises(SettingsError, match="weights: imagenet .* weights: file .* weights: random"):
+    with pytest.raises(
+        SettingsError, match=r"weights: imagenet .* weights: file .* weights: random"
+    ):
         models.resnet50(classifier(weights="imagenet"))
 
 
-def test_devices(monkeypatch):
+def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert models.find_device("cpu").type == "cpu"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert models.find_device("auto").type == "cpu"
@@ -204,7 +222,7 @@ def test_devices(monkeypatch):
         models.find_device("cuda")
 
 
-def test_threads_are_given_back():
+def test_threads_are_given_back() -> None:
     before = torch.get_num_threads()
     with models.threads(before + 1):
         assert torch.get_num_threads() == before + 1

@@ -552,7 +552,9 @@ print(os.getcwd())
 """
         job = self.run(toy_project, check, leave(FIRST))
         assert stamps.is_current(job)
-        assert str(toy_project.root) not in job.executed.read_text()
+        kept = job.executed.read_text()
+        assert str(toy_project.root) not in kept
+        assert 'data_dir = \\"data\\"' in kept
         assert not job.attempt.exists()
 
     def test_notebook_without_record_is_not_done(self, toy_project: Project) -> None:

@@ -6,12 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Never
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from gliomalib import loop, models, samples, training
 from gliomalib.provenance import PROJECT_DIR
@@ -21,7 +24,7 @@ from gliomalib.settings import Classifier, Segmentation
 AFFINE = tuple(map(tuple, np.eye(4)))
 
 
-def toy_case(name, shape=(16, 16, 6), blank=1):
+def toy_case(name: str, shape: tuple[int, int, int] = (16, 16, 6), blank: int = 1) -> StoredCase:
     """Return a case whose nested boxes are brightest where the class is highest."""
     rng = np.random.default_rng(sum(name.encode()))
     labels = np.zeros(shape, np.uint8)
@@ -40,16 +43,16 @@ def toy_case(name, shape=(16, 16, 6), blank=1):
 CASES = [toy_case(f"P{number}") for number in range(4)]
 
 
-def segmentation(**more):
+def segmentation(**more: Any) -> Segmentation:
     plain = {"epochs": 4, "batch_size": 4, "channels": (4, 8), "residual_units": 1}
     return Segmentation(**(plain | {"dropout": 0.2, "learning_rate": 0.01} | more))
 
 
-def job(directory, network="unet2d", **more):
+def job(directory: Path, network: Any = "unet2d", **more: Any) -> training.Job:
     return training.Job(network, segmentation(**more), 0, 7, "cpu", 1, Path(directory), "data")
 
 
-def fused_set(n=24):
+def fused_set(n: int = 24) -> SliceSet:
     rng = np.random.default_rng(n)
     classes = rng.integers(0, 4, n)
     images = 0.2 * rng.random((n, 3, 32, 32))
@@ -60,32 +63,32 @@ def fused_set(n=24):
     return SliceSet(images.astype(np.float16), classes, names, np.arange(n))
 
 
-def classify_job(directory, **more):
+def classify_job(directory: Path, **more: Any) -> training.Job:
     plain = {"epochs": 1, "batch_size": 8, "weights": "random", "learning_rate": 0.001}
     setting = Classifier(**(plain | more))
     return training.Job("resnet50", setting, 0, 7, "cpu", 1, Path(directory), "data")
 
 
-def state_of(trained):
+def state_of(trained: training.Trained) -> dict[str, Tensor]:
     return torch.load(trained.checkpoint, weights_only=True)["state"]
 
 
-def same_training(one, other):
+def same_training(one: training.Trained, other: training.Trained) -> bool:
     a, b = state_of(one), state_of(other)
     same_weights = a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
     columns = ["epoch", "part", "loss"]
     return same_weights and one.history[columns].equals(other.history[columns])
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """What these tests stop a training with."""
 
 
-def stop_at(monkeypatch, count, action):
+def stop_at(monkeypatch: pytest.MonkeyPatch, count: int, action: Callable[[], None]) -> None:
     """Call ``action`` at the draw with this number."""
     draw, drawn = samples.AxialSlices.draw, iter(range(10**6))
 
-    def counted(self, index, rng):
+    def counted(self: Any, index: int, rng: np.random.Generator) -> samples.Pair:
         if next(drawn) == count:
             action()
         return draw(self, index, rng)
@@ -93,18 +96,18 @@ def stop_at(monkeypatch, count, action):
     monkeypatch.setattr(samples.AxialSlices, "draw", counted)
 
 
-def stopped():
-    raise Stopped
+def stopped() -> Never:
+    raise StoppedError
 
 
 @pytest.fixture(scope="module")
-def straight(tmp_path_factory):
+def straight(tmp_path_factory: pytest.TempPathFactory) -> training.Trained:
     folder = tmp_path_factory.mktemp("straight")
     return training.train_segmenter(job(folder), CASES[:3], CASES[3:])
 
 
 @pytest.mark.parametrize(("network", "epochs", "size"), [("unet2d", 30, 4), ("unet3d", 50, 1)])
-def test_both_unets_learn_a_toy_task(tmp_path, network, epochs, size):
+def test_both_unets_learn_a_toy_task(tmp_path: Path, network: str, epochs: int, size: int) -> None:
     more = {"channels": (8, 16), "dropout": 0.0, "learning_rate": 0.02}
     asked = job(tmp_path, network, epochs=epochs, batch_size=size, **more)
     trained = training.train_segmenter(asked, CASES[:3], [])
@@ -123,7 +126,7 @@ def test_both_unets_learn_a_toy_task(tmp_path, network, epochs, size):
         assert 2 * (hit & (truth == label)).sum() / (hit.sum() + (truth == label).sum()) > 0.7
 
 
-def test_what_a_training_leaves(straight):
+def test_what_a_training_leaves(straight: training.Trained) -> None:
     assert straight.history["epoch"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     assert sorted(straight.history["part"].unique()) == ["train", "val"]
     assert straight.n_parameters == models.parameter_count(models.unet(segmentation(), 2))
@@ -135,7 +138,7 @@ def test_what_a_training_leaves(straight):
     assert left == ["final.pt", "training.json"]
 
 
-def test_val_decides_nothing(straight, tmp_path):
+def test_val_decides_nothing(straight: training.Trained, tmp_path: Path) -> None:
     blind = training.train_segmenter(job(tmp_path), CASES[:3], [])
     a, b = state_of(straight), state_of(blind)
     assert all(torch.equal(a[name], b[name]) for name in a)
@@ -144,10 +147,16 @@ def test_val_decides_nothing(straight, tmp_path):
 
 # 15 slices with brain in the training volumes, 5 in the validation volume: 20 draws an epoch
 @pytest.mark.parametrize(("count", "whole"), [(3, 0), (20 + 8, 1), (2 * 20 + 17, 2)])
-def test_interrupted_is_straight_bit_for_bit(monkeypatch, straight, tmp_path, count, whole):
+def test_interrupted_is_straight_bit_for_bit(
+    monkeypatch: pytest.MonkeyPatch,
+    straight: training.Trained,
+    tmp_path: Path,
+    count: int,
+    whole: int,
+) -> None:
     with monkeypatch.context() as patch:
         stop_at(patch, count, stopped)
-        with pytest.raises(Stopped):
+        with pytest.raises(StoppedError):
             training.train_segmenter(job(tmp_path), CASES[:3], CASES[3:])
     torch.rand(11)  # what happened in this process before must not matter
     resumed = training.train_segmenter(job(tmp_path), CASES[:3], CASES[3:])
@@ -155,20 +164,24 @@ def test_interrupted_is_straight_bit_for_bit(monkeypatch, straight, tmp_path, co
     assert same_training(resumed, straight)
 
 
-def test_stopped_between_last_epoch_and_summary(monkeypatch, straight, tmp_path):
+def test_stopped_between_last_epoch_and_summary(
+    monkeypatch: pytest.MonkeyPatch, straight: training.Trained, tmp_path: Path
+) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(training, "write_atomic", lambda *_: stopped())
-        with pytest.raises(Stopped):
+        with pytest.raises(StoppedError):
             training.train_segmenter(job(tmp_path), CASES[:3], CASES[3:])
     resumed = training.train_segmenter(job(tmp_path), CASES[:3], CASES[3:])
     assert resumed.resumed_from == 4
     assert same_training(resumed, straight)
 
 
-def test_half_written_checkpoint_is_not_taken(monkeypatch, straight, tmp_path):
+def test_half_written_checkpoint_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, straight: training.Trained, tmp_path: Path
+) -> None:
     replace_file = Path.replace
 
-    def stop_second(self, target):
+    def stop_second(self: Any, target: Path) -> Path:
         if target.name == "last.ckpt" and target.exists():
             self.write_bytes(self.read_bytes()[:100])
             stopped()
@@ -176,16 +189,17 @@ def test_half_written_checkpoint_is_not_taken(monkeypatch, straight, tmp_path):
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", stop_second)
-        with pytest.raises(Stopped):
+        with pytest.raises(StoppedError):
             training.train_segmenter(job(tmp_path), CASES[:3], CASES[3:])
     resumed = training.train_segmenter(job(tmp_path), CASES[:3], CASES[3:])
     assert resumed.resumed_from == 1
     assert same_training(resumed, straight)
 
 
-def test_killed_is_straight_bit_for_bit(straight, tmp_path):
+def test_killed_is_straight_bit_for_bit(straight: training.Trained, tmp_path: Path) -> None:
     code = (
-        "import os, signal, sys, pytest; sys.path.insert(0, sys.argv[1]); import test_training as t;"
+        "import os, signal, sys, pytest; sys.path.insert(0, sys.argv[1]);"
+        "import test_training as t;"
         "t.stop_at(pytest.MonkeyPatch(), 48, lambda: os.kill(os.getpid(), signal.SIGKILL));"
         "t.training.train_segmenter(t.job(sys.argv[2]), t.CASES[:3], t.CASES[3:])"
     )
@@ -198,8 +212,10 @@ def test_killed_is_straight_bit_for_bit(straight, tmp_path):
     assert same_training(resumed, straight)
 
 
-def test_interrupt_leaves_the_process_alive(monkeypatch, tmp_path):
-    def interrupt():
+def test_interrupt_leaves_the_process_alive(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupt() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
@@ -209,8 +225,10 @@ def test_interrupt_leaves_the_process_alive(monkeypatch, tmp_path):
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_finished_is_not_repeated(monkeypatch, straight):
-    monkeypatch.setattr(training, "fit", lambda *_, **__: stopped())
+def test_finished_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, straight: training.Trained
+) -> None:
+    monkeypatch.setattr(loop, "fit", lambda *_, **__: stopped())
     again = training.train_segmenter(job(straight.checkpoint.parent), CASES[:3], CASES[3:])
     assert same_training(again, straight)
     assert again.key == straight.key
@@ -226,47 +244,56 @@ def test_finished_is_not_repeated(monkeypatch, straight):
         {"network": "unet3d"},
     ],
 )
-def test_another_job_is_trained_anew(monkeypatch, straight, tmp_path, change):
+def test_another_job_is_trained_anew(
+    monkeypatch: pytest.MonkeyPatch,
+    straight: training.Trained,
+    tmp_path: Path,
+    change: dict[str, Any],
+) -> None:
     asked = replace(job(tmp_path), **change)
     calls = []
     for name in ("final.pt", "training.json"):
         (tmp_path / name).write_bytes((straight.checkpoint.parent / name).read_bytes())
 
-    def refuse(*_, resume):
+    def refuse(*_: object, resume: bool) -> None:
         calls.append(resume)
         stopped()
 
-    monkeypatch.setattr(training, "fit", refuse)
-    with pytest.raises(Stopped):
+    monkeypatch.setattr(loop, "fit", refuse)
+    with pytest.raises(StoppedError):
         training.train_segmenter(asked, CASES[:3], CASES[3:])
     assert calls == [False]
     assert not (tmp_path / "final.pt").exists()
 
 
-def test_other_patients_code_or_damage_are_trained_anew(monkeypatch, straight, tmp_path):
+def test_other_patients_code_or_damage_are_trained_anew(
+    monkeypatch: pytest.MonkeyPatch, straight: training.Trained, tmp_path: Path
+) -> None:
     for name in ("final.pt", "training.json"):
         (tmp_path / name).write_bytes((straight.checkpoint.parent / name).read_bytes())
     assert training.train_segmenter(job(tmp_path), CASES[:3], CASES[3:]).key == straight.key
-    monkeypatch.setattr(training, "fit", lambda *_, **__: stopped())
-    with pytest.raises(Stopped):
+    monkeypatch.setattr(loop, "fit", lambda *_, **__: stopped())
+    with pytest.raises(StoppedError):
         training.train_segmenter(job(tmp_path), CASES[:2], CASES[3:])
     for name in ("final.pt", "training.json"):
         (tmp_path / name).write_bytes((straight.checkpoint.parent / name).read_bytes())
-    with monkeypatch.context() as patch, pytest.raises(Stopped):
+    with monkeypatch.context() as patch, pytest.raises(StoppedError):
         patch.setattr(training, "code_digest", lambda *_: "changed")
         training.train_segmenter(job(tmp_path), CASES[:3], CASES[3:])
     damaged = (straight.checkpoint.parent / "final.pt").read_bytes()[:-20]
     (tmp_path / "final.pt").write_bytes(damaged)
     told = (straight.checkpoint.parent / "training.json").read_bytes()
     (tmp_path / "training.json").write_bytes(told)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         training.train_segmenter(job(tmp_path), CASES[:3], CASES[3:])
 
 
-def test_checkpoint_of_another_job_is_not_resumed(monkeypatch, straight, tmp_path):
+def test_checkpoint_of_another_job_is_not_resumed(
+    monkeypatch: pytest.MonkeyPatch, straight: training.Trained, tmp_path: Path
+) -> None:
     with monkeypatch.context() as patch:
         stop_at(patch, 45, stopped)
-        with pytest.raises(Stopped):
+        with pytest.raises(StoppedError):
             training.train_segmenter(job(tmp_path, learning_rate=0.03), CASES[:3], CASES[3:])
     assert (tmp_path / "last.ckpt").is_file()
     fresh = training.train_segmenter(job(tmp_path), CASES[:3], CASES[3:])
@@ -274,7 +301,7 @@ def test_checkpoint_of_another_job_is_not_resumed(monkeypatch, straight, tmp_pat
     assert same_training(fresh, straight)
 
 
-def test_patches_are_in_the_volume_and_half_on_tumour():
+def test_patches_are_in_the_volume_and_half_on_tumour() -> None:
     case = toy_case("P9", (30, 20, 12))
     far = np.zeros_like(case.labels)
     far[28, 18, 1] = 1
@@ -288,7 +315,7 @@ def test_patches_are_in_the_volume_and_half_on_tumour():
     assert 80 < hits < 125
 
 
-def test_odd_sizes_and_patches_train_together(tmp_path):
+def test_odd_sizes_and_patches_train_together(tmp_path: Path) -> None:
     cases = [toy_case("P1", (13, 17, 9)), toy_case("P2", (16, 12, 7))]
     for patch in (None, (8, 8, 8)):
         asked = job(tmp_path / str(patch), "unet3d", epochs=1, batch_size=2, patch=patch)
@@ -297,20 +324,31 @@ def test_odd_sizes_and_patches_train_together(tmp_path):
     assert np.isfinite(training.train_segmenter(flat, cases, []).history["loss"]).all()
 
 
-def test_blank_slices_are_not_trained_on():
+def test_blank_slices_are_not_trained_on() -> None:
     assert len(samples.AxialSlices([toy_case("P1", blank=2), toy_case("P2", blank=1)])) == 9
 
 
-def test_batches_are_whole_and_never_single():
+def test_batches_are_whole_and_never_single() -> None:
     for number in range(2, 40):
         for size in range(2, 9):
             found = samples.batches(np.arange(number), size)
-            assert sorted(sum(found, [])) == list(range(number))
+            assert sorted(place for part in found for place in part) == list(range(number))
             assert max(map(len, found)) <= size
             assert number < 3 or min(map(len, found)) > 1 or size == 2
 
 
-def test_mirroring_keeps_image_and_target_together():
+def test_balanced_draws_classes_equally_often() -> None:
+    few = replace(fused_set(400), classes=np.repeat([0, 1, 2], [300, 20, 80]))
+    plain = samples.FusedImages(few).order(np.random.default_rng(1))
+    assert sorted(plain.tolist()) == list(range(400))
+    drawn = samples.FusedImages(few, balanced=True).order(np.random.default_rng(1))
+    counts = np.bincount(few.classes[drawn], minlength=4)
+    assert counts.sum() == 400
+    assert counts[3] == 0
+    assert (np.abs(counts[:3] - 400 / 3) < 40).all()
+
+
+def test_mirroring_keeps_image_and_target_together() -> None:
     case = CASES[0]
     pair = samples.AxialSlices([case]).draw(1, np.random.default_rng(0))
     seen = set()
@@ -324,32 +362,42 @@ def test_mirroring_keeps_image_and_target_together():
     assert seen == {True, False}
 
 
-def test_classifier_resumes_bit_for_bit_and_is_not_mixed_up(monkeypatch, tmp_path):
+def small_classifier(_: Classifier) -> tuple[nn.Module, str]:
+    """Return what stands in for the ResNet50: a batch norm too, and a thousandth of its size."""
+    body = nn.Sequential(nn.Conv2d(3, 8, 3, 4), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2))
+    return nn.Sequential(body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)), "small"
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_classifier_resumes_bit_for_bit_and_is_not_mixed_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, balanced: bool
+) -> None:
+    monkeypatch.setattr(models, "resnet50", small_classifier)
     train, val = fused_set(12), fused_set(6)
-    asked = classify_job(tmp_path / "a", epochs=2)
+    asked = classify_job(tmp_path / "a", epochs=2, balanced=balanced)
     straight = training.train_classifier(asked, train, val)
-    assert straight.note == "ResNet50 from random weights, not ImageNet"
+    assert straight.note == "small"
     assert straight.history["part"].tolist() == ["train", "val"] * 2
     draw, drawn = samples.FusedImages.draw, iter(range(10**6))
 
-    def counted(self, index, rng):
+    def counted(self: Any, index: int, rng: np.random.Generator) -> samples.Pair:
         if next(drawn) == 20:
             stopped()
         return draw(self, index, rng)
 
-    with monkeypatch.context() as patch, pytest.raises(Stopped):
+    with monkeypatch.context() as patch, pytest.raises(StoppedError):
         patch.setattr(samples.FusedImages, "draw", counted)
         training.train_classifier(replace(asked, directory=tmp_path / "b"), train, val)
     resumed = training.train_classifier(replace(asked, directory=tmp_path / "b"), train, val)
     assert resumed.resumed_from == 1
     assert same_training(resumed, straight)
     other = replace(train, classes=np.roll(train.classes, 1))
-    monkeypatch.setattr(training, "fit", lambda *_, **__: stopped())
-    with pytest.raises(Stopped):
+    monkeypatch.setattr(loop, "fit", lambda *_, **__: stopped())
+    with pytest.raises(StoppedError):
         training.train_classifier(asked, other, val)
 
 
-def test_jobs_that_cannot_run_say_why(tmp_path):
+def test_jobs_that_cannot_run_say_why(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="bf16-mixed is for a GPU"):
         training.train_segmenter(job(tmp_path, precision="bf16-mixed"), CASES, [])
     with pytest.raises(DataError, match="unet2d, fold 0: no training volume"):
@@ -365,14 +413,20 @@ def test_jobs_that_cannot_run_say_why(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_loss_that_is_no_number_stops(tmp_path):
+def test_a_loss_that_is_no_number_stops(tmp_path: Path) -> None:
     broken = replace(CASES[0], images=np.full_like(CASES[0].images, np.inf))
     with pytest.raises(SettingsError, match="train loss is nan in epoch 1"):
         training.train_segmenter(job(tmp_path), [broken], [])
     assert not (tmp_path / "last.ckpt").exists()
 
 
-def test_progress_is_plain_lines_and_nothing_else(caplog, capfd, recwarn, monkeypatch, tmp_path):
+def test_progress_is_plain_lines_and_nothing_else(
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    recwarn: pytest.WarningsRecorder,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_LINES", 0.0)
     caplog.set_level(logging.INFO, "gliomalib")
     strict = torch.are_deterministic_algorithms_enabled()

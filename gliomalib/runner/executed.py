@@ -92,6 +92,8 @@ def _names(job: Job) -> dict[str, str]:
     if job.folders.source is not None:
         folders[job.folders.source] = "DATA"
     named = {str(path): name for path, name in folders.items() if len(path.parts) > 1}
+    own = {"data_dir": "data", "report_dir": "reports", "source_dir": "DATA"}
+    named |= {job.parameters[key]: name for key, name in own.items() if key in job.parameters}
     return dict(sorted(named.items(), key=lambda entry: -len(entry[0])))
 
 

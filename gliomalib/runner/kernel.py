@@ -41,6 +41,8 @@ def kernel_class(variables: Mapping[str, str], lock: int) -> type[AsyncKernelMan
     lock ``lock``, so that one that outlives a killed parent is waited for.
     """
     spec = KernelSpec(**{**get_kernel_dict(), "env": dict(variables)})
+    # what goes wrong in a cell reaches the notebook; the rest is talk about the connection
+    spec.argv = [*spec.argv, "--log-level=CRITICAL"]
 
     class Kernel(AsyncKernelManager):
         @property

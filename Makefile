@@ -1,0 +1,78 @@
+# Everything starts here: `make help`.
+STUDY  ?= demo
+DATA   ?=
+CORES  ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+UNTIL  ?=
+PYTHON ?= python3
+TESTS  ?= tests
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+READY := $(VENV)/.ready
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# What a machine may say to pip about its own habits has no say in this environment: the lock does.
+unexport PIP_FIND_LINKS PIP_TARGET PIP_PREFIX PIP_USER PIP_CONSTRAINT PIP_REQUIREMENT
+unexport PIP_NO_DEPS PIP_NO_INDEX PIP_REQUIRE_VIRTUALENV PIP_PRE PIP_NO_BINARY PIP_ONLY_BINARY
+unexport UV_FIND_LINKS UV_CONSTRAINT UV_OVERRIDE UV_PRERELEASE UV_RESOLUTION UV_SYSTEM_PYTHON
+unexport UV_NO_INDEX UV_TORCH_BACKEND UV_PROJECT_ENVIRONMENT
+unexport PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE VIRTUAL_ENV CONDA_PREFIX
+# Where packages come from is the machine's to say: uv does not know pip's name for it.
+ifneq ($(PIP_INDEX_URL),)
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+export UV_HTTP_TIMEOUT ?= 300
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help env report test lint lock lab clean
+
+help: ## explain every target
+	@echo "make TARGET [STUDY=$(STUDY)] [DATA=/path/to/patients] [CORES=$(CORES)]"; echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo; echo "studies: $(basename $(notdir $(wildcard notebooks/params/*.yml)))"
+
+env: $(READY) ## build .venv from requirements.lock (PYTHON=python3, 3.11 or newer)
+
+report: $(READY) ## run what is out of date in STUDY, then its report (DATA=, CORES=, UNTIL=notebook)
+	@$(BIN)/python -m gliomalib study "$(STUDY)" --cores "$(CORES)" --source "$(DATA)" --until "$(UNTIL)"
+
+test: $(READY) ## run the tests (TESTS=tests/test_x.py; GLIOMA_REAL_DATA=/path for real patients)
+	@$(BIN)/python -m pytest $(TESTS)
+
+lint: $(READY) ## format, then check style, types and layers
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/nbstripout --keep-id notebooks/*.ipynb
+
+lock: $(READY) ## resolve pyproject.toml into requirements.lock anew
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes \
+		--no-emit-index-url --no-header --quiet pyproject.toml -o requirements.lock
+
+lab: $(READY) ## open the notebooks in JupyterLab
+	@JUPYTER_PREFER_ENV_PATH=1 $(BIN)/jupyter lab notebooks
+
+clean: ## remove the working files of STUDY (data/STUDY); its results in reports stay
+	@case "$(STUDY)" in ""|*[!A-Za-z0-9_-]*) echo "error: STUDY=$(STUDY) is no name of a study" >&2; exit 1;; esac
+	@rm -rf "data/$(STUDY)" && echo "removed data/$(STUDY)"
+
+$(BIN)/python:
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "error: Python 3.11 or newer is needed, $(PYTHON) is" \
+		"$$("$(PYTHON)" -V 2>/dev/null || echo not there): say make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "error: $(PYTHON) cannot make environments: install its venv package" >&2; exit 1; }
+
+# pip of the fresh environment brings uv, uv brings the rest; both take only what has a hash in the lock
+$(READY): pyproject.toml requirements.lock | $(BIN)/python
+	@test -x $(BIN)/uv || { \
+		awk '/^[^ #]/ {on = /^uv==/} on' requirements.lock > $(VENV)/uv.txt; \
+		$(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/uv.txt; }
+	@$(BIN)/uv pip sync --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --offline -e .
+	@touch $@

@@ -1,0 +1,173 @@
+"""The study ``smoke`` through all notebooks: straight, killed in training, and one by one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gliomalib import claims, records, settings
+from gliomalib.provenance import PROJECT_DIR
+from gliomalib.schema import Record
+
+MINUTES = 60
+
+
+def command(folder: Path, *more: str) -> list[str]:
+    where = ["--data-dir", str(folder / "data"), "--report-dir", str(folder / "reports")]
+    return [sys.executable, "-m", "gliomalib", "study", "smoke", "--cores", "2", *where, *more]
+
+
+def run_study(folder: Path, *more: str) -> str:
+    done = subprocess.run(
+        command(folder, *more),
+        cwd=PROJECT_DIR,
+        capture_output=True,
+        text=True,
+        timeout=8 * MINUTES,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said[-3000:]
+    return said
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("straight")
+    run_study(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(straight: Path) -> dict[str, Record]:
+    return records.read_all(straight / "reports" / "smoke")
+
+
+def numbers(report_dir: Path) -> dict[str, Any]:
+    """Everything that a record claims: values with intervals and counts, and its conclusion."""
+    paths = sorted((report_dir / "records").glob("*.json"))
+    contents = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+    return {name: (one["values"], one["conclusion"]) for name, one in contents.items()}
+
+
+def test_every_notebook_leaves_a_record_and_an_executed_copy(
+    straight: Path, found: dict[str, Record]
+) -> None:
+    assert set(found) == set(settings.NOTEBOOKS)
+    for name in settings.NOTEBOOKS:
+        assert (straight / "reports" / "smoke" / "notebooks" / f"{name}.ipynb").is_file()
+        assert (straight / "reports" / "smoke" / "html" / f"{name}.html").is_file()
+
+
+def test_every_claim_has_a_verdict_and_none_is_decided_on_phantoms(straight: Path) -> None:
+    page = (straight / "reports" / "smoke" / "index.html").read_text(encoding="utf-8")
+    assert "say nothing of" in page
+    for claim in claims.load():
+        assert claim.id in page
+    table = (straight / "reports/smoke/tables/15_reproducibility_report.verdicts.csv").read_text()
+    assert "not testable on this data" in table
+    assert ",reproduced," not in table and ",not reproduced," not in table
+
+
+def test_records_say_what_was_small_and_random(found: dict[str, Record]) -> None:
+    for record in found.values():
+        caveats = " ".join(record.caveats)
+        assert "Synthetic patients" in caveats and "CPU-size networks" in caveats
+        assert "random weights" in caveats
+
+
+def test_a_second_run_does_nothing_and_is_quick(straight: Path) -> None:
+    before = numbers(straight / "reports" / "smoke")
+    started = time.monotonic()
+    said = run_study(straight)
+    assert "running" not in said
+    assert time.monotonic() - started < 20
+    assert numbers(straight / "reports" / "smoke") == before
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Iterator[Path]:
+    """Start a study and kill all of its processes while the 3D network is trained."""
+    process = subprocess.Popen(
+        command(tmp_path),
+        cwd=PROJECT_DIR,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    folder = tmp_path / "data" / "smoke" / "checkpoints" / "unet3d" / "fold0"
+    deadline = time.monotonic() + 6 * MINUTES
+    while not (folder / "last.ckpt").exists() and time.monotonic() < deadline:
+        assert process.poll() is None, "the study ended before its 3D network was trained"
+        time.sleep(0.005)
+    for session in descendants(process.pid):
+        os.kill(session, signal.SIGKILL)
+    process.wait()
+    assert (folder / "last.ckpt").exists() and not (folder / "final.pt").exists(), "killed too late"
+    yield tmp_path
+
+
+def descendants(root: int) -> list[int]:
+    """Return a process and all that it started, also those with a session of their own."""
+    listed = subprocess.run(
+        ["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True
+    ).stdout
+    children: dict[int, list[int]] = {}
+    for line in listed.splitlines():
+        pid, parent = map(int, line.split())
+        children.setdefault(parent, []).append(pid)
+    family = [root]
+    for pid in family:
+        family.extend(children.get(pid, []))
+    return family
+
+
+def test_a_killed_run_gives_the_numbers_of_a_straight_one(straight: Path, killed: Path) -> None:
+    run_study(killed)
+    log = (killed / "reports/smoke/notebooks/04_train_unet3d.ipynb").read_text(encoding="utf-8")
+    assert "goes on" in log, "the 3D training was not resumed"
+    assert numbers(killed / "reports" / "smoke") == numbers(straight / "reports" / "smoke")
+
+
+def papermill(straight: Path, tmp_path: Path, text: str) -> subprocess.CompletedProcess[str]:
+    parameters = tmp_path / "my.yml"
+    where = f"data_dir: {straight / 'data'}\nreport_dir: {tmp_path / 'reports'}\nstudy: smoke\n"
+    parameters.write_text(where + text)
+    program = Path(sys.executable).with_name("papermill")
+    files = ["05_fusion.ipynb", tmp_path / "05.ipynb", "-f", parameters]
+    return subprocess.run(
+        [program, *files, "-k", "python3", "--no-progress-bar"],
+        cwd=PROJECT_DIR / "notebooks",
+        capture_output=True,
+        text=True,
+        timeout=3 * MINUTES,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(PROJECT_DIR), "OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_one_notebook_runs_alone_with_another_parameter(straight: Path, tmp_path: Path) -> None:
+    done = papermill(straight, tmp_path, "alpha: 0.0\n")
+    assert done.returncode == 0, done.stderr[-2000:]
+    record = records.read(records.record_path(tmp_path / "reports" / "smoke", "05_fusion"))
+    values = {one.name: one.value for one in record.values}
+    assert record.parameters["fusion"]["alpha"] == 0
+    assert values["fused_minus_3d_mean_dice"] == 0
+
+
+def test_a_misspelt_parameter_stops_the_notebook_with_the_right_ones(
+    straight: Path, tmp_path: Path
+) -> None:
+    done = papermill(straight, tmp_path, "aplha: 0.5\n")
+    assert done.returncode != 0
+    assert "no parameter aplha" in done.stderr and "alpha" in done.stderr
+    assert not records.record_path(tmp_path / "reports" / "smoke", "05_fusion").exists()

@@ -1,0 +1,209 @@
+"""Predictions are probabilities on the case's grid, kept once, and never mixed up."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Never
+
+import numpy as np
+import pytest
+import torch
+
+from gliomalib import models, predict, training
+from gliomalib.schema import (
+    DataError,
+    Grid,
+    RecordError,
+    SettingsError,
+    SliceSet,
+    StoredCase,
+    Volume,
+)
+from gliomalib.settings import Classifier, Segmentation
+
+
+def case(name: str, shape: tuple[int, int, int] = (16, 12, 6)) -> StoredCase:
+    """Return a noisy case with a bright box of edema; its last slice is blank."""
+    rng = np.random.default_rng(sum(name.encode()))
+    labels = np.zeros(shape, np.uint8)
+    labels[3:10, 3:10, 1:4] = 2
+    images = (0.5 * (labels > 0) + 0.3 * rng.random((4, *shape))).astype(np.float16)
+    images[..., -1] = 0
+    affine = tuple(map(tuple, np.diag([2.0, 2.0, 2.0, 1.0]).tolist()))
+    return StoredCase(Grid(name, shape, (2.0, 2.0, 2.0), (4, 5, 6), affine), images, labels)
+
+
+def trained(folder: Path, network: str, seed: int = 1, **more: object) -> Path:
+    plain = {"epochs": 1, "batch_size": 2, "channels": (4, 8), "residual_units": 0}
+    settings = Segmentation(**(plain | more))  # type: ignore[arg-type]
+    asked = training.Job(network, settings, 0, seed, "cpu", 1, folder, "data")  # type: ignore[arg-type]
+    return training.train_segmenter(asked, [case("P1"), case("P2")], []).checkpoint
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("trained")
+    return {
+        "unet2d": trained(folder / "2d", "unet2d"),
+        "unet3d": trained(folder / "3d", "unet3d"),
+        "boxes": trained(folder / "boxes", "unet3d", patch=(8, 8, 4)),
+    }
+
+
+@pytest.mark.parametrize("name", ["unet2d", "unet3d", "boxes"])
+@pytest.mark.parametrize("shape", [(16, 12, 6), (13, 17, 5), (5, 4, 3)])
+def test_probabilities_sum_to_one_on_the_cases_grid(
+    checkpoints: dict[str, Path], name: str, shape: tuple[int, int, int]
+) -> None:
+    asked = case("P3", shape)
+    volume = predict.segment(checkpoints[name], asked, "cpu")
+    assert volume.grid == asked.grid
+    assert volume.probabilities.shape == (4, *shape)
+    assert volume.probabilities.dtype == np.float16
+    assert volume.probabilities.min() >= 0
+    total = volume.probabilities.astype(np.float32).sum(axis=0)
+    np.testing.assert_allclose(total, 1, atol=2e-3)
+
+
+def network_of(checkpoint: Path, dims: int) -> torch.nn.Module:
+    content = torch.load(checkpoint, weights_only=True)
+    network = models.unet(Segmentation.model_validate(content["settings"]), dims)
+    network.load_state_dict(content["state"])
+    return network.eval()
+
+
+def test_flat_net_sees_each_slice_alone(checkpoints: dict[str, Path]) -> None:
+    asked = case("P3", (10, 12, 40))
+    found = predict.segment(checkpoints["unet2d"], asked, "cpu").probabilities
+    network = network_of(checkpoints["unet2d"], 2)
+    for z in (0, 17, 38):
+        with torch.no_grad():
+            single = torch.from_numpy(asked.images[None, ..., z].astype(np.float32))
+            expected = network(single).softmax(1)[0].numpy()
+        np.testing.assert_allclose(found[..., z], expected, atol=2e-3)
+
+
+def test_a_slice_without_brain_is_no_tumour(checkpoints: dict[str, Path]) -> None:
+    asked = case("P3")
+    found = predict.segment(checkpoints["unet2d"], asked, "cpu").probabilities[..., -1]
+    assert (found[0] == 1).all()
+    assert (found[1:] == 0).all()
+    blank = replace(asked, images=np.zeros_like(asked.images))
+    assert (predict.segment(checkpoints["unet2d"], blank, "cpu").probabilities[0] == 1).all()
+
+
+def test_boxes_are_used_only_where_the_volume_is_larger(checkpoints: dict[str, Path]) -> None:
+    segmenter = predict.load_segmenter(checkpoints["boxes"], "cpu")
+    whole = replace(segmenter, settings=segmenter.settings.model_copy(update={"patch": None}))
+
+    def difference(asked: StoredCase) -> float:
+        a, b = (predict.segment(way, asked).probabilities for way in (segmenter, whole))
+        return float(np.abs(a.astype(np.float32) - b.astype(np.float32)).max())
+
+    assert difference(case("P3", (8, 7, 4))) == 0
+    assert difference(case("P3", (20, 20, 9))) > 0
+
+
+def test_saved_is_loaded_and_a_damaged_pair_is_refused(tmp_path: Path) -> None:
+    grid = case("P1").grid
+    raw = np.random.default_rng(0).dirichlet(np.ones(4), grid.shape)
+    volume = Volume(np.moveaxis(raw, -1, 0).astype(np.float16), grid)
+    path = tmp_path / "new" / "P1.npy"
+    predict.save(volume, path)
+    back = predict.load(path)
+    assert back.grid == grid
+    np.testing.assert_array_equal(back.probabilities, volume.probabilities)
+    assert sorted(file.name for file in path.parent.iterdir()) == ["P1.json", "P1.npy"]
+    np.save(path, volume.probabilities[..., :-1])
+    with pytest.raises(DataError, match=r"P1\.npy: has shape"):
+        predict.load(path)
+    path.write_bytes(b"nothing")
+    with pytest.raises(DataError, match="not a prediction"):
+        predict.load(path)
+    path.with_suffix(".json").unlink()
+    with pytest.raises(DataError, match=r"P1\.json: this prediction is missing"):
+        predict.load(path)
+
+
+def test_a_killed_save_does_not_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    grid, path = case("P1").grid, tmp_path / "P1.npy"
+    volume = Volume(np.full((4, *grid.shape), 0.25, np.float16), grid)
+    predict.save(volume, path)
+
+    def stop(*_: object) -> Never:
+        raise KeyboardInterrupt
+
+    for place, name in ((np, "save"), (Path, "replace"), (predict, "write_atomic")):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(place, name, stop)
+            predict.save(volume, path)
+        with pytest.raises(DataError, match="missing"):
+            predict.load(path)
+
+
+def test_what_is_predicted_stays_and_what_is_stale_goes(
+    checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cases, made = [case("P1"), case("P2")], []
+    segment = predict.segment
+
+    def counted(segmenter: predict.Segmenter, asked: StoredCase) -> Volume:
+        made.append(asked.grid.patient_id)
+        return segment(segmenter, asked)
+
+    monkeypatch.setattr(predict, "segment", counted)
+
+    def again(checkpoint: Path, given: list[StoredCase]) -> list[str]:
+        made.clear()
+        paths = predict.segment_all(checkpoint, iter(given), tmp_path, "cpu")
+        assert paths == [tmp_path / f"{one.grid.patient_id}.npy" for one in given]
+        for path, one in zip(paths, given, strict=True):
+            expected = segment(checkpoint, one, "cpu").probabilities
+            np.testing.assert_array_equal(predict.load(path).probabilities, expected)
+        return list(made)
+
+    assert again(checkpoints["unet2d"], cases) == ["P1", "P2"]
+    assert again(checkpoints["unet2d"], cases) == []
+    other = replace(cases[1], images=cases[1].images[:, ::-1])
+    assert again(checkpoints["unet2d"], [cases[0], other]) == ["P2"]
+    assert again(checkpoints["unet3d"], cases) == ["P1", "P2"]
+    (tmp_path / "P1.json").unlink()
+    (tmp_path / "P2.npy").write_bytes(b"half")
+    assert again(checkpoints["unet3d"], cases) == ["P1", "P2"]
+    monkeypatch.setattr(predict, "code_digest", lambda *_: "changed")
+    assert again(checkpoints["unet3d"], cases) == ["P1", "P2"]
+
+
+def test_a_patient_twice_is_refused(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="P1 comes twice"):
+        predict.segment_all(checkpoints["unet2d"], [case("P1"), case("P1")], tmp_path, "cpu")
+
+
+def test_classifier_gives_probabilities_in_order(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    images = rng.random((10, 3, 32, 32)).astype(np.float16)
+    slices = SliceSet(images, rng.integers(0, 4, 10), ("P1",) * 10, np.arange(10))
+    settings = Classifier(epochs=1, batch_size=5, weights="random", learning_rate=0.001)
+    asked = training.Job("resnet50", settings, 0, 1, "cpu", 1, tmp_path, "data")
+    checkpoint = training.train_classifier(asked, slices, None).checkpoint
+    found = predict.classify(checkpoint, slices, "cpu", batch=4)
+    assert found.shape == (10, 4)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+    turned = replace(slices, images=images[::-1].copy())
+    backwards = predict.classify(checkpoint, turned, "cpu", batch=3)
+    np.testing.assert_allclose(backwards[::-1], found, atol=1e-4)
+    assert np.ptp(found, axis=0).max() > 1e-4
+    with pytest.raises(SettingsError, match="holds resnet50"):
+        predict.load_segmenter(checkpoint, "cpu")
+
+
+def test_what_is_no_checkpoint_is_refused(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"final\.pt: this training is missing"):
+        predict.load_segmenter(tmp_path / "final.pt", "cpu")
+    (tmp_path / "final.pt").write_text(json.dumps({"network": "unet2d"}))
+    with pytest.raises(RecordError, match="not the result of a training"):
+        predict.load_segmenter(tmp_path / "final.pt", "cpu")
+    slices = SliceSet(np.zeros((1, 3, 32, 32), np.float16), np.zeros(1, int), ("P1",), np.arange(1))
+    with pytest.raises(SettingsError, match="holds unet2d; give one of resnet50"):
+        predict.classify(checkpoints["unet2d"], slices, "cpu")
