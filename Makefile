@@ -68,11 +68,13 @@ $(BIN)/python:
 	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "error: $(PYTHON) cannot make environments: install its venv package" >&2; exit 1; }
 
+# compiled once here, or the first notebook would do it alone
+COMPILE := $(if $(wildcard $(READY)),,--compile-bytecode)
 # pip of the fresh environment brings uv, uv brings the rest; both take only what has a hash in the lock
 $(READY): pyproject.toml requirements.lock | $(BIN)/python
 	@test -x $(BIN)/uv || { \
 		awk '/^[^ #]/ {on = /^uv==/} on' requirements.lock > $(VENV)/uv.txt; \
 		$(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/uv.txt; }
-	@$(BIN)/uv pip sync --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip sync --python $(BIN)/python --require-hashes $(COMPILE) requirements.lock
 	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --offline -e .
 	@touch $@

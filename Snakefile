@@ -9,7 +9,7 @@ sys.path.insert(0, workflow.basedir)
 
 from gliomalib import runner
 
-STUDY = config.get("study", "demo")
+STUDY = str(config.get("study", "demo"))
 FOLDERS = runner.Folders.of(
     str(config.get("data_dir", "")), str(config.get("report_dir", "")), str(config.get("source", ""))
 )

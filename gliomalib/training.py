@@ -71,6 +71,8 @@ def train_segmenter(job: Job, train: Sequence[StoredCase], val: Sequence[StoredC
     content = [
         [(case.grid.patient_id, case.grid.shape) for case in cases] for cases in (train, val)
     ]
+    if not len(parts[0]):
+        raise DataError(f"{job.title}: no voxel but zeros in the training volumes; check the store")
     plan = _plan(job, content, parts, models.segmentation_loss(settings))
     return _train(plan, lambda: (models.unet(settings, dims), ""))
 
@@ -131,7 +133,9 @@ def _plan(job: Job, content: Any, parts: Sequence[samples.Samples], loss: nn.Mod
         path = Path(job.settings.weights_file).expanduser()
         told["weights"] = file_digest(path) if path.is_file() else "missing"
     key = digest_of([told, content, code_digest("models", "training", "slices")])
-    return Plan(job, key, parts[0], parts[1] if len(parts) > 1 else None, loss, device)
+    return Plan(
+        job, key, parts[0], parts[1] if len(parts) > 1 and len(parts[1]) else None, loss, device
+    )
 
 
 def _train(plan: Plan, build: Callable[[], tuple[nn.Module, str]]) -> Trained:

@@ -70,10 +70,15 @@ def public(tree: ast.Module) -> Iterator[Definition]:
     """Yield what other modules may use: top-level names and methods without underscore."""
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-            yield node
+            if not _is_overload(node):
+                yield node
             inner = node.body if isinstance(node, ast.ClassDef) else []
             found = (part for part in inner if isinstance(part, ast.FunctionDef))
             yield from (part for part in found if not part.name.startswith("_"))
+
+
+def _is_overload(node: Definition) -> bool:
+    return any(isinstance(d, ast.Name) and d.id == "overload" for d in node.decorator_list)
 
 
 def faults_of(source: str) -> list[str]:

@@ -320,8 +320,9 @@ def test_odd_sizes_and_patches_train_together(tmp_path: Path) -> None:
     for patch in (None, (8, 8, 8)):
         asked = job(tmp_path / str(patch), "unet3d", epochs=1, batch_size=2, patch=patch)
         assert np.isfinite(training.train_segmenter(asked, cases, cases).history["loss"]).all()
+    cases.append(toy_case("P3", blank=6))
     flat = job(tmp_path / "flat", epochs=1, batch_size=30)
-    assert np.isfinite(training.train_segmenter(flat, cases, []).history["loss"]).all()
+    assert np.isfinite(training.train_segmenter(flat, cases, cases[2:]).history["loss"]).all()
 
 
 def test_blank_slices_are_not_trained_on() -> None:
@@ -402,6 +403,9 @@ def test_jobs_that_cannot_run_say_why(tmp_path: Path) -> None:
         training.train_segmenter(job(tmp_path, precision="bf16-mixed"), CASES, [])
     with pytest.raises(DataError, match="unet2d, fold 0: no training volume"):
         training.train_segmenter(job(tmp_path), [], [])
+    blank = replace(CASES[0], images=np.zeros_like(CASES[0].images))
+    with pytest.raises(DataError, match="no voxel but zeros"):
+        training.train_segmenter(job(tmp_path), [blank], [])
     with pytest.raises(SettingsError, match="not a segmenter"):
         training.train_segmenter(classify_job(tmp_path), CASES, [])
     with pytest.raises(SettingsError, match="not a classifier"):
