@@ -64,7 +64,12 @@ def with_mean(table: pd.DataFrame) -> pd.DataFrame:
 
 def overview(table: pd.DataFrame) -> pd.DataFrame:
     """Return Dice, HD95 and the counts of empty and missed masks by network, part and region."""
-    groups = with_mean(table).groupby(["network", "part", "region"], sort=False)
+    full = with_mean(table)
+    networks = list(table["network"].unique())
+    order = {"network": networks, "part": ["test", "external"], "region": ["mean", *REGIONS]}
+    for column, names in order.items():
+        full[column] = pd.Categorical(full[column], names)
+    groups = full.groupby(list(order), observed=True)
     found = groups.agg(
         patients=("patient_id", "nunique"),
         mean_dice=("dice", "mean"),
@@ -74,7 +79,8 @@ def overview(table: pd.DataFrame) -> pd.DataFrame:
         missed=("state", lambda states: int((states == "missed").sum())),
         spurious=("state", lambda states: int((states == "spurious").sum())),
     )
-    return found.round({"mean_dice": 3, "lowest_dice": 3, "median_hd95_mm": 1})
+    found = found.round({"mean_dice": 3, "lowest_dice": 3, "median_hd95_mm": 1})
+    return found.reset_index()
 
 
 def per_patient(table: pd.DataFrame, region: str, part: str) -> pd.Series:

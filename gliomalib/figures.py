@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from gliomalib.schema import CLASS_NAMES, SEQUENCES, Example, Labels
@@ -159,6 +160,7 @@ def loss_curves(history: pd.DataFrame, title: str) -> Picture:
         marker="o" if history["epoch"].nunique() < 3 else None,
     )  # fmt: skip
     axes.set(title=title, ylabel="loss", yscale="log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("{x:.2g}")
     axes.tick_params(axis="y", which="minor", labelsize=7)

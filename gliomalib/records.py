@@ -77,7 +77,8 @@ def begin(notebook: str, namespace: Mapping[str, Any]) -> Run:
 
 
 def show_progress() -> None:
-    """Let the library's progress lines appear as plain text under the cell that works."""
+    """Let progress lines appear as plain text under their cell, and tables show whole sentences."""
+    pd.set_option("display.max_colwidth", None)
     log = logging.getLogger("gliomalib")
     log.handlers.clear()
     log.addHandler(logging.StreamHandler(sys.stdout))

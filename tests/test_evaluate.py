@@ -62,7 +62,7 @@ def test_an_empty_class_is_scored_by_the_rule_and_a_missed_one_is_counted() -> N
     other = evaluate.score_volume(case(truth), certain(nothing), "exclude")
     assert np.isnan(row(other, "ET")["dice"])
     table = other.assign(network="2D", part="test", fold=0)
-    counts = evaluate.overview(table).loc[("2D", "test", "ED")]
+    counts = row(evaluate.overview(table), "ED")
     assert counts["missed"] == 1 and counts["patients"] == 1
 
 

@@ -1,0 +1,127 @@
+"""Steps through every fold: the right patients, volumes of one grid, nobody lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gliomalib import cohort, folds, predict, preprocess, records, settings
+from gliomalib.schema import DataError, Grid, MismatchError, Split, StoredCase, Volume
+
+SHAPE = (8, 8, 6)
+AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
+PATIENTS = ("A", "B", "C", "D")
+
+
+def grid(patient: str, start: int = 0) -> Grid:
+    return Grid(patient, SHAPE, (4.0, 4.0, 4.0), (start, 0, 0), AFFINE)
+
+
+def labels_of(patient: str) -> np.ndarray:
+    found = np.zeros(SHAPE, dtype=np.uint8)
+    width = 2 + PATIENTS.index(patient)
+    found[1 : 1 + width, 2:6, 2:5] = 2
+    found[2:4, 3:5, 3] = 3
+    return found
+
+
+def volume_of(patient: str, sure: float, start: int = 0) -> Volume:
+    """Return the truth, believed with probability ``sure``; below 0.25 it is not the answer."""
+    one_hot = np.moveaxis(np.eye(4, dtype=np.float32)[labels_of(patient)], -1, 0)
+    rest = (1 - sure) / 3
+    return Volume((one_hot * (sure - rest) + rest).astype(np.float16), grid(patient, start))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> records.Run:
+    run = records.begin(
+        "05_fusion",
+        {"study": "smoke", "data_dir": str(tmp_path / "d"), "report_dir": str(tmp_path / "r")},
+    )
+    store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
+    for patient in PATIENTS:
+        images = np.full((4, *SHAPE), 0.5, dtype=np.float16)
+        store.put(StoredCase(grid(patient), images, labels_of(patient)), "digest", {})
+    splits = (Split(0, ("A",), (), ("B", "C"), ("D",)),)
+    cohort.write_splits(splits, run.work_dir / "splits.json")
+    return run
+
+
+@pytest.fixture
+def material(run: records.Run) -> folds.Material:
+    for patient in PATIENTS:
+        for branch, sure in (("unet2d", 0.9), ("unet3d", 0.4 if patient != "C" else 0.1)):
+            path = run.work_dir / "predictions" / branch / "fold0" / f"{patient}.npy"
+            predict.save(volume_of(patient, sure), path)
+    return folds.open_material(run)
+
+
+def test_a_patient_of_the_splits_who_is_not_stored_is_named(run: records.Run) -> None:
+    splits = (Split(0, ("A",), (), ("B", "C", "Z"), ("D",)),)
+    cohort.write_splits(splits, run.work_dir / "splits.json")
+    with pytest.raises(MismatchError, match="Z of the splits not in the store"):
+        folds.open_material(run)
+
+
+def test_only_held_out_and_external_patients_are_reported(material: folds.Material) -> None:
+    found = [(part, patient) for _, part, patient in folds.scored(material)]
+    assert found == [("test", "B"), ("test", "C"), ("external", "D")]
+
+
+def test_fused_is_the_weighted_sum_of_the_branches(material: folds.Material) -> None:
+    fused = folds.volume(material, "fused", 0, "B").probabilities.astype(np.float32)
+    flat = volume_of("B", 0.9).probabilities.astype(np.float32)
+    deep = volume_of("B", 0.4).probabilities.astype(np.float32)
+    assert np.abs(fused - (0.6 * flat + 0.4 * deep)).max() < 2e-3
+
+
+def test_a_missing_prediction_is_an_error_and_not_a_smaller_n(material: folds.Material) -> None:
+    path = material.run.work_dir / "predictions" / "unet3d" / "fold0" / "C.npy"
+    path.unlink()
+    with pytest.raises(DataError, match="C"):
+        folds.segmentation_scores(material, ["unet3d"])
+
+
+def test_a_prediction_of_another_crop_is_refused(material: folds.Material) -> None:
+    path = material.run.work_dir / "predictions" / "unet2d" / "fold0" / "B.npy"
+    predict.save(volume_of("B", 0.9, start=3), path)
+    with pytest.raises(MismatchError, match="another grid"):
+        folds.volume(material, "unet2d", 0, "B")
+
+
+def test_scores_cover_every_network_part_and_patient(material: folds.Material) -> None:
+    table = folds.segmentation_scores(material, ["unet2d", "unet3d", "fused"])
+    assert table["network"].unique().tolist() == ["2D", "3D", "fused"]
+    assert (table.groupby("network")["patient_id"].nunique() == 3).all()
+    whole = table[(table["region"] == "WT") & (table["part"] == "test")]
+    dice = whole.set_index(["network", "patient_id"])["dice"]
+    assert dice["2D", "B"] == 1 and dice["3D", "B"] == 1 and dice["3D", "C"] < 1
+
+
+def test_examples_are_ranked_from_the_worst(material: folds.Material) -> None:
+    table = folds.segmentation_scores(material, ["unet3d"])
+    worst, _, best = folds.ranked(material, table, ["unet3d"])
+    assert worst.title.startswith("C") and best.title.startswith("B")
+    assert set(best.predictions) == {"3D"}
+    assert (best.predictions["3D"] == best.labels).all()
+
+
+def test_both_branches_come_in_pairs(material: folds.Material) -> None:
+    pairs = list(folds.branch_volumes(material, "test"))
+    assert [case.grid.patient_id for case, _, _ in pairs] == ["B", "C"]
+    assert pairs[0][1].probabilities.max() > pairs[0][2].probabilities.max()
+
+
+def test_fused_slices_keep_patient_and_class(material: folds.Material) -> None:
+    found = folds.fused_slices(material, material.splits[0], ("B", "C"))
+    assert found.images.shape[0] == 2 * SHAPE[2] and set(found.patients) == {"B", "C"}
+    assert found.classes[:6].tolist() == [0, 0, 2, 2, 2, 0]
+
+
+def test_a_variant_has_folders_of_its_own(run: records.Run) -> None:
+    names = {"study": "smoke", "variant": "deep", "data_dir": str(run.work_dir.parent)}
+    other = records.begin("03_train_unet2d", {**names, "report_dir": str(run.report_dir.parent)})
+    assert other.name == "03_train_unet2d.deep"
+    assert settings.load("smoke").unet2d == other.study.unet2d

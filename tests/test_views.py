@@ -1,0 +1,57 @@
+"""Which scan and which slice a figure shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gliomalib import cohort, settings, views
+from gliomalib.schema import Case, DataError, Scan
+
+AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
+BOX = settings.Preprocessing(crop_mm=(8, 8), depth_mm=None, spacing_mm=1)
+
+
+def cases() -> pd.DataFrame:
+    row = {"release": "brats2020", "part": "internal", "grade": "HGG", "note": ""}
+    files = {name: f"/x/{name}.nii" for name in ("t1", "t1ce", "t2", "flair", "seg")}
+    rows = [{"case_id": name, "patient_id": name, **row, **files} for name in ("A", "B")]
+    return pd.DataFrame(rows, columns=list(cohort.COLUMNS))
+
+
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(case: Case) -> Scan:
+        labels = np.zeros((16, 16, 5), dtype=np.uint8)
+        labels[7:9, 7:9, 1] = 2
+        if case.case_id == "B":
+            labels[0:3, 7:9, 3] = 1
+        images = np.ones((4, 16, 16, 5), dtype=np.float32)
+        return Scan(case, images, labels, (1.0, 1.0, 1.0), AFFINE)
+
+    monkeypatch.setattr(views.datasets, "read", read)
+
+
+@pytest.mark.usefixtures("reader")
+def test_the_most_cropped_patient_is_shown_where_most_is_cut() -> None:
+    table = pd.DataFrame(
+        {"case_id": ["A", "B"], "patient_id": ["A", "B"], "lost_in_plane": [0.0, 0.6]}
+    )
+    view = views.most_cropped(cases(), table, BOX)
+    assert view.title.startswith("B, slice 3: 60 %")
+    assert view.box == (slice(4, 12), slice(4, 12))
+    assert (view.labels > 0).sum() == 6
+
+
+def test_an_empty_part_is_named() -> None:
+    with pytest.raises(DataError, match="external"):
+        views.first_scan(cases(), "external")
+
+
+def test_volumes_are_in_millilitres_for_each_class_and_the_whole() -> None:
+    columns = {"mm3_1": [1000.0], "mm3_2": [2000.0], "mm3_3": [0.0], "mm3_tumour": [3000.0]}
+    table = pd.DataFrame({"patient_id": ["A"], "part": ["internal"], **columns})
+    found = views.tumour_volumes(table).set_index("region")["ml"]
+    assert found["necrotic core"] == 1 and found["edema"] == 2 and found["whole tumour"] == 3
+    assert found["enhancing tumour"] == 0, "an empty class is shown as 0, not left out"
