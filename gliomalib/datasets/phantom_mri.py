@@ -68,8 +68,8 @@ _MEANS = np.array(
         (0.64, 0.68, 2.50, 1.65),  # necrotic core
         (0.82, 0.84, 2.10, 2.05),  # edema
         (0.76, 0.78, 1.90, 1.80),  # enhancing tumour, before contrast
-        (0.62, 0.64, 2.70, 1.55),  # core without enhancement: as distinct as necrosis, so that
-        # the demo's small networks can learn label 1 also where nothing enhances
+        (0.55, 0.57, 3.10, 1.25),  # core without enhancement: bright in T2, dark in FLAIR, the
+        # T2-FLAIR mismatch of low-grade astrocytoma (Patel 2017, doi:10.1158/1078-0432.CCR-17-0560)
     ]
 )
 """Mean intensities; lesions as measured on a handful of BraTS patients, rounded."""
