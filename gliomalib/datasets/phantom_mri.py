@@ -69,7 +69,7 @@ _MEANS = np.array(
         (0.82, 0.84, 2.10, 2.05),  # edema
         (0.76, 0.78, 1.90, 1.80),  # enhancing tumour, before contrast
         (0.55, 0.57, 3.10, 1.25),  # core without enhancement: bright in T2, dark in FLAIR, the
-        # T2-FLAIR mismatch of low-grade astrocytoma (Patel 2017, doi:10.1158/1078-0432.CCR-17-0560)
+        # T2-FLAIR mismatch of many low-grade astrocytomas (Patel 2017, Clin Cancer Res 23:6078)
     ]
 )
 """Mean intensities; lesions as measured on a handful of BraTS patients, rounded."""
