@@ -218,11 +218,15 @@ def test_interrupt_leaves_the_process_alive(
     def interrupt() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    before = signal.getsignal(signal.SIGINT)
+    # a shell's background jobs start with interrupts ignored: ask for Python's own handler
+    outer = signal.signal(signal.SIGINT, signal.default_int_handler)
     stop_at(monkeypatch, 30, interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        training.train_segmenter(job(tmp_path), CASES[:3], [])
-    assert signal.getsignal(signal.SIGINT) is before
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            training.train_segmenter(job(tmp_path), CASES[:3], [])
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, outer)
 
 
 def test_finished_is_not_repeated(
