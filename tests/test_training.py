@@ -305,20 +305,6 @@ def test_checkpoint_of_another_job_is_not_resumed(
     assert same_training(fresh, straight)
 
 
-def test_patches_are_in_the_volume_and_half_on_tumour() -> None:
-    case = toy_case("P9", (30, 20, 12))
-    far = np.zeros_like(case.labels)
-    far[28, 18, 1] = 1
-    boxes = samples.Boxes([replace(case, labels=far)], (8, 8, 16))
-    hits = 0
-    for seed in range(200):
-        image, target = boxes.draw(0, np.random.default_rng(seed))
-        assert image.shape == (4, 8, 8, 12)
-        assert target.shape == (1, 8, 8, 12)
-        hits += int(target.any())
-    assert 80 < hits < 125
-
-
 def test_odd_sizes_and_patches_train_together(tmp_path: Path) -> None:
     cases = [toy_case("P1", (13, 17, 9)), toy_case("P2", (16, 12, 7))]
     for patch in (None, (8, 8, 8)):
@@ -327,44 +313,6 @@ def test_odd_sizes_and_patches_train_together(tmp_path: Path) -> None:
     cases.append(toy_case("P3", blank=6))
     flat = job(tmp_path / "flat", epochs=1, batch_size=30)
     assert np.isfinite(training.train_segmenter(flat, cases, cases[2:]).history["loss"]).all()
-
-
-def test_blank_slices_are_not_trained_on() -> None:
-    assert len(samples.AxialSlices([toy_case("P1", blank=2), toy_case("P2", blank=1)])) == 9
-
-
-def test_batches_are_whole_and_never_single() -> None:
-    for number in range(2, 40):
-        for size in range(2, 9):
-            found = samples.batches(np.arange(number), size)
-            assert sorted(place for part in found for place in part) == list(range(number))
-            assert max(map(len, found)) <= size
-            assert number < 3 or min(map(len, found)) > 1 or size == 2
-
-
-def test_balanced_draws_classes_equally_often() -> None:
-    few = replace(fused_set(400), classes=np.repeat([0, 1, 2], [300, 20, 80]))
-    plain = samples.FusedImages(few).order(np.random.default_rng(1))
-    assert sorted(plain.tolist()) == list(range(400))
-    drawn = samples.FusedImages(few, balanced=True).order(np.random.default_rng(1))
-    counts = np.bincount(few.classes[drawn], minlength=4)
-    assert counts.sum() == 400
-    assert counts[3] == 0
-    assert (np.abs(counts[:3] - 400 / 3) < 40).all()
-
-
-def test_mirroring_keeps_image_and_target_together() -> None:
-    case = CASES[0]
-    pair = samples.AxialSlices([case]).draw(1, np.random.default_rng(0))
-    seen = set()
-    for seed in range(20):
-        image, target = samples.mirrored(pair, np.random.default_rng(seed))
-        turned = not np.array_equal(image, pair[0])
-        seen.add(turned)
-        step = -1 if turned else 1
-        np.testing.assert_array_equal(image[:, ::step], pair[0])
-        np.testing.assert_array_equal(target[:, ::step], pair[1])
-    assert seen == {True, False}
 
 
 def small_classifier(_: Classifier) -> tuple[nn.Module, str]:

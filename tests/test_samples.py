@@ -1,0 +1,78 @@
+"""What is drawn for training: right slices and boxes, whole batches, classes as asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gliomalib import samples
+from gliomalib.schema import Grid, SliceSet, StoredCase
+
+AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
+
+
+def toy_case(shape: tuple[int, int, int], blank: int = 1) -> StoredCase:
+    """Return a case of noise with a block of tumour and ``blank`` empty slices at its end."""
+    labels = np.zeros(shape, np.uint8)
+    labels[3:9, 3:9, 1:3] = 2
+    images = np.random.default_rng(5).random((4, *shape)).astype(np.float16)
+    images[..., shape[2] - blank :] = 0
+    grid = Grid("P1", shape, (1.0, 1.0, 1.0), (0, 0, 0), AFFINE)
+    return StoredCase(grid, images, labels)
+
+
+def slices_of(classes: np.ndarray) -> SliceSet:
+    count = len(classes)
+    images = np.zeros((count, 3, 4, 4), np.float16)
+    return SliceSet(images, classes, ("P1",) * count, np.arange(count))
+
+
+def test_patches_are_in_the_volume_and_half_on_tumour() -> None:
+    case = toy_case((30, 20, 12))
+    case.labels[:] = 0
+    case.labels[28, 18, 1] = 1
+    boxes = samples.Boxes([case], (8, 8, 16))
+    hits = 0
+    for seed in range(200):
+        image, target = boxes.draw(0, np.random.default_rng(seed))
+        assert image.shape == (4, 8, 8, 12)
+        assert target.shape == (1, 8, 8, 12)
+        hits += int(target.any())
+    assert 80 < hits < 125
+
+
+def test_blank_slices_are_not_trained_on() -> None:
+    assert len(samples.AxialSlices([toy_case((16, 16, 6), 2), toy_case((16, 16, 6), 1)])) == 9
+
+
+def test_batches_are_whole_and_never_single() -> None:
+    for number in range(2, 40):
+        for size in range(2, 9):
+            found = samples.batches(np.arange(number), size)
+            assert sorted(place for part in found for place in part) == list(range(number))
+            assert max(map(len, found)) <= size
+            assert number < 3 or min(map(len, found)) > 1 or size == 2
+
+
+def test_balanced_draws_classes_equally_often() -> None:
+    few = slices_of(np.repeat([0, 1, 2], [300, 20, 80]))
+    plain = samples.FusedImages(few).order(np.random.default_rng(1))
+    assert sorted(plain.tolist()) == list(range(400))
+    drawn = samples.FusedImages(few, balanced=True).order(np.random.default_rng(1))
+    counts = np.bincount(few.classes[drawn], minlength=4)
+    assert counts.sum() == 400
+    assert counts[3] == 0
+    assert (np.abs(counts[:3] - 400 / 3) < 40).all()
+
+
+def test_mirroring_keeps_image_and_target_together() -> None:
+    case = toy_case((16, 16, 6))
+    pair = samples.AxialSlices([case]).draw(1, np.random.default_rng(0))
+    seen = set()
+    for seed in range(20):
+        image, target = samples.mirrored(pair, np.random.default_rng(seed))
+        turned = not np.array_equal(image, pair[0])
+        seen.add(turned)
+        step = -1 if turned else 1
+        np.testing.assert_array_equal(image[:, ::step], pair[0])
+        np.testing.assert_array_equal(target[:, ::step], pair[1])
+    assert seen == {True, False}
