@@ -4,7 +4,7 @@ DATA   ?=
 CORES  ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 UNTIL  ?=
 PYTHON ?= python3
-TESTS  ?= tests
+TESTS  ?=
 
 VENV  := .venv
 BIN   := $(VENV)/bin
