@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the study through all notebooks: it is the longest, the rest runs beside it."""
+    items.sort(key=lambda item: item.path.name != "test_notebooks.py")
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder with the ten real patients; tests that need it skip where it is not."""
