@@ -28,20 +28,23 @@ endif
 export UV_HTTP_TIMEOUT ?= 300
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env report test lint lock lab clean
+.PHONY: help env report test bench lint lock lab clean
 
 help: ## explain every target
 	@echo "make TARGET [STUDY=$(STUDY)] [DATA=/path/to/patients] [CORES=$(CORES)]"; echo
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo; echo "studies: $(basename $(notdir $(wildcard notebooks/params/*.yml)))"
 
-env: $(READY) ## build .venv from requirements.lock (PYTHON=python3, 3.11 or newer)
+env: $(READY) ## build .venv from requirements.lock (PYTHON=python3, 3.11.4 or newer)
 
 report: $(READY) ## run what is out of date in STUDY, then its report (DATA=, CORES=, UNTIL=notebook)
 	@$(BIN)/python -m gliomalib study "$(STUDY)" --cores "$(CORES)" --source "$(DATA)" --until "$(UNTIL)"
 
 test: $(READY) ## run the tests (TESTS=tests/test_x.py; GLIOMA_REAL_DATA=/path for real patients)
 	@$(BIN)/python -m pytest $(TESTS)
+
+bench: $(READY) ## time what must be fast (GLIOMA_REAL_DATA=/path; wants a quiet machine)
+	@$(BIN)/python -m pytest -n 0 -q -o python_files='bench_*.py' -o python_functions='bench_*' tests/benchmarks
 
 lint: $(READY) ## format, then check style, types and layers
 	@$(BIN)/ruff format .
@@ -62,8 +65,8 @@ clean: ## remove the working files of STUDY (data/STUDY); its results in reports
 	@rm -rf "data/$(STUDY)" && echo "removed data/$(STUDY)"
 
 $(BIN)/python:
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "error: Python 3.11 or newer is needed, $(PYTHON) is" \
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11, 4))' 2>/dev/null || { \
+		echo "error: Python 3.11.4 or newer is needed, $(PYTHON) is" \
 		"$$("$(PYTHON)" -V 2>/dev/null || echo not there): say make PYTHON=/path/to/python3" >&2; exit 1; }
 	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "error: $(PYTHON) cannot make environments: install its venv package" >&2; exit 1; }

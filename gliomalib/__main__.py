@@ -1,128 +1,39 @@
-"""The command line: ``python -m gliomalib run|study|report|studies``."""
+"""The command line: ``python -m gliomalib run|study|report|studies|data|predict``."""
 
 from __future__ import annotations
 
 import argparse
-import os
+import io
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 
-import yaml
-
-from gliomalib import settings
-from gliomalib.runner import CHAIN, Folders, Job, plan
-from gliomalib.runner.digests import with_digest
-from gliomalib.schema import GliomaError, SettingsError
+from gliomalib.commands import data, predict, study
+from gliomalib.schema import GliomaError
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Do what the command line says; return 0, or 1 after one sentence on what is wrong."""
+    for stream in (sys.stdout, sys.stderr):
+        # a terminal may know neither our signs nor those in the name of a file
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     arguments = _parser().parse_args(words)
     try:
-        arguments.verb(arguments)
+        return int(arguments.verb(arguments) or 0)
     except GliomaError as error:
         sys.stderr.write(f"error: {error}\n")
-        return 1
-    return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"error: {where}{error.strerror or error}; check disk and permissions\n")
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m gliomalib", description=__doc__)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-
-    run = verbs.add_parser("run", help="run one notebook of a study, whatever is up to date")
-    run.add_argument("notebook", metavar="NOTEBOOK", help=f"one of {', '.join(CHAIN)}")
-    run.add_argument("--study", default="demo", help="parameter file to take (demo)")
-    run.add_argument("--variant", default="", help="variant of the study file to run")
-    run.add_argument("-f", "--file", type=Path, help="YAML file of parameters to put over them")
-    run.set_defaults(verb=_run)
-
-    study = verbs.add_parser("study", help="run what is out of date in a study, then its report")
-    study.add_argument("study", metavar="STUDY", help=f"one of {', '.join(settings.studies())}")
-    study.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="processes at once")
-    study.add_argument("--until", default="", metavar="NOTEBOOK", help="stop after this notebook")
-    study.set_defaults(verb=_study)
-
-    report = verbs.add_parser("report", help="make the report of a study from its records")
-    report.add_argument("study", metavar="STUDY")
-    report.set_defaults(verb=_report)
-
-    for verb in (run, study, report):
-        verb.add_argument("--source", default="", metavar="FOLDER", help="the user's data set")
-        verb.add_argument("--data-dir", default="", metavar="FOLDER", help="working files (data)")
-        verb.add_argument("--report-dir", default="", metavar="FOLDER", help="results (reports)")
-    verbs.add_parser("studies", help="list the studies").set_defaults(verb=_studies)
+    for group in (study, data, predict):
+        group.add(verbs)
     return parser
-
-
-def _folders(arguments: argparse.Namespace) -> Folders:
-    return Folders.of(arguments.data_dir, arguments.report_dir, arguments.source)
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    job = _job(arguments)
-    # papermill takes seconds to import, and the other verbs need none of it
-    from gliomalib.runner.execution import execute  # noqa: PLC0415
-
-    _say(f"{job.name}: running")
-    seconds = execute(job)
-    _say(f"{job.name}: done in {seconds:.0f} s")
-
-
-def _job(arguments: argparse.Namespace) -> Job:
-    jobs = {job.name: job for job in plan(arguments.study, _folders(arguments), arguments.notebook)}
-    name = ".".join(filter(None, [arguments.notebook, arguments.variant]))
-    if name not in jobs:
-        raise SettingsError(f"the study {arguments.study} has no {name}: take {', '.join(jobs)}")
-    if arguments.file is None:
-        return jobs[name]
-    own = {**jobs[name].own, **_read_parameters(arguments.file)}
-    upstream = {other: jobs[other].digest for other in jobs[name].needs}
-    return with_digest(replace(jobs[name], own=own), upstream)
-
-
-def _read_parameters(path: Path) -> dict[str, object]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise SettingsError(f"{path}: not a readable YAML file ({error})") from None
-    if not isinstance(content, dict):
-        raise SettingsError(f"{path}: parameters are lines of `name: value`, found {content!r:.60}")
-    return content
-
-
-def _study(arguments: argparse.Namespace) -> None:
-    from gliomalib.runner.study import bring_up_to_date  # noqa: PLC0415
-
-    folders = _folders(arguments)
-    bring_up_to_date(arguments.study, folders, arguments.cores, arguments.until)
-    page = folders.reports / arguments.study / "index.html"
-    if not arguments.until:
-        _say(f"The report is {page}")
-
-
-def _report(arguments: argparse.Namespace) -> None:
-    from gliomalib import report  # noqa: PLC0415
-    from gliomalib.runner.executed import refresh_text  # noqa: PLC0415
-
-    folders = _folders(arguments)
-    for job in plan(arguments.study, folders):
-        if job.executed.is_file():
-            refresh_text(job)
-    page = report.build(arguments.study, folders.reports / arguments.study)
-    _say(f"report: {page}")
-
-
-def _studies(_: argparse.Namespace) -> None:
-    for name in settings.studies():
-        _say(f"{name:14} {settings.load(name).title}")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

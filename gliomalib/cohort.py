@@ -1,184 +1,112 @@
-"""Who takes part: the table of cases, and patients that stand in it twice."""
+"""Who takes part: every case found, what is wrong with some, and who stands there twice."""
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from gliomalib import datasets, settings
-from gliomalib.datasets import brats, nifti, phantom
+from gliomalib import datasets, identity, privacy, settings
+from gliomalib.casetable import (
+    COLUMNS,
+    PARTS,
+    Entry,
+    case_of,
+    cases_of,
+    in_order,
+    read_cases,
+    table_of,
+    write_cases,
+)
+from gliomalib.datasets import brats, inspection, layout, phantom, phantom_copies
 from gliomalib.labels import RELEASES
-from gliomalib.provenance import write_atomic
-from gliomalib.schema import SEQUENCES, Case, DataError, SettingsError
+from gliomalib.schema import Case, DataError, Fault, SettingsError
 from gliomalib.splits import check_splits, make_splits, read_splits, split_table, write_splits
 
 __all__ = [
     "COLUMNS",
     "PARTS",
-    "OverlapFacts",
+    "Cohort",
     "case_of",
     "cases_of",
     "check_splits",
     "gather",
     "make_splits",
-    "overlap_facts",
     "read_cases",
     "read_splits",
     "split_table",
     "write_cases",
     "write_splits",
-    "year_overlap",
 ]
-
-PARTS = ("internal", "external", "duplicate", "unused")
-"""Trained and tested on; tested on only; the same patient again; not asked for or no mask."""
-
-COLUMNS = ("case_id", "patient_id", "release", "part", "grade", *SEQUENCES, "seg", "note")
 
 FIRST_EXTERNAL = 501
 """Number of the first external phantom; internal ones count from 1, so no ID stands twice."""
 
-MADE_BY = "01_data_exploration"
-"""The notebook that writes the table of cases."""
-
-YEARS = (2018, 2019, 2020)
-"""The BraTS years that the paper names."""
+USED = ("internal", "external")
+"""Parts whose cases are read."""
 
 
 @dataclass(frozen=True)
-class OverlapFacts:
-    """What pooling the years does.
+class Cohort:
+    """Everybody found: the table of cases, who is who, what is wrong, and the tables of names.
 
-    ``expected_share`` is the expected share of test volumes whose patient also has a volume in
-    training when ``test_volumes`` of all volumes are drawn at random.
+    ``links`` is that of ``identity.link_table``; ``faults`` has a row for each thing that is wrong.
     """
 
-    patients_by_year: Mapping[int, int]
-    volumes: int
-    patients: int
-    test_volumes: int
-    expected_share: float
+    cases: pd.DataFrame
+    links: pd.DataFrame
+    faults: pd.DataFrame
+    people: tuple[brats.Identity, ...]
 
 
-def gather(data: settings.Data, seed: int, source_dir: Path | None, work_dir: Path) -> pd.DataFrame:
-    """Return one row per case of the study, nothing dropped; see ``COLUMNS`` and ``PARTS``.
+@dataclass(frozen=True)
+class _Found:
+    """What a folder or the phantom maker gave, before anybody looked into a file."""
 
-    Phantoms are written under ``work_dir/raw`` first. Of a patient in several releases the case
-    of the newest is used; the others, and cases with the very voxels of another case under
-    another ID, are ``duplicate``. ``note`` says why a case is not used. Raises ``SettingsError``
-    for a missing folder or unusable releases and ``DataError`` for a release without cases and
-    for a patient who is both internal and external.
+    root: Path
+    entries: list[Entry]
+    faults: list[Fault]
+
+
+def gather(study: settings.Study, source_dir: Path | None, work_dir: Path) -> Cohort:
+    """Return everybody who could take part, nobody dropped; see ``COLUMNS`` and ``PARTS``.
+
+    Phantoms are written under ``work_dir/raw`` first. Every case that the study asks for is
+    inspected. Of a patient's several cases, as tables, equal voxels or a suspicion tell, one is
+    used: an internal one before an external one, then the newest release, then the first
+    examination; the others are ``duplicate``. A faulty case stops the study or, if the study
+    says so, is ``excluded``. ``note`` says why a case is not used. With ``study.pseudonyms`` no
+    real ID is returned, but in the paths of files, which no report shows.
+
+    Raises ``SettingsError`` for a missing folder or unusable releases, and ``DataError`` for a
+    faulty case, a release without cases, and a part of the study in which nobody is left.
     """
-    if data.source == "phantom":
-        return _phantom_table(data.phantoms, seed, work_dir / "raw")
-    if source_dir is None:
-        raise SettingsError(
-            "this study reads a folder: pass source_dir to 01_data_exploration, or run "
-            "make report DATA=/path"
-        )
-    _check_releases(data)
-    cases = datasets.discover(source_dir)
-    parts, notes = _first_parts(cases, data, source_dir)
-    _mark_patients(cases, parts, notes)
-    _mark_voxels(cases, parts, notes)
-    return _table(cases, parts, notes)
-
-
-def write_cases(table: pd.DataFrame, path: Path) -> Path:
-    """Write the table of cases as CSV, whole or not at all."""
-    return write_atomic(path, table.to_csv(index=False))
-
-
-def read_cases(path: Path) -> pd.DataFrame:
-    """Read the table that `write_cases` wrote.
-
-    Raises ``DataError`` where it is missing or has other columns.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: the table of cases is missing; run {MADE_BY}")
-    table = pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])
-    if tuple(table.columns) != COLUMNS:
-        raise DataError(
-            f"{path}: columns are {', '.join(table.columns)}, expected {', '.join(COLUMNS)}; "
-            f"run {MADE_BY} again"
-        )
-    return table
-
-
-def case_of(row: Mapping[Hashable, Any] | pd.Series[Any]) -> Case:
-    """Return the case that a row of the table stands for."""
-    return Case(
-        case_id=row["case_id"],
-        patient_id=row["patient_id"],
-        release=row["release"],
-        images={name: Path(row[name]) for name in SEQUENCES},
-        segmentation=None if pd.isna(row["seg"]) else Path(row["seg"]),
-        grade=None if pd.isna(row["grade"]) else row["grade"],
+    made = _phantoms(study, work_dir / "raw") if not study.real_data else _folder(study, source_dir)
+    asked = [entry.case for entry in made.entries if entry.part in USED]
+    found = {one.case.case_id: one for one in inspection.inspect_all(asked, signatures=True)}
+    faults = [*made.faults, *(fault for one in found.values() for fault in one.faults)]
+    _stop(faults, made.root, study.data.on_bad_case)
+    whole = [one for one in found.values() if not one.faults]
+    links = identity.links(whole)
+    patients = identity.patients(whole, links)
+    entries = [_seen(entry, found, patients) for entry in made.entries]
+    entries = _one_each(_sorted_out(entries, found, made.faults))
+    _check_parts(entries, study.data)
+    cohort = Cohort(
+        cases=table_of(entries),
+        links=identity.link_table(links),
+        faults=_fault_table(faults, made.root),
+        people=tuple(identity.named_patients(layout.tables(made.root, brats.TABLE_NAME))),
     )
+    return _pseudonymous(cohort, work_dir) if study.pseudonyms else cohort
 
 
-def cases_of(table: pd.DataFrame, part: str) -> list[Case]:
-    """Return the cases of one part of the table, in its order.
-
-    Raises ``SettingsError`` for a part that is none of ``PARTS``.
-    """
-    if part not in PARTS:
-        raise SettingsError(f"there is no part {part!r}: take one of {', '.join(PARTS)}")
-    return [case_of(row) for row in table[table["part"] == part].to_dict("records")]
-
-
-def year_overlap(mapping_csv: Path) -> pd.DataFrame:
-    """Return one row a year of the organisers' table of subject IDs across years.
-
-    Columns: year, patients, known (patients also in an earlier year), new, HGG, LGG.
-    """
-    rows = brats.read_mapping(mapping_csv)
-    found = []
-    for year in sorted({year for row in rows for year in row.ids}):
-        there = [row for row in rows if year in row.ids]
-        known = sum(min(row.ids) < year for row in there)
-        grades = {grade: sum(row.grade == grade for row in there) for grade in brats.GRADES}
-        counts = {"patients": len(there), "known": known, "new": len(there) - known}
-        found.append({"year": year, **counts, **grades})
-    return pd.DataFrame(found)
-
-
-def overlap_facts(
-    mapping_csv: Path, years: Sequence[int] = YEARS, test_share: float = 0.2
-) -> OverlapFacts:
-    """Return what pooling ``years`` and splitting by volume does, by the organisers' table.
-
-    A test volume whose patient has m volumes of N has none in training if its m - 1 siblings are
-    among the other T - 1 test volumes, with probability C(N-m, T-m) / C(N-1, T-1)
-    (hypergeometric). Raises ``DataError`` where a year is not in the table.
-    """
-    rows = brats.read_mapping(mapping_csv)
-    by_year = {year: sum(year in row.ids for row in rows) for year in years}
-    absent = [str(year) for year, count in by_year.items() if not count]
-    if absent:
-        raise DataError(f"{mapping_csv}: nobody in {', '.join(absent)}; give a newer table")
-    copies = [sum(year in row.ids for year in years) for row in rows]
-    copies = [count for count in copies if count]
-    volumes = sum(copies)
-    test = max(1, round(test_share * volumes))
-    return OverlapFacts(by_year, volumes, len(copies), test, _expected_share(copies, test))
-
-
-def _expected_share(copies: Sequence[int], test: int) -> float:
-    total = sum(copies)
-    ways = math.comb(total - 1, test - 1)
-    alone = [math.comb(total - m, test - m) / ways if m <= test else 0.0 for m in copies]
-    return sum(m * (1 - p) for m, p in zip(copies, alone, strict=True)) / total
-
-
-def _phantom_table(phantoms: settings.Phantoms, seed: int, raw: Path) -> pd.DataFrame:
+def _phantoms(study: settings.Study, raw: Path) -> _Found:
+    phantoms = study.data.phantoms
     if phantoms.internal >= FIRST_EXTERNAL:
         raise SettingsError(
             f"phantoms.internal is {phantoms.internal}, at most {FIRST_EXTERNAL - 1} are possible"
@@ -187,14 +115,19 @@ def _phantom_table(phantoms: settings.Phantoms, seed: int, raw: Path) -> pd.Data
         ("internal", phantoms.site, 1, phantoms.internal),
         ("external", phantoms.external_site, FIRST_EXTERNAL, phantoms.external),
     )
-    cases: list[Case] = []
-    parts: list[str] = []
+    entries: list[Entry] = []
     for part, site, first, count in wanted:
         if count:
-            plan = phantom.PhantomPlan(seed=seed, spacing_mm=phantoms.spacing_mm, site=site)
-            cases += _phantom_cases(raw / part, plan, range(first, first + count))
-            parts += [part] * count
-    return _table(cases, parts, [None] * len(cases))
+            plan = phantom.PhantomPlan(seed=study.seed, spacing_mm=phantoms.spacing_mm, site=site)
+            cases = _phantom_cases(raw / part, plan, range(first, first + count))
+            entries += [Entry(case, part) for case in cases]
+    originals = [entry.case for entry in entries if entry.part == "internal"]
+    copies = phantom_copies.write(raw / "copies", originals[: phantoms.copies], study.seed)
+    found = datasets.survey(copies) if phantoms.copies else datasets.Survey((), ())
+    entries += [
+        Entry(replace(case, release=phantom_copies.RELEASE), "internal") for case in found.cases
+    ]
+    return _Found(raw, entries, list(found.faults))
 
 
 def _phantom_cases(root: Path, plan: phantom.PhantomPlan, numbers: range) -> list[Case]:
@@ -204,6 +137,27 @@ def _phantom_cases(root: Path, plan: phantom.PhantomPlan, numbers: range) -> lis
     if len(found) != len(numbers):
         raise DataError(f"{root}: {len(found)} phantoms, expected {len(numbers)}; delete it")
     return [replace(case, release="phantom") for case in found]
+
+
+def _folder(study: settings.Study, source: Path | None) -> _Found:
+    if source is None:
+        raise SettingsError(
+            "this study reads a folder: pass source_dir to 01_data_exploration, or run "
+            "make report DATA=/path"
+        )
+    data = study.data
+    _check_releases(data)
+    found = datasets.survey(source)
+    there = sorted({one.release for one in found.cases} | {one.release for one in found.faults})
+    for release in (*data.internal_releases, *data.external_releases):
+        if release not in there:
+            raise DataError(f"{source}: no case of {release}; found only {', '.join(there)}")
+    asked = dict.fromkeys(data.internal_releases, "internal")
+    asked |= dict.fromkeys(data.external_releases, "external")
+    entries = [_asked(case, asked) for case in found.cases]
+    # what is wrong with a release that nobody asked for is no concern of the study
+    known = {*asked, *(fault.release for fault in found.faults if fault.release not in RELEASES)}
+    return _Found(source, entries, [fault for fault in found.faults if fault.release in known])
 
 
 def _check_releases(data: settings.Data) -> None:
@@ -219,97 +173,151 @@ def _check_releases(data: settings.Data) -> None:
         )
 
 
-def _first_parts(
-    cases: Sequence[Case], data: settings.Data, source: Path
-) -> tuple[list[str], list[str | None]]:
-    found = sorted({case.release for case in cases})
-    for release in (*data.internal_releases, *data.external_releases):
-        if release not in found:
-            raise DataError(f"{source}: no case of {release}; found only {', '.join(found)}")
-    asked = dict.fromkeys(data.internal_releases, "internal")
-    asked |= dict.fromkeys(data.external_releases, "external")
-    parts, notes = [], []
-    for case in cases:
-        masked = case.segmentation is not None
-        parts.append(asked.get(case.release, "unused") if masked else "unused")
-        notes.append(_why_unused(case, asked))
-    if "internal" not in parts:
-        raise DataError(f"{source}: no case of {', '.join(data.internal_releases)} has a mask")
-    return parts, notes
-
-
-def _why_unused(case: Case, asked: Mapping[str, str]) -> str | None:
+def _asked(case: Case, asked: Mapping[str, str]) -> Entry:
     if case.release not in asked:
-        return f"{case.release} is not part of the study"
-    return None if case.segmentation else "no mask"
+        return Entry(case, "unused", f"{case.release} is not part of the study")
+    if case.segmentation is None:
+        return Entry(case, "unused", "no mask")
+    return Entry(case, asked[case.release])
 
 
-def _mark_patients(cases: Sequence[Case], parts: list[str], notes: list[str | None]) -> None:
-    groups = _groups((case.patient_id for case in cases), parts)
-    both = [name for name, members in groups.items() if len({parts[i] for i in members}) > 1]
-    if both:
-        raise DataError(
-            f"{', '.join(both[:5])}{f' and {len(both) - 5} more' * (len(both) > 5)} are internal "
-            "and external; an external release must hold other patients, so take it off the list"
-        )
-    _keep_first(groups.values(), cases, (parts, notes), "same patient as")
+def _stop(faults: Sequence[Fault], root: Path, on_bad_case: str) -> None:
+    # no exclusion mends a table of names: without it nobody knows who a patient is
+    fatal = faults if on_bad_case == "stop" else [one for one in faults if one.kind == layout.TABLE]
+    if fatal:
+        raise DataError(datasets.sentence(fatal, root), fatal[0].kind)
 
 
-def _mark_voxels(cases: Sequence[Case], parts: list[str], notes: list[str | None]) -> None:
-    # Some BraTS 2021 cases are cases of 2020 under another ID, and no table of the download says so
-    used = [i for i, part in enumerate(parts) if part in ("internal", "external")]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(lambda i: nifti.voxel_digest(cases[i].images["t1"]), used)
-        digests = dict(zip(used, found, strict=True))
-    groups = _groups((digests.get(i, "") for i in range(len(cases))), parts)
-    _keep_first(groups.values(), cases, (parts, notes), "same T1 voxels as")
+def _seen(
+    entry: Entry, found: Mapping[str, inspection.Inspection], patients: Mapping[str, str]
+) -> Entry:
+    """Return an entry with what its inspection found and the one ID of its patient."""
+    name = entry.case.case_id
+    if name not in found:
+        return entry
+    case = replace(found[name].case, patient_id=patients.get(name, entry.case.patient_id))
+    return replace(entry, case=case, seen=found[name])
 
 
-def _groups(names: Iterable[str], parts: Sequence[str]) -> dict[str, list[int]]:
-    groups: dict[str, list[int]] = {}
-    for index, (name, part) in enumerate(zip(names, parts, strict=True)):
-        if part in ("internal", "external"):
-            groups.setdefault(name, []).append(index)
-    return groups
+def _sorted_out(
+    entries: Sequence[Entry], found: Mapping[str, inspection.Inspection], faults: Sequence[Fault]
+) -> list[Entry]:
+    """Return the entries with the faulty ones excluded, and those that never became a case."""
+    kept = []
+    for entry in entries:
+        wrong = found[entry.case.case_id].faults if entry.case.case_id in found else ()
+        kept.append(replace(entry, part="excluded", note=_kinds(wrong)) if wrong else entry)
+    places: dict[Path, list[Fault]] = {}
+    for fault in faults:
+        places.setdefault(fault.path, []).append(fault)
+    for together in places.values():
+        one = together[0]
+        case = Case(one.case_id, one.patient_id, one.release, {}, None)
+        kept.append(Entry(case, "excluded", _kinds(together)))
+    return kept
 
 
-def _keep_first(
-    groups: Iterable[Sequence[int]],
-    cases: Sequence[Case],
-    marks: tuple[list[str], list[str | None]],
-    why: str,
-) -> None:
-    """Mark all but one of each group as duplicate: an internal case stays, then the newest."""
-    parts, notes = marks
-    for members in groups:
-        ranked = sorted(
-            members,
-            key=lambda i: (
-                PARTS.index(parts[i]),
-                -RELEASES.index(cases[i].release),
-                cases[i].case_id,
-            ),
-        )
-        for index in ranked[1:]:
-            parts[index] = "duplicate"
-            notes[index] = f"{why} {cases[ranked[0]].case_id}"
+def _kinds(faults: Sequence[Fault]) -> str:
+    return "; ".join(dict.fromkeys(f"{fault.kind} ({fault.path.name})" for fault in faults))
 
 
-def _table(
-    cases: Sequence[Case], parts: Sequence[str], notes: Sequence[str | None]
-) -> pd.DataFrame:
+def _one_each(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries with all but one case of each patient marked as duplicate."""
+    kept: dict[str, Entry] = {}
+    for entry in sorted(entries, key=_rank):
+        if entry.part in USED:
+            kept.setdefault(entry.case.patient_id, entry)
+    return [_against(entry, kept) for entry in entries]
+
+
+def _rank(entry: Entry) -> tuple[int, int, str]:
+    return (
+        PARTS.index(entry.part),
+        -RELEASES.index(entry.case.release) if entry.part in USED else 0,
+        entry.case.case_id,
+    )
+
+
+def _against(entry: Entry, kept: Mapping[str, Entry]) -> Entry:
+    first = kept.get(entry.case.patient_id)
+    if entry.part not in USED or first is None or first is entry:
+        return entry
+    return replace(entry, part="duplicate", note=f"{_how(entry, first)} {first.case.case_id}")
+
+
+def _how(entry: Entry, first: Entry) -> str:
+    """Return how it is known that two cases are one patient's."""
+    one, other = entry.seen, first.seen
+    # an inspection keeps the ID that the release itself gives, before equal voxels joined cases
+    if one is None or other is None or one.case.patient_id == other.case.patient_id:
+        return "same patient as"
+    return "same voxels as" if one.content == other.content else "probably the same scan as"
+
+
+def _check_parts(entries: Sequence[Entry], data: settings.Data) -> None:
+    asked = {"internal": data.internal_releases, "external": data.external_releases}
+    there = {entry.part for entry in entries}
+    for part, releases in asked.items():
+        if releases and part not in there:
+            notes = {
+                entry.note for entry in entries if entry.case.release in releases and entry.note
+            }
+            raise DataError(
+                f"nobody of {', '.join(releases)} is left for the {part} part: "
+                f"{'; '.join(sorted(notes)[:3])}; give another release"
+            )
+
+
+def _fault_table(faults: Sequence[Fault], root: Path) -> pd.DataFrame:
     rows = [
         {
-            "case_id": case.case_id,
-            "patient_id": case.patient_id,
-            "release": case.release,
-            "part": part,
-            "grade": case.grade,
-            **{name: str(case.images[name]) for name in SEQUENCES},
-            "seg": str(case.segmentation) if case.segmentation else None,
-            "note": note,
+            "case_id": fault.case_id,
+            "release": fault.release,
+            "kind": fault.kind,
+            "file": fault.path.name,
+            "what to do": fault.message.replace(f"{root}/", ""),
         }
-        for case, part, note in zip(cases, parts, notes, strict=True)
+        for fault in faults
     ]
-    rows.sort(key=lambda row: (PARTS.index(row["part"]), row["patient_id"], row["case_id"]))
-    return pd.DataFrame(rows, columns=list(COLUMNS), dtype="str")
+    return pd.DataFrame(rows, columns=["case_id", "release", "kind", "file", "what to do"])
+
+
+def _pseudonymous(cohort: Cohort, work_dir: Path) -> Cohort:
+    """Return a cohort without real IDs; the list of who is who stays in the working folder.
+
+    Rows are sorted anew, as their order would give away who has the next ID in the release.
+    """
+    names = privacy.open_pseudonyms(work_dir.parent)
+    cases = cohort.cases
+    rows = cases[["case_id", "patient_id"]].drop_duplicates()
+    hidden = {name: names.case(name) for name in rows["case_id"]}
+    people = {name: names.patient(name) for name in rows["patient_id"]}
+    known = rows.assign(exam=rows["case_id"].map(hidden), patient=rows["patient_id"].map(people))
+    write_cases(known, work_dir / "pseudonyms.csv").chmod(0o600)
+    cases = cases.assign(
+        case_id=cases["case_id"].map(hidden),
+        patient_id=cases["patient_id"].map(people),
+        note=cases["note"].map(lambda note: _hidden(note, hidden)),
+    )
+    links = cohort.links.replace({"case_id": hidden, "same_as": hidden})
+    faults = cohort.faults.assign(
+        case_id=cohort.faults["case_id"].map(lambda name: hidden.get(name, "a file")),
+        file="hidden",
+        **{"what to do": "see python -m gliomalib data verify"},
+    )
+    return Cohort(
+        cases=in_order(cases),
+        links=links.sort_values(["case_id", "same_as"], ignore_index=True),
+        faults=faults.sort_values(["case_id", "kind"], ignore_index=True),
+        people=cohort.people,
+    )
+
+
+def _hidden(note: str | None, names: Mapping[str, str]) -> str | None:
+    """Return a note with every ID replaced and without names of files, which hold IDs."""
+    if note is None or pd.isna(note):
+        return None
+    # a name may hold parentheses itself
+    text = re.sub(r" \(.*?\)(?=; |$)", "", note, flags=re.DOTALL)
+    known = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+    return re.sub(rf"(?<![\w-])({known})(?![\w-])", lambda match: names[match[0]], text)

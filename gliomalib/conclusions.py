@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+
+import pandas as pd
 
 from gliomalib.schema import RecordError, Value
 
 
 def cohort(values: Sequence[Value]) -> str:
-    """Say who is in the data and how they were divided."""
+    """Say who is in the data, how they were divided, and what pooling the years would have done."""
     internal, external = _of(values, "patients_internal"), _of(values, "patients_external")
     test, folds = _of(values, "patients_test"), _of(values, "folds")
     folds_text = "one split" if folds.value == 1 else f"{folds.value:.0f} folds"
-    return (
+    excluded, suspected = _of(values, "excluded").value, _of(values, "linked_by_suspect").value
+    text = (
         f"{internal.value:.0f} internal patients ({test.value:.0f} of them held out, in "
         f"{folds_text}) and {external.value:.0f} external ones; "
         f"{_of(values, 'duplicates').value:.0f} further examinations of the same patients were set "
-        "aside, and no patient is in two parts."
+        f"aside ({suspected:.0f} on suspicion), {excluded:.0f} excluded "
+        "for a fault of their files, and no patient is in two parts."
+    )
+    if not any(one.name == "leaking_share" for one in values):
+        return f"{text} No table tells who of one BraTS year is in another."
+    return (
+        f"{text} The tables of names put {_of(values, 'pooled_volumes').value:.0f} volumes of "
+        f"{_of(values, 'pooled_patients').value:.0f} patients into the pooled years: split by "
+        f"volume, {100 * _of(values, 'leaking_share').value:.0f} % of the test volumes would have "
+        "their patient in training."
+    )
+
+
+def exclusions(cases: pd.DataFrame) -> tuple[str, ...]:
+    """Return a caveat for every excluded examination, with the reason."""
+    left_out = cases[cases["part"] == "excluded"]
+    return tuple(
+        f"Excluded: {row['case_id']} ({row['release']}): {row['note']}."
+        for _, row in left_out.iterrows()
     )
 
 
@@ -79,6 +101,37 @@ def alpha(values: Sequence[Value]) -> str:
     return text
 
 
+def forensics(values: Sequence[Value], real_data: bool) -> str:
+    """Say what the printed scores cannot be, and what the recipe's scores say of the hypothesis."""
+    text = (
+        f"The printed F1 forces an IoU of {_of(values, 'iou_that_f1_forces').value:.3f} or more "
+        "under every average, so the printed IoU is another quantity: a mean IoU of the classes "
+        f"would need a mean Dice of {_of(values, 'needed_dice_least').value:.2f} or more, Keras's "
+        f"MeanIoU {100 * _of(values, 'needed_saturation').value:.0f} % saturated voxels. Of "
+        f"{_of(values, 'test_sizes').value:.0f} test sizes "
+        f"{_of(values, 'test_sizes_possible').value:.0f} can give the printed accuracy as a share "
+        "of volumes."
+    )
+    if not _recipe(values):
+        return f"{text} The recipe was not trained in this study, so the hypothesis was not tested."
+    accuracy, dice = _of(values, "recipe_scan_accuracy"), _of(values, "recipe_dice_mean")
+    return (
+        f"{text} The recipe's pixel accuracy over the whole scan is {spoken(accuracy, 4)}, that of "
+        f"'no tumour' everywhere {_of(values, 'constant_scan_accuracy').value:.4f}, and the mean "
+        f"Dice of the same predictions {spoken(dice)}. {_hypothesis(values, real_data)}"
+    )
+
+
+def forensic_caveats(values: Sequence[Value]) -> tuple[str, ...]:
+    """Return what nobody may read out of the forensics, and whether their second part is there."""
+    unproven = (
+        "That the authors scored pixels as the recipe does is a hypothesis: these numbers can show "
+        "that such code gives such scores, never that it was used."
+    )
+    absent = "The recipe was not trained in this study: the hypothesis was not put to the test."
+    return (unproven,) if _recipe(values) else (unproven, absent)
+
+
 def spoken(value: Value, digits: int = 3, *, signed: bool = False) -> str:
     """Return a value with its interval and its number of patients, ready for a sentence."""
     sign = "+" if signed else ""
@@ -94,6 +147,31 @@ def _direction(value: Value) -> str:
     if value.ci95 is None or value.ci95[0] <= 0 <= value.ci95[1]:
         return "is not told apart from"
     return "exceeds" if value.value > 0 else "falls behind"
+
+
+def _recipe(values: Sequence[Value]) -> bool:
+    return any(one.name == "recipe_dice_mean" for one in values)
+
+
+def _hypothesis(values: Sequence[Value], real_data: bool) -> str:
+    """Apply the rule of notebook 12: near in all five scores, and far in Dice."""
+    near = max(_of(values, f"recipe_{frame}_within_a_point").value for frame in ("box", "scan"))
+    constant = _of(values, "constant_scan_within_a_point").value
+    needed, dice = _of(values, "needed_dice_least").value, _of(values, "recipe_dice_mean")
+    low, high = dice.ci95 or (-math.inf, math.inf)
+    if low >= needed:
+        word = "speaks against the hypothesis, since the Dice is high as well"
+    elif near == 5 and high < needed:
+        word = "supports the hypothesis, without proving it"
+    else:
+        word = "leaves the hypothesis open"
+    if not real_data:
+        word = f"{word}; the patients are synthetic, so it says nothing of the paper"
+    return (
+        f"Of the 5 scores without the IoU, {near:.0f} of the recipe's lie within a point of the "
+        f"paper's, and {constant:.0f} of those of 'no tumour' over the whole scan. By the rule "
+        f"this {word}."
+    )
 
 
 def _of(values: Sequence[Value], name: str) -> Value:

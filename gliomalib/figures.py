@@ -84,6 +84,42 @@ def cohort(cases: pd.DataFrame) -> Picture:
     return Picture(figure, f"Bars: {_spoken(dict(zip(table.index, left, strict=True)))}.")
 
 
+def overlap(table: pd.DataFrame) -> Picture:
+    """Draw how many patients each pair of releases shares; the table is ``identity.overlap``'s."""
+    shared = table.set_index("release").drop(columns=["examinations", "patients"])
+    size = 1.6 + 0.62 * len(shared)
+    figure, axes = _canvas(size + 1.2, size)
+    sns.heatmap(
+        shared, annot=True, fmt="d", cmap="Greys", cbar=False, ax=axes, square=True,
+        linewidths=1, vmin=0,
+    )  # fmt: skip
+    axes.set(xlabel="also in", ylabel="patients of")
+    axes.grid(visible=False)
+    axes.set_xticks(axes.get_xticks(), list(map(str, shared)), rotation=40, ha="right")
+    axes.tick_params(axis="y", rotation=0)
+    own = table.set_index("release")["patients"].to_dict()
+    return Picture(figure, f"Patients by release: {_spoken(own)}; shared ones in the cells.")
+
+
+def years(table: pd.DataFrame) -> Picture:
+    """Draw who of a BraTS year was in an earlier one; the table is ``identity.year_overlap``'s."""
+    figure, axes = _canvas(6.5, 1.1 + 0.42 * max(len(table), 1))
+    if table.empty:
+        axes.text(0.5, 0.5, "no table of subject IDs across years", ha="center", va="center")
+        axes.set_axis_off()
+        return Picture(figure, "There is no table of subject IDs across years.")
+    names = table["year"].astype(str)
+    axes.barh(names, table["known"], color="#444444", label="in an earlier year too")
+    axes.barh(names, table["new"], left=table["known"], color="#bbbbbb", label="new")
+    for row, (known, total) in enumerate(zip(table["known"], table["patients"], strict=True)):
+        axes.text(total, row, f" {total} ({known} known)", va="center")
+    axes.set(xlabel="patients", ylabel="", xlim=(0, 1.25 * table["patients"].max()))
+    axes.invert_yaxis()
+    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=2)
+    told = dict(zip(names, table["patients"], strict=True))
+    return Picture(figure, f"Bars: patients named for each year, {_spoken(told)}; dark: known.")
+
+
 def volumes(table: pd.DataFrame) -> Picture:
     """Draw tumour volumes per patient in mL; columns patient_id, part, region, ml."""
     figure, axes = _canvas(6.5, 3.2)

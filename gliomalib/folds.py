@@ -81,6 +81,12 @@ def train_segmenters(material: Material, network: Network) -> list[training.Trai
     return trained
 
 
+def checkpoint(material: Material, network: str, fold: int) -> Path:
+    """Return where the weights lie that a finished training of this run leaves."""
+    folder = material.run.work_dir / "checkpoints" / _named(material.run, network)
+    return folder / f"fold{fold}" / "final.pt"
+
+
 def predict_volumes(
     material: Material, network: str, trained: Sequence[training.Trained]
 ) -> pd.DataFrame:
@@ -226,7 +232,6 @@ def _classified(
 def _job(material: Material, network: Network, split: Split, digest: str) -> training.Job:
     study = material.study
     section = "classifier" if network == "resnet50" else network
-    run = material.run
     return training.Job(
         network=network,
         settings=getattr(study, section),
@@ -234,7 +239,7 @@ def _job(material: Material, network: Network, split: Split, digest: str) -> tra
         seed=study.seed,
         device=study.device,
         threads=study.threads,
-        directory=run.work_dir / "checkpoints" / _named(run, network) / f"fold{split.fold}",
+        directory=checkpoint(material, network, split.fold).parent,
         data_digest=digest,
     )
 

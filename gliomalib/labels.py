@@ -11,22 +11,36 @@ from numpy.typing import NDArray
 
 from gliomalib.schema import N_CLASSES, DataError, Labels, SettingsError
 
-_BRATS_UNTIL_2022 = MappingProxyType({0: 0, 1: 1, 2: 2, 4: 3})
+_UNTIL_2022 = MappingProxyType({0: 0, 1: 1, 2: 2, 4: 3})
+_SINCE_2023 = MappingProxyType({0: 0, 1: 1, 2: 2, 3: 3})
 
 CONVENTIONS = MappingProxyType(
     {
-        "phantom": _BRATS_UNTIL_2022,
-        "brats2018": _BRATS_UNTIL_2022,
-        "brats2019": _BRATS_UNTIL_2022,
-        "brats2020": _BRATS_UNTIL_2022,
-        "brats2021": _BRATS_UNTIL_2022,
+        "phantom_copy": _UNTIL_2022,
+        "phantom": _UNTIL_2022,
+        "msd_task01": MappingProxyType({0: 0, 1: 2, 2: 1, 3: 3}),
+        "brats2018": _UNTIL_2022,
+        "brats2019": _UNTIL_2022,
+        "brats2020": _UNTIL_2022,
+        "brats2021": _UNTIL_2022,
+        "upenn_gbm": _UNTIL_2022,
+        "ucsf_pdgm": _UNTIL_2022,
+        "brats2023": _SINCE_2023,
+        "brats_africa": _SINCE_2023,
+        "brats2024": MappingProxyType({**_SINCE_2023, 4: 0}),
     }
 )
 """Release → {label in its files: canonical label}, oldest release first.
 
-The BraTS rows follow Menze et al. 2015 and Bakas et al. 2017: 1 necrotic and non-enhancing
-core, 2 edema, 4 enhancing tumour. From 2023 on the enhancing tumour is 3: such a release needs
-a row of its own.
+Until 2022 (Menze et al. 2015, Bakas et al. 2017; UPENN-GBM and UCSF-PDGM follow them): 1 necrotic
+and non-enhancing core, 2 edema, 4 enhancing tumour. From 2023 on enhancing tumour is 3. In 2024 a
+resection cavity is 4 (de Verdier et al. 2024, arXiv 2405.18368): it counts as no tumour here,
+since a cavity is none and the paper's four classes have no place for it. The Decathlon's task has
+1 edema, 2 non-enhancing and 3 enhancing tumour (its dataset.json).
+
+Releases stand in the order in which their images and masks were made: the Decathlon's are BraTS
+2016 and 2017, UPENN-GBM came out in 2021 and UCSF-PDGM in 2022. Where several raw labels are one
+canonical label, the first is the one that `to_raw` writes.
 """
 
 RELEASES = tuple(CONVENTIONS)
@@ -59,13 +73,15 @@ def to_canonical(raw: NDArray[Any], release: str, where: str) -> Labels:
 def to_raw(labels: Labels, release: str) -> Labels:
     """Return the labels that a release writes (uint8) for canonical ones; undoes `to_canonical`.
 
+    The resection cavity of 2024 does not come back: it became no tumour and is written as 0.
+
     Raises ``DataError`` for a label above 3 and ``SettingsError`` for an unknown release.
     """
     convention = _convention(release)
     if labels.size and int(labels.max()) >= N_CLASSES:
         raise DataError(f"canonical labels are 0 to {N_CLASSES - 1}, found {int(labels.max())}")
-    table = np.zeros(N_CLASSES, dtype=np.uint8)
-    table[list(convention.values())] = list(convention)
+    first = {canonical: raw for raw, canonical in reversed(list(convention.items()))}
+    table = np.array([first[label] for label in range(N_CLASSES)], dtype=np.uint8)
     raw: Labels = table[labels]
     return raw
 

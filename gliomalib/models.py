@@ -6,7 +6,7 @@ only read what a network left behind.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from gliomalib.schema import N_CLASSES, SEQUENCES, SettingsError
+from gliomalib.schema import N_CLASSES, SettingsError
 from gliomalib.settings import Classifier, Segmentation
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -60,17 +60,18 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
 
 
 def unet(settings: Segmentation, dims: int) -> nn.Module:
-    """Return a MONAI U-Net for ``dims`` 2 or 3 that takes images (B, 4, *S) of any size S.
+    """Return a MONAI U-Net for ``dims`` 2 or 3 that takes images (B, C, *S) of any size S.
 
-    Between ``channels`` the stride is 2, the norm is MONAI's instance norm. The output is logits
-    (B, 4, *S). Weights come from torch's global generator: the caller seeds it.
+    C is the number of ``sequences`` that the settings name. Between ``channels`` the stride is 2,
+    the norm is MONAI's instance norm. The output is logits (B, 4, *S). Weights come from torch's
+    global generator: the caller seeds it.
     """
     from monai.networks.nets.unet import UNet  # noqa: PLC0415  # slow
 
     steps = len(settings.channels) - 1
     network = UNet(
         spatial_dims=dims,
-        in_channels=len(SEQUENCES),
+        in_channels=len(settings.sequences),
         out_channels=N_CLASSES,
         channels=settings.channels,
         strides=(2,) * steps,
@@ -85,9 +86,14 @@ def unet(settings: Segmentation, dims: int) -> nn.Module:
 class CrossEntropy(nn.Module):
     """Cross-entropy of logits (B, 4, ...) and classes (B, 1, ...), shaped as MONAI's losses."""
 
+    def __init__(self, weights: Sequence[float] | None = None) -> None:
+        super().__init__()
+        self.weights: Tensor | None
+        self.register_buffer("weights", None if weights is None else torch.tensor(weights))
+
     def forward(self, logits: Tensor, classes: Tensor) -> Tensor:
-        """Return the mean over all elements."""
-        return nn.functional.cross_entropy(logits, classes.squeeze(1).long())
+        """Return the mean over all elements, weighted by their classes where there are weights."""
+        return nn.functional.cross_entropy(logits, classes.squeeze(1).long(), weight=self.weights)
 
 
 def segmentation_loss(settings: Segmentation) -> nn.Module:
@@ -104,8 +110,9 @@ def segmentation_loss(settings: Segmentation) -> nn.Module:
             to_onehot_y=True,
             use_softmax=True,
             gamma=settings.focal_gamma,
+            weight=settings.class_weights,
         )
-    return _plain_loss(settings.loss)
+    return _plain_loss(settings.loss, settings.class_weights)
 
 
 def classification_loss(settings: Classifier) -> nn.Module:
@@ -121,12 +128,13 @@ def classification_loss(settings: Classifier) -> nn.Module:
     return _plain_loss(settings.loss)
 
 
-def _plain_loss(name: str) -> nn.Module:
+def _plain_loss(name: str, weights: Sequence[float] | None = None) -> nn.Module:
     from monai.losses.dice import DiceCELoss  # noqa: PLC0415  # slow
 
     if name == "cross_entropy":
-        return CrossEntropy()
-    return DiceCELoss(to_onehot_y=True, softmax=True, batch=True)
+        return CrossEntropy(weights)
+    tensor = None if weights is None else torch.tensor(weights)
+    return DiceCELoss(to_onehot_y=True, softmax=True, batch=True, weight=tensor)
 
 
 class Normalised(nn.Module):

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from gliomalib import models
+from gliomalib import models, samples
 from gliomalib.provenance import code_digest, digest_of, file_digest, write_atomic
 from gliomalib.schema import (
+    N_CLASSES,
     DataError,
     Grid,
     Probabilities,
@@ -66,19 +67,34 @@ def segment(segmenter: Segmenter | Path, case: StoredCase, device: str = "auto")
     larger than the training ``patch``, half-overlapping boxes with Gaussian weights. ``device``
     counts for a checkpoint; a loaded net stays where it is.
     """
+    probabilities = _inferred(segmenter, case, device).to(torch.float16).cpu().numpy()
+    return Volume(np.ascontiguousarray(probabilities), case.grid)
+
+
+def unrounded(
+    segmenter: Segmenter | Path, case: StoredCase, device: str = "auto"
+) -> NDArray[np.float32]:
+    """Return what ``segment`` does as the network gives it, in float32, shape (4, X, Y, Z).
+
+    For scores that ask whether a probability is exactly 1: float16 rounds many others to 1.
+    """
+    probabilities = _inferred(segmenter, case, device).cpu().numpy()
+    return np.ascontiguousarray(probabilities, dtype=np.float32)
+
+
+def _inferred(segmenter: Segmenter | Path, case: StoredCase, device: str) -> Tensor:
     if isinstance(segmenter, Path):
         segmenter = load_segmenter(segmenter, device)
-    images = torch.from_numpy(np.array(case.images, np.float32)).to(segmenter.device)
+    seen = case.images[samples.channels_of(segmenter.settings.sequences)]
+    images = torch.from_numpy(np.array(seen, np.float32)).to(segmenter.device)
     with torch.inference_mode(), models.threads(segmenter.threads):
-        found = _slicewise(segmenter, images) if segmenter.dims == 2 else _whole(segmenter, images)
-        probabilities = found.to(torch.float16).cpu().numpy()
-    return Volume(np.ascontiguousarray(probabilities), case.grid)
+        return _slicewise(segmenter, images) if segmenter.dims == 2 else _whole(segmenter, images)
 
 
 def _slicewise(segmenter: Segmenter, images: Tensor) -> Tensor:
     slices = images.permute(3, 0, 1, 2)
     shown = slices.flatten(1).any(dim=1)
-    found = torch.zeros_like(slices)
+    found = slices.new_zeros((len(slices), N_CLASSES, *slices.shape[2:]))
     found[:, 0] = 1
     if shown.any():
         parts = torch.split(slices[shown], SLICES_AT_ONCE)

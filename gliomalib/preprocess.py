@@ -113,21 +113,35 @@ def minmax(images: Images) -> Images:
 def prepare(scan: Scan, settings: Preprocessing) -> tuple[StoredCase, CropFacts]:
     """Return a scan as the store keeps it, and what the crop kept and lost.
 
-    The box of ``crop_mm`` by ``depth_mm`` lies around the scan's geometric centre and is filled
-    with 0 where the scan is smaller. Voxel sizes with a whole ratio are joined by the block mean
-    of images and the majority vote of labels (`TIE_ORDER`), others by linear interpolation of
-    images and the nearest label. Raises ``DataError`` without a mask or for a constant volume.
+    Images and grid are those of `prepare_images`. Labels follow by the majority vote
+    (`TIE_ORDER`) where voxels are joined, else by the nearest voxel. Raises ``DataError`` without
+    a mask or for a constant volume.
     """
     case = scan.case
     if scan.labels is None:
         raise DataError(f"case {case.case_id} has no mask, so it cannot be studied; leave it out")
+    images, grid = prepare_images(scan, settings)
+    box = _central_box(scan, settings)
+    labels = _on_grid(_cropped(scan.labels, box), box, images=False)
+    stored = StoredCase(grid, images, labels.astype(np.uint8))
+    return stored, _facts(scan.labels, box, math.prod(scan.spacing_mm))
+
+
+def prepare_images(scan: Scan, settings: Preprocessing) -> tuple[NDArray[np.float16], Grid]:
+    """Return what the networks see of a scan (4, X, Y, Z) in 0–1, and the grid on which it lies.
+
+    The box of ``crop_mm`` by ``depth_mm`` lies around the scan's geometric centre and is filled
+    with 0 where the scan is smaller. Voxels with a whole ratio of sizes along every axis are
+    joined by their mean; others are interpolated linearly. The scan must be upright, as
+    ``datasets.read`` gives it; it needs no mask. Raises ``DataError`` for a constant volume.
+    """
+    case = scan.case
     try:
         scaled = minmax(scan.images)
     except DataError as error:
         raise DataError(f"case {case.case_id}: {error}; fetch the case again") from None
     box = _central_box(scan, settings)
     images = np.stack([_on_grid(_cropped(volume, box), box, images=True) for volume in scaled])
-    labels = _on_grid(_cropped(scan.labels, box), box, images=False)
     grid = Grid(
         patient_id=case.patient_id,
         shape=box.shape,
@@ -135,8 +149,7 @@ def prepare(scan: Scan, settings: Preprocessing) -> tuple[StoredCase, CropFacts]
         crop_start=box.start,
         affine=_grid_affine(scan.affine, box),
     )
-    stored = StoredCase(grid, images.astype(np.float16), labels.astype(np.uint8))
-    return stored, _facts(scan.labels, box, math.prod(scan.spacing_mm))
+    return images.astype(np.float16), grid
 
 
 def store_key(settings: Preprocessing) -> str:
@@ -156,9 +169,19 @@ def kept_box(scan: Scan, settings: Preprocessing) -> tuple[slice, slice, slice]:
 
 
 def source_digest(case: Case) -> str:
-    """Return a digest of the bytes of a case's files, its identity and its release."""
-    files = {name: file_digest(path) for name, path in sorted(case.images.items())}
-    files["seg"] = file_digest(case.segmentation) if case.segmentation else "none"
+    """Return a digest of the bytes of a case's files, its identity and its release.
+
+    Raises ``DataError`` for a file that is not the one that was inspected.
+    """
+    files = {name: file_digest(path) for name, path in case.files.items()}
+    seen = case.digests or tuple(files.values())
+    for (name, digest), before in zip(files.items(), seen, strict=True):
+        if digest != before:
+            raise DataError(
+                f"{case.files[name]}: this is not the file that 01_data_exploration looked at; "
+                "run it again, or put the old file back",
+                "file replaced",
+            )
     return digest_of([case.case_id, case.patient_id, case.release, files])
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gliomalib.schema import SliceSet, StoredCase
+from gliomalib.schema import SEQUENCES, SliceSet, StoredCase
 from gliomalib.settings import Classifier, Segmentation, named_seed
 
 Pair = tuple[NDArray[np.float16], NDArray[np.uint8]]
@@ -46,6 +46,13 @@ class Job:
         return named_seed(self.seed, self.network, self.fold, *names)
 
 
+def channels_of(sequences: Sequence[str]) -> list[int] | slice:
+    """Return where ``sequences`` lie among the four of a stored case; all of them are a view."""
+    if tuple(sequences) == SEQUENCES:
+        return slice(None)
+    return [SEQUENCES.index(name) for name in sequences]
+
+
 class Samples(ABC):
     """What a network is trained on; what is drawn depends on the arguments alone."""
 
@@ -63,10 +70,10 @@ class Samples(ABC):
 
 
 class AxialSlices(Samples):
-    """All axial slices that show any brain, as (4, X, Y) and (1, X, Y)."""
+    """All axial slices that show any brain, as (C, X, Y) and (1, X, Y), C sequences."""
 
-    def __init__(self, cases: Sequence[StoredCase]) -> None:
-        self.cases = cases
+    def __init__(self, cases: Sequence[StoredCase], sequences: Sequence[str] = SEQUENCES) -> None:
+        self.cases, self.channels = cases, channels_of(sequences)
         self.places = [
             (number, int(z))
             for number, case in enumerate(cases)
@@ -81,17 +88,22 @@ class AxialSlices(Samples):
         """Return one slice and its labels."""
         number, z = self.places[index]
         case = self.cases[number]
-        return case.images[..., z], case.labels[None, ..., z]
+        return case.images[self.channels, ..., z], case.labels[None, ..., z]
 
 
 class Boxes(Samples):
-    """One box of each volume, or the whole of it, as (4, X, Y, Z) and (1, X, Y, Z).
+    """One box of each volume, or the whole of it, as (C, X, Y, Z) and (1, X, Y, Z).
 
     With a ``patch`` half of the boxes are centred on a tumour voxel, the others lie anywhere.
     """
 
-    def __init__(self, cases: Sequence[StoredCase], patch: tuple[int, int, int] | None) -> None:
-        self.cases, self.patch = cases, patch
+    def __init__(
+        self,
+        cases: Sequence[StoredCase],
+        patch: tuple[int, int, int] | None,
+        sequences: Sequence[str] = SEQUENCES,
+    ) -> None:
+        self.cases, self.patch, self.channels = cases, patch, channels_of(sequences)
 
     def __len__(self) -> int:
         """Return the number of volumes."""
@@ -101,7 +113,7 @@ class Boxes(Samples):
         """Return one box and its labels."""
         case = self.cases[index]
         box = self._box(case.labels, rng) if self.patch else ()
-        return case.images[(slice(None), *box)], case.labels[box][None]
+        return case.images[(self.channels, *box)], case.labels[box][None]
 
     def _box(self, labels: NDArray[np.uint8], rng: np.random.Generator) -> tuple[slice, ...]:
         patch = np.array(self.patch)

@@ -39,7 +39,11 @@ class GliomaError(Exception):
 
 
 class DataError(GliomaError):
-    """A file or a folder of the data set is not what it should be."""
+    """A file or a folder of the data set is not what it should be; ``kind`` says how in a word."""
+
+    def __init__(self, message: str, kind: str = "unusable") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class SettingsError(GliomaError):
@@ -59,7 +63,9 @@ class Case:
     """One examination of one patient as it lies on disk.
 
     ``patient_id`` is the same for one patient in every release, as far as the release's own
-    table tells; ``segmentation`` is None for a case without an expert mask.
+    table tells; ``segmentation`` is None for a case without an expert mask. Where one 4-D file
+    holds all sequences ``channels`` gives their order in it; it is empty for a file each.
+    ``digests`` are those of ``files`` when they were inspected, empty before.
     """
 
     case_id: str
@@ -68,6 +74,25 @@ class Case:
     images: Mapping[str, Path]
     segmentation: Path | None
     grade: str | None = None
+    channels: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files by what they hold: the sequences, then ``seg`` where there is a mask."""
+        return {**self.images, **({"seg": self.segmentation} if self.segmentation else {})}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a case cannot be used: the file or folder, a word for it, a sentence with what to do."""
+
+    case_id: str
+    patient_id: str
+    release: str
+    path: Path
+    kind: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -85,7 +110,7 @@ class Scan:
 class Grid:
     """Where an array lies: equal grids are the same patient, voxels and crop.
 
-    ``crop_start`` is the first voxel of the crop in the case's own scan, ``spacing_mm`` and
+    ``crop_start`` is the first voxel of the crop in the upright scan, ``spacing_mm`` and
     ``affine`` are those of this grid.
     """
 

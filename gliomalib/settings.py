@@ -18,6 +18,9 @@ Share = Field(ge=0, lt=1)
 Positive = Field(gt=0)
 
 
+Sequence = Literal["t1", "t1ce", "t2", "flair"]
+
+
 class Model(BaseModel):
     """Settings that cannot be changed once read and that know no other keys."""
 
@@ -25,22 +28,32 @@ class Model(BaseModel):
 
 
 class Phantoms(Model):
-    """How many synthetic patients, of which voxel size and at which sites."""
+    """How many synthetic patients, of which voxel size and at which sites.
+
+    ``copies`` of the internal ones stand there again in disguise, and one of them damaged, so
+    that a study shows whether such cases are found.
+    """
 
     internal: int = Field(40, ge=0)
     external: int = Field(8, ge=0)
+    copies: int = Field(0, ge=0, le=20)
     spacing_mm: float = Field(2.0, gt=0, le=8)
     site: str = "A"
     external_site: str = "B"
 
 
 class Data(Model):
-    """Where patients come from: ``phantom`` makes them, ``folder`` reads the user's releases."""
+    """Where patients come from: ``phantom`` makes them, ``folder`` reads the user's releases.
+
+    A case that cannot be used stops the study, or, with ``on_bad_case: exclude``, is left out
+    and listed.
+    """
 
     source: Literal["phantom", "folder"] = "phantom"
     phantoms: Phantoms = Phantoms()
     internal_releases: tuple[str, ...] = ()
     external_releases: tuple[str, ...] = ()
+    on_bad_case: Literal["stop", "exclude"] = "stop"
 
 
 class Preprocessing(Model):
@@ -69,13 +82,19 @@ class Optimisation(Model):
 
 
 class Segmentation(Optimisation):
-    """A MONAI U-Net; ``patch`` is its 3D training box in voxels (None: the whole volume)."""
+    """A MONAI U-Net; ``patch`` is its 3D training box in voxels (None: the whole volume).
+
+    ``sequences`` are those that it sees; ``class_weights`` weigh the four classes in the loss
+    (None: equally).
+    """
 
     channels: tuple[int, ...] = Field((16, 32, 64, 128), min_length=2)
     residual_units: int = Field(2, ge=0)
     dropout: float = Field(0.0, ge=0, lt=1)
     loss: Literal["focal", "cross_entropy", "dice_ce"] = "focal"
     focal_gamma: float = Field(2.0, ge=0)
+    class_weights: tuple[float, float, float, float] | None = None
+    sequences: tuple[Sequence, ...] = Field(("t1", "t1ce", "t2", "flair"), min_length=1)
     patch: tuple[int, int, int] | None = None
 
 
@@ -89,7 +108,7 @@ class Classifier(Optimisation):
     weights_file: str | None = None
     loss: Literal["dice", "cross_entropy", "dice_ce"] = "dice"
     label_rule: Literal["dominant", "enhancing_first", "largest_share"] = "dominant"
-    image: Literal["probabilities", "flair_masked"] = "probabilities"
+    image: Literal["probabilities", "flair_masked", "truth", "mri"] = "probabilities"
     image_size: int | None = Field(None, ge=32)
     balanced: bool = False
 
@@ -115,13 +134,17 @@ class Evaluation(Model):
 
 
 class Study(Model):
-    """All parameters of a study: what ``notebooks/params/<study>.yml`` may say."""
+    """All parameters of a study: what ``notebooks/params/<study>.yml`` may say.
+
+    With ``pseudonyms`` no ID of a patient or an examination reaches a record or a report.
+    """
 
     study: str
     title: str
     seed: int = Field(2025, ge=0)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = Field(1, ge=0)
+    pseudonyms: bool = False
     data: Data = Data()
     preprocessing: Preprocessing = Preprocessing()
     split: SplitPlan = SplitPlan()
@@ -179,18 +202,28 @@ def _training(section: str, *more: str) -> dict[str, str | None]:
     return {"variant": None, **{name: f"{section}.{name}" for name in (*TRAINING, *more)}}
 
 
+UNET = ("channels", "focal_gamma", "class_weights", "sequences", "dropout")
+
+
 NOTEBOOKS: dict[str, dict[str, str | None]] = {
-    "01_data_exploration": {"source_dir": None},
+    "01_data_exploration": {
+        "source_dir": None,
+        "on_bad_case": "data.on_bad_case",
+        "pseudonyms": "pseudonyms",
+    },
     "02_preprocessing": {
         "crop_mm": "preprocessing.crop_mm",
         "depth_mm": "preprocessing.depth_mm",
         "spacing_mm": "preprocessing.spacing_mm",
     },
-    "03_train_unet2d": _training("unet2d", "channels", "focal_gamma"),
-    "04_train_unet3d": _training("unet3d", "channels", "focal_gamma"),
+    "03_train_unet2d": _training("unet2d", *UNET),
+    "04_train_unet3d": _training("unet3d", *UNET),
     "05_fusion": {"alpha": "fusion.alpha"},
-    "06_train_resnet50": _training("classifier", "weights", "weights_file", "label_rule", "image"),
+    "06_train_resnet50": _training(
+        "classifier", "weights", "weights_file", "label_rule", "image", "image_size", "balanced"
+    ),
     "08_alpha_sweep": {"sweep_step": "fusion.sweep_step"},
+    "12_metric_forensics": {},
     "15_reproducibility_report": {},
 }
 """Own parameters of each notebook → the setting that each overrides (None: not a setting)."""

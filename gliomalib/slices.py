@@ -21,7 +21,7 @@ from gliomalib.settings import Classifier
 
 __all__ = ["SliceSet", "areas", "class_counts", "concatenate", "fused_slices", "slice_classes"]
 
-FLAIR, T1CE = SEQUENCES.index("flair"), SEQUENCES.index("t1ce")
+FLAIR, T1CE, T2 = (SEQUENCES.index(name) for name in ("flair", "t1ce", "t2"))
 ENHANCING = 3
 
 
@@ -68,21 +68,15 @@ def fused_slices(
 
     ``labels`` (X, Y, Z) and ``images`` (4, X, Y, Z) are those of the stored case. Three channels:
     ``probabilities`` takes those of the three sub-regions; ``flair_masked`` takes FLAIR, T1ce and
-    1 − P(no tumour), and needs ``images``. With ``image_size`` the slices are resized to that
-    square, bilinear and antialiased. Raises ``MismatchError`` where labels or images are not on
-    the volume's grid, ``SettingsError`` where ``flair_masked`` gets no images.
+    1 − P(no tumour), ``mri`` FLAIR, T1ce and T2, and both need ``images``; ``truth`` takes the
+    expert's three sub-regions, which tells how much of the task is a tautology. With
+    ``image_size`` the slices are resized to that square, bilinear and antialiased. Raises
+    ``MismatchError`` where labels or images are not on the volume's grid, ``SettingsError`` where
+    images are needed and not given.
     """
     _check_shapes(volume, labels, images)
-    if settings.image == "probabilities":
-        channels = volume.probabilities[1:]
-    elif images is None:
-        raise SettingsError(
-            f"{volume.grid.patient_id}: image: flair_masked needs the scan's images; pass them"
-        )
-    else:
-        tumour = 1 - volume.probabilities[0].astype(np.float32)
-        channels = np.stack([images[FLAIR], images[T1CE], tumour]).astype(np.float16)
     depth = volume.grid.shape[2]
+    channels = _channels(volume, labels, settings.image, images)
     return SliceSet(
         images=_resized(np.moveaxis(channels, 3, 0), settings.image_size),
         classes=slice_classes(labels, settings.label_rule),
@@ -90,6 +84,24 @@ def fused_slices(
         z=np.arange(depth, dtype=np.int64),
         blank=None if images is None else ~np.any(images, axis=(0, 1, 2)),
     )
+
+
+def _channels(
+    volume: Volume, labels: Labels, kind: str, images: NDArray[np.float16] | None
+) -> NDArray[np.float16]:
+    """Return the three channels (3, X, Y, Z) that ``fused_slices`` describes."""
+    if kind == "probabilities":
+        return volume.probabilities[1:]
+    if kind == "truth":
+        return np.stack([labels == index for index in range(1, N_CLASSES)]).astype(np.float16)
+    if images is None:
+        raise SettingsError(
+            f"{volume.grid.patient_id}: image: {kind} needs the scan's images; pass them"
+        )
+    if kind == "mri":
+        return np.asarray(images[[FLAIR, T1CE, T2]], dtype=np.float16)
+    tumour = 1 - volume.probabilities[0].astype(np.float32)
+    return np.stack([images[FLAIR], images[T1CE], tumour]).astype(np.float16)
 
 
 def concatenate(sets: Sequence[SliceSet]) -> SliceSet:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import evaluate, metrics, settings, stats
+from gliomalib import evaluate, identity, metrics, settings, stats
+from gliomalib.datasets import brats
 from gliomalib.schema import Confusion, RecordError, Split, Value
 
 SIX = ("accuracy", "precision", "recall", "f1", "iou", "specificity")
@@ -19,30 +20,62 @@ PUBLISHED_ALPHA = 0.6
 
 def cohort(cases: pd.DataFrame, splits: Sequence[Split]) -> list[Value]:
     """Return how many stand in each part; ``cases`` is the table of notebook 01."""
-    used = cases[cases["part"].isin(["internal", "external"])]
+    n_in = cases["part"].value_counts()
     counts = {
         "examinations": (len(cases), "examinations found, used or not"),
-        "patients_internal": (
-            int((cases["part"] == "internal").sum()),
-            "patients to train and test",
-        ),
-        "patients_external": (
-            int((cases["part"] == "external").sum()),
-            "patients never trained on",
-        ),
+        "patients_internal": (n_in.get("internal", 0), "patients to train and test"),
+        "patients_external": (n_in.get("external", 0), "patients never trained on"),
         "duplicates": (
-            int((cases["part"] == "duplicate").sum()),
-            "further examinations of a patient that is used already, by table or by equal voxels",
+            n_in.get("duplicate", 0),
+            "further examinations of a patient used already: by table, equal voxels, suspicion",
         ),
+        "excluded": (n_in.get("excluded", 0), "examinations left out for a fault of their files"),
         "folds": (len(splits), "patient-level splits"),
         "patients_test": (
             len({name for split in splits for name in split.test}),
             "internal patients that are held out in some fold",
         ),
     }
+    used = cases[cases["part"].isin(["internal", "external"])]
     n = int(used["patient_id"].nunique())
     return [
         Value(name, float(found), n_patients=n, rule=rule) for name, (found, rule) in counts.items()
+    ]
+
+
+def who_is_who(links: pd.DataFrame, people: Sequence[brats.Identity]) -> list[Value]:
+    """Return how cases were recognised as one patient's, and what pooling the years would do.
+
+    ``links`` and ``people`` are those of ``cohort.Cohort``. Without a table of subject IDs across
+    years there are no values of the years.
+    """
+    rules = {
+        "table": "pairs of used or duplicate examinations of one patient by tables or names",
+        "content": "pairs of examinations with equal voxels of T1",
+        "suspect": "pairs of examinations that neither joins but whose T1 signatures are alike",
+    }
+    values = [
+        Value(f"linked_by_{how}", float((links["how"] == how).sum()), rule=rule)
+        for how, rule in rules.items()
+    ]
+    years = identity.known_years(people)
+    if not years:
+        return values
+    facts = identity.overlap_facts(people, years)
+    pooled = f"pooling {', '.join(map(str, years))} by the organisers' tables"
+    n = facts.patients
+    for year, count in facts.patients_by_year.items():
+        rule = f"patients whom the tables of subject IDs name for {year}"
+        values.append(Value(f"patients_{year}", float(count), n_patients=n, rule=rule))
+    leak = (
+        f"{pooled} and drawing {facts.test_volumes} of {facts.volumes} volumes at random for "
+        "testing: expected share of these whose patient is also in training"
+    )
+    return [
+        *values,
+        Value("pooled_volumes", float(facts.volumes), n_patients=n, rule=pooled),
+        Value("pooled_patients", float(n), n_patients=n, rule=pooled),
+        Value("leaking_share", facts.expected_share, n_patients=n, rule=leak),
     ]
 
 

@@ -101,8 +101,8 @@ def _segmenter_samples(
     settings: Segmentation, dims: int, cases: Sequence[StoredCase]
 ) -> samples.Samples:
     if dims == 2:
-        return samples.AxialSlices(cases)
-    return samples.Boxes(cases, settings.patch)
+        return samples.AxialSlices(cases, settings.sequences)
+    return samples.Boxes(cases, settings.patch, settings.sequences)
 
 
 def _slices_digest(slices: SliceSet) -> str:

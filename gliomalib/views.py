@@ -45,6 +45,13 @@ def most_cropped(cases: pd.DataFrame, table: pd.DataFrame, box: settings.Preproc
     return CropView(scan.images[3, :, :, z], scan.labels[:, :, z], (across, down), title)
 
 
+def grids(cases: pd.DataFrame) -> pd.DataFrame:
+    """Return on which grids the used cases lie: release, shape, spacing_mm, axes, cases."""
+    used = cases[cases["part"].isin(["internal", "external"])]
+    keys = ["release", "shape", "spacing_mm", "axes"]
+    return used.groupby(keys, dropna=False).size().reset_index(name="cases")
+
+
 def tumour_volumes(table: pd.DataFrame) -> pd.DataFrame:
     """Return the volume of each class and of the whole tumour: patient_id, part, region, ml."""
     columns = {f"mm3_{label}": CLASS_NAMES[label] for label in (1, 2, 3)}

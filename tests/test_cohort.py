@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,10 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import ndimage
 
-from gliomalib import cohort
+from gliomalib import cohort, settings
 from gliomalib.schema import SEQUENCES, DataError, SettingsError
-from gliomalib.settings import Data
 
 HEADER = (
     "Grade,BraTS_2017_subject_ID,BraTS_2018_subject_ID,TCGA_TCIA_subject_ID,"
@@ -27,13 +26,24 @@ TABLE = HEADER + (
 )
 
 
-def write_case(root: Path, name: str, seed: int, *, mask: bool = True) -> None:
+def brain(seed: int, size: int = 24) -> np.ndarray:
+    """Return a ball of smooth noise on a background of 0: one seed, one scan."""
+    noise = np.random.default_rng(seed).normal(size=(size,) * 3)
+    smooth = ndimage.gaussian_filter(noise, 1.0)
+    axes = np.ogrid[tuple(slice(-1, 1, size * 1j) for _ in range(3))]
+    inside = sum(axis**2 for axis in axes) < 0.8
+    return np.where(inside, 100 + 400 * (smooth - smooth.min()), 0).astype(np.int16)
+
+
+def write_case(root: Path, name: str, seed: int, *, mask: bool = True) -> Path:
     folder = root / name
     folder.mkdir(parents=True)
-    values = np.random.default_rng(seed).integers(0, 99, (3, 3, 3)).astype(np.int16)
+    values = brain(seed)
+    tumour = (values > np.quantile(values, 0.95)).astype(np.int16)
     for part in (*SEQUENCES, "seg") if mask else SEQUENCES:
-        image = nib.Nifti1Image(values if part != "seg" else values % 2, np.eye(4))
+        image = nib.Nifti1Image(tumour if part == "seg" else values, np.eye(4))
         nib.save(image, folder / f"{name}_{part}.nii.gz")
+    return folder
 
 
 @pytest.fixture
@@ -51,12 +61,20 @@ def pool(tmp_path: Path) -> Path:
     return root
 
 
-def folder_data(internal: Sequence[str], external: Sequence[str] = ()) -> Data:
-    return Data(source="folder", internal_releases=internal, external_releases=external)
+def study(data: dict[str, Any], **more: Any) -> settings.Study:
+    known = settings.load("smoke")
+    return known.model_copy(update={"data": settings.Data.model_validate(data), **more})
+
+
+def folder_study(
+    internal: Sequence[str], external: Sequence[str] = (), **more: Any
+) -> settings.Study:
+    releases = {"internal_releases": internal, "external_releases": external}
+    return study({"source": "folder", **releases, **more})
 
 
 def gathered(root: Path, internal: Sequence[str], external: Sequence[str] = ()) -> dict[str, Any]:
-    table = cohort.gather(folder_data(internal, external), 0, root, root)
+    table = cohort.gather(folder_study(internal, external), root, root).cases
     assert tuple(table.columns) == cohort.COLUMNS
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
     return {row["case_id"]: (row["patient_id"], row["part"], row["note"]) for row in rows}
@@ -72,9 +90,9 @@ def test_every_case_has_its_part_and_its_reason(pool: Path) -> None:
         "BraTS19_A": ("BraTS20_Training_001", "duplicate", "same patient as BraTS20_Training_001"),
         "Brats18_A": ("BraTS20_Training_001", "duplicate", "same patient as BraTS20_Training_001"),
         "BraTS2021_00003": (
-            "BraTS2021_00003",
+            "BraTS20_Training_003",
             "duplicate",
-            "same T1 voxels as BraTS20_Training_003",
+            "same voxels as BraTS20_Training_003",
         ),
         "BraTS20_Validation_001": ("BraTS20_Validation_001", "unused", "no mask"),
     }
@@ -91,9 +109,68 @@ def test_releases_that_are_not_asked_for_are_listed_as_unused(pool: Path) -> Non
     assert len(found) == 8
 
 
-def test_a_patient_of_both_sides_is_refused(pool: Path) -> None:
-    with pytest.raises(DataError, match=r"BraTS20_Training_001 are internal and external"):
-        cohort.gather(folder_data(["brats2018"], ["brats2020"]), 0, pool, pool)
+def test_a_patient_of_both_sides_stays_internal_only(pool: Path) -> None:
+    found = gathered(pool, ["brats2018"], ["brats2020"])
+    assert found["Brats18_A"] == ("BraTS20_Training_001", "internal", None)
+    assert found["BraTS20_Training_001"][1:] == ("duplicate", "same patient as Brats18_A")
+    assert found["BraTS20_Training_003"][1] == "external"
+
+
+def test_an_external_set_of_known_patients_only_is_refused(pool: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    for name in ("BraTS20_Training_001", "BraTS19_A"):
+        (few / name).parent.mkdir(exist_ok=True)
+        (few / name).symlink_to(pool / name)
+    (few / "name_mapping.csv").symlink_to(pool / "name_mapping.csv")
+    with pytest.raises(DataError, match=r"nobody of brats2019 is left for the external part: same"):
+        cohort.gather(folder_study(["brats2020"], ["brats2019"]), few, few)
+
+
+def test_one_scan_processed_otherwise_is_set_aside_as_suspect(pool: Path) -> None:
+    folder = write_case(pool, "BraTS2021_00077", seed=3)
+    for path in folder.glob("*_t1.nii.gz"):
+        values = np.asarray(nib.load(path).dataobj) ** 0.8
+        nib.save(nib.Nifti1Image(values.astype(np.float32), np.eye(4)), path)
+    found = cohort.gather(folder_study(["brats2020"], ["brats2021"]), pool, pool)
+    suspects = found.links.query("how == 'suspect'")
+    assert suspects[["case_id", "same_as"]].to_numpy().tolist() == [
+        ["BraTS20_Training_001", "BraTS2021_00077"]
+    ]
+    row = found.cases.set_index("case_id").loc["BraTS2021_00077"]
+    assert (row["part"], row["note"]) == (
+        "duplicate",
+        "probably the same scan as BraTS20_Training_001",
+    )
+
+
+def test_a_faulty_case_stops_the_study_or_is_excluded(pool: Path) -> None:
+    path = pool / "BraTS20_Training_003" / "BraTS20_Training_003_t2.nii.gz"
+    path.write_bytes(path.read_bytes()[:-30])
+    (pool / "BraTS2021_00009" / "BraTS2021_00009_flair.nii.gz").unlink()
+    # a release that the study does not ask for may be as it likes
+    (pool / "Brats18_A" / "Brats18_A_t1.nii.gz").unlink()
+    asked = (["brats2020"], ["brats2021"])
+    with pytest.raises(DataError, match=r"BraTS2021_00009: sequence flair is missing.*1 more"):
+        cohort.gather(folder_study(*asked), pool, pool)
+    found = cohort.gather(folder_study(*asked, on_bad_case="exclude"), pool, pool)
+    parts = found.cases.set_index("case_id")[["part", "note"]]
+    assert parts.loc["BraTS20_Training_003"].tolist() == [
+        "excluded",
+        "damaged gzip (BraTS20_Training_003_t2.nii.gz)",
+    ]
+    assert parts.loc["BraTS2021_00009"].tolist() == [
+        "excluded",
+        "missing sequence (BraTS2021_00009)",
+    ]
+    # its twin in the other release, of whom it is the only sound examination now, takes its place
+    assert parts.loc["BraTS2021_00003", "part"] == "external"
+    assert sorted(found.faults["kind"]) == ["damaged gzip", "missing sequence"]
+
+
+def test_a_broken_table_of_names_stops_also_where_cases_are_excluded(pool: Path) -> None:
+    (pool / "name_mapping.csv").write_text("Grade,Name\nHGG,x\n")
+    with pytest.raises(DataError, match="no column BraTS_<year>_subject_ID"):
+        cohort.gather(folder_study(["brats2020"], on_bad_case="exclude"), pool, pool)
 
 
 @pytest.mark.parametrize(
@@ -102,28 +179,28 @@ def test_a_patient_of_both_sides_is_refused(pool: Path) -> None:
         ([], ["brats2021"], r"internal_releases \[\] must name a release"),
         (["brats2020"], ["brats2020"], "and none that external_releases"),
         (["brats2020", "brats2020"], [], "must name a release"),
-        (["brats2023"], [], "no release brats2023: known releases are .*brats2021"),
+        (["brats2017"], [], "no release brats2017: known releases are .*brats2021"),
     ],
 )
 def test_unusable_releases_are_refused(
     internal: list[str], external: list[str], message: str, pool: Path
 ) -> None:
     with pytest.raises(SettingsError, match=message):
-        cohort.gather(folder_data(internal, external), 0, pool, pool)
+        cohort.gather(folder_study(internal, external), pool, pool)
 
 
 def test_a_release_without_cases_is_refused(pool: Path, tmp_path: Path) -> None:
     only = tmp_path / "only"
     write_case(only, "BraTS20_Validation_001", 0, mask=False)
     with pytest.raises(DataError, match="no case of brats2018; found only brats2020"):
-        cohort.gather(folder_data(["brats2018"]), 0, only, only)
-    with pytest.raises(DataError, match="no case of brats2020 has a mask"):
-        cohort.gather(folder_data(["brats2020"]), 0, only, only)
+        cohort.gather(folder_study(["brats2018"]), only, only)
+    with pytest.raises(DataError, match=r"nobody of brats2020 is left for the .*: no mask"):
+        cohort.gather(folder_study(["brats2020"]), only, only)
 
 
 def test_a_folder_study_without_folder_says_what_to_pass(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"pass source_dir .* make report DATA=/path"):
-        cohort.gather(folder_data(["brats2020"]), 0, None, tmp_path)
+        cohort.gather(folder_study(["brats2020"]), None, tmp_path)
 
 
 @pytest.fixture
@@ -143,12 +220,13 @@ def phantom_calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return calls
 
 
-def phantom_data(internal: int, external: int) -> Data:
-    return Data.model_validate({"phantoms": {"internal": internal, "external": external}})
+def phantom_study(internal: int, external: int, copies: int = 0) -> settings.Study:
+    counts = {"internal": internal, "external": external, "copies": copies}
+    return study({"phantoms": counts, "on_bad_case": "exclude"}, seed=11)
 
 
 def test_phantoms_are_written_and_gathered(phantom_calls: list[Any], tmp_path: Path) -> None:
-    table = cohort.gather(phantom_data(3, 2), 11, None, tmp_path)
+    table = cohort.gather(phantom_study(3, 2), None, tmp_path).cases
     (inner, plan, numbers), (outer, other, others) = phantom_calls
     assert (inner, outer) == (tmp_path / "raw/internal", tmp_path / "raw/external")
     assert (numbers, others) == ([1, 2, 3], [501, 502])
@@ -162,19 +240,35 @@ def test_phantoms_are_written_and_gathered(phantom_calls: list[Any], tmp_path: P
 def test_phantoms_of_an_earlier_larger_run_do_not_count(
     phantom_calls: list[Any], tmp_path: Path
 ) -> None:
-    cohort.gather(phantom_data(5, 1), 0, None, tmp_path)
-    table = cohort.gather(phantom_data(2, 0), 0, None, tmp_path)
+    cohort.gather(phantom_study(5, 1), None, tmp_path)
+    table = cohort.gather(phantom_study(2, 0), None, tmp_path).cases
     assert table["case_id"].tolist() == ["BraTS20_Training_001", "BraTS20_Training_002"]
     assert len(phantom_calls) == 3
 
 
+def test_disguised_copies_are_found(phantom_calls: list[Any], tmp_path: Path) -> None:
+    found = cohort.gather(phantom_study(5, 1, copies=4), None, tmp_path)
+    cases = found.cases.set_index("case_id")
+    assert cases["part"].value_counts().to_dict() == {
+        "internal": 5,
+        "duplicate": 3,
+        "external": 1,
+        "excluded": 1,
+    }
+    assert cases.loc["BraTS19_PHANTOM_001_1", "note"] == "same patient as BraTS20_Training_001"
+    assert cases.loc["BraTS2021_00002", "note"] == "same voxels as BraTS20_Training_002"
+    assert cases.loc["BraTS2021_00003", "note"] == "probably the same scan as BraTS20_Training_003"
+    assert cases.loc["BraTS2021_00004", "note"].startswith("damaged gzip")
+    assert found.cases.loc[found.cases["part"] == "internal", "release"].eq("phantom").all()
+
+
 def test_more_phantoms_than_numbers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"phantoms.internal is 501, at most 500"):
-        cohort.gather(phantom_data(501, 1), 0, None, tmp_path)
+        cohort.gather(phantom_study(501, 1), None, tmp_path)
 
 
 def test_the_table_survives_the_disk(pool: Path, tmp_path: Path) -> None:
-    table = cohort.gather(folder_data(["brats2019"], ["brats2021"]), 0, pool, tmp_path)
+    table = cohort.gather(folder_study(["brats2019"], ["brats2021"]), pool, tmp_path).cases
     found = cohort.read_cases(cohort.write_cases(table, tmp_path / "cases.csv"))
     pd.testing.assert_frame_equal(found, table)
     for part in cohort.PARTS:
@@ -188,7 +282,7 @@ def test_the_table_survives_the_disk(pool: Path, tmp_path: Path) -> None:
 
 
 def test_a_table_of_phantoms_survives_the_disk(phantom_calls: list[Any], tmp_path: Path) -> None:
-    table = cohort.gather(phantom_data(2, 1), 0, None, tmp_path)
+    table = cohort.gather(phantom_study(2, 1), None, tmp_path).cases
     found = cohort.read_cases(cohort.write_cases(table, tmp_path / "cases.csv"))
     pd.testing.assert_frame_equal(found, table)
 
@@ -203,54 +297,8 @@ def test_missing_or_foreign_tables_and_parts_are_refused(tmp_path: Path) -> None
         cohort.cases_of(pd.DataFrame(columns=cohort.COLUMNS), "train")
 
 
-def mapping(path: Path, text: str = TABLE) -> Path:
-    path.write_text(text)
-    return path
-
-
-def test_overlap_of_the_years_is_counted(tmp_path: Path) -> None:
-    table = cohort.year_overlap(mapping(tmp_path / "m.csv"))
-    assert table.to_dict("list") == {
-        "year": [2017, 2018, 2019, 2020],
-        "patients": [1, 1, 2, 3],
-        "known": [0, 1, 1, 2],
-        "new": [1, 0, 1, 1],
-        "HGG": [1, 1, 1, 2],
-        "LGG": [0, 0, 1, 1],
-    }
-
-
-@pytest.mark.parametrize("share", [0.1, 0.2, 0.5, 0.9])
-def test_expected_leak_is_the_mean_over_every_split(share: float, tmp_path: Path) -> None:
-    facts = cohort.overlap_facts(mapping(tmp_path / "m.csv"), test_share=share)
-    assert facts.patients_by_year == {2018: 1, 2019: 2, 2020: 3}
-    assert (facts.volumes, facts.patients) == (6, 3)
-    owners = "AAABBC"
-    shares = []
-    for test in itertools.combinations(range(6), facts.test_volumes):
-        train = {owners[i] for i in range(6) if i not in test}
-        shares.append(sum(owners[i] in train for i in test) / len(test))
-    assert facts.expected_share == pytest.approx(np.mean(shares))
-
-
-def test_a_year_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nobody in 2023"):
-        cohort.overlap_facts(mapping(tmp_path / "m.csv"), years=(2020, 2023))
-
-
-def test_overlap_by_the_organisers_table(real_data: Path) -> None:
-    path = real_data / "MICCAI_BraTS2020_TrainingData" / "name_mapping.csv"
-    facts = cohort.overlap_facts(path)
-    assert facts.patients_by_year == {2018: 285, 2019: 335, 2020: 369}
-    assert (facts.volumes, facts.patients, facts.test_volumes) == (989, 369, 198)
-    assert round(facts.expected_share, 2) == 0.91
-    table = cohort.year_overlap(path).set_index("year")
-    assert table["known"].to_dict() == {2017: 0, 2018: 285, 2019: 285, 2020: 335}
-    assert table.loc[2020, ["HGG", "LGG"]].tolist() == [293, 76]
-
-
 def test_ten_real_patients_internal_and_external(real_data: Path, tmp_path: Path) -> None:
-    data = folder_data(["brats2018", "brats2019", "brats2020"], ["brats2021"])
-    table = cohort.gather(data, 2025, real_data, tmp_path)
+    asked = folder_study(["brats2018", "brats2019", "brats2020"], ["brats2021"])
+    table = cohort.gather(asked, real_data, tmp_path).cases
     assert table["part"].tolist() == ["internal"] * 5 + ["external"] * 5
     assert table["patient_id"].is_unique

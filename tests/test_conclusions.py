@@ -39,6 +39,52 @@ def test_alpha_says_when_none_was_chosen() -> None:
     assert "no α was chosen" not in conclusions.alpha([*values, Value("chosen_alpha", 0.4)])
 
 
+FORENSIC = (
+    *("iou_that_f1_forces", "needed_dice_least", "needed_saturation"),
+    *("test_sizes", "test_sizes_possible"),
+)
+
+
+def forensic(near: float, dice: tuple[float, float] | None) -> list[Value]:
+    """Return values of notebook 12 in which nothing but two things matters."""
+    low, high = dice or (0.5, 0.5)
+    return [
+        *(Value(name, 0.85) for name in FORENSIC),
+        Value("recipe_dice_mean", (low + high) / 2, dice, 30),
+        *(Value(f"{who}_scan_accuracy", 0.99) for who in ("recipe", "constant")),
+        Value("recipe_box_within_a_point", 1.0),
+        *(Value(f"{who}_scan_within_a_point", near) for who in ("recipe", "constant")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("near", "dice", "words"),
+    [
+        (5, (0.5, 0.6), "supports the hypothesis, without proving it"),
+        (5, (0.5, 0.9), "leaves the hypothesis open"),
+        (4, (0.5, 0.6), "leaves the hypothesis open"),
+        (5, None, "leaves the hypothesis open"),
+        (5, (0.86, 0.9), "speaks against the hypothesis"),
+    ],
+)
+def test_the_hypothesis_is_judged_by_its_rule(
+    near: float, dice: tuple[float, float] | None, words: str
+) -> None:
+    said = conclusions.forensics(forensic(near, dice), real_data=True)
+    assert f"By the rule this {words}" in said and f"{near} of the recipe's lie within" in said
+    assert "synthetic" not in said
+    assert "says nothing of the paper" in conclusions.forensics(forensic(near, dice), False)
+
+
+def test_forensics_without_a_rerun_say_so_and_never_that_it_is_proven() -> None:
+    values = [Value(name, 0.5) for name in FORENSIC]
+    assert "the hypothesis was not tested" in conclusions.forensics(values, True)
+    with_rerun = conclusions.forensic_caveats(forensic(5, (0.5, 0.6)))
+    without = conclusions.forensic_caveats(values)
+    assert "never that it was used" in with_rerun[0] and len(with_rerun) == 1
+    assert "not put to the test" in without[1]
+
+
 def test_missed_masks_stand_in_the_sentence() -> None:
     values = [
         Value("dice_WT", 0.8, (0.7, 0.9), 8, n_missed=0),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gliomalib import datasets
-from gliomalib.datasets import brats, nifti
+from gliomalib.datasets import brats
 from gliomalib.schema import SEQUENCES, Case, DataError
 
 SHAPE = (5, 6, 4)
@@ -167,6 +167,24 @@ def test_nothing_recognised_says_what_was_looked_for_and_found(tmp_path: Path) -
         datasets.discover(tmp_path)
     with pytest.raises(DataError, match="no such folder"):
         datasets.discover(tmp_path / "nowhere")
+    (tmp_path / "BraTS2020_Training_001").mkdir()
+    with pytest.raises(DataError, match=r"nearest is BraTS2020_Training_001, .*BraTS20_Training_"):
+        datasets.discover(tmp_path)
+
+
+def test_a_survey_names_every_fault_and_keeps_the_sound_cases(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        write_case(tmp_path / f"BraTS20_Training_00{number}")
+    for number, name in ((2, "t1"), (2, "flair"), (3, "t2")):
+        (
+            tmp_path / f"BraTS20_Training_00{number}/BraTS20_Training_00{number}_{name}.nii.gz"
+        ).unlink()
+    found = datasets.survey(tmp_path)
+    assert [case.case_id for case in found.cases] == ["BraTS20_Training_001"]
+    wrong = [(fault.case_id[-3:], fault.kind) for fault in found.faults]
+    assert wrong == [("002", "missing sequence")] * 2 + [("003", "missing sequence")]
+    with pytest.raises(DataError, match=r"sequence t1 is missing.*\(and 2 more: .*data verify"):
+        datasets.discover(tmp_path)
 
 
 def test_a_case_that_stands_twice_is_refused(tmp_path: Path) -> None:
@@ -297,26 +315,9 @@ def test_a_truncated_plain_file_is_refused(tmp_path: Path) -> None:
         datasets.read(case)
 
 
-def test_slices_that_are_not_axial_are_refused(tmp_path: Path) -> None:
-    folder = write_case(tmp_path / "BraTS20_Training_001", mask=None)
-    for path in folder.iterdir():
-        save(path, np.ones(SHAPE, np.int16), AFFINE[[2, 0, 1, 3]])
-    with pytest.raises(DataError, match="expected axial slices along the third"):
-        datasets.read(datasets.discover(tmp_path)[0])
-
-
-def test_the_voxel_digest_does_not_see_how_a_file_is_stored(tmp_path: Path) -> None:
-    values = np.arange(120, dtype=np.int16).reshape(SHAPE)
-    save(tmp_path / "a.nii", values)
-    save(tmp_path / "b.nii.gz", values.astype(np.float32))
-    save(tmp_path / "c.nii", values + (values == 5).astype(np.int16))
-    digests = [nifti.voxel_digest(tmp_path / name) for name in ("a.nii", "b.nii.gz", "c.nii")]
-    assert digests[0] == digests[1] != digests[2]
-
-
 def test_a_family_is_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case("x", "x", "phantom", {}, None)
-    family = datasets.Family("folders called x", lambda root: [case])
+    family = datasets.Family("folders called x", ("x",), lambda tree: [case])
     monkeypatch.setattr(datasets, "FAMILIES", (*datasets.FAMILIES, family))
     assert datasets.discover(tmp_path) == [case]
 

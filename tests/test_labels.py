@@ -11,24 +11,86 @@ from hypothesis.extra import numpy as hnp
 from gliomalib import labels
 from gliomalib.schema import DataError, SettingsError
 
+UNTIL_2022 = {0: 0, 1: 1, 2: 2, 4: 3}
+SINCE_2023 = {0: 0, 1: 1, 2: 2, 3: 3}
+EXPECTED = {
+    "phantom": UNTIL_2022,
+    "phantom_copy": UNTIL_2022,
+    "brats2018": UNTIL_2022,
+    "brats2019": UNTIL_2022,
+    "brats2020": UNTIL_2022,
+    "brats2021": UNTIL_2022,
+    "upenn_gbm": UNTIL_2022,
+    "ucsf_pdgm": UNTIL_2022,
+    "brats2023": SINCE_2023,
+    "brats_africa": SINCE_2023,
+    "brats2024": {0: 0, 1: 1, 2: 2, 3: 3, 4: 0},
+    "msd_task01": {0: 0, 1: 2, 2: 1, 3: 3},
+}
+"""Release → raw label → no tumour 0, core 1, edema 2, enhancing tumour 3; everything else is
+refused. Written down a second time from the releases' own descriptions."""
+
 CANONICAL = hnp.arrays(
     np.uint8, hnp.array_shapes(max_dims=3, max_side=5), elements=st.integers(0, 3)
 )
 
 
+def test_every_release_is_looked_at_here() -> None:
+    assert sorted(labels.RELEASES) == sorted(EXPECTED)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64])
-@pytest.mark.parametrize("release", labels.RELEASES)
-def test_brats_labels_become_canonical(release: str, dtype: type) -> None:
-    raw = np.array([[0, 1], [2, 4]], dtype=dtype)
+@pytest.mark.parametrize("release", EXPECTED)
+def test_labels_become_canonical(release: str, dtype: type) -> None:
+    raw = np.array([list(EXPECTED[release])], dtype=dtype)
     found = labels.to_canonical(raw, release, "mask.nii")
     assert found.dtype == np.uint8
-    assert found.tolist() == [[0, 1], [2, 3]]
+    assert found.tolist() == [list(EXPECTED[release].values())]
+
+
+@pytest.mark.parametrize("release", EXPECTED)
+def test_what_a_release_does_not_know_is_named_with_file_and_count(release: str) -> None:
+    known = EXPECTED[release]
+    for value in set(range(-1, 12)) - set(known):
+        raw = np.array([*known, value, value, value], dtype=np.int16)
+        allowed = ", ".join(map(str, known))
+        with pytest.raises(
+            DataError,
+            match=rf"a_seg.nii \({release}\): unknown label {value} in 3 voxels; "
+            f"allowed are {allowed}, so",
+        ):
+            labels.to_canonical(raw, release, "a_seg.nii")
+
+
+@pytest.mark.parametrize(
+    ("release", "raw", "expected"),
+    [
+        ("msd_task01", [1, 2, 3], ["edema", "necrotic core", "enhancing tumour"]),
+        ("brats2020", [1, 2, 4], ["necrotic core", "edema", "enhancing tumour"]),
+        ("brats2024", [1, 2, 3, 4], ["necrotic core", "edema", "enhancing tumour", "no tumour"]),
+    ],
+)
+def test_labels_are_those_of_the_paper_by_name(
+    release: str, raw: list[int], expected: list[str]
+) -> None:
+    found = labels.to_canonical(np.array(raw), release, "x")
+    assert [CLASSES[label] for label in found] == expected
+
+
+CLASSES = ("no tumour", "necrotic core", "edema", "enhancing tumour")
 
 
 @given(CANONICAL, st.sampled_from(labels.RELEASES))
 def test_to_raw_is_undone(canonical: np.ndarray, release: str) -> None:
     raw = labels.to_raw(canonical, release)
     assert (labels.to_canonical(raw, release, "x") == canonical).all()
+
+
+@pytest.mark.parametrize("release", EXPECTED)
+def test_to_raw_writes_what_the_release_writes(release: str) -> None:
+    written = labels.to_raw(np.arange(4, dtype=np.uint8), release).tolist()
+    enhancing = 4 if EXPECTED[release] is UNTIL_2022 else 3
+    assert written == ([0, 2, 1, 3] if release == "msd_task01" else [0, 1, 2, enhancing])
 
 
 @pytest.mark.parametrize(
@@ -48,12 +110,19 @@ def test_integers_that_would_wrap_are_refused() -> None:
 
 def test_unknown_release_and_region_are_refused() -> None:
     zeros = np.zeros(3, dtype=np.uint8)
-    with pytest.raises(SettingsError, match=r"brats2023.*known are"):
-        labels.to_canonical(zeros, "brats2023", "x")
+    with pytest.raises(SettingsError, match=r"brats2099.*known are"):
+        labels.to_canonical(zeros, "brats2099", "x")
     with pytest.raises(SettingsError, match=r"region 'XX'.*WT, TC, ET"):
         labels.region_mask(zeros, "XX")
     with pytest.raises(DataError, match="found 4"):
         labels.to_raw(zeros + 4, "brats2020")
+
+
+def test_releases_stand_oldest_first() -> None:
+    order = [name for name in labels.RELEASES if name.startswith("brats20")]
+    assert order == [f"brats{year}" for year in (2018, 2019, 2020, 2021, 2023, 2024)]
+    # its images and masks are those of BraTS 2016 and 2017: every later release is newer
+    assert labels.RELEASES.index("msd_task01") < labels.RELEASES.index("brats2018")
 
 
 @pytest.mark.parametrize(

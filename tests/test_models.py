@@ -107,6 +107,20 @@ def test_cross_entropy_is_its_formula(scored: tuple[Tensor, Tensor]) -> None:
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("loss", ["focal", "cross_entropy", "dice_ce"])
+def test_class_weights_make_errors_of_a_class_dearer(loss: str) -> None:
+    truth = torch.arange(4).repeat(8).reshape(1, 1, 32)
+    wrong = nn.functional.one_hot((truth[0, 0] + 1) % 4, 4).float().T[None] * 4
+    right = nn.functional.one_hot(truth[0, 0], 4).float().T[None] * 4
+    costs = {}
+    for name, weights in {"none": None, "rare": (1.0, 1.0, 1.0, 9.0)}.items():
+        criterion = models.segmentation_loss(segmentation(loss=loss, class_weights=weights))
+        only = [torch.where(truth == index, wrong, right) for index in (0, 3)]
+        costs[name] = [float(criterion(logits, truth)) for logits in only]
+    assert costs["rare"][1] > costs["rare"][0]
+    assert costs["none"][1] == pytest.approx(costs["none"][0], rel=1e-4)
+
+
 def soft_dice_loss(p: Tensor, truth: Tensor) -> Tensor:
     overlap = 2 * (p * truth).sum(0) + 1e-5
     return (1 - overlap / (p.sum(0) + truth.sum(0) + 1e-5)).mean()

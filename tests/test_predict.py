@@ -65,6 +65,21 @@ def test_probabilities_sum_to_one_on_the_cases_grid(
     np.testing.assert_allclose(total, 1, atol=2e-3)
 
 
+@pytest.mark.parametrize("network", ["unet2d", "unet3d"])
+def test_a_net_of_two_sequences_sees_those_two(network: str, tmp_path: Path) -> None:
+    checkpoint = trained(tmp_path, network, sequences=("flair", "t1ce"))
+    asked = case("P3")
+    found = predict.segment(checkpoint, asked, "cpu").probabilities
+    assert found.shape == (4, *asked.grid.shape)
+    others = asked.images.copy()
+    others[[0, 2]] = 0.7 * (others[[0, 2]] > 0)
+    again = predict.segment(checkpoint, replace(asked, images=others), "cpu").probabilities
+    np.testing.assert_array_equal(again, found)
+    others[3] = 0.1 * (others[3] > 0)
+    changed = predict.segment(checkpoint, replace(asked, images=others), "cpu").probabilities
+    assert (changed != found).any()
+
+
 def network_of(checkpoint: Path, dims: int) -> torch.nn.Module:
     content = torch.load(checkpoint, weights_only=True)
     network = models.unet(Segmentation.model_validate(content["settings"]), dims)
@@ -90,6 +105,17 @@ def test_a_slice_without_brain_is_no_tumour(checkpoints: dict[str, Path]) -> Non
     assert (found[1:] == 0).all()
     blank = replace(asked, images=np.zeros_like(asked.images))
     assert (predict.segment(checkpoints["unet2d"], blank, "cpu").probabilities[0] == 1).all()
+
+
+@pytest.mark.parametrize("name", ["unet2d", "unet3d", "boxes"])
+def test_unrounded_is_what_segment_rounds(checkpoints: dict[str, Path], name: str) -> None:
+    asked = case("P3")
+    found = predict.unrounded(checkpoints[name], asked, "cpu")
+    assert found.dtype == np.float32 and found.flags.c_contiguous
+    stored = predict.segment(checkpoints[name], asked, "cpu").probabilities
+    np.testing.assert_array_equal(found.astype(np.float16), stored)
+    assert (found != stored).mean() > 0.5
+    np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-5)
 
 
 def test_boxes_are_used_only_where_the_volume_is_larger(checkpoints: dict[str, Path]) -> None:

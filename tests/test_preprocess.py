@@ -238,13 +238,25 @@ def test_the_ceiling_is_the_dice_of_the_cropped_truth(mask: np.ndarray) -> None:
     assert 0 <= facts.lost_in_plane <= facts.lost_by_box <= 1
 
 
+@pytest.mark.parametrize("spacing", [1.0, 2.0, 1.6])
+def test_a_case_without_mask_is_prepared_as_one_with_mask(spacing: float) -> None:
+    scan = scan_of((20, 22, 18))
+    plan = settings(crop_mm=(16, 24), depth_mm=16, spacing_mm=spacing)
+    stored, _ = preprocess.prepare(scan, plan)
+    images, grid = preprocess.prepare_images(replace(scan, labels=None), plan)
+    assert grid == stored.grid
+    assert images.dtype == np.float16
+    assert (images == stored.images).all()
+
+
 def test_what_cannot_be_prepared_is_named() -> None:
     scan = scan_of((6, 6, 6))
     with pytest.raises(DataError, match="case C1 has no mask"):
         preprocess.prepare(replace(scan, labels=None), settings())
     scan.images[2] = 5
-    with pytest.raises(DataError, match="case C1: t2 is 5 in every voxel"):
-        preprocess.prepare(scan, settings())
+    for way in (preprocess.prepare, preprocess.prepare_images):
+        with pytest.raises(DataError, match="case C1: t2 is 5 in every voxel"):
+            way(scan, settings())
 
 
 SMALL = Preprocessing(crop_mm=(4, 4), depth_mm=4, spacing_mm=1.0)

@@ -154,6 +154,8 @@ def test_failure_is_one_sentence_and_stops_what_follows(project: Project) -> Non
     words = "the mask of case 355 has label 7: expected 0, 1, 2 or 4"
     fail = f"from gliomalib.schema import DataError\nraise DataError({words!r})"
     write_notebook(project.root, SECOND, "x = 1", fail)
+    page = project.root / "reports/toy/index.html"
+    page.write_text("results of another day")
     done = project.call("study", "toy", "--cores", "2", "--until", THIRD)
     said = done.stdout + done.stderr
     assert done.returncode == 1
@@ -162,6 +164,7 @@ def test_failure_is_one_sentence_and_stops_what_follows(project: Project) -> Non
     assert project.ran() == [], "neither the notebook before it nor the one after it"
     assert (project.root / f"data/toy/logs/{SECOND}.ipynb").is_file()
     assert not (project.root / f"reports/toy/records/{SECOND}.json").exists()
+    assert not page.exists(), "an old page does not pass for the result of this run"
 
 
 CHECKPOINT = """
@@ -322,7 +325,7 @@ def test_library_code_changes_the_digest_and_its_docstrings_do_not(
     assert edited('"wall_s": 0', '"wall_s": 1') == [SECOND]
 
 
-def test_published_values_make_only_the_last_notebook_stale(
+def test_published_values_make_stale_only_what_reads_them(
     toy: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in runner.CHAIN:
@@ -331,7 +334,7 @@ def test_published_values_make_only_the_last_notebook_stale(
     before = planned(toy, "")
     (toy.root / "data").mkdir()
     (toy.root / "data" / "published.yml").write_text("accuracy: 99.25")
-    assert changed(before, planned(toy, "")) == [chain.LAST]
+    assert changed(before, planned(toy, "")) == ["12_metric_forensics", chain.LAST]
 
 
 def test_new_patients_in_the_folder_change_the_digest(toy: Project, tmp_path: Path) -> None:

@@ -44,6 +44,17 @@ def test_blank_slices_are_not_trained_on() -> None:
     assert len(samples.AxialSlices([toy_case((16, 16, 6), 2), toy_case((16, 16, 6), 1)])) == 9
 
 
+def test_only_the_sequences_asked_for_are_drawn_in_their_order() -> None:
+    case, rng = toy_case((10, 9, 6)), np.random.default_rng(0)
+    image, _ = samples.AxialSlices([case], ("flair", "t1ce")).draw(2, rng)
+    np.testing.assert_array_equal(image, case.images[[3, 1], ..., 2])
+    for patch in (None, (4, 4, 4)):
+        image, target = samples.Boxes([case], patch, ("t1ce",)).draw(0, rng)
+        assert image.shape == target.shape
+    whole, _ = samples.Boxes([case], None).draw(0, rng)
+    np.testing.assert_array_equal(whole, case.images)
+
+
 def test_batches_are_whole_and_never_single() -> None:
     for number in range(2, 40):
         for size in range(2, 9):

@@ -125,6 +125,17 @@ def test_masked_flair_images(volume: Volume, images: NDArray[np.float16]) -> Non
         slices.fused_slices(volume, np.zeros(SHAPE, np.uint8), setting)
 
 
+def test_raw_and_true_images(volume: Volume, images: NDArray[np.float16]) -> None:
+    labels = np.random.default_rng(3).integers(0, 4, SHAPE).astype(np.uint8)
+    raw = slices.fused_slices(volume, labels, classifier(image="mri"), images)
+    np.testing.assert_array_equal(raw.images[2], images[[3, 1, 2], :, :, 2])
+    true = slices.fused_slices(volume, labels, classifier(image="truth"))
+    for channel in range(3):
+        np.testing.assert_array_equal(true.images[1, channel], labels[..., 1] == channel + 1)
+    with pytest.raises(SettingsError, match="mri needs"):
+        slices.fused_slices(volume, labels, classifier(image="mri"))
+
+
 def test_resizing_keeps_the_mean(volume: Volume, images: NDArray[np.float16]) -> None:
     found = slices.fused_slices(
         volume, np.zeros(SHAPE, np.uint8), classifier(image_size=32), images

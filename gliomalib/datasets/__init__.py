@@ -1,51 +1,152 @@
-"""Examinations on disk: find them and read them.
+"""Examinations on disk: find them, look at them and read them.
 
-A new family of data sets is one file here, with ``LOOKED_FOR`` and ``cases(root)``, one row of
-``FAMILIES``, and the labels of its releases in ``labels.CONVENTIONS``.
+A new family of data sets is one file here, with ``LOOKED_FOR``, ``EXAMPLES`` and ``find(tree)``,
+one row of ``FAMILIES``, and the labels of its releases in ``labels.CONVENTIONS``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gliomalib.datasets import brats, nifti
-from gliomalib.schema import Case, DataError, Scan
+from gliomalib.datasets import brats, brats_gli, layout, msd, nifti, orientation, ucsf, upenn
+from gliomalib.schema import Case, DataError, Fault, Scan
+
+DUPLICATE = "duplicate ID"
+"""The kind of fault of a case whose ID stands twice."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """Releases that share a layout: what is looked for, in words, and the function that does it."""
+    """Releases that share a layout: what is looked for, names as they look, and who finds them."""
 
     looked_for: str
-    cases: Callable[[Path], list[Case]]
+    examples: tuple[str, ...]
+    find: Callable[[layout.Tree], Iterable[Case | Fault]]
 
 
-FAMILIES = (Family(brats.LOOKED_FOR, brats.cases),)
+FAMILIES = (
+    Family(brats.LOOKED_FOR, brats.EXAMPLES, brats.find),
+    Family(brats_gli.LOOKED_FOR, brats_gli.EXAMPLES, brats_gli.find),
+    Family(msd.LOOKED_FOR, msd.EXAMPLES, msd.find),
+    Family(ucsf.LOOKED_FOR, ucsf.EXAMPLES, ucsf.find),
+    Family(upenn.LOOKED_FOR, upenn.EXAMPLES, upenn.find),
+)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a folder holds by its names alone: cases that are complete, and faults of the others."""
+
+    cases: tuple[Case, ...]
+    faults: tuple[Fault, ...]
+
+
+def survey(root: Path) -> Survey:
+    """Return every case of every known release at or below ``root``, by release and case ID.
+
+    A case with a fault is among the faults and not among the cases. Raises ``DataError`` where
+    there is no such folder, it may not be read, or nothing in it is recognised.
+    """
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "there is no such folder"
+        raise DataError(f"{root}: {what}; give the folder of a data set", "no such folder")
+    tree = layout.scan(root)
+    if root in tree.closed:
+        raise DataError(f"{root}: this folder may not be read; change its permissions (chmod u+rx)")
+    found = [one for family in FAMILIES for one in family.find(tree)]
+    faults = [one for one in found if isinstance(one, Fault)]
+    faults += layout.closed_faults(tree)
+    cases, twice = _unique(one for one in found if isinstance(one, Case))
+    if not cases and not faults:
+        raise DataError(_unrecognised(tree), "unknown layout")
+    return Survey(tuple(cases), (*faults, *twice))
 
 
 def discover(root: Path) -> list[Case]:
     """Return every case of every known release at or below ``root``, by release and case ID.
 
-    Raises ``DataError`` where nothing is recognised, a sequence is missing, a mask is ambiguous
-    or a case ID stands twice.
+    Raises ``DataError`` for the first fault of `survey`, with the number of all.
     """
-    if not root.is_dir():
-        raise DataError(f"{root}: there is no such folder; give the folder of a BraTS release")
-    found = [case for family in FAMILIES for case in family.cases(root)]
-    if not found:
-        wanted = "; ".join(family.looked_for for family in FAMILIES)
-        raise DataError(f"{root}: no case recognised; looked for {wanted}; found {_seen(root)}")
-    return sorted(found, key=lambda case: (case.release, case.case_id))
+    found = survey(root)
+    if found.faults:
+        raise DataError(sentence(found.faults, root), found.faults[0].kind)
+    return list(found.cases)
 
 
 def read(case: Case) -> Scan:
-    """Return a case in memory: images float32 (4, X, Y, Z), canonical labels or None.
+    """Return a case in memory, upright: images float32 (4, X, Y, Z), canonical labels or None.
 
-    Raises ``DataError`` for files that are damaged, not on one grid or with unknown labels.
+    However it is stored, its axes run to the patient's left, back and top: see
+    ``orientation.upright``. Raises ``DataError`` for files that are damaged, not on one grid or
+    with unknown labels, and for an affine of no use.
     """
-    return nifti.read_case(case)
+    return orientation.upright(nifti.read_case(case))
+
+
+def sentence(faults: Sequence[Fault], root: Path) -> str:
+    """Return the first fault, and where to see the others, in one line."""
+    more = len(faults) - 1
+    if not more:
+        return faults[0].message
+    return (
+        f"{faults[0].message} (and {more} more: python -m gliomalib data verify {root} lists them)"
+    )
+
+
+def _unique(cases: Iterable[Case]) -> tuple[list[Case], list[Fault]]:
+    first: dict[str, Case] = {}
+    twice = []
+    for case in sorted(cases, key=lambda one: (one.release, one.case_id)):
+        if case.case_id in first:
+            twice.append(_duplicate(case, first[case.case_id]))
+        else:
+            first[case.case_id] = case
+    return list(first.values()), twice
+
+
+def _duplicate(case: Case, other: Case) -> Fault:
+    places = [next(iter(one.images.values())).parent for one in (other, case)]
+    return Fault(
+        case.case_id,
+        case.patient_id,
+        case.release,
+        places[1],
+        DUPLICATE,
+        f"case {case.case_id} stands twice, in {places[0]} and {places[1]}; remove one",
+    )
+
+
+def _unrecognised(tree: layout.Tree) -> str:
+    wanted = "; ".join(family.looked_for for family in FAMILIES)
+    name, known = _nearest(tree)
+    near = f"; the nearest is {name}, which would have to be called like {known}" if name else ""
+    return f"{tree.root}: no case recognised; looked for {wanted}; found {_seen(tree.root)}{near}"
+
+
+def _nearest(tree: layout.Tree) -> tuple[str, str]:
+    """Return the name that looks most like one that is known, and the known one; else no names."""
+    known = {_shape_of(name): name for family in FAMILIES for name in family.examples}
+    best: tuple[float, str, str] = (0.6, "", "")
+    for name in dict.fromkeys(_names(tree)):
+        for shape in difflib.get_close_matches(_shape_of(name), known, 1, best[0]):
+            score = difflib.SequenceMatcher(None, _shape_of(name), shape).ratio()
+            best = max(best, (score, name, known[shape]))
+    return best[1], best[2]
+
+
+def _names(tree: layout.Tree) -> Iterator[str]:
+    for folder, files in tree.files.items():
+        if folder != tree.root:
+            yield folder.name
+        yield from (layout.stem(path) for path in layout.images_in(files))
+
+
+def _shape_of(name: str) -> str:
+    return re.sub(r"\d", "0", name.lower())
 
 
 def _seen(root: Path) -> str:

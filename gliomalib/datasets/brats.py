@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gliomalib.schema import SEQUENCES, Case, DataError
+from gliomalib.datasets.layout import (
+    Known,
+    Tree,
+    assemble,
+    images_in,
+    listed,
+    named,
+    rows_of,
+    stem,
+    table_fault,
+)
+from gliomalib.schema import SEQUENCES, Case, DataError, Fault
 
 CASE_FOLDERS: Mapping[str, str] = {
     "brats2018": r"Brats18_\w+",
@@ -19,6 +28,7 @@ CASE_FOLDERS: Mapping[str, str] = {
 }
 """Release → pattern of the name of a case folder."""
 
+EXAMPLES = ("Brats18_2013_2_1", "BraTS19_CBICA_ASK_1", "BraTS20_Training_001", "BraTS2021_00000")
 LOOKED_FOR = (
     "case folders Brats18_*, BraTS19_*, BraTS20_Training_NNN or BraTS2021_NNNNN that hold "
     "<case>_{t1,t1ce,t2,flair,seg}.nii or .nii.gz"
@@ -43,16 +53,18 @@ class Identity:
         return self.ids.get(2020) or self.ids[max(self.ids)]
 
 
-def cases(root: Path) -> list[Case]:
-    """Return the cases of every BraTS release at or below ``root``.
+def find(tree: Tree) -> Iterator[Case | Fault]:
+    """Yield the cases of BraTS 2018 to 2021 in a folder, and what is wrong with the others.
 
-    Raises ``DataError`` for a missing sequence, an ambiguous mask, a case ID that stands twice
-    and name tables that contradict each other.
+    Faults are a missing sequence or one that stands twice, an ambiguous mask, and a table of
+    names that cannot be read or that contradicts another one.
     """
-    folders, tables = _search(root)
-    _check_unique([folder for _, folder in folders])
-    known = identities([row for table in tables for row in read_mapping(table)])
-    return [_case(release, folder, known.get(folder.name)) for release, folder in folders]
+    known, faults = _tables(tree)
+    yield from faults
+    for folder, files in tree.files.items():
+        release = release_of(folder.name)
+        if release:
+            yield from _cases(release, folder, files, known.get(folder.name))
 
 
 def read_mapping(path: Path) -> list[Identity]:
@@ -60,8 +72,7 @@ def read_mapping(path: Path) -> list[Identity]:
 
     Raises ``DataError`` for a table without a subject ID column or a row without any ID.
     """
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = rows_of(path)
     names = rows[0] if rows else {}
     columns = {name: int(match[1]) for name in names if (match := _YEAR_COLUMN.fullmatch(name))}
     if not columns:
@@ -103,88 +114,58 @@ def _merged(one: Identity, other: Identity) -> Identity:
     return Identity({**other.ids, **one.ids}, one.grade or other.grade)
 
 
-def _search(root: Path) -> tuple[list[tuple[str, Path]], list[Path]]:
-    """Return the case folders with their releases, and the tables of subject IDs."""
-    folders, tables = [], []
-    # links are followed, as large releases often lie on another disk
-    for place, below, files in os.walk(root, followlinks=True):
-        folder = Path(place)
-        release = _release_of(folder.name)
-        if release:
-            folders.append((release, folder))
-            below.clear()
-            continue
-        below[:] = sorted(name for name in below if not _hidden(name))
-        tables += [folder / name for name in sorted(files) if TABLE_NAME.fullmatch(name)]
-    return folders, tables
+def _tables(tree: Tree) -> tuple[dict[str, Identity], list[Fault]]:
+    """Return who is who by all tables of names, and the tables that cannot be used."""
+    rows: list[Identity] = []
+    faults: list[Fault] = []
+    for files in tree.files.values():
+        for path in files:
+            if TABLE_NAME.fullmatch(path.name):
+                try:
+                    rows += read_mapping(path)
+                except DataError as error:
+                    faults.append(table_fault(path, "brats", str(error)))
+    try:
+        return identities(rows), faults
+    except DataError as error:
+        return {}, [*faults, table_fault(tree.root, "brats", f"{tree.root}: {error}")]
 
 
-def _release_of(name: str) -> str | None:
+def release_of(name: str) -> str | None:
+    """Return the release to which a case folder of this name belongs, or None."""
     matching = (key for key, pattern in CASE_FOLDERS.items() if re.fullmatch(pattern, name))
     return next(matching, None)
 
 
-def _hidden(name: str) -> bool:
-    return name.startswith((".", "__MACOSX"))
-
-
-def _check_unique(folders: list[Path]) -> None:
-    first: dict[str, Path] = {}
-    for folder in folders:
-        if folder.name in first:
-            raise DataError(
-                f"case {folder.name} stands twice, in {first[folder.name]} and {folder}; remove one"
-            )
-        first[folder.name] = folder
-
-
-def _case(release: str, folder: Path, identity: Identity | None) -> Case:
-    files = sorted(
-        path
-        for path in folder.iterdir()
-        if path.name.endswith((".nii", ".nii.gz")) and not _hidden(path.name)
-    )
-    images = {name: _sequence(folder, files, name) for name in SEQUENCES}
+def _cases(
+    release: str, folder: Path, files: Sequence[Path], identity: Identity | None
+) -> list[Case | Fault]:
     above = folder.parent.name
-    return Case(
+    known = Known(
         case_id=folder.name,
         patient_id=identity.patient_id if identity else folder.name,
         release=release,
-        images=images,
-        segmentation=_mask(folder, [path for path in files if path not in images.values()]),
+        folder=folder,
         grade=above if above in GRADES else identity.grade if identity else None,
     )
+    images = images_in(files)
+    stems = {sequence: f"{folder.name}_{sequence}" for sequence in SEQUENCES}
+    mask = _mask(known, [path for path in images if stem(path) not in stems.values()])
+    return assemble(known, images, stems, mask)
 
 
-def _sequence(folder: Path, files: list[Path], sequence: str) -> Path:
-    found = _named(files, f"{folder.name}_{sequence}")
-    if len(found) != 1:
-        what = "is missing" if not found else f"stands twice ({_names(found)})"
-        raise DataError(
-            f"{folder}: case {folder.name}: sequence {sequence} {what}; "
-            f"expected one file {folder.name}_{sequence}.nii or .nii.gz"
-        )
-    return found[0]
-
-
-def _mask(folder: Path, others: list[Path]) -> Path | None:
+def _mask(known: Known, others: Sequence[Path]) -> Path | Fault | None:
     # BraTS 2020 as distributed has a mask of another name (W39_1998.09.19_Segm.nii), so a case's
     # only file that is no sequence counts as its mask if it calls itself a segmentation.
-    proper = _named(others, f"{folder.name}_seg")
+    proper = named(others, f"{known.case_id}_seg")
     candidates = proper or [path for path in others if "seg" in path.name.lower()]
     if not others:
         return None
     if len(candidates) == 1 and (proper or len(others) == 1):
         return candidates[0]
-    raise DataError(
-        f"{folder}: case {folder.name}: cannot tell the mask among {_names(others)}; "
-        f"name it {folder.name}_seg.nii or .nii.gz and take the rest away"
+    return known.fault(
+        known.folder,
+        "ambiguous mask",
+        f"{known.folder}: case {known.case_id}: cannot tell the mask among {listed(others)}; "
+        f"name it {known.case_id}_seg.nii or .nii.gz and take the rest away",
     )
-
-
-def _named(files: list[Path], stem: str) -> list[Path]:
-    return [path for path in files if path.name in (f"{stem}.nii", f"{stem}.nii.gz")]
-
-
-def _names(paths: list[Path]) -> str:
-    return ", ".join(path.name for path in paths)

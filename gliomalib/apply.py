@@ -1,0 +1,289 @@
+"""A finished study applied to a case: labels on the case's own grid, and a class for each slice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from gliomalib import fusion, predict, preprocess, slices
+from gliomalib import labels as conventions
+from gliomalib.datasets import nifti, orientation, writing
+from gliomalib.finished import Finished, Fold
+from gliomalib.provenance import commit, file_digest, versions, write_atomic
+from gliomalib.schema import (
+    CLASS_NAMES,
+    N_CLASSES,
+    Affine,
+    Case,
+    Grid,
+    Labels,
+    SettingsError,
+    StoredCase,
+)
+
+CANONICAL = "canonical"
+"""The labels 0 to 3 in the order of ``schema.CLASS_NAMES``, as against those of a release."""
+
+NOT_CLINICAL = "For research only, not for clinical use."
+
+_DECIMALS = 9
+_EDGE = 1e-6
+
+Singles = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What a study says of a case.
+
+    ``labels`` (X, Y, Z) are canonical, on the grid of the case's own T1 file with ``affine``.
+    ``classes`` has a row for each axial slice of the study's grid: slice, z_mm, class, and the
+    probabilities of the four classes. ``volumes`` has region, voxels, ml, share_of_tumour.
+    """
+
+    case: Case
+    labels: Labels
+    affine: Affine
+    classes: pd.DataFrame
+    volumes: pd.DataFrame
+    about: Mapping[str, Any]
+
+
+def segment_case(
+    case: Case, finished: Finished, fold: int | None = None, device: str = "auto"
+) -> Applied:
+    """Apply the networks of one fold, or of all, to a case; a mask is neither needed nor used.
+
+    The volumes of both branches are fused with the study's α, and ResNet50 names the fused
+    slices; probabilities are averaged over the folds, where each ResNet50 sees the slices of its
+    own fold. Raises ``DataError`` for files that cannot be used, ``SettingsError`` for an unknown
+    fold or device.
+    """
+    folds = finished.chosen(fold)
+    own = nifti.read_case(replace(case, segmentation=None))
+    upright = orientation.upright(own)
+    images, grid = preprocess.prepare_images(upright, finished.study.preprocessing)
+    stored = StoredCase(grid, images, np.zeros(grid.shape, np.uint8))
+    made = [_by_fold(stored, one, finished, device) for one in folds]
+    volume, named = (_mean([pair[part] for pair in made]) for part in (0, 1))
+    x, y, z = own.images.shape[1:]
+    found = labels_on(volume, grid, (x, y, z), own.affine)
+    return Applied(
+        case=case,
+        labels=found,
+        affine=own.affine,
+        classes=_class_table(named, grid),
+        volumes=_volume_table(found, own.affine),
+        about=_about(case, finished, folds),
+    )
+
+
+def labels_on(
+    probabilities: Singles, grid: Grid, shape: tuple[int, int, int], affine: Affine
+) -> Labels:
+    """Return the most probable class of each voxel of another grid, (X, Y, Z) uint8.
+
+    ``probabilities`` (4, x, y, z) on ``grid`` are interpolated linearly at the centres of the
+    voxels of ``shape`` and ``affine``; of equal ones the lowest class wins. A voxel whose centre
+    lies outside of the grid's voxels is no tumour.
+    """
+    step = np.linalg.inv(np.asarray(grid.affine)) @ np.asarray(affine)
+    reached = _reached(grid.shape, shape, step)
+    step[:3, 3] += step[:3, :3] @ [part.start for part in reached]
+    # rounded, so that a file and its mirror image meet the same places of the grid
+    step = np.round(step, _DECIMALS)
+    size = tuple(part.stop - part.start for part in reached)
+    sampled = _most_probable(probabilities, step, size)
+    found: Labels = np.zeros(shape, np.uint8)
+    found[reached] = np.where(_within(grid.shape, size, step), sampled, 0)
+    return found
+
+
+def write(applied: Applied, out: Path, convention: str = CANONICAL, force: bool = False) -> Path:
+    """Write what was found to ``out`` and return the label map, the first of four files.
+
+    ``<case>_labels.nii.gz`` has the labels of ``convention``: canonical ones, or those of a
+    release. ``<case>_about.json`` is written last, so a case without it is not finished. Raises
+    what `check_outputs` raises.
+    """
+    case_id = applied.case.case_id
+    check_outputs([case_id], out, convention, force)
+    paths = _paths(case_id, out)
+    paths["about"].unlink(missing_ok=True)
+    raw = applied.labels
+    if convention != CANONICAL:
+        raw = conventions.to_raw(raw, convention)
+    writing.write_labels(paths["labels"], raw, applied.affine)
+    write_atomic(paths["classes"], applied.classes.to_csv(index=False, float_format="%.6g"))
+    write_atomic(paths["volumes"], applied.volumes.to_csv(index=False, float_format="%.6g"))
+    about = {**applied.about, "convention": convention, "labels": _meanings(convention)}
+    write_atomic(paths["about"], json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+    return paths["labels"]
+
+
+def check_outputs(case_ids: Sequence[str], out: Path, convention: str, force: bool) -> None:
+    """Refuse what could not be written after a long prediction.
+
+    Raises ``SettingsError`` for a file that is there already (unless ``force``), a case ID that
+    cannot begin a file name, and a convention that is not known.
+    """
+    _meanings(convention)
+    for case_id in case_ids:
+        if not case_id or Path(case_id).name != case_id:
+            raise SettingsError(f"case {case_id!r} cannot begin a file name; give another --case")
+        there = [path for path in _paths(case_id, out).values() if path.exists()]
+        if there and not force:
+            raise SettingsError(f"{there[0]}: is there already; give --force to replace it")
+
+
+# --- one case
+
+
+def _by_fold(
+    case: StoredCase, fold: Fold, finished: Finished, device: str
+) -> tuple[Singles, Singles]:
+    """Return the fused probabilities (4, X, Y, Z), and those of the slices (Z, 4)."""
+    study = finished.study
+    flat, deep = (
+        predict.segment(fold.weights(name), case, device) for name in ("unet2d", "unet3d")
+    )
+    fused = fusion.weighted_average(flat, deep, study.fusion.alpha)
+    shown = slices.fused_slices(fused, case.labels, study.classifier, case.images)
+    named = predict.classify(fold.weights("resnet50"), shown, device)
+    return fused.probabilities.astype(np.float32), named
+
+
+def _mean(found: Sequence[Singles]) -> Singles:
+    return np.asarray(sum(found[1:], start=found[0]) / np.float32(len(found)), np.float32)
+
+
+def _reached(
+    grid: Sequence[int], shape: Sequence[int], step: NDArray[np.float64]
+) -> tuple[slice, ...]:
+    """Return the box of voxels of ``shape`` around the voxels of the grid; ``step`` leads there."""
+    corners = np.array(list(product(*((-0.5, n - 0.5) for n in grid))))
+    places = (corners - step[:3, 3]) @ np.linalg.inv(step[:3, :3]).T
+    low = np.clip(np.floor(places.min(axis=0)), 0, shape).astype(int)
+    high = np.clip(np.ceil(places.max(axis=0)) + 1, 0, shape).astype(int)
+    return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+
+
+def _most_probable(
+    probabilities: Singles, step: NDArray[np.float64], shape: tuple[int, ...]
+) -> Labels:
+    """Return the argmax of the interpolated probabilities, one class in memory at a time."""
+    best = np.full(shape, -1.0, np.float32)
+    found: Labels = np.zeros(shape, np.uint8)
+    for label, values in enumerate(probabilities):
+        sampled = ndimage.affine_transform(
+            values, step[:3, :3], step[:3, 3], output_shape=shape, order=1, mode="nearest"
+        )
+        np.putmask(found, sampled > best, np.uint8(label))
+        np.maximum(best, sampled, out=best)
+    return found
+
+
+def _within(
+    grid: Sequence[int], shape: Sequence[int], step: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Say which voxels of ``shape`` have their centre in the box of the grid's voxels."""
+    i, j, k = np.ogrid[tuple(slice(n) for n in shape)]
+    inside = np.ones(tuple(shape), bool)
+    for (a, b, c, start), size in zip(step[:3], grid, strict=True):
+        place = a * i + b * j + c * k + start
+        inside &= (place >= -0.5 - _EDGE) & (place <= size - 0.5 + _EDGE)
+    return inside
+
+
+def _class_table(named: Singles, grid: Grid) -> pd.DataFrame:
+    middle = [(n - 1) / 2 for n in grid.shape[:2]]
+    places = np.array([[*middle, z, 1] for z in range(grid.shape[2])]) @ np.asarray(grid.affine).T
+    table = pd.DataFrame({"slice": range(grid.shape[2]), "z_mm": places[:, 2]})
+    table["class"] = [CLASS_NAMES[label] for label in named.argmax(axis=1)]
+    for label, name in enumerate(CLASS_NAMES):
+        table[name.replace(" ", "_")] = named[:, label]
+    return table
+
+
+def _volume_table(labels: Labels, affine: Affine) -> pd.DataFrame:
+    counts = np.bincount(labels.ravel(), minlength=N_CLASSES)[1:]
+    table = pd.DataFrame({"region": CLASS_NAMES[1:], "voxels": counts})
+    table.loc[len(table)] = ["whole tumour", counts.sum()]
+    voxel_mm3 = abs(np.linalg.det(np.asarray(affine)[:3, :3]))
+    table["ml"] = table["voxels"] * voxel_mm3 / 1000
+    # no share where there is no tumour
+    table["share_of_tumour"] = table["voxels"] / (counts.sum() or np.nan)
+    return table
+
+
+def _about(case: Case, finished: Finished, folds: Sequence[Fold]) -> dict[str, Any]:
+    study = finished.study
+    digests = {path: file_digest(path) for path in set(case.images.values())}
+    parts = finished.parts(case, list(digests.values()), folds)
+    trained_on = [fold for fold, part in parts.items() if part == "train"]
+    return {
+        "case": case.case_id,
+        "study": study.study,
+        "title": study.title,
+        "folds": [one.split.fold for one in folds],
+        "checkpoints": {f"fold{one.split.fold}": _keys(one) for one in folds},
+        "alpha": study.fusion.alpha,
+        "preprocessing": study.preprocessing.model_dump(mode="json"),
+        "trained_on_this_patient": bool(trained_on),
+        "part_by_fold": {f"fold{fold}": part for fold, part in parts.items()},
+        "caveats": [NOT_CLINICAL, *_case_caveats(finished, folds, trained_on)],
+        "inputs_sha256": {name: digests[path] for name, path in case.images.items()},
+        "study_commit": finished.commit,
+        "commit": commit(),
+        "versions": versions(),
+    }
+
+
+def _keys(fold: Fold) -> dict[str, str]:
+    return {name: training.key for name, training in fold.networks.items()}
+
+
+def _case_caveats(
+    finished: Finished, folds: Sequence[Fold], trained_on: Sequence[int]
+) -> list[str]:
+    plan = finished.study.preprocessing
+    sizes = [*plan.crop_mm, *([plan.depth_mm] if plan.depth_mm else [])]
+    found = [
+        f"Only the central {' × '.join(f'{size:g}' for size in sizes)} mm were looked at; "
+        "everything outside is labelled no tumour.",
+        "The networks know registered sequences without skull only, such as BraTS gives out.",
+        *finished.caveats,
+    ]
+    if len(folds) > 1:
+        numbers = ", ".join(str(one.split.fold) for one in folds)
+        found.append(f"Probabilities are the mean over the networks of folds {numbers}.")
+    if trained_on:
+        found.append(
+            f"Networks of fold {', '.join(map(str, trained_on))} were trained on this patient, "
+            "so this says nothing of how they do on others."
+        )
+    return found
+
+
+# --- files
+
+
+def _paths(case_id: str, out: Path) -> dict[str, Path]:
+    endings = {"labels": "nii.gz", "classes": "csv", "volumes": "csv", "about": "json"}
+    return {name: out / f"{case_id}_{name}.{ending}" for name, ending in endings.items()}
+
+
+def _meanings(convention: str) -> dict[str, str]:
+    """Return what each label of the written map means."""
+    known = np.arange(N_CLASSES, dtype=np.uint8)
+    raw = known if convention == CANONICAL else conventions.to_raw(known, convention)
+    return {str(label): name for label, name in zip(raw.tolist(), CLASS_NAMES, strict=True)}

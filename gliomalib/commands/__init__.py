@@ -1,0 +1,1 @@
+"""The verbs of ``python -m gliomalib``, a module for each group."""

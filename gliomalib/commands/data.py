@@ -1,0 +1,131 @@
+"""The verb ``data``: list the known sets, fetch the open ones, verify a folder, write phantoms."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gliomalib.commands.words import Verbs, say
+from gliomalib.runner import Folders
+
+if TYPE_CHECKING:
+    # imported where they are used: the other verbs need none of them, and they take a second
+    import pandas as pd
+
+    from gliomalib.verification import Verification
+
+MOST_WIDE = 200
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verbs of this module to the command line."""
+    data = verbs.add_parser("data", help="list, download, verify and make patients")
+    kinds = data.add_subparsers(required=True, metavar="WHAT")
+
+    listing = kinds.add_parser("list", help="known data sets, their licence and how to get them")
+    listing.add_argument("key", nargs="?", default="", metavar="SET", help="all of one set")
+    listing.set_defaults(verb=_list)
+
+    download = kinds.add_parser("download", help="fetch an open set, or go on with it")
+    download.add_argument("key", metavar="SET", help="as `data list` calls it")
+    download.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="where to (.)")
+    download.set_defaults(verb=_download)
+
+    verify = kinds.add_parser("verify", help="look into every file; exit code 1 if any is at fault")
+    verify.add_argument("root", type=_folder, metavar="ROOT", help="folder of one or more releases")
+    verify.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    verify.add_argument("--study", default="", help="compare with the files that this study read")
+    verify.add_argument("--data-dir", default="", metavar="FOLDER", help="its working files (data)")
+    verify.add_argument("--workers", type=_positive, default=None, help="cases read side by side")
+    verify.set_defaults(verb=_verify)
+
+    phantoms = kinds.add_parser("phantoms", help="write synthetic patients as BraTS 2020 has them")
+    phantoms.add_argument("root", type=Path, metavar="ROOT", help="folder to write into")
+    phantoms.add_argument("--count", type=_positive, default=10, help="how many (10)")
+    phantoms.add_argument("--seed", type=int, default=2025, help="another seed, other patients")
+    phantoms.add_argument("--spacing", type=float, default=1.0, metavar="MM", help="voxel size (1)")
+    phantoms.add_argument("--site", default="A", help="scanner and protocol: A or B")
+    phantoms.set_defaults(verb=_phantoms)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
+def _folder(text: str) -> Path:
+    try:
+        return Path(text).expanduser().resolve()
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be found: {error}") from None
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    from gliomalib.datasets import catalogue  # noqa: PLC0415
+
+    if arguments.key:
+        for name, fact in asdict(catalogue.find(arguments.key)).items():
+            text = ", ".join(fact) if isinstance(fact, tuple) else fact
+            say(f"{name:10} {catalogue.UNKNOWN if text is None else text}")
+        return
+    say(_text(catalogue.table()))
+    say("\nAll of one set: python -m gliomalib data list SET")
+
+
+def _download(arguments: argparse.Namespace) -> None:
+    from gliomalib.datasets import download  # noqa: PLC0415
+
+    log = logging.getLogger("gliomalib")
+    log.addHandler(logging.StreamHandler(sys.stdout))
+    log.setLevel(logging.INFO)
+    say(f"unpacked to {download.fetch_open(arguments.key, arguments.to)}")
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from gliomalib import casetable, verification  # noqa: PLC0415
+
+    used = None
+    if arguments.study:
+        folder = Folders.of(arguments.data_dir).data / arguments.study
+        used = verification.used_files(casetable.read_cases(folder / "cases.csv"))
+    found = verification.verify(arguments.root, used, arguments.workers)
+    if arguments.json:
+        say(json.dumps(found.as_json(), indent=1))
+    else:
+        _show(found)
+    return 0 if found.sound else 1
+
+
+def _show(found: Verification) -> None:
+    if len(found.cases):
+        say(_text(found.cases))
+    for _, fault in found.faults.iterrows():
+        say(f"{fault['kind']}: {fault['message']}")
+    speed = found.n_bytes / 1e6 / max(found.seconds, 1e-3)
+    say(
+        f"{len(found.cases)} cases, {found.n_bytes / 1e6:.0f} MB in {found.seconds:.1f} s "
+        f"({speed:.0f} MB/s), {len(found.faults) or 'no'} fault{'s' * (len(found.faults) != 1)}"
+    )
+
+
+def _phantoms(arguments: argparse.Namespace) -> None:
+    from gliomalib.datasets import phantom  # noqa: PLC0415
+
+    plan = phantom.PhantomPlan(
+        seed=arguments.seed, spacing_mm=arguments.spacing, site=arguments.site
+    )
+    numbers = range(1, arguments.count + 1)
+    folder = phantom.write_cohort(arguments.root, plan, numbers, os.cpu_count() or 1)
+    say(f"{arguments.count} synthetic patients in {folder}")
+
+
+def _text(table: pd.DataFrame) -> str:
+    shown = table.astype(object).where(table.notna(), "–")
+    return shown.to_string(index=False, max_colwidth=MOST_WIDE)

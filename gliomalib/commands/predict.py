@@ -1,0 +1,142 @@
+"""The verb ``predict``: a finished study applied to cases of the user's own."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gliomalib import labels
+from gliomalib.commands.words import Verbs, say
+from gliomalib.runner import Folders
+from gliomalib.schema import SEQUENCES, Case, DataError, SettingsError
+
+if TYPE_CHECKING:
+    from gliomalib.finished import Finished
+
+OWN = "own files"
+"""The release of a case that was given as four files."""
+
+_SEQUENCE_ENDING = re.compile(r"[-_.]?t1[nw]?$", re.IGNORECASE)
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verb of this module to the command line."""
+    verb = verbs.add_parser("predict", help="label cases of your own with a finished study")
+    verb.add_argument(
+        "path", nargs="?", type=Path, metavar="PATH", help="folder of a case or of several cases"
+    )
+    for name in SEQUENCES:
+        verb.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"{name} of one case")
+    verb.add_argument(
+        "--case",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="which case of PATH, may be repeated; with four files, what to call theirs",
+    )
+    verb.add_argument("--study", default="demo", help="finished study to apply (demo)")
+    verb.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for the results")
+    verb.add_argument("--fold", type=int, metavar="K", help="networks of one fold (mean of all)")
+    verb.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
+    verb.add_argument(
+        "--convention",
+        default="canonical",
+        metavar="KEY",
+        help=f"labels to write: canonical (0 to 3), or as {', '.join(labels.RELEASES)}",
+    )
+    verb.add_argument("--force", action="store_true", help="replace results that are there")
+    verb.add_argument("--data-dir", default="", metavar="FOLDER", help="working files (data)")
+    verb.add_argument("--report-dir", default="", metavar="FOLDER", help="results (reports)")
+    verb.set_defaults(verb=_predict)
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    # torch takes seconds to import, and the other verbs need none of it
+    from gliomalib import apply  # noqa: PLC0415
+    from gliomalib.finished import open_finished  # noqa: PLC0415
+
+    cases = _cases(arguments)
+    out = arguments.out.expanduser()
+    names = [case.case_id for case in cases]
+    apply.check_outputs(names, out, arguments.convention, arguments.force)
+    folders = Folders.of(arguments.data_dir, arguments.report_dir)
+    finished = open_finished(arguments.study, folders.data, folders.reports)
+    finished.chosen(arguments.fold)
+    faults = []
+    for case in cases:
+        try:
+            _one(case, finished, arguments)
+        except DataError as error:
+            if len(cases) == 1:
+                raise
+            say(f"{case.case_id}: not labelled, {error}")
+            faults.append(case.case_id)
+    if faults:
+        raise DataError(f"{len(faults)} of {len(cases)} cases not labelled: {', '.join(faults)}")
+
+
+def _one(case: Case, finished: Finished, arguments: argparse.Namespace) -> None:
+    from gliomalib import apply  # noqa: PLC0415
+
+    started = time.monotonic()
+    found = apply.segment_case(case, finished, arguments.fold, arguments.device)
+    out = arguments.out.expanduser()
+    path = apply.write(found, out, arguments.convention, arguments.force)
+    tumour = found.volumes["ml"].iloc[-1]
+    known = ", trained on this patient" if found.about["trained_on_this_patient"] else ""
+    seconds = time.monotonic() - started
+    say(f"{case.case_id}: {tumour:.1f} mL of tumour, {path} ({seconds:.0f} s{known})")
+
+
+def _cases(arguments: argparse.Namespace) -> list[Case]:
+    given = {name: getattr(arguments, name) for name in SEQUENCES}
+    missing = [f"--{name}" for name, path in given.items() if path is None]
+    if arguments.path is not None:
+        if len(missing) < len(given):
+            raise SettingsError("give PATH or the four files of one case, not both")
+        return _found(arguments.path.expanduser(), arguments.case)
+    if missing:
+        raise SettingsError(
+            f"{' '.join(missing)} not given: give PATH of a case folder, or the four files of one "
+            "case"
+        )
+    return [_case_of(given, arguments.case)]
+
+
+def _case_of(files: dict[str, Path], names: Sequence[str]) -> Case:
+    from gliomalib.datasets import layout  # noqa: PLC0415
+
+    if len(names) > 1:
+        raise SettingsError(f"four files are one case, but --case names {', '.join(names)}")
+    images = {name: path.expanduser() for name, path in files.items()}
+    stem = layout.stem(images["t1"])
+    name = names[0] if names else _SEQUENCE_ENDING.sub("", stem) or stem
+    return Case(name, name, OWN, images, None)
+
+
+def _found(folder: Path, wanted: Sequence[str]) -> list[Case]:
+    """Return the cases of a folder, or those ``wanted``; one that is faulty is refused."""
+    from gliomalib import datasets  # noqa: PLC0415
+
+    try:
+        # the name of a case's folder is its ID, and "." has none
+        found = datasets.survey(folder.resolve())
+    except DataError as error:
+        raise DataError(
+            f"{error}; any case can be given as --t1, --t1ce, --t2 and --flair", error.kind
+        ) from None
+    cases = [case for case in found.cases if not wanted or case.case_id in wanted]
+    faults = [fault for fault in found.faults if not wanted or fault.case_id in wanted]
+    absent = set(wanted) - {case.case_id for case in cases} - {one.case_id for one in faults}
+    if absent:
+        known = ", ".join(case.case_id for case in found.cases[:8])
+        raise DataError(
+            f"{folder}: no case {', '.join(sorted(absent))}; there are {len(found.cases)}: {known}"
+        )
+    if faults:
+        raise DataError(datasets.sentence(faults, folder), faults[0].kind)
+    return cases

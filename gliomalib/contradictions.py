@@ -1,0 +1,244 @@
+"""Which published scores cannot both be true, reading by reading.
+
+A relation that holds for one set of predictions says what follows from some scores for another;
+where that misses what is printed, the numbers are not of one set of predictions in that reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import floor
+from typing import Literal
+
+from gliomalib import forensics
+from gliomalib.forensics import RULES, End, Rule, Span, unrounded
+from gliomalib.schema import N_CLASSES
+
+Verdict = Literal["impossible", "impossible under one reading", "possible"]
+
+Reading = Literal[
+    "any average",
+    "pooled",
+    "argmax pooled",
+    "argmax weighted",
+    "argmax balanced",
+    "thresholded",
+    "proportion",
+]
+
+READINGS: Mapping[Reading, str] = {
+    "any average": "all scores are one and the same average over classes or patients, or pooled, "
+    "with one rule for 0/0",
+    "pooled": "counts are summed over the one-hot classes before each ratio, or there is one class",
+    "argmax pooled": "each item gets the most probable class; counts are pooled (micro average)",
+    "argmax weighted": "each item gets one class; classes count by their frequency",
+    "argmax balanced": "each item gets one class; classes are equally frequent and count equally",
+    "thresholded": "accuracy by argmax, precision and recall pooled over probabilities above 0.5",
+    "proportion": "accuracy is the share of right ones among n items",
+}
+"""What each reading takes the scores to be."""
+
+_SCORES = ("accuracy", "precision", "recall", "f1", "iou", "specificity")
+
+Scores = Mapping[str, Span]
+"""Name of a printed score → the numbers that print as it."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """Scores as printed, as shares; None where none is printed.
+
+    ``decimals`` are those of the share (99.25 % has 4), ``classes`` the number of classes K and
+    ``test_sizes`` the numbers of test items that come into question.
+    """
+
+    accuracy: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    f1: float | None = None
+    iou: float | None = None
+    specificity: float | None = None
+    decimals: int = 4
+    classes: int = N_CLASSES
+    test_sizes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one relation says of the ``numbers``, the first of which follows from the others.
+
+    ``rules`` are those of rounding under which all of them can be true together. ``implied`` is
+    what follows for the first number; ``gap`` and ``overlap`` are how far that is from, and how
+    much of it is among, the numbers that print as published. They are given for the first of
+    ``rules`` or, where there is none, for the rule that leaves the smallest gap. A printed number
+    of 4 decimals stands for a length of 0.0001, so a much shorter overlap is a narrow escape.
+    """
+
+    numbers: tuple[str, ...]
+    reading: Reading
+    implied: tuple[float, float]
+    gap: float
+    overlap: float
+    rules: tuple[Rule, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Possible under some rule of rounding, or impossible.
+
+        ``impossible`` is so under every average that the numbers share. Numbers that were
+        averaged in different ways, or are of different predictions, are bound by no relation.
+        """
+        if self.rules:
+            return "possible"
+        return "impossible" if self.reading == "any average" else "impossible under one reading"
+
+
+def examine(published: Published) -> list[Finding]:
+    """Return what each relation says of the printed scores, possible ones included.
+
+    Every relation among scores that are printed is tried with the same rule of rounding for all,
+    under each of ``RULES``; a pair of scores may stand in several, one for each reading. Raises
+    ``ValueError`` as ``unrounded`` does and for fewer than two classes.
+    """
+    printed = {rule: _spans(published, rule) for rule in RULES}
+    known = set(printed[RULES[0]])
+    findings = [
+        _finding(relation, printed, published.classes)
+        for relation in _RELATIONS
+        if known.issuperset(relation.numbers)
+    ]
+    accuracy, decimals = published.accuracy, published.decimals
+    if accuracy is not None:
+        findings += [_granularity(accuracy, decimals, n) for n in published.test_sizes]
+    return findings
+
+
+def excluded_readings(published: Published) -> tuple[Reading, ...]:
+    """Return the readings that accuracy, precision and recall alone exclude.
+
+    Where each item gets one class, pooling makes the three equal and weighting by frequency
+    makes recall the accuracy, so recall < accuracy < precision excludes both. Thresholding at 0.5
+    gives recall ≤ accuracy always, and the order where the items without a class above 0.5 are
+    wrong more often than the rest. A macro average over unequal classes can give any order and is
+    never excluded here.
+    """
+    three = replace(published, f1=None, iou=None, specificity=None, test_sizes=())
+    found = [one.reading for one in examine(three) if one.verdict != "possible"]
+    return tuple(dict.fromkeys(found))
+
+
+@dataclass(frozen=True)
+class _Relation:
+    numbers: tuple[str, ...]
+    reading: Reading
+    implied: Callable[[Scores, int], Span]
+
+
+def _f1(given: Scores, classes: int) -> Span:
+    return forensics.f1_from(given["precision"], given["recall"])
+
+
+def _mean_f1(given: Scores, classes: int) -> Span:
+    # F1 of a class is concave in its P and R, and at least P + R − 1; both carry over to a mean
+    least = forensics.carried(_overlap, given["precision"].low, given["recall"].low)
+    return Span(least, _f1(given, classes).high)
+
+
+def _iou(given: Scores, classes: int) -> Span:
+    return forensics.iou_from_f1(given["f1"])
+
+
+def _mean_iou(given: Scores, classes: int) -> Span:
+    # IoU of a class is convex in its F1, and never above it
+    return Span(_iou(given, classes).low, given["f1"].high)
+
+
+def _mean_iou_of_both(given: Scores, classes: int) -> Span:
+    # P + R − 1 ≤ IoU ≤ min(P, R) in a class, and so for their means
+    precision, recall = given["precision"], given["recall"]
+    most = min(precision.high.value, recall.high.value)
+    return Span(forensics.carried(_overlap, precision.low, recall.low), End(most))
+
+
+def _specificity(given: Scores, classes: int) -> Span:
+    return forensics.pooled_specificity(given["precision"], given["recall"], classes)
+
+
+def _argmax_specificity(given: Scores, classes: int) -> Span:
+    return forensics.argmax_specificity(given["accuracy"], classes)
+
+
+def _accuracy(given: Scores, classes: int) -> Span:
+    return given["accuracy"]
+
+
+def _at_most_precision(given: Scores, classes: int) -> Span:
+    # at most one class is above 0.5, so there are no more claims than items
+    return Span(End(Fraction(0)), given["precision"].high)
+
+
+def _thresholded_accuracy(given: Scores, classes: int) -> Span:
+    # a hit above 0.5 is the argmax, and so is a false alarm above 0.5: R ≤ A ≤ 1 − R(1−P)/P
+    precision, recall = given["precision"].high.value, given["recall"].low
+    return Span(recall, End(1 - recall.value * (1 - precision) / precision))
+
+
+_RELATIONS = (
+    _Relation(("f1", "precision", "recall"), "pooled", _f1),
+    _Relation(("f1", "precision", "recall"), "any average", _mean_f1),
+    _Relation(("iou", "f1"), "pooled", _iou),
+    _Relation(("iou", "f1"), "any average", _mean_iou),
+    _Relation(("iou", "precision", "recall"), "any average", _mean_iou_of_both),
+    _Relation(("specificity", "precision", "recall"), "pooled", _specificity),
+    _Relation(("specificity", "accuracy"), "argmax pooled", _argmax_specificity),
+    _Relation(("specificity", "accuracy"), "argmax balanced", _argmax_specificity),
+    _Relation(("precision", "accuracy"), "argmax pooled", _accuracy),
+    _Relation(("recall", "accuracy"), "argmax pooled", _accuracy),
+    _Relation(("recall", "accuracy"), "argmax weighted", _accuracy),
+    _Relation(("recall", "accuracy"), "argmax balanced", _accuracy),
+    _Relation(("recall", "precision"), "thresholded", _at_most_precision),
+    _Relation(("accuracy", "precision", "recall"), "thresholded", _thresholded_accuracy),
+)
+
+
+def _overlap(precision: Fraction, recall: Fraction) -> Fraction:
+    return max(Fraction(0), precision + recall - 1)
+
+
+def _spans(published: Published, rule: Rule) -> dict[str, Span]:
+    values = {name: getattr(published, name) for name in _SCORES}
+    return {
+        name: unrounded(value, published.decimals, rule)
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def _finding(relation: _Relation, printed: Mapping[Rule, Scores], classes: int) -> Finding:
+    first = relation.numbers[0]
+    implied = {rule: relation.implied(scores, classes) for rule, scores in printed.items()}
+    gaps = {rule: implied[rule].gap(printed[rule][first]) for rule in RULES}
+    rules = tuple(rule for rule in RULES if implied[rule].meets(printed[rule][first]))
+    shown = rules[0] if rules else min(RULES, key=gaps.__getitem__)
+    overlap = implied[shown].overlap(printed[shown][first])
+    return Finding(
+        numbers=relation.numbers,
+        reading=relation.reading,
+        implied=implied[shown].bounds,
+        gap=float(gaps[shown]),
+        overlap=float(overlap),
+        rules=rules,
+    )
+
+
+def _granularity(accuracy: float, decimals: int, n: int) -> Finding:
+    """Compare the accuracy with the two proportions k/n around it."""
+    rules = tuple(rule for rule in RULES if forensics.grim(accuracy, decimals, n, rule))
+    k = min(floor(Fraction(str(float(accuracy))) * n), n - 1)
+    around = [Fraction(k, n), Fraction(k + 1, n)]
+    spans = [unrounded(accuracy, decimals, rule) for rule in rules[:1] or RULES]
+    gap = min(span.gap(Span(End(one), End(one))) for span in spans for one in around)
+    bounds = float(around[0]), float(around[1])
+    return Finding(("accuracy", f"n = {n}"), "proportion", bounds, float(gap), 0.0, rules)

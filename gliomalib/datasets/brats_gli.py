@@ -1,0 +1,76 @@
+"""BraTS 2023 and 2024 (GLI, adult glioma) and BraTS-Africa (SSA): one folder an examination.
+
+Names as in the challenge's archives and in code that reads them: ``BraTS-GLI-00005-100`` is
+patient 00005 at time point 100, its files end in ``-t1n``, ``-t1c``, ``-t2w``, ``-t2f`` and
+``-seg``. Time points below 100 are examinations before treatment (2023), those from 100 on are
+after treatment (2024): the listings of both archives agree, and the winning container of 2025
+tells the two apart by that number (BrainLesion/BraTS, issue 180). One number is one patient in
+both years. BraTS 2023 is BraTS 2021 under other numbers; only the organisers' spreadsheet
+``BraTS2023_2017_GLI_Mapping.xlsx`` says which is which, and it is not read here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from gliomalib.datasets.layout import Known, Naming, Tree, assemble, case_folders, one_mask
+from gliomalib.schema import Case, Fault
+
+EXAMPLES = ("BraTS-GLI-00000-000", "BraTS-SSA-00002-000", "BraTS-GLI-00000-000-t1n")
+LOOKED_FOR = (
+    "case folders BraTS-GLI-NNNNN-TTT or BraTS-SSA-NNNNN-TTT that hold "
+    "<case>-{t1n,t1c,t2w,t2f,seg}.nii or .nii.gz"
+)
+
+NAMING = Naming(
+    re.compile(r"(?P<case>BraTS-(GLI|SSA)-\d{5}-\d{3})"),
+    {"t1": "-t1n", "t1ce": "-t1c", "t2": "-t2w", "flair": "-t2f"},
+)
+
+AFTER_TREATMENT = 100
+"""The first time point after treatment."""
+
+NO_GLIOMA = re.compile(r"\d*_?OtherNeoplasms", re.IGNORECASE)
+"""The archive's BraTS-Africa lies in 95_Glioma and, for other tumours, 51_OtherNeoplasms."""
+
+_YEAR = re.compile(r"brats[\W_]*(2023|2024)", re.IGNORECASE)
+
+
+def find(tree: Tree) -> Iterator[Case | Fault]:
+    """Yield the cases of BraTS 2023, BraTS 2024 and BraTS-Africa, and what is wrong with others.
+
+    A mask counts where it lies beside the sequences: one in another folder may be a prediction.
+    A case without it has no segmentation. A case of BraTS-Africa that is no glioma is a fault.
+    """
+    for folder, case in case_folders(tree, NAMING):
+        known = Known(case, case.rpartition("-")[0], release_of(folder), folder)
+        if NO_GLIOMA.fullmatch(folder.parent.name):
+            yield _no_glioma(known)
+            continue
+        files = tree.files[folder]
+        mask = one_mask(known, files, f"{case}-seg")
+        yield from assemble(known, files, NAMING.stems(case), mask)
+
+
+def release_of(folder: Path) -> str:
+    """Return the release of a case folder.
+
+    SSA is BraTS-Africa in every year. For GLI the nearest folder above decides whose name has
+    BraTS followed by 2023 or 2024; where there is none, time point 100 or later means 2024.
+    """
+    _, part, _, time = folder.name.split("-")
+    if part == "SSA":
+        return "brats_africa"
+    years = (match[1] for above in folder.parents if (match := _YEAR.search(above.name)))
+    return f"brats{next(years, '2024' if int(time) >= AFTER_TREATMENT else '2023')}"
+
+
+def _no_glioma(known: Known) -> Fault:
+    return known.fault(
+        known.folder,
+        "no glioma",
+        f"{known.folder}: case {known.case_id} lies among the tumours that are no gliomas; give "
+        f"the folder of the gliomas beside {known.folder.parent.name}, or take that one away",
+    )

@@ -1,0 +1,210 @@
+"""Is this scan that scan? Told from the voxels alone, whatever the file's name or header says.
+
+``content_digest`` answers exactly; ``signature`` and ``suspects`` point at scans that are
+probably one and the same, normalised or resampled otherwise. All of them are for skull-stripped
+scans, with one constant value around the brain, usually 0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Array = NDArray[np.float32]
+Pair = tuple[int, int, float]
+"""Two rows of a table of signatures, the lower one first, and their similarity."""
+
+SAME_SCAN = 0.75
+"""Similarity from which two scans are held for one; it lies between what was measured on T1.
+
+Different patients: at most 0.38 in 45 pairs of ten real ones (mean 0.21, standard deviation
+0.09), 0.43 in 19,900 pairs of 200 phantoms of two sites at 2 mm (0.17, 0.07), 0.35 across.
+One scan in disguise, the least alike of the ten real patients: min–max, z-score or cropped 1.00,
+z-score with the background left at 0 0.99, gamma 0.3 to 2 0.99, gamma 3 0.94, noise of 30 % of
+the spread 0.99, linearly to 1.2 mm 0.98, means over 2, 3 and 4 mm 0.97, 0.92 and 0.85, cubic
+splines to 1.5 mm 0.96, stretched to 128³ 0.98, a rim of 2 mm shaved off 0.94. Phantoms of 2 mm
+averaged to 4 mm: 0.90. Not found is a mirrored scan, 0.15 to 0.55. T1 and T1ce of one patient
+have 0.46 to 0.89, so a suspect can also be one patient imaged twice.
+"""
+
+CELLS = 28
+"""Cells of the signature's grid along each axis."""
+
+REACH = 2.2
+"""Half of the grid in standard deviations of the brain's voxels; an ellipsoid ends at √5."""
+
+FINE, COARSE = 0.5, 1.0
+"""Widths in cells of two Gaussians; their difference passes waves of 3 cells, 16 mm, best."""
+
+LEVELS = 256
+"""Levels of intensity that are told apart, with equally many voxels of the brain in each."""
+
+BLOCK = 256
+"""Rows of the table of similarities that are in memory at once; it changes no result."""
+
+_ROUNDING = 1e-5
+"""Part of the largest distance from the background value that is background all the same."""
+
+_FAINT = 0.05
+"""The same, as part of the mean distance of what is farther away than rounding."""
+
+_SAMPLE = 100_000
+_OTHER_AXES = ((1, 2), (0, 2), (0, 1))
+
+
+def content_digest(values: NDArray[Any]) -> str:
+    """Return 64 hex digits that are equal for two scans with the same voxels.
+
+    They are the SHA-256 of which values, as float64, occur how often in ``values`` (X, Y, Z),
+    leaving out the most frequent one, the background. So a flipped, turned, cropped or padded
+    scan has the digest of the original, in any data type that holds its values, as long as the
+    background stays the most frequent; another value of a single voxel makes another digest.
+    Where in the brain a value lies is not looked at. Raises ``ValueError`` for an array that has
+    not three axes, is constant, or holds NaN or infinity.
+    """
+    _check(values)
+    found, counts = _tally(values[values != _background(values)])
+    # adding zero makes one zero of the two that floats have
+    numbers = found.astype("<f8") + 0.0
+    return hashlib.sha256(numbers.tobytes() + counts.astype("<i8").tobytes()).hexdigest()
+
+
+def signature(values: NDArray[Any]) -> Array:
+    """Return what is individual in a brain as a vector (CELLS³,) of mean 0 and length 1.
+
+    The dot product of two of them is their Pearson correlation: near 1 for one scan however it
+    was scaled, resampled, stretched or cropped around the brain, far lower for two patients
+    (``SAME_SCAN``), but lower also for one scan in two orientations: bring ``values`` (X, Y, Z)
+    to a common one first. Ranks stand for intensities, so that any rising map of them is
+    forgiven. They are averaged over the cells of a grid that the mean and the spread of the
+    brain's voxels along each axis lay out; the voxel size is not asked for, so a false one
+    hides nothing. A difference of Gaussians, each over voxels of the brain only, takes away the
+    shape that all brains share. Raises ``ValueError`` for an array that has not three axes, is
+    constant, holds NaN or infinity, or has one value all through the brain.
+    """
+    rank, inside = _ranks(np.asarray(values, dtype=np.float32))
+    weights = [_cell_weights(inside.sum(axis=axes)) for axes in _OTHER_AXES]
+    total, share = _on_cells(rank, weights), _on_cells(inside, weights)
+    # cells at the rim count less: what they hold hangs on how the brain was cut out
+    detail = share**2 * (_ratio(total, share) - _ratio(_wider(total), _wider(share)))
+    vector = (detail - detail.mean()).ravel()
+    return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
+
+
+def suspects(signatures: Array) -> list[Pair]:
+    """Return the pairs of rows whose similarity is at least ``SAME_SCAN``, the most similar first.
+
+    ``signatures`` holds one signature a row, shape (N, D); in a pair (i, j, similarity) i < j.
+    Raises ``ValueError`` for rows that are not of length 1.
+    """
+    lengths = np.sqrt(np.einsum("ij,ij->i", signatures, signatures))
+    if not np.allclose(lengths, 1.0, atol=1e-3):
+        raise ValueError(
+            f"the rows have lengths from {lengths.min()} to {lengths.max()}, not 1; give what "
+            "`signature` returns"
+        )
+    pairs: list[Pair] = []
+    for start in range(0, len(signatures), BLOCK):
+        alike = signatures[start : start + BLOCK] @ signatures[start:].T
+        pairs += [
+            (start + int(row), start + int(column), float(alike[row, column]))
+            for row, column in np.argwhere(alike >= SAME_SCAN)
+            if row < column
+        ]
+    return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))
+
+
+def _check(values: NDArray[Any]) -> None:
+    if values.ndim != 3 or values.size == 0:
+        raise ValueError(f"the shape is {values.shape}; a fingerprint needs voxels along X, Y, Z")
+    low, high = values.min(), values.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError("some voxels are NaN or infinite; a fingerprint needs numbers")
+    if low == high:
+        raise ValueError(f"every voxel is {low}; a fingerprint needs a brain on a background")
+
+
+def _background(values: NDArray[Any]) -> Any:
+    """Return the most frequent value, the lowest of several."""
+    flat = values.ravel(order="K")
+    # nearly always the corner's value fills more than half of a scan, so no other can fill more
+    if 2 * np.count_nonzero(flat == flat[0]) > flat.size:
+        return flat[0]
+    found, counts = _tally(flat)
+    return found[counts.argmax()]
+
+
+def _tally(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the values that occur, rising, and how often each does."""
+    if values.dtype.kind not in "iu" or values.dtype.itemsize > 2:
+        return np.unique(values, return_counts=True)
+    # short integers are counted several times faster than they are sorted
+    low = int(values.min())
+    counts = np.bincount(values.astype(np.int64) - low)
+    found = counts.nonzero()[0]
+    return found + low, counts[found]
+
+
+def _ranks(values: Array) -> tuple[Array, Array]:
+    """Return the box around the brain twice: ranks from −0.5 to 0.5 with 0 around, and 1 or 0."""
+    _check(values)
+    brain = _brain(values)
+    ends = [np.flatnonzero(brain.any(axis=axes))[[0, -1]] for axes in _OTHER_AXES]
+    x, y, z = (slice(first, last + 1) for first, last in ends)
+    inside, box = brain[x, y, z], values[x, y, z]
+    levels = _levels(box[inside])
+    if levels.min() == levels.max():
+        raise ValueError(f"the brain is {box[inside][0]} throughout; give a scan and not a mask")
+    ranks = np.zeros(inside.shape, dtype=np.float32)
+    ranks[inside] = levels
+    return ranks, inside.astype(np.float32)
+
+
+def _brain(values: Array) -> NDArray[np.bool_]:
+    """Tell the brain from a background that is constant but for what interpolation left there."""
+    distance = np.abs(values - _background(values))
+    far = distance > _ROUNDING * distance.max()
+    # splines ring faintly around a brain; dark voxels that are lost with the rings do little harm
+    return np.asarray(distance > _FAINT * distance.sum() / np.count_nonzero(far))
+
+
+def _levels(intensities: Array) -> Array:
+    # the borders are intensities that occur, so a rising map moves them with the voxels
+    ordered = np.sort(intensities[:: max(1, intensities.size // _SAMPLE)])
+    borders = ordered[np.arange(1, LEVELS) * ordered.size // LEVELS]
+    levels = np.searchsorted(borders, intensities).astype(np.float32)
+    return levels / np.float32(LEVELS - 1) - np.float32(0.5)
+
+
+def _cell_weights(voxels: Array) -> Array:
+    """Return the weight of each plane in each cell, (CELLS, planes), from the voxels a plane."""
+    planes = np.arange(voxels.size)
+    centre = np.average(planes, weights=voxels)
+    spread = np.sqrt(np.average((planes - centre) ** 2, weights=voxels))
+    cell = 2 * REACH * spread / CELLS
+    at = centre + cell * (np.arange(CELLS) - (CELLS - 1) / 2)
+    # a Gaussian much narrower than a plane would fall between two of them
+    width = max(FINE * cell, 0.5)
+    weights = np.exp(-0.5 * ((planes - at[:, None]) / width) ** 2) / (width * np.sqrt(2 * np.pi))
+    return np.asarray(weights, dtype=np.float32)
+
+
+def _on_cells(values: Array, weights: list[Array]) -> Array:
+    cells = values
+    for of_axis in weights:
+        # the axis that is summed over comes first, its cells come last: three turns restore X, Y, Z
+        cells = np.tensordot(cells, of_axis, axes=(0, 1))
+    return cells
+
+
+def _wider(cells: Array) -> Array:
+    width = np.sqrt(COARSE**2 - FINE**2)
+    return np.asarray(ndimage.gaussian_filter(cells, width, mode="constant"), dtype=np.float32)
+
+
+def _ratio(total: Array, share: Array) -> Array:
+    return np.asarray(total / np.maximum(share, 1e-3), dtype=np.float32)

@@ -1,0 +1,239 @@
+"""What readers share: one walk through a folder, and a case put together from its files."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gliomalib.schema import SEQUENCES, Case, DataError, Fault
+
+SUFFIXES = (".nii.gz", ".nii")
+
+TABLE = "table of names"
+"""The kind of fault of a table that says who is who: no exclusion of a case mends it."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Every folder at or below ``root`` with its files, and the folders that may not be read."""
+
+    root: Path
+    files: Mapping[Path, tuple[Path, ...]]
+    closed: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the names of files and the tables of a release say of a case; see ``schema.Case``."""
+
+    case_id: str
+    patient_id: str
+    release: str
+    folder: Path
+    grade: str | None = None
+    channels: tuple[str, ...] = ()
+
+    def fault(self, path: Path, kind: str, message: str) -> Fault:
+        """Return a fault of this case."""
+        return Fault(self.case_id, self.patient_id, self.release, path, kind, message)
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How a release names the folder of a case and its sequences.
+
+    The group ``case`` of ``folder`` is the name with which every file begins, ``endings`` is what
+    follows it (sequence → ending without .nii or .nii.gz).
+    """
+
+    folder: re.Pattern[str]
+    endings: Mapping[str, str]
+
+    def stems(self, case: str) -> dict[str, str]:
+        """Return what the files of a case are called: sequence → name without ending."""
+        return {sequence: case + ending for sequence, ending in self.endings.items()}
+
+
+def scan(root: Path) -> Tree:
+    """Return what lies at or below ``root``, sorted; hidden names, __MACOSX and lost+found are not.
+
+    Links to folders are followed, as large releases often lie on another disk, but none twice.
+    """
+    files: dict[Path, tuple[Path, ...]] = {}
+    closed: list[Path] = []
+    seen: set[Path] = set()
+
+    def note(error: OSError) -> None:
+        closed.append(Path(error.filename))
+
+    for place, below, names in os.walk(root, followlinks=True, onerror=note):
+        folder = Path(place)
+        if folder.resolve() in seen:
+            below.clear()
+            continue
+        seen.add(folder.resolve())
+        below[:] = sorted(name for name in below if not _hidden(name))
+        files[folder] = tuple(folder / name for name in sorted(names) if not _hidden(name))
+    return Tree(root, files, tuple(closed))
+
+
+def tables(root: Path, pattern: re.Pattern[str]) -> list[Path]:
+    """Return the files at or below ``root`` whose whole name matches ``pattern``."""
+    found = (path for files in scan(root).files.values() for path in files)
+    return [path for path in found if pattern.fullmatch(path.name)]
+
+
+def case_folders(tree: Tree, naming: Naming) -> Iterator[tuple[Path, str]]:
+    """Yield each folder that holds a case, and the name with which its files begin.
+
+    Releases repeat the name of a case's folder for masks, diffusion and the like. So of the
+    folders of one name those count that hold a sequence, or the first one where none does: a case
+    without any file is a faulty case, not nothing.
+    """
+    alike: dict[str, list[Path]] = {}
+    for folder in tree.files:
+        if match := naming.folder.fullmatch(folder.name):
+            alike.setdefault(match["case"], []).append(folder)
+    for case, folders in alike.items():
+        wanted = set(naming.stems(case).values())
+        full = [one for one in folders if wanted & {stem(path) for path in tree.files[one]}]
+        yield from ((folder, case) for folder in full or folders[:1])
+
+
+def rows_of(path: Path) -> list[dict[str, str | None]]:
+    """Return the rows of a CSV table by column name.
+
+    Raises ``DataError`` if it is unreadable or a row has more cells than there are names.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            table = csv.DictReader(stream, strict=True)
+            return [_checked(row, f"line {table.line_num}") for row in table]
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read ({error}); fetch the table again") from None
+
+
+def table_fault(path: Path, release: str, message: str) -> Fault:
+    """Return the fault of a table of names."""
+    return Fault(path.name, path.name, release, path, TABLE, message)
+
+
+def images_in(files: Sequence[Path]) -> list[Path]:
+    """Return the files that call themselves NIfTI."""
+    return [path for path in files if path.name.endswith(SUFFIXES)]
+
+
+def stem(path: Path) -> str:
+    """Return the name of a file without .nii or .nii.gz."""
+    return path.name.removesuffix(".gz").removesuffix(".nii")
+
+
+def named(files: Sequence[Path], wanted: str) -> list[Path]:
+    """Return the files called ``wanted`` with .nii or .nii.gz."""
+    return [path for path in files if path.name in (f"{wanted}.nii", f"{wanted}.nii.gz")]
+
+
+def listed(paths: Sequence[Path]) -> str:
+    """Return the names of files, to stand in a sentence."""
+    return ", ".join(path.name for path in paths)
+
+
+def assemble(
+    known: Known, files: Sequence[Path], stems: Mapping[str, str], mask: Path | Fault | None
+) -> list[Case | Fault]:
+    """Return the case whose files are called ``stems`` (sequence → name without ending).
+
+    Where a sequence is missing or stands twice, a fault for each such sequence instead; a fault
+    in place of the mask is one more.
+    """
+    images: dict[str, Path] = {}
+    faults: list[Case | Fault] = [mask] if isinstance(mask, Fault) else []
+    for sequence in SEQUENCES:
+        found = named(files, stems[sequence])
+        if len(found) == 1:
+            images[sequence] = found[0]
+        else:
+            faults.append(_absent(known, sequence, stems[sequence], found))
+    if faults or isinstance(mask, Fault):
+        return faults
+    return [
+        Case(
+            case_id=known.case_id,
+            patient_id=known.patient_id,
+            release=known.release,
+            images=images,
+            segmentation=mask,
+            grade=known.grade,
+            channels=known.channels,
+        )
+    ]
+
+
+def one_mask(known: Known, files: Sequence[Path], wanted: str) -> Path | Fault | None:
+    """Return the mask called ``wanted``, None where there is none, a fault where there are two."""
+    found = named(files, wanted)
+    if len(found) > 1:
+        return known.fault(
+            known.folder,
+            "mask twice",
+            f"{known.folder}: case {known.case_id}: the mask stands twice "
+            f"({' and '.join(map(str, found))}); take one away",
+        )
+    return found[0] if found else None
+
+
+def closed_faults(tree: Tree) -> Iterator[Fault]:
+    """Yield a fault for every folder that may not be read, and for links that lead to none."""
+    for folder in tree.closed:
+        yield Fault(
+            folder.name,
+            folder.name,
+            "unknown",
+            folder,
+            "no permission",
+            f"{folder}: this folder may not be read; change its permissions (chmod u+rx)",
+        )
+    for link in (path for files in tree.files.values() for path in files):
+        # a file of a case says so itself; without an ending it is a case, or a whole release
+        if not link.suffix and _leads_nowhere(link):
+            yield Fault(
+                link.name,
+                link.name,
+                "unknown",
+                link,
+                "dangling link",
+                f"{link}: this link leads nowhere; mount the disk to which it led, or remove it",
+            )
+
+
+def _absent(known: Known, sequence: str, wanted: str, found: Sequence[Path]) -> Fault:
+    what = "is missing" if not found else f"stands twice ({listed(found)})"
+    return known.fault(
+        known.folder,
+        "missing sequence" if not found else "sequence twice",
+        f"{known.folder}: case {known.case_id}: sequence {sequence} {what}; "
+        f"expected one file {wanted}.nii or .nii.gz",
+    )
+
+
+def _checked(row: dict[Any, Any], where: str) -> dict[str, str | None]:
+    # cells without a name are kept under None; a comma too many at the end does no harm
+    if any(row.pop(None, ())):
+        raise ValueError(f"{where} has more cells than the first line")
+    return row
+
+
+def _leads_nowhere(path: Path) -> bool:
+    try:
+        return path.is_symlink() and not path.exists()
+    except OSError:
+        return False
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith((".", "__MACOSX")) or name == "lost+found"

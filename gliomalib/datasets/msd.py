@@ -1,0 +1,134 @@
+"""Medical Segmentation Decathlon, Task01_BrainTumour: all sequences of a case in one 4-D file.
+
+Layout and order of the sequences by the release's own ``dataset.json`` (Antonelli et al. 2022,
+doi:10.1038/s41467-022-30695-9): FLAIR, T1w, T1gd, T2w, and labels 1 edema, 2 non-enhancing, 3
+enhancing tumour, which is neither the order nor the labels of BraTS. The patients are those of
+BraTS 2016 and 2017 under new names; no table says which is which.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gliomalib.datasets.layout import (
+    Known,
+    Tree,
+    assemble,
+    images_in,
+    listed,
+    named,
+    one_mask,
+    stem,
+)
+from gliomalib.labels import CONVENTIONS
+from gliomalib.schema import SEQUENCES, Case, Fault
+
+RELEASE = "msd_task01"
+EXAMPLES = ("BRATS_001", "imagesTr", "labelsTr")
+LOOKED_FOR = (
+    "imagesTr/BRATS_NNN.nii or .nii.gz (4-D) with labelsTr/BRATS_NNN, and imagesTs/BRATS_NNN"
+)
+
+CHANNELS = ("flair", "t1", "t1ce", "t2")
+"""Order of the sequences in a file."""
+
+DESCRIPTION = "dataset.json"
+"""The file in which the release describes itself, and the kind of its faults."""
+
+SEQUENCE_NAMES = {"flair": "FLAIR", "t1": "T1w", "t1ce": "T1gd", "t2": "T2w"}
+LABEL_NAMES = ("background", "non-enhancing tumor", "edema", "enhancing tumor")
+"""What the release calls canonical labels 0 to 3."""
+
+_CASE = re.compile(r"BRATS_\d{3}")
+_TRAINING = "imagesTr"
+
+
+def find(tree: Tree) -> Iterator[Case | Fault]:
+    """Yield the cases of Task01_BrainTumour in a folder, and what is wrong with the others.
+
+    Cases of imagesTs have no mask; one of imagesTr without a mask in labelsTr is a fault, since
+    the release has all of them. A ``dataset.json`` that gives sequences or labels another order
+    than ours is a fault in place of its cases.
+    """
+    for folder, files in tree.files.items():
+        images = [path for path in images_in(files) if _CASE.fullmatch(stem(path))]
+        if folder.name not in (_TRAINING, "imagesTs") or not images:
+            continue
+        faults = _disagreements(tree, folder)
+        yield from faults
+        if not faults:
+            for case in dict.fromkeys(stem(path) for path in images):
+                yield from _case(tree, Known(case, case, RELEASE, folder, channels=CHANNELS))
+
+
+def expected_description() -> dict[str, dict[str, str]]:
+    """Return what ``dataset.json`` must say of sequences and labels for our tables to hold."""
+    return {
+        "modality": {str(i): SEQUENCE_NAMES[name] for i, name in enumerate(CHANNELS)},
+        "labels": {str(raw): LABEL_NAMES[label] for raw, label in CONVENTIONS[RELEASE].items()},
+    }
+
+
+def _case(tree: Tree, known: Known) -> list[Case | Fault]:
+    copies = named(tree.files[known.folder], known.case_id)
+    if len(copies) > 1:
+        message = (
+            f"{known.folder}: the image of case {known.case_id} stands twice ({listed(copies)}); "
+            "take one away"
+        )
+        return [known.fault(known.folder, "image twice", message)]
+    stems = dict.fromkeys(SEQUENCES, known.case_id)
+    if known.folder.name != _TRAINING:
+        return assemble(known, copies, stems, None)
+    labels = known.folder.parent / "labelsTr"
+    mask = one_mask(known, tree.files.get(labels, ()), known.case_id)
+    return assemble(known, copies, stems, mask or _no_mask(known, labels))
+
+
+def _no_mask(known: Known, labels: Path) -> Fault:
+    wanted = labels / f"{known.case_id}.nii.gz"
+    return known.fault(
+        labels,
+        "no mask",
+        f"{wanted}: there is no such file in the folder that was given, though the release has a "
+        f"mask for every case of {_TRAINING}; give the folder that holds both, or unpack it again",
+    )
+
+
+def _disagreements(tree: Tree, images: Path) -> list[Fault]:
+    """Return how a ``dataset.json`` beside a folder of images contradicts our tables."""
+    path = images.parent / DESCRIPTION
+    if path not in tree.files.get(images.parent, ()):
+        return []
+    try:
+        said = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        return [_fault(path, f"cannot be read ({error}); fetch it again")]
+    if not isinstance(said, Mapping):
+        return [_fault(path, f"holds a {type(said).__name__}, expected an object; fetch it again")]
+    return [
+        _fault(
+            path,
+            f"{key} is {said.get(key)!r}, expected {wanted}; check that this is "
+            "Task01_BrainTumour as released, as its files are read in that order",
+        )
+        for key, wanted in expected_description().items()
+        if _plain(said.get(key)) != _plain(wanted)
+    ]
+
+
+def _plain(said: Any) -> Any:
+    """Return names that differ only in spelling (T1gd, t1gd; tumour, tumor) alike."""
+    if not isinstance(said, Mapping):
+        return said
+    return {
+        str(key): str(name).strip().lower().replace("tumour", "tumor") for key, name in said.items()
+    }
+
+
+def _fault(path: Path, what: str) -> Fault:
+    return Fault(path.name, path.name, RELEASE, path, DESCRIPTION, f"{path}: {what}")

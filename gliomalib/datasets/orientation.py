@@ -1,0 +1,122 @@
+"""Scans of any orientation brought to that of BraTS: x to the left, y to the back, z upwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import nibabel as nib
+import nibabel.processing
+import numpy as np
+from numpy.typing import NDArray
+
+from gliomalib.schema import Affine, DataError, Scan
+
+AXES = "LPS"
+"""Where the axes of an upright scan run: left, posterior, superior."""
+
+ALIGNED = 1e-3
+"""How far an axis of length 1 may lean towards the others and still count as aligned."""
+
+_SIGNS = (-1.0, -1.0, 1.0)
+_FLAT = 1e-3
+_STAYS = np.array([[0, 1], [1, 1], [2, 1]])
+
+_Matrix = NDArray[np.float64]
+
+
+def upright(scan: Scan) -> Scan:
+    """Return a scan with the axes of `AXES`, every voxel at the place where it was.
+
+    Exact where each axis of the affine runs along one of the patient's within `ALIGNED`: axes are
+    swapped and reversed, no voxel value changes, and a scan that is upright already is returned
+    itself. Everything else, oblique or sheared, is interpolated onto an upright grid of the
+    scan's own voxel sizes around the same centre, which covers the centres of all voxels: images
+    linearly, labels by the nearest voxel, 0 outside of the scan. Interpolation smooths the
+    images, and the 0 outside counts as a value of the scan.
+
+    Raises ``DataError`` for an affine that is not finite or whose axes lie in one plane.
+    """
+    affine = np.asarray(scan.affine, dtype=np.float64)
+    directions = _directions(affine, scan.case.case_id)
+    orientation = nib.orientations.io_orientation(affine)
+    turn = nib.orientations.ornt_transform(
+        orientation, nib.orientations.axcodes2ornt(tuple(AXES))
+    ).astype(int)
+    if (np.sort(np.abs(directions), axis=0)[:2] > ALIGNED).any():
+        return _resampled(scan, affine, turn)
+    return scan if (turn == _STAYS).all() else _turned(scan, affine, turn)
+
+
+def _directions(affine: _Matrix, case_id: str) -> _Matrix:
+    """Return the axes of the scan in its columns, each of length 1."""
+    axes = affine[:3, :3]
+    lengths = np.linalg.norm(axes, axis=0)
+    usable = bool(np.isfinite(affine).all() and lengths.all())
+    if not usable or abs(np.linalg.det(axes / lengths)) < _FLAT:
+        raise DataError(
+            f"case {case_id}: the affine {affine.tolist()} does not span a volume, so nobody "
+            "knows where the voxels lie; correct the headers",
+            "singular affine",
+        )
+    directions: _Matrix = axes / lengths
+    return directions
+
+
+def _turned(scan: Scan, affine: _Matrix, turn: NDArray[np.int64]) -> Scan:
+    def turned(volume: NDArray[Any]) -> NDArray[Any]:
+        return np.ascontiguousarray(nib.orientations.apply_orientation(volume, turn))
+
+    back = nib.orientations.inv_ornt_aff(turn, scan.images.shape[1:])
+    return replace(
+        scan,
+        images=np.stack([turned(volume) for volume in scan.images]),
+        labels=None if scan.labels is None else turned(scan.labels),
+        spacing_mm=_spacing(scan, turn),
+        affine=_nested(affine @ back),
+    )
+
+
+def _resampled(scan: Scan, affine: _Matrix, turn: NDArray[np.int64]) -> Scan:
+    spacing = _spacing(scan, turn)
+    target = _covering(scan.images.shape[1:], affine, spacing)
+
+    def resampled(volume: NDArray[Any], order: int) -> NDArray[Any]:
+        # "grid-constant", because "constant" drops a first slice that rounding puts at -1e-16
+        found = nib.processing.resample_from_to(
+            nib.Nifti1Image(volume, affine), target, order=order, mode="grid-constant"
+        )
+        return np.asarray(found.dataobj)
+
+    return replace(
+        scan,
+        images=np.stack([resampled(volume, order=1) for volume in scan.images]),
+        labels=None if scan.labels is None else resampled(scan.labels, order=0),
+        spacing_mm=spacing,
+        affine=_nested(target[1]),
+    )
+
+
+def _covering(
+    shape: Sequence[int], affine: _Matrix, spacing: Sequence[float]
+) -> tuple[tuple[int, ...], _Matrix]:
+    """Return shape and affine of the upright grid around a scan; the two share their centre."""
+    corners = nib.affines.apply_affine(affine, list(product(*((0, n - 1) for n in shape))))
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    # a rounding error must not add a voxel, and with it half a voxel of shift
+    counts = np.ceil((high - low) / spacing - ALIGNED).astype(int) + 1
+    found = np.diag([*(np.asarray(_SIGNS) * spacing), 1.0])
+    found[:3, 3] = (low + high) / 2 - found[:3, :3] @ (counts - 1) / 2
+    return tuple(counts.tolist()), found
+
+
+def _spacing(scan: Scan, turn: NDArray[np.int64]) -> tuple[float, float, float]:
+    x, y, z = (scan.spacing_mm[axis] for axis in np.argsort(turn[:, 0]))
+    return x, y, z
+
+
+def _nested(affine: _Matrix) -> Affine:
+    # adding zero makes one zero of the two that floats have
+    return tuple(tuple(float(entry) + 0.0 for entry in row) for row in affine)

@@ -1,0 +1,119 @@
+"""Synthetic patients that stand there again in disguise: what a study must find by itself."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from gliomalib.datasets import nifti
+from gliomalib.datasets.phantom import MAPPING, MAPPING_COLUMNS
+from gliomalib.provenance import write_atomic
+from gliomalib.schema import Case
+from gliomalib.settings import named_seed
+
+RELEASE = "phantom_copy"
+"""What a study calls the release that these cases make up."""
+
+FOLDER_2019 = "MICCAI_BraTS_2019_Data_Training"
+FOLDER_2021 = "BraTS2021_Training_Data"
+GAMMA = 0.8
+
+
+def write(root: Path, originals: Sequence[Case], seed: int) -> Path:
+    """Write every original once more under ``root``, whole or not at all, and return ``root``.
+
+    In turn: ``named``, the same files as a case of BraTS 2019 that a table of names gives away;
+    ``stored``, under an ID of 2021, as uncompressed 32-bit numbers with another header;
+    ``processed``, under an ID of 2021, with other intensities and a little noise; ``damaged``,
+    under an ID of 2021 and cut off in the middle of FLAIR. What was there before goes.
+    """
+    fresh = root.with_name(f".{root.name}.new")
+    for place in (fresh, root):
+        shutil.rmtree(place, ignore_errors=True)
+    disguises: Sequence[Callable[[Case, Path, int], Path]]
+    disguises = (_named, _stored, _processed, _damaged)
+    for number, case in enumerate(originals, 1):
+        disguises[(number - 1) % len(disguises)](case, fresh, named_seed(seed, "copy", number))
+    if originals:
+        named = originals[:: len(disguises)]
+        write_atomic(fresh / FOLDER_2019 / MAPPING, _table(named))
+        fresh.rename(root)
+    return root
+
+
+def id_of(case: Case, year: int) -> str:
+    """Return what the copy of a phantom is called in 2019 or in 2021."""
+    number = case.case_id.rpartition("_")[2]
+    return f"BraTS19_PHANTOM_{number}_1" if year == 2019 else f"BraTS2021_{int(number):05d}"
+
+
+def _named(case: Case, root: Path, _: int) -> Path:
+    name = id_of(case, 2019)
+    folder = root / FOLDER_2019 / (case.grade or "HGG") / name
+    folder.mkdir(parents=True)
+    for part, path in case.files.items():
+        shutil.copyfile(path, folder / f"{name}_{part}.nii.gz")
+    return folder
+
+
+def _stored(case: Case, root: Path, _: int) -> Path:
+    return _rewritten(case, root, ".nii", lambda part, values: values.astype(np.float32))
+
+
+def _processed(case: Case, root: Path, seed: int) -> Path:
+    rng = np.random.default_rng(seed)
+
+    def changed(part: str, values: NDArray[Any]) -> NDArray[Any]:
+        if part == "seg":
+            return values
+        scaled = (values / values.max()) ** GAMMA
+        noise = rng.normal(0, 0.005, values.shape) * (values > 0)
+        result: NDArray[Any] = (scaled + noise).astype(np.float32)
+        return result
+
+    return _rewritten(case, root, ".nii.gz", changed)
+
+
+def _damaged(case: Case, root: Path, _: int) -> Path:
+    folder = _rewritten(case, root, ".nii.gz", lambda part, values: values)
+    path = folder / f"{folder.name}_flair.nii.gz"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return folder
+
+
+def _rewritten(
+    case: Case,
+    root: Path,
+    suffix: str,
+    change: Callable[[str, NDArray[Any]], NDArray[Any]],
+) -> Path:
+    name = id_of(case, 2021)
+    folder = root / FOLDER_2021 / name
+    folder.mkdir(parents=True)
+    for part, path in case.files.items():
+        volume = nifti.load(path)
+        image = nib.Nifti1Image(change(part, volume.values), np.asarray(volume.affine))
+        image.header["descrip"] = "another header"
+        nib.save(image, folder / f"{name}_{part}{suffix}")
+    return folder
+
+
+def _table(cases: Sequence[Case]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, MAPPING_COLUMNS, lineterminator="\n", restval="NA")
+    writer.writeheader()
+    writer.writerows(_row(case) for case in cases)
+    return text.getvalue()
+
+
+def _row(case: Case) -> Mapping[str, str]:
+    ids = {"BraTS_2019_subject_ID": id_of(case, 2019), "BraTS_2020_subject_ID": case.case_id}
+    return {"Grade": case.grade or "NA", **ids}

@@ -1,0 +1,187 @@
+"""UCSF-PDGM: preoperative diffuse glioma of one hospital, partly in BraTS 2021 as well.
+
+Calabrese et al. 2022 (doi:10.1148/ryai.220058; data doi:10.7937/tcia.bdgf-8v37). Layout as in
+version 5, by a user's listing of the files: ``UCSF-PDGM-0004_nifti`` holds two dozen files that
+begin with ``UCSF-PDGM-0004_``, among them bias-corrected copies, diffusion and two masks of the
+brain. The table of names is a download of its own, ``UCSF-PDGM-metadata_v5.csv``; its IDs have
+three digits where folders have four, and 298 examinations have an ID of BraTS 2021.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gliomalib.datasets.layout import (
+    Known,
+    Naming,
+    Tree,
+    assemble,
+    case_folders,
+    one_mask,
+    rows_of,
+    table_fault,
+)
+from gliomalib.schema import Case, DataError, Fault
+
+RELEASE = "ucsf_pdgm"
+EXAMPLES = ("UCSF-PDGM-0004_nifti", "UCSF-PDGM-0429_FU003d_nifti", "UCSF-PDGM-0004_T1c")
+LOOKED_FOR = (
+    "case folders UCSF-PDGM-NNNN_nifti (follow-ups UCSF-PDGM-NNNN_FUNNNd_nifti) that hold "
+    "<case>_{T1,T1c,T2,FLAIR,tumor_segmentation}.nii or .nii.gz"
+)
+
+NAMING = Naming(
+    re.compile(r"(?P<case>UCSF-PDGM-\d{4}(_FU\d+d)?)_nifti"),
+    {"t1": "_T1", "t1ce": "_T1c", "t2": "_T2", "flair": "_FLAIR"},
+)
+
+TABLE_NAME = re.compile(r"UCSF-PDGM-metadata(?!_glossary).*\.csv")
+"""The release's tables; a glossary of the columns has nearly the same name."""
+
+COLUMNS = ("ID", "BraTS21 ID", "WHO CNS Grade")
+
+GRADES = {"2": "LGG", "3": None, "4": "HGG"}
+"""WHO grade → grade as BraTS has it. Grade 3 stays open, since BraTS has no one rule for it: it is
+high-grade in Menze et al. 2015 and part of the lower-grade TCGA-LGG in Bakas et al. 2017."""
+
+RENAMED = {
+    "UCSF-PDGM-0138": "UCSF-PDGM-0429_FU003d",
+    "UCSF-PDGM-0175": "UCSF-PDGM-0396_FU175d",
+    "UCSF-PDGM-0181": "UCSF-PDGM-0409_FU001d",
+    "UCSF-PDGM-0278": "UCSF-PDGM-0431_FU001d",
+    "UCSF-PDGM-0289": "UCSF-PDGM-0391_FU016d",
+    "UCSF-PDGM-0315": "UCSF-PDGM-0433_FU007d",
+}
+"""Six examinations that versions 1 and 2 took for patients of their own → name from version 3."""
+
+_EXAM = re.compile(r"UCSF-PDGM-(\d{1,4})(_FU\d+d)?")
+_BRATS = re.compile(r"(?:BraTS2021_)?(\d{5})")
+_NO_ENTRY = ("", "NA", "unknown")
+
+
+@dataclass(frozen=True)
+class Exam:
+    """One row of the table: an examination, its ID in BraTS 2021, its grade, where it stands."""
+
+    name: str
+    brats_id: str | None
+    grade: str | None
+    where: str
+
+    @property
+    def patient(self) -> str:
+        """The patient's own ID, without the follow-up."""
+        return self.name.partition("_")[0]
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the tables say: patient ID of each patient with an ID in BraTS 2021, grade of exams."""
+
+    patient_ids: Mapping[str, str]
+    grades: Mapping[str, str | None]
+
+
+def find(tree: Tree) -> Iterator[Case | Fault]:
+    """Yield the cases of UCSF-PDGM in a folder, and what is wrong with the others.
+
+    Follow-ups belong to their patient. A patient has the ID of BraTS 2021 where the table gives
+    one (of the first examination that has one), so that he is known there; without the table
+    nothing says who is also in BraTS 2021. Faults are also tables that cannot be used.
+    """
+    names, faults = _tables(tree)
+    yield from faults
+    for folder, case in case_folders(tree, NAMING):
+        exam = RENAMED.get(case, case)
+        own = exam.partition("_")[0]
+        known = Known(
+            case_id=exam,
+            patient_id=names.patient_ids.get(own, own),
+            release=RELEASE,
+            folder=folder,
+            grade=names.grades.get(exam),
+        )
+        files = tree.files[folder]
+        mask = one_mask(known, files, f"{case}_tumor_segmentation")
+        yield from assemble(known, files, NAMING.stems(case), mask)
+
+
+def read_table(path: Path) -> list[Exam]:
+    """Return the rows of the release's metadata table.
+
+    Raises ``DataError`` for a missing column, and for an ID or a grade that is none.
+    """
+    rows = rows_of(path)
+    missing = [name for name in COLUMNS if not rows or name not in rows[0]]
+    if missing:
+        raise DataError(
+            f"{path}: no row with {', '.join(missing)}; fetch UCSF-PDGM-metadata_v5.csv, the first "
+            "version did not have all columns"
+        )
+    return [_exam(row, f"{path}, line {line}") for line, row in enumerate(rows, 2)]
+
+
+def names_of(exams: Sequence[Exam]) -> Names:
+    """Return who is who by the rows of all tables.
+
+    Raises ``DataError`` where two rows of one examination disagree, or two patients share an ID.
+    """
+    known: dict[str, Exam] = {}
+    owners: dict[str, Exam] = {}
+    for exam in exams:
+        before = known.setdefault(exam.name, exam)
+        if (before.brats_id, before.grade) != (exam.brats_id, exam.grade):
+            raise DataError(
+                f"{exam.where}: {exam.name} is {exam.brats_id}, {exam.grade}, but "
+                f"{before.brats_id}, {before.grade} in {before.where}; keep only the newest table"
+            )
+        owner = owners.setdefault(exam.brats_id, exam) if exam.brats_id else exam
+        if owner.patient != exam.patient:
+            raise DataError(
+                f"{exam.where}: {exam.brats_id} is {exam.patient}, but {owner.patient} in "
+                f"{owner.where}; correct the table"
+            )
+    # by name: the first examination stands before its follow-ups
+    first: dict[str, str] = {}
+    for name in sorted(known):
+        if brats_id := known[name].brats_id:
+            first.setdefault(known[name].patient, brats_id)
+    return Names(first, {name: exam.grade for name, exam in known.items()})
+
+
+def _tables(tree: Tree) -> tuple[Names, list[Fault]]:
+    exams: list[Exam] = []
+    faults: list[Fault] = []
+    for files in tree.files.values():
+        for path in files:
+            if TABLE_NAME.fullmatch(path.name):
+                try:
+                    exams += read_table(path)
+                except DataError as error:
+                    faults.append(table_fault(path, RELEASE, str(error)))
+    try:
+        return names_of(exams), faults
+    except DataError as error:
+        return Names({}, {}), [*faults, table_fault(tree.root, RELEASE, str(error))]
+
+
+def _exam(row: Mapping[str, str | None], where: str) -> Exam:
+    name, brats_id, grade = ((row[column] or "").strip() for column in COLUMNS)
+    match = _EXAM.fullmatch(name)
+    if not match:
+        raise DataError(f"{where}: ID is {name!r}, expected one like UCSF-PDGM-004")
+    same = None if brats_id in _NO_ENTRY else _BRATS.fullmatch(brats_id)
+    if brats_id not in _NO_ENTRY and not same:
+        raise DataError(f"{where}: BraTS21 ID is {brats_id!r}, expected one like BraTS2021_00097")
+    if grade not in (*GRADES, *_NO_ENTRY):
+        raise DataError(f"{where}: WHO CNS Grade is {grade!r}, expected 2, 3 or 4")
+    exam = f"UCSF-PDGM-{int(match[1]):04d}{match[2] or ''}"
+    return Exam(
+        name=RENAMED.get(exam, exam),
+        brats_id=f"BraTS2021_{same[1]}" if same else None,
+        grade=GRADES.get(grade),
+        where=where,
+    )

@@ -1,0 +1,58 @@
+"""UPENN-GBM: glioblastoma of one hospital, before surgery and at recurrence.
+
+Bakas et al. 2022 (doi:10.1038/s41597-022-01560-7; data doi:10.7937/TCIA.709X-DN49). Layout by a
+listing of the archive's NIfTI package: ``images_structural/UPENN-GBM-00001_11/`` holds the
+sequences, ``images_segm`` the 147 masks that experts corrected, and ``automated_segm`` 611 that
+nobody did. Folders of the same name also hold diffusion, perfusion and images with the skull.
+``_11`` is before surgery, ``_21`` a follow-up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from gliomalib.datasets.layout import (
+    Known,
+    Naming,
+    Tree,
+    assemble,
+    case_folders,
+    images_in,
+    one_mask,
+    stem,
+)
+from gliomalib.schema import Case, Fault
+
+RELEASE = "upenn_gbm"
+EXAMPLES = ("UPENN-GBM-00001_11", "UPENN-GBM-00001_11_T1GD", "UPENN-GBM-00001_11_segm")
+LOOKED_FOR = (
+    "case folders UPENN-GBM-NNNNN_TT that hold <case>_{T1,T1GD,T2,FLAIR}.nii or .nii.gz, and "
+    "<case>_segm there or in images_segm"
+)
+
+NAMING = Naming(
+    re.compile(r"(?P<case>UPENN-GBM-\d{5}_\d{2})"),
+    {"t1": "_T1", "t1ce": "_T1GD", "t2": "_T2", "flair": "_FLAIR"},
+)
+
+GRADE = "HGG"
+"""All patients have a glioblastoma (Bakas et al. 2022)."""
+
+
+def find(tree: Tree) -> Iterator[Case | Fault]:
+    """Yield the cases of UPENN-GBM in a folder, and what is wrong with the others.
+
+    A mask is ``<case>_segm`` wherever it lies in the folder that was given. The automatic
+    ``<case>_automated_approx_segm`` is no expert's and is never used: most cases have no mask.
+    """
+    # masks lie in a folder of their own, or with the images
+    alike: dict[str, list[Path]] = {}
+    for path in (path for files in tree.files.values() for path in images_in(files)):
+        alike.setdefault(stem(path), []).append(path)
+    for folder, case in case_folders(tree, NAMING):
+        known = Known(case, case.partition("_")[0], RELEASE, folder, GRADE)
+        wanted = f"{case}_segm"
+        mask = one_mask(known, alike.get(wanted, []), wanted)
+        yield from assemble(known, tree.files[folder], NAMING.stems(case), mask)

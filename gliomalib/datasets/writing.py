@@ -1,0 +1,62 @@
+"""A label map written as NIfTI: its voxels and its grid, and nothing of any other header."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import tempfile
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from gliomalib.schema import Affine, DataError, Labels
+
+ALIGNED = 2
+"""NIfTI's code for coordinates that are those of another scan, here of the one labelled."""
+
+_SHEAR = 1e-4
+
+
+def write_labels(path: Path, labels: Labels, affine: Affine) -> Path:
+    """Write labels (X, Y, Z) uint8 on the grid of ``affine`` to ``path`` (.nii.gz).
+
+    The header is made anew: no text, extension or file name of the scan is in it, and the same
+    labels give the same bytes. It says the affine as sform (NIfTI keeps single precision), and
+    as qform too where the axes are at right angles. The file is there whole or not at all, also
+    when the process is killed half way. Raises ``DataError`` for a name that does not end with
+    .nii.gz and for labels that are not three axes of uint8.
+    """
+    if not path.name.endswith(".nii.gz"):
+        raise DataError(f"{path}: a label map is written as .nii.gz; name it so")
+    if labels.ndim != 3 or labels.dtype != np.uint8:
+        raise DataError(
+            f"{path}: labels are {labels.dtype} of shape {labels.shape}, expected uint8 (X, Y, Z)"
+        )
+    # a gzip header has room for a date and a name as well
+    _write_whole(path, gzip.compress(_image(labels, affine).to_bytes(), mtime=0))
+    return path
+
+
+def _image(labels: Labels, affine: Affine) -> nib.nifti1.Nifti1Image:
+    matrix = np.asarray(affine, dtype=np.float64)
+    image = nib.nifti1.Nifti1Image(labels, matrix)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(matrix, ALIGNED)
+    axes = matrix[:3, :3] / np.linalg.norm(matrix[:3, :3], axis=0)
+    if np.allclose(axes.T @ axes, np.eye(3), atol=_SHEAR):
+        image.set_qform(matrix, ALIGNED)
+    return image
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,212 @@
+"""What a finished study offers to who would apply it: networks, settings, and who trained them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from gliomalib import preprocess, privacy, records, splits
+from gliomalib.casetable import read_cases
+from gliomalib.provenance import file_digest
+from gliomalib.schema import Case, DataError, RecordError, SettingsError, Split
+from gliomalib.settings import Study, load
+
+NETWORKS: Mapping[str, tuple[str, str]] = {
+    "unet2d": ("03_train_unet2d", "unet2d"),
+    "unet3d": ("04_train_unet3d", "unet3d"),
+    "resnet50": ("06_train_resnet50", "classifier"),
+}
+"""Network → the notebook that trains it, and its section of the settings."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """A finished training: its weights, its key, its settings, and the digest of its images."""
+
+    weights: Path
+    key: str
+    settings: Mapping[str, Any]
+    data_digest: str
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The three networks of one fold by name, and who they were trained on."""
+
+    split: Split
+    networks: Mapping[str, Training]
+
+    def weights(self, network: str) -> Path:
+        """Return the checkpoint of a network."""
+        return self.networks[network].weights
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The networks of a finished study and the settings by which they were made.
+
+    ``study`` holds the networks' settings as their checkpoints say them, and preprocessing and α
+    as the record of the classifier says them: the α by which its training slices were fused.
+    ``cases`` is the study's table of cases, ``commit`` that of the classifier's record,
+    ``data_dir`` the parent of the study's working folder.
+    """
+
+    study: Study
+    folds: tuple[Fold, ...]
+    cases: pd.DataFrame
+    caveats: tuple[str, ...]
+    commit: str
+    data_dir: Path
+
+    def chosen(self, fold: int | None) -> tuple[Fold, ...]:
+        """Return one fold, or all of them for None; raises ``SettingsError`` for another number."""
+        found = tuple(one for one in self.folds if fold in (None, one.split.fold))
+        if not found:
+            known = ", ".join(str(one.split.fold) for one in self.folds)
+            raise SettingsError(f"{self.study.study} has no fold {fold}: take one of {known}")
+        return found
+
+    def parts(self, case: Case, digests: Sequence[str], folds: Sequence[Fold]) -> dict[int, str]:
+        """Return fold → part of its split in which the patient of a case is, where it is in any.
+
+        Known by the ID of case or patient, or by a file that the study has read: ``digests`` are
+        the SHA-256 of the case's files.
+        """
+        names = self._names(case, digests)
+        # under two names in two parts, the part that tells most against a result counts
+        return {
+            fold.split.fold: part
+            for fold in folds
+            for part in ("external", "test", "val", "train")
+            if names & set(getattr(fold.split, part))
+        }
+
+    def _names(self, case: Case, digests: Sequence[str]) -> set[str]:
+        """Return what the study may call the patient of a case."""
+        names = {case.case_id, case.patient_id}
+        if self.study.pseudonyms:
+            hidden = privacy.open_pseudonyms(self.data_dir)
+            names |= {hidden.case(case.case_id), hidden.patient(case.patient_id)}
+        table = self.cases
+        same = table["digests"].map(lambda cell: not set(digests).isdisjoint(str(cell).split()))
+        rows = table[table["case_id"].isin(names) | table["patient_id"].isin(names) | same]
+        return names | set(rows["patient_id"])
+
+
+def open_finished(study: str, data_dir: Path, report_dir: Path) -> Finished:
+    """Return what the finished ``study`` offers; the folders are the parents of the study's own.
+
+    Raises ``SettingsError`` for an unknown study and ``RecordError`` for a part that is missing,
+    damaged or does not fit the others; it says which notebook to run.
+    """
+    load(study)
+    work = data_dir / study
+    cases, known = _people(work)
+    folds = tuple(_fold(work, split) for split in known)
+    recorded = {name: _record(report_dir / study, name) for name in NETWORKS}
+    settings = _as_trained(folds, {name: one[0] for name, one in recorded.items()})
+    if settings.pseudonyms and not (data_dir / privacy.KEY_FILE).is_file():
+        raise RecordError(
+            f"{data_dir / privacy.KEY_FILE}: the key of the pseudonyms is missing, so nobody "
+            f"knows who was trained on; put it back, or run {splits.MADE_BY} and the rest again"
+        )
+    return Finished(
+        study=settings,
+        folds=folds,
+        cases=cases,
+        caveats=(*settings.caveats, *_store_caveats(work, settings, folds)),
+        commit=recorded["resnet50"][1],
+        data_dir=data_dir,
+    )
+
+
+def _people(work: Path) -> tuple[pd.DataFrame, tuple[Split, ...]]:
+    for name in ("cases.csv", "splits.json"):
+        if not (work / name).is_file():
+            raise RecordError(
+                f"{work / name}: this study has not been run here; run {splits.MADE_BY}, or all "
+                f"notebooks with python -m gliomalib study {work.name}"
+            )
+    return read_cases(work / "cases.csv"), splits.read_splits(work / "splits.json")
+
+
+def _fold(work: Path, split: Split) -> Fold:
+    folders = {name: work / "checkpoints" / name / f"fold{split.fold}" for name in NETWORKS}
+    return Fold(split, {name: _training(folder, name) for name, folder in folders.items()})
+
+
+def _training(folder: Path, network: str) -> Training:
+    weights, summary = folder / "final.pt", folder / "training.json"
+    notebook = NETWORKS[network][0]
+    for path in (weights, summary):
+        if not path.is_file():
+            raise RecordError(f"{path}: this network is not trained; run {notebook}")
+    try:
+        told = json.loads(summary.read_text(encoding="utf-8"))
+        found = Training(weights, told["key"], told["settings"], told["data_digest"])
+        fits = told["network"] == network and told["weights_sha256"] == file_digest(weights)
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecordError(f"{summary}: damaged ({error!r}); run {notebook} again") from None
+    if not fits:
+        raise RecordError(f"{weights}: not the weights of {summary.name}; run {notebook} again")
+    return found
+
+
+def _record(report_dir: Path, network: str) -> tuple[Study, str]:
+    """Return the settings in force when a network was trained, and the commit of the project."""
+    notebook = NETWORKS[network][0]
+    path = records.record_path(report_dir, notebook)
+    record = records.read(path)
+    try:
+        return Study.model_validate(record.parameters), str(record.provenance["commit"])
+    except (ValidationError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise RecordError(
+            f"{path}: its settings cannot be read ({reason:.120}); run {notebook} again"
+        ) from None
+
+
+def _as_trained(folds: Sequence[Fold], recorded: Mapping[str, Study]) -> Study:
+    """Return the classifier's study with the networks' settings from their checkpoints."""
+    study = recorded["resnet50"]
+    content = study.model_dump(mode="json")
+    for network, (notebook, section) in NETWORKS.items():
+        first, *others = (fold.networks[network] for fold in folds)
+        if any(other.settings != first.settings for other in others):
+            raise RecordError(
+                f"{first.weights.parent.parent}: folds were trained with different settings; "
+                f"run {notebook} again"
+            )
+        if recorded[network].preprocessing != study.preprocessing:
+            raise RecordError(
+                f"{notebook} ran with preprocessing {recorded[network].preprocessing} and "
+                f"{NETWORKS['resnet50'][0]} with {study.preprocessing}; run both again"
+            )
+        content[section] = first.settings
+    return Study.model_validate(content)
+
+
+def _store_caveats(work: Path, settings: Study, folds: Sequence[Fold]) -> list[str]:
+    """Say so where it cannot be shown that the U-Nets saw images prepared as they are now."""
+    store = preprocess.open_store(work / "store", settings.preprocessing)
+    try:
+        same = all(
+            fold.networks[network].data_digest == store.digest((*fold.split.train, *fold.split.val))
+            for fold in folds
+            for network in ("unet2d", "unet3d")
+        )
+    except DataError:
+        same = False
+    if same:
+        return []
+    return [
+        "The networks' training images are not in the store that these settings and this code "
+        "make, so this case may be prepared otherwise than they were; run 02_preprocessing and "
+        "what follows it again."
+    ]

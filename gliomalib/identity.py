@@ -1,0 +1,198 @@
+"""Who is who: patients that stand in several releases, by table, by content, or perhaps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from gliomalib.datasets import brats, fingerprint
+from gliomalib.datasets.inspection import Inspection
+from gliomalib.schema import DataError
+
+How = Literal["table", "content", "suspect"]
+
+YEARS = (2018, 2019, 2020)
+"""The BraTS years that the paper names."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """Two cases of one patient, and how that is known.
+
+    ``table``: the releases' own tables or names say so. ``content``: the very same voxels.
+    ``suspect``: alike beyond what two patients are, as one scan processed in two ways;
+    ``similarity`` is then the correlation of their signatures.
+    """
+
+    case_id: str
+    other_id: str
+    how: How
+    similarity: float = 1.0
+
+
+@dataclass(frozen=True)
+class OverlapFacts:
+    """What pooling the years does.
+
+    ``expected_share`` is the expected share of test volumes whose patient also has a volume in
+    training when ``test_volumes`` of all volumes are drawn at random.
+    """
+
+    patients_by_year: Mapping[int, int]
+    volumes: int
+    patients: int
+    test_volumes: int
+    expected_share: float
+
+
+def links(found: Sequence[Inspection]) -> list[Link]:
+    """Return how cases belong together, each with the first case of its patient.
+
+    Suspects are pairs that neither a table nor equal voxels join. Cases without a signature are
+    compared by table and content only.
+    """
+    joined = [*_same(found, "table"), *_same(found, "content")]
+    group = _joined([one.case.case_id for one in found], joined)
+    known = [one for one in found if one.signature is not None]
+    if len(known) < 2:
+        return joined
+    signatures = np.stack([one.signature for one in known if one.signature is not None])
+    for i, j, similarity in fingerprint.suspects(signatures):
+        names = known[i].case.case_id, known[j].case.case_id
+        if group[names[0]] != group[names[1]]:
+            joined.append(Link(*names, "suspect", float(similarity)))
+    return joined
+
+
+def patients(found: Sequence[Inspection], known: Sequence[Link]) -> dict[str, str]:
+    """Return case ID → patient ID, for all cases that belong together that of the first one.
+
+    Suspects count as one patient: taking two patients for one costs a case, taking one for two
+    could put him into training and test.
+    """
+    own = {one.case.case_id: one.case.patient_id for one in found}
+    return {name: own[first] for name, first in _joined(own, known).items()}
+
+
+def link_table(known: Sequence[Link]) -> pd.DataFrame:
+    """Return links as a table: case_id, same_as, how, similarity."""
+    rows = [(one.case_id, one.other_id, one.how, round(one.similarity, 3)) for one in known]
+    return pd.DataFrame(rows, columns=["case_id", "same_as", "how", "similarity"])
+
+
+def overlap(cases: pd.DataFrame) -> pd.DataFrame:
+    """Return how many patients the releases share; ``cases`` has patient_id and release.
+
+    One row a release: release, examinations, patients, then one column a release with the number
+    of the row's patients who are also in it.
+    """
+    members = {
+        str(name): set(group["patient_id"]) for name, group in cases.groupby("release", sort=True)
+    }
+    rows = [
+        {
+            "release": name,
+            "examinations": int((cases["release"] == name).sum()),
+            "patients": len(own),
+            **{other: len(own & theirs) for other, theirs in members.items()},
+        }
+        for name, own in members.items()
+    ]
+    return pd.DataFrame(rows, columns=["release", "examinations", "patients", *members])
+
+
+def named_patients(tables: Iterable[Path]) -> list[brats.Identity]:
+    """Return every patient of the organisers' tables of subject IDs once.
+
+    Raises ``DataError`` for a table that cannot be read or that contradicts another.
+    """
+    rows = [row for table in tables for row in brats.read_mapping(table)]
+    merged = brats.identities(rows)
+    return list({id(one): one for one in merged.values()}.values())
+
+
+def year_overlap(people: Sequence[brats.Identity]) -> pd.DataFrame:
+    """Return one row a year of the organisers' table of subject IDs across years.
+
+    Columns: year, patients, known (patients also in an earlier year), new, HGG, LGG.
+    """
+    found = []
+    for year in sorted({year for person in people for year in person.ids}):
+        there = [person for person in people if year in person.ids]
+        known = sum(min(person.ids) < year for person in there)
+        grades = {grade: sum(one.grade == grade for one in there) for grade in brats.GRADES}
+        counts = {"patients": len(there), "known": known, "new": len(there) - known}
+        found.append({"year": year, **counts, **grades})
+    columns = ["year", "patients", "known", "new", *brats.GRADES]
+    return pd.DataFrame(found, columns=columns)
+
+
+def known_years(people: Sequence[brats.Identity]) -> tuple[int, ...]:
+    """Return which of the paper's years (``YEARS``) the tables of subject IDs know."""
+    return tuple(year for year in YEARS if any(year in person.ids for person in people))
+
+
+def overlap_facts(
+    people: Sequence[brats.Identity], years: Sequence[int] = YEARS, test_share: float = 0.2
+) -> OverlapFacts:
+    """Return what pooling ``years`` and splitting by volume does, by the organisers' tables.
+
+    A test volume whose patient has m volumes of N has none in training if its m - 1 siblings are
+    among the other T - 1 test volumes, with probability C(N-m, T-m) / C(N-1, T-1)
+    (hypergeometric). Raises ``DataError`` where a year is not in the table.
+    """
+    by_year = {year: sum(year in person.ids for person in people) for year in years}
+    absent = [str(year) for year, count in by_year.items() if not count]
+    if absent:
+        raise DataError(
+            f"the tables of subject IDs name nobody in {', '.join(absent)}; give a newer table"
+        )
+    copies = [sum(year in person.ids for year in years) for person in people]
+    copies = [count for count in copies if count]
+    volumes = sum(copies)
+    test = max(1, round(test_share * volumes))
+    return OverlapFacts(by_year, volumes, len(copies), test, _expected_share(copies, test))
+
+
+def _expected_share(copies: Sequence[int], test: int) -> float:
+    total = sum(copies)
+    ways = math.comb(total - 1, test - 1)
+    alone = [math.comb(total - m, test - m) / ways if m <= test else 0.0 for m in copies]
+    return sum(m * (1 - p) for m, p in zip(copies, alone, strict=True)) / total
+
+
+def _same(found: Sequence[Inspection], how: Literal["table", "content"]) -> list[Link]:
+    first: dict[str, str] = {}
+    joined = []
+    for one in found:
+        mark = one.case.patient_id if how == "table" else one.content
+        if mark is None:
+            continue
+        name = one.case.case_id
+        if mark in first:
+            joined.append(Link(name, first[mark], how))
+        else:
+            first[mark] = name
+    return joined
+
+
+def _joined(names: Iterable[str], known: Iterable[Link]) -> dict[str, str]:
+    """Return each case's first case by the order of ``names``, over links in whatever order."""
+    above = {name: name for name in names}
+    place = {name: number for number, name in enumerate(above)}
+
+    def top(name: str) -> str:
+        while above[name] != name:
+            name = above[name]
+        return name
+
+    for link in known:
+        first, other = sorted((top(link.case_id), top(link.other_id)), key=place.__getitem__)
+        above[other] = first
+    return {name: top(name) for name in above}

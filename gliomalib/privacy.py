@@ -1,0 +1,70 @@
+"""Pseudonyms: names for patients and examinations that say nothing to who lacks the key."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from gliomalib.schema import DataError
+
+KEY_FILE = "pseudonyms.key"
+"""Name of the file that holds the secret, beside the working folders of the studies."""
+
+KEY_BYTES = 32
+DIGITS = 10
+
+
+@dataclass(frozen=True)
+class Pseudonyms:
+    """The same ID gets the same pseudonym under one key, whatever the study (HMAC-SHA-256).
+
+    Without a secret the few thousand public IDs could simply be tried one after the other.
+    """
+
+    key: bytes
+
+    def patient(self, patient_id: str) -> str:
+        """Return what a patient is called in a report."""
+        return f"patient-{self._digits('patient', patient_id)}"
+
+    def case(self, case_id: str) -> str:
+        """Return what an examination is called in a report."""
+        return f"exam-{self._digits('case', case_id)}"
+
+    def _digits(self, kind: str, name: str) -> str:
+        return hmac.digest(self.key, f"{kind}/{name}".encode(), "sha256").hex()[:DIGITS]
+
+
+def open_pseudonyms(folder: Path) -> Pseudonyms:
+    """Return the pseudonyms of the key in ``folder``; a key that only its owner can read is made.
+
+    Raises ``DataError`` where the file holds no such key.
+    """
+    path = folder / KEY_FILE
+    if not path.exists():
+        _make_key(path)
+    key = path.read_bytes()
+    if len(key) != KEY_BYTES:
+        raise DataError(
+            f"{path}: holds {len(key)} bytes, expected a key of {KEY_BYTES}; restore it, or delete "
+            "it to get other pseudonyms"
+        )
+    return Pseudonyms(key)
+
+
+def _make_key(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, secrets.token_bytes(KEY_BYTES))
+        os.close(descriptor)
+        # a second process that makes one at the same time must not replace the first one's
+        os.link(fresh, path)
+    except FileExistsError:
+        pass
+    finally:
+        fresh.unlink()

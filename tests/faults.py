@@ -1,0 +1,333 @@
+"""Everything that can be wrong with a case on disk, planted into sound tiny cases.
+
+One row of ``FAULTS`` is one thing that goes wrong in practice: what it does to the files of a case,
+by which kind it should be called, at which file, and what the user should be told to do.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+
+from gliomalib.schema import SEQUENCES
+
+SHAPE = (24, 22, 20)
+AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
+VOXELS = (10, 20, 30)
+"""Voxels of core, edema and enhancing tumour in every mask."""
+
+Files = Mapping[str, Path]
+Plant = Callable[[Files], None]
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A fault: what is done to a case, its kind, the file named (empty: the folder), the advice."""
+
+    plant: Plant
+    kind: str
+    at: str
+    advice: str
+
+    def place(self, files: Files) -> Path:
+        """Return the file or folder that must be named."""
+        return files[self.at] if self.at else files["t1"].parent
+
+
+def brain(*seed: int) -> np.ndarray:
+    """Return a ball of smooth noise on a background of 0: one seed, one scan."""
+    smooth = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=SHAPE), 1.0)
+    axes = np.ogrid[tuple(slice(-1, 1, size * 1j) for size in SHAPE)]
+    inside = sum(axis**2 for axis in axes) < 0.8
+    return np.where(inside, 100 + 400 * (smooth - smooth.min()), 0).astype(np.int16)
+
+
+def mask() -> np.ndarray:
+    """Return labels as BraTS writes them until 2022."""
+    labels = np.zeros(SHAPE, np.uint8)
+    labels.ravel()[: sum(VOXELS)] = np.repeat([1, 2, 4], VOXELS)
+    return labels
+
+
+def name_of(number: int) -> str:
+    """Return the ID of the case that `write` writes."""
+    return f"BraTS20_Training_{number:03d}"
+
+
+def write(root: Path, number: int, suffix: str = ".nii.gz") -> dict[str, Path]:
+    """Write a sound case of BraTS 2020 below ``root``; return its files as ``Case.files``."""
+    folder = root / name_of(number)
+    folder.mkdir(parents=True)
+    files = {part: folder / f"{folder.name}_{part}{suffix}" for part in (*SEQUENCES, "seg")}
+    for k, part in enumerate(SEQUENCES):
+        save(files[part], brain(number, k))
+    save(files["seg"], mask())
+    return files
+
+
+def save(path: Path, values: np.ndarray, affine: np.ndarray = AFFINE) -> None:
+    """Write a NIfTI file."""
+    nib.save(nib.Nifti1Image(values, affine), path)
+
+
+def content_of(path: Path) -> bytes:
+    """Return the bytes of a NIfTI file, unpacked."""
+    return gzip.decompress(path.read_bytes())
+
+
+def put(path: Path, offset: int, form: str, *values: object) -> None:
+    """Overwrite numbers in the header of a packed file, past everything that checks them."""
+    content = bytearray(content_of(path))
+    struct.pack_into(form, content, offset, *values)
+    path.write_bytes(gzip.compress(bytes(content)))
+
+
+DIM, DATATYPE, PIXDIM, VOX_OFFSET, SROW = 40, 70, 76, 108, 280
+"""Where the NIfTI-1 header keeps shape, type of number, voxel size, first voxel and affine."""
+
+
+def _header(part: str, offset: int, form: str, *values: object) -> Plant:
+    return lambda files: put(files[part], offset, form, *values)
+
+
+def _values(part: str, change: Callable[[np.ndarray], np.ndarray]) -> Plant:
+    return lambda files: save(files[part], change(np.asarray(nib.load(files[part]).dataobj)))
+
+
+def _affine(part: str, affine: np.ndarray) -> Plant:
+    return lambda files: save(files[part], np.asarray(nib.load(files[part]).dataobj), affine)
+
+
+def _bytes(part: str, change: Callable[[bytes], bytes]) -> Plant:
+    return lambda files: _rewrite(files[part], change)
+
+
+def _rewrite(path: Path, change: Callable[[bytes], bytes]) -> None:
+    path.write_bytes(change(path.read_bytes()))
+
+
+def _repacked(change: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    return lambda packed: gzip.compress(change(gzip.decompress(packed)))
+
+
+def _flipped(content: bytes, at: int) -> bytes:
+    changed = bytearray(content)
+    changed[at] ^= 0xFF
+    return bytes(changed)
+
+
+def _one(values: np.ndarray, what: float) -> np.ndarray:
+    changed = values.astype(np.float32)
+    changed[3, 4, 5] = what
+    return changed
+
+
+def _label(what: float, dtype: type) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda labels: np.where(labels == 4, dtype(what), labels.astype(dtype))
+
+
+def _plain(path: Path) -> Path:
+    return path.with_name(path.name.removesuffix(".gz"))
+
+
+def _twice(part: str, files: Files) -> None:
+    _plain(files[part]).write_bytes(content_of(files[part]))
+
+
+def _ambiguous(files: Files) -> None:
+    for name in ("a_seg.nii", "b_Segm.nii.gz"):
+        save(files["seg"].with_name(name), mask())
+    files["seg"].unlink()
+
+
+def _replaced(part: str, make: Callable[[Path], None], files: Files) -> None:
+    files[part].unlink()
+    make(files[part])
+
+
+def _folder_elsewhere(files: Files) -> None:
+    folder = files["t1"].parent
+    shutil.rmtree(folder)
+    folder.symlink_to(folder.parent / "disk-that-is-not-mounted")
+
+
+TURNED = np.array([[0, -1, 0, 0], [-1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+FETCH, CHECK, CORRECT = "fetch it again", "check that", "correct the header"
+GRID = "on one grid, so fetch the case again"
+COLOUR = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(400)
+
+FAULTS = {
+    # the folder
+    "missing sequence": Planted(
+        lambda files: files["t1ce"].unlink(), "missing sequence", "", "t1ce is missing; expected"
+    ),
+    "sequence twice": Planted(
+        partial(_twice, "flair"), "sequence twice", "", "flair stands twice.*expected one file"
+    ),
+    "ambiguous mask": Planted(_ambiguous, "ambiguous mask", "", "a_seg.nii, b_Segm.*take the rest"),
+    "mask twice": Planted(partial(_twice, "seg"), "ambiguous mask", "", "_seg.*take the rest away"),
+    "case on a disk that is not there": Planted(
+        _folder_elsewhere, "dangling link", "", "mount the disk"
+    ),
+    "folder like a file": Planted(
+        partial(_replaced, "t2", Path.mkdir), "missing sequence", "", "t2 is missing; expected"
+    ),
+    # what lies where a file should be
+    "0 bytes": Planted(_bytes("t1", lambda _: b""), "0 bytes", "t1", FETCH),
+    "dangling link": Planted(
+        partial(_replaced, "t2", lambda path: path.symlink_to("nowhere")),
+        "no such file",
+        "t2",
+        "complete the case or leave it out",
+    ),
+    "link to itself": Planted(
+        partial(_replaced, "t2", lambda path: path.symlink_to(path.name)),
+        "unreadable",
+        "t2",
+        "check the disk",
+    ),
+    "named pipe": Planted(
+        partial(_replaced, "flair", os.mkfifo), "no regular file", "flair", "unpack it again"
+    ),
+    # the packing
+    "truncated gzip": Planted(
+        _bytes("t2", lambda packed: packed[:-40]), "damaged gzip", "t2", FETCH
+    ),
+    "flipped bits in gzip": Planted(
+        _bytes("t1", lambda packed: _flipped(packed, len(packed) // 2)), "damaged gzip", "t1", FETCH
+    ),
+    "wrong CRC": Planted(
+        _bytes("t1ce", lambda packed: _flipped(packed, -6)), "damaged gzip", "t1ce", FETCH
+    ),
+    "wrong length in gzip": Planted(
+        _bytes("t1ce", lambda packed: _flipped(packed, -3)), "damaged gzip", "t1ce", FETCH
+    ),
+    "plain named .gz": Planted(_bytes("t1", gzip.decompress), "not gzip", "t1", "or rename it"),
+    # the header
+    "text": Planted(
+        _bytes("t1", _repacked(lambda _: b"no NIfTI" * 99)), "not a NIfTI", "t1", FETCH
+    ),
+    "other image": Planted(_bytes("t1", _repacked(lambda _: PNG)), "not a NIfTI", "t1", FETCH),
+    "another size of header": Planted(
+        _header("t1", 0, "<i", 1000), "not a NIfTI", "t1", "not with a NIfTI header; fetch"
+    ),
+    "part of a header": Planted(
+        _bytes("t1", _repacked(lambda content: content[:200])), "not a NIfTI", "t1", FETCH
+    ),
+    "header only": Planted(
+        _bytes("flair", _repacked(lambda content: content[:352])), "truncated", "flair", FETCH
+    ),
+    "truncated before packing": Planted(
+        _bytes("t2", _repacked(lambda content: content[:-40])), "truncated", "t2", FETCH
+    ),
+    "terabytes announced": Planted(
+        _header("t2", DIM, "<4h", 3, 32767, 32767, 32767), "truncated", "t2", FETCH
+    ),
+    "voxels in the header": Planted(
+        _header("t1", VOX_OFFSET, "<f", 0.0), "not a NIfTI", "t1", CORRECT
+    ),
+    "colours": Planted(
+        _values("t1", lambda v: np.zeros(v.shape, COLOUR)), "data type", "t1", CHECK
+    ),
+    "complex numbers": Planted(
+        _values("t1", lambda v: v.astype(np.complex64)), "data type", "t1", CHECK
+    ),
+    # the grid
+    "4-D": Planted(_values("t1", lambda v: v[..., None]), "wrong dimension", "t1", CHECK),
+    "2-D": Planted(_values("t2", lambda v: v[..., 9]), "wrong dimension", "t2", CHECK),
+    "axis of length 0": Planted(_values("t1", lambda v: v[:, :0]), "wrong dimension", "t1", CHECK),
+    "negative axis": Planted(
+        _header("t1", DIM, "<4h", 3, -24, 22, 20), "wrong dimension", "t1", CHECK
+    ),
+    "negative voxel size": Planted(
+        _header("t1", PIXDIM + 4, "<f", -1), "voxel size", "t1", CORRECT
+    ),
+    "voxel size 0": Planted(_header("t1", PIXDIM + 8, "<f", 0), "voxel size", "t1", CORRECT),
+    "voxel size NaN": Planted(
+        _header("t1", PIXDIM + 12, "<f", np.nan), "voxel size", "t1", CORRECT
+    ),
+    "header and affine disagree": Planted(
+        _header("t1ce", PIXDIM + 12, "<f", 5), "voxel size", "t1ce", CORRECT
+    ),
+    "affine NaN": Planted(_header("t1", SROW, "<f", np.nan), "voxel size", "t1", CORRECT),
+    "affine infinite": Planted(
+        _header("t1", SROW + 12, "<f", np.inf), "singular affine", "t1", CORRECT
+    ),
+    "singular affine": Planted(
+        _header("t1", SROW, "<12f", -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0),
+        "singular affine",
+        "t1",
+        CORRECT,
+    ),
+    "different shape": Planted(
+        _values("flair", lambda v: v[:-1]), "different shape", "flair", GRID
+    ),
+    "different spacing": Planted(
+        _affine("t2", AFFINE @ np.diag([1, 1, 1.5, 1])), "different spacing", "t2", GRID
+    ),
+    "different axes": Planted(_affine("t2", TURNED), "different orientation", "t2", GRID),
+    "moved": Planted(
+        _affine("t2", AFFINE + np.outer([1, 0, 0, 0], [0, 0, 0, 7])), "different affine", "t2", GRID
+    ),
+    "mask of another shape": Planted(
+        _values("seg", lambda v: v[..., 1:]), "different shape", "seg", GRID
+    ),
+    # the voxels
+    "NaN": Planted(_values("t1ce", lambda v: _one(v, np.nan)), "not finite", "t1ce", FETCH),
+    "infinite": Planted(_values("t1", lambda v: _one(v, -np.inf)), "not finite", "t1", FETCH),
+    "constant": Planted(
+        _values("t2", lambda v: np.full_like(v, 7)), "constant volume", "t2", "7 in every.*fetch"
+    ),
+    "empty": Planted(
+        _values("t1", np.zeros_like), "empty volume", "t1", "0 in every voxel; fetch it again"
+    ),
+    "mask in place of a scan": Planted(
+        _values("t1", lambda v: (v > 0).astype(np.int16)), "no brain", "t1", CHECK
+    ),
+    "mask in place of FLAIR": Planted(
+        _values("flair", lambda v: (v > 0).astype(np.uint8)), "no brain", "flair", CHECK
+    ),
+    # the mask
+    "half labels": Planted(_values("seg", _label(0.5, np.float32)), "unknown label", "seg", CHECK),
+    "unknown label": Planted(_values("seg", _label(3, np.uint8)), "unknown label", "seg", CHECK),
+    "negative label": Planted(
+        _values("seg", _label(-1, np.int16)), "unknown label", "seg", "label -1 in 30 voxels.*check"
+    ),
+    "huge label": Planted(
+        _values("seg", _label(260, np.int16)),
+        "unknown label",
+        "seg",
+        "label 260 in 30 voxels.*check",
+    ),
+    "mask without tumour": Planted(
+        _values("seg", np.zeros_like), "no tumour", "seg", "leave the case out"
+    ),
+    "mask not a number": Planted(
+        _values("seg", lambda v: _one(v, np.nan)), "not finite", "seg", FETCH
+    ),
+}
+"""What goes wrong → how it is planted and what must be said of it."""
+
+PLAIN_FAULTS = {
+    "truncated": Planted(
+        lambda files: _rewrite(files["t2"], lambda content: content[:-40]), "truncated", "t2", FETCH
+    ),
+    "gzip named .nii": Planted(
+        lambda files: _rewrite(files["t2"], gzip.compress),
+        "gzip named .nii",
+        "t2",
+        "rename it to BraTS20_Training_001_t2.nii.gz",
+    ),
+}
+"""The same for a case that is not packed."""

@@ -1,0 +1,113 @@
+"""The catalogue: complete, honest about what is not known, and shown without losing a set."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import FrozenInstanceError, fields
+
+import pytest
+
+from gliomalib.datasets import archive, catalogue
+from gliomalib.provenance import PROJECT_DIR
+from gliomalib.schema import SettingsError
+
+KEYS = [
+    *("brats2018", "brats2019", "brats2020", "brats2021", "brats2023", "brats2024"),
+    *("brats_africa", "msd_task01", "ucsf_pdgm", "upenn_gbm"),
+]
+REGISTRIES = ("pypi", "huggingface", "kaggle", "conda", "hub.docker")
+
+
+def test_every_set_is_there_once_under_its_key() -> None:
+    assert list(catalogue.CATALOGUE) == KEYS
+    assert [one.key for one in catalogue.CATALOGUE.values()] == KEYS
+    assert [release for one in catalogue.CATALOGUE.values() for release in one.releases] == KEYS
+    assert len({one.title for one in catalogue.CATALOGUE.values()}) == len(KEYS)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_nothing_is_left_out_and_no_figure_is_without_a_source(key: str) -> None:
+    one = catalogue.find(key)
+    for field in fields(one):
+        assert getattr(one, field.name) != "", field.name
+    assert one.provider
+    assert re.fullmatch(r"https?://\S+", one.page)
+    assert not [name for name in REGISTRIES if name in one.page.lower()]
+    if one.patients is not None:
+        assert one.patients > 0
+        assert "patients" in one.source
+    if one.size_gb is not None:
+        assert 0 < one.size_gb * 1e9 < archive.MOST_BYTES
+        assert "size" in one.source
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_what_to_do_names_the_release(key: str) -> None:
+    one = catalogue.find(key)
+    assert "make report STUDY=" in one.how
+    if "STUDY=brats " in one.how:
+        assert key in ("brats2018", "brats2019", "brats2020")
+    else:
+        assert f"name {key} under data." in one.how
+
+
+def test_known_facts() -> None:
+    """The organisers' tables of 2018 to 2020, and the size of the archive with MONAI's MD5."""
+    patients = {key: catalogue.find(key).patients for key in KEYS}
+    assert [patients[f"brats{year}"] for year in (2018, 2019, 2020)] == [285, 335, 369]
+    assert patients["msd_task01"] == 484
+    assert round(7_608_266_240 / 1e9, 1) == catalogue.find("msd_task01").size_gb
+    opened = [key for key in KEYS if catalogue.find(key).access == "open"]
+    assert opened == ["msd_task01"]
+
+
+def test_the_open_set_says_how_to_fetch_it() -> None:
+    how = catalogue.find("msd_task01").how
+    assert "python -m gliomalib data download msd_task01 --to" in how
+
+
+def test_a_set_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        catalogue.find("msd_task01").access = "registration"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("key", ["", "BraTS2020", "brats2022"])
+def test_an_unknown_key_lists_the_known_ones(key: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        catalogue.find(key)
+    assert str(caught.value) == f"there is no data set {key!r}: take one of {', '.join(KEYS)}"
+
+
+def test_the_table_has_a_row_a_set() -> None:
+    table = catalogue.table().set_index("key")
+    assert list(table.index) == KEYS
+    assert table.loc["brats2021", "patients"] == "1,251"
+    assert table.loc["brats2018", "download"] == "see the provider"
+    assert table.loc["ucsf_pdgm", "download"] == "142 GB"
+    assert table.loc["upenn_gbm", "page"] == catalogue.find("upenn_gbm").page
+    assert not table.isna().any(axis=None)
+
+
+def test_the_markdown_is_a_table_of_the_same_rows() -> None:
+    lines = catalogue.markdown().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert {len(row) for row in rows} == {7}
+    assert set(rows[1]) == {"---"}
+    assert [row[1].strip("`") for row in rows[2:]] == KEYS
+    for row, one in zip(rows[2:], catalogue.CATALOGUE.values(), strict=True):
+        assert row[0] == one.title
+        assert f"]({one.page})" in row[-1]
+    assert catalogue.markdown().endswith("|\n")
+
+
+def test_a_bar_in_a_cell_does_not_break_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = catalogue.table()
+    table["licence"] = "a|b"
+    monkeypatch.setattr(catalogue, "table", lambda: table)
+    lines = catalogue.markdown().splitlines()
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {8}
+
+
+def test_the_readme_has_the_table_as_it_is() -> None:
+    readme = (PROJECT_DIR / "README.md").read_text(encoding="utf-8")
+    assert catalogue.markdown().strip() in readme, "put catalogue.markdown() into README.md"

@@ -1,0 +1,289 @@
+"""What a finished study offers: the networks as trained, nothing missing unnoticed, who is who."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gliomalib import casetable, finished, preprocess, privacy, records, settings, splits
+from gliomalib.provenance import file_digest
+from gliomalib.schema import (
+    SEQUENCES,
+    Case,
+    Grid,
+    MismatchError,
+    RecordError,
+    SettingsError,
+    Split,
+    StoredCase,
+    Value,
+)
+
+SPLITS = (
+    Split(0, ("A",), ("B",), ("C", "D"), ("E",)),
+    Split(1, ("C", "D"), (), ("A", "B"), ("E",)),
+)
+SHAPE = (4, 4, 4)
+AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
+NOTEBOOKS = {
+    "unet2d": "03_train_unet2d",
+    "unet3d": "04_train_unet3d",
+    "resnet50": "06_train_resnet50",
+}
+
+
+def case_of(name: str, patient: str = "") -> Case:
+    digests = tuple(f"{name}-{sequence}" for sequence in SEQUENCES)
+    images = {sequence: Path(f"/{name}_{sequence}.nii") for sequence in SEQUENCES}
+    return Case(name, patient or name, "brats2020", images, None, digests=digests)
+
+
+def record(reports: Path, network: str, **parameters: Any) -> None:
+    where = {"data_dir": str(reports.parent / "data"), "report_dir": str(reports)}
+    run = records.begin(NOTEBOOKS[network], {"study": "smoke", **where, **parameters})
+    records.finish(run, records.Outcome([Value("one", 1.0, rule="as it is")]))
+
+
+def edit(path: Path, **changes: Any) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**content, **changes}), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a study that looks finished: the weights are some bytes, the rest is as it must be."""
+    study, top = settings.load("smoke"), tmp_path_factory.mktemp("made")
+    work, reports = top / "data" / "smoke", top / "reports"
+    splits.write_splits(SPLITS, work / "splits.json")
+    entries = [casetable.Entry(case_of(name), "internal") for name in "ABCDE"]
+    entries.append(casetable.Entry(case_of("A-again", "A"), "duplicate"))
+    casetable.write_cases(casetable.table_of(entries), work / "cases.csv")
+    store = preprocess.open_store(work / "store", study.preprocessing)
+    for name in "ABCDE":
+        grid = Grid(name, SHAPE, (4.0, 4.0, 4.0), (0, 0, 0), AFFINE)
+        images = np.full((4, *SHAPE), ord(name) / 100, dtype=np.float16)
+        store.put(StoredCase(grid, images, np.zeros(SHAPE, np.uint8)), "digest", {})
+    for network in NOTEBOOKS:
+        record(reports, network)
+        for split in SPLITS:
+            section = getattr(study, "classifier" if network == "resnet50" else network)
+            folder = work / "checkpoints" / network / f"fold{split.fold}"
+            folder.mkdir(parents=True)
+            (folder / "final.pt").write_bytes(f"{network}{split.fold}".encode())
+            told = {
+                "network": network,
+                "key": f"key of {network}{split.fold}",
+                "settings": section.model_dump(mode="json"),
+                "data_digest": store.digest((*split.train, *split.val)),
+                "weights_sha256": file_digest(folder / "final.pt"),
+            }
+            (folder / "training.json").write_text(json.dumps(told), encoding="utf-8")
+    return top
+
+
+@pytest.fixture
+def root(made: Path, tmp_path: Path) -> Path:
+    """Return a copy of that study to spoil."""
+    return Path(shutil.copytree(made, tmp_path / "study"))
+
+
+def opened(root: Path) -> finished.Finished:
+    return finished.open_finished("smoke", root / "data", root / "reports")
+
+
+def summary(root: Path, network: str, fold: int) -> Path:
+    return root / "data/smoke/checkpoints" / network / f"fold{fold}" / "training.json"
+
+
+def test_everything_is_found(root: Path) -> None:
+    found = opened(root)
+    assert [fold.split for fold in found.folds] == list(SPLITS)
+    assert set(found.folds[1].networks) == {"unet2d", "unet3d", "resnet50"}
+    assert found.folds[1].networks["unet3d"].key == "key of unet3d1"
+    assert found.folds[1].weights("unet3d").read_bytes() == b"unet3d1"
+    assert found.study == settings.load("smoke")
+    assert found.caveats == found.study.caveats
+    assert found.commit
+
+
+def test_the_networks_are_those_of_the_checkpoints(root: Path) -> None:
+    other = settings.load("smoke").unet2d.model_copy(update={"channels": (4, 8), "epochs": 99})
+    for fold in (0, 1):
+        edit(summary(root, "unet2d", fold), settings=other.model_dump(mode="json"))
+    found = opened(root)
+    assert found.study.unet2d == other
+    assert "CPU-size networks: 8 (2D) and 32 (3D)" in " ".join(found.caveats)
+
+
+def test_alpha_and_preprocessing_are_those_of_the_records(root: Path) -> None:
+    for network, notebook in NOTEBOOKS.items():
+        path = records.record_path(root / "reports" / "smoke", notebook)
+        parameters = json.loads(path.read_text(encoding="utf-8"))["parameters"]
+        parameters["preprocessing"]["spacing_mm"] = 2.0
+        parameters["fusion"]["alpha"] = 0.25 if network == "resnet50" else 0.75
+        edit(path, parameters=parameters)
+    found = opened(root)
+    assert found.study.preprocessing.spacing_mm == 2.0
+    assert found.study.fusion.alpha == 0.25
+
+
+def test_networks_of_different_preprocessing_are_refused(root: Path) -> None:
+    path = records.record_path(root / "reports" / "smoke", "03_train_unet2d")
+    parameters = json.loads(path.read_text(encoding="utf-8"))["parameters"]
+    parameters["preprocessing"]["spacing_mm"] = 2.0
+    edit(path, parameters=parameters)
+    with pytest.raises(RecordError, match=r"03_train_unet2d ran with .*spacing_mm=2.0.* run both"):
+        opened(root)
+
+
+def test_folds_of_different_settings_are_refused(root: Path) -> None:
+    other = settings.load("smoke").unet3d.model_copy(update={"epochs": 99})
+    edit(summary(root, "unet3d", 1), settings=other.model_dump(mode="json"))
+    with pytest.raises(RecordError, match=r"folds were trained with different.*04_train_unet3d"):
+        opened(root)
+
+
+MISSING = {
+    "data/smoke/splits.json": "run 01_data_exploration, .* study smoke",
+    "data/smoke/cases.csv": "run 01_data_exploration",
+    "data/smoke/checkpoints/unet2d/fold0/final.pt": "not trained; run 03_train_unet2d",
+    "data/smoke/checkpoints/unet3d/fold1/training.json": "not trained; run 04_train_unet3d",
+    "data/smoke/checkpoints/resnet50/fold1/final.pt": "not trained; run 06_train_resnet50",
+    "reports/smoke/records/03_train_unet2d.json": "record is missing; run its notebook",
+    "reports/smoke/records/06_train_resnet50.json": "record is missing; run its notebook",
+}
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_each_missing_part_says_what_to_run(name: str, root: Path) -> None:
+    (root / name).unlink()
+    with pytest.raises(RecordError, match=f"{name}: .*{MISSING[name]}"):
+        opened(root)
+
+
+DAMAGED = {
+    "data/smoke/checkpoints/unet2d/fold0/final.pt": r"not the weights of .* run 03_train_unet2d",
+    "data/smoke/checkpoints/unet3d/fold0/training.json": "damaged .* run 04_train_unet3d again",
+    "reports/smoke/records/06_train_resnet50.json": "not a record",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_each_damaged_part_is_refused(name: str, root: Path) -> None:
+    (root / name).write_text("{}", encoding="utf-8")
+    with pytest.raises(RecordError, match=f"{name}: .*{DAMAGED[name]}"):
+        opened(root)
+
+
+def test_another_networks_summary_is_refused(root: Path) -> None:
+    edit(summary(root, "unet3d", 0), network="unet2d")
+    with pytest.raises(RecordError, match=r"not the weights of training.json; run 04_train"):
+        opened(root)
+
+
+def test_a_record_of_other_settings_is_refused(root: Path) -> None:
+    path = records.record_path(root / "reports" / "smoke", "06_train_resnet50")
+    edit(path, parameters={"study": "smoke", "wings": 2})
+    with pytest.raises(RecordError, match=r"its settings cannot be read .* run 06_train_resnet50"):
+        opened(root)
+
+
+def test_leaking_splits_are_refused(root: Path) -> None:
+    path = root / "data" / "smoke" / "splits.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["splits"][0]["test"] += ["A"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(MismatchError, match="A in two parts"):
+        opened(root)
+
+
+def test_an_unknown_study_is_refused(root: Path) -> None:
+    with pytest.raises(SettingsError, match="there is no study 'none': take one of"):
+        finished.open_finished("none", root / "data", root / "reports")
+
+
+@pytest.mark.parametrize("what", ["gone", "other images", "other code"])
+def test_images_that_were_prepared_otherwise_are_a_caveat(
+    what: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = preprocess.open_store(root / "data/smoke/store", settings.load("smoke").preprocessing)
+    if what == "gone":
+        (store.folder / "C.json").unlink()
+    elif what == "other images":
+        old = store.get("C")
+        store.put(replace(old, images=old.images * 2), "digest", {})
+    else:
+        monkeypatch.setattr(preprocess, "code_digest", lambda *names: "other")
+    (caveat,) = set(opened(root).caveats) - set(settings.load("smoke").caveats)
+    assert "may be prepared otherwise" in caveat
+
+
+def test_one_fold_or_all_of_them(root: Path) -> None:
+    found = opened(root)
+    assert found.chosen(None) == found.folds
+    assert found.chosen(1) == found.folds[1:]
+    with pytest.raises(SettingsError, match="smoke has no fold 2: take one of 0, 1"):
+        found.chosen(2)
+
+
+@pytest.mark.parametrize(
+    ("case", "parts"),
+    [
+        (case_of("A"), {0: "train", 1: "test"}),
+        (case_of("B"), {0: "val", 1: "test"}),
+        (case_of("E"), {0: "external", 1: "external"}),
+        (case_of("A-again"), {0: "train", 1: "test"}),
+        (case_of("new name of the case", "C"), {0: "test", 1: "train"}),
+        (case_of("F"), {}),
+    ],
+)
+def test_a_patient_is_known_by_id(root: Path, case: Case, parts: dict[int, str]) -> None:
+    found = opened(root)
+    assert found.parts(case, ["x"], found.folds) == parts
+    assert found.parts(case, ["x"], found.folds[:1]) == {k: v for k, v in parts.items() if k == 0}
+
+
+@pytest.mark.parametrize("sequence", SEQUENCES)
+def test_a_patient_is_known_by_one_file(root: Path, sequence: str) -> None:
+    found = opened(root)
+    assert found.parts(case_of("F"), ["x", f"D-{sequence}"], found.folds) == {0: "test", 1: "train"}
+
+
+def test_a_patient_under_two_names_counts_as_trained_on(root: Path) -> None:
+    found = opened(root)
+    for case, digest in (("A", "C-t1"), ("C", "A-t1")):
+        assert found.parts(case_of(case), [digest], found.folds[:1]) == {0: "train"}
+
+
+def test_pseudonyms_are_looked_through(root: Path) -> None:
+    names = privacy.open_pseudonyms(root / "data")
+    work = root / "data" / "smoke"
+    parts = ("train", "val", "test")
+    hidden = [
+        Split(one.fold, *[tuple(map(names.patient, getattr(one, part))) for part in parts])
+        for one in SPLITS
+    ]
+    splits.write_splits(hidden, work / "splits.json")
+    cases = [
+        replace(case_of(name), case_id=names.case(name), patient_id=names.patient(name))
+        for name in "ABCD"
+    ]
+    entries = [casetable.Entry(case, "internal") for case in cases]
+    casetable.write_cases(casetable.table_of(entries), work / "cases.csv")
+    path = records.record_path(root / "reports" / "smoke", "06_train_resnet50")
+    parameters = json.loads(path.read_text(encoding="utf-8"))["parameters"]
+    edit(path, parameters={**parameters, "pseudonyms": True})
+    found = opened(root)
+    assert found.parts(case_of("A"), [], found.folds) == {0: "train", 1: "test"}
+    assert found.parts(case_of("new", "C"), [], found.folds) == {0: "test", 1: "train"}
+    assert found.parts(case_of("F"), ["D-t2"], found.folds) == {0: "test", 1: "train"}
+    assert found.parts(case_of("F"), [], found.folds) == {}
+    (root / "data" / privacy.KEY_FILE).unlink()
+    with pytest.raises(RecordError, match=r"key of the pseudonyms is missing, .* put it back"):
+        opened(root)

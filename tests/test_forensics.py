@@ -1,0 +1,326 @@
+"""Printed numbers stand for exact spans, and relations between scores carry the spans over."""
+
+from __future__ import annotations
+
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localcontext
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from gliomalib import forensics
+from gliomalib.forensics import RULES, End, Rule, Span, unrounded
+
+ROUNDING = {"half up": ROUND_HALF_UP, "half even": ROUND_HALF_EVEN, "truncate": ROUND_DOWN}
+VOLUMES = (285, 335, 369, 620, 654, 704, 989)
+MATRICES = st.integers(2, 5).flatmap(
+    lambda k: hnp.arrays(np.int64, (k, k), elements=st.integers(0, 300))
+)
+
+
+def printed(share: Fraction, decimals: int, rule: Rule) -> float:
+    """Return the share as it is printed, by decimal arithmetic that is exact at ties."""
+    with localcontext() as context:
+        context.prec = 80
+        exact = Decimal(share.numerator) / Decimal(share.denominator)
+        return float(exact.quantize(Decimal(1).scaleb(-decimals), rounding=ROUNDING[rule]))
+
+
+def exactly(share: Fraction) -> Span:
+    """Return the span of one number."""
+    return Span(End(share), End(share))
+
+
+def holds(span: Span, share: Fraction) -> bool:
+    """Say whether a number lies in a span."""
+    return span.meets(exactly(share))
+
+
+def published(value: float, rule: Rule = "half up") -> Span:
+    """Return what a number of the paper, all of four decimals, stands for."""
+    return unrounded(value, 4, rule)
+
+
+def pooled(confusion: Any) -> dict[str, Fraction]:
+    """Precision, recall, F1, IoU and specificity of the first class against the rest, exactly."""
+    hit, missed = int(confusion[0, 0]), int(confusion[0, 1:].sum())
+    false, rest = int(confusion[1:, 0].sum()), int(confusion[1:, 1:].sum())
+    assume(hit and rest + false)
+    return {
+        "precision": Fraction(hit, hit + false),
+        "recall": Fraction(hit, hit + missed),
+        "f1": Fraction(2 * hit, 2 * hit + missed + false),
+        "iou": Fraction(hit, hit + missed + false),
+    }
+
+
+# --- what a printed number stands for
+
+
+@given(st.integers(0, 10**6), st.integers(1, 10**6), st.integers(0, 6), st.sampled_from(RULES))
+def test_a_share_is_in_the_span_of_its_print_and_in_no_other(
+    k: int, n: int, decimals: int, rule: Rule
+) -> None:
+    share = Fraction(min(k, n), n)
+    value = printed(share, decimals, rule)
+    assert holds(unrounded(value, decimals, rule), share)
+    unit = Fraction(1, 10**decimals)
+    for other in (Fraction(str(value)) - unit, Fraction(str(value)) + unit):
+        if 0 <= other <= 1:
+            assert not holds(unrounded(float(other), decimals, rule), share)
+
+
+def test_ties_belong_to_one_number_each() -> None:
+    eighth = Fraction(1, 8)
+    found = {
+        rule: [value for value in (0.12, 0.13) if holds(unrounded(value, 2, rule), eighth)]
+        for rule in RULES
+    }
+    assert found == {"half up": [0.13], "half even": [0.12], "truncate": [0.12]}
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+@pytest.mark.parametrize("rule", RULES)
+def test_no_share_lies_outside_of_zero_to_one(value: float, rule: Rule) -> None:
+    low, high = unrounded(value, 2, rule).bounds
+    assert 0 <= low <= value <= high <= 1
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "said"),
+    [
+        (99.25, 4, "as a share"),
+        (-0.1, 1, "as a share"),
+        (0.99253, 4, "more than 4 decimals"),
+        (0.1 + 0.2, 1, "more than 1 decimals"),
+    ],
+)
+def test_what_is_no_printed_share_is_refused(value: float, decimals: int, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        unrounded(value, decimals, "half up")
+
+
+def test_an_unknown_rule_is_refused() -> None:
+    rule: Any = "up"
+    with pytest.raises(ValueError, match="rule is 'up'; choose one of 'half up'"):
+        unrounded(0.5, 1, rule)
+
+
+def test_spans_that_touch_meet_only_where_both_have_the_end() -> None:
+    half = Fraction(1, 2)
+    closed, open_high = Span(End(Fraction(0)), End(half)), Span(End(Fraction(0)), End(half, True))
+    upper = Span(End(half), End(Fraction(1)))
+    assert closed.meets(upper)
+    assert upper.meets(closed)
+    assert not open_high.meets(upper)
+    assert not upper.meets(open_high)
+    assert open_high.gap(upper) == closed.overlap(upper) == 0
+    far = Span(End(Fraction(3, 4)), End(Fraction(1)))
+    assert closed.gap(far) == far.gap(closed) == Fraction(1, 4)
+    assert upper.overlap(far) == far.overlap(upper) == Fraction(1, 4)
+
+
+# --- granularity
+
+
+@given(st.integers(0, 1000), st.integers(1, 300), st.integers(0, 4), st.sampled_from(RULES))
+def test_grim_is_brute_force_over_k(thousandths: int, n: int, decimals: int, rule: Rule) -> None:
+    value = printed(Fraction(thousandths, 1000), decimals, "truncate")
+    slow = [k for k in range(n + 1) if printed(Fraction(k, n), decimals, rule) == value]
+    assert list(forensics.grim(value, decimals, n, rule)) == slow
+
+
+def test_grim_falls_into_no_trap_of_floats() -> None:
+    assert list(forensics.grim(0.285, 3, 200, "truncate")) == [57]
+    assert list(forensics.grim(0.29, 2, 100, "truncate")) == [29]
+    assert list(forensics.grim(0.13, 2, 8, "half up")) == [1]
+    assert list(forensics.grim(0.13, 2, 8, "half even")) == []
+    assert list(forensics.grim(0.12, 2, 8, "half even")) == [1]
+    assert list(forensics.grim(0.52, 2, 28, "half up")) == []
+
+
+def test_a_fifth_is_rounded_in_every_way() -> None:
+    assert forensics.held_out(285) == (57,)
+    assert forensics.held_out(369) == (73, 74)
+    assert forensics.held_out(369, 15) == (55, 56)
+    for volumes in VOLUMES:
+        assert {round(volumes / 5), volumes // 5} <= {*forensics.held_out(volumes)}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_no_fifth_of_the_volumes_gives_the_accuracy_of_the_paper(rule: Rule) -> None:
+    sizes = [n for volumes in VOLUMES for n in forensics.held_out(volumes)]
+    assert sizes == [57, 67, 73, 74, 124, 130, 131, 140, 141, 197, 198]
+    assert forensics.possible_n(0.9925, 4, sizes, rule) == ()
+    # the test can fail: one error among so many does, and nothing below does
+    possible = {"half up": (133, 134), "half even": (133, 134), "truncate": (134, 135)}
+    assert forensics.possible_n(0.9925, 4, range(1, 200), rule) == possible[rule]
+
+
+def test_a_proportion_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="n is 0"):
+        forensics.grim(0.5, 1, 0, "half up")
+
+
+# --- relations between scores
+
+
+@given(MATRICES, st.integers(1, 5), st.sampled_from(RULES))
+def test_f1_and_iou_lie_in_what_their_prints_imply(
+    confusion: Any, decimals: int, rule: Rule
+) -> None:
+    scores = pooled(confusion)
+    spans = {name: unrounded(printed(one, decimals, rule), decimals, rule)
+             for name, one in scores.items()}  # fmt: skip
+    assert holds(forensics.f1_from(spans["precision"], spans["recall"]), scores["f1"])
+    assert holds(forensics.iou_from_f1(spans["f1"]), scores["iou"])
+    assert holds(forensics.f1_from_iou(spans["iou"]), scores["f1"])
+
+
+@given(MATRICES, st.integers(1, 5), st.sampled_from(RULES))
+def test_specificity_lies_in_what_its_prints_imply(
+    confusion: Any, decimals: int, rule: Rule
+) -> None:
+    # a reject column beside the classes: an item without a class above the threshold
+    confusion = np.vstack([confusion, confusion[:1]]).T
+    classes = len(confusion)
+    items, claims = int(confusion.sum()), int(confusion[:, :classes].sum())
+    hits = int(np.trace(confusion[:, :classes]))
+    assume(claims)
+    negatives = (classes - 1) * items
+    true = Fraction(negatives - (claims - hits), negatives)
+    scores = Fraction(hits, claims), Fraction(hits, items)
+    precision, recall = (unrounded(printed(one, decimals, rule), decimals, rule) for one in scores)
+    assert holds(forensics.pooled_specificity(precision, recall, classes), true)
+
+
+@given(MATRICES, st.booleans(), st.sampled_from(RULES))
+def test_specificity_of_an_argmax_follows_from_accuracy(
+    confusion: Any, balanced: bool, rule: Rule
+) -> None:
+    rows, classes = confusion.sum(axis=1), len(confusion)
+    assume(rows.min() > 0)
+    if balanced:
+        confusion = confusion.astype(object) * (int(np.prod(rows, dtype=object)) // rows)[:, None]
+    total, hits = int(confusion.sum()), int(np.trace(confusion))
+    false = confusion.sum(axis=0) - np.diagonal(confusion)
+    negatives = total - confusion.sum(axis=1)
+    if balanced:
+        each = [1 - Fraction(int(f), int(n)) for f, n in zip(false, negatives, strict=True)]
+        true = sum(each, Fraction(0)) / classes
+    else:
+        true = 1 - Fraction(int(false.sum()), int(negatives.sum()))
+    accuracy = unrounded(printed(Fraction(hits, total), 4, rule), 4, rule)
+    assert holds(forensics.argmax_specificity(accuracy, classes), true)
+
+
+def test_the_specificity_of_the_paper_is_met_by_truncation_only() -> None:
+    found = forensics.pooled_specificity(published(0.9930), published(0.9910), 4)
+    low, high = found.bounds
+    assert (0.99765, 0.99769) < (low, high) < (0.99766, 0.99770)
+    assert float(exactly_pooled(4)) == pytest.approx(0.99767, abs=5e-6)
+    assert not found.meets(published(0.9976))
+    assert found.meets(published(0.9976, "truncate"))
+    assert found.meets(published(0.9977))
+
+
+def exactly_pooled(classes: int) -> Fraction:
+    """Specificity of the paper's precision and recall taken as exact."""
+    precision, recall = exactly(Fraction("0.9930")), exactly(Fraction("0.9910"))
+    return forensics.pooled_specificity(precision, recall, classes).low.value
+
+
+@pytest.mark.parametrize(("classes", "value"), [(2, 0.9930), (3, 0.9965), (5, 0.9983)])
+def test_no_other_number_of_classes_gives_the_specificity(classes: int, value: float) -> None:
+    assert printed(exactly_pooled(classes), 4, "half up") == value
+    for rule in RULES:
+        found = forensics.pooled_specificity(
+            published(0.9930, rule), published(0.991, rule), classes
+        )
+        assert not found.meets(published(0.9976, rule))
+
+
+def test_an_argmax_would_have_another_specificity() -> None:
+    for rule in RULES:
+        found = forensics.argmax_specificity(published(0.9925, rule), 4)
+        assert found.meets(published(0.9975, rule))
+        assert not found.meets(published(0.9976, rule))
+
+
+def test_a_precision_that_may_be_zero_bounds_nothing_below() -> None:
+    precision, recall = unrounded(0, 1, "half up"), exactly(Fraction(1, 50))
+    low, high = forensics.pooled_specificity(precision, recall, 4).bounds
+    assert low == 0
+    assert high == pytest.approx(1 - 0.02 * 0.95 / (3 * 0.05))
+
+
+@pytest.mark.parametrize("classes", [1, 0, -3])
+def test_one_class_has_no_rest(classes: int) -> None:
+    half = exactly(Fraction(1, 2))
+    with pytest.raises(ValueError, match=f"there are {classes} classes"):
+        forensics.pooled_specificity(half, half, classes)
+    with pytest.raises(ValueError, match=f"there are {classes} classes"):
+        forensics.argmax_specificity(half, classes)
+
+
+def test_the_iou_of_the_paper_is_not_that_of_its_f1() -> None:
+    found = forensics.iou_from_f1(published(0.9919))
+    assert found.bounds == pytest.approx((0.9838318, 0.9840286), abs=1e-7)
+    assert found.meets(unrounded(0.984, 3, "half up"))
+    assert float(found.gap(published(0.8449))) == pytest.approx(0.1389, abs=5e-5)
+    back = forensics.f1_from_iou(published(0.8449)).bounds
+    assert back == pytest.approx((0.91590, 0.91596), abs=1e-5)
+
+
+def test_iou_and_f1_are_inverse() -> None:
+    span = Span(End(Fraction(1, 7)), End(Fraction(5, 7), open=True))
+    assert forensics.f1_from_iou(forensics.iou_from_f1(span)) == span
+    whole = Span(End(Fraction(0)), End(Fraction(1)))
+    assert forensics.iou_from_f1(whole) == whole
+
+
+def test_the_f1_of_nothing_is_nothing() -> None:
+    nothing = exactly(Fraction(0))
+    assert forensics.f1_from(nothing, nothing) == nothing
+    some = Span(End(Fraction(1, 4), open=True), End(Fraction(1, 2)))
+    # whatever the precision is: a recall of 0 gives 0 itself, not something above it
+    assert holds(forensics.f1_from(some, nothing), Fraction(0))
+
+
+# --- the Dice that an IoU needs
+
+
+def test_the_iou_of_the_paper_needs_more_dice_than_any_winner_had() -> None:
+    found = forensics.needed_dice(0.8449, 0.99)
+    assert found.iou == pytest.approx((4 * 0.8449 - 0.99) / 3)
+    assert round(found.most, 2) == 0.89
+    assert found.least == pytest.approx(0.8536, abs=1e-4)
+
+
+@given(st.lists(st.integers(0, 100), min_size=4, max_size=4))
+def test_real_dice_lie_between_the_bounds(hundredths: list[int]) -> None:
+    ious = [Fraction(one, 100) for one in hundredths]
+    mean = sum(ious, Fraction(0)) / 4
+    found = forensics.needed_dice(float(mean), float(ious[0]))
+    dice = [float(2 * one / (1 + one)) for one in ious[1:]]
+    assert found.iou == pytest.approx(float(sum(ious[1:], Fraction(0)) / 3))
+    assert found.least - 1e-12 <= sum(dice) / 3 <= found.most + 1e-12
+
+
+def test_the_bounds_of_the_dice_are_reached() -> None:
+    equal, uneven = [0.5, 0.5, 0.5], [1.0, 0.5, 0.0]
+    found = forensics.needed_dice(0.5, 0.5)
+    assert found.most == pytest.approx(sum(2 * one / (1 + one) for one in equal) / 3)
+    assert found.least == pytest.approx(sum(2 * one / (1 + one) for one in uneven) / 3)
+    perfect = forensics.needed_dice(1, 1)
+    assert (perfect.least, perfect.most) == (1, 1)
+
+
+@pytest.mark.parametrize(("mean", "background"), [(0.2, 0.99), (0.9, 0.5)])
+def test_no_sub_regions_reach_some_means(mean: float, background: float) -> None:
+    with pytest.raises(ValueError, match=f"a mean IoU of {mean} with a background of {background}"):
+        forensics.needed_dice(mean, background)

@@ -1,0 +1,174 @@
+"""Disguised copies: each is what it is said to be, and each is found by what it is."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from gliomalib import datasets, identity
+from gliomalib.datasets import brats, inspection, phantom_copies
+from gliomalib.datasets.inspection import Inspection
+from gliomalib.schema import SEQUENCES, Case
+from gliomalib.verification import verify
+from tests import faults
+
+
+@pytest.fixture
+def originals(tmp_path: Path) -> list[Case]:
+    """Write six sound cases that stand for phantoms."""
+    for number in range(1, 7):
+        faults.write(tmp_path / "internal", number)
+    cases = datasets.discover(tmp_path / "internal")
+    return [replace(case, grade=("HGG", "LGG")[k % 2]) for k, case in enumerate(cases)]
+
+
+def digests(root: Path) -> dict[str, str]:
+    """Return what lies below a folder, by relative path."""
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+def voxels(path: Path) -> np.ndarray:
+    return np.asarray(nib.load(path).dataobj)
+
+
+def test_names_of_copies() -> None:
+    case = Case("BraTS20_Training_007", "x", "phantom", {}, None)
+    assert phantom_copies.id_of(case, 2019) == "BraTS19_PHANTOM_007_1"
+    assert phantom_copies.id_of(case, 2021) == "BraTS2021_00007"
+    assert brats.release_of(phantom_copies.id_of(case, 2019)) == "brats2019"
+    assert brats.release_of(phantom_copies.id_of(case, 2021)) == "brats2021"
+
+
+def test_every_disguise_in_turn(originals: list[Case], tmp_path: Path) -> None:
+    root = phantom_copies.write(tmp_path / "copies", originals, 3)
+    found = datasets.survey(root)
+    assert found.faults == ()
+    assert {case.case_id for case in found.cases} == {
+        "BraTS19_PHANTOM_001_1",
+        "BraTS2021_00002",
+        "BraTS2021_00003",
+        "BraTS2021_00004",
+        "BraTS19_PHANTOM_005_1",
+        "BraTS2021_00006",
+    }
+    by_id = {case.case_id: case for case in found.cases}
+    assert by_id["BraTS19_PHANTOM_001_1"].patient_id == originals[0].case_id
+    assert by_id["BraTS19_PHANTOM_005_1"].patient_id == originals[4].case_id
+    assert by_id["BraTS19_PHANTOM_005_1"].grade == "HGG"
+
+
+def test_a_named_copy_is_the_same_files(originals: list[Case], tmp_path: Path) -> None:
+    root = phantom_copies.write(tmp_path / "copies", originals[:1], 3)
+    (copy,) = datasets.discover(root)
+    for part, path in originals[0].files.items():
+        assert copy.files[part].read_bytes() == path.read_bytes()
+
+
+def test_a_stored_copy_has_the_same_voxels_in_other_bytes(
+    originals: list[Case], tmp_path: Path
+) -> None:
+    root = phantom_copies.write(tmp_path / "copies", originals[:2], 3)
+    copy = next(case for case in datasets.discover(root) if case.release == "brats2021")
+    for part, path in originals[1].files.items():
+        assert copy.files[part].suffix == ".nii"
+        assert voxels(copy.files[part]).dtype == np.float32
+        assert (voxels(copy.files[part]) == voxels(path)).all()
+        assert copy.files[part].read_bytes() != faults.content_of(path)
+
+
+def test_a_processed_copy_has_other_voxels_and_the_same_mask(
+    originals: list[Case], tmp_path: Path
+) -> None:
+    root = phantom_copies.write(tmp_path / "copies", originals[:3], 3)
+    copy = next(case for case in datasets.discover(root) if case.case_id == "BraTS2021_00003")
+    for part in SEQUENCES:
+        old, new = voxels(originals[2].files[part]), voxels(copy.files[part])
+        assert not (old == new).all()
+        assert ((new == 0) == (old == 0)).all()
+        inside = old > 0
+        assert np.corrcoef(old[inside], new[inside])[0, 1] > 0.98
+    assert (voxels(copy.files["seg"]) == voxels(originals[2].files["seg"])).all()
+
+
+def test_a_study_finds_out_every_copy_by_what_it_is(originals: list[Case], tmp_path: Path) -> None:
+    root = phantom_copies.write(tmp_path / "copies", originals, 3)
+    cases = [*originals, *datasets.discover(root)]
+    found = inspection.inspect_all(cases, signatures=True)
+    damaged = [one for one in found if one.faults]
+    assert [(one.case.case_id, one.faults[0].kind) for one in damaged] == [
+        ("BraTS2021_00004", "damaged gzip")
+    ]
+    how = {frozenset((link.case_id, link.other_id)): link.how for link in _sound_links(found)}
+    assert how == {
+        frozenset(("BraTS19_PHANTOM_001_1", "BraTS20_Training_001")): "table",
+        frozenset(("BraTS2021_00002", "BraTS20_Training_002")): "content",
+        frozenset(("BraTS2021_00003", "BraTS20_Training_003")): "suspect",
+        frozenset(("BraTS19_PHANTOM_005_1", "BraTS20_Training_005")): "table",
+        frozenset(("BraTS2021_00006", "BraTS20_Training_006")): "content",
+    }
+
+
+def _sound_links(found: list[Inspection]) -> list[identity.Link]:
+    # the same voxels under a name that a table gives are known twice over
+    links = identity.links([one for one in found if not one.faults])
+    named = {link.case_id for link in links if link.how == "table"}
+    return [link for link in links if link.how != "content" or link.case_id not in named]
+
+
+def test_the_damage_is_found_before_any_study(originals: list[Case], tmp_path: Path) -> None:
+    root = phantom_copies.write(tmp_path / "copies", originals[:4], 3)
+    faulty = verify(root).faults
+    assert faulty[["case_id", "kind"]].to_numpy().tolist() == [["BraTS2021_00004", "damaged gzip"]]
+    assert faulty["path"].iloc[0].endswith("BraTS2021_00004_flair.nii.gz")
+
+
+def test_the_same_seed_gives_the_same_copies(originals: list[Case], tmp_path: Path) -> None:
+    first = phantom_copies.write(tmp_path / "first", originals[:3], 3)
+    again = phantom_copies.write(tmp_path / "again", originals[:3], 3)
+    other = phantom_copies.write(tmp_path / "other", originals[:3], 4)
+    for part in SEQUENCES:
+        name = f"{phantom_copies.FOLDER_2021}/BraTS2021_00003/BraTS2021_00003_{part}.nii.gz"
+        assert (voxels(first / name) == voxels(again / name)).all()
+        assert not (voxels(first / name) == voxels(other / name)).all()
+    assert digests(first).keys() == digests(again).keys()
+
+
+def test_copies_of_an_earlier_run_go(originals: list[Case], tmp_path: Path) -> None:
+    root = phantom_copies.write(tmp_path / "copies", originals, 3)
+    phantom_copies.write(root, originals[:1], 3)
+    assert [case.case_id for case in datasets.discover(root)] == ["BraTS19_PHANTOM_001_1"]
+    phantom_copies.write(root, [], 3)
+    assert not root.exists()
+
+
+def test_a_run_that_breaks_off_leaves_nothing_half_written(
+    originals: list[Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = digests(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(phantom_copies.nib, "save", full)
+        with pytest.raises(OSError, match="No space left"):
+            phantom_copies.write(tmp_path / "copies", originals, 3)
+    assert not (tmp_path / "copies").exists()
+    whole = phantom_copies.write(tmp_path / "copies", originals, 3)
+    assert len(datasets.discover(whole)) == 6
+    shown = {path for path in digests(tmp_path) if not path.startswith("copies/")}
+    assert shown == set(before)
+
+
+def test_originals_are_left_as_they_are(originals: list[Case], tmp_path: Path) -> None:
+    before = digests(tmp_path / "internal")
+    phantom_copies.write(tmp_path / "copies", originals, 3)
+    assert digests(tmp_path / "internal") == before

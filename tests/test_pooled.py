@@ -1,0 +1,253 @@
+"""Pooled scores of the recipe are those of all voxels at once, and a study without it says so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gliomalib import (
+    cohort,
+    contradictions,
+    folds,
+    keras_metrics,
+    metrics,
+    pooled,
+    predict,
+    preprocess,
+    records,
+    settings,
+)
+from gliomalib.schema import Grid, MismatchError, RecordError, Split, StoredCase
+
+SHAPE = (8, 8, 6)
+AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
+PATIENTS = ("A", "B", "C", "D")
+OUTSIDE = {"A": (0, 0, 0, 0), "B": (640, 0, 64, 0), "C": (6400, 128, 0, 0), "D": (1280, 0, 0, 64)}
+"""Voxels of 1 mm that the box leaves out; the store's are of 4 mm, 64 times as large."""
+
+
+def labels_of(patient: str) -> np.ndarray:
+    found = np.zeros(SHAPE, dtype=np.uint8)
+    found[1 : 3 + PATIENTS.index(patient), 2:6, 1:5] = 2
+    found[2:4, 3:5, 2:4] = 3
+    found[2, 3, 3] = 1
+    return found
+
+
+def case_of(patient: str) -> StoredCase:
+    rng = np.random.default_rng(PATIENTS.index(patient))
+    images = (0.3 * labels_of(patient) + 0.1 * rng.random((4, *SHAPE))).astype(np.float16)
+    images[..., 0] = 0
+    return StoredCase(Grid(patient, SHAPE, (4.0, 4.0, 4.0), (0, 0, 0), AFFINE), images,
+                      labels_of(patient))  # fmt: skip
+
+
+def begin(notebook: str, root: Path, **more: Any) -> records.Run:
+    where = {"data_dir": str(root / "d"), "report_dir": str(root / "r")}
+    return records.begin(notebook, {"study": "smoke", **where, **more})
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
+    """Two folds with the recipe trained in each."""
+    root = tmp_path_factory.mktemp("recipe")
+    run = begin("12_metric_forensics", root)
+    store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
+    for patient in PATIENTS:
+        inside = np.bincount(labels_of(patient).ravel(), minlength=4) * 64
+        voxels = [int(n) for n in inside + np.array(OUTSIDE[patient])]
+        crop = {"voxels": voxels, "in_plane": voxels, "in_box": inside.tolist(), "voxel_mm3": 1.0}
+        store.put(case_of(patient), "digest", {"crop": crop})
+    splits = (Split(0, ("A", "D"), (), ("B", "C")), Split(1, ("B", "C"), (), ("A", "D")))
+    cohort.write_splits(splits, run.work_dir / "splits.json")
+    own = run.study.variants[pooled.NOTEBOOK][pooled.VARIANT]
+    training = folds.open_material(begin(pooled.NOTEBOOK, root, variant=pooled.VARIANT, **own))
+    trained = folds.train_segmenters(training, "unet2d")
+    assert trained[0].checkpoint == folds.checkpoint(training, "unet2d", 0)
+    folds.predict_volumes(training, "unet2d", trained)
+    return folds.open_material(run)
+
+
+@pytest.fixture(scope="module")
+def rerun(material: folds.Material) -> pooled.Rerun:
+    return pooled.rerun(material)
+
+
+def changed(material: folds.Material, variants: dict[str, Any]) -> folds.Material:
+    study = material.study.model_copy(update={"variants": variants})
+    return replace(material, run=replace(material.run, study=study))
+
+
+def all_voxels(material: folds.Material) -> tuple[np.ndarray, np.ndarray]:
+    """Return truth and float32 probabilities of every held-out voxel, in one pile."""
+    truth, found = [], []
+    for split in material.splits:
+        path = material.run.work_dir / f"checkpoints/unet2d.recipe/fold{split.fold}/final.pt"
+        for patient in split.test:
+            case = material.store.get(patient)
+            volume = predict.unrounded(path, case, "cpu")
+            found.append(np.moveaxis(volume, 0, -1).reshape(-1, 4))
+            truth.append(np.eye(4, dtype=np.float32)[case.labels.ravel()])
+    return np.concatenate(truth), np.concatenate(found)
+
+
+def by_name(rerun: pooled.Rerun) -> dict[str, Any]:
+    found = pooled.values(rerun, settings.load("smoke"))
+    assert len({one.name for one in found}) == len(found)
+    assert all(one.rule and one.n_patients == 4 for one in found)
+    return {one.name: one for one in found}
+
+
+def test_scores_of_the_box_are_those_of_all_its_voxels(
+    material: folds.Material, rerun: pooled.Rerun
+) -> None:
+    assert rerun.patients == ("B", "C", "A", "D") and rerun.folds == (0, 0, 1, 1)
+    truth, found = all_voxels(material)
+    expected, values = keras_metrics.pooled_scores(truth, found), by_name(rerun)
+    for name in pooled.RULES:
+        score = getattr(expected, "mean_iou" if name == "iou" else name)
+        assert values[f"recipe_box_{name}"].value == pytest.approx(score, abs=1e-12), name
+    low, high = values["recipe_box_accuracy"].ci95
+    assert low < values["recipe_box_accuracy"].value < high
+    saturation = keras_metrics.saturation(truth, found)
+    assert values["recipe_saturated"].value == saturation.right
+
+
+def test_the_whole_scan_adds_what_the_box_left_out_as_no_tumour(
+    material: folds.Material, rerun: pooled.Rerun
+) -> None:
+    truth, found = all_voxels(material)
+    left = np.sum(list(OUTSIDE.values()), axis=0) // 64
+    more = np.eye(4, dtype=np.float32)[np.repeat(range(4), left)]
+    nothing = np.eye(4, dtype=np.float32)[np.zeros(len(more), int)]
+    expected = keras_metrics.pooled_scores(
+        np.concatenate([truth, more]), np.concatenate([found, nothing])
+    )
+    values = by_name(rerun)
+    for name in pooled.THRESHOLDED:
+        score = getattr(expected, name)
+        assert values[f"recipe_scan_{name}"].value == pytest.approx(score, abs=1e-12), name
+    # nobody asked the network there, so nobody knows how sure it would be
+    assert "recipe_scan_iou" not in values
+
+
+def test_no_tumour_everywhere_scores_its_share(rerun: pooled.Rerun) -> None:
+    values = by_name(rerun)
+    counts = np.stack([np.bincount(labels_of(one).ravel(), minlength=4) for one in PATIENTS])
+    left = np.array(list(OUTSIDE.values())) / 64
+    for frame, truth in (("box", counts), ("scan", counts + left)):
+        share = truth[:, 0].sum() / truth.sum()
+        expected = keras_metrics.constant_scores(share)
+        assert values[f"constant_{frame}_accuracy"].value == pytest.approx(share)
+        assert values[f"constant_{frame}_iou"].value == pytest.approx(expected.mean_iou)
+        specificity = values[f"constant_{frame}_specificity"].value
+        assert specificity == pytest.approx(expected.pooled["specificity"])
+    assert values["constant_scan_accuracy"].value > values["constant_box_accuracy"].value
+
+
+def test_dice_is_of_the_same_predictions(material: folds.Material, rerun: pooled.Rerun) -> None:
+    table = pooled.dice(rerun, material.study)
+    truth, found = all_voxels(material)
+    first = slice(0, np.prod(SHAPE))
+    matrix = metrics.confusion_matrix(truth[first].argmax(1), found[first].argmax(1))
+    row = table[(table["patient_id"] == "B") & (table["region"] == "WT")].iloc[0]
+    assert row["dice"] == metrics.dice(matrix, (1, 2, 3), "brats")
+    values = by_name(rerun)
+    whole = table[table["region"] == "WT"]["dice"]
+    assert values["recipe_dice_WT"].value == pytest.approx(whole.mean())
+
+
+def test_blank_slices_are_counted(rerun: pooled.Rerun) -> None:
+    assert rerun.blank.tolist() == [SHAPE[0] * SHAPE[1]] * 4
+    assert by_name(rerun)["recipe_blank"].value == pytest.approx(1 / SHAPE[2])
+
+
+def test_right_and_sure_everywhere_is_perfect(
+    material: folds.Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def oracle(_: object, case: StoredCase) -> np.ndarray:
+        return np.moveaxis(np.eye(4, dtype=np.float32)[case.labels], -1, 0).copy()
+
+    monkeypatch.setattr(predict, "unrounded", oracle)
+    values = by_name(pooled.rerun(material))
+    for name in (*(f"box_{one}" for one in pooled.RULES), "dice_mean", "true_iou", "saturated"):
+        assert values[f"recipe_{name}"].value == 1, name
+    # what the box cuts off is missed in the whole scan
+    assert values["recipe_scan_recall"].value < 1
+
+
+def test_sure_of_nothing_keras_says_three_eighths(
+    material: folds.Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def modest(_: object, case: StoredCase) -> np.ndarray:
+        one_hot = np.moveaxis(np.eye(4, dtype=np.float32)[case.labels], -1, 0)
+        return np.ascontiguousarray(0.1 + 0.6 * one_hot, dtype=np.float32)
+
+    monkeypatch.setattr(predict, "unrounded", modest)
+    values = by_name(pooled.rerun(material))
+    assert values["recipe_true_iou"].value == values["recipe_box_accuracy"].value == 1
+    assert values["recipe_box_iou"].value == 3 / 8
+
+
+def test_scores_as_printed_pass_the_readings_that_are_theirs(rerun: pooled.Rerun) -> None:
+    for frame in pooled.FRAMES:
+        found = contradictions.examine(pooled.as_printed(rerun, frame))
+        theirs = [one for one in found if one.reading in ("pooled", "thresholded")]
+        assert theirs and all(one.verdict == "possible" for one in theirs)
+
+
+def test_the_networks_are_those_of_the_stored_predictions(
+    material: folds.Material, rerun: pooled.Rerun
+) -> None:
+    assert pooled.agreement(material, rerun) > 0.99
+    other = replace(rerun, confusions=rerun.confusions[:, :, ::-1])
+    assert pooled.agreement(material, other) < 0.9
+
+
+def test_the_middle_patient_is_shown_with_both_scores(
+    material: folds.Material, rerun: pooled.Rerun
+) -> None:
+    example = pooled.middle(material, rerun)
+    right = 100 * (example.predictions["recipe"] == example.labels).mean()
+    assert f"{right:.1f} % of the voxels right, mean Dice 0." in example.title
+    dice = pooled.dice(rerun, material.study).query("region in ['NCR', 'ED', 'ET']")
+    means = dice.groupby("patient_id")["dice"].mean().sort_values()
+    assert means[example.title[0]] in (means.iloc[1], means.iloc[2])
+
+
+def test_the_settings_of_the_recipe_are_told(material: folds.Material) -> None:
+    said = pooled.told(material)
+    assert "flair and t1ce, cross-entropy loss, dropout 0.2, Adam at 0.001" in said
+
+
+# --- what is missing or wrong
+
+
+def test_a_study_without_the_recipe_says_so(material: folds.Material) -> None:
+    without = changed(material, {})
+    assert pooled.told(without).startswith("**Not run.** The study `smoke` has no variant")
+    found = pooled.rerun(without)
+    assert found.patients == () and pooled.values(found, without.study) == []
+    assert pooled.dice(found, without.study).empty
+    assert pooled.as_printed(found) == contradictions.Published()
+    assert pooled.agreement(without, found) == 1
+    with pytest.raises(MismatchError, match="has no variant"):
+        pooled.middle(without, found)
+
+
+def test_a_recipe_that_was_not_trained_is_an_error(
+    material: folds.Material, tmp_path: Path
+) -> None:
+    elsewhere = replace(material, run=replace(material.run, work_dir=tmp_path))
+    with pytest.raises(RecordError, match="this training is missing"):
+        pooled.rerun(elsewhere)
+
+
+def test_a_recipe_of_other_settings_is_refused(material: folds.Material) -> None:
+    own = {**material.study.variants[pooled.NOTEBOOK][pooled.VARIANT], "epochs": 9}
+    with pytest.raises(MismatchError, match="trained with other settings"):
+        pooled.rerun(changed(material, {pooled.NOTEBOOK: {pooled.VARIANT: own}}))

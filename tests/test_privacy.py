@@ -1,0 +1,378 @@
+"""Pseudonyms say nothing without the key, and nothing that a header hides gets out."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import hmac
+import json
+import os
+import re
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gliomalib import __main__, cohort, privacy, settings
+from gliomalib.casetable import read_cases
+from gliomalib.cohort import Cohort
+from gliomalib.privacy import Pseudonyms, open_pseudonyms
+from gliomalib.schema import SEQUENCES, DataError
+from gliomalib.verification import verify
+from tests import faults
+from tests.faults import FAULTS
+
+KEY = bytes(range(32))
+
+
+# --- the key
+
+
+def test_the_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        first = open_pseudonyms(tmp_path / "data")
+    finally:
+        os.umask(before)
+    path = tmp_path / "data" / privacy.KEY_FILE
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    content, inode = path.read_bytes(), path.stat().st_ino
+    assert first.key == content
+    assert len(content) == privacy.KEY_BYTES
+    assert open_pseudonyms(tmp_path / "data") == first
+    assert (path.read_bytes(), path.stat().st_ino) == (content, inode)
+    assert [found.name for found in path.parent.iterdir()] == [privacy.KEY_FILE]
+
+
+def test_two_folders_have_two_keys(tmp_path: Path) -> None:
+    assert open_pseudonyms(tmp_path / "a").key != open_pseudonyms(tmp_path / "b").key
+
+
+def test_many_at_once_agree_on_one_key(tmp_path: Path) -> None:
+    # processes, as each names its own draft
+    keys = []
+    for _ in range(8):
+        reader, writer = os.pipe()
+        if os.fork() == 0:
+            status = 1
+            try:
+                os.write(writer, open_pseudonyms(tmp_path).key)
+                status = 0
+            finally:
+                os._exit(status)
+        os.close(writer)
+        keys.append(reader)
+    found = {os.read(reader, 99) for reader in keys}
+    assert found == {(tmp_path / privacy.KEY_FILE).read_bytes()}
+    for _ in range(8):
+        assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+    for reader in keys:
+        os.close(reader)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_who_comes_second_keeps_the_key_of_the_first(tmp_path: Path) -> None:
+    first = open_pseudonyms(tmp_path)
+    # as it goes when both have found no key
+    privacy._make_key(tmp_path / privacy.KEY_FILE)
+    assert open_pseudonyms(tmp_path) == first
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("content", [b"", KEY[:-1], KEY + b"\n", KEY.hex().encode()])
+def test_a_damaged_key_is_refused_and_left_alone(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / privacy.KEY_FILE
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=f"holds {len(content)} bytes, expected a key of 32") as no:
+        open_pseudonyms(tmp_path)
+    assert str(path) in str(no.value)
+    assert "restore it, or delete" in str(no.value)
+    assert path.read_bytes() == content
+
+
+# --- the names
+
+
+def test_a_pseudonym_is_a_keyed_digest() -> None:
+    names = Pseudonyms(KEY)
+    digest = hmac.new(KEY, b"patient/BraTS20_Training_001", hashlib.sha256).hexdigest()
+    assert names.patient("BraTS20_Training_001") == f"patient-{digest[:10]}"
+    assert names.case("BraTS20_Training_001") != names.patient("BraTS20_Training_001")
+
+
+@given(st.text(max_size=30), st.binary(min_size=32, max_size=32))
+def test_pseudonyms_are_stable_and_look_alike(name: str, key: bytes) -> None:
+    names = Pseudonyms(key)
+    assert names.case(name) == Pseudonyms(key).case(name)
+    assert re.fullmatch(r"exam-[0-9a-f]{10}", names.case(name))
+    assert re.fullmatch(r"patient-[0-9a-f]{10}", names.patient(name))
+    assert names.case(name).removeprefix("exam-") != names.patient(name).removeprefix("patient-")
+
+
+def test_no_two_of_all_brats_patients_share_a_pseudonym_and_another_key_shares_none() -> None:
+    ids = [f"BraTS-GLI-{n:05d}-{v:03d}" for n in range(2500) for v in range(4)]
+    one, other = Pseudonyms(KEY), Pseudonyms(KEY[::-1])
+    assert len({one.case(name) for name in ids}) == len(ids)
+    assert not {one.case(name) for name in ids} & {other.case(name) for name in ids}
+
+
+# --- a study with pseudonyms
+
+YEARS = "BraTS_2018_subject_ID,BraTS_2019_subject_ID,BraTS_2020_subject_ID"
+
+
+def copy_of(seed: int, folder: Path) -> str:
+    """Write a case of another name with the scans of the case with number ``seed``."""
+    folder.mkdir(parents=True)
+    for k, part in enumerate(SEQUENCES):
+        faults.save(folder / f"{folder.name}_{part}.nii.gz", faults.brain(seed, k))
+    faults.save(folder / f"{folder.name}_seg.nii.gz", faults.mask())
+    return folder.name
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Write sound cases, one of three releases, one suspect, and faulty ones of odd names."""
+    root = tmp_path / "source"
+    for number in range(1, 6):
+        faults.write(root, number)
+    copy_of(21, root / "BraTS19_CBICA_ONE_1")
+    copy_of(2, root / "BraTS2021_00002")
+    copy_of(44, root / "BraTS2021_00044")
+    suspect = copy_of(3, root / "BraTS2021_00033")
+    for path in (root / suspect).glob("*_t1.nii.gz"):
+        faults.save(path, (np.asarray(nib.load(path).dataobj) ** 0.8).astype(np.float32))
+    (root / "name_mapping.csv").write_text(
+        f"Grade,{YEARS}\nHGG,Brats18_CBICA_ONE_1,BraTS19_CBICA_ONE_1,BraTS20_Training_001\n"
+    )
+    for number, name in ((6, "missing sequence"), (7, "wrong CRC"), (8, "ambiguous mask")):
+        FAULTS[name].plant(faults.write(root, number))
+    odd = faults.write(root, 9)["seg"]
+    odd.write_bytes(b"")
+    odd.rename(odd.with_name("W39) 1998.09.19 (Doe; John)_Segm.nii.gz"))
+    return root
+
+
+RELEASES = {
+    "data.source": "folder",
+    "data.internal_releases": ["brats2019", "brats2020"],
+    "data.external_releases": ["brats2021"],
+    "data.on_bad_case": "exclude",
+}
+
+
+def gathered(root: Path, work: Path, **more: object) -> Cohort:
+    return cohort.gather(settings.load("smoke", {**RELEASES, **more}), root, work)
+
+
+def hidden(root: Path, work: Path, **more: object) -> Cohort:
+    return gathered(root, work, pseudonyms=True, **more)
+
+
+def who_is_who(work: Path) -> dict[str, str]:
+    """Return the private list: pseudonym of an examination → real ID."""
+    table = pd.read_csv(work / "pseudonyms.csv", dtype="str")
+    return dict(zip(table["exam"], table["case_id"], strict=True))
+
+
+def texts(found: Cohort) -> list[str]:
+    """Return all that a report may show of a cohort; the paths of files it does not."""
+    paths = [*SEQUENCES, "seg"]
+    tables = (found.cases.drop(columns=paths), found.links, found.faults)
+    return [table.to_csv(index=False) for table in tables]
+
+
+REAL = re.compile(r"brats(18|19|20|21|2021)?_|training|cbica|name_mapping|w39|1998|doe", re.I)
+
+
+def test_no_real_name_is_in_any_table(source: Path, tmp_path: Path) -> None:
+    found = hidden(source, tmp_path / "data" / "study")
+    ids = {path.name for path in source.iterdir() if path.is_dir()}
+    for text in texts(found):
+        assert text.count("\n") > 2
+        assert not [name for name in ids if name in text]
+        assert not REAL.search(text), text
+        assert str(source) not in text
+
+
+def test_everybody_is_in_the_table_and_the_private_list_says_who(
+    source: Path, tmp_path: Path
+) -> None:
+    work = tmp_path / "data" / "study"
+    open_one, closed = gathered(source, tmp_path / "other"), hidden(source, work)
+    names = who_is_who(work)
+    assert sorted(names.values()) == sorted(open_one.cases["case_id"])
+    mine = closed.cases.assign(case_id=closed.cases["case_id"].map(names))
+    columns = ["case_id", "release", "part", "grade", "t1", "digests", "shape"]
+    pd.testing.assert_frame_equal(
+        mine[columns].sort_values("case_id", ignore_index=True),
+        open_one.cases[columns].sort_values("case_id", ignore_index=True),
+    )
+    assert stat.S_IMODE((work / "pseudonyms.csv").stat().st_mode) == 0o600
+    assert stat.S_IMODE((work.parent / privacy.KEY_FILE).stat().st_mode) == 0o600
+
+
+def test_the_same_patients_are_recognised_as_the_same(source: Path, tmp_path: Path) -> None:
+    work = tmp_path / "data" / "study"
+    open_one, closed = gathered(source, tmp_path / "other"), hidden(source, work)
+    names = who_is_who(work)
+
+    def groups(table: pd.DataFrame, ids: pd.Series) -> set[frozenset[str]]:
+        return {frozenset(ids[rows.index]) for _, rows in table.groupby("patient_id")}
+
+    wanted = groups(open_one.cases, open_one.cases["case_id"])
+    assert frozenset(("BraTS19_CBICA_ONE_1", "BraTS20_Training_001")) in wanted
+    assert frozenset(("BraTS2021_00033", "BraTS20_Training_003")) in wanted
+    assert groups(closed.cases, closed.cases["case_id"].map(names)) == wanted
+    links = {
+        (names[row.case_id], names[row.same_as], row.how, row.similarity)
+        for row in closed.links.itertuples()
+    }
+    assert links == set(open_one.links.itertuples(index=False, name=None))
+    assert {how for _, _, how, _ in links} == {"table", "content", "suspect"}
+
+
+def test_notes_name_pseudonyms_and_kinds_only(source: Path, tmp_path: Path) -> None:
+    work = tmp_path / "data" / "study"
+    cases = hidden(source, work).cases
+    by_name = cases.assign(case_id=cases["case_id"].map(who_is_who(work))).set_index("case_id")
+    notes = by_name["note"].dropna().to_dict()
+    exam = {name: pseudonym for pseudonym, name in who_is_who(work).items()}
+    assert notes == {
+        "BraTS19_CBICA_ONE_1": f"same patient as {exam['BraTS20_Training_001']}",
+        "BraTS2021_00002": f"same voxels as {exam['BraTS20_Training_002']}",
+        "BraTS2021_00033": f"probably the same scan as {exam['BraTS20_Training_003']}",
+        "BraTS20_Training_006": "missing sequence",
+        "BraTS20_Training_007": "damaged gzip",
+        "BraTS20_Training_008": "ambiguous mask",
+        "BraTS20_Training_009": "0 bytes",
+    }
+
+
+def test_the_order_of_rows_does_not_follow_the_real_names(source: Path, tmp_path: Path) -> None:
+    orders = set()
+    for number in range(6):
+        work = tmp_path / f"data{number}" / "study"
+        found = hidden(source, work)
+        assert found.faults["case_id"].is_monotonic_increasing
+        assert found.links["case_id"].is_monotonic_increasing
+        for _, rows in found.cases.groupby("part"):
+            assert rows["patient_id"].is_monotonic_increasing
+        inside = found.cases.query("part == 'internal'")["case_id"].map(who_is_who(work))
+        orders.add(tuple(inside))
+    assert len(orders) > 1
+
+
+def test_pseudonyms_are_stable_across_runs_and_studies(source: Path, tmp_path: Path) -> None:
+    first = hidden(source, tmp_path / "data" / "one")
+    again = hidden(source, tmp_path / "data" / "one")
+    for before, after in zip(texts(first), texts(again), strict=True):
+        assert before == after
+    fewer = {"data.external_releases": [], "data.internal_releases": ["brats2020"]}
+    other = hidden(source, tmp_path / "data" / "two", **fewer)
+    assert other.cases["case_id"].isin(first.cases["case_id"]).all()
+    used = other.cases.query("part == 'internal'")
+    both = first.cases.merge(used, on="case_id")
+    assert len(both) == 5
+    assert (both["patient_id_x"] == both["patient_id_y"]).all()
+
+
+def test_another_key_gives_other_pseudonyms(source: Path, tmp_path: Path) -> None:
+    one = hidden(source, tmp_path / "data" / "study")
+    other = hidden(source, tmp_path / "elsewhere" / "study")
+    for column in ("case_id", "patient_id"):
+        assert not set(one.cases[column]) & set(other.cases[column])
+
+
+def test_a_damaged_key_stops_the_study(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / privacy.KEY_FILE).write_bytes(b"short")
+    with pytest.raises(DataError, match="holds 5 bytes"):
+        hidden(source, tmp_path / "data" / "study")
+    assert not (tmp_path / "data" / "study" / "pseudonyms.csv").exists()
+
+
+def test_odd_names_of_folders_spoil_no_note() -> None:
+    note = "same patient as BraTS20_Training_001"
+    names = {"BraTS20_Training_001": "exam-1", "a": "exam-2", "same": "exam-3", "exam": "exam-4"}
+    assert cohort._hidden(note, names) == "exam-3 patient as exam-1"
+    ids = {"UCSF-PDGM-0001": "exam-1", "UCSF-PDGM-0001_FU003d": "exam-2"}
+    assert cohort._hidden("same voxels as UCSF-PDGM-0001_FU003d", ids) == "same voxels as exam-2"
+    assert cohort._hidden(None, ids) is None
+
+
+# --- what headers hide
+
+SECRETS = {
+    "data_type": "Ahorn",
+    "db_name": "Birke",
+    "intent_name": "Fichte",
+    "aux_file": "Kiefer",
+    "descrip": "Linde",
+}
+OUTSIDE = ("Ulme", "Weide", "Zeder")
+"""What stands in an extension, in the name that the packing keeps, and behind the voxels."""
+
+
+def plant_secrets(path: Path) -> None:
+    """Write a secret into every place of a file that holds text."""
+    image = nib.load(path)
+    found = nib.Nifti1Image(np.asarray(image.dataobj), image.affine)
+    for field, secret in SECRETS.items():
+        found.header[field] = secret
+    found.header.extensions.append(nib.nifti1.Nifti1Extension("comment", OUTSIDE[0].encode()))
+    content = found.to_bytes() + OUTSIDE[2].encode()
+    with path.open("wb") as stream, gzip.GzipFile(OUTSIDE[1], "wb", fileobj=stream) as packed:
+        packed.write(content)
+
+
+def check_kept(texts: Sequence[str]) -> None:
+    for text in texts:
+        for secret in (*SECRETS.values(), *OUTSIDE):
+            assert secret not in text
+
+
+@pytest.fixture
+def secretive(tmp_path: Path) -> Path:
+    """Write a case for every fault, with secrets in all of its files, and two sound ones."""
+    for number, planted in enumerate(FAULTS.values(), 101):
+        files = faults.write(tmp_path / "source", number)
+        for path in files.values():
+            plant_secrets(path)
+        planted.plant(files)
+    for number in (1, 2):
+        for path in faults.write(tmp_path / "source", number).values():
+            plant_secrets(path)
+    return tmp_path / "source"
+
+
+def test_secrets_are_there_at_all(secretive: Path) -> None:
+    packed = (secretive / faults.name_of(1) / f"{faults.name_of(1)}_t1.nii.gz").read_bytes()
+    content = gzip.decompress(packed)
+    for secret in (*SECRETS.values(), OUTSIDE[0], OUTSIDE[2]):
+        assert secret.encode() in content
+    assert OUTSIDE[1].encode() in packed
+
+
+def test_nothing_that_a_header_hides_gets_out(
+    secretive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = verify(secretive)
+    assert found.cases["faults"].gt(0).sum() == len(FAULTS)
+    check_kept([json.dumps(found.as_json()), found.cases.to_csv(), found.faults.to_csv()])
+    for words in ([], ["--json"]):
+        assert __main__.main(["data", "verify", str(secretive), *words]) == 1
+        check_kept(capsys.readouterr())
+    only = {"data.internal_releases": ["brats2020"], "data.external_releases": []}
+    for pseudonyms in (False, True):
+        work = tmp_path / f"data{pseudonyms}" / "study"
+        study = gathered(secretive, work, pseudonyms=pseudonyms, **only)
+        cohort.write_cases(study.cases, work / "cases.csv")
+        check_kept([*texts(study), (work / "cases.csv").read_text()])
+        assert len(read_cases(work / "cases.csv")) == len(FAULTS) + 2

@@ -1,0 +1,589 @@
+"""A folder before any study: every planted fault found, named and answered, sound cases sound."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gliomalib import __main__, casetable, cohort, datasets, settings, verification
+from gliomalib.schema import CLASS_NAMES, SEQUENCES, DataError
+from gliomalib.verification import Verification, verify
+from tests import faults, layouts
+from tests.faults import FAULTS, PLAIN_FAULTS, Planted
+
+SOUND = 9
+"""Number of the sound case that stands beside the faulty ones."""
+
+NOBODY = 65534
+"""A user without any rights of his own."""
+
+
+def wrong(found: Verification) -> list[tuple[str, str, str]]:
+    """Return case, kind and path of every fault."""
+    return [(row.case_id, row.kind, row.path) for row in found.faults.itertuples()]
+
+
+def check_sound(found: Verification, case_id: str, voxels: tuple[int, ...]) -> None:
+    """Check that a case is listed whole, without a fault, with the voxels of its mask."""
+    row = found.cases.set_index("case_id").loc[case_id]
+    assert row["faults"] == 0
+    assert tuple(row[list(CLASS_NAMES[1:])]) == voxels
+    assert row[["shape", "axes"]].notna().all()
+
+
+def check_named(found: Verification, case_id: str, planted: Planted, place: Path) -> None:
+    """Check that a fault has its kind, names its file and says what to do, in one line."""
+    own = found.faults[found.faults["case_id"] == case_id]
+    match = own[(own["kind"] == planted.kind) & (own["path"] == str(place))]
+    assert len(match) >= 1, own.to_dict("records")
+    message = match["message"].iloc[0]
+    assert place.name in message
+    assert re.search(planted.advice, message), message
+    assert "\n" not in message
+
+
+def check_command(root: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    """Check that the command says the same, with exit code 1 and no traceback."""
+    assert __main__.main(["data", "verify", str(root)]) == 1
+    said = capsys.readouterr()
+    assert f"{kind}: " in said.out
+    assert "Traceback" not in said.out + said.err
+
+
+# --- one fault, and all of them
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_found_named_and_answered(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planted = FAULTS[name]
+    files, _ = faults.write(tmp_path, 1), faults.write(tmp_path, SOUND)
+    assert verify(tmp_path).sound
+    planted.plant(files)
+    found = verify(tmp_path)
+    assert not found.sound
+    check_named(found, faults.name_of(1), planted, planted.place(files))
+    check_sound(found, faults.name_of(SOUND), faults.VOXELS)
+    rows = found.cases.set_index("case_id")["faults"]
+    assert rows.loc[faults.name_of(1)] == len(found.faults)
+    check_command(tmp_path, capsys, planted.kind)
+
+
+@pytest.mark.parametrize("name", PLAIN_FAULTS)
+def test_a_fault_of_an_unpacked_file(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planted = PLAIN_FAULTS[name]
+    files, _ = faults.write(tmp_path, 1, ".nii"), faults.write(tmp_path, SOUND, ".nii")
+    planted.plant(files)
+    found = verify(tmp_path)
+    check_named(found, faults.name_of(1), planted, planted.place(files))
+    check_sound(found, faults.name_of(SOUND), faults.VOXELS)
+    check_command(tmp_path, capsys, planted.kind)
+
+
+@pytest.fixture
+def ruin(tmp_path: Path) -> Path:
+    """Write every fault of the table into a case of its own, and two sound cases."""
+    for number, planted in enumerate(FAULTS.values(), 101):
+        planted.plant(faults.write(tmp_path / "ruin", number))
+    for number in (SOUND, SOUND + 1):
+        faults.write(tmp_path / "ruin", number)
+    return tmp_path / "ruin"
+
+
+def test_all_faults_are_found_in_one_pass(ruin: Path) -> None:
+    found = verify(ruin)
+    for number, planted in enumerate(FAULTS.values(), 101):
+        own = set(found.faults.query("case_id == @faults.name_of(@number)")["kind"])
+        assert own == {planted.kind}, faults.name_of(number)
+    for number in (SOUND, SOUND + 1):
+        check_sound(found, faults.name_of(number), faults.VOXELS)
+    assert len(found.cases) == len(FAULTS) + 2
+    assert (found.cases["faults"] > 0).sum() == len(FAULTS)
+    assert found.cases["faults"].sum() == len(found.faults)
+    assert found.n_bytes > 0
+
+
+def test_the_command_lists_them_all_and_no_traceback(ruin: Path) -> None:
+    command = [sys.executable, "-m", "gliomalib", "data", "verify", str(ruin)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    for planted in FAULTS.values():
+        assert f"\n{planted.kind}: " in done.stdout
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["sound"] is False
+
+
+def test_the_order_of_work_changes_nothing(ruin: Path) -> None:
+    one, many = verify(ruin, workers=1), verify(ruin, workers=7)
+    pd.testing.assert_frame_equal(one.cases, many.cases)
+    pd.testing.assert_frame_equal(one.faults, many.faults)
+
+
+def test_several_faults_of_one_case_are_all_told(tmp_path: Path) -> None:
+    files = faults.write(tmp_path, 1)
+    for name in ("wrong CRC", "empty", "unknown label", "moved"):
+        FAULTS[name].plant(files)
+    kinds = {kind for _, kind, _ in wrong(verify(tmp_path))}
+    assert kinds == {"damaged gzip", "empty volume", "unknown label", "different affine"}
+
+
+# --- other families
+
+
+def _three_dimensions(files: faults.Files) -> None:
+    layouts.save(files["t1"], np.zeros(layouts.SHAPE, np.int16))
+
+
+def _five_sequences(files: faults.Files) -> None:
+    layouts.save(files["t1"], np.zeros((*layouts.SHAPE, 5), np.float32))
+
+
+def _second_mask(files: faults.Files) -> None:
+    path = files["seg"]
+    layouts.save(path.with_name(path.name.removesuffix(".gz")), layouts.canonical_mask())
+
+
+def _label_five(files: faults.Files) -> None:
+    layouts.save(files["seg"], np.where(layouts.canonical_mask() == 3, 5, 0).astype(np.uint8))
+
+
+def _cut(files: faults.Files) -> None:
+    files["t1"].write_bytes(files["t1"].read_bytes()[:-30])
+
+
+OTHERS = [
+    ("msd_task01", _three_dimensions, "wrong dimension", "t1", "right file"),
+    ("msd_task01", _five_sequences, "wrong dimension", "t1", "holds 5 sequences.*fetch it again"),
+    ("msd_task01", _cut, "damaged gzip", "t1", "fetch it again"),
+    ("msd_task01", _label_five, "unknown label", "seg", "allowed are 0, 1, 2, 3"),
+    ("brats2023", _second_mask, "mask twice", "", "take one away"),
+    ("brats2024", _label_five, "unknown label", "seg", "5 in 30 voxels; allowed are 0, 1, 2, 3, 4"),
+    ("ucsf_pdgm", _label_five, "unknown label", "seg", "allowed are 0, 1, 2, 4"),
+    ("upenn_gbm", _cut, "damaged gzip", "t1", "fetch it again"),
+    ("brats_africa", lambda files: files["t2"].unlink(), "missing sequence", "", "expected one"),
+]
+
+
+@pytest.mark.parametrize(("release", "plant", "kind", "at", "advice"), OTHERS)
+def test_faults_of_other_families(
+    release: str, plant: faults.Plant, kind: str, at: str, advice: str, tmp_path: Path
+) -> None:
+    files, _ = layouts.write(tmp_path, release, 1), layouts.write(tmp_path, release, SOUND)
+    plant(files)
+    found = verify(tmp_path)
+    planted = Planted(plant, kind, at, advice)
+    check_named(found, layouts.case_id(release, 1), planted, planted.place(files))
+    assert set(found.faults["case_id"]) == {layouts.case_id(release, 1)}
+    check_sound(found, layouts.case_id(release, SOUND), layouts.VOXELS[1:])
+
+
+def test_one_file_of_four_sequences_is_one_fault(tmp_path: Path) -> None:
+    _cut(layouts.write(tmp_path, "msd_task01", 1))
+    assert len(verify(tmp_path).faults) == 1
+
+
+# --- the folder as a whole
+
+
+def test_a_case_that_stands_twice(tmp_path: Path) -> None:
+    for place in ("a", "b"):
+        faults.write(tmp_path / place, 1)
+    faults.write(tmp_path, SOUND)
+    found = verify(tmp_path)
+    second = tmp_path / "b" / faults.name_of(1)
+    assert wrong(found) == [(faults.name_of(1), datasets.DUPLICATE, str(second))]
+    message = found.faults["message"].iloc[0]
+    assert str(tmp_path / "a" / faults.name_of(1)) in message
+    assert message.endswith("remove one")
+    assert found.cases.set_index("case_id")["faults"].to_dict() == {
+        faults.name_of(1): 1,
+        faults.name_of(SOUND): 0,
+    }
+
+
+HEADER = "Grade,BraTS_2018_subject_ID,BraTS_2019_subject_ID,BraTS_2020_subject_ID\n"
+TABLES = {
+    "no subject column": ({"": "Grade,Name\nHGG,x\n"}, "give the organisers' table"),
+    "a row without ID": ({"": HEADER + "HGG,NA,NA,NA\n"}, "line 2: no subject ID.*correct the"),
+    "no text": ({"": "\0\x80"}, "fetch the table again"),
+    "too many cells": ({"": HEADER + "HGG,a,b,c,d\n"}, "line 2 has more cells.*fetch the table"),
+    "an open quotation": ({"": HEADER + 'HGG,"a,b,c\n'}, "fetch the table again"),
+    "a contradiction": (
+        {"": HEADER + "HGG,a,b,NA\n", "_2": HEADER + "HGG,a,c,NA\n"},
+        "one patient is (b and c|c and b) in 2019; keep only the organisers' newest",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_of_names_at_fault(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables, advice = TABLES[name]
+    faults.write(tmp_path, SOUND)
+    for ending, text in tables.items():
+        (tmp_path / f"name_mapping{ending}.csv").write_bytes(text.encode("latin-1"))
+    found = verify(tmp_path)
+    ((_, kind, path),) = wrong(found)
+    assert kind == "table of names"
+    assert path == str(tmp_path if len(tables) > 1 else tmp_path / "name_mapping.csv")
+    message = found.faults["message"].iloc[0]
+    assert path in message
+    assert re.search(advice, message), message
+    check_sound(found, faults.name_of(SOUND), faults.VOXELS)
+    check_command(tmp_path, capsys, "table of names")
+    for policy in ("stop", "exclude"):
+        with pytest.raises(DataError, match=advice):
+            cohort.gather(study(policy), tmp_path, tmp_path / "work")
+
+
+def test_a_table_of_another_family_at_fault_stops_its_own_studies_only(tmp_path: Path) -> None:
+    faults.write(tmp_path, SOUND)
+    layouts.write(tmp_path, "ucsf_pdgm", 1)
+    table = layouts.ucsf_table(tmp_path / "UCSF-PDGM-metadata_v5.csv", [("nobody", "", "4")])
+    assert [(kind, path) for _, kind, path in wrong(verify(tmp_path))] == [
+        ("table of names", str(table))
+    ]
+    assert len(cohort.gather(study("stop"), tmp_path, tmp_path / "work").faults) == 0
+    for policy in ("stop", "exclude"):
+        with pytest.raises(DataError, match="expected one like UCSF-PDGM-004"):
+            cohort.gather(study(policy, "ucsf_pdgm"), tmp_path, tmp_path / "work")
+
+
+def test_a_cycle_of_links_ends_and_counts_nobody_twice(tmp_path: Path) -> None:
+    files = faults.write(tmp_path / "disk", SOUND)
+    (files["t1"].parent / "up").symlink_to(tmp_path)
+    (tmp_path / "again").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "self").symlink_to(tmp_path / "disk")
+    found = verify(tmp_path)
+    assert found.sound
+    assert found.cases["case_id"].tolist() == [faults.name_of(SOUND)]
+
+
+def test_a_folder_in_which_nothing_is_recognised(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "BraTS2020_Training_001").mkdir()
+    found = verify(tmp_path)
+    ((_, kind, path),) = wrong(found)
+    assert (kind, path) == ("unknown layout", str(tmp_path))
+    (message,) = found.faults["message"]
+    for wanted in ("BraTS20_Training_NNN", "imagesTr", "UCSF-PDGM", "UPENN-GBM", "BraTS-GLI"):
+        assert wanted in message
+    assert "nearest is BraTS2020_Training_001" in message
+    check_command(tmp_path, capsys, kind)
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "says"),
+    [
+        (lambda root: None, "no such folder", "there is no such folder; give the folder"),
+        (lambda root: root.write_text("x"), "no such folder", "is a file; give the folder"),
+        (lambda root: root.mkdir(), "unknown layout", "found an empty folder"),
+        (lambda root: root.symlink_to("gone"), "no such folder", "give the folder"),
+    ],
+    ids=["none", "a file", "empty", "a dangling link"],
+)
+def test_a_root_of_no_use(
+    make: faults.Callable[[Path], object],
+    kind: str,
+    says: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = tmp_path / "root"
+    make(root)
+    found = verify(root)
+    assert [(row.kind, row.path) for row in found.faults.itertuples()] == [(kind, str(root))]
+    assert str(root) in found.faults["message"].iloc[0]
+    assert says in found.faults["message"].iloc[0]
+    assert found.cases.empty
+    check_command(root, capsys, kind)
+
+
+# --- what may not be read
+
+
+@contextmanager
+def nobody_reads() -> Iterator[Path]:
+    """Give a folder that everybody may read, and take our rights until the end."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give up its rights for a while")
+    place = Path(tempfile.mkdtemp(prefix="gliomalib-"))
+    place.chmod(0o755)
+    try:
+        yield place
+    finally:
+        os.seteuid(0)
+        for folder, _, _ in os.walk(place):
+            Path(folder).chmod(0o755)
+        shutil.rmtree(place)
+
+
+def _as_nobody(root: Path) -> Verification:
+    os.seteuid(NOBODY)
+    try:
+        return verify(root)
+    finally:
+        os.seteuid(0)
+
+
+def test_a_file_that_may_not_be_read() -> None:
+    with nobody_reads() as root:
+        files, _ = faults.write(root, 1), faults.write(root, SOUND)
+        files["t1"].chmod(0o000)
+        found = _as_nobody(root)
+        assert wrong(found) == [(faults.name_of(1), "no permission", str(files["t1"]))]
+        assert found.faults["message"].iloc[0].endswith("change its permissions (chmod u+r)")
+        check_sound(found, faults.name_of(SOUND), faults.VOXELS)
+
+
+@pytest.mark.parametrize(("mode", "n_faults"), [(0o000, 1), (0o111, 1), (0o444, 5)])
+def test_a_folder_that_may_not_be_read(mode: int, n_faults: int) -> None:
+    with nobody_reads() as root:
+        folder = faults.write(root, 1)["t1"].parent
+        faults.write(root, SOUND)
+        folder.chmod(mode)
+        found = _as_nobody(root)
+        assert [kind for _, kind, _ in wrong(found)] == ["no permission"] * n_faults
+        assert all(str(folder) in path for _, _, path in wrong(found))
+        assert found.faults["message"].str.contains("change its permissions").all()
+        check_sound(found, faults.name_of(SOUND), faults.VOXELS)
+
+
+def test_a_root_that_may_not_be_read_or_lies_in_a_folder_that_may_not() -> None:
+    with nobody_reads() as root:
+        faults.write(root / "data", SOUND)
+        (root / "data").chmod(0o000)
+        for place in (root / "data", root / "data" / faults.name_of(SOUND)):
+            found = _as_nobody(place)
+            assert [path for _, _, path in wrong(found)] == [str(place)]
+            assert "permissions" in found.faults["message"].iloc[0]
+
+
+# --- after a study
+
+
+def study(on_bad_case: str, *releases: str) -> settings.Study:
+    return settings.load(
+        "smoke",
+        {
+            "data.source": "folder",
+            "data.internal_releases": releases or ["brats2020"],
+            "data.on_bad_case": on_bad_case,
+        },
+    )
+
+
+def gathered(root: Path, work: Path) -> pd.DataFrame:
+    table = cohort.gather(study("exclude"), root, work).cases
+    return casetable.read_cases(casetable.write_cases(table, work / "cases.csv"))
+
+
+def test_a_file_replaced_after_a_study_has_read_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, work = tmp_path / "source", tmp_path / "data" / "smoke"
+    files = faults.write(root, 1)
+    faults.write(root, SOUND)
+    used = verification.used_files(gathered(root, work))
+    assert len(used) == 2 * len(files)
+    assert verify(root, used).sound
+    command = [
+        "data",
+        "verify",
+        str(root),
+        "--study",
+        "smoke",
+        "--data-dir",
+        str(tmp_path / "data"),
+    ]
+    assert __main__.main(command) == 0
+    faults.save(files["t2"], faults.brain(77))
+    assert verify(root).sound
+    found = verify(root, used)
+    assert wrong(found) == [(faults.name_of(1), verification.REPLACED, str(files["t2"]))]
+    assert "run 01_data_exploration again or put the old file back" in found.faults["message"][0]
+    check_sound(found, faults.name_of(SOUND), faults.VOXELS)
+    assert found.cases.set_index("case_id")["faults"][faults.name_of(1)] == 1
+    capsys.readouterr()
+    assert __main__.main(command) == 1
+    assert f"{verification.REPLACED}: {files['t2']}" in capsys.readouterr().out
+
+
+def test_a_case_that_is_gone_since_a_study_has_read_it(tmp_path: Path) -> None:
+    root = tmp_path / "source"
+    files = faults.write(root, 1)
+    faults.write(root, SOUND)
+    used = verification.used_files(gathered(root, tmp_path / "work"))
+    shutil.rmtree(files["t1"].parent)
+    found = verify(root, used)
+    assert {(kind, path) for _, kind, path in wrong(found)} == {
+        (verification.GONE, str(path)) for path in files.values()
+    }
+    check_sound(found, faults.name_of(SOUND), faults.VOXELS)
+
+
+@pytest.mark.parametrize(("then", "now"), [("source", "link"), ("link", "source")])
+def test_the_way_to_a_folder_does_not_hide_what_changed(
+    then: str, now: str, tmp_path: Path
+) -> None:
+    files = faults.write(tmp_path / "source", 1)
+    (tmp_path / "link").symlink_to("source")
+    used = verification.used_files(gathered(tmp_path / then, tmp_path / "work"))
+    faults.save(files["t1"], faults.brain(77))
+    assert [kind for _, kind, _ in wrong(verify(tmp_path / now, used))] == [verification.REPLACED]
+
+
+def test_a_study_that_has_read_nothing_there_compares_nothing_and_says_so(tmp_path: Path) -> None:
+    for place in ("one", "other"):
+        faults.write(tmp_path / place, 1)
+    used = verification.used_files(gathered(tmp_path / "one", tmp_path / "work"))
+    found = verify(tmp_path / "other", used)
+    assert [kind for _, kind, _ in wrong(found)] == [verification.APART]
+    assert "give the folder that it has read" in found.faults["message"].iloc[0]
+
+
+def test_cases_that_could_not_be_read_are_not_compared(tmp_path: Path) -> None:
+    root = tmp_path / "source"
+    files = faults.write(root, 1)
+    faults.write(root, SOUND)
+    before = verification.used_files(gathered(root, tmp_path / "work"))
+    FAULTS["0 bytes"].plant(files)
+    assert [kind for _, kind, _ in wrong(verify(root, before))] == ["0 bytes"]
+    used = verification.used_files(gathered(root, tmp_path / "work"))
+    assert {path.parent.name for path in used} == {faults.name_of(SOUND)}
+    assert [kind for _, kind, _ in wrong(verify(root, used))] == ["0 bytes"]
+
+
+# --- the same faults in a study
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_stops_a_study_or_is_excluded_and_counted(name: str, tmp_path: Path) -> None:
+    root, planted = tmp_path / "source", FAULTS[name]
+    files = faults.write(root, 1)
+    for number in (SOUND, SOUND + 1):
+        faults.write(root, number)
+    planted.plant(files)
+    with pytest.raises(DataError, match=planted.advice) as stopped:
+        cohort.gather(study("stop"), root, tmp_path / "work")
+    assert planted.place(files).name in str(stopped.value)
+    found = cohort.gather(study("exclude"), root, tmp_path / "work")
+    parts = found.cases.set_index("case_id")["part"].to_dict()
+    assert parts == {
+        faults.name_of(1): "excluded",
+        faults.name_of(SOUND): "internal",
+        faults.name_of(SOUND + 1): "internal",
+    }
+    note = found.cases.set_index("case_id")["note"][faults.name_of(1)]
+    assert f"{planted.kind} ({planted.place(files).name})" in note
+    assert planted.kind in set(found.faults["kind"])
+
+
+def test_a_study_of_ruins_drops_nobody(ruin: Path, tmp_path: Path) -> None:
+    found = cohort.gather(study("exclude"), ruin, tmp_path / "work")
+    assert found.cases["part"].value_counts().to_dict() == {"excluded": len(FAULTS), "internal": 2}
+    everybody = {folder.name for folder in ruin.iterdir()}
+    assert set(found.cases["case_id"]) == everybody
+    assert len(found.cases) == len(everybody)
+    excluded = found.cases.query("part == 'excluded'")
+    assert excluded["note"].notna().all()
+    assert set(found.faults["case_id"]) == set(excluded["case_id"])
+    with pytest.raises(DataError, match=r"and \d+ more: python -m gliomalib data verify"):
+        cohort.gather(study("stop"), ruin, tmp_path / "work")
+
+
+def test_a_case_that_stands_twice_is_used_once(tmp_path: Path) -> None:
+    for place in ("a", "b"):
+        faults.write(tmp_path / place, 1)
+    with pytest.raises(DataError, match=r"stands twice.*remove one"):
+        cohort.gather(study("stop"), tmp_path, tmp_path / "work")
+    rows = cohort.gather(study("exclude"), tmp_path, tmp_path / "work").cases
+    assert rows[["case_id", "part"]].to_numpy().tolist() == [
+        [faults.name_of(1), "internal"],
+        [faults.name_of(1), "excluded"],
+    ]
+
+
+# --- a sound folder
+
+
+def test_what_is_told_of_a_sound_folder(tmp_path: Path) -> None:
+    files = faults.write(tmp_path, 1)
+    copy = faults.write(tmp_path, 2, ".nii")
+    for part in SEQUENCES:
+        faults.save(copy[part], faults.brain(1, SEQUENCES.index(part)))
+    unmasked = faults.write(tmp_path, 3)
+    unmasked["seg"].unlink()
+    found = verify(tmp_path)
+    assert found.sound
+    assert found.n_bytes == sum(path.stat().st_size for path in tmp_path.rglob("*.nii*"))
+    rows = found.as_json()["cases"]
+    assert rows[0] == {
+        "case_id": faults.name_of(1),
+        "patient_id": faults.name_of(1),
+        "release": "brats2020",
+        "files": len(files),
+        "shape": "24×22×20",
+        "spacing_mm": "1×1×1",
+        "axes": "LPS",
+        "necrotic core": 10,
+        "edema": 20,
+        "enhancing tumour": 30,
+        "same_scan_as": None,
+        "faults": 0,
+    }
+    assert [row["same_scan_as"] for row in rows] == [None, faults.name_of(1), None]
+    assert (rows[2]["files"], rows[2]["edema"]) == (4, None)
+
+
+def test_json_holds_plain_values_only(ruin: Path) -> None:
+    found = verify(ruin)
+    copy = json.loads(json.dumps(found.as_json(), allow_nan=False))
+    assert copy["sound"] is False
+    assert len(copy["faults"]) == len(found.faults)
+    assert {row["case_id"] for row in copy["cases"]} == set(found.cases["case_id"])
+
+
+REAL_VOXELS = {
+    "Brats18_2013_2_1": (4514, 34894, 21677),
+    "Brats18_TCIA05_396_1": (9487, 135912, 16998),
+    "BraTS19_CBICA_ASK_1": (1588, 75783, 6047),
+    "BraTS19_CBICA_BHQ_1": (2063, 10911, 3611),
+    "BraTS20_Training_001": (15443, 168794, 27742),
+    "BraTS2021_00000": (11738, 12836, 32731),
+    "BraTS2021_00002": (11248, 155695, 23651),
+    "BraTS2021_00003": (17214, 57773, 24252),
+    "BraTS2021_00014": (2, 35799, 2557),
+    "BraTS2021_00024": (245, 95526, 5680),
+}
+"""Voxels of labels 1, 2 and 4 of the ten real patients, counted by somebody else."""
+
+
+def test_ten_real_patients_are_sound(real_data: Path) -> None:
+    found = verify(real_data)
+    assert found.faults.to_dict("records") == []
+    assert set(found.cases["case_id"]) == set(REAL_VOXELS)
+    for case_id, voxels in REAL_VOXELS.items():
+        check_sound(found, case_id, voxels)
+    assert set(found.cases["shape"]) == {"240×240×155"}
+    assert set(found.cases["axes"]) == {"LPS"}
+    assert found.cases["same_scan_as"].isna().all()
