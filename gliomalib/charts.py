@@ -1,4 +1,4 @@
-"""Figures of notebook 12: scores that look alike, and what they are made of."""
+"""Figures of the experiments: fusion rules side by side, scores and what they are made of."""
 
 from __future__ import annotations
 
@@ -42,6 +42,26 @@ def beside(scores: pd.DataFrame, dice: pd.DataFrame) -> Picture:
     _draw_dice(right, dice)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return Picture(figure, _told(scores, dice))
+
+
+def gains(table: pd.DataFrame) -> Picture:
+    """Draw what each rule gains over the fixed weight; the table is ``adaptive.compared``'s."""
+    rows = table[table["rule"] != "published"].reset_index(drop=True)
+    figure = _figure(7.0, 0.9 + 0.3 * len(rows))
+    axes: Axes = figure.subplots()
+    bound = rows["rule"] == "oracle"
+    for chosen, colour in ((~bound, "#0072b2"), (bound, "#aaaaaa")):
+        part = rows[chosen]
+        axes.hlines(part.index, part["low"], part["high"], color=colour, linewidth=2)
+        axes.plot(part["gain"], part.index, "o", color=colour)
+    axes.axvline(0, color="#d55e00", linestyle=":", label="α = 0.6")
+    axes.axvspan(-0.01, 0.01, color="#d55e00", alpha=0.12, linewidth=0, label="within ±0.01")
+    axes.set_yticks(rows.index, rows["title"])
+    axes.invert_yaxis()
+    axes.set(xlabel="gain in mean Dice over α = 0.6, 95 % interval over patients")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=2)
+    told = dict(zip(rows["title"], rows["gain"].round(3), strict=True))
+    return Picture(figure, f"Gain over the fixed weight by rule: {told}.")
 
 
 def saturation(printed: float, forced: float, found: Saturation | None) -> Picture:

@@ -191,7 +191,7 @@ def _provenance(run: Run) -> dict[str, Any]:
     lock = provenance.PROJECT_DIR / "requirements.lock"
     table = run.work_dir / "cases.csv"
     # what makes numbers, with all that these import
-    modules = ["folds", "summaries", "pooled", "readings", "verdicts"]
+    modules = ["folds", "summaries", "pooled", "adaptive", "readings", "verdicts"]
     return {
         "commit": provenance.commit(),
         "lock_sha256": provenance.file_digest(lock) if lock.is_file() else "no lock",

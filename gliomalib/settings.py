@@ -223,6 +223,7 @@ NOTEBOOKS: dict[str, dict[str, str | None]] = {
         "classifier", "weights", "weights_file", "label_rule", "image", "image_size", "balanced"
     ),
     "08_alpha_sweep": {"sweep_step": "fusion.sweep_step"},
+    "10_adaptive_fusion": {},
     "12_metric_forensics": {},
     "15_reproducibility_report": {},
 }

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gliomalib import datasets, labels, preprocess, provenance
+from gliomalib.datasets import inspection
 from gliomalib.schema import SEQUENCES, Case, DataError, MismatchError, Scan
 from gliomalib.settings import Preprocessing
 from gliomalib.store import Store
@@ -343,6 +344,18 @@ def test_a_changed_mask_or_release_is_another_source(tmp_path: Path) -> None:
     assert case.segmentation is not None
     case.segmentation.write_bytes(case.segmentation.read_bytes() + b"\0")
     assert before != preprocess.source_digest(case)
+
+
+def test_a_file_replaced_after_its_inspection_stops(tmp_path: Path, store: Store) -> None:
+    case = write_cases(tmp_path / "raw", range(1, 2))[0]
+    looked_at = inspection.inspect(case).case
+    assert preprocess.source_digest(looked_at) == preprocess.source_digest(case)
+    preprocess.fill(store, [looked_at], SMALL)
+    path = case.images["t2"]
+    path.write_bytes(case.images["t1"].read_bytes())
+    with pytest.raises(DataError, match=rf"{path}: this is not the file that 01_data") as caught:
+        preprocess.fill(store, [looked_at], SMALL)
+    assert caught.value.kind == "file replaced"
 
 
 def test_other_settings_are_another_store(tmp_path: Path, store: Store) -> None:

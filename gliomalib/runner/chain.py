@@ -34,6 +34,7 @@ CHAIN: Mapping[str, Step] = {
     "05_fusion": Step(after=("03_train_unet2d", "04_train_unet3d")),
     "06_train_resnet50": Step(after=("05_fusion",), gpu=True),
     "08_alpha_sweep": Step(after=("05_fusion",)),
+    "10_adaptive_fusion": Step(after=("05_fusion",)),
     "12_metric_forensics": Step(
         after=("03_train_unet2d",), files=("data/published.yml",), variants_too=True
     ),

@@ -1,0 +1,165 @@
+"""Fusion rules over every fold: fitted on validation patients, nobody lost, gains as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gliomalib import adaptive, cohort, evaluate, folds, predict, preprocess, records, rules
+from gliomalib.schema import Grid, Split, StoredCase, Volume
+
+SHAPE = (12, 12, 10)
+AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
+PATIENTS = tuple("ABCDEFGH")
+FITTED = [key for key, rule in rules.RULES.items() if rule.fitted_on == "inner patients"]
+
+
+def grid(patient: str) -> Grid:
+    return Grid(patient, SHAPE, (4.0, 4.0, 4.0), (0, 0, 0), AFFINE)
+
+
+def labels_of(patient: str) -> np.ndarray:
+    found = np.zeros(SHAPE, dtype=np.uint8)
+    start = 1 + PATIENTS.index(patient) % 3
+    found[start : start + 8, 2:10, 2:8] = 2
+    found[start + 1 : start + 7, 3:9, 3:7] = 3
+    found[start + 3 : start + 5, 4:7, 4:6] = 1
+    return found
+
+
+def volume_of(patient: str, noise: float, seed: int) -> Volume:
+    """Return the truth as a network sees it that errs the more the larger ``noise`` is."""
+    rng = np.random.default_rng((seed, PATIENTS.index(patient)))
+    one_hot = np.moveaxis(np.eye(4)[labels_of(patient)], -1, 0)
+    logits = 3 * one_hot + noise * rng.normal(size=one_hot.shape)
+    odds = np.exp(logits)
+    return Volume((odds / odds.sum(axis=0)).astype(np.float16), grid(patient))
+
+
+def study(root: Path, splits: tuple[Split, ...]) -> folds.Material:
+    """Return a study whose 3D branch is the better one, and whose branches err independently."""
+    where = {"data_dir": str(root / "d"), "report_dir": str(root / "r")}
+    run = records.begin("10_adaptive_fusion", {"study": "smoke", **where})
+    store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
+    cohort.write_splits(splits, run.work_dir / "splits.json")
+    for patient in PATIENTS:
+        images = np.full((4, *SHAPE), 0.5, dtype=np.float16)
+        store.put(StoredCase(grid(patient), images, labels_of(patient)), "digest", {})
+        for split in splits:
+            for branch, noise, seed in (("unet2d", 3.0, 1), ("unet3d", 1.0, 2)):
+                folder = run.work_dir / "predictions" / branch / f"fold{split.fold}"
+                predict.save(volume_of(patient, noise, seed), folder / f"{patient}.npy")
+    return folds.open_material(run)
+
+
+ONE = (Split(0, ("A",), ("B", "C", "D"), ("E", "F"), ("G", "H")),)
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
+    return study(tmp_path_factory.mktemp("adaptive"), ONE)
+
+
+@pytest.fixture(scope="module")
+def trial(material: folds.Material) -> adaptive.Trial:
+    return adaptive.try_rules(material)
+
+
+def test_every_rule_meets_every_reported_patient_and_nobody_else(trial: adaptive.Trial) -> None:
+    assert trial.tried == list(rules.RULES)
+    for part, names in (("test", ["E", "F"]), ("external", ["G", "H"])):
+        wide = adaptive.table(trial, part)
+        assert wide.index.tolist() == names
+        assert list(wide) == [*rules.RULES, "oracle"]
+        assert wide.notna().all().all()
+    assert sorted(trial.errors["patient_id"]) == ["E", "F", "G", "H"]
+
+
+def test_scores_are_those_of_the_volumes(material: folds.Material, trial: adaptive.Trial) -> None:
+    scores = trial.scores.set_index(["network", "patient_id", "region"])["dice"]
+    table = folds.segmentation_scores(material, ["unet2d", "unet3d", "fused"])
+    names = {"2D": "two_d", "3D": "three_d", "fused": "published"}
+    for _, row in table.iterrows():
+        key = (names[row["network"]], row["patient_id"], row["region"])
+        assert scores[key] == pytest.approx(row["dice"], abs=2e-3)
+
+
+def test_fitted_rules_lean_to_the_better_branch_and_the_oracle_is_the_bound(
+    trial: adaptive.Trial,
+) -> None:
+    wide = adaptive.table(trial, "test")
+    assert wide["three_d"].mean() > wide["two_d"].mean() + 0.1
+    for key in ("chosen_alpha", "stacking", "learnable_scalar"):
+        assert wide[key].mean() > wide["published"].mean()
+    for key in ("two_d", "three_d", "half", "published", "chosen_alpha"):
+        assert (wide["oracle"] >= wide[key] - 0.005).all()
+
+
+def test_no_label_of_a_reported_patient_is_looked_at(trial: adaptive.Trial, tmp_path: Path) -> None:
+    other = study(tmp_path, ONE)
+    for patient in "EFGH":
+        case = other.store.get(patient)
+        other.store.put(StoredCase(case.grid, case.images, case.labels[::-1]), "other", {})
+    again = adaptive.try_rules(other)
+    assert again.fits.equals(trial.fits)
+    assert not again.scores.equals(trial.scores)
+
+
+def test_a_fold_with_few_validation_patients_says_what_it_did_not_fit(tmp_path: Path) -> None:
+    made = study(tmp_path, (Split(0, ("A", "B", "C"), ("D",), ("E", "F"), ("G", "H")),))
+    trial = adaptive.try_rules(made)
+    assert trial.tried == [key for key in rules.RULES if key not in FITTED]
+    told = trial.fits.set_index("rule")["found"]
+    for key in FITTED:
+        assert told[rules.RULES[key].title] == "not fitted: 1 validation patients"
+    found = adaptive.compared(trial, "test", made.study)
+    assert f"{len(FITTED)} of {len(rules.RULES)} rules need" in adaptive.conclusion(found, trial)
+    values = {one.name: one for one in adaptive.values(trial, made.study)}
+    assert values["rules_not_fitted"].value == len(FITTED)
+    assert "stacking_gain" not in values
+
+
+def test_a_patient_of_several_folds_counts_once(tmp_path: Path) -> None:
+    two = (
+        Split(0, ("A", "B"), (), ("C", "D", "E", "F"), ("G", "H")),
+        Split(1, ("C", "D", "E", "F"), (), ("A", "B"), ("G", "H")),
+    )
+    made = study(tmp_path, two)
+    trial = adaptive.try_rules(made)
+    assert adaptive.table(trial, "external").index.tolist() == ["G", "H"]
+    values = {one.name: one for one in adaptive.values(trial, made.study)}
+    assert values["external_half_gain"].n_patients == 2
+    assert values["half_gain"].n_patients == 6
+
+
+def test_gains_are_paired_differences_with_their_verdicts(
+    material: folds.Material, trial: adaptive.Trial
+) -> None:
+    wide = adaptive.table(trial, "test")
+    found = adaptive.compared(trial, "test", material.study).set_index("rule")
+    for key in wide:
+        assert found["gain"][key] == pytest.approx((wide[key] - wide["published"]).mean())
+    assert found["verdict"][["published", "oracle"]].tolist() == ["–", "–"]
+    values = {one.name: one for one in adaptive.values(trial, material.study)}
+    assert values["three_d_gain"].value == pytest.approx(found["gain"]["three_d"])
+    assert "no method" in values["oracle_gain"].rule
+    assert 0 < values["errors_one_right"].value < 1
+    assert "published_gain" not in values
+    # two patients can show nothing, whatever the interval says
+    text = adaptive.conclusion(found.reset_index(), trial)
+    assert text.startswith("No rule beats α = 0.6 on 2 held-out patients")
+    assert "2 patients" in text.rpartition("gains")[2]
+
+
+def test_extremes_are_the_largest_gain_and_the_largest_loss(
+    material: folds.Material, trial: adaptive.Trial
+) -> None:
+    wide = adaptive.table(trial, "test")
+    gain = (wide["gate"] - wide["published"]).sort_values()
+    won, lost = adaptive.extremes(material, trial)
+    assert won.title.startswith(str(gain.index[-1])) and lost.title.startswith(str(gain.index[0]))
+    assert list(won.predictions) == ["2D", "3D", "α = 0.6", "gate for each voxel"]
+    flat = volume_of(str(gain.index[-1]), 3.0, 1)
+    np.testing.assert_array_equal(won.predictions["2D"], evaluate.predicted_labels(flat))
