@@ -444,6 +444,14 @@ def test_a_place_that_cannot_be_written_is_named(server: Server, tmp_path: Path)
 # --- progress
 
 
+@pytest.fixture(autouse=True)
+def _nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away what a notebook or a command has set up for the project's log in this process."""
+    log = logging.getLogger("gliomalib")
+    monkeypatch.setattr(log, "handlers", [])
+    monkeypatch.setattr(log, "propagate", True)
+
+
 def test_progress_is_logged_now_and_then(
     server: Server,
     tmp_path: Path,

@@ -216,7 +216,9 @@ def test_real_data_are_described_by_their_number(
     folder: Path, patients: int, expected: str
 ) -> None:
     for name in (*NAMES, VARIANT):
-        values = (replace(VALUES[0], n_patients=patients),)
+        # a count of people whom a table names is no result on them
+        named = Value("pooled_patients", 999.0, None, 999, rule="named by the organisers' table")
+        values = (replace(VALUES[0], n_patients=patients), named)
         records.write(make_record(name, study="real", values=values), folder)
     page = index_text(folder, "real")
     assert expected in page

@@ -82,10 +82,13 @@ def _list(arguments: argparse.Namespace) -> None:
 def _download(arguments: argparse.Namespace) -> None:
     from gliomalib.datasets import download  # noqa: PLC0415
 
-    log = logging.getLogger("gliomalib")
-    log.addHandler(logging.StreamHandler(sys.stdout))
+    log, spoken = logging.getLogger("gliomalib"), logging.StreamHandler(sys.stdout)
+    log.addHandler(spoken)
     log.setLevel(logging.INFO)
-    say(f"unpacked to {download.fetch_open(arguments.key, arguments.to)}")
+    try:
+        say(f"unpacked to {download.fetch_open(arguments.key, arguments.to)}")
+    finally:
+        log.removeHandler(spoken)
 
 
 def _verify(arguments: argparse.Namespace) -> int:

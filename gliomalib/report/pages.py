@@ -72,9 +72,12 @@ class Report:
 
     @property
     def most_patients(self) -> int:
-        """The largest number of patients behind any value."""
+        """The largest number of patients behind a result, which is a value with an interval.
+
+        Those whom a table names, or whom the study found, are counted elsewhere.
+        """
         values = [value for record in self.records.values() for value in record.values]
-        return max((value.n_patients for value in values), default=0)
+        return max((value.n_patients for value in values if value.ci95), default=0)
 
     @property
     def caveats(self) -> dict[str, list[str]]:
