@@ -51,7 +51,7 @@ for job in JOBS.values():
             digest=job.digest,
             notebook=job.notebook,
             variant=job.variant,
-        threads: max(1, job.study.threads)
+        threads: workflow.cores if job.alone else max(1, job.study.threads)
         resources:
             gpu=int(job.on_gpu),
         shell:

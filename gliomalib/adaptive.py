@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from gliomalib import comparisons, evaluate, folds, metrics, rules, settings, stats
+from gliomalib import comparisons, evaluate, folds, metrics, progress, rules, settings, stats
 from gliomalib.schema import Example, RecordError, Split, Value
 
 REFERENCE = "published"
@@ -63,7 +63,9 @@ def try_rules(material: folds.Material) -> Trial:
     for split in material.splits:
         fitted, told = _fitted(material, split)
         fits += told
-        for part, patient, pair in _reported(material, split):
+        reported = [one for part in ("test", "external") for one in _named(split, part)]
+        for part, patient in progress.steps(reported, f"fold {split.fold}: rules"):
+            pair = _pair(material, split, patient)
             labels = material.store.get(patient).labels
             about = {"patient_id": patient, "part": part, "fold": split.fold}
             best = rules.oracle(pair, labels, material.study.evaluation.empty)
@@ -75,6 +77,15 @@ def try_rules(material: folds.Material) -> Trial:
                 ]
             errors.append({**about, **rules.error_correlation(pair, labels)})
     return Trial(pd.DataFrame(scores), pd.DataFrame(fits), pd.DataFrame(errors))
+
+
+def fit_table(trial: Trial) -> pd.DataFrame:
+    """Return what was fitted to read: one row a rule, one column a fold."""
+    rows = trial.fits.assign(fold="fold " + trial.fits["fold"].astype(str))
+    wide = rows.pivot_table(
+        index=["rule", "fitted on"], columns="fold", values="found", aggfunc="first", sort=False
+    )
+    return wide.rename_axis(columns=None).reset_index()
 
 
 def table(trial: Trial, part: str) -> pd.DataFrame:
@@ -196,10 +207,8 @@ def _fitted(
     return fitted, told
 
 
-def _reported(material: folds.Material, split: Split) -> Iterator[tuple[str, str, rules.Pair]]:
-    for part in ("test", "external"):
-        for patient in folds.parts_of(split)[part]:
-            yield part, patient, _pair(material, split, patient)
+def _named(split: Split, part: str) -> list[tuple[str, str]]:
+    return [(part, patient) for patient in folds.parts_of(split)[part]]
 
 
 def _pair(material: folds.Material, split: Split, patient: str) -> rules.Pair:

@@ -28,6 +28,9 @@ SCORES = {
     "specificity": "specificity", "iou": "IoU\n(Keras)",
 }  # fmt: skip
 
+DEALT = {"patient": "dealt by patient", "slice": "by slice", "years": "by pooled year"}
+"""Splits of ``leakage`` from top to bottom."""
+
 
 def beside(scores: pd.DataFrame, dice: pd.DataFrame) -> Picture:
     """Draw pooled scores beside the Dice of every patient, on one axis from 0 to 1.
@@ -62,6 +65,41 @@ def gains(table: pd.DataFrame) -> Picture:
     axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=2)
     told = dict(zip(rows["title"], rows["gain"].round(3), strict=True))
     return Picture(figure, f"Gain over the fixed weight by rule: {told}.")
+
+
+def leaks(scores: pd.DataFrame, majority: float) -> Picture:
+    """Draw accuracy by split for both classifiers, of true classes and of random ones.
+
+    ``scores`` is ``leakage.scores``'s table, ``majority`` what the commonest class alone reaches.
+    """
+    figure = _figure(9.0, 2.9)
+    left, right = figure.subplots(1, 2, sharey=True)
+    _draw_splits(left, scores[scores["labels"] == "true"])
+    _draw_splits(right, scores[scores["labels"] == "random"])
+    left.axvline(majority, color="#888888", linestyle="--", label="commonest class", zorder=0)
+    left.set(title="classes of the experts", ylim=(2.5, -0.5), xlim=(-0.02, 1.02))
+    left.set_yticks(range(len(DEALT)), list(DEALT.values()))
+    right.set(title="one random class a patient", xlim=(-0.02, 1.02))
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    rows = scores[scores["classifier"] == "neighbour"]
+    keys = zip(rows["labels"], rows["split"], rows["accuracy"], strict=True)
+    told = "; ".join(
+        f"{labels} classes dealt by {split} {value:.2f}" for labels, split, value in keys
+    )
+    return Picture(figure, f"Accuracy of the nearest neighbour: {told}.")
+
+
+def _draw_splits(axes: Axes, scores: pd.DataFrame) -> None:
+    looks = {"neighbour": ("#56b4e9", "s", -0.13, "nearest neighbour"),
+             "resnet50": ("#0072b2", "o", 0.13, "ResNet50")}  # fmt: skip
+    for classifier, (colour, marker, shift, label) in looks.items():
+        rows = scores[scores["classifier"] == classifier].set_index("split").reindex(list(DEALT))
+        places = np.arange(len(DEALT)) + shift
+        axes.hlines(places, rows["accuracy_low"], rows["accuracy_high"], color=colour, linewidth=2)
+        axes.plot(rows["accuracy"], places, marker, color=colour, label=label, clip_on=False)
+    axes.axvline(0.25, color="#888888", linestyle=":", label="chance", zorder=0)
+    axes.set_xlabel("accuracy on test slices, 95 % interval over patients")
+    axes.grid(visible=False, axis="y")
 
 
 def saturation(printed: float, forced: float, found: Saturation | None) -> Picture:
@@ -138,3 +176,136 @@ def _line() -> dict[str, Any]:
 def _figure(width: float, height: float) -> Figure:
     mpl.rcParams.update(STYLE)
     return Figure(figsize=(width, height), layout="constrained")
+
+
+BLUE, GREY = "#0072b2", "#999999"
+
+
+def methods(patients: pd.DataFrame, table: pd.DataFrame, label: str) -> Picture:
+    """Draw a score of every patient by method, and what the first method exceeds each other by.
+
+    ``patients`` has one row a patient and one column a method, ``table`` is that of
+    ``baselines.compared`` with a row for each column.
+    """
+    figure = _figure(9.0, 1.3 + 0.42 * len(table))
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
+    _draw_patients(left, patients)
+    left.plot(table["mean"], table.index, "|", color=BLUE, markersize=18, markeredgewidth=2.5)
+    left.set(xlabel=f"{label}; points: patients, line: mean", xlim=(-0.03, 1.03))
+    left.set_yticks(table.index, table["title"])
+    left.set_ylim(len(table) - 0.5, -0.5)
+    right.axvspan(-0.01, 0.01, color=GREY, alpha=0.25, linewidth=0, label="within ±0.01")
+    right.axvline(0, color=GREY, linewidth=1)
+    _draw_intervals(right, table, "difference")
+    right.locator_params(axis="x", nbins=5)
+    right.set_xlabel(f"{table['title'][0]} less the method, 95 % interval")
+    right.legend(loc="lower center", bbox_to_anchor=(0.5, 1))
+    others = table.iloc[1:]
+    told = dict(zip(others["title"], others["difference"].round(3), strict=True))
+    return Picture(figure, f"{label}: {table['title'][0]} less each other method: {told}.")
+
+
+def classifiers(table: pd.DataFrame) -> Picture:
+    """Draw accuracy and balanced accuracy of every classifier, the majority class as a bound.
+
+    ``table`` is that of ``baselines.classifiers``.
+    """
+    titles = table["title"].drop_duplicates()
+    figure = _figure(9.0, 1.3 + 0.32 * len(titles))
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, (score, rows) in zip(panels, table.groupby("score", sort=False), strict=True):
+        own = rows.reset_index(drop=True)
+        _draw_intervals(axes, own, "value")
+        bound = own.loc[own["method"] == "majority", "value"].iloc[0]
+        axes.axvline(bound, color=GREY, linestyle="--", label="majority class", zorder=0)
+        words = str(score).replace("_", " ")
+        axes.set(xlabel=f"{words} of slices, 95 % interval", xlim=(-0.02, 1.02))
+    panels[0].set_yticks(range(len(titles)), list(titles))
+    panels[0].set_ylim(len(titles) - 0.5, -0.5)
+    panels[0].legend(loc="lower left", bbox_to_anchor=(0, 1))
+    accuracy = table[table["score"] == "accuracy"]
+    told = dict(zip(accuracy["title"], accuracy["value"].round(3), strict=True))
+    return Picture(figure, f"Accuracy of slices by classifier: {told}.")
+
+
+def cells(patients: pd.DataFrame, seeds: pd.DataFrame, table: pd.DataFrame, label: str) -> Picture:
+    """Draw a score by cell of a grid: patients as points, seeds as rings, mean with interval.
+
+    ``patients``, ``seeds`` and ``table`` are those of ``ablations.patients``, ``.seed_means`` and
+    ``.overview``, with the same cells.
+    """
+    figure = _figure(7.5, 1.5 + 0.45 * len(table))
+    axes: Axes = figure.subplots()
+    _draw_patients(axes, patients)
+    rows = table.assign(mean=patients.mean().to_numpy())
+    _draw_intervals(axes, rows.set_index(rows.index - 0.3), "mean")
+    order = {name: row for row, name in enumerate(table["cell"])}
+    axes.plot(
+        seeds["value"], seeds["cell"].map(order) - 0.3, "o", markersize=9, color="black",
+        markerfacecolor="none", label="a seed",
+    )  # fmt: skip
+    axes.set(xlabel=label, ylabel="", xlim=(-0.03, 1.03), ylim=(len(table) - 0.6, -0.6))
+    axes.set_yticks(range(len(table)), table["title"])
+    axes.plot([], [], ".", color=GREY, label="a patient")
+    axes.plot([], [], "o-", color=BLUE, label="mean, 95 % interval over patients")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=3)
+    told = dict(zip(rows["title"], rows["mean"].round(3), strict=True))
+    return Picture(figure, f"{label}, mean by cell: {told}.")
+
+
+def _draw_patients(axes: Axes, patients: pd.DataFrame) -> None:
+    long = patients.melt(var_name="row", value_name="value")
+    # a swarm, not a jitter: every patient is seen, and the same table gives the same picture
+    sns.swarmplot(long, x="value", y="row", ax=axes, color=GREY, size=3.5, warn_thresh=0.5)
+    axes.set(ylabel="")
+
+
+def _draw_intervals(axes: Axes, rows: pd.DataFrame, column: str) -> None:
+    axes.hlines(rows.index, rows["low"], rows["high"], color=BLUE, linewidth=2)
+    axes.plot(rows[column], rows.index, "o", color=BLUE, markersize=5)
+
+
+def patient_optima(spans: pd.DataFrame, published: float) -> Picture:
+    """Draw the best α of every patient as lines, thin where it is nearly the best one.
+
+    ``spans`` are those of ``sweeps.spans``; patients are sorted by the middle of their best α.
+    """
+    best = spans[spans["within"] == 0].assign(
+        middle=lambda rows: rows[["start", "end"]].mean(axis=1)
+    )
+    order = best.groupby("patient_id")["middle"].mean().sort_values(kind="stable").index
+    places = {name: row for row, name in enumerate(order)}
+    figure = _figure(7.0, min(1.1 + 0.22 * len(order), 14.0))
+    axes: Axes = figure.subplots()
+    near = spans[spans["within"] > 0]
+    axes.hlines(
+        near["patient_id"].map(places), near["start"], near["end"], color=BLUE, linewidth=4,
+        alpha=0.3, label=f"within {near['within'].max():g} Dice of the best",
+    )  # fmt: skip
+    axes.plot(best["middle"], best["patient_id"].map(places), "|", color=BLUE, markersize=9,
+              markeredgewidth=2, label="best α of a patient")  # fmt: skip
+    axes.axvline(published, **_line(), label=f"paper: {published:g}")
+    axes.set_yticks(range(len(order)), order if len(order) <= 60 else [""] * len(order))
+    axes.set(xlabel="α (0: 3D only, 1: 2D only)", xlim=(-0.01, 1.01))
+    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=3)
+    low, high = best["middle"].min(), best["middle"].max()
+    return Picture(figure, f"Best α of {len(order)} patients, from {low:.2f} to {high:.2f}.")
+
+
+def classifier_levels(table: pd.DataFrame, published: float) -> Picture:
+    """Draw the scores of slices over α with their bands; the table is ``sweeps.levels``'s."""
+    figure = _figure(8.5, 3.2)
+    panels = figure.subplots(1, 2, sharey=True)
+    looks = {"resnet50": (BLUE, "ResNet50"), "area_rule": (GREY, "areas alone, no network")}
+    for axes, (score, rows) in zip(panels, table.groupby("score", sort=False), strict=True):
+        for way, part in rows.groupby("way", sort=False):
+            colour, name = looks[str(way)]
+            axes.plot(part["alpha"], part["value"], "o-", color=colour, markersize=4, label=name)
+            axes.fill_between(part["alpha"], part["low"], part["high"], color=colour, alpha=0.15)
+        axes.axvline(published, **_line(), label=f"paper: {published:g}")
+        axes.set(title=str(score).replace("_", " "), xlabel="α (0: 3D only, 1: 2D only)")
+    panels[0].set(ylabel="score of slices", ylim=(-0.03, 1.03))
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    best = table.loc[table.groupby(["way", "score"], sort=False)["value"].idxmax()]
+    told = [f"{one['way']} {one['score']} at {one['alpha']:g}" for _, one in best.iterrows()]
+    return Picture(figure, f"Scores of slices over α; best: {', '.join(told)}.")

@@ -1,17 +1,18 @@
-"""The paper's claims as testable statements, and the verdict on each by a rule set beforehand."""
+"""The paper's claims, and questions about them, as testable statements with a verdict on each."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import pandas as pd
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from gliomalib.decisions import NEEDS_PUBLISHED, Decision, Found, decide, in_words, interval
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import Record, RecordError, SettingsError, Value
 from gliomalib.settings import Model
@@ -19,35 +20,25 @@ from gliomalib.settings import Model
 PUBLISHED = PROJECT_DIR / "data" / "published.yml"
 
 Outcome = Literal[
-    "reproduced", "not reproduced", "inconclusive", "not testable on this data", "not run"
+    "reproduced",
+    "not reproduced",
+    "holds",
+    "does not hold",
+    "inconclusive",
+    "not testable on this data",
+    "not run",
 ]
+"""The paper's own claims are reproduced or not; a statement of ours holds or does not."""
 
-ROUNDING = 1e-9
-"""A bound this close to a limit is on it: 0.6 on a grid of steps of 0.01 is not exactly 0.6."""
-
-
-class AtLeast(Model):
-    """As good as published, or less by no more than ``margin``."""
-
-    kind: Literal["at_least"]
-    margin: float = Field(ge=0)
-
-
-class GreaterThanZero(Model):
-    """A gain; one below ``smallest_gain`` is not worth having."""
-
-    kind: Literal["greater_than_zero"]
-    smallest_gain: float = Field(ge=0)
-
-
-class Contains(Model):
-    """The published number is a possible one; wider than ``max_width`` nothing is excluded."""
-
-    kind: Literal["contains"]
-    max_width: float = Field(gt=0)
-
-
-Decision = Annotated[AtLeast | GreaterThanZero | Contains, Field(discriminator="kind")]
+GROUPS: Mapping[str, str] = {
+    "C": "the paper's claims",
+    "E": "controls of its experiments",
+    "Q": "its open questions",
+    "F": "its failure signatures",
+    "L": "its limitations",
+    "W": "what follows without any images",
+}
+"""First letter of a statement's id → what it is; only C is claimed by the paper."""
 
 
 class Needs(Model):
@@ -57,41 +48,72 @@ class Needs(Model):
     """
 
     real_data: bool
-    min_patients: int = Field(ge=1)
+    min_patients: int = Field(ge=0)
     full_size: bool
     weights: tuple[str, ...] | None = None
 
 
+class Source(Model):
+    """Where a number stands: the value of a notebook's record."""
+
+    notebook: str
+    variant: str = ""
+    value: str
+
+
 class Claim(Model):
-    """One statement of the paper, the number that answers it and the rule for its verdict.
+    """One statement, the number that answers it and the rule for its verdict.
 
     ``published`` is a share where ``unit`` is %; None where the paper gives no number. ``value``
-    is the name of the number in the record of ``notebook`` (and ``variant``).
+    is the name of the number in the record of ``notebook`` (and ``variant``), which follows the
+    corrected protocol: patients apart, intervals over them. ``faithful`` names the number of the
+    protocol as the paper's text can be read, where that differs.
     """
 
-    id: str = Field(pattern=r"^C[1-9][0-9]*$")
+    id: str = Field(pattern=r"^[CEQFLW][1-9][0-9]*$")
     statement: str
     metric: str
     published: float | None = None
     unit: str
-    level: Literal["voxel", "slice", "patient"]
+    level: Literal["voxel", "slice", "patient", "text"]
     notebook: str
     variant: str = ""
     value: str
     decision: Decision
     testable_on: Needs
     source: str
+    faithful: Source | None = None
 
     @model_validator(mode="after")
     def _has_what_its_rule_compares(self) -> Claim:
-        if self.published is None and not isinstance(self.decision, GreaterThanZero):
+        if self.published is None and isinstance(self.decision, NEEDS_PUBLISHED):
             raise ValueError(f"the rule {self.decision.kind} needs a published number")
         return self
 
     @property
     def rule(self) -> str:
         """The decision rule in words, to show before the result."""
-        return _in_words(self)
+        return in_words(self.decision, self.published, self.shown, self.words)
+
+    @property
+    def group(self) -> str:
+        """What kind of statement this is."""
+        return GROUPS[self.id[0]]
+
+    @property
+    def words(self) -> tuple[Outcome, Outcome]:
+        """What a yes and a no are called."""
+        return ("reproduced", "not reproduced") if self.id[0] == "C" else ("holds", "does not hold")
+
+    def shown(self, value: float | None) -> str:
+        """Return a number as this statement's unit wants it."""
+        if value is None:
+            return "–"
+        if isinstance(self.decision, Found):
+            return "cannot tell" if math.isnan(value) else ("found" if value else "not found")
+        if math.isnan(value):
+            return "undefined"
+        return f"{100 * value:.2f} %" if self.unit == "%" else f"{value:.4g}"
 
 
 class Published(Model):
@@ -122,13 +144,17 @@ class Context:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one claim; ``obtained`` is None where its notebook was not run."""
+    """What became of one claim; ``obtained`` is None where its notebook was not run.
+
+    ``faithful`` is the number of the protocol as the text can be read, None where there is none.
+    """
 
     claim: Claim
     published: float | None
     obtained: Value | None
     verdict: Outcome
     reason: str
+    faithful: Value | None = None
 
 
 def load(path: Path = PUBLISHED) -> tuple[Claim, ...]:
@@ -151,6 +177,9 @@ def load(path: Path = PUBLISHED) -> tuple[Claim, ...]:
 def judge(claim: Claim, record: Record | None, context: Context) -> Verdict:
     """Return the verdict on a claim: not run, then what the data allow, then the claim's rule.
 
+    A record without the claim's value, such as that of a variant which the study does not have,
+    counts as not run.
+
     Parameters
     ----------
     claim
@@ -163,24 +192,25 @@ def judge(claim: Claim, record: Record | None, context: Context) -> Verdict:
     Raises
     ------
     RecordError
-        Where the record is of another notebook, variant or study, has no value of the claim's
-        name, or gives a percentage where a share belongs.
+        Where the record is of another notebook, variant or study, or gives a percentage where a
+        share belongs.
     """
     if record is None:
         unmet = "; ".join(_unmet(claim.testable_on, context, None))
         also = f"; it could not have tested this claim either: {unmet}" if unmet else ""
         reason = f"study {context.study} has no record of {_name(claim)}{also}"
         return Verdict(claim, claim.published, None, "not run", reason)
-    obtained = _answer(claim, record, context)
+    _check_own(claim, record, context)
+    if claim.value not in {value.name for value in record.values}:
+        reason = f"the record of {_name(claim)} has no {claim.value}: this study did not make it"
+        return Verdict(claim, claim.published, None, "not run", reason)
+    obtained = number(claim, record, context)
     unmet = "; ".join(_unmet(claim.testable_on, context, obtained))
     if unmet:
         return Verdict(claim, claim.published, obtained, "not testable on this data", unmet)
-    interval = _interval(obtained)
-    if interval is None:
-        reason = f"{obtained.name} has no 95 % interval, so nothing is excluded"
-        return Verdict(claim, claim.published, obtained, "inconclusive", reason)
-    verdict, reason = _decide(claim, *interval)
-    return Verdict(claim, claim.published, obtained, verdict, reason)
+    answer, reason = decide(claim.decision, obtained, claim.published, claim.shown)
+    words: dict[str, Outcome] = dict(zip(("yes", "no"), claim.words, strict=True))
+    return Verdict(claim, claim.published, obtained, words.get(answer, "inconclusive"), reason)
 
 
 def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
@@ -188,11 +218,13 @@ def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     rows = [
         {
             "claim": one.claim.id,
+            "group": one.claim.group,
             "statement": one.claim.statement,
             "metric": one.claim.metric,
             "level": one.claim.level,
-            "published": _shown(one.claim, one.published),
-            "obtained": _shown(one.claim, one.obtained.value if one.obtained else None),
+            "published": one.claim.shown(one.published),
+            "faithful": one.claim.shown(one.faithful.value if one.faithful else None),
+            "obtained": one.claim.shown(one.obtained.value if one.obtained else None),
             "95 % interval": _shown_interval(one),
             "patients": str(one.obtained.n_patients) if one.obtained else "–",
             "decision rule": one.claim.rule,
@@ -207,10 +239,12 @@ def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
 
 COLUMNS = [
     "claim",
+    "group",
     "statement",
     "metric",
     "level",
     "published",
+    "faithful",
     "obtained",
     "95 % interval",
     "patients",
@@ -222,31 +256,44 @@ COLUMNS = [
 """Columns of ``table``, also when it has no row."""
 
 
-def _name(claim: Claim) -> str:
+def _name(claim: Claim | Source) -> str:
     return f"{claim.notebook}.{claim.variant}" if claim.variant else claim.notebook
 
 
-def _answer(claim: Claim, record: Record, context: Context) -> Value:
-    found = (record.study, record.notebook, record.variant)
-    expected = (context.study, claim.notebook, claim.variant)
-    if found != expected:
-        raise RecordError(
-            f"claim {claim.id} is answered by (study, notebook, variant) {expected}, the record "
-            f"is of {found}; give its own record"
-        )
+def number(claim: Claim | Source, record: Record, context: Context) -> Value:
+    """Return the number that a claim, or the faithful protocol of one, finds in its record.
+
+    Raises ``RecordError`` as ``judge`` does, and where the record has no such value.
+    """
+    _check_own(claim, record, context)
     values = {value.name: value for value in record.values}
     if claim.value not in values:
         raise RecordError(
-            f"the record of {_name(claim)} has no value {claim.value!r} for claim {claim.id}, "
+            f"the record of {_name(claim)} has no value {claim.value!r} for {_titled(claim)}, "
             f"only {', '.join(values)}; name it so in the notebook or correct published.yml"
         )
     obtained = values[claim.value]
-    if claim.unit == "%" and not math.isnan(obtained.value) and not 0 <= obtained.value <= 1:
+    is_share = isinstance(claim, Claim) and claim.unit == "%"
+    if is_share and not math.isnan(obtained.value) and not 0 <= obtained.value <= 1:
         raise RecordError(
             f"the record of {_name(claim)} has {claim.value} = {obtained.value}; "
             "records hold shares of 0 to 1, so divide percentages by 100"
         )
     return obtained
+
+
+def _check_own(claim: Claim | Source, record: Record, context: Context) -> None:
+    found = (record.study, record.notebook, record.variant)
+    expected = (context.study, claim.notebook, claim.variant)
+    if found != expected:
+        raise RecordError(
+            f"{_titled(claim)} is answered by (study, notebook, variant) {expected}, the record "
+            f"is of {found}; give its own record"
+        )
+
+
+def _titled(claim: Claim | Source) -> str:
+    return f"claim {claim.id}" if isinstance(claim, Claim) else "a faithful protocol"
 
 
 def _unmet(needs: Needs, context: Context, obtained: Value | None) -> list[str]:
@@ -264,98 +311,11 @@ def _unmet(needs: Needs, context: Context, obtained: Value | None) -> list[str]:
     return unmet
 
 
-def _interval(value: Value) -> tuple[float, float] | None:
-    bounds = value.ci95
-    # a bound that was not finite comes back from a record's JSON as None
-    if bounds is None or any(one is None or not math.isfinite(one) for one in bounds):
-        return None
-    return bounds if math.isfinite(value.value) else None
-
-
-def _decide(claim: Claim, low: float, high: float) -> tuple[Outcome, str]:
-    if isinstance(claim.decision, AtLeast):
-        return _decide_at_least(claim, claim.decision, low, high)
-    if isinstance(claim.decision, Contains):
-        return _decide_contains(claim, claim.decision, low, high)
-    return _decide_greater(claim, claim.decision, low, high)
-
-
-def _decide_at_least(
-    claim: Claim, decision: AtLeast, low: float, high: float
-) -> tuple[Outcome, str]:
-    limit = _number(claim) - decision.margin
-    shown = _shown(claim, limit)
-    if low >= limit - ROUNDING:
-        return "reproduced", f"the whole interval is at or above {shown}"
-    if high < limit - ROUNDING:
-        return "not reproduced", f"the whole interval is below {shown}"
-    return "inconclusive", f"the interval has values on both sides of {shown}"
-
-
-def _decide_greater(
-    claim: Claim, decision: GreaterThanZero, low: float, high: float
-) -> tuple[Outcome, str]:
-    least = _shown(claim, decision.smallest_gain)
-    if low > ROUNDING:
-        small = high < decision.smallest_gain - ROUNDING
-        also = f", though every gain in it is below {least}" if small else ""
-        return "reproduced", f"the whole interval is above 0{also}"
-    if high <= ROUNDING:
-        return "not reproduced", "no value of the interval is above 0"
-    if high < decision.smallest_gain - ROUNDING:
-        return "not reproduced", f"the interval has 0, and every gain in it is below {least}"
-    return "inconclusive", f"the interval has 0 and gains of {least} or more"
-
-
-def _decide_contains(
-    claim: Claim, decision: Contains, low: float, high: float
-) -> tuple[Outcome, str]:
-    shown = _shown(claim, _number(claim))
-    # outside stays outside, however wide the interval is
-    if not low - ROUNDING <= _number(claim) <= high + ROUNDING:
-        return "not reproduced", f"{shown} is outside of the interval"
-    if high - low > decision.max_width + ROUNDING:
-        width = f"{high - low:.3g}, more than {decision.max_width:g}"
-        return "inconclusive", f"{shown} is in the interval, but that is {width} wide"
-    return "reproduced", f"not contradicted: {shown} is in the interval"
-
-
-def _in_words(claim: Claim) -> str:
-    decision = claim.decision
-    if isinstance(decision, AtLeast):
-        limit = _shown(claim, _number(claim) - decision.margin)
-        return f"95 % interval at or above {limit}: reproduced; below it: not reproduced"
-    if isinstance(decision, Contains):
-        return (
-            f"{_shown(claim, _number(claim))} in the 95 % interval, and that at most "
-            f"{decision.max_width:g} wide: reproduced (not contradicted); outside: not reproduced"
-        )
-    least = _shown(claim, decision.smallest_gain)
-    return (
-        "95 % interval above 0: reproduced; not above 0, or with 0 and only gains below "
-        f"{least}: not reproduced"
-    )
-
-
-def _number(claim: Claim) -> float:
-    if claim.published is None:
-        raise SettingsError(f"claim {claim.id} has no published number; give one or another rule")
-    return claim.published
-
-
-def _shown(claim: Claim, value: float | None) -> str:
-    if value is None:
-        return "–"
-    if math.isnan(value):
-        return "undefined"
-    return f"{100 * value:.2f} %" if claim.unit == "%" else f"{value:.4g}"
-
-
 def _shown_interval(verdict: Verdict) -> str:
-    interval = _interval(verdict.obtained) if verdict.obtained else None
-    if interval is None:
+    bounds = interval(verdict.obtained) if verdict.obtained else None
+    if bounds is None:
         return "–"
-    return " to ".join(_shown(verdict.claim, bound) for bound in interval)
+    return " to ".join(verdict.claim.shown(bound) for bound in bounds)
 
 
 def _faults(error: ValidationError) -> str:

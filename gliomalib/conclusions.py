@@ -90,12 +90,17 @@ def classification(values: Sequence[Value]) -> str:
 
 
 def alpha(values: Sequence[Value]) -> str:
-    """Say where the best α lies and what the published one costs."""
+    """Say where the best α lies, for Dice and for slices, and what the published one costs."""
     best, lost = _of(values, "best_alpha"), _of(values, "lost_at_published_alpha")
+    equal = _of(values, "published_alpha_equivalent").value == 1
     text = (
-        f"The best α for the mean Dice is {spoken(best, digits=2)}; the published 0.6 costs "
-        f"{spoken(lost, digits=4)} Dice against it."
+        f"The best α for the mean Dice is {spoken(best, digits=2)}. The published 0.6 costs "
+        f"{spoken(lost, digits=4)} Dice against the best α, chosen anew in each resample, and is "
+        f"{'' if equal else 'not shown to be '}equivalent to the best α of these patients by "
+        "±0.01. The α within 0.01 of the best have a width of "
+        f"{spoken(_of(values, 'flat_width'), digits=2)}."
     )
+    text += f" {_levels(values)}"
     if not any(one.name == "chosen_alpha" for one in values):
         text += " There were no validation patients, so no α was chosen independently."
     return text
@@ -147,6 +152,19 @@ def _direction(value: Value) -> str:
     if value.ci95 is None or value.ci95[0] <= 0 <= value.ci95[1]:
         return "is not told apart from"
     return "exceeds" if value.value > 0 else "falls behind"
+
+
+def _levels(values: Sequence[Value]) -> str:
+    """Say the same of the classes of slices, which were looked at for eleven α."""
+    parts = []
+    for name, who in (("accuracy", "the ResNet50"), ("area_rule", "their areas alone")):
+        best = _of(values, f"best_alpha_{name}")
+        lost = _of(values, f"lost_at_published_alpha_{name}")
+        told = f"best at α = {spoken(best, digits=1)}, where 0.6 loses {spoken(lost)}"
+        if lost.value == 0 and lost.ci95 in (None, (0.0, 0.0)):
+            told = f"no better at any other α than at 0.6 ({lost.n_patients} patients)"
+        parts.append(f"by {who} {told}")
+    return f"In accuracy slices are classified {', and '.join(parts)}."
 
 
 def _recipe(values: Sequence[Value]) -> bool:

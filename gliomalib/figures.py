@@ -19,11 +19,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from gliomalib.colours import CLASS_COLOURS
 from gliomalib.schema import CLASS_NAMES, SEQUENCES, Example, Labels
 from gliomalib.views import CropView
-
-CLASS_COLOURS = ("#8c8c8c", "#0072b2", "#009e73", "#d55e00")
-"""One colour a class, everywhere; from the palette of Okabe and Ito (colour-blind safe)."""
 
 NETWORK_COLOURS = {"2D": "#56b4e9", "3D": "#e69f00", "fused": "#444444"}
 PART_COLOURS = {"internal": "#444444", "test": "#444444", "external": "#cc79a7"}
@@ -50,19 +48,25 @@ class Picture:
 
     def _repr_mimebundle_(
         self, include: Any = None, exclude: Any = None
-    ) -> tuple[dict[str, bytes], dict[str, dict[str, str]]]:
-        return {"image/png": self._png()}, {"image/png": {"alt": self.alt}}
+    ) -> tuple[dict[str, Any], dict[str, dict[str, str]]]:
+        """Return lines as vectors, and whatever holds an image of voxels as a bitmap."""
+        if any(axes.images for axes in self.figure.axes):
+            return {"image/png": self._drawn("png")}, {"image/png": {"alt": self.alt}}
+        vectors = self._drawn("svg").decode()
+        return {"image/svg+xml": vectors}, {"image/svg+xml": {"alt": self.alt}}
 
     def save(self, path: Path) -> Picture:
         """Write the picture as PNG too, and return it to be shown."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self._png())
+        path.write_bytes(self._drawn("png"))
         return self
 
-    def _png(self) -> bytes:
+    def _drawn(self, kind: str) -> bytes:
         stream = io.BytesIO()
-        # No software tag and no date: the same data give the same bytes.
-        self.figure.savefig(stream, format="png", metadata={"Software": None})
+        # No program, no date, names by hash: the same data give the same bytes.
+        names: dict[str, Any] = {"Software": None} if kind == "png" else {"Date": None}
+        with mpl.rc_context({"svg.hashsalt": "gliomalib"}):
+            self.figure.savefig(stream, format=kind, metadata=names)
         return stream.getvalue()
 
 
@@ -283,7 +287,7 @@ def alpha_curves(curves: pd.DataFrame, published: float) -> Picture:
         )
         best = rows.iloc[int(rows["dice"].to_numpy().argmax())]
         axes.plot(best["alpha"], best["dice"], "o", color=colours[region], markersize=5)
-    axes.axvline(published, color="black", linestyle=":", linewidth=1)
+    axes.axvline(published, color="#d55e00", linestyle=":", linewidth=1.5)
     axes.annotate(
         f"paper: {published:g}", (published, 1), xycoords=("data", "axes fraction"),
         xytext=(3, -2), textcoords="offset points", va="top", fontsize=8,
@@ -296,16 +300,18 @@ def alpha_curves(curves: pd.DataFrame, published: float) -> Picture:
 
 
 def published_and_obtained(table: pd.DataFrame) -> Picture:
-    """Draw published values against obtained ones; columns metric, published, value, low, high."""
+    """Draw published, faithful and obtained values; the table is ``verdicts.numbers``'s."""
     rows = table.iloc[::-1].reset_index(drop=True)
     figure, axes = _canvas(7.5, 0.8 + 0.32 * len(rows))
     axes.hlines(rows.index, rows["low"], rows["high"], color="#444444", linewidth=2)
     axes.plot(rows["value"], rows.index, "o", color="#444444", label="obtained, 95 % interval")
-    axes.plot(rows["published"], rows.index, "D", color="#d55e00", label="published")
+    axes.plot(rows["faithful"], rows.index, "s", color="#56b4e9", label="faithful, over voxels")
+    axes.plot(rows["published"], rows.index, "D", color="#d55e00", label="published", mfc="none")
     axes.set_yticks(rows.index, rows["metric"])
     axes.set(xlabel="value")
-    axes.legend(loc="lower center", ncols=2, bbox_to_anchor=(0.4, 1))
-    return Picture(figure, "Published values (diamonds) beside obtained ones (dots, intervals).")
+    axes.legend(loc="lower center", ncols=3, bbox_to_anchor=(0.3, 1))
+    told = "Published values (diamonds) beside obtained ones (dots, intervals) and faithful ones"
+    return Picture(figure, f"{told} (squares).")
 
 
 def busiest_slice(labels: Labels) -> int:

@@ -15,14 +15,7 @@ from gliomalib import preprocess, privacy, records, splits
 from gliomalib.casetable import read_cases
 from gliomalib.provenance import file_digest
 from gliomalib.schema import Case, DataError, RecordError, SettingsError, Split
-from gliomalib.settings import Study, load
-
-NETWORKS: Mapping[str, tuple[str, str]] = {
-    "unet2d": ("03_train_unet2d", "unet2d"),
-    "unet3d": ("04_train_unet3d", "unet3d"),
-    "resnet50": ("06_train_resnet50", "classifier"),
-}
-"""Network → the notebook that trains it, and its section of the settings."""
+from gliomalib.settings import NETWORKS, Study, load
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,17 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from gliomalib import cohort, evaluate, fusion, predict, preprocess, settings, slices, training
+from gliomalib import (
+    cohort,
+    evaluate,
+    fusion,
+    predict,
+    preprocess,
+    progress,
+    settings,
+    slices,
+    training,
+)
 from gliomalib.provenance import digest_of, file_digest
 from gliomalib.records import Run
 from gliomalib.schema import Example, MismatchError, Split, Volume
@@ -21,6 +31,12 @@ Network = Literal["unet2d", "unet3d", "resnet50"]
 BRANCHES = ("unet2d", "unet3d")
 SHORT = {"unet2d": "2D", "unet3d": "3D", "fused": "fused"}
 """What the networks are called in tables and figures."""
+
+
+def short(network: str) -> str:
+    """Return what a network, or ``network.variant``, is called in tables and figures."""
+    name, _, variant = network.partition(".")
+    return f"{SHORT[name]} {variant}".strip()
 
 
 @dataclass(frozen=True)
@@ -82,7 +98,7 @@ def train_segmenters(material: Material, network: Network) -> list[training.Trai
 
 
 def checkpoint(material: Material, network: str, fold: int) -> Path:
-    """Return where the weights lie that a finished training of this run leaves."""
+    """Return where a finished training leaves its weights; ``network`` or ``network.variant``."""
     folder = material.run.work_dir / "checkpoints" / _named(material.run, network)
     return folder / f"fold{fold}" / "final.pt"
 
@@ -90,26 +106,33 @@ def checkpoint(material: Material, network: str, fold: int) -> Path:
 def predict_volumes(
     material: Material, network: str, trained: Sequence[training.Trained]
 ) -> pd.DataFrame:
-    """Write the probability volume of every patient under every fold; return what was written."""
+    """Write the probability volume of every patient under every fold; return what was written.
+
+    Volumes of training patients are what a classifier learns from: a variant writes them only
+    where a variant of the classifier names it as a branch.
+    """
     rows = []
     for split, made in zip(material.splits, trained, strict=True):
         folder = _predictions(material, network, split.fold)
-        names = [name for part in parts_of(split).values() for name in part]
-        cases = (material.store.get(name) for name in names)
+        parts = [name for name in parts_of(split) if name != "train" or _learned_from(material)]
+        names = [name for part in parts for name in parts_of(split)[part]]
+        told = progress.steps(names, f"{network}, fold {split.fold}: volumes")
+        cases = (material.store.get(name) for name in told)
         paths = predict.segment_all(made.checkpoint, cases, folder, material.study.device)
         rows.append({"fold": split.fold, "patients": len(paths), "checkpoint": made.key})
     return pd.DataFrame(rows)
 
 
 def volume(material: Material, network: str, fold: int, patient: str) -> Volume:
-    """Return a predicted volume; ``fused`` is made from the two branches with the study's α.
+    """Return a predicted volume; ``fused`` is made from the study's branches with its α.
 
     Raises ``DataError`` where a prediction is missing and ``MismatchError`` where it was made on
     another grid than the store's.
     """
     if network == "fused":
-        pair = [volume(material, branch, fold, patient) for branch in BRANCHES]
-        return fusion.weighted_average(pair[0], pair[1], material.study.fusion.alpha)
+        plan = material.study.fusion
+        pair = [volume(material, branch, fold, patient) for branch in plan.branches]
+        return fusion.weighted_average(pair[0], pair[1], plan.alpha)
     found = predict.load(_predictions(material, network, fold) / f"{patient}.npy")
     if found.grid != material.store.get(patient).grid:
         raise MismatchError(
@@ -123,11 +146,12 @@ def segmentation_scores(material: Material, networks: Sequence[str]) -> pd.DataF
     """Score the volumes of all reported patients: network, part, fold and ``score_volume``'s."""
     tables = []
     for network in networks:
-        for split, part, patient in scored(material):
+        title = f"{short(network)}: scores"
+        for split, part, patient in progress.steps(list(scored(material)), title):
             case = material.store.get(patient)
             found = volume(material, network, split.fold, patient)
             table = evaluate.score_volume(case, found, material.study.evaluation.empty)
-            tables.append(table.assign(network=SHORT[network], part=part, fold=split.fold))
+            tables.append(table.assign(network=short(network), part=part, fold=split.fold))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -141,7 +165,7 @@ def branch_volumes(material: Material, part: str) -> Iterator[evaluate.Pair]:
 
 def ranked(material: Material, scores: pd.DataFrame, networks: Sequence[str]) -> list[Example]:
     """Return the worst, the middle and the best held-out patient by mean Dice of networks[0]."""
-    rows = scores[(scores["network"] == SHORT[networks[0]]) & (scores["part"] == "test")]
+    rows = scores[(scores["network"] == short(networks[0])) & (scores["part"] == "test")]
     mean = evaluate.with_mean(rows).query("region == 'mean'").sort_values("dice")
     chosen = [mean.iloc[0], mean.iloc[len(mean) // 2], mean.iloc[-1]]
     return [_example(material, row, networks) for row in chosen]
@@ -211,10 +235,10 @@ def _example(material: Material, row: pd.Series, networks: Sequence[str]) -> Exa
     fold, patient = int(row["fold"]), str(row["patient_id"])
     case = material.store.get(patient)
     predictions = {
-        SHORT[name]: evaluate.predicted_labels(volume(material, name, fold, patient))
+        short(name): evaluate.predicted_labels(volume(material, name, fold, patient))
         for name in networks
     }
-    title = f"{patient}: mean Dice {row['dice']:.2f} ({SHORT[networks[0]]})"
+    title = f"{patient}: mean Dice {row['dice']:.2f} ({short(networks[0])})"
     return Example(np.asarray(case.images[3]), np.asarray(case.labels), predictions, title)
 
 
@@ -245,7 +269,16 @@ def _job(material: Material, network: Network, split: Split, digest: str) -> tra
 
 
 def _named(run: Run, network: str) -> str:
-    return f"{network}.{run.variant}" if run.variant else network
+    """Return the folder of a network: a run with a variant means the one that it trains itself."""
+    own = run.notebook == settings.NETWORKS.get(network, ("",))[0]
+    return f"{network}.{run.variant}" if own and run.variant else network
+
+
+def _learned_from(material: Material) -> bool:
+    run = material.run
+    classifiers = material.study.variants.get(settings.NETWORKS["resnet50"][0], {})
+    branches = {name for own in classifiers.values() for name in own.get("branches", ())}
+    return not run.variant or any(name.endswith(f".{run.variant}") for name in branches)
 
 
 def _predictions(material: Material, network: str, fold: int) -> Path:
@@ -254,7 +287,7 @@ def _predictions(material: Material, network: str, fold: int) -> Path:
 
 def _fused_digest(material: Material, split: Split) -> str:
     parts = []
-    for branch in BRANCHES:
+    for branch in material.study.fusion.branches:
         folder = _predictions(material, branch, split.fold)
         parts += [file_digest(folder / f"{name}.npy") for name in (*split.train, *split.val)]
     return digest_of([parts, material.study.fusion.alpha, material.store.key])

@@ -31,6 +31,7 @@ from gliomalib import (
 from gliomalib.schema import N_CLASSES, Confusion, Example, MismatchError, StoredCase, Value
 
 NOTEBOOK, VARIANT = "03_train_unet2d", "recipe"
+NETWORK = f"unet2d.{VARIANT}"
 """The training whose predictions are scored here."""
 
 FRAMES: Mapping[str, str] = {
@@ -205,15 +206,11 @@ def agreement(material: folds.Material, rerun: Rerun) -> float:
     """
     same, size = 0, 0
     for patient, fold, confusion in zip(rerun.patients, rerun.folds, rerun.confusions, strict=True):
-        stored = folds.volume(_of_recipe(material), "unet2d", fold, patient)
+        stored = folds.volume(material, NETWORK, fold, patient)
         other = evaluate.confusion_of(material.store.get(patient), stored)
         same += int(np.minimum(confusion, other).sum())
         size += int(confusion.sum())
     return same / size if size else 1.0
-
-
-def _of_recipe(material: folds.Material) -> folds.Material:
-    return replace(material, run=replace(material.run, variant=VARIANT))
 
 
 def _settings(material: folds.Material) -> settings.Segmentation | None:
@@ -224,7 +221,7 @@ def _settings(material: folds.Material) -> settings.Segmentation | None:
 
 
 def _segmenter(material: folds.Material, fold: int) -> predict.Segmenter:
-    path = folds.checkpoint(_of_recipe(material), "unet2d", fold)
+    path = folds.checkpoint(material, NETWORK, fold)
     found = predict.load_segmenter(path, material.study.device)
     if found.settings != _settings(material):
         raise MismatchError(

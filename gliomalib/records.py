@@ -149,6 +149,17 @@ def write_table(run: Run, name: str, table: pd.DataFrame) -> Path:
     return provenance.write_atomic(path, table.to_csv(index=False, float_format="%.6g"))
 
 
+def read_table(run: Run, notebook: str, name: str) -> pd.DataFrame:
+    """Return a table that another run of this study wrote; ``notebook`` with ``.variant`` if any.
+
+    Raises ``RecordError`` where it is missing.
+    """
+    path = run.report_dir / "tables" / f"{notebook}.{name}.csv"
+    if not path.is_file():
+        raise RecordError(f"{path}: this table is missing; run {notebook} first")
+    return pd.read_csv(path, dtype={"patient_id": str})
+
+
 def versions_of(record: Record) -> pd.DataFrame:
     """Return what a record says of its provenance as a table for the end of a notebook."""
     flat = {**record.provenance, **record.provenance["versions"]}
@@ -191,7 +202,10 @@ def _provenance(run: Run) -> dict[str, Any]:
     lock = provenance.PROJECT_DIR / "requirements.lock"
     table = run.work_dir / "cases.csv"
     # what makes numbers, with all that these import
-    modules = ["folds", "summaries", "pooled", "adaptive", "readings", "verdicts"]
+    modules = [
+        *("folds", "summaries", "pooled", "adaptive", "readings", "verdicts", "baselines"),
+        *("ablations", "leakage", "external", "efficiency", "sweeps", "failures", "argument"),
+    ]
     return {
         "commit": provenance.commit(),
         "lock_sha256": provenance.file_digest(lock) if lock.is_file() else "no lock",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -19,6 +19,7 @@ Positive = Field(gt=0)
 
 
 Sequence = Literal["t1", "t1ce", "t2", "flair"]
+Branch = Annotated[str, Field(pattern=r"^unet[23]d(\.[A-Za-z0-9_-]+)?$")]
 
 
 class Model(BaseModel):
@@ -120,8 +121,12 @@ class Classifier(Optimisation):
 
 
 class Fusion(Model):
-    """Weight of the 2D branch, and the step at which the sweep looks at it."""
+    """Which two volumes are fused, the weight of the first, and the step of the sweep over it.
 
+    A branch is a network, or ``network.variant`` for one that a variant trained.
+    """
+
+    branches: tuple[Branch, Branch] = ("unet2d", "unet3d")
     alpha: float = Field(0.6, ge=0, le=1)
     sweep_step: float = Field(0.01, gt=0, le=0.5)
 
@@ -131,6 +136,34 @@ class Evaluation(Model):
 
     empty: Literal["brats", "exclude"] = "brats"
     bootstrap: int = Field(10_000, ge=100)
+
+
+class Leakage(Model):
+    """The audit of splits: how often it is repeated, and the budget of its ResNet50.
+
+    ``patients`` is the largest number of patients that take part, ``epochs`` what the classifier
+    trains for; None: all of them, and as many as in notebook 06.
+    """
+
+    repeats: int = Field(5, ge=1)
+    patients: int | None = Field(None, ge=4)
+    epochs: int | None = Field(None, ge=1)
+
+
+class Efficiency(Model):
+    """How many patients are timed, and how often each."""
+
+    patients: int = Field(5, ge=1)
+    repeats: int = Field(5, ge=1)
+
+
+class Report(Model):
+    """What the pages show; volumes of real patients only where this says so.
+
+    Data under terms of use must not be passed on: a page with ``real_volumes`` stays at home.
+    """
+
+    real_volumes: bool = False
 
 
 class Study(Model):
@@ -153,6 +186,9 @@ class Study(Model):
     classifier: Classifier
     fusion: Fusion = Fusion()
     evaluation: Evaluation = Evaluation()
+    leakage: Leakage = Leakage()
+    efficiency: Efficiency = Efficiency()
+    report: Report = Report()
     variants: dict[str, dict[str, dict[str, Any]]] = {}
 
     @property
@@ -218,16 +254,33 @@ NOTEBOOKS: dict[str, dict[str, str | None]] = {
     },
     "03_train_unet2d": _training("unet2d", *UNET),
     "04_train_unet3d": _training("unet3d", *UNET),
-    "05_fusion": {"alpha": "fusion.alpha"},
+    "05_fusion": {"alpha": "fusion.alpha", "real_volumes": "report.real_volumes"},
     "06_train_resnet50": _training(
         "classifier", "weights", "weights_file", "label_rule", "image", "image_size", "balanced"
-    ),
+    )
+    | {"alpha": "fusion.alpha", "branches": "fusion.branches"},
+    "07_baselines": {},
     "08_alpha_sweep": {"sweep_step": "fusion.sweep_step"},
+    "09_loss_ablations": {},
     "10_adaptive_fusion": {},
+    "11_leakage_audit": {
+        "repeats": "leakage.repeats",
+        "patients": "leakage.patients",
+        "epochs": "leakage.epochs",
+    },
     "12_metric_forensics": {},
+    "13_external_validation": {"external_root": None},
+    "14_efficiency": {"patients": "efficiency.patients", "repeats": "efficiency.repeats"},
     "15_reproducibility_report": {},
 }
 """Own parameters of each notebook → the setting that each overrides (None: not a setting)."""
+
+NETWORKS: Mapping[str, tuple[str, str]] = {
+    "unet2d": ("03_train_unet2d", "unet2d"),
+    "unet3d": ("04_train_unet3d", "unet3d"),
+    "resnet50": ("06_train_resnet50", "classifier"),
+}
+"""Network → the notebook that trains it, and its section of the settings."""
 
 
 def parameters_of(notebook: str) -> dict[str, str | None]:

@@ -15,11 +15,15 @@ from gliomalib.schema import (
     MismatchError,
     SettingsError,
     SliceSet,
+    StoredCase,
     Volume,
 )
 from gliomalib.settings import Classifier
 
-__all__ = ["SliceSet", "areas", "class_counts", "concatenate", "fused_slices", "slice_classes"]
+__all__ = [
+    "SliceSet", "areas", "class_counts", "concatenate", "fused_slices", "mri_slices", "resized",
+    "slice_classes", "subset",
+]  # fmt: skip
 
 FLAIR, T1CE, T2 = (SEQUENCES.index(name) for name in ("flair", "t1ce", "t2"))
 ENHANCING = 3
@@ -78,12 +82,32 @@ def fused_slices(
     depth = volume.grid.shape[2]
     channels = _channels(volume, labels, settings.image, images)
     return SliceSet(
-        images=_resized(np.moveaxis(channels, 3, 0), settings.image_size),
+        images=resized(np.moveaxis(channels, 3, 0), settings.image_size),
         classes=slice_classes(labels, settings.label_rule),
         patients=(volume.grid.patient_id,) * depth,
         z=np.arange(depth, dtype=np.int64),
         blank=None if images is None else ~np.any(images, axis=(0, 1, 2)),
     )
+
+
+def mri_slices(case: StoredCase, settings: Classifier) -> SliceSet:
+    """Return all axial slices of a scan as ``fused_slices`` does with ``image: mri``.
+
+    FLAIR, T1ce and T2 come from the scan alone, so no U-Net stands between it and the classifier.
+    """
+    channels = _scan_channels(case.images)
+    depth = case.grid.shape[2]
+    return SliceSet(
+        images=resized(np.moveaxis(channels, 3, 0), settings.image_size),
+        classes=slice_classes(case.labels, settings.label_rule),
+        patients=(case.grid.patient_id,) * depth,
+        z=np.arange(depth, dtype=np.int64),
+        blank=~np.any(case.images, axis=(0, 1, 2)),
+    )
+
+
+def _scan_channels(images: NDArray[np.float16]) -> NDArray[np.float16]:
+    return np.asarray(images[[FLAIR, T1CE, T2]], dtype=np.float16)
 
 
 def _channels(
@@ -99,7 +123,7 @@ def _channels(
             f"{volume.grid.patient_id}: image: {kind} needs the scan's images; pass them"
         )
     if kind == "mri":
-        return np.asarray(images[[FLAIR, T1CE, T2]], dtype=np.float16)
+        return _scan_channels(images)
     tumour = 1 - volume.probabilities[0].astype(np.float32)
     return np.stack([images[FLAIR], images[T1CE], tumour]).astype(np.float16)
 
@@ -130,13 +154,28 @@ def class_counts(slices: SliceSet) -> NDArray[np.int64]:
     return np.bincount(slices.classes, minlength=N_CLASSES).astype(np.int64)
 
 
-def _resized(images: NDArray[np.float16], size: int | None) -> NDArray[np.float16]:
+def subset(slices: SliceSet, rows: NDArray[np.int64]) -> SliceSet:
+    """Return the slices of these rows, in their order; a row may stand several times."""
+    return SliceSet(
+        images=slices.images[rows],
+        classes=slices.classes[rows],
+        patients=tuple(slices.patients[row] for row in rows),
+        z=slices.z[rows],
+        blank=None if slices.blank is None else slices.blank[rows],
+    )
+
+
+def resized(images: NDArray[np.float16], size: int | None) -> NDArray[np.float16]:
+    """Return images (N, C, H, W) as squares of ``size`` voxels, bilinear and antialiased.
+
+    With None they stay as large as they are.
+    """
     if size is None or images.shape[2:] == (size, size):
         return np.ascontiguousarray(images)
-    resized = torch.nn.functional.interpolate(
+    scaled = torch.nn.functional.interpolate(
         torch.from_numpy(images.astype(np.float32)), (size, size), mode="bilinear", antialias=True
     )
-    return resized.numpy().astype(np.float16)
+    return scaled.numpy().astype(np.float16)
 
 
 def _check_shapes(volume: Volume, labels: Labels, images: NDArray[np.float16] | None) -> None:

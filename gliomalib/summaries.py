@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gliomalib import evaluate, identity, metrics, settings, stats
 from gliomalib.datasets import brats
-from gliomalib.schema import Confusion, RecordError, Split, Value
+from gliomalib.schema import RecordError, Split, Value
 
 SIX = ("accuracy", "precision", "recall", "f1", "iou", "specificity")
 """The scores that the paper's abstract gives."""
@@ -99,6 +99,23 @@ def crop(table: pd.DataFrame, study: settings.Study) -> list[Value]:
     return values
 
 
+def relabelled(table: pd.DataFrame, study: settings.Study) -> list[Value]:
+    """Return what the choice of the label rule changes; ``table`` is ``views.label_rules``'s.
+
+    A patient without a slice of tumour says nothing of it and is counted as empty.
+    """
+    known, own = table[table["slices"] > 0], study.classifier.label_rule
+    values = []
+    for name in table.columns.drop(["patient_id", "slices", own]):
+        rule = (
+            f"slices with tumour that the label rule {name!r} names otherwise than {own!r} does, "
+            "share per patient, mean over patients"
+        )
+        counts = (len(table) - len(known), 0)
+        values.append(_mean(f"relabelled_{name}", known[name], study, rule, counts))
+    return values
+
+
 def segmentation(table: pd.DataFrame, study: settings.Study) -> list[Value]:
     """Return mean Dice of each region with its interval, for held-out and external patients.
 
@@ -159,39 +176,6 @@ def classification(table: pd.DataFrame, study: settings.Study) -> list[Value]:
         values.append(
             Value(f"{_of(part)}classes_predicted", given, n_patients=len(confusions), rule=rule)
         )
-    return values
-
-
-def alpha(
-    curves: Mapping[str, NDArray[np.float64]],
-    grid: NDArray[np.float64],
-    study: settings.Study,
-    held_back: tuple[Sequence[str], Confusion],
-) -> list[Value]:
-    """Return the best α by region with its interval, and what other choices of α cost.
-
-    ``curves`` are those of the held-out patients, ``held_back`` is the sweep of the validation
-    patients, on whom an α is chosen; without such patients there is no value ``chosen_alpha``.
-    """
-    values = []
-    for region, curve in curves.items():
-        known = curve[~np.isnan(curve).any(axis=1)]
-        name = "best_alpha" if region == "mean" else f"best_alpha_{region}"
-        found = stats.argmax_interval(known, grid, _seed(study, name), study.evaluation.bootstrap)
-        rule = "α with the best mean Dice, middle of a plateau; interval by resampling patients"
-        values.append(_value(name, found, len(known), rule))
-    mean = curves["mean"]
-    best = mean[:, mean.mean(axis=0).argmax()]
-    at = {"published": PUBLISHED_ALPHA}
-    if held_back[0]:
-        chosen = evaluate.dice_curves(*held_back, study.evaluation.empty)["mean"].mean(axis=0)
-        at["chosen"] = float(grid[chosen.argmax()])
-        rule = f"α with the best mean Dice of {len(set(held_back[0]))} validation patients"
-        values.append(Value("chosen_alpha", at["chosen"], n_patients=len(mean), rule=rule))
-    for name, point in at.items():
-        here = mean[:, np.abs(grid - point).argmin()]
-        rule = f"mean Dice at the best α of these patients less that at α = {point:g}, paired"
-        values.append(_mean(f"lost_at_{name}_alpha", pd.Series(best - here), study, rule))
     return values
 
 

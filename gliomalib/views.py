@@ -8,8 +8,12 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import cohort, datasets, preprocess, settings
+from gliomalib import cohort, datasets, preprocess, settings, slices
 from gliomalib.schema import CLASS_NAMES, DataError, Labels, Scan
+from gliomalib.store import Store
+
+LABEL_RULES = ("dominant", "enhancing_first", "largest_share")
+"""The ways in which a slice that shows several sub-regions can get its one class."""
 
 
 @dataclass(frozen=True)
@@ -58,3 +62,20 @@ def tumour_volumes(table: pd.DataFrame) -> pd.DataFrame:
     wide = table.rename(columns={**columns, "mm3_tumour": "whole tumour"})
     long = wide.melt(["patient_id", "part"], ["whole tumour", *columns.values()], "region", "ml")
     return long.assign(ml=long["ml"] / 1000)
+
+
+def label_rules(store: Store, study: settings.Study) -> pd.DataFrame:
+    """Return how many slices another label rule names otherwise than the study's own does.
+
+    One row a patient: patient_id, slices (those with tumour), and a share of these for each rule;
+    the share of the study's own rule is 0.
+    """
+    own = study.classifier.label_rule
+    rows = []
+    for name in store.patients():
+        labels = store.get(name).labels
+        classes = {rule: slices.slice_classes(labels, rule) for rule in LABEL_RULES}
+        tumour = classes[own] > 0
+        changed = {rule: float((classes[rule] != classes[own])[tumour].mean()) for rule in classes}
+        rows.append({"patient_id": name, "slices": int(tumour.sum()), **changed})
+    return pd.DataFrame(rows)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib.collections import PathCollection
 
 from gliomalib import charts
 from gliomalib.keras_metrics import Saturation, saturated_mean_iou
@@ -63,3 +64,123 @@ def test_the_same_numbers_give_the_same_bytes(tmp_path: Path, name: str) -> None
         }[name]()
         made.save(path)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "other.png").read_bytes()
+
+
+AUDIT = pd.DataFrame(
+    [
+        (who, labels, split, value, value - 0.05, value + 0.02)
+        for who in ("neighbour", "resnet50")
+        for labels, split, value in (
+            ("true", "patient", 0.7), ("true", "slice", 0.95), ("true", "years", 0.9),
+            ("random", "patient", 0.25), ("random", "slice", 0.97), ("random", "years", 0.8),
+        )
+        if (who, labels) != ("resnet50", "random") or split == "slice"
+    ],
+    columns=["classifier", "labels", "split", "accuracy", "accuracy_low", "accuracy_high"],
+)  # fmt: skip
+
+
+def test_splits_are_rows_from_top_to_bottom_and_chance_is_marked() -> None:
+    picture = charts.leaks(AUDIT, 0.6)
+    left, right = picture.figure.axes
+    shown = [text.get_text() for text in left.get_yticklabels()]
+    assert shown == ["dealt by patient", "by slice", "by pooled year"]
+    assert left.get_ylim() == right.get_ylim() == (2.5, -0.5)
+    marks = {line.get_label(): line.get_xdata() for line in left.lines}
+    assert list(marks["nearest neighbour"]) == list(marks["ResNet50"]) == [0.7, 0.95, 0.9]
+    assert set(marks["chance"]) == {0.25} and set(marks["commonest class"]) == {0.6}
+    assert "random classes dealt by slice 0.97" in picture.alt
+
+
+def test_a_control_that_was_not_run_has_no_mark() -> None:
+    right = charts.leaks(AUDIT, 0.6).figure.axes[1]
+    marks = {line.get_label(): pd.Series(line.get_xdata()) for line in right.lines}
+    assert marks["ResNet50"].isna().tolist() == [True, False, True]
+    assert "commonest class" not in marks
+
+
+METHODS = pd.DataFrame({"fused": [0.8, 0.7, 0.9], "2d": [0.7, 0.7, 0.8]}, index=list("ABC"))
+COMPARED = pd.DataFrame(
+    {"title": ["fused, α = 0.6", "2D only"], "mean": [0.8, 0.7333], "difference": [None, 0.0667],
+     "low": [None, 0.01], "high": [None, 0.1]}
+).astype({"difference": float, "low": float, "high": float})  # fmt: skip
+
+
+def test_methods_have_a_row_each_and_a_point_a_patient() -> None:
+    picture = charts.methods(METHODS, COMPARED, "mean Dice")
+    left, right = picture.figure.axes
+    shown = [tick.get_text() for tick in left.get_yticklabels()]
+    assert shown == ["fused, α = 0.6", "2D only"]
+    assert sum(len(points.get_offsets()) for points in left.collections) == METHODS.size
+    # the first row is on top, and neither row touches the frame
+    assert left.get_ylim() == (1.5, -0.5)
+    assert "'2D only': 0.067" in picture.alt and "'fused" not in picture.alt
+    assert right.get_xlabel().startswith("fused, α = 0.6 less the method")
+
+
+def test_classifiers_show_the_majority_as_a_bound_of_each_score() -> None:
+    rows = [
+        [name, f"title of {name}", score, value, value - 0.1, value + 0.1]
+        for score, values in (("accuracy", (0.8, 0.5)), ("balanced_accuracy", (0.6, 0.25)))
+        for name, value in zip(("resnet50", "majority"), values, strict=True)
+    ]
+    columns = ["method", "title", "score", "value", "low", "high"]
+    picture = charts.classifiers(pd.DataFrame(rows, columns=columns))
+    bounds = [
+        next(line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == "--")
+        for axes in picture.figure.axes
+    ]
+    assert bounds == [0.5, 0.25]
+    assert "'title of resnet50': 0.8" in picture.alt
+    assert picture.figure.axes[1].get_xlabel().startswith("balanced accuracy of slices")
+
+
+def test_cells_show_every_seed_and_every_patient() -> None:
+    seeds = pd.DataFrame({"cell": ["a", "a", "b"], "seed": [1, 2, 1], "value": [0.7, 0.9, 0.5]})
+    table = pd.DataFrame({"cell": ["a", "b"], "title": ["A", "B"], "low": 0.4, "high": 0.9})
+    patients = pd.DataFrame({"a": [0.8, 0.7, 0.9], "b": [0.5, 0.4, 0.6]}, index=list("XYZ"))
+    picture = charts.cells(patients, seeds, table, "Dice")
+    axes = picture.figure.axes[0]
+    rings = next(line for line in axes.lines if line.get_label() == "a seed")
+    assert list(rings.get_xdata()) == [0.7, 0.9, 0.5]
+    heights = list(rings.get_ydata())
+    assert heights[0] == heights[1] and round(heights[2] - heights[0], 6) == 1
+    swarms = [one for one in axes.collections if isinstance(one, PathCollection)]
+    assert sum(len(one.get_offsets()) for one in swarms) == patients.size
+    assert picture.alt == "Dice, mean by cell: {'A': 0.8, 'B': 0.5}."
+
+
+SPANS = pd.DataFrame(
+    [("A", 0.01, 0.2, 0.9), ("A", 0.0, 0.8, 0.82), ("B", 0.01, 0.0, 0.4), ("B", 0.0, 0.1, 0.1)],
+    columns=["patient_id", "within", "start", "end"],
+)
+
+
+def test_every_patient_has_a_row_with_its_best_weight_and_what_is_nearly_as_good() -> None:
+    picture = charts.patient_optima(SPANS, 0.6)
+    axes = picture.figure.axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["B", "A"]
+    marks = {line.get_label(): line for line in axes.lines}
+    best = marks["best α of a patient"]
+    assert dict(zip(best.get_ydata(), best.get_xdata(), strict=True)) == {0: 0.1, 1: 0.81}
+    assert set(marks["paper: 0.6"].get_xdata()) == {0.6}
+    near = axes.collections[0].get_segments()
+    assert sorted(part[:, 0].tolist() for part in near) == [[0.0, 0.4], [0.2, 0.9]]
+    assert "2 patients, from 0.10 to 0.81" in picture.alt
+
+
+def test_levels_of_the_classifier_are_two_lines_in_each_panel() -> None:
+    rows = [
+        (way, score, alpha, 0.5 + alpha * slope, 0.4, 1.0)
+        for way, slope in (("resnet50", 0.1), ("area_rule", -0.1))
+        for score in ("accuracy", "balanced_accuracy")
+        for alpha in (0.0, 0.5, 1.0)
+    ]
+    table = pd.DataFrame(rows, columns=["way", "score", "alpha", "value", "low", "high"])
+    picture = charts.classifier_levels(table, 0.6)
+    left, right = picture.figure.axes
+    assert (left.get_title(), right.get_title()) == ("accuracy", "balanced accuracy")
+    marks = {line.get_label(): list(line.get_ydata()) for line in right.lines}
+    assert marks["ResNet50"] == pytest.approx([0.5, 0.55, 0.6])
+    assert marks["areas alone, no network"] == pytest.approx([0.5, 0.45, 0.4])
+    assert "resnet50 accuracy at 1" in picture.alt and "area_rule accuracy at 0," in picture.alt

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from gliomalib import claims
+from gliomalib.runner.chain import CHAIN
 from gliomalib.schema import Record, RecordError, SettingsError, Value
 
 BRATS = claims.Context(study="brats", real_data=True, full_size=True, weights="imagenet")
@@ -198,12 +199,18 @@ def test_a_notebook_without_a_record_was_not_run() -> None:
     assert "synthetic" in both.reason
 
 
+def test_a_number_that_a_study_does_not_make_was_not_run() -> None:
+    found = claims.judge(a_claim(value="other"), a_record(), BRATS)
+    assert (found.verdict, found.obtained) == ("not run", None)
+    assert found.reason == "the record of 05_fusion has no other: this study did not make it"
+
+
 def test_a_record_that_is_not_the_claims_is_refused() -> None:
     for change in ({"notebook": "06_train_resnet50"}, {"study": "demo"}, {"variant": "seed2"}):
         with pytest.raises(RecordError, match="give its own record"):
             claims.judge(a_claim(), a_record(**change), BRATS)
     with pytest.raises(RecordError, match="no value 'other' for claim C1, only number"):
-        claims.judge(a_claim(value="other"), a_record(), BRATS)
+        claims.number(a_claim(value="other"), a_record(), BRATS)
     with pytest.raises(RecordError, match="divide percentages by 100"):
         claims.judge(a_claim(unit="%"), a_record(value=60.0), BRATS)
 
@@ -230,8 +237,13 @@ def test_the_table_says_it_in_words() -> None:
 
 def test_the_papers_claims_stand_in_the_file() -> None:
     found = {claim.id: claim for claim in claims.load()}
-    assert list(found) == [f"C{number}" for number in range(1, len(found) + 1)]
-    numbers = {c.value: c.published for c in found.values() if c.notebook == "06_train_resnet50"}
+    letters = [one[0] for one in found]
+    assert "".join(dict.fromkeys(letters)) == "CEQFLW" == "".join(claims.GROUPS)
+    assert list(found) == [
+        f"{letter}{number}" for letter in claims.GROUPS for number in _upto(letters.count(letter))
+    ]
+    classified = [c for c in found.values() if c.notebook[:2] == "06" and c.id[0] == "C"]
+    numbers = {c.value: c.published for c in classified}
     assert numbers == {
         "accuracy": 0.9925,
         "precision": 0.9930,
@@ -246,9 +258,26 @@ def test_the_papers_claims_stand_in_the_file() -> None:
     assert ("08_alpha_sweep", "best_alpha", "contains") in asked
 
 
+def _upto(count: int) -> range:
+    return range(1, count + 1)
+
+
+def test_each_of_the_six_scores_has_a_faithful_counterpart() -> None:
+    found = {claim.id: claim.faithful for claim in claims.load()}
+    assert all(found[f"C{number}"] is not None for number in _upto(6))
+    assert {one.notebook for one in found.values() if one} == {"12_metric_forensics"}
+
+
+def test_every_notebook_of_a_statement_is_one_of_the_chain() -> None:
+    for claim in claims.load():
+        assert claim.notebook in CHAIN
+        assert claim.faithful is None or claim.faithful.notebook in CHAIN
+
+
 def test_no_claim_about_patients_can_be_judged_on_phantoms() -> None:
     context = claims.Context("brats", real_data=False, full_size=True, weights="imagenet")
-    for claim in claims.load():
+    about_patients = [one for one in claims.load() if one.id not in ("Q3", "W1", "W2", "W3")]
+    for claim in about_patients:
         value = Value(claim.value, 0.99, (0.98, 1.0), n_patients=500, rule="mean")
         record = a_record(values=(value,), notebook=claim.notebook)
         assert claims.judge(claim, record, context).verdict == "not testable on this data"
@@ -263,7 +292,39 @@ def test_random_weights_close_just_the_claims_of_the_classifier() -> None:
         found = claims.judge(claim, a_record(values=(value,), notebook=claim.notebook), context)
         if found.verdict == "not testable on this data":
             closed.append(claim.id)
-    assert closed == ["C1", "C2", "C3", "C4", "C5", "C6", "C11"]
+    assert closed == ["C1", "C2", "C3", "C4", "C5", "C6", "C11", "E2", "F1", "L1", "L2"]
+
+
+def test_only_the_paper_can_be_reproduced() -> None:
+    for letter in claims.GROUPS:
+        yes, no = a_claim(id=f"{letter}1").words
+        assert (yes, no) == (
+            ("reproduced", "not reproduced") if letter == "C" else ("holds", "does not hold")
+        )
+    ours = claims.judge(a_claim(id="Q1"), a_record((0.7, 0.8)), BRATS)
+    assert ours.verdict == "holds" and "holds" in ours.claim.rule
+    assert ours.claim.group == "its open questions"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown", "verdict"),
+    [(1.0, "found", "holds"), (0.0, "not found", "does not hold"),
+     (math.nan, "cannot tell", "inconclusive")],
+)  # fmt: skip
+def test_a_diagnosis_is_shown_in_words(value: float, shown: str, verdict: str) -> None:
+    claim = a_claim(id="F1", published=None, decision={"kind": "found"})
+    found = claims.judge(claim, a_record(None, value), BRATS)
+    assert (found.verdict, claims.table([found]).loc[0, "obtained"]) == (verdict, shown)
+
+
+def test_arithmetic_needs_neither_patients_nor_an_interval() -> None:
+    claim = a_claim(
+        id="W1", published=None, decision={"kind": "exact", "least": 0.5},
+        testable_on={"real_data": False, "min_patients": 0, "full_size": False},
+    )  # fmt: skip
+    context = claims.Context("brats", real_data=False, full_size=False, weights="random")
+    assert claims.judge(claim, a_record(None, 0.6, 0), context).verdict == "holds"
+    assert claims.judge(claim, a_record(None, 0.4, 0), context).verdict == "does not hold"
 
 
 def edited(tmp_path: Path, edit: Any) -> Path:
@@ -288,6 +349,8 @@ def edited(tmp_path: Path, edit: Any) -> Path:
         (lambda c: c["claims"][0].pop("published"), "at_least needs a published number"),
         (lambda c: c["claims"][1].update(id="C1"), "C1 stands twice"),
         (lambda c: c["claims"][1].update(id="claim 2"), r"claims\.1\.id"),
+        (lambda c: c["claims"][1].update(id="X2"), r"claims\.1\.id"),
+        (lambda c: c["claims"][0]["faithful"].pop("value"), r"claims\.0\.faithful\.value"),
         (lambda c: c.update(claims=[]), "claims"),
     ],
 )

@@ -33,10 +33,37 @@ def test_a_missing_value_is_an_error_and_not_a_gap_in_the_sentence() -> None:
         conclusions.classification([Value("recall", 0.5)])
 
 
+def of_alpha(equivalent: float, area: tuple[float, float]) -> list[Value]:
+    """Return values of notebook 08; 0.6 loses ``area`` where slices are classed by their areas."""
+    return [
+        Value("best_alpha", 0.5, (0.2, 0.7), 5),
+        Value("lost_at_published_alpha", 0.001, (0.0, 0.002), 5),
+        Value("published_alpha_equivalent", equivalent, n_patients=5),
+        Value("flat_width", 0.4, (0.3, 0.6), 5),
+        Value("best_alpha_accuracy", 0.0, (0.0, 0.3), 5),
+        Value("lost_at_published_alpha_accuracy", 0.036, (0.01, 0.07), 5),
+        Value("best_alpha_area_rule", 0.5, (0.5, 0.5), 5),
+        Value("lost_at_published_alpha_area_rule", area[0], area, 5),
+    ]
+
+
 def test_alpha_says_when_none_was_chosen() -> None:
-    values = [Value("best_alpha", 0.5, (0.2, 0.7), 5), Value("lost_at_published_alpha", 0.001)]
+    values = of_alpha(1.0, (0.0, 0.0))
     assert "no α was chosen" in conclusions.alpha(values)
     assert "no α was chosen" not in conclusions.alpha([*values, Value("chosen_alpha", 0.4)])
+
+
+def test_alpha_says_whether_the_published_one_is_equivalent_and_what_slices_say() -> None:
+    said = conclusions.alpha(of_alpha(1.0, (0.0, 0.0)))
+    assert (
+        "and is equivalent to the best α of these patients by ±0.01" in said
+        and "a width of 0.40" in said
+    )
+    assert "by the ResNet50 best at α = 0.0 (95 % interval 0.0 to 0.3, 5 patients)" in said
+    assert "by their areas alone no better at any other α than at 0.6" in said
+    other = conclusions.alpha(of_alpha(0.0, (0.02, 0.04)))
+    assert "is not shown to be equivalent" in other
+    assert "by their areas alone best at α = 0.5" in other
 
 
 FORENSIC = (

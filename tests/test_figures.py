@@ -25,11 +25,16 @@ def dice_table() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["network", "region", "dice"])
 
 
-def test_a_picture_is_a_png_with_its_text_alternative() -> None:
+def test_lines_are_vectors_and_voxels_a_bitmap_with_their_text(labels: np.ndarray) -> None:
+    example = Example(labels, labels, {"2D": labels}, "A")
+    data, metadata = figures.segmentation(example)._repr_mimebundle_()
+    assert list(data) == ["image/png"] and data["image/png"].startswith(b"\x89PNG")
+    assert metadata["image/png"]["alt"]
     picture = figures.dice_by_region(dice_table())
     data, metadata = picture._repr_mimebundle_()
-    assert data["image/png"].startswith(b"\x89PNG")
-    assert metadata["image/png"]["alt"] == picture.alt
+    assert list(data) == ["image/svg+xml"] and "<svg" in data["image/svg+xml"]
+    assert data == figures.dice_by_region(dice_table())._repr_mimebundle_()[0], "not the same bytes"
+    assert metadata["image/svg+xml"]["alt"] == picture.alt
     assert "2D 0.25" in picture.alt.replace("WT ", "")
 
 
@@ -84,3 +89,14 @@ def test_alpha_curves_mark_the_published_value_and_the_best() -> None:
     picture = figures.alpha_curves(table, 0.6)
     assert "WT 0.25" in picture.alt
     assert any(line.get_xdata()[0] == 0.6 for line in picture.figure.axes[0].lines)
+
+
+def test_published_faithful_and_obtained_values_are_told_apart() -> None:
+    table = pd.DataFrame(
+        {"metric": ["C1 accuracy", "C9 weight"], "published": [0.99, 0.6], "value": [0.8, 0.5],
+         "low": [0.7, 0.2], "high": [0.9, 0.9], "faithful": [0.995, np.nan]}
+    )  # fmt: skip
+    picture = figures.published_and_obtained(table)
+    labels = [text.get_text() for text in picture.figure.axes[0].get_legend().get_texts()]
+    assert labels == ["obtained, 95 % interval", "faithful, over voxels", "published"]
+    assert "squares" in picture.alt

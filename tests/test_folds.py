@@ -125,3 +125,36 @@ def test_a_variant_has_folders_of_its_own(run: records.Run) -> None:
     other = records.begin("03_train_unet2d", {**names, "report_dir": str(run.report_dir.parent)})
     assert other.name == "03_train_unet2d.deep"
     assert settings.load("smoke").unet2d == other.study.unet2d
+
+
+def runs_of(run: records.Run, notebook: str, **parameters: object) -> folds.Material:
+    """Return the material of another notebook of the same study."""
+    where = {"data_dir": str(run.work_dir.parent), "report_dir": str(run.report_dir.parent)}
+    return folds.open_material(records.begin(notebook, {"study": "smoke", **where, **parameters}))
+
+
+@pytest.mark.usefixtures("material")
+def test_a_variant_of_the_classifier_reads_the_branches_of_the_study(run: records.Run) -> None:
+    other = runs_of(run, "06_train_resnet50", variant="ce", loss="cross_entropy")
+    assert folds.volume(other, "unet2d", 0, "B").grid.patient_id == "B"
+    assert folds.checkpoint(other, "resnet50", 0).parts[-3] == "resnet50.ce"
+    assert folds.checkpoint(other, "unet2d", 0).parts[-3] == "unet2d"
+
+
+def test_a_variant_of_a_branch_can_be_fused(run: records.Run, material: folds.Material) -> None:
+    for patient in PATIENTS:
+        path = run.work_dir / "predictions" / "unet3d.seed2" / "fold0" / f"{patient}.npy"
+        predict.save(volume_of(patient, 0.6), path)
+    branches = ["unet3d", "unet3d.seed2"]
+    other = runs_of(run, "06_train_resnet50", variant="two", branches=branches, alpha=0.25)
+    found = folds.volume(other, "fused", 0, "B").probabilities.astype(float)
+    pair = [folds.volume(material, name, 0, "B").probabilities.astype(float) for name in branches]
+    assert np.abs(found - (0.25 * pair[0] + 0.75 * pair[1])).max() < 1e-3
+    assert folds.short("unet3d.seed2") == "3D seed2" and folds.short("fused") == "fused"
+
+
+def test_a_variant_predicts_training_patients_only_for_a_classifier(run: records.Run) -> None:
+    named = runs_of(run, "04_train_unet3d", variant="seed2", seed=8)
+    alone = runs_of(run, "03_train_unet2d", variant="ce", loss="cross_entropy")
+    assert folds._learned_from(named) and not folds._learned_from(alone)
+    assert folds._learned_from(runs_of(run, "03_train_unet2d"))

@@ -13,16 +13,19 @@ import pytest
 
 from gliomalib.provenance import PACKAGE_DIR, PROJECT_DIR
 
-_TORCH = {"models", "training", "predict", "slices", "fusion", "loop", "samples"}
+_TORCH = {"models", "training", "predict", "slices", "fusion", "loop", "samples", "profiling"}
 ONLY_IN = {
     "nibabel": {"datasets", "store"},
     "torch": _TORCH,
     # MONAI brings torch along, and knows where an open data set lies
     "monai": {*_TORCH, "datasets"},
-    "matplotlib": {"figures", "charts"},
-    "seaborn": {"figures", "charts"},
+    "matplotlib": {"figures", "charts", "panels"},
+    "seaborn": {"figures", "charts", "panels"},
     "papermill": {"runner", "report"},
     "nbconvert": {"runner", "report"},
+    "PIL": {"gallery"},
+    "onnx": {"profiling"},
+    "onnxruntime": {"profiling"},
 }
 """A package → the modules that may import it. ``loop`` and ``samples`` are parts of training."""
 
@@ -33,7 +36,8 @@ NETWORK = {"urllib.request", "http.client", "requests", "socket", "httpx", "aioh
 
 MAKES_NUMBERS = {
     "training", "predict", "evaluate", "metrics", "cohort", "loop", "folds", "fusion", "apply",
-    "pooled",
+    "pooled", "baselines", "ablations", "leakage", "assignments", "external", "sites", "remedies",
+    "unpaired", "efficiency", "profiling", "failures", "gallery", "variants",
 }  # fmt: skip
 """What makes a number never sees the published values."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from typing import Any
@@ -16,6 +17,7 @@ from monai.metrics import compute_dice, compute_hausdorff_distance
 from sklearn import metrics as reference
 
 from gliomalib import metrics
+from tests.reference import make_brats_evaluation as organisers
 
 REGIONS = ((1, 2, 3), (1, 3), (3,), (1,), (2,))
 KINDS = ("random", "absent in truth", "absent in prediction", "absent in both", "one class")
@@ -308,3 +310,85 @@ def test_hd95_refuses_what_does_not_fit() -> None:
             metrics.hd95(truth, predicted, size, "brats")
     with pytest.raises(ValueError, match="empty is 'zero'"):
         metrics.hd95(mask, mask, (1, 1, 1), "zero")  # type: ignore[arg-type]
+
+
+# --- the organisers' package, whose numbers tests/reference keeps
+
+
+BRATS: dict[str, dict[str, list[Any]]] = json.loads(organisers.OUTCOME.read_text())["cases"]
+VOLUMES = organisers.volumes()
+
+
+def theirs(case: str, region: str) -> list[float]:
+    """Return their Dice, HD95, lesion-wise Dice and matched, spurious and missed lesions."""
+    return [math.nan if one is None else float(one) for one in BRATS[case][region]]
+
+
+def masks_of(case: str, region: str) -> tuple[Any, Any]:
+    """Return the true and the predicted mask of a region."""
+    truth, predicted = (np.isin(one, organisers.REGIONS[region]) for one in VOLUMES[case])
+    return truth, predicted
+
+
+def test_there_is_a_reference_for_every_case_and_for_every_kind_of_mask() -> None:
+    assert list(BRATS) == list(VOLUMES)
+    states = {
+        metrics.mask_state(metrics.confusion_matrix(*pair), classes)
+        for pair in VOLUMES.values()
+        for classes in organisers.REGIONS.values()
+    }
+    assert states == {"both", "empty", "missed", "spurious"}
+
+
+@pytest.mark.parametrize("region", organisers.REGIONS)
+@pytest.mark.parametrize("case", BRATS)
+def test_dice_agrees_with_the_organisers_package(case: str, region: str) -> None:
+    confusion, classes = metrics.confusion_matrix(*VOLUMES[case]), organisers.REGIONS[region]
+    expected = theirs(case, region)[0]
+    # two empty masks have no score by their rule of 2023 and later, and Dice 1 by that of 2018-2020
+    found = metrics.dice(confusion, classes, "exclude")
+    assert found == pytest.approx(expected, abs=1e-6, nan_ok=True)
+    older = 1.0 if math.isnan(expected) else expected
+    assert metrics.dice(confusion, classes, "brats") == pytest.approx(older, abs=1e-6)
+
+
+@pytest.mark.parametrize("region", organisers.REGIONS)
+@pytest.mark.parametrize("case", BRATS)
+def test_hd95_differs_from_the_organisers_by_its_stated_convention_only(
+    case: str, region: str
+) -> None:
+    truth, predicted = masks_of(case, region)
+    found = metrics.hd95(truth, predicted, (1.0, 1.0, 1.0), "exclude")
+    expected = theirs(case, region)[1]
+    if math.isnan(expected):
+        assert math.isnan(found)
+    elif math.isinf(expected):
+        # theirs is infinite (373 after its parser) already where the masks do not overlap
+        assert not (truth & predicted).any()
+        assert (found == metrics.HD95_WORST_MM) == (not (truth.any() and predicted.any()))
+    else:
+        one, other = slow_surface(truth), slow_surface(predicted)
+        apart = np.linalg.norm(one[:, None] - other[None], axis=-1)
+        there, back = apart.min(axis=1), apart.min(axis=0)
+        # theirs is one percentile of both directions together, ours the larger of two
+        assert np.percentile([*there, *back], 95) == pytest.approx(expected, abs=1e-6)
+        assert found == pytest.approx(max(np.percentile(there, 95), np.percentile(back, 95)))
+        assert found >= expected - 1e-6
+
+
+def test_the_two_conventions_of_hd95_and_of_lesions_do_differ() -> None:
+    ours, lesions = [], {True: [], False: []}
+    for case in BRATS:
+        for region, classes in organisers.REGIONS.items():
+            dice, hd95, lesionwise, *counts = theirs(case, region)
+            if math.isnan(dice) or math.isinf(hd95):
+                continue
+            ours.append(metrics.hd95(*masks_of(case, region), (1.0, 1.0, 1.0), "brats") - hd95)
+            single = counts == [1, 0, 0]  # one lesion, matched, and none besides
+            confusion = metrics.confusion_matrix(*VOLUMES[case])
+            lesions[single].append(metrics.dice(confusion, classes, "brats") - lesionwise)
+    assert max(ours) > 0.1
+    # of a single lesion the lesion-wise Dice is the Dice; with more of them it is another score
+    assert len(lesions[True]) > 5
+    assert np.abs(lesions[True]).max() < 1e-6
+    assert np.abs(lesions[False]).max() > 0.1

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gliomalib import fusion, metrics, optimum, stats
+from gliomalib import comparisons, fusion, metrics, optimum, stats
 from gliomalib.schema import Grid, MismatchError, Volume
 
 SHAPE = (3, 2, 2)
@@ -372,7 +372,9 @@ def bounds(interval: stats.Interval) -> tuple[float, float]:
     return interval.ci95
 
 
-def networks(best: float, seed: int, patients: int = 15) -> list[optimum.Curve]:
+def networks(
+    best: float, seed: int, patients: int = 15, own: float = 0.3, shared: float = 0.0
+) -> list[optimum.Curve]:
     """Return Dice curves of simulated patients whose best weight is ``best``.
 
     A voxel is tumour or not. Each branch sees the margin between right and wrong class as
@@ -380,7 +382,8 @@ def networks(best: float, seed: int, patients: int = 15) -> list[optimum.Curve]:
     skill + α·e₂ + (1 − α)·e₃ > 0, with probability Φ(skill / √(α²σ₂² + (1 − α)²σ₃²)), for both
     classes alike. Dice rises with it, whatever the share of tumour and the skill are in a patient,
     so the best α is that of least variance, σ₃² / (σ₂² + σ₃²) (Bates and Granger 1969): σ₂² and
-    σ₃² in the ratio 1 − best to best.
+    σ₃² in the ratio 1 − best to best. ``shared`` is the deviation of errors that both make alike,
+    which no weight changes: with little of ``own`` the curve is flat.
     """
     generator = np.random.default_rng(seed)
     found = []
@@ -389,8 +392,9 @@ def networks(best: float, seed: int, patients: int = 15) -> list[optimum.Curve]:
         labels = (generator.random(shape) < generator.uniform(0.1, 0.5)).astype(np.uint8)
         skill = generator.uniform(0.1, 0.2)
         both = []
+        alike = shared * generator.normal(size=shape) if shared else 0.0
         for share in (1 - best, best):
-            margin = skill + 0.3 * np.sqrt(share) * generator.normal(size=shape)
+            margin = skill + alike + own * np.sqrt(share) * generator.normal(size=shape)
             right = (1 + np.clip(margin, -1, 1)) / 2
             tumour = np.where(labels == 1, right, 1 - right)
             both.append(volume([1 - tumour, tumour, 0 * tumour, 0 * tumour]))
@@ -410,6 +414,27 @@ def test_the_interval_covers_the_true_optimum(best: float) -> None:
     assert hits >= 90
     assert np.mean(widths) < 0.3
     assert np.mean(losses) == (1 if best == 0.3 else 0)
+
+
+@pytest.mark.parametrize(
+    ("best", "own", "shared", "verdict"),
+    [
+        (0.3, 0.02, 0.3, "equivalent"),  # flat: hardly any weight loses
+        (0.6, 0.3, 0.0, "equivalent"),  # peaked where the weight is
+        (0.3, 0.3, 0.0, "different"),  # peaked elsewhere
+    ],
+)
+def test_the_loss_of_a_weight_is_called_flat_where_it_is_flat(
+    best: float, own: float, shared: float, verdict: str
+) -> None:
+    found = []
+    for seed in range(30):
+        curves = networks(best, seed, 15, own, shared)
+        top = optimum.best_of(optimum.mean_curve(curves)).alpha
+        losses = [float(curve.at(top) - curve.at(0.6)) for curve in curves]
+        found.append(comparisons.equivalence(losses, seed, 0.01, 400).verdict)
+    assert found.count(verdict) >= 27
+    assert "different" not in found or verdict == "different"
 
 
 def test_the_interval_is_that_of_a_slow_bootstrap() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gliomalib import claims, forensics, keras_metrics, readings
+from gliomalib import claims, decisions, forensics, keras_metrics, readings
 from gliomalib.contradictions import Published
 from gliomalib.schema import SettingsError, Value
 from gliomalib.summaries import SIX
@@ -46,7 +46,7 @@ def test_the_scores_are_those_of_the_claims(paper: Published) -> None:
 
 def test_a_point_is_the_margin_of_the_verdicts() -> None:
     rules = [one.decision for one in claims.load() if one.value in SIX]
-    margins = {rule.margin for rule in rules if isinstance(rule, claims.AtLeast)}
+    margins = {rule.margin for rule in rules if isinstance(rule, decisions.AtLeast)}
     assert margins == {readings.POINT}
 
 

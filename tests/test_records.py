@@ -216,3 +216,11 @@ def test_versions_fit_a_table(run: Run) -> None:
     table = records.versions_of(records.finish(run, Outcome([DICE])))
     assert list(table.columns) == ["of", "is"]
     assert {"commit", "lock_sha256", "torch", "seed", "device", "wall_s"} <= set(table["of"])
+
+
+def test_a_table_of_another_run_is_read_back(run: Run) -> None:
+    table = pd.DataFrame({"patient_id": ["001", "2"], "dice": [0.5, 1.0]})
+    records.write_table(run, "scores", table)
+    pd.testing.assert_frame_equal(records.read_table(run, "05_fusion", "scores"), table)
+    with pytest.raises(RecordError, match=r"04_train_unet3d.x.scores.csv.*run 04_train_unet3d.x"):
+        records.read_table(run, "04_train_unet3d.x", "scores")

@@ -604,3 +604,24 @@ def test_starting_the_chain_loads_nothing_heavy() -> None:
         check=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_classifier_waits_for_the_variants_whose_volumes_it_fuses(toy: Project) -> None:
+    toy.study(
+        f"variants:\n  {FOURTH}: {{seed2: {{seed: 3}}, other: {{seed: 4}}}}\n"
+        "  06_train_resnet50: {two: {branches: [unet3d, unet3d.seed2]}, ce: {loss: dice_ce}}\n"
+    )
+    for name in runner.CHAIN:
+        write_notebook(toy.root, name, leave(name))
+    jobs = planned(toy, "06_train_resnet50")
+    assert f"{FOURTH}.seed2" in jobs["06_train_resnet50.two"].needs
+    assert f"{FOURTH}.other" not in jobs["06_train_resnet50.two"].needs
+    assert jobs["06_train_resnet50.ce"].needs == ("05_fusion",)
+
+
+def test_only_what_measures_time_runs_alone(toy: Project) -> None:
+    for name in runner.CHAIN:
+        write_notebook(toy.root, name, leave(name))
+    alone = [name for name, job in planned(toy, "").items() if job.alone]
+    assert alone == ["14_efficiency"]
+    assert "workflow.cores if job.alone" in (provenance.PROJECT_DIR / "Snakefile").read_text()

@@ -60,7 +60,7 @@ def test_settings_cannot_be_changed(write: Path) -> None:
     ("line", "said"),
     [
         ("sed: 1", ["toy.yml: sed: ", "known keys are study, title, seed"]),
-        ("fusion: {alfa: 0.5}", ["fusion.alfa: ", "known keys are alpha, sweep_step"]),
+        ("fusion: {alfa: 0.5}", ["fusion.alfa: ", "known keys are branches, alpha, sweep_step"]),
         ("fusion: {alpha: 1.5}", ["fusion.alpha: ", "found 1.5"]),
         ("seed: many", ["seed: ", "found 'many'"]),
         ("device: tpu", ["device: ", "found 'tpu'"]),
@@ -142,7 +142,7 @@ def test_a_misspelt_parameter_lists_the_right_ones(write: Path) -> None:
         settings.from_parameters("05_fusion", {"study": "toy", "alfa": 0.5})
     assert str(caught.value) == (
         "05_fusion has no parameter alfa: its parameters are "
-        "study, seed, device, data_dir, report_dir, alpha"
+        "study, seed, device, data_dir, report_dir, alpha, real_volumes"
     )
     with pytest.raises(SettingsError, match="no notebook '05': take one of 01_data_exploration"):
         settings.parameters_of("05")

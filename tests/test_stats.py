@@ -156,6 +156,24 @@ def test_slices_of_one_patient_are_not_independent() -> None:
     assert high - low > 3 * (alone[1] - alone[0])
 
 
+def test_the_interval_of_a_pooled_score_covers_it_in_93_to_97_percent() -> None:
+    hits, trials = 0, 1000
+    for seed in range(trials):
+        generator = np.random.default_rng(seed)
+        skill, slices = generator.beta(8, 3, 60), generator.integers(20, 60, 60)
+        right = generator.binomial(slices, skill)
+        matrices = np.zeros((60, 2, 2))
+        matrices[:, 0, 0], matrices[:, 0, 1] = right, slices - right
+        low, high = bounds(stats.confusion_intervals(matrices, share_right, seed, 600)["right"])
+        hits += low <= 8 / 11 <= high
+    assert 0.93 <= hits / trials <= 0.97
+
+
+def share_right(stack: Any) -> dict[str, Any]:
+    """Share of the first column, for many matrices at once."""
+    return {"right": stack[:, 0, 0] / stack.sum(axis=(1, 2))}
+
+
 def test_many_scores_at_once_are_the_single_ones() -> None:
     matrices = patients(9)
     scores = partial(metrics.stacked_scores, average="macro", undefined="exclude")

@@ -71,18 +71,6 @@ def test_classification_by_hand(study: settings.Study) -> None:
     assert found["accuracy"].n_patients == 6
 
 
-def test_alpha_without_validation_patients_is_not_chosen(study: settings.Study) -> None:
-    grid = np.linspace(0, 1, 11)
-    curve = 0.8 - (grid - 0.3) ** 2
-    curves = {"mean": np.stack([curve, curve + 0.01, curve - 0.02])}
-    nobody: tuple[list[str], np.ndarray] = ([], np.empty((0, 11, 4, 4), dtype=np.int64))
-    found = by_name(summaries.alpha(curves, grid, study, nobody))
-    assert found["best_alpha"].value == pytest.approx(0.3)
-    assert found["best_alpha"].ci95 == pytest.approx((0.3, 0.3))
-    assert found["lost_at_published_alpha"].value == pytest.approx(0.09)
-    assert "chosen_alpha" not in found
-
-
 def test_cohort_counts_parts_and_folds() -> None:
     parts = ["internal", "internal", "external", "duplicate"]
     cases = pd.DataFrame({"patient_id": ["A", "B", "C", "A"], "part": parts})
@@ -105,3 +93,14 @@ def test_crop_says_the_worst(study: settings.Study) -> None:
 def test_a_table_to_read_names_a_missing_interval() -> None:
     table = summaries.value_table([Value("x", 0.5, None, 1, rule="r")])
     assert table.loc[0, "95 % interval"] == "none"
+
+
+def test_relabelled_slices_leave_out_patients_without_tumour(study: settings.Study) -> None:
+    table = pd.DataFrame(
+        {"patient_id": ["A", "B", "C"], "slices": [4, 2, 0], "dominant": [0.0, 0.0, np.nan],
+         "enhancing_first": [0.5, 0.0, np.nan], "largest_share": [1.0, 1.0, np.nan]}
+    )  # fmt: skip
+    found = by_name(summaries.relabelled(table, study))
+    assert list(found) == ["relabelled_enhancing_first", "relabelled_largest_share"]
+    first = found["relabelled_enhancing_first"]
+    assert (first.value, first.n_patients, first.n_empty) == (0.25, 2, 1)

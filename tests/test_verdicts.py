@@ -46,12 +46,50 @@ def test_the_counts_cover_all_claims() -> None:
     found = verdicts.judge_all(claims.load(), {"05_fusion": GAINS}, REAL)
     assert sum(one.value for one in verdicts.values(found)) == len(found)
     answer = verdicts.answer(found, REAL)
-    assert "1 reproduced" in answer and "1 not reproduced" in answer
+    assert "1 are reproduced (C7)" in answer and "1 are not reproduced (C8)" in answer
 
 
 def test_real_data_without_a_decision_says_so() -> None:
     found = verdicts.judge_all(claims.load(), {}, REAL)
-    assert "Nothing is decided" in verdicts.answer(found, REAL)
+    assert "Nothing of these is decided" in verdicts.answer(found, REAL)
+
+
+def test_what_needs_no_image_is_said_also_on_phantoms() -> None:
+    study = settings.load("demo")
+    arithmetic = tuple(
+        Value(name, number, rule="counted")
+        for name, number in {
+            "relations_impossible": 2.0, "test_sizes_possible": 3.0,
+            "no_tumour_accuracy_scan": 0.99,
+        }.items()
+    )  # fmt: skip
+    record = Record("12_metric_forensics", "demo", "", (), arithmetic, {}, 1, "cpu", 1.0, 1, {})
+    found = verdicts.judge_all(claims.load(), {"12_metric_forensics": record}, study)
+    named = by_id(found)
+    assert (named["W1"], named["W2"], named["W3"]) == ("holds", "does not hold", "holds")
+    answer = verdicts.answer(found, study)
+    assert "Without any image it is certain: (W1)" in answer and "(W3)" in answer
+    assert "(W2)" not in answer
+
+
+def test_a_faithful_number_stands_beside_and_decides_nothing() -> None:
+    six = record(accuracy=(0.8, 0.7, 0.9))
+    own = replace(six, notebook="06_train_resnet50")
+    pooled = replace(record(recipe_scan_accuracy=(0.99, 0.98, 1.0)), notebook="12_metric_forensics")
+    both = {"06_train_resnet50": own, "12_metric_forensics": pooled}
+    first = verdicts.judge_all(claims.load(), both, REAL)[0]
+    assert first.faithful is not None and first.faithful.value == 0.99
+    assert first.obtained is not None and first.obtained.value == 0.8
+    assert first.verdict == "not reproduced"
+    without = verdicts.judge_all(claims.load(), {"06_train_resnet50": own}, REAL)[0]
+    assert without.faithful is None and without.verdict == first.verdict
+    drawn = verdicts.numbers(verdicts.judge_all(claims.load(), both, REAL))
+    assert drawn["faithful"].tolist() == [0.99]
+
+
+def test_ids_are_written_as_ranges() -> None:
+    assert verdicts.ranges(["C1", "C2", "C3", "C5", "Q6", "Q7"]) == "C1–C3, C5, Q6–Q7"
+    assert verdicts.ranges([]) == ""
 
 
 def test_only_claims_with_both_numbers_are_drawn() -> None:

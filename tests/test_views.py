@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import cohort, settings, views
-from gliomalib.schema import Case, DataError, Scan
+from gliomalib import cohort, preprocess, settings, views
+from gliomalib.schema import Case, DataError, Grid, Scan, StoredCase
 
 AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 BOX = settings.Preprocessing(crop_mm=(8, 8), depth_mm=None, spacing_mm=1)
@@ -55,3 +57,17 @@ def test_volumes_are_in_millilitres_for_each_class_and_the_whole() -> None:
     found = views.tumour_volumes(table).set_index("region")["ml"]
     assert found["necrotic core"] == 1 and found["edema"] == 2 and found["whole tumour"] == 3
     assert found["enhancing tumour"] == 0, "an empty class is shown as 0, not left out"
+
+
+def test_another_label_rule_renames_slices(tmp_path: Path) -> None:
+    study = settings.load("smoke")
+    store = preprocess.open_store(tmp_path, study.preprocessing)
+    labels = np.zeros((6, 6, 4), dtype=np.uint8)
+    labels[0:3, :, 0] = 2
+    labels[0:3, :, 1], labels[0, 0, 1] = 2, 3
+    grid = Grid("A", labels.shape, (4.0, 4.0, 4.0), (0, 0, 0), AFFINE)
+    store.put(StoredCase(grid, np.ones((4, 6, 6, 4), dtype=np.float16), labels), "digest", {})
+    row = views.label_rules(store, study).iloc[0]
+    assert (row["patient_id"], row["slices"]) == ("A", 2)
+    assert row["dominant"] == 0, "the study's own rule changes nothing"
+    assert row["enhancing_first"] == 0.5, "one voxel of enhancing tumour renames its slice"

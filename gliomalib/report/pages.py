@@ -25,7 +25,9 @@ FEW_PATIENTS = 50
 
 TONES = {
     "reproduced": "yes",
+    "holds": "yes",
     "not reproduced": "no",
+    "does not hold": "no",
     "inconclusive": "open",
     "not testable on this data": "none",
     "not run": "none",

@@ -14,13 +14,15 @@ class Step:
 
     ``after`` names the notebooks whose results it reads, ``files`` what it reads of the project
     besides; ``variants_too`` makes it wait for the variants of ``after`` as well; ``gpu`` marks
-    the ones that train, of which just one at a time may hold a GPU.
+    the ones of which just one at a time may hold a GPU; ``alone`` those that measure time, beside
+    which nothing else may run.
     """
 
     after: tuple[str, ...] = ()
     gpu: bool = False
     files: tuple[str, ...] = ()
     variants_too: bool = False
+    alone: bool = False
 
 
 LAST = "15_reproducibility_report"
@@ -33,12 +35,22 @@ CHAIN: Mapping[str, Step] = {
     "04_train_unet3d": Step(after=("02_preprocessing",), gpu=True),
     "05_fusion": Step(after=("03_train_unet2d", "04_train_unet3d")),
     "06_train_resnet50": Step(after=("05_fusion",), gpu=True),
-    "08_alpha_sweep": Step(after=("05_fusion",)),
+    "07_baselines": Step(
+        after=("03_train_unet2d", "04_train_unet3d", "05_fusion", "06_train_resnet50"),
+        variants_too=True,
+    ),
+    "08_alpha_sweep": Step(after=("05_fusion", "06_train_resnet50")),
+    "09_loss_ablations": Step(
+        after=("03_train_unet2d", "04_train_unet3d", "06_train_resnet50"), variants_too=True
+    ),
     "10_adaptive_fusion": Step(after=("05_fusion",)),
+    "11_leakage_audit": Step(after=("02_preprocessing",), gpu=True),
     "12_metric_forensics": Step(
         after=("03_train_unet2d",), files=("data/published.yml",), variants_too=True
     ),
-    LAST: Step(files=("data/published.yml",)),
+    "13_external_validation": Step(after=("05_fusion", "06_train_resnet50"), gpu=True),
+    "14_efficiency": Step(after=("05_fusion", "06_train_resnet50"), gpu=True, alone=True),
+    LAST: Step(files=("data/published.yml", "data/assumptions.yml", "data/checklists.yml")),
 }
 """Every notebook of a study, each below those that it needs; a new one is one more row."""
 

@@ -101,6 +101,11 @@ class Job:
         )
 
     @property
+    def alone(self) -> bool:
+        """Whether nothing else may run beside it, because it measures time."""
+        return CHAIN[self.notebook].alone
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """What papermill gives to the notebook, folders relative to the notebook's own."""
         known = settings.parameters_of(self.notebook)

@@ -26,16 +26,24 @@ def plan(study: str, folders: Folders | None = None, until: str = "") -> tuple[J
     for notebook in wanted(until):
         for variant, own in {"": {}, **known.variants.get(notebook, {})}.items():
             job = Job(notebook, variant, known, own, folders)
-            job = replace(job, needs=tuple(_needed(notebook, jobs.values())))
+            job = replace(job, needs=tuple(_needed(job, jobs)))
             jobs[job.name] = with_digest(job, {name: jobs[name].digest for name in job.needs})
     return tuple(jobs.values())
 
 
-def _needed(notebook: str, planned: Iterable[Job]) -> Iterator[str]:
-    every = notebook == LAST or CHAIN[notebook].variants_too
-    for job in planned:
-        if job.notebook in upstream(notebook) and (every or not job.variant):
-            yield job.name
+def _needed(job: Job, planned: Iterable[str]) -> Iterator[str]:
+    every = job.notebook == LAST or CHAIN[job.notebook].variants_too
+    fused = {_trained_by(branch) for branch in job.own.get("branches", ())}
+    for name in planned:
+        notebook, _, variant = name.partition(".")
+        if name in fused or (notebook in upstream(job.notebook) and (every or not variant)):
+            yield name
+
+
+def _trained_by(branch: str) -> str:
+    """Return the run that trains ``network`` or ``network.variant``."""
+    network, dot, variant = branch.partition(".")
+    return settings.NETWORKS[network][0] + dot + variant
 
 
 def _check_source(study: settings.Study, folders: Folders) -> None:

@@ -1,0 +1,212 @@
+"""Deal slices out to training and test, by patient or not; who stands on both sides, who is right.
+
+``splits`` makes the splits of the study; what is dealt here is audited, never reported on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gliomalib import metrics
+from gliomalib.schema import N_CLASSES, DataError
+from gliomalib.settings import named_seed
+
+Rows = NDArray[np.int64]
+
+CELLS = [f"true {truth} given {given}" for truth in range(N_CLASSES) for given in range(N_CLASSES)]
+"""Columns of a confusion matrix in a row of a table."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Rows of a table of slices: ``train`` to learn from, ``test`` to be asked about.
+
+    A row stands on a side as often as a volume that holds its slice does.
+    """
+
+    train: Rows
+    test: Rows
+
+
+def by_patient(patients: Sequence[str], share: float, seed: int, turn: int = 0) -> Assignment:
+    """Hold out all slices of ``share`` of the patients; ``patients`` names that of each row.
+
+    Patients take turns: ``turn`` 0 holds out the first of an order that ``seed`` shuffles, the
+    next turn the next ones, and so round and round. Raises ``DataError`` for one patient alone.
+    """
+    names = sorted(set(patients))
+    order = np.random.default_rng(seed).permutation(len(names))
+    count = _held_out(len(names), share, "patients")
+    places = (turn * count + np.arange(count)) % len(names)
+    held_out = np.isin(np.array(patients), np.array(names)[order[places]])
+    return Assignment(np.flatnonzero(~held_out), np.flatnonzero(held_out))
+
+
+def by_slice(n_slices: int, share: float, seed: int) -> Assignment:
+    """Hold out ``share`` of the slices, whoever they are of.
+
+    Raises ``DataError`` for fewer than two slices.
+    """
+    order = np.random.default_rng(seed).permutation(n_slices)
+    count = _held_out(n_slices, share, "slices")
+    return Assignment(np.sort(order[count:]), np.sort(order[:count]))
+
+
+def by_volume(
+    patients: Sequence[str], copies: Mapping[str, int], share: float, seed: int
+) -> Assignment:
+    """Hold out ``share`` of the volumes, of which each patient has as many as ``copies`` says.
+
+    All volumes of a patient hold the same slices. Raises ``DataError`` for a volume alone.
+    """
+    volumes = [name for name in sorted(set(patients)) for _ in range(copies[name])]
+    order = np.random.default_rng(seed).permutation(len(volumes))
+    count = _held_out(len(volumes), share, "volumes")
+    names = np.array(patients)
+
+    def rows(chosen: Rows) -> Rows:
+        found = [np.flatnonzero(names == volumes[number]) for number in np.sort(chosen)]
+        return np.concatenate(found)
+
+    return Assignment(rows(order[count:]), rows(order[:count]))
+
+
+def multiplicities(
+    patients: Sequence[str], proportion: Mapping[int, int], seed: int
+) -> dict[str, int]:
+    """Return how many volumes each patient has, dealt out in a given proportion.
+
+    ``proportion`` is number of volumes → patients with as many elsewhere. Numbers of patients
+    are rounded by largest remainder, so that they sum to those that are here.
+    """
+    names = sorted(set(patients))
+    wanted = np.array(list(proportion.values())) * len(names) / sum(proportion.values())
+    counts = np.floor(wanted).astype(int)
+    rest = np.argsort(counts - wanted, kind="stable")[: len(names) - counts.sum()]
+    counts[rest] += 1
+    dealt = np.random.default_rng(seed).permutation(np.repeat(list(proportion), counts))
+    return dict(zip(names, dealt.tolist(), strict=True))
+
+
+def equal_budgets(found: Mapping[str, Assignment], seed: int) -> dict[str, Assignment]:
+    """Return the assignments with training sets of one size, that of the smallest.
+
+    A slice that stands several times in training counts once; then slices are left out at
+    random. What is tested stays as it is.
+    """
+    distinct = {name: np.unique(one.train) for name, one in found.items()}
+    least = min(len(rows) for rows in distinct.values())
+    fair = {}
+    for name, rows in distinct.items():
+        generator = np.random.default_rng(named_seed(seed, name))
+        kept = np.sort(generator.choice(rows, least, replace=False))
+        fair[name] = Assignment(kept, found[name].test)
+    return fair
+
+
+def in_both(assignment: Assignment, patients: Sequence[str]) -> tuple[str, ...]:
+    """Return the patients with slices in training and in test: empty where nothing can leak."""
+    names = np.array(patients)
+    return tuple(np.intersect1d(names[assignment.train], names[assignment.test]).tolist())
+
+
+def tested_by_all(found: Mapping[str, Assignment], patients: Sequence[str]) -> tuple[str, ...]:
+    """Return the patients who have test slices under every one of the assignments."""
+    names = np.array(patients)
+    tested = [set(names[one.test].tolist()) for one in found.values()]
+    return tuple(sorted(set.intersection(*tested)))
+
+
+def leaking_share(assignment: Assignment, patients: Sequence[str]) -> float:
+    """Return the share of test slices whose patient has slices in training."""
+    names = np.array(patients)
+    return float(np.isin(names[assignment.test], names[assignment.train]).mean())
+
+
+def adjacent_share(assignment: Assignment, patients: Sequence[str], z: Rows) -> float:
+    """Return the share of test slices that stand in training too, or of which a neighbour does.
+
+    ``z`` is each row's place in its volume; neighbours are the slices above and below.
+    """
+    learnt = {(patients[row], int(z[row])) for row in assignment.train}
+    near = [
+        any((patients[row], int(z[row]) + step) in learnt for step in (-1, 0, 1))
+        for row in assignment.test
+    ]
+    return float(np.mean(near))
+
+
+def described(assignment: Assignment, patients: Sequence[str], z: Rows) -> dict[str, float]:
+    """Return who stands where: counts of slices and patients, and the shares that leak.
+
+    Test slices are counted once; in the shares each counts as often as a volume holds it.
+    """
+    asked = np.unique(assignment.test)
+    return {
+        "train_slices": len(assignment.train),
+        "test_slices": len(asked),
+        "test_patients": len({patients[row] for row in asked}),
+        "in_both": len(in_both(assignment, patients)),
+        "leaking_share": leaking_share(assignment, patients),
+        "adjacent_share": adjacent_share(assignment, patients, z),
+    }
+
+
+def random_classes(patients: Sequence[str], apart: Rows, draws: int, seed: int) -> Rows:
+    """Give every patient a random class for all slices, ``draws`` times: (draws, rows).
+
+    The patients of the rows ``apart`` and the others are dealt the four classes evenly, each
+    group by itself: were they dealt together, what one side has would be missing on the other,
+    and somebody who knows nothing would be right less often than one time in four.
+    """
+    names, place = np.unique(np.array(patients), return_inverse=True)
+    inside = np.isin(np.arange(len(names)), place[apart])
+    generator = np.random.default_rng(seed)
+    dealt = np.empty((draws, len(names)), dtype=np.int64)
+    for group in (inside, ~inside):
+        classes = generator.permuted(np.tile(np.arange(N_CLASSES), (draws, 1)), axis=1)
+        even = classes[:, np.arange(group.sum()) % N_CLASSES]
+        dealt[:, group] = generator.permuted(even, axis=1)
+    return np.asarray(dealt[:, place])
+
+
+def counted(patients: Sequence[str], truth: Rows, given: Rows) -> pd.DataFrame:
+    """Return one row a patient: patient_id and ``CELLS``, slices by true and given class.
+
+    ``truth`` and ``given`` have shape (draws, slices), ``patients`` names that of each slice;
+    counts are averages over the draws.
+    """
+    rows, of = [], np.array(patients)
+    for name in sorted(set(patients)):
+        counts = metrics.confusion_matrix(truth[:, of == name], given[:, of == name]) / len(truth)
+        rows.append([name, *counts.ravel().tolist()])
+    return pd.DataFrame(rows, columns=["patient_id", *CELLS])
+
+
+def confusions(table: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the matrices (rows, 4, 4) of a table with the columns ``CELLS``."""
+    return table[CELLS].to_numpy(dtype=np.float64).reshape(-1, N_CLASSES, N_CLASSES)
+
+
+def per_patient(found: pd.DataFrame) -> pd.DataFrame:
+    """Return the counts of each patient averaged over repeats, with the accuracy.
+
+    ``found`` has the columns of ``counted`` and classifier, labels, split. Index: classifier,
+    labels, split, patient_id; columns: ``CELLS``, accuracy.
+    """
+    keys = ["classifier", "labels", "split", "patient_id"]
+    mean = found.groupby(keys, sort=False)[CELLS].mean()
+    stack = confusions(mean)
+    right = np.trace(stack, axis1=1, axis2=2) / stack.sum(axis=(1, 2))
+    return mean.assign(accuracy=right)
+
+
+def _held_out(n: int, share: float, of: str) -> int:
+    if n < 2:
+        raise DataError(f"{n} {of} cannot be dealt out to training and test; give at least 2")
+    return min(max(1, round(share * n)), n - 1)

@@ -1,0 +1,217 @@
+"""The rules of verdicts: what of a number decides a statement, fixed before any study runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from gliomalib.schema import SettingsError, Value
+from gliomalib.settings import Model
+
+Answer = Literal["yes", "no", "open"]
+Shown = Callable[[float], str]
+"""How a number of this statement is written, with its unit."""
+
+ROUNDING = 1e-9
+"""A bound this close to a limit is on it: 0.6 on a grid of steps of 0.01 is not exactly 0.6."""
+
+
+class AtLeast(Model):
+    """As good as published, or less by no more than ``margin``."""
+
+    kind: Literal["at_least"]
+    margin: float = Field(ge=0)
+
+
+class AtMost(Model):
+    """No more than ``limit``."""
+
+    kind: Literal["at_most"]
+    limit: float
+
+
+class GreaterThanZero(Model):
+    """A gain; one below ``smallest_gain`` is not worth having."""
+
+    kind: Literal["greater_than_zero"]
+    smallest_gain: float = Field(ge=0)
+
+
+class Contains(Model):
+    """The published number is a possible one; wider than ``max_width`` nothing is excluded."""
+
+    kind: Literal["contains"]
+    max_width: float = Field(gt=0)
+
+
+class Exact(Model):
+    """A number without sampling error, of arithmetic or of a table: ``least`` to ``most``."""
+
+    kind: Literal["exact"]
+    least: float | None = None
+    most: float | None = None
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Exact:
+        if self.least is None and self.most is None:
+            raise ValueError("the rule exact needs least or most")
+        return self
+
+
+class Found(Model):
+    """A diagnosis of the notebook itself: 1 found, 0 not found, undefined where it cannot tell."""
+
+    kind: Literal["found"]
+
+
+Decision = Annotated[
+    AtLeast | AtMost | GreaterThanZero | Contains | Exact | Found, Field(discriminator="kind")
+]
+
+NEEDS_PUBLISHED = (AtLeast, Contains)
+"""Rules that compare with a published number."""
+
+
+def decide(
+    decision: Decision, value: Value, published: float | None, shown: Shown
+) -> tuple[Answer, str]:
+    """Return whether a number bears a statement out, and why; ``open`` where it cannot tell.
+
+    All rules but ``exact`` and ``found`` look at the 95 % interval only. Raises ``SettingsError``
+    where the rule compares with a published number and there is none.
+    """
+    if isinstance(decision, Exact):
+        return _exact(decision, value.value, shown)
+    if isinstance(decision, Found):
+        return _found(value.value)
+    bounds = interval(value)
+    if bounds is None:
+        return "open", f"{value.name} has no 95 % interval, so nothing is excluded"
+    return _by_interval(decision, bounds, published, shown)
+
+
+def in_words(
+    decision: Decision, published: float | None, shown: Shown, words: tuple[str, str]
+) -> str:
+    """Return a rule as a sentence; ``words`` are what a yes and a no are called."""
+    yes, no = words
+    if isinstance(decision, AtLeast):
+        limit = shown(_number(published) - decision.margin)
+        return f"95 % interval at or above {limit}: {yes}; below it: {no}"
+    if isinstance(decision, AtMost):
+        return f"95 % interval at or below {shown(decision.limit)}: {yes}; above it: {no}"
+    if isinstance(decision, Contains):
+        return (
+            f"{shown(_number(published))} in the 95 % interval, and that at most "
+            f"{decision.max_width:g} wide: {yes} (not contradicted); outside: {no}"
+        )
+    if isinstance(decision, Exact):
+        return f"{_range(decision, shown)}: {yes}; otherwise: {no}"
+    if isinstance(decision, Found):
+        return f"the notebook's own rule finds it: {yes}; excludes it: {no}"
+    return (
+        f"95 % interval above 0: {yes}; not above 0, or with 0 and only gains below "
+        f"{shown(decision.smallest_gain)}: {no}"
+    )
+
+
+def interval(value: Value) -> tuple[float, float] | None:
+    """Return the 95 % interval of a value, None where it has none or one that is not finite."""
+    bounds = value.ci95
+    # a bound that was not finite comes back from a record's JSON as None
+    if bounds is None or any(one is None or not math.isfinite(one) for one in bounds):
+        return None
+    return bounds if math.isfinite(value.value) else None
+
+
+def _by_interval(
+    decision: AtLeast | AtMost | GreaterThanZero | Contains,
+    bounds: tuple[float, float],
+    published: float | None,
+    shown: Shown,
+) -> tuple[Answer, str]:
+    if isinstance(decision, AtLeast):
+        return _at_least(_number(published) - decision.margin, *bounds, shown)
+    if isinstance(decision, AtMost):
+        return _at_most(decision.limit, *bounds, shown)
+    if isinstance(decision, Contains):
+        return _contains(decision, _number(published), bounds, shown)
+    return _greater(decision, *bounds, shown)
+
+
+def _at_least(limit: float, low: float, high: float, shown: Shown) -> tuple[Answer, str]:
+    if low >= limit - ROUNDING:
+        return "yes", f"the whole interval is at or above {shown(limit)}"
+    if high < limit - ROUNDING:
+        return "no", f"the whole interval is below {shown(limit)}"
+    return "open", f"the interval has values on both sides of {shown(limit)}"
+
+
+def _at_most(limit: float, low: float, high: float, shown: Shown) -> tuple[Answer, str]:
+    if high <= limit + ROUNDING:
+        return "yes", f"the whole interval is at or below {shown(limit)}"
+    if low > limit + ROUNDING:
+        return "no", f"the whole interval is above {shown(limit)}"
+    return "open", f"the interval has values on both sides of {shown(limit)}"
+
+
+def _greater(
+    decision: GreaterThanZero, low: float, high: float, shown: Shown
+) -> tuple[Answer, str]:
+    least = shown(decision.smallest_gain)
+    if low > ROUNDING:
+        small = high < decision.smallest_gain - ROUNDING
+        also = f", though every gain in it is below {least}" if small else ""
+        return "yes", f"the whole interval is above 0{also}"
+    if high <= ROUNDING:
+        return "no", "no value of the interval is above 0"
+    if high < decision.smallest_gain - ROUNDING:
+        return "no", f"the interval has 0, and every gain in it is below {least}"
+    return "open", f"the interval has 0 and gains of {least} or more"
+
+
+def _contains(
+    decision: Contains, number: float, bounds: tuple[float, float], shown: Shown
+) -> tuple[Answer, str]:
+    low, high = bounds
+    # outside stays outside, however wide the interval is
+    if not low - ROUNDING <= number <= high + ROUNDING:
+        return "no", f"{shown(number)} is outside of the interval"
+    if high - low > decision.max_width + ROUNDING:
+        width = f"{high - low:.3g}, more than {decision.max_width:g}"
+        return "open", f"{shown(number)} is in the interval, but that is {width} wide"
+    return "yes", f"not contradicted: {shown(number)} is in the interval"
+
+
+def _exact(decision: Exact, number: float, shown: Shown) -> tuple[Answer, str]:
+    if math.isnan(number):
+        return "open", "the number is undefined"
+    least = -math.inf if decision.least is None else decision.least
+    most = math.inf if decision.most is None else decision.most
+    inside = least - ROUNDING <= number <= most + ROUNDING
+    told = f"{shown(number)}, and the rule asks for {_range(decision, shown)}"
+    return ("yes" if inside else "no"), told
+
+
+def _found(number: float) -> tuple[Answer, str]:
+    if math.isnan(number):
+        return "open", "the notebook's rule cannot tell on these patients"
+    return ("yes", "the notebook found it") if number else ("no", "the notebook did not find it")
+
+
+def _range(decision: Exact, shown: Shown) -> str:
+    parts = []
+    if decision.least is not None:
+        parts.append(f"{shown(decision.least)} or more")
+    if decision.most is not None:
+        parts.append(f"{shown(decision.most)} or less")
+    return " and ".join(parts)
+
+
+def _number(published: float | None) -> float:
+    if published is None:
+        raise SettingsError("this rule needs a published number; give one or another rule")
+    return published

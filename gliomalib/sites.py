@@ -1,0 +1,393 @@
+"""The trained pipeline on patients it never saw: who they are, and what it makes of them.
+
+Both groups are people on whom no network was trained: the held-out patients of the study, and
+those of its external part or of any folder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gliomalib import (
+    calibration,
+    casetable,
+    datasets,
+    evaluate,
+    folds,
+    fusion,
+    identity,
+    metrics,
+    models,
+    predict,
+    preprocess,
+    privacy,
+    records,
+    remedies,
+    settings,
+    stats,
+)
+from gliomalib.datasets import layout
+from gliomalib.datasets.inspection import Inspection, inspect_all
+from gliomalib.finished import open_finished
+from gliomalib.labels import RELEASES
+from gliomalib.schema import (
+    SEQUENCES,
+    Case,
+    Confusion,
+    DataError,
+    RecordError,
+    Split,
+    StoredCase,
+    Volume,
+)
+
+SCORED, OVERLAP, NO_MASK = "scored", "patient of the study", "no mask"
+FAULTY, AGAIN = "faulty", "same patient again"
+"""What becomes of an external case."""
+
+PARTS = {"test": "internal", "external": "external"}
+"""The two parts on which results are reported, and what they are called here."""
+
+NONE = "none"
+"""The fused volume as it is, against which the remedies are set."""
+
+
+@dataclass(frozen=True)
+class Sites:
+    """The study's own patients, those of another site, and what became of every external case.
+
+    ``outside`` is the study itself, or the patients of a folder with a store and predictions of
+    their own. ``cases`` has a row for each external case: case_id, patient_id, release, site,
+    fate. ``homes`` gives the site of every reported patient.
+    """
+
+    inside: folds.Material
+    outside: folds.Material
+    cases: pd.DataFrame
+    homes: Mapping[str, str]
+
+    @property
+    def study(self) -> settings.Study:
+        """The settings in force."""
+        return self.inside.study
+
+    @property
+    def device(self) -> str:
+        """Where the networks run."""
+        return str(models.find_device(self.study.device))
+
+    def count(self, fate: str) -> int:
+        """Return how many external cases met this fate."""
+        return int((self.cases["fate"] == fate).sum())
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was measured in both groups; ``part`` is test (internal) or external.
+
+    ``scores`` and ``slices`` are as notebooks 05 and 06 write them. ``intensities`` has a hundred
+    rows a patient and sequence: part, patient_id, sequence, value. ``tallies`` counts the fused
+    probabilities in the brain by part and patient. ``remedied`` has patient_id, part, fold,
+    network (the remedy), region, dice.
+    """
+
+    scores: pd.DataFrame
+    slices: pd.DataFrame
+    intensities: pd.DataFrame
+    tallies: Mapping[str, Mapping[str, calibration.Reliability]]
+    remedied: pd.DataFrame
+
+
+# --- who is outside
+
+
+def open_sites(run: records.Run) -> Sites:
+    """Return both groups: the external part of the study, or the cases of ``external_root``.
+
+    A folder's cases go through everything: whoever is also a patient of the study, by ID, table,
+    file or voxels, is excluded; the others are preprocessed and predicted by every fold. Raises
+    ``DataError`` for a folder in which nobody is left, and for a fault if the study stops at it.
+    """
+    inside = folds.open_material(run)
+    table = casetable.read_cases(run.work_dir / "cases.csv")
+    own = table[table["part"] == "internal"]
+    root = run.parameters.get("external_root")
+    if root:
+        cases, outside = _from_folder(inside, Path(root).expanduser().resolve())
+        cases["site"] = _sites(cases, "")
+    else:
+        cases, outside = cases_of_the_study(table, inside.study.data), inside
+        cases["site"] = _sites(cases, inside.study.data.phantoms.external_site)
+    scored = cases[cases["fate"] == SCORED]
+    homes = dict(zip(own["patient_id"], _sites(own, inside.study.data.phantoms.site), strict=True))
+    homes |= dict(zip(scored["patient_id"], scored["site"], strict=True))
+    return Sites(inside, outside, cases, homes)
+
+
+def accounted(sites: Sites) -> pd.DataFrame:
+    """Return how many external cases of each site met which fate: site, fate, cases."""
+    return sites.cases.groupby(["site", "fate"]).size().rename("cases").reset_index()
+
+
+def site_of(case_id: str, release: str, phantom_site: str) -> str:
+    """Return the release of a case and, where its name tells it, the institution.
+
+    BraTS 2018 and 2019 name who gave the case: BraTS19_CBICA_AAB_1, Brats18_TCIA05_396_1.
+    """
+    told = re.match(r"brats1[89]_([a-z]+|2013)", case_id.lower())
+    site = phantom_site if release == "phantom" else told[1].upper() if told else ""
+    return f"{release}, site {site}" if site else release
+
+
+def cases_of_the_study(table: pd.DataFrame, plan: settings.Data) -> pd.DataFrame:
+    """Return the external cases of the table of cases: case_id, patient_id, release, fate."""
+    internal = set(table.loc[table["part"] == "internal", "patient_id"])
+    rows = table[(table["part"] == "external") | table["release"].isin(plan.external_releases)]
+    fates = {"external": SCORED, "excluded": FAULTY, "unused": NO_MASK, "duplicate": AGAIN}
+    fate = rows["part"].map(fates)
+    fate = fate.mask((fate == AGAIN) & rows["patient_id"].isin(internal), OVERLAP)
+    return rows[["case_id", "patient_id", "release"]].assign(fate=fate)
+
+
+def _from_folder(inside: folds.Material, root: Path) -> tuple[pd.DataFrame, folds.Material]:
+    found = datasets.survey(root)
+    seen = inspect_all(found.cases, signatures=True)
+    faults = [*found.faults, *(fault for one in seen for fault in one.faults)]
+    stop = inside.study.data.on_bad_case == "stop"
+    # as in ``cohort``: without its table of names nobody knows who a patient is
+    fatal = [fault for fault in faults if stop or fault.kind == layout.TABLE]
+    if fatal:
+        raise DataError(datasets.sentence(fatal, root), fatal[0].kind)
+    names = _namer(inside)
+    seen = [replace(one, case=names(one.case)) for one in sorted(seen, key=_rank)]
+    fates = _fates(inside, seen)
+    lost = {
+        one.case_id: names(Case(one.case_id, one.patient_id, one.release, {}, None))
+        for one in found.faults
+    }
+    rows = [(one.case, fates[one.case.case_id]) for one in seen]
+    rows += [(one, FAULTY) for one in lost.values()]
+    table = pd.DataFrame(
+        [(one.case_id, one.patient_id, one.release, fate) for one, fate in rows],
+        columns=["case_id", "patient_id", "release", "fate"],
+    )
+    used = [case for case, fate in rows if fate == SCORED]
+    if not used:
+        told = ", ".join(f"{n} {fate}" for fate, n in table["fate"].value_counts().items())
+        raise DataError(
+            f"{root}: no case is left to be scored ({told}); give a folder with masks, of patients "
+            "who are not in the study"
+        )
+    return table, _prepared(inside, used)
+
+
+def _namer(inside: folds.Material) -> Callable[[Case], Case]:
+    """Return what gives a case the names under which a report may show it."""
+    if not inside.study.pseudonyms:
+        return lambda case: case
+    hidden = privacy.open_pseudonyms(inside.run.work_dir.parent)
+    return lambda case: replace(
+        case, case_id=hidden.case(case.case_id), patient_id=hidden.patient(case.patient_id)
+    )
+
+
+def _rank(one: Inspection) -> tuple[int, str]:
+    """Of a patient's several examinations that of the newest release counts, as in ``cohort``."""
+    return -RELEASES.index(one.case.release), one.case.case_id
+
+
+def _fates(inside: folds.Material, seen: Sequence[Inspection]) -> dict[str, str]:
+    run = inside.run
+    finished = open_finished(run.study.study, run.work_dir.parent, run.report_dir.parent)
+    fates = {one.case.case_id: FAULTY for one in seen if one.faults}
+    for one in seen:
+        parts = finished.parts(one.case, one.case.digests, finished.folds).values()
+        if {"train", "val", "test"} & set(parts):
+            fates.setdefault(one.case.case_id, OVERLAP)
+    others = [one for one in seen if one.case.case_id not in fates]
+    own = inspect_all(casetable.cases_of(finished.cases, "internal"), signatures=True)
+    unread = [fault for one in own for fault in one.faults]
+    if unread:
+        raise DataError(f"nobody can tell who is external: {unread[0].message}", unread[0].kind)
+    together = [*own, *others]
+    patients = identity.patients(together, identity.links(together))
+    taken = {one.case.patient_id for one in own}
+    return fates | _first_of_each(others, patients, taken)
+
+
+def _first_of_each(
+    others: Sequence[Inspection], patients: Mapping[str, str], taken: set[str]
+) -> dict[str, str]:
+    fates, used = {}, set[str]()
+    for one in others:
+        patient, name = patients[one.case.case_id], one.case.case_id
+        if patient in taken:
+            fates[name] = OVERLAP
+        elif one.case.segmentation is None:
+            fates[name] = NO_MASK
+        else:
+            fates[name] = AGAIN if patient in used else SCORED
+            used.add(patient)
+    return fates
+
+
+def _prepared(inside: folds.Material, cases: Sequence[Case]) -> folds.Material:
+    """Return the cases as the external part of every fold, preprocessed and predicted."""
+    run = replace(inside.run, work_dir=inside.run.work_dir / "external")
+    plan = inside.study.preprocessing
+    store = preprocess.open_store(run.work_dir / "store", plan)
+    preprocess.fill(store, cases, plan)
+    names = tuple(sorted(case.patient_id for case in cases))
+    splits = tuple(Split(one.fold, (), (), (), names) for one in inside.splits)
+    for network in dict.fromkeys((*folds.BRANCHES, *inside.study.fusion.branches)):
+        for split in splits:
+            folder = run.work_dir / "predictions" / network / f"fold{split.fold}"
+            weights = folds.checkpoint(inside, network, split.fold)
+            stored = (store.get(name) for name in names)
+            predict.segment_all(weights, stored, folder, inside.study.device)
+    return folds.Material(run, splits, store)
+
+
+def _sites(cases: pd.DataFrame, phantom_site: str) -> list[str]:
+    pairs = zip(cases["case_id"], cases["release"], strict=True)
+    return [site_of(case_id, release, phantom_site) for case_id, release in pairs]
+
+
+# --- what is measured
+
+
+def measure(sites: Sites) -> Found:
+    """Measure both groups; scores of the study's own parts are those of notebooks 05 and 06.
+
+    Raises ``RecordError`` where a reported patient has no score, and what the predictions raise.
+    """
+    run, own = sites.inside.run, sites.outside is sites.inside
+    scores = records.read_table(run, "05_fusion", "scores")
+    slices = records.read_table(run, "06_train_resnet50", "slices")
+    if not own:
+        fresh = folds.segmentation_scores(sites.outside, ["unet2d", "unet3d", "fused"])
+        scores = pd.concat([scores[scores["part"] == "test"], fresh])
+        slices = pd.concat([slices[slices["part"] == "test"], _classified(sites)])
+    reported = {(part, name) for part, _, _, name in _reported(sites)}
+    for table, made_by in ((scores, "05_fusion"), (slices, "06_train_resnet50")):
+        told = set(zip(table["part"], table["patient_id"], strict=True))
+        if told != reported:
+            raise RecordError(
+                f"{made_by} tells of {len(told)} patients, the splits of {len(reported)}; "
+                f"run {made_by} again"
+            )
+    return Found(scores, slices, _intensities(sites), _tallies(sites), _remedied(sites))
+
+
+def by_site(found: Found, sites: Sites) -> pd.DataFrame:
+    """Return the fused volume by site.
+
+    Columns: part, site, patients, mean_dice, low, high, and the empty and missed masks.
+    """
+    fused = found.scores[found.scores["network"] == "fused"]
+    table = fused.assign(site=fused["patient_id"].map(sites.homes))
+    rows = []
+    draws = sites.study.evaluation.bootstrap
+    for (part, site), own in table.groupby(["part", "site"], sort=True):
+        mean = evaluate.per_patient(evaluate.with_mean(own), "mean", str(part)).dropna()
+        seed = settings.named_seed(sites.study.seed, "external", str(site))
+        one = stats.mean_interval(mean, seed, draws)
+        low, high = one.ci95 or (np.nan, np.nan)
+        wrong = own["state"].isin(["missed", "spurious"])
+        rows.append(
+            {"part": PARTS[str(part)], "site": site, "patients": one.n, "mean_dice": one.value,
+             "low": low, "high": high, "empty": int((own["state"] == "empty").sum()),
+             "missed": int(wrong.sum())}
+        )  # fmt: skip
+    return pd.DataFrame(rows).sort_values("part", ascending=False, ignore_index=True)
+
+
+def _reported(sites: Sites) -> Iterator[tuple[str, folds.Material, Split, str]]:
+    for split, other in zip(sites.inside.splits, sites.outside.splits, strict=True):
+        yield from (("test", sites.inside, split, name) for name in split.test)
+        yield from (("external", sites.outside, other, name) for name in other.external)
+
+
+def _classified(sites: Sites) -> pd.DataFrame:
+    tables = []
+    for split in sites.outside.splits:
+        shown = folds.fused_slices(sites.outside, split, split.external)
+        weights = folds.checkpoint(sites.inside, "resnet50", split.fold)
+        named = predict.classify(weights, shown, sites.study.device).argmax(axis=1)
+        told = {"patient_id": shown.patients, "z": shown.z, "truth": shown.classes}
+        tables.append(pd.DataFrame({**told, "predicted": named, "fold": split.fold}))
+    return pd.concat(tables, ignore_index=True).assign(part="external")
+
+
+def _intensities(sites: Sites) -> pd.DataFrame:
+    seen = {(part, name): material for part, material, _, name in _reported(sites)}
+    tables = []
+    for (part, name), material in seen.items():
+        wide = pd.DataFrame(remedies.profile(material.store.get(name)).T, columns=list(SEQUENCES))
+        long = wide.melt(var_name="sequence", value_name="value")
+        tables.append(long.assign(part=part, patient_id=name))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _tallies(sites: Sites) -> dict[str, dict[str, calibration.Reliability]]:
+    found: dict[str, dict[str, calibration.Reliability]] = {part: {} for part in PARTS}
+    for part, material, split, name in _reported(sites):
+        case = material.store.get(name)
+        inside = remedies.brain(case)
+        fused = folds.volume(material, "fused", split.fold, name).probabilities
+        one = calibration.tally(fused[:, inside].T, case.labels[inside])
+        before = found[part].get(name)
+        found[part][name] = before + one if before else one
+    return found
+
+
+def _remedied(sites: Sites) -> pd.DataFrame:
+    rows: list[dict[str, object]] = []
+    for split in sites.inside.splits:
+        reference = remedies.fit(sites.inside.store.get(name) for name in split.train)
+        segment = _pipeline(sites.inside, split)
+        for part, material, of, name in _reported(sites):
+            if of.fold != split.fold:
+                continue
+            case = material.store.get(name)
+            straight = folds.volume(material, "fused", of.fold, name)
+            volumes = {NONE: straight} | {
+                key: remedies.treated(key, segment, case, reference, straight)
+                for key in remedies.REMEDIES
+            }
+            about = {"patient_id": name, "part": part, "fold": of.fold}
+            for key, one in volumes.items():
+                counts = evaluate.confusion_of(case, one)
+                rows += [
+                    {**about, "network": key, "region": region, "dice": dice}
+                    for region, dice in _dice(counts, sites.study).items()
+                ]
+    return pd.DataFrame(rows)
+
+
+def _pipeline(material: folds.Material, split: Split) -> remedies.Segment:
+    """Return the networks of a fold as one step, from a stored case to the fused volume."""
+    study = material.study
+    networks = [
+        predict.load_segmenter(folds.checkpoint(material, branch, split.fold), study.device)
+        for branch in study.fusion.branches
+    ]
+
+    def segment(case: StoredCase) -> Volume:
+        first, second = (predict.segment(network, case) for network in networks)
+        return fusion.weighted_average(first, second, study.fusion.alpha)
+
+    return segment
+
+
+def _dice(counts: Confusion, study: settings.Study) -> dict[str, float]:
+    empty = study.evaluation.empty
+    return {
+        region: metrics.dice(counts, classes, empty) for region, classes in evaluate.REGIONS.items()
+    }

@@ -1,0 +1,210 @@
+"""Slices dealt out in three ways: nobody lost, shares kept, equal budgets, and leaks are seen."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gliomalib import assignments
+from gliomalib.assignments import Assignment
+from gliomalib.schema import DataError
+
+SHARE = 0.2
+YEARS = {3: 285, 2: 50, 1: 34}
+SEEDS = st.integers(0, 2**31)
+COUNTS = st.lists(st.integers(1, 9), min_size=2, max_size=30)
+"""Slices of each patient."""
+
+
+def table(counts: list[int]) -> tuple[list[str], np.ndarray]:
+    """Return the patient and the place of every slice, patients one after another."""
+    names = [f"P{number:02d}" for number, n in enumerate(counts) for _ in range(n)]
+    return names, np.concatenate([np.arange(n) for n in counts])
+
+
+def both(one: Assignment) -> list[int]:
+    return sorted([*one.train.tolist(), *one.test.tolist()])
+
+
+def near(count: int, n: int) -> bool:
+    """Say whether a count is the whole number nearest to a fifth, leaving somebody on each side."""
+    return count == min(max(1, round(SHARE * n)), n - 1)
+
+
+@given(COUNTS, SEEDS, st.integers(0, 50))
+def test_no_patient_is_split_and_no_slice_lost(counts: list[int], seed: int, turn: int) -> None:
+    patients, _ = table(counts)
+    one = assignments.by_patient(patients, SHARE, seed, turn)
+    assert both(one) == list(range(len(patients)))
+    assert near(len({patients[row] for row in one.test}), len(counts))
+    assert assignments.in_both(one, patients) == ()
+    assert assignments.leaking_share(one, patients) == 0
+
+
+@given(st.integers(5, 60), SEEDS)
+def test_patients_take_turns(n: int, seed: int) -> None:
+    patients, _ = table([2] * n)
+    size = round(SHARE * n)
+    tested: Counter[str] = Counter()
+    for turn in range(n):
+        one = assignments.by_patient(patients, SHARE, seed, turn)
+        tested.update({patients[row] for row in one.test})
+        if (turn + 1) * size <= n:
+            assert set(tested.values()) == {1}
+    assert set(tested.values()) == {size}
+
+
+@given(st.integers(2, 300), SEEDS)
+def test_slices_are_dealt_once(n: int, seed: int) -> None:
+    one = assignments.by_slice(n, SHARE, seed)
+    assert both(one) == list(range(n))
+    assert near(len(one.test), n)
+
+
+@given(COUNTS, SEEDS)
+def test_volumes_are_dealt_whole(counts: list[int], seed: int) -> None:
+    patients, _ = table(counts)
+    copies = assignments.multiplicities(patients, YEARS, seed)
+    one = assignments.by_volume(patients, copies, SHARE, seed)
+    times = np.bincount(both(one), minlength=len(patients))
+    assert times.tolist() == [copies[name] for name in patients]
+    # all slices of a patient are as often in test as he has volumes there
+    held = {name: {Counter(one.test.tolist())[row] for row, of in enumerate(patients) if of == name}
+            for name in copies}  # fmt: skip
+    assert all(len(found) == 1 for found in held.values())
+    assert near(sum(found.pop() for found in held.values()), sum(copies.values()))
+
+
+def test_the_pooled_years_leak_as_the_organisers_table_says() -> None:
+    patients, _ = table([1] * 369)
+    copies = assignments.multiplicities(patients, YEARS, 0)
+    assert Counter(copies.values()) == YEARS
+    assert sum(copies.values()) == 989
+    shares = [
+        assignments.leaking_share(assignments.by_volume(patients, copies, SHARE, seed), patients)
+        for seed in range(60)
+    ]
+    assert np.mean(shares) == pytest.approx(0.91, abs=0.01)
+
+
+@given(st.integers(1, 400), SEEDS)
+def test_multiplicities_are_in_proportion(n: int, seed: int) -> None:
+    copies = assignments.multiplicities([f"P{number}" for number in range(n)], YEARS, seed)
+    found = Counter(copies.values())
+    assert sum(found.values()) == n
+    for times, patients in YEARS.items():
+        assert abs(found[times] - patients * n / 369) < 1
+
+
+@given(COUNTS, SEEDS)
+def test_budgets_are_equal_and_test_sets_stay(counts: list[int], seed: int) -> None:
+    patients, _ = table(counts)
+    copies = assignments.multiplicities(patients, YEARS, seed)
+    found = {
+        "patient": assignments.by_patient(patients, SHARE, seed),
+        "slice": assignments.by_slice(len(patients), SHARE, seed),
+        "years": assignments.by_volume(patients, copies, SHARE, seed),
+    }
+    fair = assignments.equal_budgets(found, seed)
+    assert {len(one.train) for one in fair.values()} == {
+        min(len(set(one.train.tolist())) for one in found.values())
+    }
+    for name, one in fair.items():
+        assert len(set(one.train.tolist())) == len(one.train)
+        assert set(one.train.tolist()) <= set(found[name].train.tolist())
+        assert one.test.tolist() == found[name].test.tolist()
+
+
+def test_a_planted_leak_is_found_and_clean_splits_raise_no_alarm() -> None:
+    patients, z = table([6] * 12)
+    for seed in range(20):
+        clean = assignments.by_patient(patients, SHARE, seed)
+        assert assignments.in_both(clean, patients) == ()
+        assert assignments.adjacent_share(clean, patients, z) == 0
+        moved = Assignment(np.append(clean.train, clean.test[0]), clean.test[1:])
+        assert assignments.in_both(moved, patients) == (patients[clean.test[0]],)
+        assert 0 < assignments.leaking_share(moved, patients) < 1
+        by_slice = assignments.by_slice(len(patients), SHARE, seed)
+        assert len(assignments.in_both(by_slice, patients)) > 1
+
+
+def test_shares_on_known_slices() -> None:
+    patients, z = list("AAAAABBB"), np.array([0, 1, 2, 3, 4, 0, 1, 2])
+    # A: 0 and 4 learnt; asked are 1 (beside 0), 2 (beside none); B: 7 asked, nothing learnt
+    one = Assignment(np.array([0, 4]), np.array([1, 2, 7]))
+    assert assignments.in_both(one, patients) == ("A",)
+    assert assignments.leaking_share(one, patients) == pytest.approx(2 / 3)
+    assert assignments.adjacent_share(one, patients, z) == pytest.approx(1 / 3)
+    # row 5 is B's first slice: the last one of A is no neighbour of it
+    apart = Assignment(np.array([4]), np.array([5, 5, 4]))
+    assert assignments.adjacent_share(apart, patients, z) == pytest.approx(1 / 3)
+    told = assignments.described(apart, patients, z)
+    assert told["test_slices"] == told["test_patients"] == 2
+    assert told["in_both"] == told["train_slices"] == 1
+    other = Assignment(np.array([0]), np.array([7]))
+    assert assignments.tested_by_all({"one": one, "other": other}, patients) == ("B",)
+
+
+@given(COUNTS, SEEDS)
+def test_random_classes_are_one_a_patient_and_even_on_each_side(
+    counts: list[int], seed: int
+) -> None:
+    patients, _ = table(counts)
+    apart = assignments.by_patient(patients, SHARE, seed).test
+    classes = assignments.random_classes(patients, apart, 7, seed)
+    assert classes.shape == (7, len(patients))
+    held_out = {patients[row] for row in apart}
+    for draw in classes:
+        of = {name: {int(c) for c, p in zip(draw, patients, strict=True) if p == name}
+              for name in set(patients)}  # fmt: skip
+        assert all(len(one) == 1 for one in of.values())
+        for group in (held_out, set(of) - held_out):
+            found = Counter(next(iter(of[name])) for name in group)
+            assert max(found.values()) - min(found[label] for label in range(4)) <= 1
+
+
+def test_who_counts_the_classes_of_training_gains_nothing() -> None:
+    patients, _ = table([1] * 6)
+    one = assignments.by_patient(patients, SHARE, 0)
+    classes = assignments.random_classes(patients, one.test, 8000, 0)
+    learnt = np.stack([np.bincount(draw, minlength=4) for draw in classes[:, one.train]])
+    for guess in (learnt.argmin(axis=1), learnt.argmax(axis=1)):
+        right = (classes[:, one.test] == guess[:, None]).mean()
+        # four standard errors; dealt to all together, argmin would be right in 0.55
+        assert right == pytest.approx(0.25, abs=0.02)
+
+
+def test_answers_are_counted_by_patient() -> None:
+    truth, given_classes = np.array([[0, 1, 2], [3, 1, 2]]), np.array([[0, 2, 2], [0, 1, 2]])
+    found = assignments.counted(["B", "A", "A"], truth, given_classes)
+    assert found["patient_id"].tolist() == ["A", "B"]
+    of_a, of_b = assignments.confusions(found)
+    assert of_a.sum() == 2 and of_b.sum() == 1
+    assert of_a[1, 2] == of_a[1, 1] == of_b[0, 0] == of_b[3, 0] == 0.5
+    assert of_a[2, 2] == 1
+
+
+def test_repeats_are_averaged_within_patient() -> None:
+    about = {"classifier": "neighbour", "labels": "true", "split": "slice"}
+    first = assignments.counted(
+        ["A"] * 4 + ["B"], np.array([[0, 1, 2, 3, 1]]), np.zeros((1, 5), int)
+    )
+    again = assignments.counted(["A"] * 2, np.array([[0, 0]]), np.zeros((1, 2), int))
+    found = assignments.per_patient(pd.concat([first, again]).assign(**about))
+    by_name = found["accuracy"].xs("slice", level="split").droplevel([0, 1])
+    # A: one of four, then two of two, that is on average 1.5 of 3 slices
+    assert by_name.to_dict() == {"A": 0.5, "B": 0.0}
+
+
+def test_what_cannot_be_dealt_is_refused() -> None:
+    with pytest.raises(DataError, match="1 patients cannot be dealt"):
+        assignments.by_patient(["A", "A"], SHARE, 0)
+    with pytest.raises(DataError, match="1 slices"):
+        assignments.by_slice(1, SHARE, 0)
+    with pytest.raises(DataError, match="1 volumes"):
+        assignments.by_volume(["A"], {"A": 1}, SHARE, 0)

@@ -1,0 +1,103 @@
+"""Each rule decides at its borders, says why, and is told before the result."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from gliomalib import decisions
+from gliomalib.schema import SettingsError, Value
+
+AT_MOST = {"kind": "at_most", "limit": 0.05}
+ALL = [
+    {"kind": "at_least", "margin": 0.01},
+    AT_MOST,
+    {"kind": "greater_than_zero", "smallest_gain": 0.01},
+    {"kind": "contains", "max_width": 0.2},
+    {"kind": "exact", "least": 1},
+    {"kind": "found"},
+]
+
+
+def rule(content: dict[str, Any]) -> Any:
+    """Return a rule as the file of claims gives it."""
+    return TypeAdapter(decisions.Decision).validate_python(content)
+
+
+def decided(content: dict[str, Any], ci95: Any, value: float = 0.0) -> str:
+    """Return what a rule says of a number, with 0.6 published."""
+    number = Value("number", value, ci95, 40, rule="mean")
+    return decisions.decide(rule(content), number, 0.6, "{:g}".format)[0]
+
+
+@pytest.mark.parametrize(
+    ("ci95", "expected"),
+    [
+        ((-0.1, 0.05), "yes"),
+        ((0.02, 0.05 + 1e-12), "yes"),
+        ((0.04, 0.0501), "open"),
+        ((0.05, 0.2), "open"),
+        ((0.0501, 0.2), "no"),
+    ],
+)
+def test_no_more_than_a_limit(ci95: Any, expected: str) -> None:
+    assert decided(AT_MOST, ci95) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "number", "expected"),
+    [
+        ({"least": 1}, 1, "yes"),
+        ({"least": 1}, 0, "no"),
+        ({"most": 0}, 0, "yes"),
+        ({"most": 0}, 1, "no"),
+        ({"least": 0.5, "most": 0.7}, 0.6, "yes"),
+        ({"least": 0.5, "most": 0.7}, 0.71, "no"),
+        ({"least": 1}, math.nan, "open"),
+    ],
+)
+def test_an_exact_number_needs_no_interval(content: Any, number: float, expected: str) -> None:
+    assert decided({"kind": "exact", **content}, None, number) == expected
+
+
+@pytest.mark.parametrize(("number", "expected"), [(1, "yes"), (0, "no"), (math.nan, "open")])
+def test_a_diagnosis_is_taken_from_its_notebook(number: float, expected: str) -> None:
+    assert decided({"kind": "found"}, None, number) == expected
+
+
+@pytest.mark.parametrize("content", ALL[:4])
+@pytest.mark.parametrize("ci95", [None, (math.nan, 1.0), (None, None)])
+def test_the_other_rules_look_at_the_interval_only(content: Any, ci95: Any) -> None:
+    assert decided(content, ci95, 5.0) == "open"
+
+
+@pytest.mark.parametrize("content", ALL)
+def test_each_rule_is_told_with_both_words(content: Any) -> None:
+    told = decisions.in_words(rule(content), 0.6, "{:g}".format, ("holds", "does not hold"))
+    assert ": holds" in told and "does not hold" in told
+
+
+@pytest.mark.parametrize("content", [ALL[0], ALL[3]])
+def test_a_rule_that_compares_needs_a_published_number(content: Any) -> None:
+    number = Value("number", 0.6, (0.5, 0.7), 40, rule="mean")
+    with pytest.raises(SettingsError, match="needs a published number"):
+        decisions.decide(rule(content), number, None, "{:g}".format)
+    assert isinstance(rule(content), decisions.NEEDS_PUBLISHED)
+
+
+def test_an_exact_rule_without_a_limit_is_refused() -> None:
+    with pytest.raises(ValidationError, match="least or most"):
+        rule({"kind": "exact"})
+
+
+@given(st.floats(-1, 1), st.floats(0, 1), st.sampled_from(ALL[:3]))
+def test_a_wider_interval_never_decides_more(low: float, width: float, content: Any) -> None:
+    narrow = decided(content, (low, low + width), low)
+    wide = decided(content, (low - 0.1, low + width + 0.1), low)
+    assert wide in (narrow, "open") or content["kind"] == "greater_than_zero"
+    assert {narrow, wide} != {"yes", "no"}

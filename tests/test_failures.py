@@ -1,0 +1,233 @@
+"""Planted failures of a study are found in its held-out patients, and sound ones raise no alarm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from gliomalib import cohort, failures, folds, metrics, predict, preprocess, records, settings
+from gliomalib.schema import Grid, Split, StoredCase, Value, Volume
+
+SHAPE = (20, 18, 14)
+AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
+PATIENTS = tuple("ABCDEFGHIJ")
+FIVE = tuple("ABCDE")
+SPLITS = (Split(0, FIVE, (), tuple("FGH"), ("I",)), Split(1, tuple("FGH"), (), FIVE, ("I",)))
+Change = Callable[[Volume], Volume]
+
+
+def grid(patient: str) -> Grid:
+    return Grid(patient, SHAPE, (4.0, 4.0, 4.0), (0, 0, 0), AFFINE)
+
+
+def labels_of(patient: str) -> np.ndarray:
+    """Return a tumour of three shells, another place and size for each patient."""
+    number = PATIENTS.index(patient)
+    centre = np.array([8 + number % 3, 7 + number % 2, 6 + number % 2])
+    distance = np.linalg.norm(np.indices(SHAPE).T - centre, axis=-1).T
+    found = np.zeros(SHAPE, dtype=np.uint8)
+    for radius, label in ((5 + 0.1 * number, 2), (3.6, 3), (2.0, 1)):
+        found[distance < radius] = label
+    return found
+
+
+def volume_of(patient: str, seed: int, blur: float) -> Volume:
+    """Return the blurred truth with smooth errors of the network's own."""
+    rng = np.random.default_rng((seed, PATIENTS.index(patient)))
+    scores = []
+    for label in range(4):
+        seen = ndimage.gaussian_filter((labels_of(patient) == label).astype(float), blur)
+        error = ndimage.gaussian_filter(rng.normal(size=SHAPE), 1)
+        scores.append(np.log(seen + 1e-3) + 0.7 * error / error.std())
+    powers = np.exp(scores)
+    return Volume((powers / powers.sum(axis=0)).astype(np.float16), grid(patient))
+
+
+def same(volume: Volume) -> Volume:
+    return volume
+
+
+def study(root: Path, flat: Change = same, deep: Change = same) -> folds.Material:
+    """Return a study of two folds whose branches are changed by ``flat`` and ``deep``."""
+    where = {"data_dir": str(root / "d"), "report_dir": str(root / "r")}
+    run = records.begin("05_fusion", {"study": "smoke", **where})
+    store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
+    cohort.write_splits(SPLITS, run.work_dir / "splits.json")
+    for patient in PATIENTS[:9]:
+        images = np.full((4, *SHAPE), 0.5, dtype=np.float16)
+        store.put(StoredCase(grid(patient), images, labels_of(patient)), "digest", {})
+        made = {
+            "unet2d": flat(volume_of(patient, 1, 0.5)),
+            "unet3d": deep(volume_of(patient, 2, 0.7)),
+        }
+        for branch, volume in made.items():
+            for fold in (0, 1):
+                folder = run.work_dir / "predictions" / branch / f"fold{fold}"
+                predict.save(volume, folder / f"{patient}.npy")
+    return folds.open_material(run)
+
+
+def to_edema(volume: Volume) -> Volume:
+    """Return a volume in which enhancing tumour is called edema."""
+    values = volume.probabilities.copy()
+    values[2] += values[3]
+    values[3] = 0
+    return replace(volume, probabilities=values)
+
+
+def moved(volume: Volume) -> Volume:
+    """Return a volume whose content lies two voxels further up."""
+    return replace(volume, probabilities=np.roll(volume.probabilities, 2, axis=3))
+
+
+def blind(volume: Volume) -> Volume:
+    """Return a volume without any tumour."""
+    values = np.zeros_like(volume.probabilities)
+    values[0] = 1
+    return replace(volume, probabilities=values)
+
+
+def by_name(found: failures.Diagnosis) -> dict[str, Value]:
+    assert all(one.rule for one in found.values)
+    return {one.name: one for one in found.values}
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
+    return study(tmp_path_factory.mktemp("sound"))
+
+
+def test_counts_are_those_of_every_held_out_patient_once(sound: folds.Material) -> None:
+    counts = failures.voxel_confusions(sound, "unet2d")
+    assert counts.shape == (8, 4, 4)
+    assert (counts.sum(axis=(1, 2)) == np.prod(SHAPE)).all()
+    volumes = [volume_of(patient, 1, 0.5).probabilities.argmax(axis=0) for patient in "FGH"]
+    for one, patient, labels in zip(counts, "FGH", volumes, strict=False):
+        assert (one == metrics.confusion_matrix(labels_of(patient), labels)).all()
+
+
+def test_a_sound_network_has_lost_no_class(sound: folds.Material) -> None:
+    counts = failures.voxel_confusions(sound, "unet3d")
+    found = failures.class_collapse(counts, sound.study, "voxels")
+    assert found.verdict == "not found" and by_name(found)["class_collapse"].value == 0
+    assert found.sentence.startswith("Class collapse of voxels: not found; no class is lost in 8")
+    assert found.sentence in by_name(found)["class_collapse"].rule
+    assert found.table["true share"].sum() == pytest.approx(1)
+    assert found.table["predicted share"].sum() == pytest.approx(1)
+    assert by_name(found)["collapse_to_edema"].value < 0.3
+
+
+def test_a_class_that_became_edema_is_found_and_named(tmp_path: Path) -> None:
+    material = study(tmp_path, deep=to_edema)
+    counts = failures.voxel_confusions(material, "unet3d")
+    found = failures.class_collapse(counts, material.study, "voxels")
+    assert found.verdict == "found" and by_name(found)["class_collapse"].value == 1
+    assert "lost in 8 patients: enhancing tumour" in found.sentence
+    fate = found.table.set_index("class").loc["enhancing tumour"]
+    assert fate["predicted share"] == 0 and fate["most missed became"] == "edema"
+    assert fate["recall"] == fate["high"] == 0 and fate["verdict"] == "found"
+
+
+def test_edema_share_by_hand() -> None:
+    counts = np.zeros((3, 4, 4), dtype=np.int64)
+    counts[0, 1, 2], counts[0, 3, 3], counts[1, 3, 2] = 3, 5, 2
+    counts[2, 2, 2] = 100  # has no other tumour: tells nothing
+    found = failures.to_edema(counts, settings.load("smoke"), "slices")
+    assert found.value == pytest.approx(5 / 10) and found.n_patients == 2
+    low, high = found.ci95 or (1, 0)
+    assert low == pytest.approx(3 / 8) and high == pytest.approx(1)
+    nobody = failures.to_edema(counts[2:], settings.load("smoke"), "slices")
+    assert math.isnan(nobody.value) and "no patient has any" in nobody.rule
+
+
+def test_few_patients_give_no_number(sound: folds.Material) -> None:
+    counts = failures.voxel_confusions(sound, "unet3d")[:2]
+    found = failures.class_collapse(counts, sound.study, "voxels")
+    assert found.verdict == "cannot tell"
+    assert math.isnan(by_name(found)["class_collapse"].value)
+    assert "Class collapse of voxels: cannot tell; patients are too few" in found.sentence
+
+
+def test_sound_branches_have_neither_rings_nor_a_shift(sound: folds.Material) -> None:
+    rings, shift = failures.ring_artefacts(sound), failures.misalignment(sound)
+    assert (rings.verdict, shift.verdict) == ("not found", "not found")
+    assert by_name(rings)["ring_artefacts"].value == by_name(shift)["misalignment"].value == 0
+    low, high = by_name(rings)["ring_excess"].ci95 or (1, 0)
+    assert low <= by_name(rings)["ring_excess"].value <= high < 0.01
+    assert (
+        sorted(rings.table["patient_id"]) == sorted(shift.table["patient_id"]) == list("ABCDEFGH")
+    )
+    assert by_name(shift)["mean_branch_shift"].value == 0
+
+
+def test_rings_that_the_fusion_makes_are_found(tmp_path: Path) -> None:
+    # both branches think of enhancing tumour second, where only one of them sees edema
+    def second(own: int, volume: Volume) -> Volume:
+        shell = ndimage.binary_dilation(volume.probabilities.argmax(axis=0) > 0, iterations=1)
+        values = volume.probabilities.copy()
+        chosen = shell & (np.indices(SHAPE).sum(axis=0) % 2 == own)
+        other = shell & ~chosen
+        values[:, chosen] = np.array([0.1, 0, 0.5, 0.4], np.float16)[:, None]
+        values[:, other] = np.array([0.5, 0, 0.1, 0.4], np.float16)[:, None]
+        return replace(volume, probabilities=values)
+
+    material = study(tmp_path, lambda one: second(0, one), lambda one: second(1, one))
+    found = failures.ring_artefacts(material)
+    assert found.verdict == "found"
+    values = by_name(found)
+    assert values["ring_artefacts"].value == 1 and values["ring_artefacts"].n_patients == 8
+    assert values["ring_ratio"].value > 1 and (values["ring_ratio"].ci95 or (0, 0))[0] > 1
+    assert found.table["new between"].sum() > found.table["new beside"].sum()
+
+
+def test_a_shifted_branch_is_found_with_its_length(tmp_path: Path) -> None:
+    found = failures.misalignment(study(tmp_path, deep=moved))
+    assert found.verdict == "found" and by_name(found)["misalignment"].value == 1
+    assert by_name(found)["mean_branch_shift"].value == pytest.approx(2)
+    assert by_name(found)["mean_branch_shift"].unit == "voxels"
+    assert (found.table["z, voxels"] == 2).all() and (found.table["x, voxels"] == 0).all()
+
+
+def test_the_planted_shift_is_found_in_sound_branches(sound: folds.Material) -> None:
+    control = failures.planted_shift(sound)
+    assert control.possible and control.found
+    assert "estimated as (2, 0, 0)" in control.sentence
+
+
+def test_an_instrument_that_finds_nothing_fails_its_control(
+    sound: folds.Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "PLANTED", 0)
+    control = failures.planted_shift(sound)
+    assert control.possible and not control.found
+
+
+def test_without_a_tumour_nothing_can_be_told_and_nothing_breaks(tmp_path: Path) -> None:
+    material = study(tmp_path, flat=blind, deep=blind)
+    control = failures.planted_shift(material)
+    assert not control.possible and "could not be planted" in control.sentence
+    rings, shift = failures.ring_artefacts(material), failures.misalignment(material)
+    for found, names in (
+        (rings, ("ring_artefacts", "ring_excess", "ring_ratio")),
+        (shift, ("misalignment", "mean_branch_shift")),
+    ):
+        values = by_name(found)
+        assert found.verdict == "cannot tell" and set(values) == set(names)
+        assert all(math.isnan(values[name].value) for name in names)
+        assert all(values[name].n_patients == 0 for name in names)
+
+
+def test_what_cannot_be_told_is_kept_in_the_record_as_no_number(tmp_path: Path) -> None:
+    material = study(tmp_path, flat=blind)
+    values = failures.misalignment(material).values
+    record = records.finish(material.run, records.Outcome(values))
+    path = records.record_path(material.run.report_dir, "05_fusion")
+    again = {one.name: one for one in records.read(path).values}
+    assert record.values[0].name in again
+    assert math.isnan(again["misalignment"].value) and again["misalignment"].ci95 is None

@@ -1,0 +1,307 @@
+"""The audit of splits on planted slices: what can be memorised leaks, what cannot does not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from gliomalib import (
+    assignments,
+    casetable,
+    cohort,
+    folds,
+    leakage,
+    models,
+    preprocess,
+    records,
+    settings,
+    slices,
+)
+from gliomalib.schema import Case, Grid, MismatchError, SliceSet, Split, StoredCase
+
+SIZE = 32
+AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
+
+
+def pool_of(patterns: str, n_patients: int = 16, depth: int = 12, repeats: int = 5) -> leakage.Pool:
+    """Return planted slices: each patient has a look of his own, or each class has one.
+
+    The classes change from slice to slice, so who knows the patient alone knows nothing of them.
+    """
+    rng = np.random.default_rng(3)
+    place = np.repeat(np.arange(n_patients), depth)
+    z = np.tile(np.arange(depth), n_patients)
+    classes = rng.integers(0, 4, len(place))
+    looks = rng.random((max(n_patients, 4), 3, SIZE, SIZE))
+    chosen = looks[place if patterns == "patient" else classes]
+    noise = rng.normal(0, 0.02 if patterns == "patient" else 0.3, chosen.shape)
+    names = tuple(f"P{number:02d}" for number in place)
+    found = SliceSet((chosen + noise).astype(np.float16), classes, names, z)
+    copies = dict.fromkeys(names, 3)
+    study = settings.load("smoke", {"leakage.repeats": repeats})
+    return leakage.Pool(found, 0, copies, "planted", study)
+
+
+@pytest.fixture(scope="module")
+def memorable() -> leakage.Pool:
+    return pool_of("patient")
+
+
+@pytest.fixture(scope="module")
+def quick(memorable: leakage.Pool) -> pd.DataFrame:
+    return leakage.neighbours(memorable)
+
+
+def concluded(scores: pd.DataFrame) -> str:
+    """Return the conclusion as if the ResNet50 had been right in half of the control."""
+    network: dict[str, object] = {"classifier": "resnet50", "labels": "random", "split": "slice"}
+    network |= {"accuracy": 0.5, "patients": 16}
+    return leakage.conclusion(pd.concat([scores, pd.DataFrame([network])], ignore_index=True))
+
+
+def of(scores: pd.DataFrame, labels: str, split: str) -> pd.Series:
+    chosen = (scores["labels"] == labels) & (scores["split"] == split)
+    return scores[chosen].iloc[0]
+
+
+def test_a_classifier_that_memorises_patients_is_found_out(
+    memorable: leakage.Pool, quick: pd.DataFrame
+) -> None:
+    scores = leakage.scores(quick, memorable.study)
+    fair, leaky = of(scores, "random", "patient"), of(scores, "random", "slice")
+    assert leaky["accuracy"] > 0.99
+    assert fair["accuracy"] == pytest.approx(0.25, abs=0.03)
+    assert fair["accuracy_low"] < 0.25 < fair["accuracy_high"]
+    assert of(scores, "random", "years")["accuracy"] > 0.8
+    text = concluded(scores)
+    assert "(ResNet50 in 50 %)" in text and text.endswith("the control holds.")
+
+
+def test_where_nothing_is_of_the_patient_nothing_leaks() -> None:
+    pool = pool_of("class")
+    scores = leakage.scores(leakage.neighbours(pool), pool.study)
+    for split in ("patient", "slice"):
+        assert of(scores, "true", split)["accuracy"] > 0.95
+        assert of(scores, "random", split)["accuracy"] == pytest.approx(0.25, abs=0.05)
+    gain = of(scores, "true", "slice")
+    assert gain["gain_low"] <= 0 <= gain["gain_high"]
+    assert "dealt by slice" in concluded(scores).partition("a leak is not shown")[0]
+    # the pooled years hold the very same slice twice, which is recognised whatever it looks like
+    assert of(scores, "random", "years")["accuracy"] > 0.5
+
+
+def test_a_class_that_goes_with_the_patient_gains_by_leaking(memorable: leakage.Pool) -> None:
+    by_patient = np.array([int(name[1:]) % 4 for name in memorable.slices.patients])
+    given = SliceSet(
+        memorable.slices.images, by_patient, memorable.slices.patients, memorable.slices.z
+    )
+    pool = leakage.Pool(given, 0, memorable.copies, "planted", memorable.study)
+    scores = leakage.scores(leakage.neighbours(pool), pool.study)
+    gain = of(scores, "true", "slice")
+    assert gain["accuracy"] > 0.99 and gain["gain_low"] > 30
+    assert concluded(scores).count("a leak is shown") == 2
+
+
+def test_the_accuracy_is_that_of_a_slow_search(
+    memorable: leakage.Pool, quick: pd.DataFrame
+) -> None:
+    one = leakage.deal(memorable, 2)["slice"]
+    small = slices.resized(memorable.slices.images, leakage.SIDE).astype(np.float64)
+    right: dict[str, list[bool]] = {}
+    for row in one.test:
+        nearest = one.train[((small[one.train] - small[row]) ** 2).sum(axis=(1, 2, 3)).argmin()]
+        same = memorable.slices.classes[nearest] == memorable.slices.classes[row]
+        right.setdefault(memorable.slices.patients[row], []).append(bool(same))
+    rows = quick[(quick["labels"] == "true") & (quick["split"] == "slice") & (quick["repeat"] == 2)]
+    found = assignments.per_patient(rows)["accuracy"].reset_index("patient_id")
+    slow = pd.Series({name: np.mean(hits) for name, hits in right.items()})
+    assert found.set_index("patient_id")["accuracy"].to_dict() == pytest.approx(slow.to_dict())
+
+
+def test_gains_are_of_the_patients_whom_both_splits_tested(
+    memorable: leakage.Pool, quick: pd.DataFrame
+) -> None:
+    scores = leakage.scores(quick, memorable.study)
+    true = assignments.per_patient(quick[quick["labels"] == "true"])["accuracy"]
+    pairs = (true.xs("slice", level="split") - true.xs("patient", level="split")).dropna()
+    row = of(scores, "true", "slice")
+    assert row["gain_patients"] == len(pairs) == 15  # five turns of three of the sixteen
+    assert row["gain"] == pytest.approx(100 * pairs.mean())
+    assert row["patients"] == 16
+
+
+def test_a_gain_without_a_common_patient_has_no_interval(quick: pd.DataFrame) -> None:
+    study = settings.load("smoke")
+    true = quick[(quick["labels"] == "true") & (quick["repeat"] == 0)]
+    tested = true.loc[true["split"] == "patient", "patient_id"]
+    apart = true[(true["split"] == "patient") | ~true["patient_id"].isin(tested)]
+    row = of(leakage.scores(apart, study), "true", "slice")
+    assert row["gain_patients"] == 0 and np.isnan(row["gain_low"]) and not np.isnan(row["gain"])
+
+
+def test_few_patients_are_not_judged() -> None:
+    pool = pool_of("patient", n_patients=6, repeats=2)
+    scores = leakage.scores(leakage.neighbours(pool), pool.study)
+    text = concluded(scores)
+    assert text.count("not judged on fewer than 5 patients") == 2
+    assert "is not judged on 2 patients" in text
+    assert "is shown" not in text and "holds" not in text
+
+
+def test_budgets_are_equal_and_nobody_is_in_both(memorable: leakage.Pool) -> None:
+    dealt = leakage.sides(memorable)
+    assert len(dealt) == 3 * 5
+    assert dealt.groupby("repeat")["train_slices"].nunique().eq(1).all()
+    by_split = dealt.groupby("split")
+    assert by_split["in_both"].max()["patient"] == 0
+    assert by_split["leaking_share"].min()["slice"] == 1
+    assert 0.8 < by_split["leaking_share"].mean()["years"] <= 1
+    assert leakage.sides(memorable).equals(dealt)
+
+
+def test_a_leaking_patient_level_split_stops_the_audit(
+    memorable: leakage.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leaking(
+        patients: list[str], share: float, seed: int, turn: int = 0
+    ) -> assignments.Assignment:
+        return assignments.by_slice(len(patients), share, seed)
+
+    monkeypatch.setattr(assignments, "by_patient", leaking)
+    with pytest.raises(MismatchError, match="on both sides of the patient-level"):
+        leakage.deal(memorable, 0)
+
+
+# --- from a study's store, with its ResNet50
+
+
+PATIENTS = tuple("ABCDEFGH")
+
+
+def material_of(root: Path, study: str = "smoke", **more: object) -> folds.Material:
+    where = {"data_dir": str(root / "d"), "report_dir": str(root / "r")}
+    run = records.begin("11_leakage_audit", {"study": study, **where, **more})
+    store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
+    for patient in PATIENTS:
+        rng = np.random.default_rng(ord(patient))
+        images = rng.random((4, 12, 12, 6)).astype(np.float16)
+        images[..., 0] = 0
+        labels = rng.integers(0, 4, (12, 12, 6)).astype(np.uint8)
+        grid = Grid(patient, (12, 12, 6), (4.0, 4.0, 4.0), (0, 0, 0), AFFINE)
+        store.put(StoredCase(grid, images, labels), "digest", {})
+    splits = (Split(0, PATIENTS[:4], ("E",), ("F", "G"), ("H",)),)
+    cohort.write_splits(splits, run.work_dir / "splits.json")
+    return folds.open_material(run)
+
+
+def test_the_pool_is_of_internal_patients_and_of_slices_with_brain(tmp_path: Path) -> None:
+    pool = leakage.gather(material_of(tmp_path))
+    assert pool.patients == list("ABCDEFG")
+    assert pool.n_blank == 7 and 0 not in pool.slices.z and len(pool.slices.z) == 7 * 5
+    assert sorted(pool.copies) == pool.patients and "organisers" in pool.counted_by
+    few = leakage.gather(material_of(tmp_path, patients=4))
+    assert len(few.patients) == 4 and set(few.patients) < set(pool.patients)
+
+
+def test_volumes_are_counted_in_the_study_where_its_releases_overlap(tmp_path: Path) -> None:
+    made = material_of(tmp_path, "brats-mini")
+
+    def write(rows: list[tuple[str, str, str]]) -> leakage.Pool:
+        files = dict.fromkeys(("t1", "t1ce", "t2", "flair"), Path("x"))
+        entries = [
+            casetable.Entry(Case(f"{name}{number}", name, release, files, None), part)
+            for number, (name, release, part) in enumerate(rows)
+        ]
+        casetable.write_cases(casetable.table_of(entries), made.run.work_dir / "cases.csv")
+        return leakage.gather(made)
+
+    internal = [(name, "brats2020", "internal") for name in PATIENTS[:7]]
+    assert "organisers" in write(internal).counted_by
+    others = [(name, "brats2019", "duplicate") for name in "ABCDEFG"]
+    others += [(name, "brats2018", "duplicate") for name in "ABCDEF"]
+    # a second file of the same year, and a year that is not asked for
+    others += [("G", "brats2019", "duplicate"), ("G", "brats2021", "duplicate")]
+    pool = write(internal + others)
+    assert "releases of this study" in pool.counted_by
+    assert pool.copies == {name: 2 if name == "G" else 3 for name in pool.patients}
+
+
+def small_network(identity_blocks: bool = False) -> models.Normalised:
+    """Return a network of some weights in place of the ResNet50, which takes long to save."""
+    pooled = (torch.nn.AdaptiveAvgPool2d(4), torch.nn.Flatten(), torch.nn.Linear(48, 4))
+    return models.Normalised(torch.nn.Sequential(*pooled))
+
+
+Trained = tuple[folds.Material, leakage.Pool, pd.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+    made = material_of(tmp_path_factory.mktemp("leakage"))
+    pool = leakage.gather(made)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "empty_resnet50", small_network)
+        yield made, pool, leakage.networks(made, pool)
+
+
+def test_every_split_has_its_network_of_one_budget(trained: Trained) -> None:
+    made, pool, deep = trained
+    folder = made.run.work_dir / "checkpoints" / "leakage"
+    names = {"true_patient", "true_slice", "true_years", "random_slice"}
+    assert {path.name for path in folder.iterdir()} == names
+    told = [json.loads((folder / name / "training.json").read_text()) for name in sorted(names)]
+    assert {one["settings"]["image"] for one in told} == {"mri"}
+    assert {one["seed"] for one in told} == {made.study.seed}
+    assert len({one["key"] for one in told}) == len(names)
+    (repeat,) = deep["repeat"].unique()
+    dealt = leakage.deal(pool, int(repeat))
+    most = max(
+        len(assignments.tested_by_all(leakage.deal(pool, number), pool.slices.patients))
+        for number in range(made.study.leakage.repeats)
+    )
+    assert len(assignments.tested_by_all(dealt, pool.slices.patients)) == most
+    for (labels, split), part in deep.groupby(["labels", "split"]):
+        asked = np.unique(dealt[split].test)
+        assert part[assignments.CELLS].to_numpy().sum() == len(asked), (labels, split)
+
+
+def test_networks_that_are_there_are_not_trained_again(trained: Trained) -> None:
+    made, pool, deep = trained
+    files = sorted((made.run.work_dir / "checkpoints" / "leakage").rglob("final.pt"))
+    before = [path.stat().st_mtime_ns for path in files]
+    assert leakage.networks(made, pool).equals(deep)
+    assert [path.stat().st_mtime_ns for path in files] == before
+
+
+def test_the_record_has_every_value_with_its_rule_and_says_what_was_not_run(
+    trained: Trained,
+) -> None:
+    made, pool, deep = trained
+    found = pd.concat([leakage.neighbours(pool), deep], ignore_index=True)
+    scores = leakage.scores(found, made.study)
+    values = {one.name: one for one in leakage.values(pool, leakage.sides(pool), scores)}
+    for who in ("neighbour", "resnet50"):
+        for split in leakage.SPLITS:
+            assert 0 <= values[f"{who}_{split}_accuracy"].value <= 1
+            assert 0 <= values[f"{who}_{split}_balanced_accuracy"].value <= 1
+        for split in ("slice", "years"):
+            gain = values[f"{who}_{split}_gain"]
+            assert gain.unit == "points" and -100 <= gain.value <= 100
+    assert {"random_labels_patient_accuracy", "random_labels_slice_accuracy"} <= set(values)
+    assert "resnet50_random_labels_slice_accuracy" in values
+    assert "resnet50_random_labels_patient_accuracy" not in values
+    assert values["leaking_share_slice"].value > 0.9 >= values["leaking_share_patient"].value
+    assert values["slices_left_out"].value == 7
+    assert all(one.rule for one in values.values())
+    outcome = records.Outcome(list(values.values()), (), leakage.caveats(pool, scores))
+    assert "slice-level split only" in records.finish(made.run, outcome).caveats[-1]
+    one = leakage.caveats(pool, scores)[1]
+    assert "rests on 1 of 7 patients" in one
+    text = leakage.conclusion(scores)
+    assert text.count("ResNet50, slices dealt") == text.count("Nearest neighbour, slices") == 2

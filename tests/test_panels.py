@@ -1,0 +1,156 @@
+"""Figures of the experiments, continued: every patient and group is there, and said in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from gliomalib import evaluate, panels
+from gliomalib.figures import Picture
+from gliomalib.schema import SEQUENCES
+
+SITES = pd.DataFrame(
+    [
+        {"patient_id": name, "part": part, "network": network, "region": region, "fold": 0,
+         "dice": dice}
+        for network in ("2D", "3D", "fused")
+        for part, name, dice in (
+            ("test", "A", 0.8), ("test", "B", 0.7), ("external", "C", 0.5), ("external", "D", 0.4)
+        )
+        for region in evaluate.CLASSES
+    ]
+)  # fmt: skip
+BESIDE = pd.DataFrame(
+    [
+        {"of": network, "score": "mean", "internal": 0.75, "internal_low": 0.7,
+         "internal_high": 0.8, "external": 0.45, "external_low": 0.4, "external_high": 0.5}
+        for network in ("2D", "3D", "fused")
+    ]
+)  # fmt: skip
+VALUES = pd.DataFrame(
+    [
+        {"patient_id": name, "part": part, "sequence": sequence, "value": base + step / 500}
+        for part, name, base in (("test", "A", 0.3), ("external", "C", 0.5))
+        for sequence in SEQUENCES
+        for step in range(100)
+    ]
+)
+BINS = pd.DataFrame(
+    {"part": ["internal", "internal", "external"], "confidence": [0.6, 0.9, 0.9],
+     "accuracy": [0.5, 0.9, 0.7], "n": [100, 300, 200]}
+)  # fmt: skip
+GAINS = pd.DataFrame(
+    [("internal", "z-score", -0.02), ("external", "z-score", 0.03)],
+    columns=["part", "title", "gain"],
+).assign(low=lambda rows: rows["gain"] - 0.01, high=lambda rows: rows["gain"] + 0.01)
+
+MADE = {
+    "both_sites": lambda: panels.both_sites(SITES, BESIDE),
+    "intensities": lambda: panels.intensities(VALUES),
+    "reliability": lambda: panels.reliability(BINS),
+    "remedies": lambda: panels.remedies(GAINS),
+}
+
+
+def test_every_patient_of_both_sites_is_a_point() -> None:
+    picture = panels.both_sites(SITES, BESIDE)
+    (axes,) = picture.figure.axes
+    points = [len(one.get_offsets()) for one in axes.collections if "Path" in type(one).__name__]
+    assert sum(points) == 12
+    assert [one.get_text() for one in axes.get_xticklabels()] == ["2D", "3D", "fused"]
+    assert "fused 0.75 internal, 0.45 external." in picture.alt
+
+
+def test_without_another_site_the_study_stands_alone() -> None:
+    alone = BESIDE.assign(external=None, external_low=None, external_high=None).astype(
+        {"external": float, "external_low": float, "external_high": float}
+    )
+    picture = panels.both_sites(SITES[SITES["part"] == "test"], alone)
+    assert picture.figure.axes[0].get_legend_handles_labels()[1] == ["internal"]
+    assert "external" not in picture.alt
+    shown = panels.intensities(VALUES[VALUES["part"] == "test"])
+    assert "external" not in shown.alt
+
+
+def test_each_sequence_has_a_panel_and_its_medians_are_said() -> None:
+    picture = panels.intensities(VALUES)
+    assert [axes.get_title() for axes in picture.figure.axes] == ["T1", "T1ce", "T2", "FLAIR"]
+    assert "t2 internal 0.399" in picture.alt and "t2 external 0.599" in picture.alt
+
+
+def test_reliability_says_how_much_too_sure_each_group_is() -> None:
+    picture = panels.reliability(BINS)
+    assert "'external': 0.2" in picture.alt and "'internal': 0.025" in picture.alt
+    labels = picture.figure.axes[0].get_legend_handles_labels()[1]
+    assert labels == ["confidence is accuracy", "internal", "external"]
+
+
+def test_a_gain_outside_and_a_loss_inside_stand_beside_one_another() -> None:
+    picture = panels.remedies(GAINS)
+    assert "'z-score internal': -0.02" in picture.alt and "'z-score external': 0.03" in picture.alt
+    axes = picture.figure.axes[0]
+    assert [one.get_text() for one in axes.get_yticklabels()] == ["z-score"]
+
+
+@pytest.mark.parametrize("name", list(MADE))
+def test_the_same_panels_give_the_same_bytes(tmp_path: Path, name: str) -> None:
+    for path in (tmp_path / "one.png", tmp_path / "other.png"):
+        MADE[name]().save(path)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "other.png").read_bytes()
+
+
+WAYS = pd.DataFrame(
+    [
+        {"way": way, "seconds": seconds, "low": seconds / 1.2, "high": high, "metric": metric,
+         "score": score, "lower": score - 0.1, "upper": score + 0.1,
+         **{stage: seconds / 7 for stage in panels.STAGE_COLOURS}}
+        for way, seconds, high, metric, score in (
+            ("2D", 0.7, 0.8, "mean Dice", 0.5), ("3D", 0.6, 0.7, "mean Dice", 0.4),
+            ("fused", 0.9, 1.4, "mean Dice", 0.55), ("fused + ResNet50", 2.1, 2.4, "accuracy", 0.8),
+        )
+    ]
+)  # fmt: skip
+
+
+def test_stages_add_up_to_the_seconds_of_each_way() -> None:
+    picture = panels.stages(WAYS, 1.0)
+    axes = picture.figure.axes[0]
+    ends = {round(bar.get_y()): bar.get_x() + bar.get_width() for bar in axes.patches}
+    assert list(ends.values()) == pytest.approx(WAYS["seconds"].tolist())
+    assert "'fused + ResNet50': 2.1" in picture.alt
+    shown = axes.get_legend_handles_labels()[1]
+    assert set(shown) == {*panels.STAGE_COLOURS, "1 s, assumed"}
+
+
+def test_the_real_time_line_is_orange_and_the_time_logarithmic() -> None:
+    axes = panels.latency(WAYS, 1.0).figure.axes[0]
+    line = next(one for one in axes.lines if one.get_label() == "1 s, assumed")
+    assert line.get_color() == "#d55e00" and list(line.get_xdata()) == [1.0, 1.0]
+    assert axes.get_xscale() == "log"
+    low, high = axes.get_xlim()
+    assert low < 0.5 and high > 2.4
+
+
+def test_an_accuracy_has_another_mark_than_a_dice() -> None:
+    picture = panels.latency(WAYS, 1.0)
+    marks = {one.get_label(): one.get_marker() for one in picture.figure.axes[0].lines}
+    assert marks["fused: mean Dice"] == "o" and marks["fused + ResNet50: slices right"] == "D"
+    assert "2D 0.7 s, mean Dice 0.50" in picture.alt and "accuracy 0.80" in picture.alt
+
+
+def test_a_time_without_an_interval_is_drawn_all_the_same() -> None:
+    bare = WAYS.assign(low=float("nan"), high=float("nan"))
+    low, high = panels.latency(bare, 1.0).figure.axes[0].get_xlim()
+    assert 0 < low < 0.6 and high > 2.1
+
+
+@pytest.mark.parametrize("draw", [panels.stages, panels.latency])
+def test_the_same_times_give_the_same_bytes(
+    tmp_path: Path, draw: Callable[[pd.DataFrame, float], Picture]
+) -> None:
+    for path in (tmp_path / "one.png", tmp_path / "other.png"):
+        draw(WAYS, 1.0).save(path)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "other.png").read_bytes()

@@ -1,0 +1,265 @@
+"""Costs are measured as they are: planted times, counted operations, and answers that agree."""
+
+from __future__ import annotations
+
+import platform
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gliomalib import models, predict, profiling, settings, slices
+from gliomalib.schema import Grid, RecordError, StoredCase
+
+SHAPE = (12, 8, 6)
+AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
+CPU = torch.device("cpu")
+SMOKE = settings.load("smoke")
+
+
+def unet(dims: int) -> nn.Module:
+    torch.manual_seed(dims)
+    section = SMOKE.unet2d if dims == 2 else SMOKE.unet3d
+    return models.unet(section, dims).eval()
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> profiling.Pipeline:
+    torch.manual_seed(0)
+    flat = predict.Segmenter(unet(2), 2, SMOKE.unet2d, 1, CPU)
+    deep = predict.Segmenter(unet(3), 3, SMOKE.unet3d, 1, CPU)
+    return profiling.Pipeline(flat, deep, models.empty_resnet50().eval(), SMOKE)
+
+
+@pytest.fixture(scope="module")
+def case() -> StoredCase:
+    images = np.random.default_rng(3).random((4, *SHAPE)).astype(np.float16)
+    images[..., 0] = 0
+    grid = Grid("A", SHAPE, (4.0, 4.0, 4.0), (0, 0, 0), AFFINE)
+    return StoredCase(grid, images, np.zeros(SHAPE, np.uint8))
+
+
+# --- the clock
+
+
+def test_a_stage_is_as_long_as_it_sleeps_and_no_other_counts_to_it() -> None:
+    clock = profiling.Clock(CPU)
+    with clock.stage("short"):
+        time.sleep(0.02)
+    time.sleep(0.3)
+    with clock.stage("long"):
+        time.sleep(0.1)
+    assert 0.02 <= clock.seconds["short"] < 0.09
+    assert 0.1 <= clock.seconds["long"] < 0.3
+
+
+def test_garbage_is_not_collected_within_a_stage_and_is_collected_before_it() -> None:
+    import gc
+
+    found = []
+
+    class Cycle:
+        def __init__(self) -> None:
+            self.own = self
+
+        def __del__(self) -> None:
+            found.append(clock.seconds.copy())
+
+    clock = profiling.Clock(CPU)
+    with clock.stage("makes"):
+        Cycle()
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    with clock.stage("next"):
+        assert len(found) == 1
+    assert set(found[0]) <= {"makes"}
+
+
+def test_a_stage_that_fails_is_not_counted_and_leaves_the_collector_on() -> None:
+    import gc
+
+    clock = profiling.Clock(CPU)
+    with pytest.raises(ZeroDivisionError), clock.stage("fails"):
+        _ = 1 / 0
+    assert clock.seconds == {} and gc.isenabled()
+
+
+# --- sizes
+
+
+@pytest.mark.parametrize(("width", "kernel"), [(3, 1), (5, 3)])
+def test_operations_of_a_convolution_are_the_formula(width: int, kernel: int) -> None:
+    network = nn.Conv2d(2, width, kernel, padding=kernel // 2)
+    images = torch.rand(7, 2, 6, 4)
+    expected = 2 * 7 * 6 * 4 * width * 2 * kernel**2
+    assert profiling.operations(network, images) == expected
+
+
+def test_operations_of_a_case_are_those_of_all_its_slices(
+    pipeline: profiling.Pipeline, case: StoredCase
+) -> None:
+    found = profiling.operations_of(case, pipeline)
+    one = torch.rand(1, 4, *SHAPE[:2])
+    assert found["unet2d"] == 5 * profiling.operations(pipeline.flat.network, one)
+    image = torch.rand(1, 3, 32, 32)
+    assert found["resnet50"] == 6 * profiling.operations(pipeline.classifier, image)
+    assert found["unet3d"] > 0
+
+
+def test_parameters_equal_a_count_by_hand() -> None:
+    network = nn.Sequential(nn.Conv2d(2, 5, 3), nn.BatchNorm2d(5), nn.Linear(7, 3))
+    assert models.parameter_count(network) == (2 * 5 * 9 + 5) + (5 + 5) + (7 * 3 + 3)
+
+
+# --- the way from file to class
+
+
+def test_a_pass_times_every_stage_and_gives_what_predict_gives(
+    pipeline: profiling.Pipeline, case: StoredCase, tmp_path: Path
+) -> None:
+    answer, seconds = profiling.again(case, pipeline)
+    assert list(seconds) == list(profiling.STAGES[2:])
+    assert all(one > 0 for one in seconds.values())
+    shown = slices.fused_slices(answer.volumes["fused"], case.labels, SMOKE.classifier)
+    state = {"network": "resnet50", "state": pipeline.classifier.state_dict(), "threads": 1}
+    torch.save(state, tmp_path / "final.pt")
+    expected = predict.classify(tmp_path / "final.pt", shown, "cpu")
+    np.testing.assert_allclose(answer.named, expected, atol=1e-6)
+
+
+def test_a_missing_classifier_is_named(pipeline: profiling.Pipeline, tmp_path: Path) -> None:
+    paths = {}
+    for name, one in (("unet2d", pipeline.flat), ("unet3d", pipeline.deep)):
+        paths[name] = tmp_path / f"{name}.pt"
+        content = {"network": name, "state": one.network.state_dict(), "threads": 1}
+        torch.save(content | {"settings": one.settings.model_dump(mode="json")}, paths[name])
+    with pytest.raises(RecordError, match=r"none\.pt: this training is missing"):
+        profiling.load({**paths, "resnet50": tmp_path / "none.pt"}, SMOKE)
+
+
+def test_hooks_leave_the_networks_as_they_were(
+    pipeline: profiling.Pipeline, case: StoredCase
+) -> None:
+    fed = profiling.inputs(case, pipeline)
+    assert [tuple(one.shape) for one in fed["unet2d"]] == [(5, 4, 12, 8)]
+    assert [tuple(one.shape) for one in fed["unet3d"]] == [(1, 4, *SHAPE)]
+    assert not any(network._forward_pre_hooks for network in pipeline.networks.values())
+
+
+# --- other engines
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_onnx_gives_the_answer_of_a_u_net(dims: int) -> None:
+    network = unet(dims)
+    twin = profiling.OnnxNetwork(network, 1)
+    # batches of another number of slices, and images of another size
+    sizes = [(5, 4, 12, 8), (1, 4, 12, 8), (2, 4, 16, 8)]
+    sizes = sizes if dims == 2 else [(1, 4, *SHAPE), (1, 4, 8, 8, 8)]
+    for number, size in enumerate(sizes):
+        images = torch.rand(size, generator=torch.Generator().manual_seed(number))
+        with torch.inference_mode():
+            torch.testing.assert_close(twin(images), network(images), atol=1e-4, rtol=1e-4)
+    assert len(twin.sessions) == 2
+
+
+def test_onnx_gives_the_answer_of_resnet50_and_keeps_to_the_threads() -> None:
+    torch.manual_seed(1)
+    network = models.empty_resnet50().eval()
+    twin = profiling.OnnxNetwork(network, 1)
+    images = torch.rand(3, 3, 32, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(twin(images), network(images), atol=1e-3, rtol=1e-3)
+    options = twin.sessions[(3, 32, 32)].get_session_options()
+    assert options.intra_op_num_threads == 1
+
+
+def test_autocast_rounds_and_gives_float32_back() -> None:
+    network, images = unet(2), torch.rand(2, 4, 8, 8)
+    with torch.inference_mode():
+        plain, rounded = network(images), profiling.Autocast(network, torch.bfloat16)(images)
+    assert rounded.dtype == torch.float32
+    apart = (plain - rounded).abs().max()
+    assert 0 < apart < 0.1 * plain.abs().max()
+
+
+def test_engines_of_a_cpu_say_what_was_not_tried(pipeline: profiling.Pipeline) -> None:
+    found = {one.name: one for one in profiling.engines(pipeline)}
+    assert list(found) == ["bf16", "onnx", "compile"]
+    assert set(found["bf16"].networks) == set(found["onnx"].networks) == set(profiling.NETWORKS)
+    assert not found["compile"].networks and "not tried on a CPU" in found["compile"].note
+
+
+def test_a_compiled_network_gives_the_same_answer(
+    pipeline: profiling.Pipeline, case: StoredCase
+) -> None:
+    compiled = profiling.compiled_network(pipeline.flat.network, "eager")
+    engine = profiling.set_up(profiling.Engine("compile", {"unet2d": compiled}), pipeline, case)
+    assert engine.networks and engine.set_up_s > 0 and not engine.note
+    row = profiling.differences(pipeline, [engine], case)[0]
+    assert row["difference"] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_compiling_that_fails_gives_a_sentence_and_no_path(
+    pipeline: profiling.Pipeline, case: StoredCase
+) -> None:
+    def broken(graph: object, example: object) -> object:
+        raise OSError("no compiler at /usr/local/bin/c++")
+
+    compiled = profiling.compiled_network(pipeline.flat.network, broken)  # type: ignore[arg-type]
+    engine = profiling.set_up(profiling.Engine("compile", {"unet2d": compiled}), pipeline, case)
+    assert not engine.networks
+    assert engine.note.startswith("compile cannot be used here: its first pass raised ")
+    assert "/" not in engine.note
+    assert profiling.differences(pipeline, [engine], case)[0]["note"] == engine.note
+
+
+def test_engines_are_timed_beside_float32(pipeline: profiling.Pipeline, case: StoredCase) -> None:
+    class Slow(nn.Module):
+        def __init__(self, network: nn.Module) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            time.sleep(0.2)
+            found: torch.Tensor = self.network(images)
+            return found
+
+    made = [
+        profiling.Engine("slow", {"unet3d": Slow(pipeline.deep.network)}),
+        profiling.Engine("absent", {}, "not here"),
+    ]
+    other = replace(case, grid=replace(case.grid, patient_id="B"))
+    answers = [profiling.again(one, pipeline)[0] for one in (case, other)]
+    found, rows = profiling.beside(answers, pipeline, made)
+    assert list(found) == ["slow"] and len(found["slow"]) == 2
+    np.testing.assert_array_equal(found["slow"][0].named, answers[0].named)
+    assert [row["patient_id"] for row in rows] == ["A", "B"] * SMOKE.efficiency.repeats
+    for row in rows:
+        assert row["network"] == "unet3d" and row["seconds"] >= 0.2
+        assert row["speed_up"] == row["float32"] / row["seconds"] < 1
+
+
+# --- the machine
+
+
+def test_hardware_names_no_machine_and_no_path(pipeline: profiling.Pipeline) -> None:
+    found = profiling.hardware(pipeline)
+    assert found["device"] == "cpu" and found["threads"] == "1"
+    assert int(found["cores"]) >= 1 and found["CPU"]
+    text = " ".join(found.values())
+    assert platform.node() not in text and "/" not in text
+
+
+def test_peak_memory_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = SimpleNamespace(ru_maxrss=2_000_000)
+    monkeypatch.setattr(profiling.resource, "getrusage", lambda who: used)
+    monkeypatch.setattr(profiling.sys, "platform", "linux")
+    assert profiling.peak_memory_gb(CPU) == {"process": pytest.approx(2.048)}
+    monkeypatch.setattr(profiling.sys, "platform", "darwin")
+    assert profiling.peak_memory_gb(CPU) == {"process": pytest.approx(0.002)}

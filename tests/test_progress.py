@@ -1,0 +1,39 @@
+"""A line only where something takes long, and with the time that is left."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from gliomalib import progress
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let the clock go on by what stands first in a list, at each look."""
+    ticks = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: ticks[0])
+    return ticks
+
+
+def test_every_item_comes_once_and_in_order() -> None:
+    assert list(progress.steps([3, 1, 2], "numbers")) == [3, 1, 2]
+    assert list(progress.steps([], "nothing")) == []
+
+
+def test_short_work_says_nothing(clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "gliomalib"):
+        for _ in progress.steps(range(9), "volumes"):
+            clock[0] += 1
+    assert caplog.messages == []
+
+
+def test_long_work_says_how_far_and_how_long(
+    clock: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "gliomalib"):
+        for _ in progress.steps(range(10), "volumes"):
+            clock[0] += 4
+    assert caplog.messages == ["volumes: 3 of 10, 28 s left", "volumes: 6 of 10, 16 s left",
+                               "volumes: 9 of 10, 4 s left"]  # fmt: skip
