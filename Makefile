@@ -3,6 +3,8 @@ STUDY  ?= demo
 DATA   ?=
 CORES  ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 UNTIL  ?=
+A      ?=
+B      ?=
 PYTHON ?= python3
 TESTS  ?=
 
@@ -28,7 +30,7 @@ endif
 export UV_HTTP_TIMEOUT ?= 300
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env report test bench lint lock lab clean
+.PHONY: help env report compare test bench lint lock lab clean
 
 help: ## explain every target
 	@echo "make TARGET [STUDY=$(STUDY)] [DATA=/path/to/patients] [CORES=$(CORES)]"; echo
@@ -39,6 +41,9 @@ env: $(READY) ## build .venv from requirements.lock (PYTHON=python3, 3.11.4 or n
 
 report: $(READY) ## run what is out of date in STUDY, then its report (DATA=, CORES=, UNTIL=notebook)
 	@$(BIN)/python -m gliomalib study "$(STUDY)" --cores "$(CORES)" --source "$(DATA)" --until "$(UNTIL)"
+
+compare: $(READY) ## put two runs side by side on one page (A=demo B=brats-mini, or folders of a report)
+	@$(BIN)/python -m gliomalib compare "$(A)" "$(B)"
 
 test: $(READY) ## run the tests (TESTS=tests/test_x.py; GLIOMA_REAL_DATA=/path for real patients)
 	@$(BIN)/python -m pytest $(TESTS)

@@ -395,5 +395,5 @@ def _ends(interval: stats.Interval) -> tuple[float, float]:
 def _percent(interval: stats.Interval | None) -> str:
     if interval is None:
         return "unknown"
-    low, high = _ends(interval)
-    return f"{interval.value:.1%} ({low:.1%} to {high:.1%})"
+    value, low, high = (round(one, 3) + 0.0 for one in (interval.value, *_ends(interval)))
+    return f"{value:.1%} ({low:.1%} to {high:.1%})"

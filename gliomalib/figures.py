@@ -309,7 +309,7 @@ def published_and_obtained(table: pd.DataFrame) -> Picture:
     axes.plot(rows["published"], rows.index, "D", color="#d55e00", label="published", mfc="none")
     axes.set_yticks(rows.index, rows["metric"])
     axes.set(xlabel="value")
-    axes.legend(loc="lower center", ncols=3, bbox_to_anchor=(0.3, 1))
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)
     told = "Published values (diamonds) beside obtained ones (dots, intervals) and faithful ones"
     return Picture(figure, f"{told} (squares).")
 

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from gliomalib import provenance, settings
-from gliomalib.schema import Record, RecordError, SettingsError, Value
+from gliomalib.schema import SEQUENCES, Record, RecordError, SettingsError, Value
 
 
 @dataclass(frozen=True)
@@ -210,9 +210,15 @@ def _provenance(run: Run) -> dict[str, Any]:
         "commit": provenance.commit(),
         "lock_sha256": provenance.file_digest(lock) if lock.is_file() else "no lock",
         "code_digest": provenance.code_digest(*modules),
-        "data_digest": provenance.file_digest(table)[:16] if table.is_file() else "no data",
+        "data_digest": _data_digest(table) if table.is_file() else "no data",
         "versions": provenance.versions(),
     }
+
+
+def _data_digest(table: Path) -> str:
+    """Return the digest of the table of cases, of their files' digests, not of where they lie."""
+    cases = pd.read_csv(table, dtype=str).drop(columns=[*SEQUENCES, "seg"], errors="ignore")
+    return provenance.digest_of(cases.fillna("").to_dict("records"))[:16]
 
 
 def _peak_memory() -> int:

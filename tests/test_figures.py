@@ -97,6 +97,6 @@ def test_published_faithful_and_obtained_values_are_told_apart() -> None:
          "low": [0.7, 0.2], "high": [0.9, 0.9], "faithful": [0.995, np.nan]}
     )  # fmt: skip
     picture = figures.published_and_obtained(table)
-    labels = [text.get_text() for text in picture.figure.axes[0].get_legend().get_texts()]
+    labels = [text.get_text() for text in picture.figure.legends[0].get_texts()]
     assert labels == ["obtained, 95 % interval", "faithful, over voxels", "published"]
     assert "squares" in picture.alt

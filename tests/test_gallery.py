@@ -161,7 +161,7 @@ def test_a_large_volume_is_thinned(
     for k in range(3):
         row, column = divmod(k, 2)
         tile = seen[row * 5 : row * 5 + 5, column * 4 : column * 4 + 4]
-        assert (tile.T == (labels[::2, ::2, 2 * k] > 0)).all()
+        assert np.array_equal(tile.T, labels[::2, ::2, 2 * k] > 0)
 
 
 @pytest.mark.parametrize(("allowed", "volumes"), [(False, 0), (True, 4)])

@@ -69,7 +69,7 @@ def test_relative_folders_are_seen_from_the_notebook(
 
 def test_a_misspelt_injected_parameter_stops_with_the_right_ones(namespace: dict[str, Any]) -> None:
     namespace["In"].append("# Parameters\nalfa = 0.5\nseed = 3\n")
-    with pytest.raises(SettingsError, match=r"05_fusion has no parameter alfa: .*, alpha$"):
+    with pytest.raises(SettingsError, match=r"05_fusion has no parameter alfa: .*, alpha, real_volumes$"):
         records.begin("05_fusion", namespace)
 
 
@@ -224,3 +224,22 @@ def test_a_table_of_another_run_is_read_back(run: Run) -> None:
     pd.testing.assert_frame_equal(records.read_table(run, "05_fusion", "scores"), table)
     with pytest.raises(RecordError, match=r"04_train_unet3d.x.scores.csv.*run 04_train_unet3d.x"):
         records.read_table(run, "04_train_unet3d.x", "scores")
+
+
+def test_the_data_are_known_wherever_they_lie(run: Run) -> None:
+    cases = pd.DataFrame(
+        {"case_id": ["A"], "part": ["internal"], "t1": ["/one/t1.nii"], "seg": ["/one/seg.nii"],
+         "digests": ["abc"]}
+    )  # fmt: skip
+    run.work_dir.mkdir(parents=True, exist_ok=True)
+    path = run.work_dir / "cases.csv"
+
+    def digest(table: pd.DataFrame) -> str:
+        table.to_csv(path, index=False)
+        found: str = records.finish(run, Outcome([DICE])).provenance["data_digest"]
+        return found
+
+    first = digest(cases)
+    assert digest(cases.assign(t1="/two/t1.nii", seg="/two/seg.nii")) == first
+    assert digest(cases.assign(digests="abd")) != first
+    assert digest(cases.assign(part="external")) != first

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ from gliomalib.schema import Record, SettingsError, Value
 
 NAMES = ("01_data_exploration", "05_fusion", "15_reproducibility_report")
 VARIANT = "05_fusion.half"
+DOCUMENTS = ("methods", "model-card", "errors", "downloads")
 ATTACK = '<script>alert("x")</script>'
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -172,7 +174,9 @@ def text_of(path: Path) -> str:
 
 
 def all_pages(folder: Path) -> list[Path]:
-    return [folder / "index.html", *sorted((folder / "html").glob("*.html"))]
+    """Return the index and all pages but those of patients, which have tests of their own."""
+    others = sorted((folder / "html").glob("*.html"))
+    return [folder / "index.html", *(one for one in others if not one.name.startswith("patient"))]
 
 
 def index_text(folder: Path, study: str = "small") -> str:
@@ -183,7 +187,9 @@ def index_text(folder: Path, study: str = "small") -> str:
 
 
 def test_index_is_returned_and_every_notebook_has_a_page(finished: Path) -> None:
-    assert {path.stem for path in all_pages(finished)[1:]} == {*NAMES, VARIANT}
+    found = {path.stem for path in all_pages(finished)[1:]}
+    assert found == {*NAMES, VARIANT, *DOCUMENTS}
+    assert (finished / "html" / "patients.html").is_file()
 
 
 def test_sections_come_in_order(finished: Path) -> None:
@@ -193,8 +199,11 @@ def test_sections_come_in_order(finished: Path) -> None:
     assert headings[1:] == [
         "Answer",
         "Verdicts",
+        "Key figures",
+        "What limits these results",
         "Results, notebook by notebook",
         "Run this again",
+        "How to cite",
         "Compute spent",
         "Provenance",
     ]
@@ -325,7 +334,7 @@ def test_notebook_page_keeps_code_second_and_parameters_open(finished: Path) -> 
     codes = soup_of(finished / "html" / "05_fusion.html").select("details.code")
     labels = [(tag.summary.get_text().split(" ·")[0], tag.has_attr("open")) for tag in codes]
     assert labels == [
-        ("Parameters and their defaults 1 line", True),
+        ("Parameters and their defaults 1 line", False),
         ("Parameters given to this run 5 lines", True),
         ("Code 1 line", False),
     ]
@@ -343,7 +352,132 @@ def test_outputs_that_need_scripts_are_named(finished: Path) -> None:
     assert "An output of the type application/javascript stands here" in page
 
 
+def test_variants_are_folded_below_their_notebook(finished: Path) -> None:
+    soup = soup_of(finished / "index.html")
+    fold = soup.find(id=VARIANT).find_parent("details")
+    assert fold["id"] == "variants-05"
+    assert not fold.has_attr("open")
+    assert fold.summary.get_text().strip() == "1 variant of notebook 05: half"
+    assert soup.find(id="05_fusion").find_parent("details") is None
+    listed = [tag["href"] for tag in soup.select("nav.contents a")]
+    assert listed == [f"#{NAMES[0]}", f"#{NAMES[1]}", "#variants-05", f"#{NAMES[2]}"]
+
+
+def test_every_number_leads_to_its_place_in_the_notebook(finished: Path) -> None:
+    soup = soup_of(finished / "index.html")
+    for name in (*NAMES, VARIANT):
+        page = soup_of(finished / "html" / f"{name}.html")
+        links = [tag["href"] for tag in soup.find(id=name).select("table.values a.number")]
+        assert links == [f"html/{name}.html#value-{value.name}" for value in VALUES]
+        assert all(page.find(id=link.partition("#")[2]) for link in links)
+
+
+def test_key_number_says_how_it_was_made(folder: Path) -> None:
+    value = Value("dice_WT", 0.9, (0.8, 0.95), 12, 1, 2, "", f"mean of {ATTACK}")
+    records.write(make_record("05_fusion", values=(value,)), folder)
+    soup = soup_of(report.build("small", folder))
+    number = soup.select_one("dl.keys a.number")
+    assert number["href"] == "html/05_fusion.html#value-dice_WT"
+    note = soup.find(id=number["aria-describedby"]).get_text()
+    assert note == f"dice_WT: mean of {ATTACK} (12 patients, 1 empty, 2 missed)"
+    assert "not there: see notebook 05" in text_of(folder / "index.html"), "the others are missing"
+
+
+def test_figures_and_tables_say_how_they_are_made_again(finished: Path, folder: Path) -> None:
+    by_hand = soup_of(finished / "html" / f"{VARIANT}.html").select("details.remake")
+    assert [tag.pre.get_text().split()[0] for tag in by_hand] == ["papermill"]
+    assert "How long this cell took was not kept" in by_hand[0].p.get_text()
+    for name in ("05_fusion", VARIANT):
+        notebook = make_notebook(name)
+        notebook.cells[2].source = 'study = "small"'
+        notebook.cells[3].metadata["papermill"] = {"duration": 2.5}
+        notebook.metadata["papermill"] = {"duration": 80.0}
+        nbformat.write(notebook, folder / "notebooks" / f"{name}.ipynb")
+    report.build("small", folder)
+    made = [soup_of(folder / "html" / f"{name}.html") for name in ("05_fusion", VARIANT)]
+    commands = [[tag.get_text() for tag in soup.select("details.remake pre")] for soup in made]
+    assert commands == [
+        ["make report STUDY=small UNTIL=05_fusion"],
+        [".venv/bin/python -m gliomalib run 05_fusion --study small --variant half"],
+    ]
+    told = made[0].select_one("details.remake p").get_text()
+    assert told == "This cell took 2.5 s, the whole notebook 1 min 20 s, on cpu."
+
+
+def test_index_links_to_other_pages_only_where_they_are(finished: Path, folder: Path) -> None:
+    report.build("small", folder)
+    study = pages.collect(settings.load("small"), folder)
+    assert BeautifulSoup(pages.index_page(study), "html.parser").find("nav", class_="site") is None
+    some = replace(study, others=("html/errors.html", "../index.html"))
+    nav = BeautifulSoup(pages.index_page(some), "html.parser").find("nav", class_="site")
+    assert [(a.get_text(), a["href"]) for a in nav.find_all("a")] == [
+        ("Errors", "html/errors.html"),
+        ("All studies", "../index.html"),
+    ]
+
+
+def test_index_says_how_to_cite(finished: Path) -> None:
+    cited = [tag.get_text() for tag in soup_of(finished / "index.html").select("ul.cite li")]
+    assert len(cited) == 2
+    assert "gliomalib" in cited[0]
+    assert "2502.18775" in cited[1]
+
+
+def test_formulas_need_no_script(folder: Path) -> None:
+    notebook = make_notebook("05_fusion")
+    notebook.cells[0].source += "\n\n$$\\frac{a}{b}$$\n\nand $x < 1$, but $\\nonsense{$ is text."
+    nbformat.write(notebook, folder / "notebooks" / "05_fusion.ipynb")
+    report.build("small", folder)
+    soup = soup_of(folder / "html" / "05_fusion.html")
+    assert soup.select_one('math[display="block"] mfrac').get_text() == "ab"
+    assert soup.select_one('math[display="inline"]').get_text() == "x<1"
+    assert "$\\nonsense{$ is text" in soup.get_text().replace("\n", " ")
+
+
+def test_headings_descend_without_a_gap(finished: Path) -> None:
+    for path in all_pages(finished):
+        levels = [int(tag.name[1]) for tag in soup_of(path).find_all(re.compile("^h[1-6]$"))]
+        assert levels[0] == 1
+        assert all(b <= a + 1 for a, b in pairwise(levels)), path.name
+
+
+def test_grouped_verdicts_have_a_head_each(folder: Path) -> None:
+    table = verdict_table().assign(group=["the paper's claims", f"open {ATTACK}"])
+    path = folder / "tables" / "15_reproducibility_report.verdicts.csv"
+    table.to_csv(path, index=False)
+    heads = soup_of(report.build("small", folder)).select("table.verdicts tr.group th")
+    assert [" ".join(head.get_text().split()) for head in heads] == [
+        "The paper's claims 1 statement",
+        f"Open {ATTACK} 1 statement",
+    ]
+    assert all(head["scope"] == "rowgroup" for head in heads)
+
+
 # what is missing or wrong
+
+
+def test_excluded_patients_are_named_before_the_answer(folder: Path) -> None:
+    assert "excluded" not in index_text(folder)
+    caveat = f"Excluded: P7 {ATTACK}: damaged gzip."
+    value = Value("excluded", 2.0, None, 8, rule="examinations left out")
+    record = make_record("01_data_exploration", values=(value,), caveats=(caveat,))
+    records.write(record, folder)
+    page = index_text(folder)
+    assert page.index("2 examinations were excluded for a fault") < page.index("Conclusion of 15")
+    limits = soup_of(folder / "index.html").find(id="limits").get_text()
+    assert caveat in limits
+
+
+def test_small_networks_and_random_weights_are_named_before_the_answer(finished: Path) -> None:
+    page = text_of(finished / "index.html")
+    for said in ("CPU-size networks: 128 (2D)", "ResNet50 starts from random weights"):
+        assert page.index(said) < page.index("Conclusion of 15")
+
+
+def test_fold_says_that_a_variant_of_it_is_missing(folder: Path) -> None:
+    records.record_path(folder, VARIANT).unlink()
+    soup = soup_of(report.build("small", folder))
+    assert soup.find(id="variants-05").summary.find(class_="chip").get_text() == "1 missing"
 
 
 def test_deleted_record_shows_in_words(folder: Path) -> None:
@@ -459,7 +593,11 @@ def test_pages_need_nothing_from_outside(finished: Path) -> None:
         attributes = {name for tag in soup.find_all(True) for name in tag.attrs}
         assert not [name for name in attributes if name.startswith("on")]
         outside = {a["href"] for a in soup.find_all(href=True) if urlsplit(a["href"]).scheme}
-        assert outside <= {"https://arxiv.org/abs/2502.18775"}
+        if path.stem in DOCUMENTS:
+            places = {urlsplit(address).netloc for address in outside}
+            assert places <= {"arxiv.org", "doi.org", "www.jstor.org"}
+        else:
+            assert outside <= {"https://arxiv.org/abs/2502.18775"}
 
 
 def test_every_local_link_leads_somewhere(finished: Path) -> None:
@@ -476,8 +614,9 @@ def test_every_local_link_leads_somewhere(finished: Path) -> None:
 
 def test_text_of_records_and_outputs_is_text(finished: Path) -> None:
     for path in all_pages(finished):
-        assert ATTACK in text_of(path), "the text itself must be readable"
-        assert "<script" not in path.read_text(encoding="utf-8")
+        if path.stem in ("index", "errors", *NAMES, VARIANT):
+            assert ATTACK in text_of(path), "the text itself must be readable"
+        assert ATTACK not in path.read_text(encoding="utf-8")
 
 
 def test_pages_are_small_and_say_what_they_are(finished: Path) -> None:

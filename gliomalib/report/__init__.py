@@ -6,18 +6,27 @@ missing is named where a reader would otherwise be misled.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from gliomalib import settings
 from gliomalib.provenance import write_atomic
-from gliomalib.report.pages import MOST_BYTES, collect, index_page, notebook_page
+from gliomalib.report import bundle, documents, patients, studies
+from gliomalib.report.pages import (
+    MOST_BYTES,
+    SITE,
+    Report,
+    collect,
+    index_page,
+    notebook_page,
+)
 
 __all__ = ["build"]
 
 
 def build(study: str, report_dir: Path) -> Path:
-    """Write ``index.html`` and a page per executed notebook, and return the index.
+    """Write the pages of a study, the list of studies and the archive, and return the index.
 
     Parameters
     ----------
@@ -25,7 +34,8 @@ def build(study: str, report_dir: Path) -> Path:
         Name of the study; its parameter file says what was expected.
     report_dir
         The study's folder of results with ``records``, ``notebooks``, ``tables``, ``figures``. A
-        page in its ``html`` folder that belongs to no executed notebook any more is removed.
+        page in its ``html`` folder that belongs to nothing any more is removed. The list of the
+        studies lies above it.
 
     Raises
     ------
@@ -35,15 +45,31 @@ def build(study: str, report_dir: Path) -> Path:
     """
     report = collect(settings.load(study), report_dir)
     html = report_dir / "html"
-    sizes: dict[str, int] = {}
-    for entry in report.entries:
-        if entry.executed is not None:
-            page = notebook_page(report, entry)
-            write_atomic(html / f"{entry.name}.html", page)
-            sizes[entry.name] = len(page.encode())
+    sizes = _write(html, _notebooks(report))
+    sizes |= _write(html, patients.every_page(report, report_dir))
+    large = {name: size for name, size in sizes.items() if size > MOST_BYTES}
+    report = replace(report, large_pages=large)
+    sizes |= _write(html, documents.every_page(report, report_dir))
     for path in sorted(html.glob("*.html")):
         if path.stem not in sizes:
             path.unlink()
-    large = {name: size for name, size in sizes.items() if size > MOST_BYTES}
-    index = index_page(replace(report, large_pages=large))
-    return write_atomic(report_dir / "index.html", index)
+    studies.write(report_dir.parent, report_dir.name)
+    others = tuple(address for address in SITE if (report_dir / address).is_file())
+    index = write_atomic(report_dir / "index.html", index_page(replace(report, others=others)))
+    bundle.write(report, report_dir)
+    return index
+
+
+def _notebooks(report: Report) -> Iterator[tuple[str, str]]:
+    for entry in report.entries:
+        if entry.executed is not None:
+            yield entry.name, notebook_page(report, entry)
+
+
+def _write(html: Path, pages: Iterable[tuple[str, str]]) -> dict[str, int]:
+    """Write pages by their names without ending; return their sizes in bytes."""
+    sizes: dict[str, int] = {}
+    for name, page in pages:
+        write_atomic(html / f"{name}.html", page)
+        sizes[name] = len(page.encode())
+    return sizes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +14,7 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from gliomalib.provenance import PACKAGE_DIR
+from gliomalib.report import formulas, words
 
 TEMPLATES = PACKAGE_DIR / "templates"
 KEPT_TYPES = [
@@ -32,7 +34,7 @@ PLAIN_TAGS = """
     table tbody td tfoot th thead tr u ul var
 """
 PLAIN_ATTRIBUTES = "alt class colspan height href id rowspan scope src title width"
-KEPT_TAGS = frozenset(PLAIN_TAGS.split())
+KEPT_TAGS = frozenset(PLAIN_TAGS.split()) | formulas.MATH_TAGS
 KEPT_ATTRIBUTES = frozenset(PLAIN_ATTRIBUTES.split())
 
 NUMBER = re.compile(
@@ -41,13 +43,28 @@ NUMBER = re.compile(
 """A cell of a column of numbers: a number, a percentage, a dash for none, or nothing."""
 
 
-def body(notebook: NotebookNode, number: str, pages: Collection[str]) -> str:
+@dataclass(frozen=True)
+class Again:
+    """How a notebook is made again: the command, and how long that took on which device.
+
+    ``seconds`` is None, ``device`` empty, where nobody kept it.
+    """
+
+    command: str
+    seconds: float | None = None
+    device: str = ""
+
+
+def body(
+    notebook: NotebookNode, number: str, pages: Collection[str], again: Again | None = None
+) -> str:
     """Return the cells of an executed notebook as HTML without scripts or outside addresses.
 
     ``number`` names the notebook in the text that stands for a picture; ``pages`` are the
-    notebooks that have a page of their own, so that links between notebooks lead there.
+    notebooks that have a page of their own, so that links between notebooks lead there;
+    ``again`` stands below every figure and table.
     """
-    resources = {"number": number, "pages": tuple(pages)}
+    resources = {"number": number, "pages": tuple(pages), "again": again}
     html, _ = _exporter().from_notebook_node(notebook, resources=resources)
     return str(html)
 
@@ -60,7 +77,14 @@ def _exporter() -> HTMLExporter:
         exclude_anchor_links=True,
         config=Config({"NbConvertBase": {"display_data_priority": KEPT_TYPES}}),
     )
-    for name, function in {"clean": clean, "shown_type": _shown_type}.items():
+    filters = {
+        "clean": clean,
+        "shown_type": _shown_type,
+        "has_result": _has_result,
+        "duration": words.duration,
+        "markdown": formulas.to_html,
+    }
+    for name, function in filters.items():
         exporter.register_filter(name, function)  # type: ignore[no-untyped-call]
     return exporter
 
@@ -83,11 +107,12 @@ def clean(html: str, number: str, pages: Collection[str] = ()) -> str:
         elif tag.name not in KEPT_TAGS:
             tag.replace_with(str(tag))
         else:
-            tag.attrs = {name: text for name, text in tag.attrs.items() if name in KEPT_ATTRIBUTES}
+            known = formulas.MATH_ATTRIBUTES if tag.name in formulas.MATH_TAGS else KEPT_ATTRIBUTES
+            tag.attrs = {name: text for name, text in tag.attrs.items() if name in known}
             _mend(tag, number, pages)
     for table in soup.find_all("table"):
         _align(table)
-        frame = {"class": "wide", "tabindex": "0", "role": "region", "aria-label": "table"}
+        frame = {"class": "wide", "tabindex": "0", "role": "region", "aria-label": _label(table)}
         table.wrap(soup.new_tag("div", attrs=frame))
     return str(soup)
 
@@ -110,6 +135,15 @@ def _mend(tag: Tag, number: str, pages: Collection[str]) -> None:
             tag.unwrap()
 
 
+def _label(table: Tag) -> str:
+    """Return what tells a table from others; its heads without any text become plain cells."""
+    for cell in table.find_all("th"):
+        if not cell.get_text().strip():
+            cell.name = "td"
+    heads = [cell.get_text().strip() for cell in table.find_all("th")[:4]]
+    return ": ".join(filter(None, ["Table", ", ".join(heads)]))
+
+
 def _align(table: Tag) -> None:
     """Mark the columns that hold numbers only, so that the style sheet sets them to the right."""
     rows = [row.find_all(["th", "td"], recursive=False) for row in table.find_all("tr")]
@@ -125,3 +159,12 @@ def _align(table: Tag) -> None:
 def _shown_type(output: Any) -> str:
     """Return the preferred type of an output, or an empty text where none can be shown."""
     return next((kind for kind in KEPT_TYPES if kind in output.get("data", {})), "")
+
+
+def _has_result(outputs: Collection[Any]) -> bool:
+    """Return whether a figure or a table is among the outputs of a cell."""
+    shown = [(_shown_type(output), output.get("data", {})) for output in outputs]
+    return any(
+        kind.startswith("image/") or (kind == "text/html" and "<table" in data[kind])
+        for kind, data in shown
+    )

@@ -18,6 +18,7 @@ from nbformat.reader import NotJSONError
 
 from gliomalib import records, settings
 from gliomalib.provenance import PROJECT_DIR
+from gliomalib.report.cells import Again
 from gliomalib.schema import Record, RecordError
 
 VERDICT_COLUMNS = ("claim", "statement", "published", "obtained", "verdict", "reason", "notebook")
@@ -36,7 +37,8 @@ class Entry:
 
     ``problems`` are sentences that a reader must see before the numbers; ``missing`` says that
     the record or the executed copy is absent or unusable. ``rule`` is the decision rule that the
-    notebook states before its result.
+    notebook states before its result. ``command`` runs it alone with its
+    parameters, ``again`` is what makes its figures and tables once more.
     """
 
     name: str
@@ -47,7 +49,18 @@ class Entry:
     executed: NotebookNode | None
     problems: tuple[str, ...]
     command: str
+    again: Again
     tables: tuple[str, ...]
+
+    @property
+    def notebook(self) -> str:
+        """The notebook, without the variant."""
+        return self.name.partition(".")[0]
+
+    @property
+    def variant(self) -> str:
+        """The variant, empty for the study's own run."""
+        return self.name.partition(".")[2]
 
     @property
     def missing(self) -> bool:
@@ -110,6 +123,7 @@ def _entry(study: settings.Study, report_dir: Path, name: str, is_expected: bool
         executed=executed,
         problems=tuple(problems),
         command=_command(study, name, executed),
+        again=_again(study, name, executed, record),
         tables=tuple(path.name for path in _tables(report_dir, name)),
     )
 
@@ -197,13 +211,42 @@ def _plain(markdown: str) -> str:
     return " ".join(without_marks.split())
 
 
-def _command(study: settings.Study, name: str, executed: NotebookNode | None) -> str:
+def _planned(study: settings.Study, name: str) -> dict[str, Any]:
+    """Return the parameters that the study gives to a run."""
     notebook, _, variant = name.partition(".")
-    planned = {"study": study.study, **({"variant": variant} if variant else {})}
-    planned |= study.variants.get(notebook, {}).get(variant, {})
-    given = json.dumps(_portable({**planned, **_injected(executed)}), ensure_ascii=False)
+    own = study.variants.get(notebook, {}).get(variant, {})
+    return {"study": study.study, **({"variant": variant} if variant else {}), **own}
+
+
+def _command(study: settings.Study, name: str, executed: NotebookNode | None) -> str:
+    notebook = name.partition(".")[0]
+    parameters = _portable({**_planned(study, name), **_injected(executed)})
+    given = json.dumps(parameters, ensure_ascii=False)
     target = f"reports/{study.study}/notebooks/{name}.ipynb"
     return shlex.join(["papermill", f"notebooks/{notebook}.ipynb", target, "-y", given])
+
+
+def _again(
+    study: settings.Study, name: str, executed: NotebookNode | None, record: Record | None
+) -> Again:
+    kept = {} if executed is None else executed.metadata.get("papermill", {})
+    seconds = kept.get("duration") or (None if record is None else record.wall_s)
+    command = _simplest(study, name, executed)
+    return Again(command, seconds, "" if record is None else record.device)
+
+
+def _simplest(study: settings.Study, name: str, executed: NotebookNode | None) -> str:
+    """Return the shortest command that gives a run as it was: by hand, as a variant, by make."""
+    notebook, _, variant = name.partition(".")
+    planned = _planned(study, name)
+    if _portable({**planned, **_injected(executed)}) != _portable(planned):
+        return _command(study, name, executed)
+    if variant:
+        words = [".venv/bin/python", "-m", "gliomalib", "run", notebook, "--study", study.study]
+        source = ["--source", "/path/to/data"] if study.real_data else []
+        return shlex.join([*words, "--variant", variant, *source])
+    data = " DATA=/path/to/data" if study.real_data else ""
+    return f"make report STUDY={study.study} UNTIL={notebook}{data}"
 
 
 def _injected(executed: NotebookNode | None) -> dict[str, Any]:

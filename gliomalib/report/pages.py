@@ -6,6 +6,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import jinja2
 from markupsafe import Markup
 
 from gliomalib import settings
-from gliomalib.report import cells, entries, words
+from gliomalib.report import anchors, cells, citation, entries, words
 from gliomalib.report.entries import Entry
+from gliomalib.report.statements import Number, Statement, number, statements
 from gliomalib.schema import Record, RecordError
 
 MOST_BYTES = 3_000_000
@@ -33,6 +35,28 @@ TONES = {
     "not run": "none",
 }
 """Mark and colour of each verdict; one that is not listed here is shown without either."""
+
+SITE = {
+    "html/patients.html": "Patients",
+    "html/methods.html": "Methods",
+    "html/model-card.html": "Model card",
+    "html/errors.html": "Errors",
+    "html/downloads.html": "Downloads",
+    "../index.html": "All studies",
+}
+"""Pages beside those of the notebooks, seen from the index, and what a link to them is called."""
+
+KEY_NUMBERS = (
+    ("06_train_resnet50", "accuracy", "Accuracy of the classifier, held-out slices"),
+    ("06_train_resnet50", "balanced_accuracy", "Balanced accuracy of the same"),
+    ("05_fusion", "dice_WT", "Dice of the whole tumour, fused"),
+    ("05_fusion", "dice_mean", "Mean Dice of the three sub-regions, fused"),
+    ("05_fusion", "fused_minus_2d_mean_dice", "Fused minus 2D only, mean Dice"),
+    ("05_fusion", "fused_minus_3d_mean_dice", "Fused minus 3D only, mean Dice"),
+    ("08_alpha_sweep", "best_alpha", "Best weight of the 2D branch, α"),
+    ("02_preprocessing", "worst_lost_by_box", "Tumour cut off by the crop, worst patient"),
+)
+"""Run, value and words of the numbers that stand below the answer."""
 
 SHARED = ("commit", "lock_sha256", "code_digest", "data_digest")
 """What should be the same in all records of a study."""
@@ -54,7 +78,9 @@ class Report:
     verdicts: Sequence[dict[str, str]]
     verdict_fault: str
     overview: Path | None
+    example: Path | None = None
     large_pages: dict[str, int] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
 
     @property
     def records(self) -> dict[str, Record]:
@@ -71,6 +97,49 @@ class Report:
         """The study's answer in one paragraph, empty where nobody gave it."""
         last = self.records.get(entries.LAST)
         return last.conclusion if last is not None else ""
+
+    @property
+    def families(self) -> list[tuple[Entry, list[Entry]]]:
+        """Each notebook's own run with its variants, in order."""
+        found: list[tuple[Entry, list[Entry]]] = []
+        for entry in self.entries:
+            if found and entry.notebook == found[-1][0].notebook:
+                found[-1][1].append(entry)
+            else:
+                found.append((entry, []))
+        return found
+
+    @property
+    def statements(self) -> list[Statement]:
+        """The rows of the verdict table with the numbers that they stand on."""
+        return statements(self.verdicts, self.records, self.pages)
+
+    @property
+    def blocks(self) -> list[list[Statement]]:
+        """The statements, one list a group, in the order of the table."""
+        rows = groupby(self.statements, lambda one: one.row.get("group", ""))
+        return [list(block) for _, block in rows]
+
+    @property
+    def outdated(self) -> list[str]:
+        """The statements whose row no longer fits the records."""
+        return [one.row["claim"] for one in self.statements if one.note]
+
+    @property
+    def key_numbers(self) -> list[tuple[str, str, Number | None]]:
+        """Words, run and number of what stands below the answer; None where there is no number."""
+        found = [
+            (label, run, number(run, name, self.records, self.pages))
+            for run, name, label in KEY_NUMBERS
+            if run in {entry.name for entry in self.entries}
+        ]
+        return found if any(one for _, _, one in found) else []
+
+    @property
+    def excluded(self) -> Number | None:
+        """How many examinations were left out, where the study told that it left out any."""
+        told = number("01_data_exploration", "excluded", self.records, self.pages)
+        return told if told is not None and told.value.value else None
 
     @property
     def most_patients(self) -> int:
@@ -119,13 +188,15 @@ def collect(study: settings.Study, report_dir: Path) -> Report:
         rows, fault = entries.verdicts(report_dir), ""
     except RecordError as error:
         rows, fault = [], str(error)
-    overview = report_dir / "figures" / "overview.png"
+    pictures = [report_dir / "figures" / name for name in ("overview.png", "fused.png")]
+    overview, example = (path if path.is_file() else None for path in pictures)
     return Report(
         study=study,
         entries=entries.entries(study, report_dir),
         verdicts=rows,
         verdict_fault=fault,
-        overview=overview if overview.is_file() else None,
+        overview=overview,
+        example=example,
     )
 
 
@@ -134,7 +205,9 @@ def notebook_page(report: Report, entry: Entry) -> str:
     if entry.executed is None:
         raise RecordError(f"{entry.name}: there is no executed copy to make a page from; run it")
     place = report.pages.index(entry.name)
-    body = cells.body(entry.executed, number_of(entry.name), report.pages)
+    body = cells.body(entry.executed, number_of(entry.name), report.pages, entry.again)
+    values = [] if entry.record is None else entry.record.values
+    body = anchors.marked(body, [value.name for value in values])
     return (
         _environment()
         .get_template("notebook.html.j2")
@@ -151,15 +224,27 @@ def notebook_page(report: Report, entry: Entry) -> str:
 
 def index_page(report: Report) -> str:
     """Return the first page of a report."""
-    picture = ""
-    if report.overview is not None:
-        picture = base64.b64encode(report.overview.read_bytes()).decode()
-    return _environment().get_template("index.html.j2").render(report=report, picture=picture)
+    return render(
+        "index.html.j2",
+        report=report,
+        overview=_embedded(report.overview),
+        example=_embedded(report.example),
+        citations=citation.sentences(),
+    )
+
+
+def render(template: str, **given: Any) -> str:
+    """Return a page made by one of the templates, which escapes whatever is not ``Markup``."""
+    return _environment().get_template(template).render(**given)
 
 
 def number_of(name: str) -> str:
     """Return the number of a notebook, ``05`` of ``05_fusion``."""
     return name.partition("_")[0]
+
+
+def _embedded(path: Path | None) -> str:
+    return "" if path is None else base64.b64encode(path.read_bytes()).decode()
 
 
 @lru_cache
@@ -179,8 +264,10 @@ def _environment() -> jinja2.Environment:
         "memory": words.memory,
         "listed": words.listed,
         "number_of": number_of,
+        "anchor": anchors.anchor,
     }
     sheet = (cells.TEMPLATES / "report.css").read_text(encoding="utf-8")
     constants: dict[str, Any] = {"tones": TONES, "few": FEW_PATIENTS, "last": entries.LAST}
+    constants |= {"site": SITE}
     environment.globals |= {**constants, "counted": words.counted, "sheet": Markup(sheet)}
     return environment

@@ -1,0 +1,113 @@
+"""A study's pages, tables, records and figures as one archive that works where it is unpacked."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterable
+from html import escape, unescape
+from pathlib import Path
+from posixpath import dirname, join, normpath
+from urllib.parse import unquote, urlsplit
+
+from gliomalib.report.pages import Report
+
+FOLDERS = {"html": "*.html", "tables": "*.csv", "records": "*.json", "figures": "*"}
+"""What goes in beside the index; executed notebooks and pictures of patients do not."""
+
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The date of every member: the first that the format knows, so that bytes do not change."""
+
+LEVEL = 6
+
+SCRIPT = re.compile(r"(<script\b.*?</script\s*>)", re.DOTALL | re.IGNORECASE)
+LINK = re.compile(r"""(<a\b[^>]*?)\shref="([^"]*)\"""", re.IGNORECASE)
+
+NOTE = """Report of the study {study}.
+
+Open index.html in a browser. Nothing of it needs a network.
+
+In here are the pages, the tables (CSV), the records (JSON) and the figures. The executed
+notebooks are not: their pages in html/ show the same. Links to what is not in here are
+inactive and say so.{kept_back}
+"""
+
+KEPT_BACK = """
+
+The pages of the patients are not in here either: they hold volumes of real patients, which
+may not be passed on."""
+
+
+def write(report: Report, report_dir: Path) -> Path:
+    """Write ``<study>.zip`` into a study's folder, whole or not at all, and return it.
+
+    It is made of the files that are there, so it comes last. Equal files give equal bytes. Links
+    of its pages to files that are not in it become text that says so.
+    """
+    study = report.study.study
+    inside = members(report, report_dir)
+    path = report_dir / f"{study}.zip"
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        with zipfile.ZipFile(unfinished, "w") as archive:
+            kept_back = KEPT_BACK if _keeps_back(report) else ""
+            note = NOTE.format(study=study, kept_back=kept_back)
+            _add(archive, f"{study}/README.txt", note.encode())
+            for name in inside:
+                content = (report_dir / name).read_bytes()
+                if name.endswith(".html"):
+                    content = without_dead_links(content.decode(), name, inside).encode()
+                _add(archive, f"{study}/{name}", content)
+        unfinished.chmod(0o644)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
+
+
+def members(report: Report, report_dir: Path) -> tuple[str, ...]:
+    """Return the files that go into the archive, seen from the study's folder, sorted.
+
+    Pages of patients stay out where they may show volumes of real patients.
+    """
+    found = ["index.html"] if (report_dir / "index.html").is_file() else []
+    for folder, pattern in FOLDERS.items():
+        paths = (path for path in (report_dir / folder).glob(pattern) if path.is_file())
+        found += [f"{folder}/{path.name}" for path in paths if not path.name.startswith(".")]
+    if _keeps_back(report):
+        found = [name for name in found if not name.startswith("html/patient")]
+    return tuple(sorted(found))
+
+
+def without_dead_links(page: str, name: str, inside: Iterable[str]) -> str:
+    """Return a page whose links to files outside of ``inside`` are text with a word of why.
+
+    ``name`` is the page's own place among them. Links to the web, to places of the same page and
+    whatever stands in a script are left as they are.
+    """
+    known = frozenset(inside)
+
+    def mended(match: re.Match[str]) -> str:
+        target = urlsplit(unescape(match[2]))
+        if target.scheme or target.netloc or not target.path:
+            return match[0]
+        place = normpath(join(dirname(name), unquote(target.path)))
+        if place in known:
+            return match[0]
+        why = escape(f"Not in this archive: {target.path}")
+        return f'{match[1]} role="link" aria-disabled="true" title="{why}"'
+
+    parts = SCRIPT.split(page)
+    return "".join(part if SCRIPT.fullmatch(part) else LINK.sub(mended, part) for part in parts)
+
+
+def _keeps_back(report: Report) -> bool:
+    return report.study.real_data and report.study.report.real_volumes
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    member = zipfile.ZipInfo(name, EPOCH)
+    member.compress_type = zipfile.ZIP_DEFLATED
+    member.create_system = 3  # Unix, whatever system writes it
+    member.external_attr = 0o644 << 16
+    archive.writestr(member, content, compresslevel=LEVEL)

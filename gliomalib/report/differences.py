@@ -1,0 +1,233 @@
+"""What two runs say differently: parameters, values, verdicts, origin and times of their records.
+
+Nothing is tested here: two numbers are equal or not, and two printed intervals overlap or not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gliomalib.report.sides import Side, in_order
+from gliomalib.schema import Record, Value
+
+CLOCK_NOTEBOOK = "14_efficiency"
+"""The notebook whose values are times and memory of the machine that ran it."""
+
+CLOCK_UNITS = ("s", "ms", "min", "h", "1/s")
+"""Units of values that a clock makes, in whatever notebook."""
+
+CLOSE = 1e-9
+"""Relative difference up to which two numbers of two records are one number."""
+
+ABSENT = "not stated"
+
+ORIGIN = {
+    "commit": "commit",
+    "lock_sha256": "lock (SHA-256)",
+    "code_digest": "code digest",
+    "data_digest": "data digest",
+}
+"""What a record says of its origin, beside versions, device and seed."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that A and B say differently, in the same two ways in each of ``runs``."""
+
+    name: str
+    a: str
+    b: str
+    runs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ValuePair:
+    """A value of both runs. ``kind`` is equal, beyond, open, within or clock.
+
+    ``beyond``: the intervals are apart; ``within``: they overlap; ``open``: one has none, so
+    nothing says how far apart is far; ``clock``: it is another time on another clock. ``notes``
+    says what else is not the same about it.
+    """
+
+    run: str
+    name: str
+    a: Value
+    b: Value
+    kind: str
+    notes: tuple[str, ...]
+
+    @property
+    def clock(self) -> bool:
+        """Whether a clock makes it, be it equal or not."""
+        return is_clocks(self.run, self.a) or is_clocks(self.run, self.b)
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A claim with another verdict in B than in A, or that just one of them judged."""
+
+    claim: str
+    a: Mapping[str, str]
+    b: Mapping[str, str]
+
+    @property
+    def clock(self) -> bool:
+        """Whether a clock decides this claim."""
+        return CLOCK_NOTEBOOK in (self.a.get("notebook"), self.b.get("notebook"))
+
+    @property
+    def other_claim(self) -> bool:
+        """Whether the two runs call different sentences by this number."""
+        return bool(self.a and self.b) and self.a["statement"] != self.b["statement"]
+
+
+@dataclass(frozen=True)
+class Time:
+    """Wall times of a run in seconds, None where there is no record."""
+
+    run: str
+    a: float | None
+    b: float | None
+
+
+def shared(a: Side, b: Side) -> list[str]:
+    """Return the names of the runs of which both sides have a record."""
+    return in_order([name for name in a.records if name in b.records])
+
+
+def parameters(a: Side, b: Side) -> list[Difference]:
+    """Return the settings that differ by their dotted names, each pair of answers once."""
+    return _grouped(a, b, lambda record: _flat(record.parameters))
+
+
+def origins(a: Side, b: Side) -> list[Difference]:
+    """Return what differs of commit, lock, code, data, versions, device and seed."""
+    return _grouped(a, b, _origin)
+
+
+def values(a: Side, b: Side) -> list[ValuePair]:
+    """Return every value that both have, by run and name, in the order of A."""
+    pairs = []
+    for run in shared(a, b):
+        others = {value.name: value for value in b.records[run].values}
+        for value in a.records[run].values:
+            if value.name in others:
+                pairs.append(_pair(run, value, others[value.name]))
+    return pairs
+
+
+def lone_values(side: Side, other: Side) -> dict[str, list[str]]:
+    """Return the values that just ``side`` has: run → their names, nothing where it has none."""
+    found: dict[str, list[str]] = {}
+    for run, record in side.records.items():
+        known = {value.name for value in other.records[run].values} if run in other.records else ()
+        names = [value.name for value in record.values if value.name not in known]
+        found |= {run: names} if names else {}
+    return found
+
+
+def verdicts(a: Side, b: Side) -> list[Changed]:
+    """Return the claims whose verdicts differ, and those that one side alone judged.
+
+    Empty where a side has no verdict table: then there is nothing to compare.
+    """
+    if not (a.verdicts and b.verdicts):
+        return []
+    claims = list(dict.fromkeys([*a.verdicts, *b.verdicts]))
+    pairs = [Changed(one, a.verdicts.get(one, {}), b.verdicts.get(one, {})) for one in claims]
+    return [
+        pair for pair in pairs if pair.a.get("verdict") != pair.b.get("verdict") or pair.other_claim
+    ]
+
+
+def times(a: Side, b: Side) -> list[Time]:
+    """Return the wall times of all runs that one of the sides has."""
+    return [
+        Time(run, *(side.records[run].wall_s if run in side.records else None for side in (a, b)))
+        for run in in_order([*a.records, *b.records])
+    ]
+
+
+def is_clocks(run: str, value: Value) -> bool:
+    """Say whether a clock makes this value: it is another one whenever it is measured."""
+    return run.partition(".")[0] == CLOCK_NOTEBOOK or value.unit in CLOCK_UNITS
+
+
+def overlap(a: Value, b: Value) -> bool | None:
+    """Say whether the intervals of two values overlap; None where one is missing or undefined."""
+    if a.ci95 is None or b.ci95 is None or not all(map(math.isfinite, (*a.ci95, *b.ci95))):
+        return None
+    return max(a.ci95[0], b.ci95[0]) <= min(a.ci95[1], b.ci95[1])
+
+
+def _grouped(a: Side, b: Side, told: Callable[[Record], Mapping[str, str]]) -> list[Difference]:
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for run in shared(a, b):
+        left, right = told(a.records[run]), told(b.records[run])
+        for name in dict.fromkeys([*left, *right]):
+            answers = (left.get(name, ABSENT), right.get(name, ABSENT))
+            if answers[0] != answers[1]:
+                found.setdefault((name, *answers), []).append(run)
+    return [Difference(*key, tuple(runs)) for key, runs in sorted(found.items())]
+
+
+def _flat(settings: Mapping[str, Any], before: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{before}{name}.")
+        else:
+            found[f"{before}{name}"] = _text(value)
+    return found
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        # a folder of one machine says nothing on another
+        return f"/path/to/{Path(value).name}" if Path(value).is_absolute() else value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _origin(record: Record) -> dict[str, str]:
+    told = {title: str(record.provenance.get(key, ABSENT)) for key, title in ORIGIN.items()}
+    told |= {name: str(one) for name, one in record.provenance.get("versions", {}).items()}
+    return {**told, "device": record.device, "seed": str(record.seed)}
+
+
+def _pair(run: str, a: Value, b: Value) -> ValuePair:
+    counts = ("n_patients", "n_empty", "n_missed")
+    notes = [
+        f"{name.removeprefix('n_')} {getattr(a, name)} in A, {getattr(b, name)} in B"
+        for name in counts
+        if getattr(a, name) != getattr(b, name)
+    ]
+    if a.unit != b.unit:
+        notes.append(f"unit {a.unit or 'none'} in A, {b.unit or 'none'} in B")
+    if a.rule != b.rule:
+        notes.append("made by a rule that is worded differently")
+    return ValuePair(run, a.name, a, b, _kind(run, a, b), tuple(notes))
+
+
+def _kind(run: str, a: Value, b: Value) -> str:
+    ends = (a.ci95 or (), b.ci95 or ())
+    same_ends = len(ends[0]) == len(ends[1]) and all(map(_close, *ends))
+    counted = (a.n_patients, a.n_empty, a.n_missed, a.unit)
+    if (
+        _close(a.value, b.value)
+        and same_ends
+        and counted == (b.n_patients, b.n_empty, b.n_missed, b.unit)
+    ):
+        return "equal"
+    if is_clocks(run, a) or is_clocks(run, b):
+        return "clock"
+    return {True: "within", False: "beyond", None: "open"}[overlap(a, b)]
+
+
+def _close(a: float, b: float) -> bool:
+    both_undefined = math.isnan(a) and math.isnan(b)
+    return both_undefined or math.isclose(a, b, rel_tol=CLOSE, abs_tol=1e-12)

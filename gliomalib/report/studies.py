@@ -1,0 +1,130 @@
+"""The list of the studies whose results lie side by side."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from gliomalib import records, settings
+from gliomalib.provenance import write_atomic
+from gliomalib.report import entries, methods, words
+from gliomalib.report.pages import render
+from gliomalib.schema import Record, RecordError, SettingsError
+
+BETWEEN = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"“])")
+"""Between two sentences of a text; a point inside of a number ends none."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One study of the list.
+
+    ``data`` says whose patients they are, ``answer`` is how the answer begins, or empty,
+    ``faults`` are sentences that a reader must see with it, ``page`` whether there is an index.
+    """
+
+    name: str
+    title: str
+    real_data: bool | None
+    data: str
+    answer: str
+    commits: tuple[str, ...]
+    faults: tuple[str, ...]
+    page: bool
+
+
+def write(reports_dir: Path, built: str = "") -> Path:
+    """Write ``index.html`` with every study that has records there, and return it.
+
+    ``built`` is a study whose own index is about to be written.
+    """
+    folders = sorted(path for path in reports_dir.iterdir() if _is_study(path, built))
+    found = [_listed(path, built) for path in folders]
+    return write_atomic(reports_dir / "index.html", render("studies.html.j2", studies=found))
+
+
+def _is_study(path: Path, built: str) -> bool:
+    return path.is_dir() and (path.name == built or any((path / "records").glob("*.json")))
+
+
+def _listed(folder: Path, built: str) -> Listed:
+    made, damaged = _records(folder)
+    study = _settings(folder.name, made)
+    last = made.get(entries.LAST)
+    answer = "" if last is None else opening(last.conclusion)
+    faults = [*damaged, *_absent(folder.name, made)]
+    return Listed(
+        name=folder.name,
+        title=study.title if study else "",
+        real_data=None if study is None else study.real_data,
+        data=_patients(made),
+        answer=answer,
+        commits=tuple(
+            dict.fromkeys(str(one.provenance.get("commit", "not stated")) for one in made.values())
+        ),
+        faults=tuple(faults),
+        page=folder.name == built or (folder / "index.html").is_file(),
+    )
+
+
+def opening(text: str) -> str:
+    """Return the first two sentences of an answer: on what data it stands, and what it is."""
+    return " ".join(BETWEEN.split(text.strip())[:2])
+
+
+def _records(folder: Path) -> tuple[dict[str, Record], list[str]]:
+    found: dict[str, Record] = {}
+    damaged = []
+    for path in sorted((folder / "records").glob("*.json")):
+        try:
+            found[path.stem] = records.read(path)
+        except RecordError:
+            damaged.append(f"The record of {path.stem} cannot be read.")
+    return found, damaged
+
+
+def _settings(name: str, made: Mapping[str, Record]) -> settings.Study | None:
+    """Return what a record says of its study, else its parameter file, else nothing."""
+    for record in made.values():
+        try:
+            return settings.Study.model_validate(record.parameters)
+        except ValidationError:
+            continue
+    try:
+        return settings.load(name)
+    except SettingsError:
+        return None
+
+
+def _patients(made: Mapping[str, Record]) -> str:
+    first = made.get(methods.FIRST)
+    values = {} if first is None else {value.name: value.value for value in first.values}
+    names = ("patients_internal", "patients_external")
+    if any(name not in values for name in names):
+        return "how many patients is not known"
+    internal, external = (int(values[name]) for name in names)
+    return f"{words.counted(internal, 'patient')}, {external} external"
+
+
+def _absent(name: str, made: Mapping[str, Record]) -> list[str]:
+    found = []
+    if entries.LAST not in made:
+        found.append(f"There is no answer: notebook {entries.LAST} left no record.")
+    others = sorted({record.study for record in made.values()} - {name})
+    if others:
+        found.append(f"Some records belong to another study: {words.listed(others)}.")
+    try:
+        wanted = entries.expected(settings.load(name))
+    except SettingsError:
+        return [
+            *found,
+            "Its parameter file is not in the project: nobody can tell what is missing.",
+        ]
+    lacking = [run for run in wanted if run not in made]
+    if lacking:
+        found.append(f"{len(lacking)} of its {words.counted(len(wanted), 'run')} left no record.")
+    return found

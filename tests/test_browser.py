@@ -1,0 +1,154 @@
+"""Every page of the committed reports in a real browser: offline, without errors, for everyone.
+
+Needs the Chromium of the distribution; where there is none, these tests say so and are skipped,
+except in continuous integration, which installs it. Screenshots are kept in ``test-artefacts``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from bs4 import BeautifulSoup
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from gliomalib.provenance import PROJECT_DIR
+
+REPORTS = PROJECT_DIR / "reports"
+STUDIES = ("demo", "brats-mini")
+ARTEFACTS = PROJECT_DIR / "test-artefacts"
+CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome")
+                 if (found := shutil.which(name))), None)  # fmt: skip
+QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
+         "--disable-component-update", "--no-first-run")  # fmt: skip
+WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+SERIOUS = ("serious", "critical")
+
+PAGES = [REPORTS / "index.html"] + [
+    page for study in STUDIES for page in sorted((REPORTS / study).rglob("*.html"))
+]
+
+
+def named(page: Path) -> str:
+    """Return what a page is called in the name of a test and of a picture."""
+    return page.relative_to(REPORTS).with_suffix("").as_posix().replace("/", "-")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Start the distribution's Chromium once."""
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("there is no Chromium: .ci/run must install it")
+        pytest.skip("there is no Chromium here: install the package chromium")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield started
+        started.close()
+
+
+@dataclass
+class Heard:
+    """What a page said and asked for while it was open."""
+
+    errors: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
+def opened(browser: Browser, path: Path, *, dark: bool = False, phone: bool = False) -> Page:
+    """Open a page without a network."""
+    context = browser.new_context(
+        viewport=NARROW if phone else WIDE,
+        color_scheme="dark" if dark else "light",
+        offline=True,
+    )
+    page = context.new_page()
+    page.goto(path.as_uri())
+    return page
+
+
+def listen(browser: Browser, path: Path) -> tuple[Page, Heard]:
+    """Open a page, and note errors and every request that leaves the file tree."""
+    page, heard = browser.new_context(viewport=WIDE, offline=True).new_page(), Heard()
+    page.on("console", lambda said: heard.errors.append(said.text) if said.type == "error" else 0)
+    page.on("pageerror", lambda error: heard.errors.append(str(error)))
+    page.on("requestfailed", lambda request: heard.failed.append(request.url))
+    page.on(
+        "request",
+        lambda request: (
+            heard.outside.append(request.url)
+            if urlparse(request.url).scheme not in ("file", "data", "blob")
+            else None
+        ),
+    )
+    page.goto(path.as_uri())
+    page.wait_for_load_state("load")
+    return page, heard
+
+
+@pytest.mark.parametrize("path", PAGES, ids=named)
+def test_a_page_opens_offline_without_an_error_and_for_everyone(
+    browser: Browser, path: Path
+) -> None:
+    page, heard = listen(browser, path)
+    assert heard == Heard(), "an error, a failed request, or one that leaves the file tree"
+    found = Axe().run(page)
+    faults = [
+        f"{one['id']}: {one['help']} ({len(one['nodes'])} times, e.g. {one['nodes'][0]['html']})"
+        for one in found.response["violations"]
+        if one["impact"] in SERIOUS
+    ]
+    assert not faults, "\n".join(faults)
+    page.context.close()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=named)
+def test_no_page_scrolls_sideways_on_a_telephone(browser: Browser, path: Path) -> None:
+    page = opened(browser, path, phone=True)
+    width = page.evaluate("document.documentElement.scrollWidth")
+    keep(page, f"{named(path)}-phone")
+    assert width <= NARROW["width"], f"{width} px wide"
+    page.context.close()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=named)
+def test_every_relative_link_leads_to_a_file_and_a_place_in_it(path: Path) -> None:
+    soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+    broken = [link for link in addresses(soup) if not leads_somewhere(path, link)]
+    assert broken == []
+    assert len(path.read_bytes()) <= 3_000_000, "too large for a telephone"
+
+
+def addresses(soup: BeautifulSoup) -> Iterator[str]:
+    """Yield every address of a page that does not name the web or hold its data itself."""
+    for tag in soup.find_all(True):
+        for name in ("href", "src", "poster", "data", "action", "srcset"):
+            link = str(tag.get(name, ""))
+            if link and not link.startswith(("data:", "https:", "http:", "mailto:")):
+                yield link
+            if name != "href" or tag.name != "a":
+                assert not link.startswith(("http", "//")), f"{tag.name} fetches {link}"
+
+
+def leads_somewhere(path: Path, link: str) -> bool:
+    """Tell whether a relative link ends at a file, and at an element of it where it names one."""
+    target, _, place = link.partition("#")
+    found = (path.parent / unquote(target)).resolve() if target else path
+    if not found.exists():
+        return False
+    if place and found.suffix == ".html":
+        return f'id="{unquote(place)}"' in found.read_text(encoding="utf-8")
+    return True
+
+
+def keep(page: Page, name: str) -> None:
+    """Keep a picture of the whole page as an artefact of the test."""
+    ARTEFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTEFACTS / f"{name}.png", full_page=False)

@@ -1,0 +1,89 @@
+"""The verb ``compare``: what it writes, what it says, and its errors in one sentence."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gliomalib.__main__ import main
+from gliomalib.provenance import PROJECT_DIR
+from tests.test_report_compare import COUNT, change_values, make_report
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> Path:
+    """Return a folder of two reports of one study."""
+    for name in ("old", "new"):
+        make_report(tmp_path / "reports" / name)
+    return tmp_path / "reports"
+
+
+def test_two_studies_by_name(reports: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "old", "new", "--report-dir", str(reports)]) == 0
+    page = reports / "compare-old-new.html"
+    assert capsys.readouterr().out == f"side by side: {page}\n"
+    assert "the same came out" in page.read_text(encoding="utf-8")
+
+
+def test_two_folders_and_another_file(
+    reports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(reports)
+    out = tmp_path / "page.html"
+    assert main(["compare", "./old", str(reports / "new"), "--out", str(out)]) == 0
+    assert "reports/old" in out.read_text(encoding="utf-8")
+    assert not list(reports.glob("*.html"))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("old", "none"), "there is no report 'none': take one of new, old in"),
+        (("", "new"), "a run to compare is not named"),
+        (("old", "old"), "A and B are this one folder"),
+        (("old", "bare"), "there are no records in this folder"),
+    ],
+)
+def test_errors_are_one_sentence(
+    words: tuple[str, str], told: str, reports: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (reports / "bare").mkdir()
+    assert main(["compare", *words, "--report-dir", str(reports)]) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and told in said.err
+    assert said.err.startswith("error: ") and said.err.count("\n") == 1
+    assert not list(reports.glob("*.html"))
+
+
+def test_a_difference_is_no_error(reports: Path) -> None:
+    change_values(reports / "new", replace(COUNT, value=7.0))
+    assert main(["compare", "old", "new", "--report-dir", str(reports)]) == 0
+    page = (reports / "compare-old-new.html").read_text(encoding="utf-8")
+    assert "Not everything came out the same." in page
+
+
+def test_make_knows_the_target() -> None:
+    done = subprocess.run(
+        ["make", "-n", "-o", ".venv/.ready", "compare", "A=demo", "B=/tmp/x y"],
+        cwd=PROJECT_DIR,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert 'python -m gliomalib compare "demo" "/tmp/x y"' in done.stdout
+
+
+def test_the_verb_is_light_to_start() -> None:
+    heavy = ["nbformat", "jinja2", "nbconvert", "bs4"]
+    code = (
+        "import sys, gliomalib.commands.compare\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT_DIR, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,155 @@
+"""The archive of a study: what is in it, that it works where it is unpacked, that it is stable."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from bs4 import BeautifulSoup
+
+from gliomalib import report, settings
+from gliomalib.report import bundle, pages
+from tests import planted_report as planted
+
+LINKS = """<p><a class="x" href="05_fusion.html#a">here</a> <a href="../tables/a%20b.csv">there</a>
+<a href="../notebooks/05.ipynb">gone</a> <a href="../../index.html">above</a> <a href="#top">top</a>
+<a href="https://doi.org/1">web</a> <a href='#q'>q</a></p>
+<script>const text = '<a href="nowhere.html">';</script>"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a study with all its pages and its archive, to be read only."""
+    folder = planted.fill(tmp_path_factory.mktemp("reports") / "demo")
+    (folder / "figures").mkdir()
+    (folder / "figures" / "fused.png").write_bytes(b"png")
+    (folder / "patients").mkdir()
+    (folder / "patients" / "P1.json").write_text("{}")
+    report.build("demo", folder)
+    return folder
+
+
+def names(path: Path) -> list[str]:
+    with zipfile.ZipFile(path) as archive:
+        return archive.namelist()
+
+
+def collected(folder: Path, study: str = "demo") -> pages.Report:
+    return pages.collect(settings.load(study), folder)
+
+
+def test_it_holds_pages_tables_records_figures_and_nothing_else(built: Path) -> None:
+    found = names(built / "demo.zip")
+    folders = ("html", "tables", "records", "figures")
+    paths = [path for folder in folders for path in (built / folder).iterdir()]
+    wanted = {f"demo/{path.relative_to(built)}" for path in paths}
+    assert set(found) == {*wanted, "demo/index.html", "demo/README.txt"}
+    assert len(found) == len(set(found))
+    assert found[1:] == sorted(found[1:])
+    assert {"demo/html/methods.html", "demo/html/errors.html"} <= set(found)
+    assert not [name for name in found if name.endswith((".ipynb", ".zip"))]
+
+
+def test_unpacked_no_relative_link_is_broken(built: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(built / "demo.zip") as archive:
+        archive.extractall(tmp_path)
+    checked, inactive = 0, []
+    for path in tmp_path.rglob("*.html"):
+        found = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for tag in found.find_all("a"):
+            address = str(tag.get("href", "")).partition("#")[0]
+            if "://" in address:
+                continue
+            if "href" not in tag.attrs:
+                inactive.append(str(tag["title"]))
+                assert tag["aria-disabled"] == "true"
+            elif address:
+                target = (path.parent / unquote(address)).resolve()
+                assert target.is_file(), f"{path.name}: {address}"
+                assert target.is_relative_to(tmp_path), "a link leaves the archive"
+                checked += 1
+    assert checked > 20
+    assert "Not in this archive: ../index.html" in inactive
+    assert "Not in this archive: ../demo.zip" in inactive
+
+
+def test_only_dead_links_differ_from_the_pages_outside(built: Path) -> None:
+    with zipfile.ZipFile(built / "demo.zip") as archive:
+        for name in archive.namelist()[1:]:
+            content = (built / name.removeprefix("demo/")).read_bytes()
+            inside = archive.read(name)
+            if not name.endswith(".html"):
+                assert inside == content
+                continue
+            shown = (BeautifulSoup(page, "html.parser").get_text() for page in (inside, content))
+            assert len(set(shown)) == 1, name
+
+
+def test_links_are_mended_where_they_stand() -> None:
+    inside = ("html/x.html", "html/05_fusion.html", "tables/a b.csv")
+    mended = bundle.without_dead_links(LINKS, "html/x.html", inside)
+    for kept in ('href="05_fusion.html#a"', 'href="../tables/a%20b.csv"', 'href="#top"',
+                 'href="https://doi.org/1"', "href='#q'", '<a href="nowhere.html">'):  # fmt: skip
+        assert kept in mended
+    assert 'title="Not in this archive: ../notebooks/05.ipynb">gone</a>' in mended
+    assert 'title="Not in this archive: ../../index.html">above</a>' in mended
+    assert mended.count("aria-disabled") == 2
+
+
+def test_a_hostile_address_stays_inside_of_its_attribute() -> None:
+    page = '<a href="no&quot;&gt;&lt;script&gt;.csv">x</a>'
+    found = BeautifulSoup(bundle.without_dead_links(page, "index.html", ()), "html.parser")
+    assert not found.find_all("script")
+    assert found.a is not None
+    assert found.a["title"] == 'Not in this archive: no"><script>.csv'
+
+
+def test_same_files_give_the_same_bytes(built: Path) -> None:
+    path = built / "demo.zip"
+    before = path.read_bytes()
+    for other in built.rglob("*.csv"):
+        os.utime(other, (10**9, 10**9))
+        other.chmod(0o600)
+    assert bundle.write(collected(built), built) == path
+    assert path.read_bytes() == before
+    with zipfile.ZipFile(path) as archive:
+        assert {one.date_time for one in archive.infolist()} == {bundle.EPOCH}
+        assert archive.testzip() is None
+
+
+def test_a_failure_leaves_what_was_there(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (built / "demo.zip").read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bundle, "_add", full)
+    with pytest.raises(OSError, match="No space left"):
+        bundle.write(collected(built), built)
+    assert (built / "demo.zip").read_bytes() == before
+    assert not list(built.glob(".*"))
+
+
+def test_volumes_of_real_patients_stay_at_home(tmp_path: Path) -> None:
+    folder = planted.fill(tmp_path / "brats", "brats")
+    found = collected(folder, "brats")
+    (folder / "html").mkdir()
+    (folder / "index.html").write_text('<a href="html/patients.html">all</a>')
+    for name in ("patients", "patient-P1", "methods"):
+        (folder / "html" / f"{name}.html").write_text(name)
+    shown = found.study.model_copy(update={"report": settings.Report(real_volumes=True)})
+    open_, closed = (
+        names(bundle.write(found, folder)),
+        names(bundle.write(replace(found, study=shown), folder)),
+    )
+    assert "brats/html/patient-P1.html" in open_
+    assert set(open_) - set(closed) == {"brats/html/patients.html", "brats/html/patient-P1.html"}
+    with zipfile.ZipFile(folder / "brats.zip") as archive:
+        assert "volumes of real patients" in archive.read("brats/README.txt").decode()
+        assert b'title="Not in this archive: html/patients.html"' in archive.read(
+            "brats/index.html"
+        )

@@ -1,0 +1,120 @@
+"""The list of studies: who is there, what is missing, and never anything made up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup, Tag
+
+from gliomalib import records, report, settings
+from gliomalib.report import studies
+from tests import planted_report as planted
+
+LAST = "15_reproducibility_report"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder of reports with one synthetic study."""
+    planted.fill(tmp_path / "demo")
+    return tmp_path
+
+
+def soup(path: Path) -> BeautifulSoup:
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+def cards(path: Path) -> dict[str, Tag]:
+    return {tag.h2.get_text(): tag for tag in soup(path).select("article")}
+
+
+def text(tag: Tag) -> str:
+    return " ".join(tag.get_text(" ").split())
+
+
+def test_two_studies_are_listed_with_data_answer_and_commit(folder: Path) -> None:
+    planted.fill(folder / "brats-mini", "brats-mini")
+    (folder / "brats-mini" / "index.html").write_text("<p>there</p>")
+    found = cards(studies.write(folder, "demo"))
+    assert list(found) == ["brats-mini", "demo"]
+    demo, mini = text(found["demo"]), text(found["brats-mini"])
+    assert settings.load("demo").title in demo
+    assert "synthetic patients 47 patients, 9 external" in demo
+    assert "real patients 47 patients" in mini
+    assert f"Nothing is decided by {LAST}. It has 2.5 reasons." in demo
+    assert "More." not in demo
+    assert "abc123" in demo
+    links = [tag.a["href"] for tag in found.values()]
+    assert links == ["brats-mini/index.html", "demo/index.html"]
+
+
+def test_missing_runs_and_answers_are_counted(folder: Path) -> None:
+    records.record_path(folder / "demo", LAST).unlink()
+    records.record_path(folder / "demo", "05_fusion").write_text("{}")
+    told = text(cards(studies.write(folder))["demo"])
+    assert f"There is no answer: notebook {LAST} left no record." in told
+    assert "The record of 05_fusion cannot be read." in told
+    wanted = len(settings.NOTEBOOKS) + sum(map(len, settings.load("demo").variants.values()))
+    there = len(planted.values()) - 2
+    assert f"{wanted - there} of its {wanted} runs left no record." in told
+
+
+def test_a_study_without_pages_has_no_link(folder: Path) -> None:
+    card = cards(studies.write(folder))["demo"]
+    assert card.a is None
+    assert "There are no pages yet: make report STUDY=demo" in text(card)
+
+
+def test_what_is_no_study_is_not_listed(folder: Path) -> None:
+    (folder / "notes").mkdir()
+    (folder / "file.txt").write_text("x")
+    assert list(cards(studies.write(folder))) == ["demo"]
+
+
+def test_a_study_that_the_project_does_not_know_is_named(folder: Path) -> None:
+    own = settings.load("demo", {"title": f"Title {planted.ATTACK}"})
+    record = planted.record(own, LAST, planted.values()[LAST], conclusion=planted.ATTACK)
+    records.write(record, folder / 'odd"><i>')
+    page = studies.write(folder)
+    card = cards(page)['odd"><i>']
+    assert "Its parameter file is not in the project" in text(card)
+    assert "Some records belong to another study: demo" in text(card)
+    assert f"Title {planted.ATTACK}" in card.get_text()
+    assert "how many patients is not known" in text(card)
+    assert not soup(page).find_all(["script", "i"])
+
+
+def test_nothing_there_is_a_page_that_says_so(tmp_path: Path) -> None:
+    page = studies.write(tmp_path)
+    assert "No study has left a record here" in text(soup(page))
+
+
+def test_the_page_is_built_with_a_study_and_stays_the_same(folder: Path) -> None:
+    report.build("demo", folder / "demo")
+    first = (folder / "index.html").read_bytes()
+    assert (folder / "demo" / "index.html").is_file()
+    report.build("demo", folder / "demo")
+    assert (folder / "index.html").read_bytes() == first
+    assert b"demo/index.html" in first
+
+
+def test_the_page_needs_nothing_from_outside(folder: Path) -> None:
+    found = soup(studies.write(folder, "demo"))
+    assert not found.find_all(["script", "link", "img", "iframe"])
+    outside = [tag["href"] for tag in found.find_all(href=True) if "://" in tag["href"]]
+    assert outside == ["https://arxiv.org/abs/2502.18775"]
+    assert len(found.find_all("h1")) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("", ""),
+        ("One only", "One only"),
+        ("It is 99.25 % of 3.5. Then? No more. End.", "It is 99.25 % of 3.5. Then?"),
+        ('Said. "Quoted" next. Third.', 'Said. "Quoted" next.'),
+    ],
+)
+def test_an_opening_is_two_sentences(given: str, wanted: str) -> None:
+    assert studies.opening(given) == wanted
