@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,10 @@ from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from gliomalib import settings
 from gliomalib.provenance import PROJECT_DIR
+from gliomalib.report import bundle
+from gliomalib.report.pages import collect
 
 REPORTS = PROJECT_DIR / "reports"
 STUDIES = ("demo", "brats-mini")
@@ -152,3 +156,125 @@ def keep(page: Page, name: str) -> None:
     """Keep a picture of the whole page as an artefact of the test."""
     ARTEFACTS.mkdir(exist_ok=True)
     page.screenshot(path=ARTEFACTS / f"{name}.png", full_page=False)
+
+
+# --- what scripts add
+
+
+def patient_pages(study: str) -> list[Path]:
+    """Return the pages of the patients of a study."""
+    return sorted((REPORTS / study / "html").glob("patient-*.html"))
+
+
+def seen(page: Page) -> set[str]:
+    """Return the layers that lie over the slices now."""
+    found: list[str] = page.eval_on_selector_all(
+        ".flicker .overlay",
+        "all => all.filter(one => getComputedStyle(one).opacity > 0 && "
+        "getComputedStyle(one).visibility != 'hidden' && getComputedStyle(one).display != 'none')"
+        ".map(one => one.dataset.layer)",
+    )
+    return set(found)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_keys_and_buttons_flicker_truth_against_prediction(browser: Browser, study: str) -> None:
+    page = opened(browser, patient_pages(study)[0])
+    assert seen(page) == {"fused"}
+    page.keyboard.press("t")
+    assert seen(page) == {"truth"}
+    page.keyboard.press("2")
+    assert seen(page) == {"2D"}
+    page.keyboard.press(" ")
+    assert seen(page) == {"truth"}, "space flickers to the truth"
+    page.keyboard.press(" ")
+    assert seen(page) == {"2D"}, "and back to the last prediction"
+    page.get_by_role("button", name="3D").click()
+    assert seen(page) == {"3D"}
+    assert page.get_by_role("button", name="3D").get_attribute("aria-pressed") == "true"
+    page.keyboard.press("n")
+    assert seen(page) == set()
+    page.context.close()
+
+
+def test_a_volume_is_scrolled_by_keys(browser: Browser) -> None:
+    whole = next(p for p in patient_pages("demo") if "<canvas" in p.read_text(encoding="utf-8"))
+    page = opened(browser, whole)
+    page.wait_for_function("!document.querySelector('.viewer').hidden")
+    picture = "() => document.querySelector('.viewer canvas').toDataURL()"
+    page.focus("#z")
+    before, place = page.evaluate(picture), page.inner_text("#place")
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#place") != place and page.evaluate(picture) != before
+    page.select_option("#sequence", index=0)
+    first = page.evaluate(picture)
+    page.select_option("#sequence", index=1)
+    assert page.evaluate(picture) != first, "another sequence looks different"
+    page.context.close()
+
+
+def test_of_a_real_patient_no_volume_is_published() -> None:
+    pages = patient_pages("brats-mini")
+    assert len(pages) == 10
+    assert not [path.name for path in pages if "<canvas" in path.read_text(encoding="utf-8")]
+    files = (REPORTS / "brats-mini" / "patients").glob("*.json")
+    assert [path.name for path in files if '"volume": null' not in path.read_text()] == []
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_the_gallery_sorts_worst_first_and_by_any_column(browser: Browser, study: str) -> None:
+    page = opened(browser, REPORTS / study / "html" / "patients.html")
+    table = page.locator("table.gallery").first
+    column = "all => all.map(row => Number(row.dataset.values.split(' ')[{}]))"
+
+    def values(place: int) -> list[float]:
+        found: list[float] = table.locator("tbody tr").evaluate_all(column.format(place))
+        return found
+
+    assert values(0) == sorted(values(0)), "worst first"
+    edema = table.get_by_role("button", name="ED")
+    edema.click()
+    assert values(2) == sorted(values(2))
+    edema.click()
+    assert values(2) == sorted(values(2), reverse=True)
+    page.context.close()
+
+
+@pytest.mark.parametrize("name", ["index", "html/05_fusion", "html/patients", "html/model-card"])
+def test_dark_pages_can_be_read(browser: Browser, name: str) -> None:
+    page = opened(browser, REPORTS / "demo" / f"{name}.html", dark=True)
+    keep(page, f"demo-{name.replace('/', '-')}-dark")
+    found = Axe().run(page, options={"runOnly": ["color-contrast"]})
+    assert [one["nodes"][0]["html"] for one in found.response["violations"]] == []
+    page.context.close()
+
+
+def test_the_first_screen_needs_no_script(browser: Browser) -> None:
+    path = patient_pages("demo")[0]
+    context = browser.new_context(viewport=WIDE, offline=True, java_script_enabled=False)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    assert page.locator("img[data-layer=truth], img[alt*=truth]").first.is_visible()
+    keep(page, f"{named(path)}-no-script")
+    context.close()
+
+
+def test_a_page_prints_to_a_pdf(browser: Browser, tmp_path: Path) -> None:
+    page = opened(browser, REPORTS / "demo" / "html" / "15_reproducibility_report.html")
+    page.pdf(path=tmp_path / "page.pdf", format="A4")
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+    page.context.close()
+
+
+def test_a_copy_out_of_the_archive_works(browser: Browser, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(REPORTS / "demo", folder)
+    bundle.write(collect(settings.load("demo"), folder), folder)
+    with zipfile.ZipFile(folder / "demo.zip") as packed:
+        packed.extractall(tmp_path / "unpacked")
+    index = next((tmp_path / "unpacked").rglob("index.html"))
+    page, heard = listen(browser, index)
+    assert heard == Heard()
+    page.get_by_role("link", name="Patients").first.click()
+    assert page.url.endswith("patients.html")
+    page.context.close()

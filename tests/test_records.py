@@ -69,7 +69,9 @@ def test_relative_folders_are_seen_from_the_notebook(
 
 def test_a_misspelt_injected_parameter_stops_with_the_right_ones(namespace: dict[str, Any]) -> None:
     namespace["In"].append("# Parameters\nalfa = 0.5\nseed = 3\n")
-    with pytest.raises(SettingsError, match=r"05_fusion has no parameter alfa: .*, alpha, real_volumes$"):
+    with pytest.raises(
+        SettingsError, match=r"05_fusion has no parameter alfa: .*, alpha, real_volumes$"
+    ):
         records.begin("05_fusion", namespace)
 
 
