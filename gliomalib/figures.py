@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from gliomalib.colours import CLASS_COLOURS
@@ -202,8 +202,10 @@ def loss_curves(history: pd.DataFrame, title: str) -> Picture:
     axes.set(title=title, ylabel="loss", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     axes.yaxis.set_minor_formatter("{x:.2g}")
     axes.tick_params(axis="y", which="minor", labelsize=7)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     last = history.groupby("part")["loss"].last().round(4).to_dict()
     return Picture(figure, f"{title}: loss over epochs; last values {_spoken(last)}.")
 

@@ -79,6 +79,7 @@ def begin(notebook: str, namespace: Mapping[str, Any]) -> Run:
 def show_progress() -> None:
     """Let progress lines appear as plain text under their cell, and tables show whole sentences."""
     pd.set_option("display.max_colwidth", None)
+    pd.set_option("display.max_rows", None)
     log = logging.getLogger("gliomalib")
     log.handlers.clear()
     log.addHandler(logging.StreamHandler(sys.stdout))

@@ -103,6 +103,7 @@ def test_a_page_opens_offline_without_an_error_and_for_everyone(
 ) -> None:
     page, heard = listen(browser, path)
     assert heard == Heard(), "an error, a failed request, or one that leaves the file tree"
+    keep(page, f"{named(path)}-desktop")
     found = Axe().run(page)
     faults = [
         f"{one['id']}: {one['help']} ({len(one['nodes'])} times, e.g. {one['nodes'][0]['html']})"

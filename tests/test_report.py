@@ -704,3 +704,13 @@ def test_verdict_chips_know_all_verdicts() -> None:
     known = re.findall(r"'([^']+)'", str(claims.Outcome))
     assert known
     assert set(known) == set(pages.TONES)
+
+
+def test_sentences_have_room_and_names_break_at_their_parts() -> None:
+    sentence = "a rule that is told in a whole sentence, as rules are"
+    row = "<tr><td>external_accuracy_resnet50</td><td>0.5</td><td>{}</td></tr>"
+    soup = BeautifulSoup(cells.clean(f"<table>{row.format(sentence)}</table>", "07"), "html.parser")
+    name, number, rule = soup.find_all("td")
+    assert name.get_text() == "external_accuracy_resnet50" and len(name.find_all("wbr")) == 2
+    assert (number["class"], rule["class"]) == (["num"], ["long"])
+    assert not name.get("class")

@@ -37,6 +37,9 @@ PLAIN_ATTRIBUTES = "alt class colspan height href id rowspan scope src title wid
 KEPT_TAGS = frozenset(PLAIN_TAGS.split()) | formulas.MATH_TAGS
 KEPT_ATTRIBUTES = frozenset(PLAIN_ATTRIBUTES.split())
 
+SENTENCE = 40
+"""A column with a longer text than this needs room."""
+
 NUMBER = re.compile(
     r"[-+\u2212]?(\d[\d,\s]*\.?\d*|\.\d+)([eE][-+]?\d+)?\s*%?|nan|NaN|[-+]?inf|\u2013|\u2014|"
 )
@@ -145,7 +148,7 @@ def _label(table: Tag) -> str:
 
 
 def _align(table: Tag) -> None:
-    """Mark the columns that hold numbers only, so that the style sheet sets them to the right."""
+    """Mark columns of numbers only and of sentences, and let long names break at their parts."""
     rows = [row.find_all(["th", "td"], recursive=False) for row in table.find_all("tr")]
     width = max(map(len, rows), default=0)
     for column in range(width):
@@ -154,6 +157,24 @@ def _align(table: Tag) -> None:
         if any(texts) and all(map(NUMBER.fullmatch, texts)):
             for cell in cells:
                 cell["class"] = "num"
+        elif max(map(len, texts), default=0) > SENTENCE and any(" " in text for text in texts):
+            for cell in cells:
+                cell["class"] = "long"
+    for cell in table.find_all("td"):
+        _break_names(cell)
+
+
+def _break_names(cell: Tag) -> None:
+    """Let a name such as ``external_accuracy_resnet50`` break after its underscores."""
+    if cell.string is None or "_" not in cell.string or " " in cell.string.strip():
+        return
+    parts = cell.string.split("_")
+    cell.clear()
+    for number, part in enumerate(parts):
+        last = number == len(parts) - 1
+        cell.append(part if last else f"{part}_")
+        if not last:
+            cell.append(Tag(name="wbr"))
 
 
 def _shown_type(output: Any) -> str:
