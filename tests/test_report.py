@@ -714,3 +714,16 @@ def test_sentences_have_room_and_names_break_at_their_parts() -> None:
     assert name.get_text() == "external_accuracy_resnet50" and len(name.find_all("wbr")) == 2
     assert (number["class"], rule["class"]) == (["num"], ["long"])
     assert not name.get("class")
+
+
+def test_a_long_log_is_folded_though_it_came_line_by_line() -> None:
+    lines = [
+        nbformat.v4.new_output("stream", name="stdout", text=f"epoch {number}\n")
+        for number in range(20)
+    ]
+    cell = nbformat.v4.new_code_cell("train()", outputs=lines, execution_count=1)
+    soup = BeautifulSoup(
+        cells.body(nbformat.v4.new_notebook(cells=[cell]), "03", ()), "html.parser"
+    )
+    assert soup.select_one("details.log summary").get_text() == "20 lines of log"
+    assert len(soup.select("pre.log")) == 0

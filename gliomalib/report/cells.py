@@ -10,6 +10,7 @@ from typing import Any
 
 from bs4 import BeautifulSoup, Comment, Tag
 from nbconvert.exporters import HTMLExporter
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 from traitlets.config import Config
 
@@ -78,7 +79,14 @@ def _exporter() -> HTMLExporter:
         template_name="notebook_cells",
         extra_template_basedirs=[str(TEMPLATES)],
         exclude_anchor_links=True,
-        config=Config({"NbConvertBase": {"display_data_priority": KEPT_TYPES}}),
+        # a log comes line by line: as one piece it can be folded
+        preprocessors=[CoalesceStreamsPreprocessor],
+        config=Config(
+            {
+                "NbConvertBase": {"display_data_priority": KEPT_TYPES},
+                "CoalesceStreamsPreprocessor": {"enabled": True},
+            }
+        ),
     )
     filters = {
         "clean": clean,
