@@ -171,15 +171,3 @@ def curve_table(
         columns = {"alpha": grid, "dice": known.mean(axis=0), "low": low, "high": high}
         tables.append(pd.DataFrame({"region": region, **columns}))
     return pd.concat(tables, ignore_index=True)
-
-
-def best_of_curves(table: pd.DataFrame) -> pd.DataFrame:
-    """Return by region: best α on the grid, Dice there, at 0, at 0.6 and at 1."""
-    rows = []
-    for region, curve in table.groupby("region", sort=False):
-        at = curve.set_index("alpha")["dice"]
-        rows.append(
-            {"region": region, "best α": at.idxmax(), "at best": at.max(), "3D only": at.iloc[0],
-             "at 0.6": np.interp(0.6, at.index, at), "2D only": at.iloc[-1]}
-        )  # fmt: skip
-    return pd.DataFrame(rows).round(4)

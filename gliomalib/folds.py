@@ -114,7 +114,9 @@ def predict_volumes(
     rows = []
     for split, made in zip(material.splits, trained, strict=True):
         folder = _predictions(material, network, split.fold)
-        parts = [name for name in parts_of(split) if name != "train" or _learned_from(material)]
+        parts = [
+            name for name in parts_of(split) if name != "train" or _learned_from(material, network)
+        ]
         names = [name for part in parts for name in parts_of(split)[part]]
         told = progress.steps(names, f"{network}, fold {split.fold}: volumes")
         cases = (material.store.get(name) for name in told)
@@ -274,11 +276,12 @@ def _named(run: Run, network: str) -> str:
     return f"{network}.{run.variant}" if own and run.variant else network
 
 
-def _learned_from(material: Material) -> bool:
+def _learned_from(material: Material, network: str) -> bool:
+    """Tell whether a classifier learns from the volumes that this run makes with ``network``."""
     run = material.run
     classifiers = material.study.variants.get(settings.NETWORKS["resnet50"][0], {})
     branches = {name for own in classifiers.values() for name in own.get("branches", ())}
-    return not run.variant or any(name.endswith(f".{run.variant}") for name in branches)
+    return not run.variant or _named(run, network) in branches
 
 
 def _predictions(material: Material, network: str, fold: int) -> Path:

@@ -23,8 +23,6 @@ from gliomalib.colours import CLASS_COLOURS
 from gliomalib.provenance import write_atomic
 from gliomalib.schema import SEQUENCES, Labels, StoredCase
 
-Tile = NDArray[np.uint8]
-
 TRUTH = "truth"
 
 MOST_ACROSS = 64

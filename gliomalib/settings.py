@@ -15,7 +15,6 @@ from gliomalib.schema import SettingsError
 
 STUDIES_DIR = PROJECT_DIR / "notebooks" / "params"
 Share = Field(ge=0, lt=1)
-Positive = Field(gt=0)
 
 
 Sequence = Literal["t1", "t1ce", "t2", "flair"]
@@ -382,8 +381,3 @@ def _keys_near(error: ValidationError) -> list[str]:
             break
         model = kind
     return list(model.model_fields)
-
-
-def study_path(study: str) -> Path:
-    """Return the parameter file of a study."""
-    return STUDIES_DIR / f"{study}.yml"

@@ -156,5 +156,7 @@ def test_a_variant_of_a_branch_can_be_fused(run: records.Run, material: folds.Ma
 def test_a_variant_predicts_training_patients_only_for_a_classifier(run: records.Run) -> None:
     named = runs_of(run, "04_train_unet3d", variant="seed2", seed=8)
     alone = runs_of(run, "03_train_unet2d", variant="ce", loss="cross_entropy")
-    assert folds._learned_from(named) and not folds._learned_from(alone)
-    assert folds._learned_from(runs_of(run, "03_train_unet2d"))
+    assert folds._learned_from(named, "unet3d") and not folds._learned_from(alone, "unet2d")
+    other = runs_of(run, "03_train_unet2d", variant="seed2", seed=8)
+    assert not folds._learned_from(other, "unet2d"), "only the 3D network of that name is fused"
+    assert folds._learned_from(runs_of(run, "03_train_unet2d"), "unet2d")

@@ -34,7 +34,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("study", settings.studies())
 def test_every_study_file_is_read_and_has_its_own_name(study: str) -> None:
     assert settings.load(study).study == study
-    assert settings.study_path(study).is_file()
+    assert (settings.STUDIES_DIR / f"{study}.yml").is_file()
 
 
 def test_the_studies_of_the_design_are_there() -> None:
