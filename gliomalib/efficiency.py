@@ -12,6 +12,7 @@ import pandas as pd
 
 from gliomalib import cohort, evaluate, folds, fusion, metrics, models, profiling, stats, summaries
 from gliomalib.profiling import NETWORKS, STAGES
+from gliomalib.progress import steps
 from gliomalib.schema import Case, MismatchError, Value, Volume
 from gliomalib.settings import Study, named_seed
 
@@ -329,11 +330,11 @@ def _warm_passes(
     cases: Sequence[Case], pipeline: profiling.Pipeline
 ) -> tuple[list[dict[str, object]], list[profiling.Answer]]:
     rows, answers = [], {}
-    for repeat in range(pipeline.study.efficiency.repeats):
-        for case in cases:
-            clock = profiling.Clock(pipeline.device)
-            answers[case.patient_id] = profiling.from_files(case, pipeline, clock)
-            rows.append(_row(answers[case.patient_id], repeat, clock))
+    passes = list(product(range(pipeline.study.efficiency.repeats), cases))
+    for repeat, case in steps(passes, "timed passes"):
+        clock = profiling.Clock(pipeline.device)
+        answers[case.patient_id] = profiling.from_files(case, pipeline, clock)
+        rows.append(_row(answers[case.patient_id], repeat, clock))
     return rows, list(answers.values())
 
 

@@ -159,10 +159,10 @@ def segmentation_scores(material: Material, networks: Sequence[str]) -> pd.DataF
 
 def branch_volumes(material: Material, part: str) -> Iterator[evaluate.Pair]:
     """Yield every patient of a part with the volumes of both branches, fold by fold."""
-    for split in material.splits:
-        for patient in parts_of(split)[part]:
-            pair = [volume(material, branch, split.fold, patient) for branch in BRANCHES]
-            yield material.store.get(patient), pair[0], pair[1]
+    asked = [(split.fold, name) for split in material.splits for name in parts_of(split)[part]]
+    for fold, patient in progress.steps(asked, f"{part} patients"):
+        pair = [volume(material, branch, fold, patient) for branch in BRANCHES]
+        yield material.store.get(patient), pair[0], pair[1]
 
 
 def ranked(material: Material, scores: pd.DataFrame, networks: Sequence[str]) -> list[Example]:
@@ -176,7 +176,7 @@ def ranked(material: Material, scores: pd.DataFrame, networks: Sequence[str]) ->
 def fused_slices(material: Material, split: Split, patients: Sequence[str]) -> slices.SliceSet:
     """Return the fused axial slices of ``patients`` with their classes."""
     sets = []
-    for patient in patients:
+    for patient in progress.steps(patients, f"fold {split.fold}: fused slices"):
         case = material.store.get(patient)
         fused = volume(material, "fused", split.fold, patient)
         sets.append(slices.fused_slices(fused, case.labels, material.study.classifier, case.images))

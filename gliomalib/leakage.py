@@ -17,6 +17,7 @@ from gliomalib import (
     folds,
     metrics,
     predict,
+    progress,
     settings,
     slices,
     stats,
@@ -129,7 +130,7 @@ def neighbours(pool: Pool) -> pd.DataFrame:
     slices by true and given class. Random counts are averages over ``LABELLINGS``.
     """
     features, tables = _thumbnails(pool.slices.images), []
-    for repeat in range(pool.study.leakage.repeats):
+    for repeat in progress.steps(range(pool.study.leakage.repeats), "nearest neighbours: repeats"):
         dealt = deal(pool, repeat)
         random = _random(pool, dealt, repeat, LABELLINGS)
         for split, one in dealt.items():

@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from gliomalib import datasets
+from gliomalib import datasets, progress
 from gliomalib.provenance import code_digest, digest_of, file_digest
 from gliomalib.schema import (
     N_CLASSES,
@@ -203,10 +203,12 @@ def fill(
     _check_one_case_each(cases)
     work = partial(_fill_one, store, settings)
     if workers <= 1:
-        return pd.DataFrame([_row(case, work(case)) for case in cases])
+        told = progress.steps(cases, "cases preprocessed")
+        return pd.DataFrame([_row(case, work(case)) for case in told])
     # fork would copy locks that other threads of this process may hold
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        found = list(pool.map(work, cases))
+        done = progress.results(pool.map(work, cases), len(cases), "cases preprocessed")
+        found = list(done)
     return pd.DataFrame([_row(case, facts) for case, facts in zip(cases, found, strict=True)])
 
 

@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gliomalib import datasets, fusion, models, predict, preprocess, settings, slices
+from gliomalib import datasets, fusion, models, predict, preprocess, progress, settings, slices
 from gliomalib.schema import Case, RecordError, SliceSet, StoredCase, Volume
 
 NETWORKS = ("unet2d", "unet3d", "resnet50")
@@ -326,18 +327,18 @@ def beside(
     others = {one.name: pipeline.swapped(one.networks) for one in made if one.networks}
     found = {name: [again(one.case, other)[0] for one in answers] for name, other in others.items()}
     rows = []
-    for repeat in range(pipeline.study.efficiency.repeats):
-        for one in answers:
-            base = again(one.case, pipeline)[1]
-            at = {"patient_id": one.case.grid.patient_id, "repeat": repeat}
-            for engine in made:
-                if engine.networks:
-                    own = again(one.case, others[engine.name])[1]
-                    rows += [
-                        {"engine": engine.name, "network": name, **at, "seconds": own[name],
-                         "float32": base[name], "speed_up": base[name] / own[name]}
-                        for name in engine.networks
-                    ]  # fmt: skip
+    rounds = list(product(range(pipeline.study.efficiency.repeats), answers))
+    for repeat, one in progress.steps(rounds, "engines, timed passes"):
+        base = again(one.case, pipeline)[1]
+        at = {"patient_id": one.case.grid.patient_id, "repeat": repeat}
+        for engine in made:
+            if engine.networks:
+                own = again(one.case, others[engine.name])[1]
+                rows += [
+                    {"engine": engine.name, "network": name, **at, "seconds": own[name],
+                     "float32": base[name], "speed_up": base[name] / own[name]}
+                    for name in engine.networks
+                ]  # fmt: skip
     return found, rows
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 log = logging.getLogger("gliomalib")
@@ -15,15 +15,33 @@ T = TypeVar("T")
 
 
 def steps(items: Sequence[T], title: str) -> Iterator[T]:
-    """Yield the items, and log how many are done and the seconds left, every ten seconds at most.
+    """Yield the items to be worked on one by one, and log how many are done and the seconds left.
 
-    Nothing is logged where all is done sooner. The time left is that of the mean item so far.
+    A line comes every ten seconds at most, and none where all is done sooner. The time left is
+    that of the mean item so far.
     """
-    started = line = time.monotonic()
-    for done, item in enumerate(items):
-        now = time.monotonic()
-        if done and now - line >= SECONDS_BETWEEN_LINES:
-            line = now
-            left = (now - started) / done * (len(items) - done)
-            log.info("%s: %d of %d, %.0f s left", title, done, len(items), left)
+    lines = _Lines(title, len(items))
+    for done, item in enumerate(items, start=1):
         yield item
+        lines.tell(done)
+
+
+def results(found: Iterable[T], total: int, title: str) -> Iterator[T]:
+    """Yield what workers hand back, ``total`` in all, with the lines of ``steps``."""
+    lines = _Lines(title, total)
+    for done, result in enumerate(found, start=1):
+        lines.tell(done)
+        yield result
+
+
+class _Lines:
+    def __init__(self, title: str, total: int) -> None:
+        self.title, self.total = title, total
+        self.started = self.last = time.monotonic()
+
+    def tell(self, done: int) -> None:
+        now = time.monotonic()
+        if done < self.total and now - self.last >= SECONDS_BETWEEN_LINES:
+            self.last = now
+            left = (now - self.started) / done * (self.total - done)
+            log.info("%s: %d of %d, %.0f s left", self.title, done, self.total, left)

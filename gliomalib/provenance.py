@@ -17,12 +17,15 @@ from typing import Any
 
 PACKAGE_DIR = Path(__file__).resolve().parent
 PROJECT_DIR = PACKAGE_DIR.parent
-FRAMES = ("schema", "settings", "provenance", "records")
+FRAMES = ("schema", "settings", "provenance", "progress", "records")
 """Modules that make no number: their values enter a digest, their code does not.
 
 Otherwise a new notebook parameter would make every stored array and every network stale.
 """
-PACKAGES = ("torch", "torchvision", "monai", "pytorch-lightning", "nibabel", "numpy", "pandas")
+PACKAGES = (
+    *("torch", "torchvision", "monai", "pytorch-lightning", "scikit-learn"),
+    *("nibabel", "numpy", "scipy", "pandas"),
+)
 
 
 def digest_of(value: Any) -> str:

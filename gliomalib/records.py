@@ -208,6 +208,7 @@ def _provenance(run: Run) -> dict[str, Any]:
         *("ablations", "leakage", "external", "efficiency", "sweeps", "failures", "argument"),
     ]
     return {
+        "date": time.strftime("%Y-%m-%d", time.gmtime(run.started)),
         "commit": provenance.commit(),
         "lock_sha256": provenance.file_digest(lock) if lock.is_file() else "no lock",
         "code_digest": provenance.code_digest(*modules),

@@ -27,6 +27,7 @@ from gliomalib import (
     predict,
     preprocess,
     privacy,
+    progress,
     records,
     remedies,
     settings,
@@ -337,7 +338,7 @@ def _intensities(sites: Sites) -> pd.DataFrame:
 
 def _tallies(sites: Sites) -> dict[str, dict[str, calibration.Reliability]]:
     found: dict[str, dict[str, calibration.Reliability]] = {part: {} for part in PARTS}
-    for part, material, split, name in _reported(sites):
+    for part, material, split, name in progress.steps(list(_reported(sites)), "calibration"):
         case = material.store.get(name)
         inside = remedies.brain(case)
         fused = folds.volume(material, "fused", split.fold, name).probabilities
@@ -352,9 +353,8 @@ def _remedied(sites: Sites) -> pd.DataFrame:
     for split in sites.inside.splits:
         reference = remedies.fit(sites.inside.store.get(name) for name in split.train)
         segment = _pipeline(sites.inside, split)
-        for part, material, of, name in _reported(sites):
-            if of.fold != split.fold:
-                continue
+        reported = [row for row in _reported(sites) if row[2].fold == split.fold]
+        for part, material, of, name in progress.steps(reported, f"fold {split.fold}: remedies"):
             case = material.store.get(name)
             straight = folds.volume(material, "fused", of.fold, name)
             volumes = {NONE: straight} | {

@@ -23,6 +23,7 @@ from gliomalib import (
     metrics,
     optimum,
     predict,
+    progress,
     settings,
     slices,
     stats,
@@ -324,7 +325,7 @@ def _fused(
     checkpoint = folds.checkpoint(material, "resnet50", split.fold)
     before: slices.SliceSet | None = None
     by_network = np.empty(0, dtype=np.int64)
-    for alpha in LEVELS:
+    for alpha in progress.steps(LEVELS, f"resnet50, fold {split.fold}: levels of α"):
         sets, by_area = [], []
         for patient in split.test:
             case = material.store.get(patient)

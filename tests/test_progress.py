@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 import pytest
 
@@ -37,3 +38,23 @@ def test_long_work_says_how_far_and_how_long(
             clock[0] += 4
     assert caplog.messages == ["volumes: 3 of 10, 28 s left", "volumes: 6 of 10, 16 s left",
                                "volumes: 9 of 10, 4 s left"]  # fmt: skip
+
+
+def test_results_of_workers_are_told_as_they_come_in(
+    clock: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    def made() -> Iterator[int]:
+        for number in range(5):
+            clock[0] += 6
+            yield number
+
+    with caplog.at_level(logging.INFO, "gliomalib"):
+        assert list(progress.results(made(), 5, "phantoms")) == [0, 1, 2, 3, 4]
+    assert caplog.messages == ["phantoms: 2 of 5, 18 s left", "phantoms: 4 of 5, 6 s left"]
+
+
+def test_the_last_item_needs_no_line(clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "gliomalib"):
+        for _ in progress.steps([0], "volumes"):
+            clock[0] += 60
+    assert caplog.messages == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,8 @@ def test_provenance_names_lock_code_and_data(run: Run) -> None:
     first = records.finish(run, Outcome([DICE])).provenance
     assert first["lock_sha256"] == file_digest(PROJECT_DIR / "requirements.lock")
     assert first["data_digest"] == "no data"
-    assert {"python", "torch", "monai"} <= set(first["versions"])
+    assert {"python", "torch", "scipy", "scikit-learn"} <= set(first["versions"])
+    assert date.fromisoformat(first["date"]) <= datetime.now(UTC).date()
     run.work_dir.mkdir(parents=True)
     (run.work_dir / "cases.csv").write_text("case_id\na\n")
     second = records.finish(run, Outcome([DICE])).provenance

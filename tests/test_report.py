@@ -550,11 +550,12 @@ def test_record_of_another_study_is_named(folder: Path) -> None:
 
 
 def test_results_of_several_states_of_the_code_are_named(folder: Path) -> None:
-    other = {"commit": "other", "lock_sha256": "def", "versions": {}}
+    other = {"commit": "other", "lock_sha256": "def", "date": "2026-02-03", "versions": {}}
     records.write(make_record("05_fusion", provenance=other), folder)
     page = index_text(folder)
-    assert "The records do not agree on commit:" in page
+    assert "The records do not agree on commit:" in page, "two days are no disagreement"
     assert "other in 05_fusion" in page
+    assert "2026-02-03 in 05_fusion" in page
 
 
 def test_verdict_table_without_a_column_is_named(folder: Path) -> None:

@@ -15,7 +15,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from gliomalib import labels
+from gliomalib import labels, progress
 from gliomalib.datasets import fingerprint, nifti
 from gliomalib.datasets.nifti import NiftiVolume
 from gliomalib.schema import N_CLASSES, SEQUENCES, Case, DataError, Fault
@@ -52,7 +52,7 @@ def inspect_all(
     """Inspect cases side by side, in their order; decompression leaves Python free to do so."""
     work = partial(inspect, signatures=signatures)
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        return list(pool.map(work, cases))
+        return list(progress.results(pool.map(work, cases), len(cases), "cases inspected"))
 
 
 def inspect(case: Case, *, signatures: bool = False) -> Inspection:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomalib import labels as conventions
+from gliomalib import progress
 from gliomalib.datasets.phantom_patient import (
     Phantom,
     PhantomPlan,
@@ -72,13 +73,13 @@ def write_cohort(root: Path, plan: PhantomPlan, numbers: Sequence[int], workers:
     _clear(folder, cards, plan.site, [case_name(number) for number in numbers])
     digest = code_digest("datasets.phantom")
     todo = [n for n in numbers if not _is_written(folder / case_name(n), _origin(plan, n, digest))]
-    work = partial(_write_patient, folder, plan, digest)
+    work, title = partial(_write_patient, folder, plan, digest), f"phantoms of site {plan.site}"
     if workers > 1 and len(todo) > 1:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(min(workers, len(todo)), mp_context=context) as pool:
-            list(pool.map(work, todo))
+            list(progress.results(pool.map(work, todo), len(todo), title))
     else:
-        for number in todo:
+        for number in progress.steps(todo, title):
             work(number)
     _write_mapping(folder)
     return folder

@@ -306,8 +306,8 @@ def _software(report: Report) -> str:
     used = f"Software: {words.listed(versions)}" if versions else "Versions were not recorded"
     memory = max(record.peak_memory_bytes for record in report.records.values())
     return (
-        f"{used}; SciPy (Virtanen et al. 2020), scikit-learn (Pedregosa et al. 2011) and all else "
-        f"as the lock file pins them (SHA-256 {_answers(known['lock (SHA-256)'])}). The code is "
+        f"{used}; all else as the lock file pins it "
+        f"(SHA-256 {_answers(known['lock (SHA-256)'])}). The code is "
         f"gliomalib at commit {_answers(known['commit'])}. {_seeds(known['seed'])} "
         f"{_machine(report)} All runs together took {words.duration(report.wall_s)} of wall time; "
         f"the largest used {words.memory(memory)} of memory."

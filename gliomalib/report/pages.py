@@ -165,7 +165,8 @@ class Report:
         """What the records say of their origin → each answer → the runs that give it."""
         found: dict[str, dict[str, list[str]]] = {}
         for name, record in self.records.items():
-            said = {SHARED_NAMES[key]: record.provenance.get(key, "not stated") for key in SHARED}
+            origin = {"date (UTC)": "date"} | {SHARED_NAMES[key]: key for key in SHARED}
+            said = {name: record.provenance.get(key, "not stated") for name, key in origin.items()}
             said |= record.provenance.get("versions", {})
             for key, answer in {**said, "seed": record.seed, "device": record.device}.items():
                 found.setdefault(key, {}).setdefault(str(answer), []).append(name)

@@ -54,6 +54,8 @@ PACKAGES = {
     "pytorch-lightning": "PyTorch Lightning (Falcon et al. 2019)",
     "nibabel": "nibabel (Brett et al.)",
     "numpy": "NumPy (Harris et al. 2020)",
+    "scipy": "SciPy (Virtanen et al. 2020)",
+    "scikit-learn": "scikit-learn (Pedregosa et al. 2011)",
     "pandas": "pandas",
 }
 """What the records call a package → what a paper calls it."""
