@@ -8,7 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gliomalib import comparisons, evaluate, folds, metrics, progress, rules, settings, stats
+from gliomalib import (
+    comparisons,
+    digits,
+    evaluate,
+    folds,
+    metrics,
+    progress,
+    rules,
+    settings,
+    stats,
+)
 from gliomalib.schema import Example, RecordError, Split, Value
 
 REFERENCE = "published"
@@ -160,7 +170,7 @@ def conclusion(found: pd.DataFrame, trial: Trial) -> str:
     n = len(table(trial, "test"))
     text = (
         f"{', '.join(beats['title']) or 'No rule'} beat{'s' * (len(beats) < 2)} α = 0.6 on "
-        f"{n} held-out patients by the rule above; the largest mean gain is {best['gain']:+.3f} "
+        f"{n} held-out patients by the rule; the largest mean gain is {best['gain']:+.3f} "
         f"({best['title']}), and an oracle that knows each patient's best α gains "
         f"{bound['gain']:+.3f}."
     )
@@ -274,7 +284,7 @@ def _found(found: Mapping[str, object]) -> str:
     parts = []
     for name, value in found.items():
         if isinstance(value, float | int):
-            parts.append(f"{name} {value:.3g}")
+            parts.append(f"{name} {digits.number(float(value))}")
         elif np.size(np.asarray(value)) <= 8 and np.asarray(value).dtype.kind in "fi":
             parts.append(f"{name} {np.round(np.asarray(value), 3).tolist()}")
     return ", ".join(parts) or "–"

@@ -78,7 +78,8 @@ def summary(judged: Sequence[claims.Verdict], study: Study) -> str:
 def table(judged: Sequence[claims.Verdict], groups: str) -> pd.DataFrame:
     """Return the verdicts on some groups, named by the letters of their ids, to read."""
     found = claims.table([one for one in judged if one.claim.id[0] in groups])
-    shown = ["claim", "statement", "published", "faithful", "obtained", "95 % interval",
+    found["notebook"] = found["notebook"].str.partition("_")[0]
+    shown = ["claim", "statement", "published", "faithful", "obtained", "95 % interval", "unit",
              "patients", "verdict", "notebook"]  # fmt: skip
     empty = [name for name in ("published", "faithful") if (found[name] == "–").all()]
     return found[shown].drop(columns=empty)
@@ -126,10 +127,10 @@ def as_markdown(checklist: Checklist) -> str:
 
 
 def _told(one: claims.Verdict) -> str:
-    number = one.claim.shown(one.obtained.value if one.obtained else None)
+    number = one.claim.shown_of(one.obtained)
     bounds = str(claims.table([one]).loc[0, "95 % interval"])
     interval = f" ({bounds})" if bounds != "–" else ""
-    unit = "" if one.claim.unit == "%" else f" {one.claim.unit}"
+    unit = f" {one.claim.unit_behind}".rstrip()
     if one.claim.decision.kind == "found":
         return f"- {one.claim.id}: {one.claim.statement} {one.reason[0].upper()}{one.reason[1:]}."
     return f"- {one.claim.id}: {one.claim.statement} Obtained: {number}{unit}{interval}."

@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from gliomalib import digits
 from gliomalib.decisions import NEEDS_PUBLISHED, Decision, Found, decide, in_words, interval
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import Record, RecordError, SettingsError, Value
@@ -105,15 +106,29 @@ class Claim(Model):
         """What a yes and a no are called."""
         return ("reproduced", "not reproduced") if self.id[0] == "C" else ("holds", "does not hold")
 
-    def shown(self, value: float | None) -> str:
-        """Return a number as this statement's unit wants it."""
+    @property
+    def unit_behind(self) -> str:
+        """The unit that stands behind a number as ``shown`` gives it, empty behind % and words."""
+        return "" if self.unit == "%" or isinstance(self.decision, Found) else self.unit
+
+    def shown(self, value: float | None, ends: tuple[float, float] | None = None) -> str:
+        """Return a number as this statement's unit wants it, with the digits that ``ends`` allow.
+
+        ``ends`` are those of its interval. The sign is a hyphen: tables are read by programs too.
+        """
         if value is None:
             return "–"
         if isinstance(self.decision, Found):
             return "cannot tell" if math.isnan(value) else ("found" if value else "not found")
         if math.isnan(value):
             return "undefined"
-        return f"{100 * value:.2f} %" if self.unit == "%" else f"{value:.4g}"
+        if self.unit == "%":
+            return f"{100 * value:.2f} %"
+        return digits.number(value, ends).replace(digits.MINUS, "-")
+
+    def shown_of(self, value: Value | None) -> str:
+        """Return the number of a record as this statement's unit wants it, a dash for none."""
+        return self.shown(None) if value is None else self.shown(value.value, value.ci95)
 
 
 class Published(Model):
@@ -223,9 +238,10 @@ def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
             "metric": one.claim.metric,
             "level": one.claim.level,
             "published": one.claim.shown(one.published),
-            "faithful": one.claim.shown(one.faithful.value if one.faithful else None),
-            "obtained": one.claim.shown(one.obtained.value if one.obtained else None),
+            "faithful": one.claim.shown_of(one.faithful),
+            "obtained": one.claim.shown_of(one.obtained),
             "95 % interval": _shown_interval(one),
+            "unit": one.claim.unit_behind or "–",
             "patients": str(one.obtained.n_patients) if one.obtained else "–",
             "decision rule": one.claim.rule,
             "verdict": one.verdict,
@@ -247,6 +263,7 @@ COLUMNS = [
     "faithful",
     "obtained",
     "95 % interval",
+    "unit",
     "patients",
     "decision rule",
     "verdict",
@@ -315,7 +332,7 @@ def _shown_interval(verdict: Verdict) -> str:
     bounds = interval(verdict.obtained) if verdict.obtained else None
     if bounds is None:
         return "–"
-    return " to ".join(verdict.claim.shown(bound) for bound in bounds)
+    return " to ".join(verdict.claim.shown(bound, bounds) for bound in bounds)
 
 
 def _faults(error: ValidationError) -> str:

@@ -189,7 +189,7 @@ def scores(found: pd.DataFrame, study: settings.Study) -> pd.DataFrame:
             row["gain_patients"] = len(both.dropna())
             gain = _gain(both["patient"], both[str(split)], study, *name)
         rows.append(row | _ends("gain", gain))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"gain_patients": "Int64"})
 
 
 def majority(pool: Pool) -> stats.Interval:
@@ -304,6 +304,7 @@ def _network(
         threads=study.threads,
         directory=material.run.work_dir / "checkpoints" / "leakage" / name,
         data_digest=material.store.digest(pool.patients),
+        label=name.replace("_", " classes by "),
     )
     labelled = SliceSet(pool.slices.images, classes, pool.slices.patients, pool.slices.z)
     made = training.train_classifier(job, slices.subset(labelled, one.train), None)

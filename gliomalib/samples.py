@@ -24,7 +24,7 @@ class Job:
     """One training: what is trained how, on which fold, and where its files go.
 
     ``device`` is auto, cpu or cuda; ``threads`` 0 is torch's default; ``data_digest`` changes
-    with the training data.
+    with the training data. ``label`` tells it from others of its network, its fold by default.
     """
 
     network: Literal["unet2d", "unet3d", "resnet50"]
@@ -35,11 +35,12 @@ class Job:
     threads: int
     directory: Path
     data_digest: str
+    label: str = ""
 
     @property
     def title(self) -> str:
         """What the training is called in a sentence."""
-        return f"{self.network}, fold {self.fold}"
+        return f"{self.network}, {self.label or f'fold {self.fold}'}"
 
     def seed_of(self, *names: object) -> int:
         """Return the seed of one purpose of this training."""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import evaluate, identity, metrics, settings, stats
+from gliomalib import digits, evaluate, identity, metrics, settings, stats
 from gliomalib.datasets import brats
 from gliomalib.schema import RecordError, Split, Value
 
@@ -183,11 +183,11 @@ def value_table(values: Sequence[Value]) -> pd.DataFrame:
     """Return values as a table to read: name, value, interval, n, empty, missed, rule."""
     rows = []
     for one in values:
-        interval = "none" if one.ci95 is None else f"{one.ci95[0]:.3f} to {one.ci95[1]:.3f}"
+        interval = "none" if one.ci95 is None else digits.interval(one.value, one.ci95)
         rows.append(
-            {"value of": one.name, "is": f"{one.value:.4g}", "95 % interval": interval,
-             "patients": one.n_patients, "empty": one.n_empty, "missed": one.n_missed,
-             "rule": one.rule}
+            {"value of": one.name, "is": digits.number(one.value, one.ci95),
+             "95 % interval": interval, "patients": one.n_patients, "empty": one.n_empty,
+             "missed": one.n_missed, "rule": one.rule}
         )  # fmt: skip
     return pd.DataFrame(rows)
 

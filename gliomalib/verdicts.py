@@ -99,12 +99,16 @@ def ranges(ids: Sequence[str]) -> str:
     """Return ids that are in order as people write them: ``C1–C6, C11``."""
     runs: list[list[str]] = []
     for one in ids:
-        follows = runs and runs[-1][-1][0] == one[0] and int(runs[-1][-1][1:]) + 1 == int(one[1:])
-        if follows:
+        if runs and one == _next(runs[-1][-1]):
             runs[-1].append(one)
         else:
             runs.append([one])
     return ", ".join(run[0] if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
+
+
+def _next(one: str) -> str | None:
+    """Return the id after ``one``, ``C2`` after ``C1``; none after what is no id."""
+    return f"{one[0]}{int(one[1:]) + 1}" if one[1:].isdecimal() else None
 
 
 def _told(verdicts: Sequence[claims.Verdict]) -> str:

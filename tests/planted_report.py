@@ -74,8 +74,8 @@ def record(study: settings.Study, name: str, found: list[Value], **more: Any) ->
         "device": "cpu",
         "wall_s": 60.0,
         "peak_memory_bytes": 1_200_000_000,
-        "provenance": {"commit": "abc123", "lock_sha256": "d1", "code_digest": "c1",
-                       "data_digest": "e1", "versions": VERSIONS},
+        "provenance": {"date": "2026-01-02", "commit": "abc123", "lock_sha256": "d1",
+                       "code_digest": "c1", "data_digest": "e1", "versions": VERSIONS},
         "caveats": study.caveats,
         "conclusion": f"Nothing is decided by {name}. It has 2.5 reasons. More.",
     }  # fmt: skip

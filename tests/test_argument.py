@@ -77,6 +77,7 @@ def test_the_table_to_read_drops_what_is_empty() -> None:
     ours = argument.table(judged, "EQFL")
     assert "published" not in ours and "faithful" not in ours
     assert set(ours["claim"].str[0]) == set("EQFL")
+    assert ours.set_index("claim").loc["L1", ["unit", "notebook"]].tolist() == ["points", "11"]
 
 
 def test_an_assumption_shows_the_number_that_hangs_on_it() -> None:

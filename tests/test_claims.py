@@ -230,8 +230,9 @@ def test_the_table_says_it_in_words() -> None:
     assert first["obtained"] == "99.00 %"
     assert first["95 % interval"] == "98.00 % to 99.50 %"
     assert "98.25 %" in first["decision rule"]
-    assert first["patients"] == "74"
+    assert (first["patients"], first["unit"]) == ("74", "–")
     assert (second["claim"], second["verdict"], second["obtained"]) == ("C2", "not run", "–")
+    assert second["unit"] == a_claim().unit
     assert list(claims.table([]).columns) == claims.COLUMNS
 
 

@@ -196,7 +196,7 @@ def test_the_conclusion_says_what_was_left_out_and_that_both_sites_are_made(
     found: Found, groups: Sites
 ) -> None:
     text = external.conclusion(found, groups)
-    assert text.startswith("By the rule above it does not hold on site B")
+    assert text.startswith("By the rule it does not hold on site B")
     assert "left out: patient of the study 2, no mask 1, faulty 1, same patient again 1." in text
     assert "t2 moved most, by 0.100" in text
     assert "it stands for no hospital" in text and "fewer than 30" not in text

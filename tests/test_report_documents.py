@@ -39,7 +39,11 @@ def soup(html: str) -> BeautifulSoup:
 
 
 def text(html: str) -> str:
-    return " ".join(soup(html).get_text(" ").split())
+    page = soup(html)
+    for place in page.find_all("wbr"):
+        place.decompose()
+    page.smooth()
+    return " ".join(page.get_text(" ").split())
 
 
 def faults_of(folder: Path, anchor: str, study: str = "demo") -> faults.Heading:
@@ -338,6 +342,16 @@ def test_undecided_statements_keep_their_reason(folder: Path) -> None:
     (folder / "tables" / f"{entries.LAST}.verdicts.csv").unlink()
     (item,) = faults_of(folder, "undecided").found
     assert "No statement is decided" in item.text
+
+
+def test_statements_with_one_reason_share_a_line_and_are_counted(folder: Path) -> None:
+    path = folder / "tables" / f"{entries.LAST}.verdicts.csv"
+    row = path.read_text(encoding="utf-8").splitlines()[1]
+    others = [row.replace("C1,", f"{name},", 1) for name in ("C2", "C3", "Q1")]
+    path.write_text("\n".join([planted.VERDICTS.strip(), row, *others, ""]), encoding="utf-8")
+    heading = faults_of(folder, "undecided")
+    assert heading.found[0].subject == "C1–C3, Q1"
+    assert heading.found[0].count == 4 <= heading.count
 
 
 def test_caveats_and_variants_that_did_not_run_are_listed(folder: Path) -> None:

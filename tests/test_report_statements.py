@@ -32,6 +32,12 @@ def test_number_is_that_of_the_claim_and_leads_to_its_place() -> None:
     assert found.note == ""
 
 
+def test_unit_stands_behind_a_number_that_has_none_of_its_own() -> None:
+    assert one({}).unit == "", "a percentage"
+    assert one({}, claim="L1", notebook="11_leakage_audit").unit == "points"
+    assert one({}, claim="F1").unit == "", "found or not found"
+
+
 def test_record_without_a_page_has_no_address() -> None:
     found = statements.statements([row()], {RUN: record(0.861)}, [])[0]
     assert found.obtained is not None

@@ -44,7 +44,7 @@ def test_two_studies_are_listed_with_data_answer_and_commit(folder: Path) -> Non
     assert "real patients 47 patients" in mini
     assert f"Nothing is decided by {LAST}. It has 2.5 reasons." in demo
     assert "More." not in demo
-    assert "abc123" in demo
+    assert "Made on 2026-01-02 by commit abc123" in demo
     links = [tag.a["href"] for tag in found.values()]
     assert links == ["brats-mini/index.html", "demo/index.html"]
 

@@ -90,6 +90,7 @@ def test_a_faithful_number_stands_beside_and_decides_nothing() -> None:
 def test_ids_are_written_as_ranges() -> None:
     assert verdicts.ranges(["C1", "C2", "C3", "C5", "Q6", "Q7"]) == "C1–C3, C5, Q6–Q7"
     assert verdicts.ranges([]) == ""
+    assert verdicts.ranges(["C9", "C10", "<b>", "C12"]) == "C9–C10, <b>, C12"
 
 
 def test_only_claims_with_both_numbers_are_drawn() -> None:

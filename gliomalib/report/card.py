@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gliomalib import settings
-from gliomalib.report import methods, phrases, words
+from gliomalib import digits, settings
+from gliomalib.report import methods, phrases
 from gliomalib.report.methods import CLASSES, DEEP, FLAT, FUSED, TIMES, value_of
 from gliomalib.report.pages import Report
 from gliomalib.schema import Record, Value
@@ -196,4 +196,4 @@ def releases(report: Report) -> tuple[str, ...]:
 
 def size(value: Value | None) -> str:
     """Return a size as text, or that it is not known."""
-    return "not known" if value is None else words.number(value.value)
+    return "not known" if value is None else digits.number(value.value)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from bs4 import BeautifulSoup, Comment, Tag
+from markupsafe import Markup
 from nbconvert.exporters import HTMLExporter
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 from traitlets.config import Config
 
+from gliomalib import digits
 from gliomalib.provenance import PACKAGE_DIR
 from gliomalib.report import formulas, words
 
@@ -41,10 +43,27 @@ KEPT_ATTRIBUTES = frozenset(PLAIN_ATTRIBUTES.split())
 SENTENCE = 40
 """A column with a longer text than this needs room."""
 
+SHORT = 20
+"""A column with at most so many letters, such as that of intervals, stays on one line."""
+
+WORD = 6
+"""A name with at most so many letters, such as ``p_holm``, does not break."""
+
+MANY = 9
+"""A table with more columns than this is set closer."""
+
+LITERAL = ("code", "pre", "kbd", "samp", "math")
+"""Tags whose text stays as it was written."""
+
 NUMBER = re.compile(
-    r"[-+\u2212]?(\d[\d,\s]*\.?\d*|\.\d+)([eE][-+]?\d+)?\s*%?|nan|NaN|[-+]?inf|\u2013|\u2014|"
+    r"[-+\u2212]?(\d[\d,\s]*\.?\d*|\.\d+)([eE][-+]?\d+|\s×\s10[⁻⁰¹²³⁴-⁹]+)?\s*%?"
+    r"|nan|NaN|<NA>|undefined|[-+\u2212]?(inf|∞)|\u2013|\u2014|"
 )
 """A cell of a column of numbers: a number, a percentage, a dash for none, or nothing."""
+
+
+NO_NUMBER = ("NaN", "nan", "<NA>")
+"""What pandas writes where there is no number; a page shows a dash."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +123,8 @@ def clean(html: str, number: str, pages: Collection[str] = ()) -> str:
     """Return ``html`` with plain tags only.
 
     Scripts and unknown tags appear as text, styles are dropped, tables are aligned and can be
-    scrolled, links lead to the web or to a page of this report, and a picture from outside is
-    named in words.
+    scrolled, negative numbers get a minus sign, links lead to the web or to a page of this report,
+    and a picture from outside is named in words.
     """
     soup = BeautifulSoup(html, features="html.parser")
     for comment in soup.find_all(string=lambda text: isinstance(text, Comment)):
@@ -121,6 +140,9 @@ def clean(html: str, number: str, pages: Collection[str] = ()) -> str:
             known = formulas.MATH_ATTRIBUTES if tag.name in formulas.MATH_TAGS else KEPT_ATTRIBUTES
             tag.attrs = {name: text for name, text in tag.attrs.items() if name in known}
             _mend(tag, number, pages)
+    for text in soup.find_all(string=True):
+        if text.find_parent(LITERAL) is None and (shown := digits.with_minus(text)) != text:
+            text.replace_with(shown)
     for table in soup.find_all("table"):
         _align(table)
         frame = {"class": "wide", "tabindex": "0", "role": "region", "aria-label": _label(table)}
@@ -156,33 +178,49 @@ def _label(table: Tag) -> str:
 
 
 def _align(table: Tag) -> None:
-    """Mark columns of numbers only and of sentences, and let long names break at their parts."""
+    """Mark what its columns hold and whether they are many; let long names break."""
     rows = [row.find_all(["th", "td"], recursive=False) for row in table.find_all("tr")]
     width = max(map(len, rows), default=0)
     for column in range(width):
         cells = [row[column] for row in rows if len(row) == width]
-        texts = [cell.get_text().strip() for cell in cells if cell.name == "td"]
-        if any(texts) and all(map(NUMBER.fullmatch, texts)):
-            for cell in cells:
-                cell["class"] = "num"
-        elif max(map(len, texts), default=0) > SENTENCE and any(" " in text for text in texts):
-            for cell in cells:
-                cell["class"] = "long"
-    for cell in table.find_all("td"):
+        kind = _kind([cell.get_text().strip() for cell in cells if cell.name == "td"])
+        for cell in cells:
+            if kind == "num" and cell.string in NO_NUMBER:
+                cell.string = "\N{EN DASH}"
+            if kind in ("num", "long") or (kind and cell.name == "td"):
+                cell["class"] = kind
+    if width > MANY:
+        table["class"] = "many"
+    for cell in table.find_all(["td", "th"]):
         _break_names(cell)
+
+
+def _kind(texts: Sequence[str]) -> str:
+    """Return the class of a column's cells: numbers, sentences, short texts, names or phrases."""
+    if any(texts) and all(map(NUMBER.fullmatch, texts)):
+        return "num"
+    longest = max(map(len, texts), default=0)
+    spaced, named = (any(sign in text for text in texts) for sign in (" ", "_"))
+    if longest > SENTENCE and spaced:
+        return "long"
+    if longest <= SHORT:
+        return "" if named else "short"
+    return "phrase" if spaced else "name"
 
 
 def _break_names(cell: Tag) -> None:
     """Let a name such as ``external_accuracy_resnet50`` break after its underscores."""
-    if cell.string is None or "_" not in cell.string or " " in cell.string.strip():
+    name = "" if cell.string is None else cell.string.strip()
+    if "_" not in name or " " in name or len(name) <= WORD:
         return
-    parts = cell.string.split("_")
+    parts = breakable(name)
     cell.clear()
-    for number, part in enumerate(parts):
-        last = number == len(parts) - 1
-        cell.append(part if last else f"{part}_")
-        if not last:
-            cell.append(Tag(name="wbr"))
+    cell.append(BeautifulSoup(parts, "html.parser"))
+
+
+def breakable(name: str) -> Markup:
+    """Return a name as HTML that may break after each underscore."""
+    return Markup("_<wbr>").join(name.split("_"))
 
 
 def _shown_type(output: Any) -> str:

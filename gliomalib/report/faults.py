@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gliomalib import settings
+from gliomalib import settings, verdicts
 from gliomalib.report import entries, patient_data, words
 from gliomalib.report.entries import Entry
 from gliomalib.report.methods import FIRST
@@ -33,11 +33,12 @@ UNCOMPARED = ("variants", "title", "report", "threads")
 
 @dataclass(frozen=True)
 class Item:
-    """One thing that went wrong: of whom or what, the sentence, and where to read on."""
+    """One thing that went wrong: of whom or what, the sentence, where to read on, how often."""
 
     subject: str
     text: str
     link: str = ""
+    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Heading:
     anchor: str
     found: tuple[Item, ...]
     nothing: str
+
+    @property
+    def count(self) -> int:
+        """How many things went wrong, of which several may share a line."""
+        return sum(item.count for item in self.found)
 
 
 def headings(report: Report, report_dir: Path) -> tuple[Heading, ...]:
@@ -125,7 +131,11 @@ def _undecided(report: Report) -> tuple[Item, ...]:
         Item(name, "Its row does not fit the record that is there now: run notebook 15 again.")
         for name in report.outdated
     ]
-    told = [Item(row["claim"], f"{row['verdict']}: {row['reason'] or 'no reason'}") for row in rows]
+    alike: dict[str, list[str]] = {}
+    for row in rows:
+        text = f"{row['verdict']}: {row['reason'] or 'no reason'}"
+        alike.setdefault(text, []).append(row["claim"])
+    told = [Item(verdicts.ranges(ids), text, count=len(ids)) for text, ids in alike.items()]
     return (*told, *outdated)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from gliomalib import comparisons, settings, stats
+from gliomalib import comparisons, digits, settings, stats
 from gliomalib.report import phrases, references, words
 from gliomalib.report.pages import Report
 from gliomalib.schema import CLASS_NAMES, Value
@@ -163,7 +163,7 @@ def _preprocessing(report: Report) -> str:
         return f"{text} What the box cuts off the tumour is not known: {CROP} left no record of it."
     return (
         f"{text} The box cut off a share of {said(mean)} of the tumour on average and of "
-        f"{words.number(worst.value)} in the worst patient."
+        f"{digits.number(worst.value)} in the worst patient."
     )
 
 
@@ -200,7 +200,7 @@ def _networks(report: Report) -> str:
         f"{words.listed(CLASS_NAMES)}."
     )
     counts = [value_of(report, TIMES, f"parameters_{name}") for name in ("2d", "3d", "resnet50")]
-    told = [words.number(value.value) for value in counts if value is not None]
+    told = [digits.number(value.value) for value in counts if value is not None]
     if len(told) < len(counts):
         return f"{text} Their numbers of parameters are not known: {TIMES} left no record of them."
     return (
@@ -270,7 +270,7 @@ def _evaluation(report: Report) -> str:
         "F1, IoU, specificity, balanced accuracy and Matthews "
         "correlation over all slices together, averaged over the classes that occur. The patient "
         f"is the unit.{folds} Intervals are {100 * stats.LEVEL:g} % expanded percentile intervals "
-        f"(Hesterberg 2015) from {words.number(rule.bootstrap)} draws of patients, each with all "
+        f"(Hesterberg 2015) from {digits.number(rule.bootstrap)} draws of patients, each with all "
         "slices. Paired comparisons used Wilcoxon's signed-rank test (Wilcoxon 1945), adjusted "
         "over the listed family by Holm's procedure (Holm 1979), at "
         f"{100 * comparisons.ALPHA:g} %, and two one-sided tests (Schuirmann 1987) against a "
@@ -284,7 +284,7 @@ def _variants(report: Report) -> str:
     for notebook, variants in report.study.variants.items():
         for name, changed in variants.items():
             full = f"{notebook}.{name}"
-            told = ", ".join(f"{key}: {phrases.setting(value)}" for key, value in changed.items())
+            told = phrases.changes(changed)
             (ran if full in report.records else idle).append(f"{full} ({told})")
     if not ran and not idle:
         return "There were no runs with other parameters."
@@ -319,7 +319,7 @@ def _software(report: Report) -> str:
 
 def said(value: Value) -> str:
     """Return a number with its interval for a sentence."""
-    return f"{words.number(value.value, value.ci95)} ({interval(value)})"
+    return f"{digits.number(value.value, value.ci95)} ({interval(value)})"
 
 
 def interval(value: Value) -> str:

@@ -13,8 +13,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from gliomalib import settings
-from gliomalib.report import anchors, cells, citation, entries, words
+from gliomalib import digits, settings
+from gliomalib.report import anchors, cells, citation, entries, phrases, words
 from gliomalib.report.entries import Entry
 from gliomalib.report.statements import Number, Statement, number, statements
 from gliomalib.schema import Record, RecordError
@@ -258,14 +258,16 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "number": words.number,
+        "number": digits.number,
         "range_of": words.range_of,
-        "text_or_number": words.text_or_number,
         "duration": words.duration,
         "memory": words.memory,
         "listed": words.listed,
         "number_of": number_of,
         "anchor": anchors.anchor,
+        "changes": phrases.changes,
+        "breakable": cells.breakable,
+        "with_minus": digits.with_minus,
     }
     sheet = (cells.TEMPLATES / "report.css").read_text(encoding="utf-8")
     constants: dict[str, Any] = {"tones": TONES, "few": FEW_PATIENTS, "last": entries.LAST}

@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from gliomalib import settings
+from gliomalib import digits, settings
 from gliomalib.colours import CLASS_COLOURS
 from gliomalib.report import pages, patient_data, words
 from gliomalib.report.pages import Report
@@ -153,7 +153,7 @@ def explained(patient: Patient, is_low: bool) -> str:
     zeros, masks = len(patient.zeros), len(patient.masks)
     said = [_zeros(region, patient) for region in CLASSES]
     rest = [
-        f"{REGIONS[region]} {words.number(round(patient.dice(region), 3))}"
+        f"{REGIONS[region]} {digits.number(round(patient.dice(region), 3))}"
         for region in CLASSES
         if not math.isnan(patient.dice(region)) and patient.dice(region) > 0
     ]
@@ -165,7 +165,7 @@ def explained(patient: Patient, is_low: bool) -> str:
     told = "; ".join(filter(None, said))
     others = f" Dice: {words.listed(rest)}." if rest else ""
     return (
-        f"mean {words.number(round(patient.dice('mean'), 3))}; {counted} {verb} exactly 0{kind}."
+        f"mean {digits.number(round(patient.dice('mean'), 3))}; {counted} {verb} exactly 0{kind}."
         f"{' ' + told[0].upper() + told[1:] + '.' if told else ''}{others}"
     )
 
@@ -259,13 +259,13 @@ def _zeros(region: str, patient: Patient) -> str:
 
 
 def _range(values: Sequence[float]) -> str:
-    low, high = words.number(min(values)), words.number(max(values))
+    low, high = digits.number(min(values)), digits.number(max(values))
     return low if low == high else f"{low} to {high}"
 
 
 def _volumes(score: Score) -> str:
     volumes = [
-        f"{name} {words.number(value)} mL"
+        f"{name} {digits.number(value)} mL"
         for name, value in (("truth", score.truth_ml), ("predicted", score.predicted_ml))
         if value
     ]

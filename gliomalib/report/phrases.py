@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gliomalib import settings
+from collections.abc import Mapping
+
+from gliomalib import digits, settings
 from gliomalib.report import words
 
 BRANCHES = {"unet2d": "the 2D network", "unet3d": "the 3D network"}
@@ -115,7 +117,12 @@ def schedule(plan: settings.Optimisation, what: str) -> str:
 def items(count: int, what: str) -> str:
     """Return ``16 slices``, ``1 box``."""
     plural = {"box": "boxes", "copy": "copies"}.get(what, f"{what}s")
-    return f"{words.number(count)} {what if count == 1 else plural}"
+    return f"{digits.number(count)} {what if count == 1 else plural}"
+
+
+def changes(changed: Mapping[str, object]) -> str:
+    """Return ``loss: dice_ce, seed: 2026``, the parameters in which a variant differs."""
+    return ", ".join(f"{key}: {setting(value)}" for key, value in changed.items())
 
 
 def setting(value: object) -> str:

@@ -26,12 +26,14 @@ class Number:
 class Statement:
     """One row of the verdict table, with the numbers of the records that answer it.
 
+    ``unit`` stands behind its number, or is empty where the number has its own or none.
     ``note`` is a sentence where the table and the records of today do not fit each other.
     """
 
     row: Mapping[str, str]
     obtained: Number | None
     faithful: Number | None
+    unit: str
     note: str
 
 
@@ -67,21 +69,22 @@ def _statement(
     pages: Collection[str],
 ) -> Statement:
     if claim is None or claim.notebook != row["notebook"]:
-        return Statement(row, None, None, "")
+        return Statement(row, None, None, "", "")
     run = _run(claim)
     obtained = number(run, claim.value, records, pages)
     other = claim.faithful
     faithful = number(_run(other), other.value, records, pages) if other else None
-    return Statement(row, obtained, faithful, _note(row, claim, run, obtained))
+    note = _note(row, claim, run, obtained)
+    return Statement(row, obtained, faithful, claim.unit_behind, note)
 
 
 def _note(row: Mapping[str, str], claim: claims.Claim, run: str, obtained: Number | None) -> str:
     shown = row["obtained"]
     if obtained is None and shown not in NONE:
         return f"The record of {run} with this number is missing now: it cannot be checked."
-    if obtained is None or claim.shown(obtained.value.value) == shown:
+    if obtained is None or claim.shown_of(obtained.value) == shown:
         return ""
-    now = claim.shown(obtained.value.value)
+    now = claim.shown_of(obtained.value)
     return f"The record of {run} says {now} now: run notebook 15 again."
 
 

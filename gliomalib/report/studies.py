@@ -24,7 +24,8 @@ class Listed:
     """One study of the list.
 
     ``data`` says whose patients they are, ``answer`` is how the answer begins, or empty,
-    ``faults`` are sentences that a reader must see with it, ``page`` whether there is an index.
+    ``days`` (UTC) and ``commits`` are those that the records state, ``faults`` are sentences that a
+    reader must see with it, ``page`` whether there is an index.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Listed:
     real_data: bool | None
     data: str
     answer: str
+    days: tuple[str, ...]
     commits: tuple[str, ...]
     faults: tuple[str, ...]
     page: bool
@@ -63,9 +65,8 @@ def _listed(folder: Path, built: str) -> Listed:
         real_data=None if study is None else study.real_data,
         data=_patients(made),
         answer=answer,
-        commits=tuple(
-            dict.fromkeys(str(one.provenance.get("commit", "not stated")) for one in made.values())
-        ),
+        days=_stated(made, "date"),
+        commits=_stated(made, "commit"),
         faults=tuple(faults),
         page=folder.name == built or (folder / "index.html").is_file(),
     )
@@ -98,6 +99,12 @@ def _settings(name: str, made: Mapping[str, Record]) -> settings.Study | None:
         return settings.load(name)
     except SettingsError:
         return None
+
+
+def _stated(made: Mapping[str, Record], what: str) -> tuple[str, ...]:
+    """Return what the records state of their origin, each answer once, in order."""
+    told = [one.provenance.get(what) for one in made.values()]
+    return tuple(sorted({str(answer) for answer in told if answer}))
 
 
 def _patients(made: Mapping[str, Record]) -> str:
