@@ -77,7 +77,11 @@ def summary(judged: Sequence[claims.Verdict], study: Study) -> str:
 
 def table(judged: Sequence[claims.Verdict], groups: str) -> pd.DataFrame:
     """Return the verdicts on some groups, named by the letters of their ids, to read."""
-    found = claims.table([one for one in judged if one.claim.id[0] in groups])
+    chosen = [one for one in judged if one.claim.id[0] in groups]
+    found = claims.table(chosen)
+    told = [one.claim.told(one.obtained) for one in chosen]
+    found["obtained"] = [number for number, _ in told]
+    found["95 % interval"] = [bounds for _, bounds in told]
     found["notebook"] = found["notebook"].str.partition("_")[0]
     shown = ["claim", "statement", "published", "faithful", "obtained", "95 % interval", "unit",
              "patients", "verdict", "notebook"]  # fmt: skip
@@ -127,8 +131,7 @@ def as_markdown(checklist: Checklist) -> str:
 
 
 def _told(one: claims.Verdict) -> str:
-    number = one.claim.shown_of(one.obtained)
-    bounds = str(claims.table([one]).loc[0, "95 % interval"])
+    number, bounds = one.claim.told(one.obtained)
     interval = f" ({bounds})" if bounds != "–" else ""
     unit = f" {one.claim.unit_behind}".rstrip()
     if one.claim.decision.kind == "found":

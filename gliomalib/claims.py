@@ -111,24 +111,29 @@ class Claim(Model):
         """The unit that stands behind a number as ``shown`` gives it, empty behind % and words."""
         return "" if self.unit == "%" or isinstance(self.decision, Found) else self.unit
 
-    def shown(self, value: float | None, ends: tuple[float, float] | None = None) -> str:
-        """Return a number as this statement's unit wants it, with the digits that ``ends`` allow.
-
-        ``ends`` are those of its interval. The sign is a hyphen: tables are read by programs too.
-        """
+    def shown(self, value: float | None) -> str:
+        """Return a number as this statement's unit wants it."""
         if value is None:
             return "–"
         if isinstance(self.decision, Found):
             return "cannot tell" if math.isnan(value) else ("found" if value else "not found")
         if math.isnan(value):
             return "undefined"
-        if self.unit == "%":
-            return f"{100 * value:.2f} %"
-        return digits.number(value, ends).replace(digits.MINUS, "-")
+        return f"{100 * value:.2f} %" if self.unit == "%" else f"{value:.4g}"
 
-    def shown_of(self, value: Value | None) -> str:
-        """Return the number of a record as this statement's unit wants it, a dash for none."""
-        return self.shown(None) if value is None else self.shown(value.value, value.ci95)
+    def told(self, found: Value | None) -> tuple[str, str]:
+        """Return a number of a record and its interval to read, with the digits that it allows.
+
+        Percentages and words are those of ``shown``; a dash stands for none. The table of verdicts
+        keeps four digits, so that it is found out of date by more than what a reader sees.
+        """
+        if found is None:
+            return self.shown(None), "–"
+        ends = interval(found)
+        if not self.unit_behind:
+            return self.shown(found.value), " to ".join(map(self.shown, ends)) if ends else "–"
+        bounds = digits.interval(found.value, ends) if ends else "–"
+        return digits.number(found.value, ends), bounds
 
 
 class Published(Model):
@@ -238,8 +243,8 @@ def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
             "metric": one.claim.metric,
             "level": one.claim.level,
             "published": one.claim.shown(one.published),
-            "faithful": one.claim.shown_of(one.faithful),
-            "obtained": one.claim.shown_of(one.obtained),
+            "faithful": one.claim.shown(one.faithful.value if one.faithful else None),
+            "obtained": one.claim.shown(one.obtained.value if one.obtained else None),
             "95 % interval": _shown_interval(one),
             "unit": one.claim.unit_behind or "–",
             "patients": str(one.obtained.n_patients) if one.obtained else "–",
@@ -332,7 +337,7 @@ def _shown_interval(verdict: Verdict) -> str:
     bounds = interval(verdict.obtained) if verdict.obtained else None
     if bounds is None:
         return "–"
-    return " to ".join(verdict.claim.shown(bound, bounds) for bound in bounds)
+    return " to ".join(verdict.claim.shown(bound) for bound in bounds)
 
 
 def _faults(error: ValidationError) -> str:

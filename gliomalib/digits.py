@@ -15,9 +15,9 @@ NEGATIVE = re.compile(r"(?<![\w.)\]\-+/])-(?=\.?\d)")
 """A hyphen that stands for the sign of a number: not after a word, a bracket or another sign."""
 
 
-def decimals(value: float, interval: tuple[float, float] | None = None) -> int:
+def decimals(value: float, ends: tuple[float, float] | None = None) -> int:
     """Return how many decimals to show: two digits of the half interval, else four digits."""
-    if interval is not None and math.isfinite(width := abs(interval[1] - interval[0])) and width:
+    if ends is not None and math.isfinite(width := abs(ends[1] - ends[0])) and width:
         wanted = math.ceil(-math.log10(width / 2)) + 1
     elif value == int(value):
         wanted = 0
@@ -26,16 +26,16 @@ def decimals(value: float, interval: tuple[float, float] | None = None) -> int:
     return min(max(wanted, 0), MOST_DECIMALS)
 
 
-def number(value: float, interval: tuple[float, float] | None = None) -> str:
+def number(value: float, ends: tuple[float, float] | None = None) -> str:
     """Return ``value`` as text, rounded as its interval (or four digits) makes sense of it."""
     if not math.isfinite(value):
         return "undefined" if math.isnan(value) else f"{_sign(value)}∞"
-    if interval is None and 0 < abs(value) < 1e-4:
+    if ends is None and 0 < abs(value) < 1e-4:
         mantissa, exponent = f"{value:.1e}".split("e")
         power = str(int(exponent)).translate(SUPERSCRIPTS)
         return f"{mantissa.replace('-', MINUS)} {TIMES} 10{power}"
-    text = fixed(value, decimals(value, interval))
-    return text.rstrip("0").rstrip(".") if interval is None and "." in text else text
+    text = fixed(value, decimals(value, ends))
+    return text.rstrip("0").rstrip(".") if ends is None and "." in text else text
 
 
 def interval(value: float, ends: tuple[float, float]) -> str:

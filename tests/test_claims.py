@@ -307,6 +307,17 @@ def test_only_the_paper_can_be_reproduced() -> None:
     assert ours.claim.group == "its open questions"
 
 
+def test_a_reader_gets_the_digits_of_the_interval_and_the_table_keeps_four() -> None:
+    claim = a_claim(unit="Dice")
+    (value,) = (one for one in a_record((0.61, 0.85), 0.75468).values if one.name == claim.value)
+    assert claim.told(value) == ("0.75", "0.61 to 0.85")
+    assert claim.told(replace(value, ci95=None)) == ("0.7547", "–")
+    assert claim.told(None) == ("–", "–")
+    assert a_claim(unit="%").told(value) == ("75.47 %", "61.00 % to 85.00 %")
+    found = claims.judge(claim, a_record((0.61, 0.85), 0.75468), BRATS)
+    assert claims.table([found]).loc[0, "obtained"] == "0.7547"
+
+
 @pytest.mark.parametrize(
     ("value", "shown", "verdict"),
     [(1.0, "found", "holds"), (0.0, "not found", "does not hold"),

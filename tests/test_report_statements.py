@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gliomalib import claims
@@ -36,6 +38,19 @@ def test_unit_stands_behind_a_number_that_has_none_of_its_own() -> None:
     assert one({}).unit == "", "a percentage"
     assert one({}, claim="L1", notebook="11_leakage_audit").unit == "points"
     assert one({}, claim="F1").unit == "", "found or not found"
+
+
+def test_a_change_too_small_to_be_read_is_told_and_shows_what_the_table_says() -> None:
+    claim = {"claim": "L1", "notebook": "11_leakage_audit", "obtained": "8.021",
+             "95 % interval": "2.698 to 14.06"}  # fmt: skip
+    values = [Value("resnet50_slice_gain", gain, (2.698, 14.062), 3) for gain in (8.021, 8.024)]
+    first, later = (
+        one({"11_leakage_audit": replace(record(0.5), values=(value,))}, **claim)
+        for value in values
+    )
+    assert (first.note, first.shown, first.interval) == ("", "8.0", "2.7 to 14.1")
+    assert later.note.startswith("The record of 11_leakage_audit says 8.024 now")
+    assert (later.shown, later.interval) == ("8.021", "2.698 to 14.06")
 
 
 def test_record_without_a_page_has_no_address() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,18 @@ def test_two_studies_are_listed_with_data_answer_and_commit(folder: Path) -> Non
     assert "real patients 47 patients" in mini
     assert f"Nothing is decided by {LAST}. It has 2.5 reasons." in demo
     assert "More." not in demo
-    assert "Made on 2026-01-02 by commit abc123" in demo
+    assert "Made on 2026-01-02 (UTC) by commit abc123" in demo
     links = [tag.a["href"] for tag in found.values()]
     assert links == ["brats-mini/index.html", "demo/index.html"]
+
+
+def test_a_record_without_a_day_is_not_passed_over(folder: Path) -> None:
+    path = folder / "demo" / "records" / f"{LAST}.json"
+    found = records.read(path)
+    origin = {key: told for key, told in found.provenance.items() if key != "date"}
+    records.write(replace(found, provenance=origin), folder / "demo")
+    told = text(cards(studies.write(folder, "demo"))["demo"])
+    assert "Made on 2026-01-02 and not stated (UTC)" in told
 
 
 def test_missing_runs_and_answers_are_counted(folder: Path) -> None:

@@ -26,15 +26,18 @@ class Number:
 class Statement:
     """One row of the verdict table, with the numbers of the records that answer it.
 
-    ``unit`` stands behind its number, or is empty where the number has its own or none.
-    ``note`` is a sentence where the table and the records of today do not fit each other.
+    ``shown`` and ``interval`` are how the number reads, ``unit`` what stands behind it, or empty.
+    ``note`` is a sentence where the table and the records of today do not fit each other; the
+    number is then that of the table.
     """
 
     row: Mapping[str, str]
-    obtained: Number | None
-    faithful: Number | None
-    unit: str
-    note: str
+    obtained: Number | None = None
+    faithful: Number | None = None
+    shown: str = ""
+    interval: str = ""
+    unit: str = ""
+    note: str = ""
 
 
 def statements(
@@ -68,23 +71,25 @@ def _statement(
     records: Mapping[str, Record],
     pages: Collection[str],
 ) -> Statement:
+    stored = row["obtained"], row.get("interval") or row.get("95 % interval") or ""
     if claim is None or claim.notebook != row["notebook"]:
-        return Statement(row, None, None, "", "")
+        return Statement(row, shown=stored[0], interval=stored[1])
     run = _run(claim)
     obtained = number(run, claim.value, records, pages)
     other = claim.faithful
     faithful = number(_run(other), other.value, records, pages) if other else None
     note = _note(row, claim, run, obtained)
-    return Statement(row, obtained, faithful, claim.unit_behind, note)
+    told = claim.told(obtained.value) if obtained and not note else stored
+    return Statement(row, obtained, faithful, *told, claim.unit_behind, note)
 
 
 def _note(row: Mapping[str, str], claim: claims.Claim, run: str, obtained: Number | None) -> str:
     shown = row["obtained"]
     if obtained is None and shown not in NONE:
         return f"The record of {run} with this number is missing now: it cannot be checked."
-    if obtained is None or claim.shown_of(obtained.value) == shown:
+    if obtained is None or claim.shown(obtained.value.value) == shown:
         return ""
-    now = claim.shown_of(obtained.value)
+    now = claim.shown(obtained.value.value)
     return f"The record of {run} says {now} now: run notebook 15 again."
 
 

@@ -103,8 +103,7 @@ def _settings(name: str, made: Mapping[str, Record]) -> settings.Study | None:
 
 def _stated(made: Mapping[str, Record], what: str) -> tuple[str, ...]:
     """Return what the records state of their origin, each answer once, in order."""
-    told = [one.provenance.get(what) for one in made.values()]
-    return tuple(sorted({str(answer) for answer in told if answer}))
+    return tuple(sorted({str(one.provenance.get(what, "not stated")) for one in made.values()}))
 
 
 def _patients(made: Mapping[str, Record]) -> str:
