@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,15 +46,31 @@ def case() -> StoredCase:
 # --- the clock
 
 
-def test_a_stage_is_as_long_as_it_sleeps_and_no_other_counts_to_it() -> None:
-    clock = profiling.Clock(CPU)
+class Wall:
+    """A clock on the wall that a test moves on; a look at it takes a millisecond."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        monkeypatch.setattr(profiling.time, "perf_counter", self.look)
+
+    def look(self) -> float:
+        self.now += 0.001
+        return self.now
+
+    def goes_on(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_a_stage_is_as_long_as_its_block_and_no_other_counts_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wall, clock = Wall(monkeypatch), profiling.Clock(CPU)
     with clock.stage("short"):
-        time.sleep(0.02)
-    time.sleep(0.3)
+        wall.goes_on(2)
+    wall.goes_on(30)
     with clock.stage("long"):
-        time.sleep(0.1)
-    assert 0.02 <= clock.seconds["short"] < 0.09
-    assert 0.1 <= clock.seconds["long"] < 0.3
+        wall.goes_on(10)
+    assert clock.seconds == pytest.approx({"short": 2.001, "long": 10.001})
 
 
 def test_garbage_is_not_collected_within_a_stage_and_is_collected_before_it() -> None:
@@ -219,14 +234,18 @@ def test_a_compiling_that_fails_gives_a_sentence_and_no_path(
     assert profiling.differences(pipeline, [engine], case)[0]["note"] == engine.note
 
 
-def test_engines_are_timed_beside_float32(pipeline: profiling.Pipeline, case: StoredCase) -> None:
+def test_engines_are_timed_beside_float32(
+    pipeline: profiling.Pipeline, case: StoredCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = Wall(monkeypatch)
+
     class Slow(nn.Module):
         def __init__(self, network: nn.Module) -> None:
             super().__init__()
             self.network = network
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            time.sleep(0.2)
+            wall.goes_on(0.2)
             found: torch.Tensor = self.network(images)
             return found
 
