@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -128,7 +129,7 @@ def segment_all(
     ``DataError`` where a patient comes twice.
     """
     segmenter = load_segmenter(checkpoint, device)
-    made_by = [file_digest(checkpoint), code_digest("predict")]
+    made_by = [file_digest(checkpoint), code_digest(sys.modules[__name__])]
     paths: list[Path] = []
     for case in cases:
         path = directory / f"{case.grid.patient_id}.npy"

@@ -7,6 +7,7 @@ on the raw scan and kept beside the array, because no later step can bring it ba
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -154,7 +155,7 @@ def prepare_images(scan: Scan, settings: Preprocessing) -> tuple[NDArray[np.floa
 
 def store_key(settings: Preprocessing) -> str:
     """Return the name of the store that these settings and the present code make."""
-    return digest_of([settings.model_dump(mode="json"), code_digest("preprocess")])
+    return digest_of([settings.model_dump(mode="json"), code_digest(sys.modules[__name__])])
 
 
 def open_store(root: Path, settings: Preprocessing) -> Store:

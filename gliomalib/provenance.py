@@ -11,9 +11,13 @@ import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, BinaryIO
 
 PACKAGE_DIR = Path(__file__).resolve().parent
 PROJECT_DIR = PACKAGE_DIR.parent
@@ -51,7 +55,7 @@ def module_path(name: str) -> Path | None:
 
 def imported_modules(source: str) -> set[str]:
     """Return the modules of this package that ``source`` imports, without the package's name."""
-    found: set[str] = set()
+    modules: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
@@ -60,8 +64,8 @@ def imported_modules(source: str) -> set[str]:
         else:
             continue
         for name in names:
-            found.update(_own_modules(name))
-    return found
+            modules.update(_own_modules(name))
+    return modules
 
 
 def _own_modules(name: str) -> list[str]:
@@ -73,31 +77,80 @@ def _own_modules(name: str) -> list[str]:
     return [module for module in inner if module_path(module)]
 
 
-def with_dependencies(modules: Iterable[str]) -> list[str]:
-    """Return ``modules`` and every module of this package that they reach by imports, sorted."""
+def with_dependencies(names: Iterable[str]) -> list[str]:
+    """Return these modules and every module of this package that they reach by imports, sorted.
+
+    Raises ``ValueError`` for a name that is no module of this package: a digest that leaves a
+    misspelt or moved module out would stay the same whatever happens to it.
+    """
     seen: set[str] = set()
-    queue = list(modules)
+    queue = list(names)
     while queue:
         name = queue.pop()
-        path = module_path(name)
-        if name in seen or path is None:
-            continue
-        seen.add(name)
-        queue.extend(imported_modules(path.read_text(encoding="utf-8")))
+        if name not in seen:
+            seen.add(name)
+            queue.extend(_parsed(name).imports)
     return sorted(seen)
 
 
-def code_digest(*modules: str) -> str:
+def code_digest(*modules: ModuleType) -> str:
     """Return a digest of these modules' statements and of all that they import.
 
-    Comments, docstrings and layout do not count: a reworded sentence makes nothing stale.
+    Comments, docstrings and layout do not count: a reworded sentence makes nothing stale. Raises
+    ``ValueError`` for a module of another package.
     """
-    parts = {}
-    for name in with_dependencies(modules):
-        path = module_path(name)
-        if path is not None and name not in FRAMES:
-            parts[name] = _statements(path.read_text(encoding="utf-8"))
-    return digest_of(parts)
+    return _digest_of_code(_name_here(module) for module in modules)
+
+
+def imports_digest(sources: Iterable[str]) -> str:
+    """Return the ``code_digest`` of all modules that pieces of code import, such as cells."""
+    return _digest_of_code(name for source in sources for name in imported_modules(source))
+
+
+def package_digest(without: Iterable[str]) -> str:
+    """Return a digest of all statements of the package, the rooms ``without`` aside.
+
+    Raises ``ValueError`` for a room that is not there.
+    """
+    apart = set(without)
+    if lacking := sorted(room for room in apart if not module_path(room)):
+        raise ValueError(f"{PACKAGE_DIR}: has no {lacking[0]!r}; name a room that is there")
+    paths = (path.relative_to(PACKAGE_DIR) for path in PACKAGE_DIR.rglob("*.py"))
+    kept = (path.with_suffix("").parts for path in paths if path.parts[0] not in apart)
+    return digest_of({".".join(parts): _parsed(".".join(parts)).statements for parts in kept})
+
+
+def _name_here(module: ModuleType) -> str:
+    package, _, name = module.__name__.partition(".")
+    if package != PACKAGE_DIR.name or not name:
+        raise ValueError(f"{module.__name__}: no module of {PACKAGE_DIR.name}; give one of its own")
+    return name
+
+
+def _digest_of_code(names: Iterable[str]) -> str:
+    reached = (name for name in with_dependencies(names) if name not in FRAMES)
+    return digest_of({name: _parsed(name).statements for name in reached})
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    """What counts of one source file: its statements, and the modules that it imports."""
+
+    statements: str
+    imports: frozenset[str]
+
+
+def _parsed(name: str) -> _Parsed:
+    path = module_path(name)
+    if path is None:
+        raise ValueError(f"{PACKAGE_DIR}: has no module {name!r}; name one that is there")
+    return _parsed_text(path.read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=1024)
+def _parsed_text(source: str) -> _Parsed:
+    """Parse a source once: a study asks for the same files hundreds of times."""
+    return _Parsed(_statements(source), frozenset(imported_modules(source)))
 
 
 def _statements(source: str) -> str:
@@ -117,14 +170,29 @@ def _is_text(node: ast.AST) -> bool:
     )
 
 
-def write_atomic(path: Path, text: str) -> Path:
-    """Write ``text`` whole or not at all, also when the process is killed half way."""
+@contextmanager
+def open_atomic(path: Path) -> Iterator[BinaryIO]:
+    """Give a stream of bytes that becomes ``path`` whole, or not at all where writing fails.
+
+    The temporary file is the writer's own, so that two processes may write one path; it is gone
+    unless the process is killed, and then its name, with a dot in front, counts for nothing.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    Path(temporary).chmod(0o644)
-    Path(temporary).replace(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, content: str | bytes) -> Path:
+    """Write text (as UTF-8) or bytes whole or not at all, see ``open_atomic``; return ``path``."""
+    with open_atomic(path) as stream:
+        stream.write(content.encode() if isinstance(content, str) else content)
     return path
 
 

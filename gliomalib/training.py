@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,7 +133,7 @@ def _plan(job: Job, content: Any, parts: Sequence[samples.Samples], loss: nn.Mod
     if isinstance(job.settings, Classifier) and job.settings.weights_file:
         path = Path(job.settings.weights_file).expanduser()
         told["weights"] = file_digest(path) if path.is_file() else "missing"
-    key = digest_of([told, content, code_digest("models", "training", "slices")])
+    key = digest_of([told, content, code_digest(models, sys.modules[__name__])])
     return Plan(
         job, key, parts[0], parts[1] if len(parts) > 1 and len(parts[1]) else None, loss, device
     )

@@ -375,7 +375,7 @@ def test_other_code_is_another_store_but_phantom_code_is_not(
     assert {"preprocess", "store", "labels", "datasets.brats", "datasets.nifti"} <= set(reached)
     assert not [name for name in reached if "phantom" in name]
     key = preprocess.store_key(SMALL)
-    monkeypatch.setattr(preprocess, "code_digest", lambda *names: f"changed {names}")
+    monkeypatch.setattr(preprocess, "code_digest", lambda *modules: f"changed {modules}")
     assert preprocess.store_key(SMALL) != key
 
 

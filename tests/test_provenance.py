@@ -6,12 +6,13 @@ import os
 import stat
 import subprocess
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gliomalib import provenance
+from gliomalib import provenance, records
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -77,29 +78,65 @@ def test_dependencies_are_followed_to_the_end_and_round_rings(package: Path) -> 
     assert provenance.with_dependencies(["high"]) == ["high", "low"]
     assert provenance.with_dependencies(["parts"]) == ["low", "parts", "parts.one"]
     assert provenance.with_dependencies(["ring_a"]) == ["ring_a", "ring_b"]
-    assert provenance.with_dependencies(["absent"]) == []
+
+
+@pytest.mark.parametrize("name", ["absent", "parts.two", "numpy"])
+def test_a_module_that_is_not_there_is_refused(package: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="has no module"):
+        provenance.with_dependencies(["high", name])
+
+
+@pytest.mark.parametrize("module", [pytest, ModuleType("toylib"), ModuleType("toylib.absent")])
+def test_a_module_of_another_package_has_no_code_digest(package: Path, module: ModuleType) -> None:
+    with pytest.raises(ValueError, match=r"no module"):
+        provenance.code_digest(module)
+
+
+def test_cells_have_the_digest_of_what_they_import(package: Path) -> None:
+    low, parts = ModuleType("toylib.low"), ModuleType("toylib.parts")
+    cells = ["import numpy", "from toylib import low", "from toylib.parts import one"]
+    assert provenance.imports_digest(cells[:2]) == provenance.code_digest(low)
+    assert provenance.imports_digest(cells) == provenance.code_digest(low, parts)
+
+
+def test_the_digest_of_the_package_holds_every_room_but_those_named(package: Path) -> None:
+    before = provenance.package_digest(without=["parts"])
+    (package / "parts" / "one.py").write_text("y = 4\n")
+    assert provenance.package_digest(without=["parts"]) == before
+    (package / "new.py").write_text("y = 4\n")
+    assert provenance.package_digest(without=["parts"]) != before
+    with pytest.raises(ValueError, match="has no 'rooms'"):
+        provenance.package_digest(without=["rooms"])
+
+
+def test_what_makes_no_number_is_a_room_of_the_library() -> None:
+    assert provenance.package_digest(without=records.MAKE_NO_NUMBERS)
+    assert all(provenance.module_path(name) for name in provenance.FRAMES)
 
 
 def test_code_digest_sees_statements_far_below_and_no_text(package: Path) -> None:
-    before = provenance.code_digest("high")
+    high = ModuleType("toylib.high")
+    before = provenance.code_digest(high)
     low = package / "low.py"
     low.write_text('"""Another sentence."""\n\n\n# a remark\nX   =   1\n"""Of X."""\n')
-    assert provenance.code_digest("high") == before
+    assert provenance.code_digest(high) == before
     low.write_text("X = 2\n")
-    assert provenance.code_digest("high") != before
+    assert provenance.code_digest(high) != before
 
 
 def test_code_digest_leaves_out_what_is_not_imported(package: Path) -> None:
-    before = provenance.code_digest("low")
+    module = ModuleType("toylib.low")
+    before = provenance.code_digest(module)
     (package / "high.py").write_text("y = 3\n")
-    assert provenance.code_digest("low") == before
+    assert provenance.code_digest(module) == before
 
 
 def test_a_string_that_is_used_counts(package: Path) -> None:
     (package / "low.py").write_text('RULE = "mean"\n')
-    before = provenance.code_digest("low")
+    module = ModuleType("toylib.low")
+    before = provenance.code_digest(module)
     (package / "low.py").write_text('RULE = "median"\n')
-    assert provenance.code_digest("low") != before
+    assert provenance.code_digest(module) != before
 
 
 def test_write_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +152,25 @@ def test_write_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(KeyboardInterrupt):
         provenance.write_atomic(path, "second")
     assert path.read_text(encoding="utf-8") == "first é"
-    assert list(path.parent.glob("*.json")) == [path], "a leftover must not look like a result"
+    assert list(path.parent.iterdir()) == [path], "nothing is left behind"
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "x.bin"
+    with provenance.open_atomic(path) as first, provenance.open_atomic(path) as second:
+        first.write(b"first")
+        second.write(b"second")
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    path = provenance.write_atomic(tmp_path / "x.bin", b"whole")
+    with pytest.raises(OSError, match="disk"), provenance.open_atomic(path) as stream:
+        stream.write(b"ha")
+        raise OSError("disk is full")
+    assert path.read_bytes() == b"whole"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_versions_name_what_makes_numbers() -> None:

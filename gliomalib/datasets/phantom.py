@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import re
 import shutil
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -71,7 +72,7 @@ def write_cohort(root: Path, plan: PhantomPlan, numbers: Sequence[int], workers:
     folder.mkdir(parents=True, exist_ok=True)
     cards = read_cards(folder)
     _clear(folder, cards, plan.site, [case_name(number) for number in numbers])
-    digest = code_digest("datasets.phantom")
+    digest = code_digest(sys.modules[__name__])
     todo = [n for n in numbers if not _is_written(folder / case_name(n), _origin(plan, n, digest))]
     work, title = partial(_write_patient, folder, plan, digest), f"phantoms of site {plan.site}"
     if workers > 1 and len(todo) > 1:

@@ -22,12 +22,12 @@ def with_digest(job: Job, upstream: Mapping[str, str]) -> Job:
     ``SettingsError`` for a parameter that the notebook does not take or of the wrong type.
     """
     settings.from_parameters(job.notebook, job.parameters)
-    cells = [ast.dump(_parsed(job.path, source)) for source in code_cells(job.path)]
-    modules = set[str]().union(*(provenance.imported_modules(s) for s in code_cells(job.path)))
+    sources = code_cells(job.path)
+    cells = [ast.dump(_parsed(job.path, source)) for source in sources]
     files = {name: _digest_of_file(name) for name in CHAIN[job.notebook].files}
     parts = {
         "cells": cells,
-        "code": _code_digest(tuple(sorted(modules))),
+        "code": provenance.imports_digest(sources),
         "study": job.study.model_dump(mode="json", exclude={"variants"}),
         "own": dict(job.own),
         "source": _listing(job.folders.source) if "source_dir" in job.parameters else "",
@@ -64,11 +64,6 @@ def _parsed(path: Path, source: str) -> ast.Module:
         raise RunError(
             f"{path}: a code cell is not Python: {error.msg} in {error.text!r}"
         ) from None
-
-
-@lru_cache(maxsize=64)
-def _code_digest(modules: tuple[str, ...]) -> str:
-    return provenance.code_digest(*modules)
 
 
 @lru_cache(maxsize=8)

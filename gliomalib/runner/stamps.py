@@ -43,7 +43,7 @@ def page_digest(jobs: Sequence[Job]) -> str:
     package = provenance.PACKAGE_DIR
     others = sorted(p for p in package.rglob("*") if p.is_file() and p.suffix not in NOT_CODE)
     parts = {
-        "code": provenance.code_digest("report"),
+        "code": provenance.imports_digest(["from gliomalib import report"]),
         "files": {str(path.relative_to(package)): provenance.file_digest(path) for path in others},
         "text": {job.notebook: cells_of(job.path) for job in jobs},
         "jobs": {job.name: job.digest for job in jobs},
