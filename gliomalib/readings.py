@@ -127,7 +127,7 @@ def constants(scores: Published) -> pd.DataFrame:
 
 
 def forced_iou(scores: Published) -> float:
-    """Return the least IoU that goes with the printed F1 under any average."""
+    """Return the least IoU that goes with the printed F1 where both are one and the same average."""
     found = (one for one in _related(scores) if one.numbers == ("iou", "f1"))
     return min(one.implied[0] for one in found)
 
@@ -144,7 +144,7 @@ def values(scores: Published) -> list[Value]:
         "relations": (len(related), "relations among the six printed scores, one for each reading"),
         "relations_impossible": (
             len(any_average) - _hold(any_average),
-            "of these, the ones that fail under every average over classes or patients",
+            "of these, the ones that fail whichever average the scores share",
         ),
         "readings_excluded": (
             len(excluded),
@@ -157,7 +157,7 @@ def values(scores: Published) -> list[Value]:
         ),
         "iou_that_f1_forces": (
             forced_iou(scores),
-            "least IoU that goes with the printed F1 under any average over classes or patients",
+            "least IoU that goes with the printed F1 where both are one and the same average",
         ),
         "needed_dice_least": (needed.least, f"least mean Dice of the sub-regions for {best}"),
         "needed_dice_most": (needed.most, f"the same, all of them alike: {best}"),

@@ -72,15 +72,18 @@ FORENSIC = (
 )
 
 
-def forensic(near: float, dice: tuple[float, float] | None) -> list[Value]:
-    """Return values of notebook 12 in which nothing but two things matters."""
+def forensic(near: float, dice: tuple[float, float] | None, constant: float = 0) -> list[Value]:
+    """Return values of notebook 12 in which nothing but three things matters."""
     low, high = dice or (0.5, 0.5)
     return [
         *(Value(name, 0.85) for name in FORENSIC),
         Value("recipe_dice_mean", (low + high) / 2, dice, 30),
         *(Value(f"{who}_scan_accuracy", 0.99) for who in ("recipe", "constant")),
+        Value("recipe_box_iou", 0.381),
         Value("recipe_box_within_a_point", 1.0),
-        *(Value(f"{who}_scan_within_a_point", near) for who in ("recipe", "constant")),
+        Value("recipe_scan_within_a_point", near),
+        Value("constant_box_within_a_point", 0.0),
+        Value("constant_scan_within_a_point", constant),
     ]
 
 
@@ -101,6 +104,19 @@ def test_the_hypothesis_is_judged_by_its_rule(
     assert f"By the rule this {words}" in said and f"{near} of the recipe's lie within" in said
     assert "synthetic" not in said
     assert "says nothing of the paper" in conclusions.forensics(forensic(near, dice), False)
+
+
+def test_what_no_tumour_everywhere_passes_too_supports_nothing() -> None:
+    said = conclusions.forensics(forensic(5, (0.5, 0.6), constant=5), real_data=True)
+    assert "By the rule this supports nothing, since a predictor that finds no tumour" in said
+    assert "and 5 of those of 'no tumour'" in said and "as Keras computes it, is 0.381" in said
+    nearer = conclusions.forensics(forensic(5, (0.5, 0.6), constant=4), real_data=True)
+    assert "supports the hypothesis" in nearer
+
+
+def test_what_the_f1_forces_is_said_of_one_average_only() -> None:
+    said = conclusions.forensics([Value(name, 0.5) for name in FORENSIC], True)
+    assert "where both are one and the same average" in said and "every average" not in said
 
 
 def test_forensics_without_a_rerun_say_so_and_never_that_it_is_proven() -> None:
