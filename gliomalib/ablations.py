@@ -204,19 +204,7 @@ def absent(grids: Sequence[Grid]) -> tuple[str, ...]:
 
 def conclusion(grids: Sequence[Grid], found: Sequence[Value], study: settings.Study) -> str:
     """Say for each network what the losses differ by, which one collapsed, and how many seeds."""
-    parts = []
-    for one in grids:
-        score = one.score_names[0]
-        table = compared(one, "test", score, study)
-        told = [
-            f"{one.titles[row['first']]} less {one.titles[row['second']]}: "
-            f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}, {row['verdict']})"
-            for _, row in table.iterrows()
-        ]
-        whose = f"{SAID[score]} in {len(patients(one, 'test', score))} held-out patients"
-        parts.append(f"{TITLES[one.network]}, {whose}: {'; '.join(told) or 'nothing to compare'}.")
-        notes = [note for note in table["note"] if "show" in note]
-        parts += [f"{notes[0][0].upper()}{notes[0][1:]}."] if notes else []
+    parts = [_told(one, part, study) for one in grids for part in one.parts]
     lost = [
         f"{WORDS[one.name.removeprefix('collapsed_')]} {FOUND.get(one.value, 'cannot be told')}"
         for one in found
@@ -224,6 +212,20 @@ def conclusion(grids: Sequence[Grid], found: Sequence[Value], study: settings.St
     ]
     parts.append(f"A class lost by the classifier: {', '.join(lost)}.")
     return " ".join([*parts, f"At least {_fewest_seeds(grids)} seed(s) a cell."])
+
+
+def _told(one: Grid, part: str, study: settings.Study) -> str:
+    score, who = one.score_names[0], {"test": "held-out"}.get(part, part)
+    table = compared(one, part, score, study)
+    told = [
+        f"{one.titles[row['first']]} less {one.titles[row['second']]}: "
+        f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}, {row['verdict']})"
+        for _, row in table.iterrows()
+    ]
+    whose = f"{SAID[score]} in {len(patients(one, part, score))} {who} patients"
+    text = f"{TITLES[one.network]}, {whose}: {'; '.join(told) or 'nothing to compare'}."
+    notes = [note for note in table["note"] if "show" in note]
+    return f"{text} {notes[0][0].upper()}{notes[0][1:]}." if notes else text
 
 
 def _fewest_seeds(grids: Sequence[Grid]) -> int:
