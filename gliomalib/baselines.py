@@ -239,7 +239,8 @@ def conclusion(trial: Trial, found: Sequence[Value], study: settings.Study) -> s
     if "truth" in trial.classifiers:
         text += (
             " Trained and tested on the masks from which the classes were read it is right in "
-            f"{share['accuracy_truth']}, which is that rule learnt back and no diagnosis."
+            f"{share['accuracy_truth']}, where the rule of the classes itself is right in every "
+            "slice: what it misses there it has not learnt."
         )
     for what, one in (("Dice", volumes), ("Accuracy", plain)):
         limited = one[one["note"].str.contains("show")].head(1)
