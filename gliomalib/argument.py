@@ -86,7 +86,7 @@ def table(judged: Sequence[claims.Verdict], groups: str) -> pd.DataFrame:
     shown = ["claim", "statement", "published", "faithful", "obtained", "95 % interval", "unit",
              "patients", "verdict", "notebook"]  # fmt: skip
     empty = [name for name in ("published", "faithful") if (found[name] == "–").all()]
-    return found[shown].drop(columns=empty)
+    return found[shown].drop(columns=empty).rename(columns={"faithful": "pixel recipe"})
 
 
 def assumptions(records: Mapping[str, Record], path: Path = ASSUMPTIONS) -> pd.DataFrame:

@@ -307,13 +307,13 @@ def published_and_obtained(table: pd.DataFrame) -> Picture:
     figure, axes = _canvas(7.5, 0.8 + 0.32 * len(rows))
     axes.hlines(rows.index, rows["low"], rows["high"], color="#444444", linewidth=2)
     axes.plot(rows["value"], rows.index, "o", color="#444444", label="obtained, 95 % interval")
-    axes.plot(rows["faithful"], rows.index, "s", color="#56b4e9", label="faithful, over voxels")
+    axes.plot(rows["faithful"], rows.index, "s", color="#56b4e9", label="pixel recipe")
     axes.plot(rows["published"], rows.index, "D", color="#d55e00", label="published", mfc="none")
     axes.set_yticks(rows.index, rows["metric"])
     axes.set(xlabel="value")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)
-    told = "Published values (diamonds) beside obtained ones (dots, intervals) and faithful ones"
-    return Picture(figure, f"{told} (squares).")
+    told = "Published values (diamonds) beside obtained ones (dots, intervals)"
+    return Picture(figure, f"{told} and those of the pixel recipe (squares).")
 
 
 def busiest_slice(labels: Labels) -> int:

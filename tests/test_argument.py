@@ -73,9 +73,11 @@ def test_every_statement_stands_in_the_summary_or_its_reasons() -> None:
 
 def test_the_table_to_read_drops_what_is_empty() -> None:
     judged = verdicts.judge_all(claims.load(), RECORDS, BRATS)
-    assert argument.table(judged, "C")["claim"].str[0].unique().tolist() == ["C"]
+    of_paper = argument.table(judged, "C")
+    assert of_paper["claim"].str[0].unique().tolist() == ["C"]
+    assert "faithful" not in of_paper, "it is shown as what it is, a recipe for pixels"
     ours = argument.table(judged, "EQFL")
-    assert "published" not in ours and "faithful" not in ours
+    assert "published" not in ours and "pixel recipe" not in ours
     assert set(ours["claim"].str[0]) == set("EQFL")
     assert ours.set_index("claim").loc["L1", ["unit", "notebook"]].tolist() == ["points", "11"]
 

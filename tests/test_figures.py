@@ -98,5 +98,5 @@ def test_published_faithful_and_obtained_values_are_told_apart() -> None:
     )  # fmt: skip
     picture = figures.published_and_obtained(table)
     labels = [text.get_text() for text in picture.figure.legends[0].get_texts()]
-    assert labels == ["obtained, 95 % interval", "faithful, over voxels", "published"]
+    assert labels == ["obtained, 95 % interval", "pixel recipe", "published"]
     assert "squares" in picture.alt
