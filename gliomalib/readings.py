@@ -127,7 +127,7 @@ def constants(scores: Published) -> pd.DataFrame:
 
 
 def forced_iou(scores: Published) -> float:
-    """Return the least IoU that goes with the printed F1 where both are one and the same average."""
+    """Return the least IoU that goes with the printed F1 if both are one and the same average."""
     found = (one for one in _related(scores) if one.numbers == ("iou", "f1"))
     return min(one.implied[0] for one in found)
 
