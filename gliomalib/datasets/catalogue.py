@@ -246,7 +246,7 @@ def table() -> pd.DataFrame:
 
 
 def markdown() -> str:
-    """Return the catalogue as the table of the README, ending with a line break."""
+    """Return the catalogue as the table of ``data/README.md``, ending with a line break."""
     shown = table()
     shown["from"] = "[" + shown["provider"] + "](" + shown["page"] + ")"
     shown["release key"] = "`" + shown["key"] + "`"
