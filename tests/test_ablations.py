@@ -333,4 +333,6 @@ def test_external_patients_have_their_own_values(tmp_path: Path) -> None:
     assert values["unet3d_et_dice_focal"].value == pytest.approx(0.6)
     assert values["external_unet3d_et_dice_focal"].value == pytest.approx(0.4)
     assert values["external_unet3d_et_dice_focal"].n_patients == 2
+    text = ablations.conclusion([ablations.grid(made, "unet3d")], list(values.values()), made.study)
+    assert "in 3 held-out patients: focal" in text and "in 2 external patients: focal" in text
     assert values["unet3d_focal_minus_cross_entropy_et_dice"].value == pytest.approx(0.1)
