@@ -185,7 +185,7 @@ def _hypothesis(values: Sequence[Value], real_data: bool) -> str:
     elif high < needed and any(near[frame] == 5 > constant[frame] for frame in near):
         word = "supports the hypothesis, without proving it"
     elif high < needed and 5 in near.values():
-        word = "supports nothing, since a predictor that finds no tumour comes as near"
+        word = "supports nothing, since a predictor that finds no tumour passes it too"
     else:
         word = "leaves the hypothesis open"
     if not real_data:
