@@ -22,8 +22,10 @@ from gliomalib.casetable import (
     table_of,
     write_cases,
 )
-from gliomalib.datasets import brats, inspection, layout, phantom, phantom_copies
+from gliomalib.datasets import brats, inspection, layout
 from gliomalib.labels import RELEASES
+from gliomalib.phantoms import copies as phantom_copies
+from gliomalib.phantoms import write
 from gliomalib.schema import Case, DataError, Fault, SettingsError
 from gliomalib.splits import check_splits, make_splits, read_splits, split_table, write_splits
 
@@ -118,7 +120,7 @@ def _phantoms(study: settings.Study, raw: Path) -> _Found:
     entries: list[Entry] = []
     for part, site, first, count in wanted:
         if count:
-            plan = phantom.PhantomPlan(seed=study.seed, spacing_mm=phantoms.spacing_mm, site=site)
+            plan = write.PhantomPlan(seed=study.seed, spacing_mm=phantoms.spacing_mm, site=site)
             cases = _phantom_cases(raw / part, plan, range(first, first + count))
             entries += [Entry(case, part) for case in cases]
     originals = [entry.case for entry in entries if entry.part == "internal"]
@@ -130,8 +132,8 @@ def _phantoms(study: settings.Study, raw: Path) -> _Found:
     return _Found(raw, entries, list(found.faults))
 
 
-def _phantom_cases(root: Path, plan: phantom.PhantomPlan, numbers: range) -> list[Case]:
-    phantom.write_cohort(root, plan, numbers, os.cpu_count() or 1)
+def _phantom_cases(root: Path, plan: write.PhantomPlan, numbers: range) -> list[Case]:
+    write.write_cohort(root, plan, numbers, os.cpu_count() or 1)
     # an earlier run may have left more patients here than are asked for now
     found = [case for case in datasets.discover(root) if int(case.case_id[-3:]) in numbers]
     if len(found) != len(numbers):

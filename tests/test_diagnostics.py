@@ -13,8 +13,8 @@ import pytest
 from scipy import ndimage
 
 from gliomalib import diagnostics, fusion, metrics
-from gliomalib.datasets.phantom import PhantomPlan, make_patient
 from gliomalib.diagnostics import BranchShift, RingCounts
+from gliomalib.phantoms.write import PhantomPlan, make_patient
 from gliomalib.schema import Grid, MismatchError, StoredCase, Volume
 
 NAMES = ("no tumour", "necrotic core", "edema", "enhancing tumour")

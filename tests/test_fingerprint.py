@@ -21,7 +21,7 @@ from scipy import ndimage
 from gliomalib import datasets
 from gliomalib.datasets import fingerprint, nifti
 from gliomalib.datasets.fingerprint import SAME_SCAN, content_digest, signature, suspects
-from gliomalib.datasets.phantom import PhantomPlan, make_patient
+from gliomalib.phantoms.write import PhantomPlan, make_patient
 
 Voxels = np.ndarray
 Disguise = Callable[[Voxels], Voxels]

@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gliomalib import datasets, identity
-from gliomalib.datasets import brats, fingerprint, inspection, phantom
+from gliomalib.datasets import brats, fingerprint, inspection
 from gliomalib.datasets.inspection import Inspection
 from gliomalib.identity import Link
+from gliomalib.phantoms import write
 from gliomalib.schema import SEQUENCES, Case, DataError
 
 
@@ -273,8 +274,8 @@ def test_tables_of_no_use_are_refused(tmp_path: Path) -> None:
 
 def test_no_two_phantoms_are_taken_for_one(tmp_path: Path) -> None:
     for site, first in (("A", 1), ("B", 7)):
-        plan = phantom.PhantomPlan(seed=3, spacing_mm=4.0, site=site)
-        phantom.write_cohort(tmp_path / site, plan, range(first, first + 6), 1)
+        plan = write.PhantomPlan(seed=3, spacing_mm=4.0, site=site)
+        write.write_cohort(tmp_path / site, plan, range(first, first + 6), 1)
     found = inspection.inspect_all(datasets.discover(tmp_path), signatures=True)
     assert len(found) == 12
     assert all(one.content and one.signature is not None for one in found)

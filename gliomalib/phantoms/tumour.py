@@ -9,17 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from gliomalib.datasets.phantom_anatomy import CENTRE_MM, Bulge, Tissues, depth_mm, tissues
-from gliomalib.datasets.phantom_grid import (
-    Array,
-    Dice,
-    Frame,
-    Point,
-    brain_frame,
-    smooth_field,
-    spline,
-)
-from gliomalib.datasets.phantom_growth import grow_until
+from gliomalib.phantoms.anatomy import CENTRE_MM, Bulge, Tissues, depth_mm, tissues
+from gliomalib.phantoms.grid import Array, Dice, Frame, Point, brain_frame, smooth_field, spline
+from gliomalib.phantoms.growth import grow_until
 from gliomalib.schema import Labels
 
 GROWTH_SPACING_MM = 3.0

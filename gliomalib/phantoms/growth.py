@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from gliomalib.datasets.phantom_grid import Array
+from gliomalib.phantoms.grid import Array
 
 CHUNK_DAYS = 10.0
 MAX_DAYS = 4000.0

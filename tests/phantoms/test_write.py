@@ -12,8 +12,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from gliomalib.datasets import phantom
-from gliomalib.datasets.phantom import PhantomPlan, make_patient, write_cohort
+from gliomalib.phantoms import write
+from gliomalib.phantoms.write import PhantomPlan, make_patient, write_cohort
 from gliomalib.provenance import file_digest
 from gliomalib.schema import SEQUENCES, DataError, SettingsError
 
@@ -101,7 +101,7 @@ def test_the_columns_are_those_of_the_real_table(real_data: Path, made: Path) ->
 
 
 def test_cards_tell_what_is_in_a_patient(made: Path) -> None:
-    cards = phantom.read_cards(made)
+    cards = write.read_cards(made)
     assert list(cards) == NAMES
     assert cards[NAMES[0]]["facts"] == make_patient(PLAN, 1).facts
     assert cards[NAMES[0]]["origin"]["plan"] == dataclasses.asdict(PLAN)
@@ -174,11 +174,11 @@ def test_a_killed_run_leaves_no_half_patient(cohort: Path, monkeypatch: pytest.M
             raise KeyboardInterrupt
         path.write_bytes(b"half")
 
-    monkeypatch.setattr(phantom, "_write_nifti", break_down)
+    monkeypatch.setattr(write, "_write_nifti", break_down)
     with pytest.raises(KeyboardInterrupt):
         write_cohort(cohort.parent, PLAN, NUMBERS)
     assert not (cohort / NAMES[0]).exists()
-    assert list(phantom.read_cards(cohort)) == NAMES[1:]
+    assert list(write.read_cards(cohort)) == NAMES[1:]
 
 
 @pytest.mark.parametrize("change", ["plan", "code"])
@@ -205,7 +205,7 @@ def test_phantoms_that_are_not_wanted_any_more_go(cohort: Path) -> None:
 
 def test_phantoms_of_another_site_stay(cohort: Path) -> None:
     write_cohort(cohort.parent, dataclasses.replace(PLAN, site="B"), [13])
-    assert list(phantom.read_cards(cohort)) == [*NAMES, "BraTS20_Training_013"]
+    assert list(write.read_cards(cohort)) == [*NAMES, "BraTS20_Training_013"]
     assert (cohort / "name_mapping.csv").read_text().count("BraTS20_Training") == 4
 
 

@@ -23,12 +23,7 @@ from numpy.typing import NDArray
 
 from gliomalib import labels as conventions
 from gliomalib import progress
-from gliomalib.datasets.phantom_patient import (
-    Phantom,
-    PhantomPlan,
-    check_number,
-    make_patient,
-)
+from gliomalib.phantoms.patient import Phantom, PhantomPlan, check_number, make_patient
 from gliomalib.provenance import code_digest, write_atomic
 from gliomalib.schema import SEQUENCES, Affine, DataError, SettingsError
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from gliomalib.datasets.phantom_anatomy import Tissues
-from gliomalib.datasets.phantom_grid import Array, Dice, Frame, smooth_field
-from gliomalib.datasets.phantom_tumour import ED, ET, NCR, Tumour
+from gliomalib.phantoms.anatomy import Tissues
+from gliomalib.phantoms.grid import Array, Dice, Frame, smooth_field
+from gliomalib.phantoms.tumour import ED, ET, NCR, Tumour
 from gliomalib.schema import SEQUENCES, Images, SettingsError
 
 Four = tuple[float, float, float, float]

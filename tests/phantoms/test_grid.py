@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gliomalib.datasets.phantom_grid import (
+from gliomalib.phantoms.grid import (
     Dice,
     Frame,
     brain_box,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from gliomalib.datasets.phantom_patient import Phantom, PhantomPlan, make_patient
+from gliomalib.phantoms.patient import Phantom, PhantomPlan, make_patient
 from gliomalib.schema import SettingsError
 
 PLAN = PhantomPlan(seed=11, spacing_mm=4.0)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from gliomalib.datasets.phantom_anatomy import Tissues, tissues
-from gliomalib.datasets.phantom_grid import Dice, brain_frame
-from gliomalib.datasets.phantom_tumour import (
+from gliomalib.phantoms.anatomy import Tissues, tissues
+from gliomalib.phantoms.grid import Dice, brain_frame
+from gliomalib.phantoms.tumour import (
     ED,
     ET,
     MULTIFOCAL_SHARE,

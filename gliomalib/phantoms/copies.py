@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomalib.datasets import nifti
-from gliomalib.datasets.phantom import MAPPING, MAPPING_COLUMNS
+from gliomalib.phantoms.write import MAPPING, MAPPING_COLUMNS
 from gliomalib.provenance import write_atomic
 from gliomalib.schema import Case
 from gliomalib.settings import named_seed

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from gliomalib.datasets.phantom_grid import Array, Dice, Frame, Point, smooth_field, spline
+from gliomalib.phantoms.grid import Array, Dice, Frame, Point, smooth_field, spline
 
 CENTRE_MM: Point = (119.0, 127.0, 72.0)
 """Where the middle of a brain lies in the field of view of BraTS, in millimetres."""

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from gliomalib.datasets.phantom_anatomy import Tissues, tissues
-from gliomalib.datasets.phantom_grid import Dice, brain_frame
-from gliomalib.datasets.phantom_mri import SITES, scan, site_named, slice_profile
-from gliomalib.datasets.phantom_tumour import ED, ET, NCR, Tumour
+from gliomalib.phantoms.anatomy import Tissues, tissues
+from gliomalib.phantoms.grid import Dice, brain_frame
+from gliomalib.phantoms.mri import SITES, scan, site_named, slice_profile
+from gliomalib.phantoms.tumour import ED, ET, NCR, Tumour
 from gliomalib.schema import Images, SettingsError
 
 FRAME = brain_frame(4.0)

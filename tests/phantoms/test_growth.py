@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gliomalib.datasets.phantom_growth import grow, grow_until
+from gliomalib.phantoms.growth import grow, grow_until
 
 RATE, DIFFUSIVITY, SPACING_MM = 0.02, 0.32, 1.0
 

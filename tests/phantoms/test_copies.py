@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from gliomalib import datasets, identity
-from gliomalib.datasets import brats, inspection, phantom_copies
+from gliomalib.datasets import brats, inspection
 from gliomalib.datasets.inspection import Inspection
+from gliomalib.phantoms import copies
 from gliomalib.schema import SEQUENCES, Case
 from gliomalib.verification import verify
 from tests import faults
@@ -42,14 +43,14 @@ def voxels(path: Path) -> np.ndarray:
 
 def test_names_of_copies() -> None:
     case = Case("BraTS20_Training_007", "x", "phantom", {}, None)
-    assert phantom_copies.id_of(case, 2019) == "BraTS19_PHANTOM_007_1"
-    assert phantom_copies.id_of(case, 2021) == "BraTS2021_00007"
-    assert brats.release_of(phantom_copies.id_of(case, 2019)) == "brats2019"
-    assert brats.release_of(phantom_copies.id_of(case, 2021)) == "brats2021"
+    assert copies.id_of(case, 2019) == "BraTS19_PHANTOM_007_1"
+    assert copies.id_of(case, 2021) == "BraTS2021_00007"
+    assert brats.release_of(copies.id_of(case, 2019)) == "brats2019"
+    assert brats.release_of(copies.id_of(case, 2021)) == "brats2021"
 
 
 def test_every_disguise_in_turn(originals: list[Case], tmp_path: Path) -> None:
-    root = phantom_copies.write(tmp_path / "copies", originals, 3)
+    root = copies.write(tmp_path / "copies", originals, 3)
     found = datasets.survey(root)
     assert found.faults == ()
     assert {case.case_id for case in found.cases} == {
@@ -67,7 +68,7 @@ def test_every_disguise_in_turn(originals: list[Case], tmp_path: Path) -> None:
 
 
 def test_a_named_copy_is_the_same_files(originals: list[Case], tmp_path: Path) -> None:
-    root = phantom_copies.write(tmp_path / "copies", originals[:1], 3)
+    root = copies.write(tmp_path / "copies", originals[:1], 3)
     (copy,) = datasets.discover(root)
     for part, path in originals[0].files.items():
         assert copy.files[part].read_bytes() == path.read_bytes()
@@ -76,7 +77,7 @@ def test_a_named_copy_is_the_same_files(originals: list[Case], tmp_path: Path) -
 def test_a_stored_copy_has_the_same_voxels_in_other_bytes(
     originals: list[Case], tmp_path: Path
 ) -> None:
-    root = phantom_copies.write(tmp_path / "copies", originals[:2], 3)
+    root = copies.write(tmp_path / "copies", originals[:2], 3)
     copy = next(case for case in datasets.discover(root) if case.release == "brats2021")
     for part, path in originals[1].files.items():
         assert copy.files[part].suffix == ".nii"
@@ -88,7 +89,7 @@ def test_a_stored_copy_has_the_same_voxels_in_other_bytes(
 def test_a_processed_copy_has_other_voxels_and_the_same_mask(
     originals: list[Case], tmp_path: Path
 ) -> None:
-    root = phantom_copies.write(tmp_path / "copies", originals[:3], 3)
+    root = copies.write(tmp_path / "copies", originals[:3], 3)
     copy = next(case for case in datasets.discover(root) if case.case_id == "BraTS2021_00003")
     for part in SEQUENCES:
         old, new = voxels(originals[2].files[part]), voxels(copy.files[part])
@@ -100,7 +101,7 @@ def test_a_processed_copy_has_other_voxels_and_the_same_mask(
 
 
 def test_a_study_finds_out_every_copy_by_what_it_is(originals: list[Case], tmp_path: Path) -> None:
-    root = phantom_copies.write(tmp_path / "copies", originals, 3)
+    root = copies.write(tmp_path / "copies", originals, 3)
     cases = [*originals, *datasets.discover(root)]
     found = inspection.inspect_all(cases, signatures=True)
     damaged = [one for one in found if one.faults]
@@ -125,28 +126,28 @@ def _sound_links(found: list[Inspection]) -> list[identity.Link]:
 
 
 def test_the_damage_is_found_before_any_study(originals: list[Case], tmp_path: Path) -> None:
-    root = phantom_copies.write(tmp_path / "copies", originals[:4], 3)
+    root = copies.write(tmp_path / "copies", originals[:4], 3)
     faulty = verify(root).faults
     assert faulty[["case_id", "kind"]].to_numpy().tolist() == [["BraTS2021_00004", "damaged gzip"]]
     assert faulty["path"].iloc[0].endswith("BraTS2021_00004_flair.nii.gz")
 
 
 def test_the_same_seed_gives_the_same_copies(originals: list[Case], tmp_path: Path) -> None:
-    first = phantom_copies.write(tmp_path / "first", originals[:3], 3)
-    again = phantom_copies.write(tmp_path / "again", originals[:3], 3)
-    other = phantom_copies.write(tmp_path / "other", originals[:3], 4)
+    first = copies.write(tmp_path / "first", originals[:3], 3)
+    again = copies.write(tmp_path / "again", originals[:3], 3)
+    other = copies.write(tmp_path / "other", originals[:3], 4)
     for part in SEQUENCES:
-        name = f"{phantom_copies.FOLDER_2021}/BraTS2021_00003/BraTS2021_00003_{part}.nii.gz"
+        name = f"{copies.FOLDER_2021}/BraTS2021_00003/BraTS2021_00003_{part}.nii.gz"
         assert (voxels(first / name) == voxels(again / name)).all()
         assert not (voxels(first / name) == voxels(other / name)).all()
     assert digests(first).keys() == digests(again).keys()
 
 
 def test_copies_of_an_earlier_run_go(originals: list[Case], tmp_path: Path) -> None:
-    root = phantom_copies.write(tmp_path / "copies", originals, 3)
-    phantom_copies.write(root, originals[:1], 3)
+    root = copies.write(tmp_path / "copies", originals, 3)
+    copies.write(root, originals[:1], 3)
     assert [case.case_id for case in datasets.discover(root)] == ["BraTS19_PHANTOM_001_1"]
-    phantom_copies.write(root, [], 3)
+    copies.write(root, [], 3)
     assert not root.exists()
 
 
@@ -158,11 +159,11 @@ def test_a_run_that_breaks_off_leaves_nothing_half_written(
 
     before = digests(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(phantom_copies.nib, "save", full)
+        patch.setattr(copies.nib, "save", full)
         with pytest.raises(OSError, match="No space left"):
-            phantom_copies.write(tmp_path / "copies", originals, 3)
+            copies.write(tmp_path / "copies", originals, 3)
     assert not (tmp_path / "copies").exists()
-    whole = phantom_copies.write(tmp_path / "copies", originals, 3)
+    whole = copies.write(tmp_path / "copies", originals, 3)
     assert len(datasets.discover(whole)) == 6
     shown = {path for path in digests(tmp_path) if not path.startswith("copies/")}
     assert shown == set(before)
@@ -170,5 +171,5 @@ def test_a_run_that_breaks_off_leaves_nothing_half_written(
 
 def test_originals_are_left_as_they_are(originals: list[Case], tmp_path: Path) -> None:
     before = digests(tmp_path / "internal")
-    phantom_copies.write(tmp_path / "copies", originals, 3)
+    copies.write(tmp_path / "copies", originals, 3)
     assert digests(tmp_path / "internal") == before

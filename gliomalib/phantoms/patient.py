@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from gliomalib.datasets.phantom_anatomy import Tissues, tissues
-from gliomalib.datasets.phantom_grid import Dice, Frame, brain_box, brain_frame, scan_frame
-from gliomalib.datasets.phantom_mri import scan, site_named
-from gliomalib.datasets.phantom_tumour import (
+from gliomalib.phantoms.anatomy import Tissues, tissues
+from gliomalib.phantoms.grid import Dice, Frame, brain_box, brain_frame, scan_frame
+from gliomalib.phantoms.mri import scan, site_named
+from gliomalib.phantoms.tumour import (
     ED,
     ET,
     NCR,
