@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from gliomalib import fusion, predict, preprocess, slices
 from gliomalib import labels as conventions
-from gliomalib.datasets import nifti, orientation, writing
+from gliomalib.data import nifti, orientation, writing
 from gliomalib.finished import Finished, Fold
 from gliomalib.provenance import commit, file_digest, versions, write_atomic
 from gliomalib.schema import (

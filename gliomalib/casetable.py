@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from gliomalib.datasets.inspection import Inspection
+from gliomalib.data.inspection import Inspection
 from gliomalib.provenance import write_atomic
 from gliomalib.schema import SEQUENCES, Case, DataError, SettingsError
 

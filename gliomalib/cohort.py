@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gliomalib import datasets, identity, privacy, settings
+from gliomalib import identity, privacy, settings
 from gliomalib.casetable import (
     COLUMNS,
     PARTS,
@@ -22,7 +22,8 @@ from gliomalib.casetable import (
     table_of,
     write_cases,
 )
-from gliomalib.datasets import brats, inspection, layout
+from gliomalib.data import inspection
+from gliomalib.data.readers import brats, layout, survey
 from gliomalib.labels import RELEASES
 from gliomalib.phantoms import copies as phantom_copies
 from gliomalib.phantoms import write
@@ -125,7 +126,7 @@ def _phantoms(study: settings.Study, raw: Path) -> _Found:
             entries += [Entry(case, part) for case in cases]
     originals = [entry.case for entry in entries if entry.part == "internal"]
     copies = phantom_copies.write(raw / "copies", originals[: phantoms.copies], study.seed)
-    found = datasets.survey(copies) if phantoms.copies else datasets.Survey((), ())
+    found = survey.survey(copies) if phantoms.copies else survey.Survey((), ())
     entries += [
         Entry(replace(case, release=phantom_copies.RELEASE), "internal") for case in found.cases
     ]
@@ -135,7 +136,7 @@ def _phantoms(study: settings.Study, raw: Path) -> _Found:
 def _phantom_cases(root: Path, plan: write.PhantomPlan, numbers: range) -> list[Case]:
     write.write_cohort(root, plan, numbers, os.cpu_count() or 1)
     # an earlier run may have left more patients here than are asked for now
-    found = [case for case in datasets.discover(root) if int(case.case_id[-3:]) in numbers]
+    found = [case for case in survey.discover(root) if int(case.case_id[-3:]) in numbers]
     if len(found) != len(numbers):
         raise DataError(f"{root}: {len(found)} phantoms, expected {len(numbers)}; delete it")
     return [replace(case, release="phantom") for case in found]
@@ -149,7 +150,7 @@ def _folder(study: settings.Study, source: Path | None) -> _Found:
         )
     data = study.data
     _check_releases(data)
-    found = datasets.survey(source)
+    found = survey.survey(source)
     there = sorted({one.release for one in found.cases} | {one.release for one in found.faults})
     for release in (*data.internal_releases, *data.external_releases):
         if release not in there:
@@ -187,7 +188,7 @@ def _stop(faults: Sequence[Fault], root: Path, on_bad_case: str) -> None:
     # no exclusion mends a table of names: without it nobody knows who a patient is
     fatal = faults if on_bad_case == "stop" else [one for one in faults if one.kind == layout.TABLE]
     if fatal:
-        raise DataError(datasets.sentence(fatal, root), fatal[0].kind)
+        raise DataError(survey.sentence(fatal, root), fatal[0].kind)
 
 
 def _seen(

@@ -11,8 +11,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from gliomalib.datasets import brats, fingerprint
-from gliomalib.datasets.inspection import Inspection
+from gliomalib.data import fingerprint
+from gliomalib.data.inspection import Inspection
+from gliomalib.data.readers import brats
 from gliomalib.schema import DataError
 
 How = Literal["table", "content", "suspect"]

@@ -26,7 +26,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gliomalib import datasets, fusion, models, predict, preprocess, progress, settings, slices
+from gliomalib import fusion, models, predict, preprocess, progress, settings, slices
+from gliomalib.data.readers import survey
 from gliomalib.schema import Case, RecordError, SliceSet, StoredCase, Volume
 
 NETWORKS = ("unet2d", "unet3d", "resnet50")
@@ -142,7 +143,7 @@ def from_files(case: Case, pipeline: Pipeline, clock: Clock) -> Answer:
     cannot be used.
     """
     with clock.stage("read"):
-        scan = datasets.read(replace(case, segmentation=None))
+        scan = survey.read(replace(case, segmentation=None))
     with clock.stage("preprocess"):
         images, grid = preprocess.prepare_images(scan, pipeline.study.preprocessing)
     del scan

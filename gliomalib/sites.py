@@ -17,7 +17,6 @@ import pandas as pd
 from gliomalib import (
     calibration,
     casetable,
-    datasets,
     evaluate,
     folds,
     fusion,
@@ -33,8 +32,8 @@ from gliomalib import (
     settings,
     stats,
 )
-from gliomalib.datasets import layout
-from gliomalib.datasets.inspection import Inspection, inspect_all
+from gliomalib.data.inspection import Inspection, inspect_all
+from gliomalib.data.readers import layout, survey
 from gliomalib.finished import open_finished
 from gliomalib.labels import RELEASES
 from gliomalib.schema import (
@@ -157,14 +156,14 @@ def cases_of_the_study(table: pd.DataFrame, plan: settings.Data) -> pd.DataFrame
 
 
 def _from_folder(inside: folds.Material, root: Path) -> tuple[pd.DataFrame, folds.Material]:
-    found = datasets.survey(root)
+    found = survey.survey(root)
     seen = inspect_all(found.cases, signatures=True)
     faults = [*found.faults, *(fault for one in seen for fault in one.faults)]
     stop = inside.study.data.on_bad_case == "stop"
     # as in ``cohort``: without its table of names nobody knows who a patient is
     fatal = [fault for fault in faults if stop or fault.kind == layout.TABLE]
     if fatal:
-        raise DataError(datasets.sentence(fatal, root), fatal[0].kind)
+        raise DataError(survey.sentence(fatal, root), fatal[0].kind)
     names = _namer(inside)
     seen = [replace(one, case=names(one.case)) for one in sorted(seen, key=_rank)]
     fates = _fates(inside, seen)

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gliomalib import digits, evaluate, identity, metrics, settings, stats
-from gliomalib.datasets import brats
+from gliomalib.data.readers import brats
 from gliomalib.schema import RecordError, Split, Value
 
 SIX = ("accuracy", "precision", "recall", "f1", "iou", "specificity")

@@ -12,14 +12,14 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-import tiny_study
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from gliomalib import apply, datasets, folds, predict, preprocess, records
+from gliomalib import apply, folds, predict, preprocess, records
 from gliomalib.__main__ import main
-from gliomalib.datasets import nifti
+from gliomalib.data import nifti
+from gliomalib.data.readers import survey
 from gliomalib.finished import Finished, open_finished
 from gliomalib.schema import (
     CLASS_NAMES,
@@ -33,6 +33,7 @@ from gliomalib.schema import (
     Volume,
 )
 from gliomalib.settings import Preprocessing
+from tests import tiny_study
 
 NEW = "BraTS20_Validation_009"
 
@@ -51,7 +52,7 @@ def finished(root: Path) -> Finished:
 
 @pytest.fixture(scope="module")
 def new(root: Path) -> Case:
-    (case,) = datasets.discover(root / "new")
+    (case,) = survey.discover(root / "new")
     return case
 
 
@@ -113,7 +114,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
 def test_a_patient_of_the_study_gets_the_studys_own_numbers(
     root: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case = datasets.discover(root / "raw")[2]
+    case = survey.discover(root / "raw")[2]
     volumes = seen(monkeypatch)
     found = apply.segment_case(case, finished, fold=0, device="cpu")
     where = {"data_dir": str(root / "data"), "report_dir": str(root / "elsewhere")}
@@ -175,7 +176,7 @@ def test_the_axes_of_the_file_change_nothing(
 ) -> None:
     made = turned(tiny_study.phantom(9), axes)
     tiny_study.write_case(tmp_path / NEW, made, masked=False)
-    (case,) = datasets.discover(tmp_path)
+    (case,) = survey.discover(tmp_path)
     found = apply.segment_case(case, finished, device="cpu")
     assert "".join(nib.aff2axcodes(np.asarray(found.affine))) == axes
     assert (upright(found.labels, found.affine) == applied.labels).all()
@@ -212,8 +213,8 @@ def perfect(
     monkeypatch: pytest.MonkeyPatch,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what is made of a case whose truth the networks know, and that truth."""
-    (case,) = datasets.discover(tiny_study.write_case(folder / NEW, made))
-    stored, _ = preprocess.prepare(datasets.read(case), finished.study.preprocessing)
+    (case,) = survey.discover(tiny_study.write_case(folder / NEW, made))
+    stored, _ = preprocess.prepare(survey.read(case), finished.study.preprocessing)
     believe(monkeypatch, lambda _: stored.labels)
     return apply.segment_case(case, finished).labels, made.labels
 
@@ -354,7 +355,7 @@ def test_a_mask_is_not_looked_at(
 ) -> None:
     folder = tiny_study.write_case(tmp_path / NEW, tiny_study.phantom(9))
     (folder / f"{NEW}_seg.nii.gz").write_bytes(b"nothing that anybody could read")
-    (case,) = datasets.discover(folder)
+    (case,) = survey.discover(folder)
     assert case.segmentation is not None
     assert (apply.segment_case(case, finished, device="cpu").labels == applied.labels).all()
 
@@ -380,7 +381,7 @@ def test_who_was_trained_on_is_said(
     trained: bool,
     parts: dict[str, str],
 ) -> None:
-    case = datasets.discover(root / "raw")[0]
+    case = survey.discover(root / "raw")[0]
     disguised = replace(case, case_id="other", patient_id="other", release="own files")
     for one in (case, disguised):
         found = about(one, finished, fold, monkeypatch)
@@ -423,7 +424,7 @@ def test_a_faulty_file_is_named(
     spoil: Callable[[Path], None], message: str, finished: Finished, tmp_path: Path
 ) -> None:
     folder = tiny_study.write_case(tmp_path / NEW, tiny_study.phantom(9), masked=False)
-    (case,) = datasets.discover(folder)
+    (case,) = survey.discover(folder)
     spoil(case.images["t2"])
     with pytest.raises(DataError, match=message):
         apply.segment_case(case, finished)

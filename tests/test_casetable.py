@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gliomalib import casetable
 from gliomalib.casetable import COLUMNS, PARTS, Entry, case_of, cases_of, read_cases, table_of
-from gliomalib.datasets.inspection import Inspection
+from gliomalib.data.inspection import Inspection
 from gliomalib.schema import SEQUENCES, Case, DataError, SettingsError
 
 DIGESTS = tuple(letter * 64 for letter in "abcde")

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from gliomalib import __main__, datasets
+from gliomalib import __main__
 from gliomalib.commands import data, study
-from gliomalib.datasets import catalogue
+from gliomalib.data import catalogue
+from gliomalib.data.readers import survey
+from gliomalib.data.verification import verify
 from gliomalib.schema import DataError, GliomaError
-from gliomalib.verification import verify
 from tests import faults
 from tests.faults import FAULTS
 
@@ -99,7 +100,7 @@ def test_an_unknown_set_is_not_fetched(tmp_path: Path, capsys: Captured) -> None
 def test_an_open_set_is_fetched_to_the_folder_that_is_named(
     tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gliomalib.datasets import download
+    from gliomalib.data import download
 
     asked = []
 
@@ -259,7 +260,7 @@ def test_phantoms_are_written_and_sound(tmp_path: Path, capsys: Captured) -> Non
     assert found.cases["case_id"].tolist() == [faults.name_of(1)]
     assert set(found.cases["spacing_mm"]) == {"8×8×8"}
     assert found.cases["same_scan_as"].isna().all()
-    assert {case.release for case in datasets.discover(tmp_path)} == {"brats2020"}
+    assert {case.release for case in survey.discover(tmp_path)} == {"brats2020"}
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import tiny_study
 
 from gliomalib import apply, finished, settings
 from gliomalib.__main__ import main
-from gliomalib.datasets import nifti
+from gliomalib.data import nifti
 from gliomalib.schema import SEQUENCES, Case, Split
+from tests import tiny_study
 
 NAMES = tuple(f"BraTS20_Validation_{number:03d}" for number in (1, 2, 3))
 AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gliomalib import datasets, identity
-from gliomalib.datasets import brats, fingerprint, inspection
-from gliomalib.datasets.inspection import Inspection
+from gliomalib import identity
+from gliomalib.data import fingerprint, inspection
+from gliomalib.data.inspection import Inspection
+from gliomalib.data.readers import brats, survey
 from gliomalib.identity import Link
 from gliomalib.phantoms import write
 from gliomalib.schema import SEQUENCES, Case, DataError
@@ -276,7 +277,7 @@ def test_no_two_phantoms_are_taken_for_one(tmp_path: Path) -> None:
     for site, first in (("A", 1), ("B", 7)):
         plan = write.PhantomPlan(seed=3, spacing_mm=4.0, site=site)
         write.write_cohort(tmp_path / site, plan, range(first, first + 6), 1)
-    found = inspection.inspect_all(datasets.discover(tmp_path), signatures=True)
+    found = inspection.inspect_all(survey.discover(tmp_path), signatures=True)
     assert len(found) == 12
     assert all(one.content and one.signature is not None for one in found)
     assert identity.links(found) == []
@@ -285,7 +286,7 @@ def test_no_two_phantoms_are_taken_for_one(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def originals(real_data: Path) -> list[Inspection]:
     """Look at the ten real patients once for all tests."""
-    return inspection.inspect_all(datasets.discover(real_data), signatures=True)
+    return inspection.inspect_all(survey.discover(real_data), signatures=True)
 
 
 Change = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
@@ -317,7 +318,7 @@ def check_recognised(
     """Check that ten copies are recognised in one way, ten out of ten and as nobody else."""
     wanted = copied(originals, root, change)
     try:
-        copies = inspection.inspect_all(datasets.discover(root), signatures=how == "suspect")
+        copies = inspection.inspect_all(survey.discover(root), signatures=how == "suspect")
     finally:
         shutil.rmtree(root)
     assert [one.faults for one in copies] == [()] * 10

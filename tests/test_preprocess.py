@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gliomalib import datasets, labels, preprocess, provenance
-from gliomalib.datasets import inspection
+from gliomalib import labels, preprocess, provenance
+from gliomalib.data import inspection
+from gliomalib.data.readers import survey
 from gliomalib.schema import SEQUENCES, Case, DataError, MismatchError, Scan
 from gliomalib.settings import Preprocessing
 from gliomalib.store import Store
@@ -274,7 +275,7 @@ def write_cases(root: Path, numbers: Iterator[int] | range) -> list[Case]:
         assert scan.labels is not None
         raw = labels.to_raw(scan.labels, "brats2020")
         nib.save(nib.Nifti1Image(raw, affine), folder / f"{folder.name}_seg.nii.gz")
-    return datasets.discover(root)
+    return survey.discover(root)
 
 
 @pytest.fixture
@@ -288,7 +289,7 @@ def test_fill_gives_one_row_a_case(tmp_path: Path, store: Store) -> None:
     assert table["case_id"].tolist() == [case.case_id for case in cases]
     assert store.patients() == [case.patient_id for case in cases]
     for case, row in zip(cases, table.to_dict("records"), strict=True):
-        scan = datasets.read(case)
+        scan = survey.read(case)
         assert scan.labels is not None
         counts = np.bincount(scan.labels.ravel(), minlength=4)
         assert [row[f"voxels_{k}"] for k in (1, 2, 3)] == counts[1:].tolist()
@@ -398,17 +399,17 @@ def test_a_case_that_fails_stops_the_run_and_is_named(tmp_path: Path, store: Sto
 
 def test_real_voxel_counts(real_data: Path) -> None:
     found = {}
-    for case in datasets.discover(real_data):
+    for case in survey.discover(real_data):
         assert case.segmentation is not None
-        raw = datasets.nifti.load(case.segmentation).values
+        raw = survey.nifti.load(case.segmentation).values
         known = labels.to_canonical(raw, case.release, case.case_id)
         found[case.case_id] = np.bincount(known.ravel())[1:].tolist()
     assert found == REAL_COUNTS
 
 
 def test_a_real_case_in_full(real_data: Path) -> None:
-    case = datasets.discover(real_data)[2]
-    stored, facts = preprocess.prepare(datasets.read(case), Preprocessing())
+    case = survey.discover(real_data)[2]
+    stored, facts = preprocess.prepare(survey.read(case), Preprocessing())
     assert case.case_id == "BraTS19_CBICA_ASK_1"
     assert list(facts.voxels[1:]) == REAL_COUNTS[case.case_id]
     assert round(facts.lost_in_plane, 2) == 0.34

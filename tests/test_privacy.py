@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from gliomalib import __main__, cohort, privacy, settings
 from gliomalib.casetable import read_cases
 from gliomalib.cohort import Cohort
+from gliomalib.data.verification import verify
 from gliomalib.privacy import Pseudonyms, open_pseudonyms
 from gliomalib.schema import SEQUENCES, DataError
-from gliomalib.verification import verify
 from tests import faults
 from tests.faults import FAULTS
 

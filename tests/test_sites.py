@@ -9,11 +9,12 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-import tiny_study
 
-from gliomalib import casetable, datasets, external, folds, predict, privacy, records, sites
-from gliomalib.datasets import inspection
+from gliomalib import casetable, external, folds, predict, privacy, records, sites
+from gliomalib.data import inspection
+from gliomalib.data.readers import survey
 from gliomalib.schema import DataError, RecordError, StoredCase, Volume
+from tests import tiny_study
 
 NEW, OTHER = "BraTS2021_00011", "BraTS2021_00012"
 RETYPED, MASKLESS, BROKEN = "BraTS2021_00001", "BraTS2021_00013", "BraTS2021_00014"
@@ -103,7 +104,7 @@ def test_no_file_nor_name_gives_the_renamed_patient_away_but_his_voxels(root: Pa
     own, copy = (
         inspection.inspect(case)
         for folder in ("raw", "abroad")
-        for case in datasets.discover(root / folder / name_in(folder))
+        for case in survey.discover(root / folder / name_in(folder))
     )
     assert set(own.case.digests).isdisjoint(copy.case.digests)
     assert own.content == copy.content

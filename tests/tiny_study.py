@@ -9,8 +9,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from gliomalib import casetable, cohort, datasets, folds, preprocess, records
-from gliomalib.datasets import inspection
+from gliomalib import casetable, cohort, folds, preprocess, records
+from gliomalib.data import inspection
+from gliomalib.data.readers import survey
 from gliomalib.schema import SEQUENCES, Case, Split, Value
 
 STUDY = "smoke"
@@ -62,7 +63,7 @@ def make(root: Path) -> Path:
     """Run a study as its notebooks do, with tiny networks; return ``root``."""
     for number, name in enumerate(PATIENTS):
         write_case(root / "raw" / name, phantom(number))
-    cases = datasets.discover(root / "raw")
+    cases = survey.discover(root / "raw")
     work = root / "data" / STUDY
     _write_people(cases, work)
     run = _run(root, "02_preprocessing")

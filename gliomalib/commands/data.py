@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     # imported where they are used: the other verbs need none of them, and they take a second
     import pandas as pd
 
-    from gliomalib.verification import Verification
+    from gliomalib.data.verification import Verification
 
 MOST_WIDE = 200
 
@@ -68,7 +68,7 @@ def _folder(text: str) -> Path:
 
 
 def _list(arguments: argparse.Namespace) -> None:
-    from gliomalib.datasets import catalogue  # noqa: PLC0415
+    from gliomalib.data import catalogue  # noqa: PLC0415
 
     if arguments.key:
         for name, fact in asdict(catalogue.find(arguments.key)).items():
@@ -80,7 +80,7 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _download(arguments: argparse.Namespace) -> None:
-    from gliomalib.datasets import download  # noqa: PLC0415
+    from gliomalib.data import download  # noqa: PLC0415
 
     log, spoken = logging.getLogger("gliomalib"), logging.StreamHandler(sys.stdout)
     log.addHandler(spoken)
@@ -92,7 +92,8 @@ def _download(arguments: argparse.Namespace) -> None:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from gliomalib import casetable, verification  # noqa: PLC0415
+    from gliomalib import casetable
+    from gliomalib.data import verification  # noqa: PLC0415
 
     used = None
     if arguments.study:

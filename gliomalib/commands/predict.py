@@ -108,7 +108,7 @@ def _cases(arguments: argparse.Namespace) -> list[Case]:
 
 
 def _case_of(files: dict[str, Path], names: Sequence[str]) -> Case:
-    from gliomalib.datasets import layout  # noqa: PLC0415
+    from gliomalib.data.readers import layout  # noqa: PLC0415
 
     if len(names) > 1:
         raise SettingsError(f"four files are one case, but --case names {', '.join(names)}")
@@ -120,11 +120,11 @@ def _case_of(files: dict[str, Path], names: Sequence[str]) -> Case:
 
 def _found(folder: Path, wanted: Sequence[str]) -> list[Case]:
     """Return the cases of a folder, or those ``wanted``; one that is faulty is refused."""
-    from gliomalib import datasets  # noqa: PLC0415
+    from gliomalib.data.readers import survey  # noqa: PLC0415
 
     try:
         # the name of a case's folder is its ID, and "." has none
-        found = datasets.survey(folder.resolve())
+        found = survey.survey(folder.resolve())
     except DataError as error:
         raise DataError(
             f"{error}; any case can be given as --t1, --t1ce, --t2 and --flair", error.kind
@@ -138,5 +138,5 @@ def _found(folder: Path, wanted: Sequence[str]) -> list[Case]:
             f"{folder}: no case {', '.join(sorted(absent))}; there are {len(found.cases)}: {known}"
         )
     if faults:
-        raise DataError(datasets.sentence(faults, folder), faults[0].kind)
+        raise DataError(survey.sentence(faults, folder), faults[0].kind)
     return cases

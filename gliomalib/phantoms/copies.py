@@ -13,7 +13,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from gliomalib.datasets import nifti
+from gliomalib.data import nifti
 from gliomalib.phantoms.write import MAPPING, MAPPING_COLUMNS
 from gliomalib.provenance import write_atomic
 from gliomalib.schema import Case

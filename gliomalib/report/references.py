@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from gliomalib.datasets import catalogue
+from gliomalib.data import catalogue
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import SettingsError
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from gliomalib import verification
+from gliomalib.data import verification
 
 RUNS = 5
 

@@ -10,12 +10,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from gliomalib import datasets, identity
-from gliomalib.datasets import brats, inspection
-from gliomalib.datasets.inspection import Inspection
+from gliomalib import identity
+from gliomalib.data import inspection
+from gliomalib.data.inspection import Inspection
+from gliomalib.data.readers import brats, survey
+from gliomalib.data.verification import verify
 from gliomalib.phantoms import copies
 from gliomalib.schema import SEQUENCES, Case
-from gliomalib.verification import verify
 from tests import faults
 
 
@@ -24,7 +25,7 @@ def originals(tmp_path: Path) -> list[Case]:
     """Write six sound cases that stand for phantoms."""
     for number in range(1, 7):
         faults.write(tmp_path / "internal", number)
-    cases = datasets.discover(tmp_path / "internal")
+    cases = survey.discover(tmp_path / "internal")
     return [replace(case, grade=("HGG", "LGG")[k % 2]) for k, case in enumerate(cases)]
 
 
@@ -51,7 +52,7 @@ def test_names_of_copies() -> None:
 
 def test_every_disguise_in_turn(originals: list[Case], tmp_path: Path) -> None:
     root = copies.write(tmp_path / "copies", originals, 3)
-    found = datasets.survey(root)
+    found = survey.survey(root)
     assert found.faults == ()
     assert {case.case_id for case in found.cases} == {
         "BraTS19_PHANTOM_001_1",
@@ -69,7 +70,7 @@ def test_every_disguise_in_turn(originals: list[Case], tmp_path: Path) -> None:
 
 def test_a_named_copy_is_the_same_files(originals: list[Case], tmp_path: Path) -> None:
     root = copies.write(tmp_path / "copies", originals[:1], 3)
-    (copy,) = datasets.discover(root)
+    (copy,) = survey.discover(root)
     for part, path in originals[0].files.items():
         assert copy.files[part].read_bytes() == path.read_bytes()
 
@@ -78,7 +79,7 @@ def test_a_stored_copy_has_the_same_voxels_in_other_bytes(
     originals: list[Case], tmp_path: Path
 ) -> None:
     root = copies.write(tmp_path / "copies", originals[:2], 3)
-    copy = next(case for case in datasets.discover(root) if case.release == "brats2021")
+    copy = next(case for case in survey.discover(root) if case.release == "brats2021")
     for part, path in originals[1].files.items():
         assert copy.files[part].suffix == ".nii"
         assert voxels(copy.files[part]).dtype == np.float32
@@ -90,7 +91,7 @@ def test_a_processed_copy_has_other_voxels_and_the_same_mask(
     originals: list[Case], tmp_path: Path
 ) -> None:
     root = copies.write(tmp_path / "copies", originals[:3], 3)
-    copy = next(case for case in datasets.discover(root) if case.case_id == "BraTS2021_00003")
+    copy = next(case for case in survey.discover(root) if case.case_id == "BraTS2021_00003")
     for part in SEQUENCES:
         old, new = voxels(originals[2].files[part]), voxels(copy.files[part])
         assert not (old == new).all()
@@ -102,7 +103,7 @@ def test_a_processed_copy_has_other_voxels_and_the_same_mask(
 
 def test_a_study_finds_out_every_copy_by_what_it_is(originals: list[Case], tmp_path: Path) -> None:
     root = copies.write(tmp_path / "copies", originals, 3)
-    cases = [*originals, *datasets.discover(root)]
+    cases = [*originals, *survey.discover(root)]
     found = inspection.inspect_all(cases, signatures=True)
     damaged = [one for one in found if one.faults]
     assert [(one.case.case_id, one.faults[0].kind) for one in damaged] == [
@@ -146,7 +147,7 @@ def test_the_same_seed_gives_the_same_copies(originals: list[Case], tmp_path: Pa
 def test_copies_of_an_earlier_run_go(originals: list[Case], tmp_path: Path) -> None:
     root = copies.write(tmp_path / "copies", originals, 3)
     copies.write(root, originals[:1], 3)
-    assert [case.case_id for case in datasets.discover(root)] == ["BraTS19_PHANTOM_001_1"]
+    assert [case.case_id for case in survey.discover(root)] == ["BraTS19_PHANTOM_001_1"]
     copies.write(root, [], 3)
     assert not root.exists()
 
@@ -164,7 +165,7 @@ def test_a_run_that_breaks_off_leaves_nothing_half_written(
             copies.write(tmp_path / "copies", originals, 3)
     assert not (tmp_path / "copies").exists()
     whole = copies.write(tmp_path / "copies", originals, 3)
-    assert len(datasets.discover(whole)) == 6
+    assert len(survey.discover(whole)) == 6
     shown = {path for path in digests(tmp_path) if not path.startswith("copies/")}
     assert shown == set(before)
 

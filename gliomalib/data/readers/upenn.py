@@ -13,16 +13,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gliomalib.datasets.layout import (
-    Known,
-    Naming,
-    Tree,
-    assemble,
-    case_folders,
-    images_in,
-    one_mask,
-    stem,
-)
+from gliomalib.data.readers.layout import Known, Naming, Tree, assemble, case_folders, images_in, one_mask, stem
 from gliomalib.schema import Case, Fault
 
 RELEASE = "upenn_gbm"

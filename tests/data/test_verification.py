@@ -17,9 +17,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import __main__, casetable, cohort, datasets, settings, verification
+from gliomalib import __main__, casetable, cohort, settings
+from gliomalib.data import verification
+from gliomalib.data.readers import survey
 from gliomalib.schema import CLASS_NAMES, SEQUENCES, DataError
-from gliomalib.verification import Verification, verify
+from gliomalib.data.verification import Verification, verify
 from tests import faults, layouts
 from tests.faults import FAULTS, PLAIN_FAULTS, Planted
 
@@ -208,7 +210,7 @@ def test_a_case_that_stands_twice(tmp_path: Path) -> None:
     faults.write(tmp_path, SOUND)
     found = verify(tmp_path)
     second = tmp_path / "b" / faults.name_of(1)
-    assert wrong(found) == [(faults.name_of(1), datasets.DUPLICATE, str(second))]
+    assert wrong(found) == [(faults.name_of(1), survey.DUPLICATE, str(second))]
     message = found.faults["message"].iloc[0]
     assert str(tmp_path / "a" / faults.name_of(1)) in message
     assert message.endswith("remove one")

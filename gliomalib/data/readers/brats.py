@@ -7,17 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gliomalib.datasets.layout import (
-    Known,
-    Tree,
-    assemble,
-    images_in,
-    listed,
-    named,
-    rows_of,
-    stem,
-    table_fault,
-)
+from gliomalib.data.readers.layout import Known, Tree, assemble, images_in, listed, named, rows_of, stem, table_fault
 from gliomalib.schema import SEQUENCES, Case, DataError, Fault
 
 CASE_FOLDERS: Mapping[str, str] = {

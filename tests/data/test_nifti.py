@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gliomalib.datasets import nifti
-from gliomalib.datasets.nifti import NiftiVolume
+from gliomalib.data import nifti
+from gliomalib.data.nifti import NiftiVolume
 from gliomalib.schema import SEQUENCES, Case, DataError
 
 SHAPE = (5, 6, 4)

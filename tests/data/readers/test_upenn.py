@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gliomalib import datasets
+from gliomalib.data.readers import survey
 from tests import layouts
 
 
@@ -16,10 +16,10 @@ def test_only_the_experts_mask_is_used(tmp_path: Path) -> None:
     files = layouts.write(tmp_path, "upenn_gbm", 1)
     layouts.write(tmp_path, "upenn_gbm", 2, mask=False)
     assert (tmp_path / "UPENN-GBM/automated_segm").is_dir()
-    corrected, automatic = datasets.discover(tmp_path)
+    corrected, automatic = survey.discover(tmp_path)
     assert corrected.segmentation == files["seg"]
     assert automatic.segmentation is None
-    assert datasets.read(automatic).labels is None
+    assert survey.read(automatic).labels is None
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
@@ -31,9 +31,9 @@ def test_all_files_in_one_folder_a_case(suffix: str, tmp_path: Path) -> None:
         shutil.move(path, folder / path.name)
     automatic = folder / f"UPENN-GBM-00001_11_automated_approx_segm{suffix}"
     layouts.save(automatic, np.ones(layouts.SHAPE, np.uint8))
-    (case,) = datasets.discover(folder.parent)
+    (case,) = survey.discover(folder.parent)
     assert case.segmentation == folder / files["seg"].name
-    scan = datasets.read(case)
+    scan = survey.read(case)
     assert scan.labels is not None
     assert (scan.labels == layouts.canonical_mask()).all()
 
@@ -42,14 +42,14 @@ def test_diffusion_and_images_with_the_skull_are_no_cases(tmp_path: Path) -> Non
     files = layouts.write(tmp_path, "upenn_gbm", 1)
     alike = [path for path in tmp_path.rglob("UPENN-GBM-00001_11") if path.is_dir()]
     assert len(alike) == 4
-    (case,) = datasets.discover(tmp_path)
+    (case,) = survey.discover(tmp_path)
     assert case.images["t1"] == files["t1"]
 
 
 def test_a_case_that_has_lost_its_images_is_missed(tmp_path: Path) -> None:
     files = layouts.write(tmp_path, "upenn_gbm", 1)
     shutil.rmtree(files["t1"].parent)
-    found = datasets.survey(tmp_path)
+    found = survey.survey(tmp_path)
     assert found.cases == ()
     assert [fault.kind for fault in found.faults] == ["missing sequence"] * 4
 
@@ -58,7 +58,7 @@ def test_masks_in_two_folders_are_named_with_their_places(tmp_path: Path) -> Non
     files = layouts.write(tmp_path, "upenn_gbm", 1)
     copy = files["t1"].parent / files["seg"].name
     shutil.copy(files["seg"], copy)
-    (fault,) = datasets.survey(tmp_path).faults
+    (fault,) = survey.survey(tmp_path).faults
     assert fault.kind == "mask twice"
     assert str(copy) in fault.message
     assert str(files["seg"]) in fault.message
@@ -67,5 +67,5 @@ def test_masks_in_two_folders_are_named_with_their_places(tmp_path: Path) -> Non
 def test_before_surgery_and_follow_up_keep_their_own_masks(tmp_path: Path) -> None:
     first = layouts.write(tmp_path, "upenn_gbm", 1)
     layouts.write(tmp_path, "upenn_gbm", 1, visit=1, mask=False)
-    masks = {case.case_id: case.segmentation for case in datasets.discover(tmp_path)}
+    masks = {case.case_id: case.segmentation for case in survey.discover(tmp_path)}
     assert masks == {"UPENN-GBM-00001_11": first["seg"], "UPENN-GBM-00001_21": None}

@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
-from gliomalib.datasets import archive, catalogue
+from gliomalib.data import archive, catalogue
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import SettingsError
 

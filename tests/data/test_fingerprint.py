@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from gliomalib import datasets
-from gliomalib.datasets import fingerprint, nifti
-from gliomalib.datasets.fingerprint import SAME_SCAN, content_digest, signature, suspects
+from gliomalib.data.readers import survey
+from gliomalib.data import fingerprint, nifti
+from gliomalib.data.fingerprint import SAME_SCAN, content_digest, signature, suspects
 from gliomalib.phantoms.write import PhantomPlan, make_patient
 
 Voxels = np.ndarray
@@ -378,7 +378,7 @@ def test_phantoms_are_no_suspects_and_have_digests_of_their_own() -> None:
 @pytest.fixture(scope="module")
 def real(real_data: Path) -> list[Voxels]:
     """Return the T1 images of the ten real patients, int16."""
-    cases = datasets.discover(real_data)
+    cases = survey.discover(real_data)
     return [nifti.load(case.images["t1"]).values.astype(np.int16) for case in cases]
 
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gliomalib.datasets import archive
+from gliomalib.data import archive
 from gliomalib.schema import DataError
 
 FILES = {

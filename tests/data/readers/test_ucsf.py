@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gliomalib import datasets
-from gliomalib.datasets import layout, ucsf
+from gliomalib.data.readers import survey
+from gliomalib.data.readers import layout, ucsf
 from gliomalib.schema import Case, DataError
 from tests import layouts
 
@@ -16,7 +16,7 @@ TABLE = "UCSF-PDGM-metadata_v5.csv"
 
 def cases(root: Path) -> dict[str, Case]:
     """Return case ID → case of a folder without faults."""
-    return {case.case_id: case for case in datasets.discover(root)}
+    return {case.case_id: case for case in survey.discover(root)}
 
 
 def test_the_table_says_who_is_in_brats_2021_and_the_grade(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_patient_is_the_same_in_brats_2021(tmp_path: Path) -> None:
     layouts.write(tmp_path, "brats2021", 97)
     layouts.write(tmp_path, "ucsf_pdgm", 4)
     layouts.ucsf_table(tmp_path / TABLE, [("UCSF-PDGM-004", "BraTS2021_00097", "4")])
-    assert [case.patient_id for case in datasets.discover(tmp_path)] == ["BraTS2021_00097"] * 2
+    assert [case.patient_id for case in survey.discover(tmp_path)] == ["BraTS2021_00097"] * 2
 
 
 @pytest.mark.parametrize(
@@ -91,14 +91,14 @@ def test_an_empty_folder_of_a_broken_download_is_passed_over_where_the_case_is_e
     (tmp_path / "broken/UCSF-PDGM-0004_nifti").mkdir(parents=True)
     assert list(cases(tmp_path)) == ["UCSF-PDGM-0004"]
     (tmp_path / "broken/UCSF-PDGM-0005_nifti").mkdir()
-    faults = datasets.survey(tmp_path).faults
+    faults = survey.survey(tmp_path).faults
     assert {fault.case_id for fault in faults} == {"UCSF-PDGM-0005"}
 
 
 def test_a_bias_corrected_copy_does_not_stand_in(tmp_path: Path) -> None:
     files = layouts.write(tmp_path, "ucsf_pdgm", 4)
     files["t1ce"].unlink()
-    (fault,) = datasets.survey(tmp_path).faults
+    (fault,) = survey.survey(tmp_path).faults
     assert fault.kind == "missing sequence"
     assert "sequence t1ce is missing" in fault.message
 
@@ -140,10 +140,10 @@ def test_a_table_that_is_wrong_is_a_fault(wrong: str, tmp_path: Path) -> None:
     rows, message = WRONG[wrong]
     layouts.write(tmp_path, "ucsf_pdgm", 4)
     path = layouts.ucsf_table(tmp_path / TABLE, rows)
-    (fault,) = datasets.survey(tmp_path).faults
+    (fault,) = survey.survey(tmp_path).faults
     assert (fault.kind, fault.release) == (layout.TABLE, "ucsf_pdgm")
     with pytest.raises(DataError, match=f"{path.name}.*{message}"):
-        datasets.discover(tmp_path)
+        survey.discover(tmp_path)
 
 
 @pytest.mark.parametrize("column", ucsf.COLUMNS)
@@ -151,7 +151,7 @@ def test_a_table_without_a_column_is_a_fault(column: str, tmp_path: Path) -> Non
     layouts.write(tmp_path, "ucsf_pdgm", 4)
     path = layouts.ucsf_table(tmp_path / TABLE, [ROW])
     path.write_text(path.read_text().replace(column, "Other", 1))
-    (fault,) = datasets.survey(tmp_path).faults
+    (fault,) = survey.survey(tmp_path).faults
     assert fault.kind == layout.TABLE
     assert fault.message.startswith(f"{path}: no row with {column};")
 
@@ -159,4 +159,4 @@ def test_a_table_without_a_column_is_a_fault(column: str, tmp_path: Path) -> Non
 def test_an_empty_table_is_a_fault(tmp_path: Path) -> None:
     layouts.write(tmp_path, "ucsf_pdgm", 4)
     (tmp_path / TABLE).touch()
-    assert [fault.kind for fault in datasets.survey(tmp_path).faults] == [layout.TABLE]
+    assert [fault.kind for fault in survey.survey(tmp_path).faults] == [layout.TABLE]

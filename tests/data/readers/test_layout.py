@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gliomalib.datasets import layout
-from gliomalib.datasets.layout import Known, Naming
+from gliomalib.data.readers import layout
+from gliomalib.data.readers.layout import Known, Naming
 from gliomalib.schema import SEQUENCES, Case, DataError, Fault
 
 NAMING = Naming(re.compile(r"(?P<case>X\d)_mri"), {name: f"-{name}" for name in SEQUENCES})

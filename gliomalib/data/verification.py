@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from gliomalib import datasets
-from gliomalib.datasets import inspection
-from gliomalib.datasets.inspection import Inspection
+from gliomalib.data.readers import survey
+from gliomalib.data import inspection
+from gliomalib.data.inspection import Inspection
 from gliomalib.schema import CLASS_NAMES, DataError, Fault
 
 REPLACED = "file replaced"
@@ -69,12 +69,12 @@ def verify(
     """
     started = time.monotonic()
     try:
-        there = datasets.survey(root)
+        there = survey.survey(root)
     except DataError as error:
-        there = datasets.Survey((), (_of_nobody(root, error.kind, str(error)),))
+        there = survey.Survey((), (_of_nobody(root, error.kind, str(error)),))
     except OSError as error:
         message = f"{root}: cannot be looked into ({error.strerror}); change the permissions above"
-        there = datasets.Survey((), (_of_nobody(root, "no permission", message),))
+        there = survey.Survey((), (_of_nobody(root, "no permission", message),))
     found = inspection.inspect_all(there.cases, signatures=False, workers=workers)
     faults = [*there.faults, *(fault for one in found for fault in one.faults)]
     faults += _changed(root, found, used) if used is not None else []

@@ -10,9 +10,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from gliomalib import datasets
-from gliomalib.datasets import fingerprint
-from gliomalib.datasets.inspection import Inspection, inspect, inspect_all
+from gliomalib.data.readers import survey
+from gliomalib.data import fingerprint
+from gliomalib.data.inspection import Inspection, inspect, inspect_all
 from gliomalib.schema import SEQUENCES, Case
 from tests import faults, layouts
 from tests.faults import FAULTS
@@ -20,7 +20,7 @@ from tests.faults import FAULTS
 
 def case_in(root: Path, number: int = 1) -> Case:
     """Return the only case of this number below a folder."""
-    (case,) = (one for one in datasets.discover(root) if one.case_id == faults.name_of(number))
+    (case,) = (one for one in survey.discover(root) if one.case_id == faults.name_of(number))
     return case
 
 
@@ -60,14 +60,14 @@ def test_a_case_without_mask_has_no_counts(tmp_path: Path) -> None:
 
 def test_labels_are_counted_as_classes_and_as_they_stand_in_the_file(tmp_path: Path) -> None:
     layouts.write(tmp_path, "msd_task01", 1)
-    found = inspect(datasets.discover(tmp_path)[0])
+    found = inspect(survey.discover(tmp_path)[0])
     assert found.voxels == layouts.VOXELS
     assert dict(found.raw_labels).items() >= {2: 10, 1: 20, 3: 30}.items()
 
 
 def test_a_file_of_four_sequences_is_read_once(tmp_path: Path) -> None:
     files = layouts.write(tmp_path, "msd_task01", 1)
-    found = inspect(datasets.discover(tmp_path)[0])
+    found = inspect(survey.discover(tmp_path)[0])
     assert found.n_bytes == files["t1"].stat().st_size + files["seg"].stat().st_size
     assert found.case.digests[:4] == (found.case.digests[0],) * 4
     assert found.case.digests[4] != found.case.digests[0]
@@ -79,7 +79,7 @@ def test_which_of_four_sequences_is_empty_is_said(tmp_path: Path) -> None:
     # FLAIR, T1, T1CE, T2 in this release
     stacked[..., [0, 2]] = 0
     layouts.save(files["t1"], stacked)
-    found = inspect(datasets.discover(tmp_path)[0])
+    found = inspect(survey.discover(tmp_path)[0])
     assert kinds(found) == ["empty volume"] * 2
     assert [fault.message.split(": ")[1].split()[0] for fault in found.faults] == ["t1ce", "flair"]
 
@@ -208,7 +208,7 @@ def test_one_voxel_makes_another_scan(tmp_path: Path) -> None:
 def test_many_cases_come_back_in_their_order(tmp_path: Path) -> None:
     for number in range(1, 8):
         faults.write(tmp_path, number)
-    cases = datasets.discover(tmp_path)[::-1]
+    cases = survey.discover(tmp_path)[::-1]
     one = inspect_all(cases, signatures=True, workers=1)
     many = inspect_all(cases, signatures=True, workers=5)
     assert [found.case.case_id for found in many] == [case.case_id for case in cases]

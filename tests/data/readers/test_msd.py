@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gliomalib import datasets
-from gliomalib.datasets import msd
+from gliomalib.data.readers import survey
+from gliomalib.data.readers import msd
 from gliomalib.schema import SEQUENCES, DataError
 from tests import layouts
 
@@ -27,7 +27,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_one_file_holds_all_sequences(root: Path) -> None:
-    first, second = datasets.discover(root)
+    first, second = survey.discover(root)
     assert first.images == dict.fromkeys(SEQUENCES, root / ROOT / "imagesTr/BRATS_001.nii.gz")
     assert first.segmentation == root / ROOT / "labelsTr/BRATS_001.nii.gz"
     assert first.channels == ("flair", "t1", "t1ce", "t2")
@@ -37,8 +37,8 @@ def test_one_file_holds_all_sequences(root: Path) -> None:
 
 def test_without_a_description_the_folders_are_enough(root: Path) -> None:
     (root / ROOT / "dataset.json").unlink()
-    assert len(datasets.discover(root)) == 2
-    assert len(datasets.discover(root / ROOT)) == 2
+    assert len(survey.discover(root)) == 2
+    assert len(survey.discover(root / ROOT)) == 2
 
 
 def test_what_must_be_described_is_what_our_tables_say() -> None:
@@ -80,7 +80,7 @@ def test_a_description_of_another_order_is_a_fault_in_place_of_the_cases(
     layouts.write(tmp_path, "msd_task01", 1)
     path = tmp_path / ROOT / "dataset.json"
     path.write_text(json.dumps(change(json.loads(path.read_text()))))
-    found = datasets.survey(tmp_path)
+    found = survey.survey(tmp_path)
     assert found.cases == ()
     (fault,) = found.faults
     assert (fault.kind, fault.path, fault.release) == ("dataset.json", path, "msd_task01")
@@ -93,12 +93,12 @@ def test_a_description_of_another_order_is_a_fault_in_place_of_the_cases(
 def test_a_description_that_is_none_is_a_fault(text: str, what: str, root: Path) -> None:
     (root / ROOT / "dataset.json").write_text(text)
     with pytest.raises(DataError, match=f"dataset.json: {what}"):
-        datasets.discover(root)
+        survey.discover(root)
 
 
 def test_a_training_case_without_mask_is_a_fault(root: Path) -> None:
     (root / ROOT / "labelsTr/BRATS_001.nii.gz").unlink()
-    found = datasets.survey(root)
+    found = survey.survey(root)
     assert [case.case_id for case in found.cases] == ["BRATS_485"]
     (fault,) = found.faults
     assert (fault.case_id, fault.kind) == ("BRATS_001", "no mask")
@@ -107,13 +107,13 @@ def test_a_training_case_without_mask_is_a_fault(root: Path) -> None:
 
 def test_the_images_alone_are_no_data_set_without_masks(root: Path) -> None:
     with pytest.raises(DataError, match="give the folder that holds both"):
-        datasets.discover(root / ROOT / "imagesTr")
+        survey.discover(root / ROOT / "imagesTr")
 
 
 def test_an_image_that_stands_twice_is_one_fault(root: Path) -> None:
     folder = root / ROOT / "imagesTr"
     (folder / "BRATS_001.nii").write_bytes((folder / "BRATS_001.nii.gz").read_bytes())
-    (fault,) = datasets.survey(root).faults
+    (fault,) = survey.survey(root).faults
     assert (fault.case_id, fault.kind) == ("BRATS_001", "image twice")
 
 
@@ -122,14 +122,14 @@ def test_other_files_beside_the_images_are_no_cases(root: Path) -> None:
     layouts.save(root / ROOT / "imagesTr/BRATS_001_0000.nii.gz", three)
     layouts.save(root / "Task04_Hippocampus/imagesTr/hippocampus_001.nii.gz", three)
     layouts.save(root / ROOT / "predicted/BRATS_001.nii.gz", three)
-    assert len(datasets.discover(root)) == 2
+    assert len(survey.discover(root)) == 2
 
 
 @pytest.mark.parametrize(
     "shape", [layouts.SHAPE, (*layouts.SHAPE, 3)], ids=["one sequence", "three sequences"]
 )
 def test_a_file_without_four_sequences_is_refused(shape: tuple[int, ...], root: Path) -> None:
-    case = datasets.discover(root)[0]
+    case = survey.discover(root)[0]
     layouts.save(case.images["t1"], np.ones(shape, np.int16))
     with pytest.raises(DataError, match=r"BRATS_001.nii.gz: (shape is|holds 3 sequences)"):
-        datasets.read(case)
+        survey.read(case)

@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from gliomalib.datasets.archive import unpack
-from gliomalib.datasets.catalogue import find
+from gliomalib.data.archive import unpack
+from gliomalib.data.catalogue import find
 from gliomalib.provenance import write_atomic
 from gliomalib.schema import DataError
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomalib import labels, progress
-from gliomalib.datasets import fingerprint, nifti
-from gliomalib.datasets.nifti import NiftiVolume
+from gliomalib.data import fingerprint, nifti
+from gliomalib.data.nifti import NiftiVolume
 from gliomalib.schema import N_CLASSES, SEQUENCES, Case, DataError, Fault
 
 IDENTITY = SEQUENCES[0]

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gliomalib import datasets, labels
+from gliomalib import labels
+from gliomalib.data.readers import survey
 from gliomalib.schema import SEQUENCES, Case, DataError, Scan
 from tests import layouts
 
@@ -33,13 +34,13 @@ def test_every_release_with_labels_has_a_layout() -> None:
 @pytest.mark.parametrize("release", RELEASES)
 def test_a_case_is_found_and_read(release: str, suffix: str, mask: bool, tmp_path: Path) -> None:
     files = layouts.write(tmp_path, release, 7, suffix=suffix, mask=mask)
-    (case,) = datasets.discover(tmp_path)
+    (case,) = survey.discover(tmp_path)
     assert case.release == release
     assert case.case_id == layouts.case_id(release, 7)
     assert case.patient_id == layouts.patient_id(release, 7)
     assert case.grade == layouts.LAYOUTS[release].grade
     assert case.files == files
-    scan = datasets.read(case)
+    scan = survey.read(case)
     check_sequences(scan)
     if mask:
         assert scan.labels is not None
@@ -54,10 +55,10 @@ def test_many_releases_in_one_folder_give_all_their_cases(tmp_path: Path) -> Non
         for number in (3, 12):
             layouts.write(tmp_path, release, number, visit=LAST[release])
             wanted.append((release, layouts.case_id(release, number, LAST[release])))
-    found = datasets.discover(tmp_path)
+    found = survey.discover(tmp_path)
     assert [(case.release, case.case_id) for case in found] == sorted(wanted)
     for case in found:
-        check_sequences(datasets.read(case))
+        check_sequences(survey.read(case))
     assert {case.release for case in found if case.channels} == {"msd_task01"}
 
 
@@ -65,7 +66,7 @@ def test_many_releases_in_one_folder_give_all_their_cases(tmp_path: Path) -> Non
 def test_several_time_points_are_one_patient(release: str, tmp_path: Path) -> None:
     for number, visit in ((3, 0), (3, 1), (4, 0)):
         layouts.write(tmp_path, release, number, visit=visit)
-    found = datasets.discover(tmp_path)
+    found = survey.discover(tmp_path)
     patients = [layouts.patient_id(release, number) for number in (3, 3, 4)]
     assert [case.patient_id for case in found] == patients
     # where one examination of a patient is kept it is the first by ID, before treatment
@@ -78,7 +79,7 @@ def test_several_time_points_are_one_patient(release: str, tmp_path: Path) -> No
 def test_a_missing_sequence_and_one_that_stands_twice(
     release: str, sequence: str, tmp_path: Path
 ) -> None:
-    whole = datasets.survey(_written(tmp_path, release))
+    whole = survey.survey(_written(tmp_path, release))
     assert (len(whole.cases), whole.faults) == (1, ())
     path = whole.cases[0].images[sequence]
     copy = path.with_name(path.name.removesuffix(".gz"))
@@ -91,7 +92,7 @@ def test_a_missing_sequence_and_one_that_stands_twice(
 
 @pytest.mark.parametrize("release", [name for name in RELEASES if name[:-2] != "brats20"])
 def test_a_mask_that_stands_twice(release: str, tmp_path: Path) -> None:
-    (case,) = datasets.discover(_written(tmp_path, release))
+    (case,) = survey.discover(_written(tmp_path, release))
     assert case.segmentation
     plain = case.segmentation.with_name(case.segmentation.name.removesuffix(".gz"))
     layouts.save(plain, layouts.raw_mask(release))
@@ -102,12 +103,12 @@ def test_a_mask_that_stands_twice(release: str, tmp_path: Path) -> None:
 def test_an_examination_that_stands_twice(release: str, tmp_path: Path) -> None:
     for copy in ("a", "b"):
         layouts.write(tmp_path / copy, release, 7)
-    found = datasets.survey(tmp_path)
+    found = survey.survey(tmp_path)
     if release == "upenn_gbm":
         # its masks lie apart from its images, so nobody can say whose they are
         assert {fault.kind for fault in found.faults} == {"mask twice"}
     else:
-        assert [fault.kind for fault in found.faults] == [datasets.DUPLICATE]
+        assert [fault.kind for fault in found.faults] == [survey.DUPLICATE]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_a_label_of_another_release_is_named(release: str, wrong: int, tmp_path:
     raw = layouts.raw_mask(release)
     layouts.save(files["seg"], np.where(layouts.canonical_mask() == 3, wrong, raw).astype(np.uint8))
     with pytest.raises(DataError, match=f"{files['seg'].name}.*label {wrong} in 30 voxels"):
-        datasets.read(datasets.discover(tmp_path)[0])
+        survey.read(survey.discover(tmp_path)[0])
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ def test_a_label_of_another_release_is_named(release: str, wrong: int, tmp_path:
 def test_a_name_that_is_nearly_right_is_pointed_at(seen: str, wanted: str, tmp_path: Path) -> None:
     (tmp_path / seen).mkdir()
     with pytest.raises(DataError, match=f"{seen}.*{wanted}"):
-        datasets.discover(tmp_path)
+        survey.discover(tmp_path)
 
 
 def _written(root: Path, release: str) -> Path:
@@ -146,7 +147,7 @@ def _written(root: Path, release: str) -> Path:
 
 
 def _check_fault(root: Path, case: Case, kind: str, message: str) -> None:
-    found = datasets.survey(root)
+    found = survey.survey(root)
     assert found.cases == ()
     (fault,) = found.faults
     assert (fault.case_id, fault.patient_id, fault.release) == (
@@ -156,4 +157,4 @@ def _check_fault(root: Path, case: Case, kind: str, message: str) -> None:
     )
     assert fault.kind == kind
     with pytest.raises(DataError, match=f"{case.case_id}.*{message}"):
-        datasets.discover(root)
+        survey.discover(root)

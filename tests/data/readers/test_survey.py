@@ -10,8 +10,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from gliomalib import datasets
-from gliomalib.datasets import brats
+from gliomalib.data.readers import survey
+from gliomalib.data.readers import brats
 from gliomalib.schema import SEQUENCES, Case, DataError
 
 SHAPE = (5, 6, 4)
@@ -49,11 +49,11 @@ def write_case(folder: Path, suffix: str = ".nii.gz", mask: str | None = "seg") 
 @pytest.mark.parametrize("release", LAYOUTS)
 def test_each_layout_is_found_and_read(release: str, suffix: str, tmp_path: Path) -> None:
     folder = write_case(tmp_path / LAYOUTS[release], suffix)
-    (case,) = datasets.discover(folder.parent)
+    (case,) = survey.discover(folder.parent)
     assert (case.case_id, case.patient_id, case.release) == (folder.name, folder.name, release)
     assert case.grade == {"brats2018": "HGG", "brats2019": "LGG"}.get(release)
-    assert datasets.discover(tmp_path) == [case]
-    scan = datasets.read(case)
+    assert survey.discover(tmp_path) == [case]
+    scan = survey.read(case)
     assert scan.images.shape == (4, *SHAPE)
     assert scan.images.dtype == np.float32
     assert [int(image.min()) // 10 for image in scan.images] == [0, 1, 2, 3]
@@ -67,7 +67,7 @@ def test_several_releases_at_once_in_a_fixed_order(tmp_path: Path) -> None:
     for place in reversed(LAYOUTS.values()):
         write_case(tmp_path / "data" / place)
     write_case(tmp_path / "data/MICCAI_BraTS_2018_Data_Training/LGG/Brats18_2013_0_1")
-    found = [case.case_id for case in datasets.discover(tmp_path)]
+    found = [case.case_id for case in survey.discover(tmp_path)]
     assert found == [
         "Brats18_2013_0_1",
         "Brats18_2013_2_1",
@@ -80,22 +80,22 @@ def test_several_releases_at_once_in_a_fixed_order(tmp_path: Path) -> None:
 def test_a_mask_of_another_name_is_found_by_rule(tmp_path: Path) -> None:
     write_case(tmp_path / "BraTS20_Training_355", ".nii", mask="W39_1998.09.19_Segm.nii")
     write_case(tmp_path / "BraTS2021_00355", ".nii", mask="other_SEG.nii")
-    masks = [case.segmentation for case in datasets.discover(tmp_path)]
+    masks = [case.segmentation for case in survey.discover(tmp_path)]
     assert [mask.name for mask in masks if mask] == ["W39_1998.09.19_Segm.nii", "other_SEG.nii"]
 
 
 def test_a_case_without_mask_has_none(tmp_path: Path) -> None:
     write_case(tmp_path / "BraTS20_Validation_001", mask=None)
-    (case,) = datasets.discover(tmp_path)
+    (case,) = survey.discover(tmp_path)
     assert case.segmentation is None
-    assert datasets.read(case).labels is None
+    assert survey.read(case).labels is None
 
 
 def test_archive_litter_is_no_case(tmp_path: Path) -> None:
     folder = write_case(tmp_path / "BraTS20_Training_001")
     (folder / f"._{folder.name}_t1.nii.gz").write_bytes(b"litter")
     (tmp_path / "__MACOSX" / folder.name).mkdir(parents=True)
-    assert [case.case_id for case in datasets.discover(tmp_path)] == [folder.name]
+    assert [case.case_id for case in survey.discover(tmp_path)] == [folder.name]
 
 
 def test_a_table_of_a_newer_release_names_patients_of_older_ones(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_table_of_a_newer_release_names_patients_of_older_ones(tmp_path: Path)
         + "HGG,Brats17_x,Brats18_2013_2_1,NA,BraTS19_2013_2_1,BraTS20_Training_136\n"
         + "LGG,NA,NA,NA,BraTS19_TMC_1_1,BraTS20_Training_007\n"
     )
-    found = [(case.patient_id, case.grade) for case in datasets.discover(tmp_path)]
+    found = [(case.patient_id, case.grade) for case in survey.discover(tmp_path)]
     assert found == [
         ("BraTS20_Training_136", "HGG"),
         ("BraTS20_Training_007", "LGG"),
@@ -120,7 +120,7 @@ def test_a_linked_release_keeps_its_table(tmp_path: Path) -> None:
     (tmp_path / "disk" / "name_mapping.csv").write_text(HEADER + "HGG,NA,Brats18_A,NA,NA,new\n")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "release").symlink_to(tmp_path / "disk")
-    assert [case.patient_id for case in datasets.discover(tmp_path / "data")] == ["new"]
+    assert [case.patient_id for case in survey.discover(tmp_path / "data")] == ["new"]
 
 
 def test_tables_of_two_years_are_joined() -> None:
@@ -158,18 +158,18 @@ def test_a_table_that_is_none_is_refused(text: str, message: str, tmp_path: Path
     write_case(tmp_path / "BraTS20_Training_001")
     (tmp_path / "name_mapping.csv").write_text(text)
     with pytest.raises(DataError, match=message):
-        datasets.discover(tmp_path)
+        survey.discover(tmp_path)
 
 
 def test_nothing_recognised_says_what_was_looked_for_and_found(tmp_path: Path) -> None:
     (tmp_path / "patient_7").mkdir()
     with pytest.raises(DataError, match=r"looked for .*BraTS19_\*.*; found patient_7/"):
-        datasets.discover(tmp_path)
+        survey.discover(tmp_path)
     with pytest.raises(DataError, match="no such folder"):
-        datasets.discover(tmp_path / "nowhere")
+        survey.discover(tmp_path / "nowhere")
     (tmp_path / "BraTS2020_Training_001").mkdir()
     with pytest.raises(DataError, match=r"nearest is BraTS2020_Training_001, .*BraTS20_Training_"):
-        datasets.discover(tmp_path)
+        survey.discover(tmp_path)
 
 
 def test_a_survey_names_every_fault_and_keeps_the_sound_cases(tmp_path: Path) -> None:
@@ -179,19 +179,19 @@ def test_a_survey_names_every_fault_and_keeps_the_sound_cases(tmp_path: Path) ->
         (
             tmp_path / f"BraTS20_Training_00{number}/BraTS20_Training_00{number}_{name}.nii.gz"
         ).unlink()
-    found = datasets.survey(tmp_path)
+    found = survey.survey(tmp_path)
     assert [case.case_id for case in found.cases] == ["BraTS20_Training_001"]
     wrong = [(fault.case_id[-3:], fault.kind) for fault in found.faults]
     assert wrong == [("002", "missing sequence")] * 2 + [("003", "missing sequence")]
     with pytest.raises(DataError, match=r"sequence t1 is missing.*\(and 2 more: .*data verify"):
-        datasets.discover(tmp_path)
+        survey.discover(tmp_path)
 
 
 def test_a_case_that_stands_twice_is_refused(tmp_path: Path) -> None:
     for copy in ("a", "b"):
         write_case(tmp_path / copy / "BraTS20_Training_001")
     with pytest.raises(DataError, match=r"BraTS20_Training_001 stands twice.*a/.*b/"):
-        datasets.discover(tmp_path)
+        survey.discover(tmp_path)
 
 
 def _remove(path: Path) -> None:
@@ -224,7 +224,7 @@ def test_faults_of_a_folder(
     folder = write_case(tmp_path / "BraTS20_Training_001")
     plant(folder / f"{folder.name}_{target}.nii.gz")
     with pytest.raises(DataError, match=message):
-        datasets.discover(tmp_path)
+        survey.discover(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_an_ambiguous_mask_is_refused(names: list[str], tmp_path: Path) -> None:
     folder = write_case(tmp_path / "BraTS20_Training_001", mask=None)
     _add_files(*names)(folder / "any")
     with pytest.raises(DataError, match=f"cannot tell the mask among {names[0]}"):
-        datasets.discover(tmp_path)
+        survey.discover(tmp_path)
 
 
 def _truncate(path: Path) -> None:
@@ -300,30 +300,30 @@ FILE_FAULTS = {
 def test_faults_of_a_file_are_named(fault: str, tmp_path: Path) -> None:
     target, plant, message = FILE_FAULTS[fault]
     folder = write_case(tmp_path / "BraTS20_Training_001")
-    (case,) = datasets.discover(tmp_path)
-    datasets.read(case)
+    (case,) = survey.discover(tmp_path)
+    survey.read(case)
     plant(folder / f"{folder.name}_{target}.nii.gz")
     with pytest.raises(DataError, match=message):
-        datasets.read(case)
+        survey.read(case)
 
 
 def test_a_truncated_plain_file_is_refused(tmp_path: Path) -> None:
     folder = write_case(tmp_path / "BraTS20_Training_001", ".nii")
-    (case,) = datasets.discover(tmp_path)
+    (case,) = survey.discover(tmp_path)
     _truncate(folder / f"{folder.name}_t1.nii")
     with pytest.raises(DataError, match=r"_t1.nii: truncated"):
-        datasets.read(case)
+        survey.read(case)
 
 
 def test_a_family_is_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case("x", "x", "phantom", {}, None)
-    family = datasets.Family("folders called x", ("x",), lambda tree: [case])
-    monkeypatch.setattr(datasets, "FAMILIES", (*datasets.FAMILIES, family))
-    assert datasets.discover(tmp_path) == [case]
+    family = survey.Family("folders called x", ("x",), lambda tree: [case])
+    monkeypatch.setattr(survey, "FAMILIES", (*survey.FAMILIES, family))
+    assert survey.discover(tmp_path) == [case]
 
 
 def test_real_releases_are_told_apart(real_data: Path) -> None:
-    cases = datasets.discover(real_data)
+    cases = survey.discover(real_data)
     found = [(case.case_id, case.release) for case in cases]
     assert found == [
         ("Brats18_2013_2_1", "brats2018"),
@@ -339,8 +339,8 @@ def test_real_releases_are_told_apart(real_data: Path) -> None:
 
 
 def test_a_real_case_is_read(real_data: Path) -> None:
-    case = datasets.discover(real_data)[3]
-    scan = datasets.read(case)
+    case = survey.discover(real_data)[3]
+    scan = survey.read(case)
     assert scan.images.shape == (4, 240, 240, 155)
     assert scan.spacing_mm == (1.0, 1.0, 1.0)
     assert scan.labels is not None

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gliomalib.datasets.layout import Known, Naming, Tree, assemble, case_folders, one_mask
+from gliomalib.data.readers.layout import Known, Naming, Tree, assemble, case_folders, one_mask
 from gliomalib.schema import Case, Fault
 
 EXAMPLES = ("BraTS-GLI-00000-000", "BraTS-SSA-00002-000", "BraTS-GLI-00000-000-t1n")

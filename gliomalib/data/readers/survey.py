@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gliomalib.datasets import brats, brats_gli, layout, msd, nifti, orientation, ucsf, upenn
+from gliomalib.data import nifti, orientation
+from gliomalib.data.readers import brats, brats_gli, layout, msd, ucsf, upenn
 from gliomalib.schema import Case, DataError, Fault, Scan
 
 DUPLICATE = "duplicate ID"

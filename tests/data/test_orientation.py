@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from gliomalib import datasets, preprocess
-from gliomalib.datasets import nifti, orientation
+from gliomalib import preprocess
+from gliomalib.data.readers import survey
+from gliomalib.data import nifti, orientation
 from gliomalib.schema import SEQUENCES, Case, DataError, Scan
 from gliomalib.settings import Preprocessing
 
@@ -375,17 +376,17 @@ def write_case(folder: Path, scan: Scan) -> Case:
 
 def test_files_of_one_scan_are_read_alike(tmp_path: Path) -> None:
     scan = scan_of()
-    expected = datasets.read(write_case(tmp_path / "lps", scan))
+    expected = survey.read(write_case(tmp_path / "lps", scan))
     assert (expected.images == scan.images).all()
     for name, flips in {"ras": (1, 1, 0), "lai": (0, 1, 1), "rpi": (1, 0, 1)}.items():
-        found = datasets.read(write_case(tmp_path / name, stored_as(scan, (0, 1, 2), flips)))
+        found = survey.read(write_case(tmp_path / name, stored_as(scan, (0, 1, 2), flips)))
         assert_same(found, expected)
     for name, order in {"slp": (2, 0, 1), "psl": (1, 2, 0)}.items():
-        found = datasets.read(write_case(tmp_path / name, stored_as(scan, order, (0, 1, 0))))
+        found = survey.read(write_case(tmp_path / name, stored_as(scan, order, (0, 1, 0))))
         assert_same(found, expected)
 
 
 def test_real_patients_are_not_touched(real_data: Path) -> None:
-    for case in datasets.discover(real_data)[::4]:
+    for case in survey.discover(real_data)[::4]:
         scan = nifti.read_case(case)
         assert orientation.upright(scan) is scan

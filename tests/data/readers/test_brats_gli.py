@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gliomalib import datasets
-from gliomalib.datasets import brats_gli
+from gliomalib.data.readers import survey
+from gliomalib.data.readers import brats_gli
 from tests import layouts
 
 DATA = Path("/data")
@@ -40,14 +40,14 @@ def test_the_release_is_told_by_a_folder_above_or_by_the_time_point(
 
 def test_the_folder_that_is_given_may_say_the_year(tmp_path: Path) -> None:
     files = layouts.write(tmp_path, "brats2024", 5)
-    (case,) = datasets.discover(files["t1"].parent)
+    (case,) = survey.discover(files["t1"].parent)
     assert case.release == "brats2024"
 
 
 def test_one_number_is_one_patient_in_both_years(tmp_path: Path) -> None:
     for release in ("brats2023", "brats2024"):
         layouts.write(tmp_path, release, 5)
-    found = datasets.discover(tmp_path)
+    found = survey.discover(tmp_path)
     assert [case.release for case in found] == ["brats2023", "brats2024"]
     assert {case.patient_id for case in found} == {"BraTS-GLI-00005"}
 
@@ -57,7 +57,7 @@ def test_a_resection_cavity_is_no_tumour(tmp_path: Path) -> None:
     raw = layouts.raw_mask("brats2024")
     assert (raw == 4).sum() == layouts.CAVITY
     layouts.save(files["seg"], np.where(raw == 4, 4, 0).astype(np.uint8))
-    scan = datasets.read(datasets.discover(tmp_path)[0])
+    scan = survey.read(survey.discover(tmp_path)[0])
     assert scan.labels is not None
     assert not scan.labels.any()
 
@@ -71,7 +71,7 @@ def test_a_mask_in_another_folder_is_not_the_case_s(place: str, own: bool, tmp_p
     layouts.save(
         tmp_path / place.format(case="BraTS-GLI-00005-000"), np.zeros(layouts.SHAPE, np.uint8)
     )
-    (case,) = datasets.discover(tmp_path)
+    (case,) = survey.discover(tmp_path)
     assert case.segmentation == files.get("seg")
 
 
@@ -79,7 +79,7 @@ def test_a_prediction_below_the_case_is_not_its_mask(tmp_path: Path) -> None:
     files = layouts.write(tmp_path, "brats2023", 5, mask=False)
     name = "BraTS-GLI-00005-000-seg.nii.gz"
     layouts.save(files["t1"].parent / "predicted" / name, np.zeros(layouts.SHAPE, np.uint8))
-    (case,) = datasets.discover(tmp_path)
+    (case,) = survey.discover(tmp_path)
     assert case.segmentation is None
 
 
@@ -87,7 +87,7 @@ def test_a_case_of_which_only_the_mask_is_there_is_a_fault(tmp_path: Path) -> No
     files = layouts.write(tmp_path, "brats2023", 5)
     for name in ("t1", "t1ce", "t2", "flair"):
         files[name].unlink()
-    found = datasets.survey(tmp_path)
+    found = survey.survey(tmp_path)
     assert [fault.kind for fault in found.faults] == ["missing sequence"] * 4
 
 
@@ -96,9 +96,9 @@ def test_other_tumours_of_africa_are_no_gliomas(tmp_path: Path) -> None:
     gliomas = tmp_path / "BraTS-Africa/95_Glioma"
     layouts.write(tmp_path / "other", "brats_africa", 9)
     (tmp_path / "other/BraTS-Africa/95_Glioma").rename(gliomas.with_name("51_OtherNeoplasms"))
-    found = datasets.survey(tmp_path)
+    found = survey.survey(tmp_path)
     assert [case.case_id for case in found.cases] == ["BraTS-SSA-00002-000"]
     (fault,) = found.faults
     assert (fault.case_id, fault.kind) == ("BraTS-SSA-00009-000", "no glioma")
     assert "51_OtherNeoplasms" in fault.message
-    assert len(datasets.discover(gliomas)) == 1
+    assert len(survey.discover(gliomas)) == 1

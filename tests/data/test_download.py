@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from gliomalib.datasets import download
+from gliomalib.data import download
 from gliomalib.provenance import PACKAGE_DIR
 from gliomalib.schema import DataError, SettingsError
 
@@ -474,7 +474,7 @@ def test_progress_is_logged_now_and_then(
         "set.tar: 100 %, 0 min left",
         f"set.tar: complete, md5 {MD5}",
     ]
-    assert {record.name for record in caplog.records} == {"gliomalib.datasets.download"}
+    assert {record.name for record in caplog.records} == {"gliomalib.data.download"}
     assert capsys.readouterr() == ("", "")
 
 

@@ -14,16 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gliomalib.datasets.layout import (
-    Known,
-    Naming,
-    Tree,
-    assemble,
-    case_folders,
-    one_mask,
-    rows_of,
-    table_fault,
-)
+from gliomalib.data.readers.layout import Known, Naming, Tree, assemble, case_folders, one_mask, rows_of, table_fault
 from gliomalib.schema import Case, DataError, Fault
 
 RELEASE = "ucsf_pdgm"

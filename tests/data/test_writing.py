@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from gliomalib.datasets import nifti, writing
+from gliomalib.data import nifti, writing
 from gliomalib.schema import DataError
 
 LABELS = np.arange(24, dtype=np.uint8).reshape(2, 3, 4) % 4

@@ -14,16 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gliomalib.datasets.layout import (
-    Known,
-    Tree,
-    assemble,
-    images_in,
-    listed,
-    named,
-    one_mask,
-    stem,
-)
+from gliomalib.data.readers.layout import Known, Tree, assemble, images_in, listed, named, one_mask, stem
 from gliomalib.labels import CONVENTIONS
 from gliomalib.schema import SEQUENCES, Case, Fault
 

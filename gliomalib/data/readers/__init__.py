@@ -1,0 +1,1 @@
+"""One reader for each family of data sets, and the survey that asks them all."""
