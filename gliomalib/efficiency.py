@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gliomalib import cohort, evaluate, folds, fusion, metrics, models, profiling, stats, summaries
+from gliomalib import evaluate, folds, fusion, metrics, models, profiling, stats, summaries
+from gliomalib.cohort import gather
 from gliomalib.profiling import NETWORKS, STAGES
 from gliomalib.progress import steps
 from gliomalib.schema import Case, MismatchError, Value, Volume
@@ -126,9 +127,9 @@ def chosen(material: folds.Material) -> list[Case]:
     """
     split = material.splits[0]
     names = [*split.test, *split.external][: material.study.efficiency.patients]
-    table = cohort.read_cases(material.run.work_dir / "cases.csv")
+    table = gather.read_cases(material.run.work_dir / "cases.csv")
     parts = ("internal", "external")
-    known = {case.patient_id: case for part in parts for case in cohort.cases_of(table, part)}
+    known = {case.patient_id: case for part in parts for case in gather.cases_of(table, part)}
     absent = [name for name in names if name not in known]
     if absent:
         raise MismatchError(f"cases.csv lacks {', '.join(absent)}; run 01_data_exploration again")

@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from gliomalib import preprocess, privacy, records, splits
-from gliomalib.casetable import read_cases
+from gliomalib import preprocess, records
+from gliomalib.cohort import pseudonyms, splits
+from gliomalib.cohort.table import read_cases
 from gliomalib.provenance import file_digest
 from gliomalib.schema import Case, DataError, RecordError, SettingsError, Split
 from gliomalib.settings import NETWORKS, Study, load
@@ -84,7 +85,7 @@ class Finished:
         """Return what the study may call the patient of a case."""
         names = {case.case_id, case.patient_id}
         if self.study.pseudonyms:
-            hidden = privacy.open_pseudonyms(self.data_dir)
+            hidden = pseudonyms.open_pseudonyms(self.data_dir)
             names |= {hidden.case(case.case_id), hidden.patient(case.patient_id)}
         table = self.cases
         same = table["digests"].map(lambda cell: not set(digests).isdisjoint(str(cell).split()))
@@ -104,9 +105,9 @@ def open_finished(study: str, data_dir: Path, report_dir: Path) -> Finished:
     folds = tuple(_fold(work, split) for split in known)
     recorded = {name: _record(report_dir / study, name) for name in NETWORKS}
     settings = _as_trained(folds, {name: one[0] for name, one in recorded.items()})
-    if settings.pseudonyms and not (data_dir / privacy.KEY_FILE).is_file():
+    if settings.pseudonyms and not (data_dir / pseudonyms.KEY_FILE).is_file():
         raise RecordError(
-            f"{data_dir / privacy.KEY_FILE}: the key of the pseudonyms is missing, so nobody "
+            f"{data_dir / pseudonyms.KEY_FILE}: the key of the pseudonyms is missing, so nobody "
             f"knows who was trained on; put it back, or run {splits.MADE_BY} and the rest again"
         )
     return Finished(

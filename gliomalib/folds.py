@@ -10,17 +10,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from gliomalib import (
-    cohort,
-    evaluate,
-    fusion,
-    predict,
-    preprocess,
-    progress,
-    settings,
-    slices,
-    training,
-)
+from gliomalib import evaluate, fusion, predict, preprocess, progress, settings, slices, training
+from gliomalib.cohort import gather
 from gliomalib.provenance import digest_of, file_digest
 from gliomalib.records import Run
 from gliomalib.schema import Example, MismatchError, Split, Volume
@@ -59,7 +50,7 @@ def open_material(run: Run) -> Material:
     Raises ``DataError`` where they are missing and ``MismatchError`` where a patient of the
     splits is not in the store or stands in two parts.
     """
-    splits = cohort.read_splits(run.work_dir / "splits.json")
+    splits = gather.read_splits(run.work_dir / "splits.json")
     store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
     stored = set(store.patients())
     for split in splits:

@@ -13,7 +13,6 @@ from sklearn.neighbors import NearestNeighbors
 
 from gliomalib import (
     assignments,
-    casetable,
     folds,
     metrics,
     predict,
@@ -24,6 +23,7 @@ from gliomalib import (
     training,
 )
 from gliomalib.assignments import Assignment, Rows
+from gliomalib.cohort import table as casetable
 from gliomalib.schema import N_CLASSES, Confusion, MismatchError, SliceSet, Value
 
 SPLITS: Mapping[str, str] = {

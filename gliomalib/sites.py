@@ -16,22 +16,21 @@ import pandas as pd
 
 from gliomalib import (
     calibration,
-    casetable,
     evaluate,
     folds,
     fusion,
-    identity,
     metrics,
     models,
     predict,
     preprocess,
-    privacy,
     progress,
     records,
     remedies,
     settings,
     stats,
 )
+from gliomalib.cohort import identity, pseudonyms
+from gliomalib.cohort import table as casetable
 from gliomalib.data.inspection import Inspection, inspect_all
 from gliomalib.data.readers import layout, survey
 from gliomalib.finished import open_finished
@@ -191,7 +190,7 @@ def _namer(inside: folds.Material) -> Callable[[Case], Case]:
     """Return what gives a case the names under which a report may show it."""
     if not inside.study.pseudonyms:
         return lambda case: case
-    hidden = privacy.open_pseudonyms(inside.run.work_dir.parent)
+    hidden = pseudonyms.open_pseudonyms(inside.run.work_dir.parent)
     return lambda case: replace(
         case, case_id=hidden.case(case.case_id), patient_id=hidden.patient(case.patient_id)
     )

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import digits, evaluate, identity, metrics, settings, stats
+from gliomalib import digits, evaluate, metrics, settings, stats
+from gliomalib.cohort import identity
 from gliomalib.data.readers import brats
 from gliomalib.schema import RecordError, Split, Value
 
@@ -46,7 +47,7 @@ def cohort(cases: pd.DataFrame, splits: Sequence[Split]) -> list[Value]:
 def who_is_who(links: pd.DataFrame, people: Sequence[brats.Identity]) -> list[Value]:
     """Return how cases were recognised as one patient's, and what pooling the years would do.
 
-    ``links`` and ``people`` are those of ``cohort.Cohort``. Without a table of subject IDs across
+    ``links`` and ``people`` are those of ``gather.Cohort``. Without a table of subject IDs across
     years there are no values of the years.
     """
     rules = {

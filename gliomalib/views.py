@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import cohort, preprocess, settings, slices
+from gliomalib import preprocess, settings, slices
+from gliomalib.cohort import gather
 from gliomalib.data.readers import survey
 from gliomalib.schema import CLASS_NAMES, DataError, Labels, Scan
 from gliomalib.store import Store
@@ -29,7 +30,7 @@ class CropView:
 
 def first_scan(cases: pd.DataFrame, part: str) -> Scan:
     """Return the first examination of a part; raises ``DataError`` when the part is empty."""
-    found = cohort.cases_of(cases, part)
+    found = gather.cases_of(cases, part)
     if not found:
         raise DataError(f"the table of cases has nobody in part {part!r}; run notebook 01 again")
     return survey.read(found[0])
@@ -38,7 +39,7 @@ def first_scan(cases: pd.DataFrame, part: str) -> Scan:
 def most_cropped(cases: pd.DataFrame, table: pd.DataFrame, box: settings.Preprocessing) -> CropView:
     """Return FLAIR of the patient whose tumour the crop cuts most, in its worst slice."""
     worst = table.sort_values(["lost_in_plane", "patient_id"]).iloc[-1]
-    case = cohort.case_of(cases[cases["case_id"] == worst["case_id"]].iloc[0])
+    case = gather.case_of(cases[cases["case_id"] == worst["case_id"]].iloc[0])
     scan = survey.read(case)
     if scan.labels is None:
         raise DataError(f"case {case.case_id} has no mask, so no tumour can be cropped")

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gliomalib import adaptive, cohort, evaluate, folds, predict, preprocess, records, rules
+from gliomalib import adaptive, evaluate, folds, predict, preprocess, records, rules
+from gliomalib.cohort import gather
 from gliomalib.schema import Grid, Split, StoredCase, Volume
 
 SHAPE = (12, 12, 10)
@@ -43,7 +44,7 @@ def study(root: Path, splits: tuple[Split, ...]) -> folds.Material:
     where = {"data_dir": str(root / "d"), "report_dir": str(root / "r")}
     run = records.begin("10_adaptive_fusion", {"study": "smoke", **where})
     store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
-    cohort.write_splits(splits, run.work_dir / "splits.json")
+    gather.write_splits(splits, run.work_dir / "splits.json")
     for patient in PATIENTS:
         images = np.full((4, *SHAPE), 0.5, dtype=np.float16)
         store.put(StoredCase(grid(patient), images, labels_of(patient)), "digest", {})

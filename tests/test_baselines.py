@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import baselines, cohort, evaluate, folds, metrics, predict, preprocess, records
+from gliomalib import baselines, evaluate, folds, metrics, predict, preprocess, records
+from gliomalib.cohort import gather
 from gliomalib.schema import Grid, MismatchError, RecordError, Split, StoredCase, Volume
 from gliomalib.slices import slice_classes
 
@@ -69,7 +70,7 @@ def study(root: Path, splits: tuple[Split, ...]) -> folds.Material:
     where = {"data_dir": str(root / "d"), "report_dir": str(root / "r")}
     run = records.begin("07_baselines", {"study": "smoke", **where})
     store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
-    cohort.write_splits(splits, run.work_dir / "splits.json")
+    gather.write_splits(splits, run.work_dir / "splits.json")
     for patient in PATIENTS:
         images = np.full((4, *SHAPE), 0.5, dtype=np.float16)
         store.put(StoredCase(grid(patient), images, labels_of(patient)), "digest", {})

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from gliomalib import cohort, failures, folds, metrics, predict, preprocess, records, settings
+from gliomalib import failures, folds, metrics, predict, preprocess, records, settings
+from gliomalib.cohort import gather
 from gliomalib.schema import Grid, Split, StoredCase, Value, Volume
 
 SHAPE = (20, 18, 14)
@@ -58,7 +59,7 @@ def study(root: Path, flat: Change = same, deep: Change = same) -> folds.Materia
     where = {"data_dir": str(root / "d"), "report_dir": str(root / "r")}
     run = records.begin("05_fusion", {"study": "smoke", **where})
     store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
-    cohort.write_splits(SPLITS, run.work_dir / "splits.json")
+    gather.write_splits(SPLITS, run.work_dir / "splits.json")
     for patient in PATIENTS[:9]:
         images = np.full((4, *SHAPE), 0.5, dtype=np.float16)
         store.put(StoredCase(grid(patient), images, labels_of(patient)), "digest", {})

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gliomalib import casetable, finished, preprocess, privacy, records, settings, splits
+from gliomalib import finished, preprocess, records, settings
+from gliomalib.cohort import pseudonyms, splits, table
 from gliomalib.provenance import file_digest
 from gliomalib.schema import (
     SEQUENCES,
@@ -61,9 +62,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study, top = settings.load("smoke"), tmp_path_factory.mktemp("made")
     work, reports = top / "data" / "smoke", top / "reports"
     splits.write_splits(SPLITS, work / "splits.json")
-    entries = [casetable.Entry(case_of(name), "internal") for name in "ABCDE"]
-    entries.append(casetable.Entry(case_of("A-again", "A"), "duplicate"))
-    casetable.write_cases(casetable.table_of(entries), work / "cases.csv")
+    entries = [table.Entry(case_of(name), "internal") for name in "ABCDE"]
+    entries.append(table.Entry(case_of("A-again", "A"), "duplicate"))
+    table.write_cases(table.table_of(entries), work / "cases.csv")
     store = preprocess.open_store(work / "store", study.preprocessing)
     for name in "ABCDE":
         grid = Grid(name, SHAPE, (4.0, 4.0, 4.0), (0, 0, 0), AFFINE)
@@ -262,7 +263,7 @@ def test_a_patient_under_two_names_counts_as_trained_on(root: Path) -> None:
 
 
 def test_pseudonyms_are_looked_through(root: Path) -> None:
-    names = privacy.open_pseudonyms(root / "data")
+    names = pseudonyms.open_pseudonyms(root / "data")
     work = root / "data" / "smoke"
     parts = ("train", "val", "test")
     hidden = [
@@ -274,8 +275,8 @@ def test_pseudonyms_are_looked_through(root: Path) -> None:
         replace(case_of(name), case_id=names.case(name), patient_id=names.patient(name))
         for name in "ABCD"
     ]
-    entries = [casetable.Entry(case, "internal") for case in cases]
-    casetable.write_cases(casetable.table_of(entries), work / "cases.csv")
+    entries = [table.Entry(case, "internal") for case in cases]
+    table.write_cases(table.table_of(entries), work / "cases.csv")
     path = records.record_path(root / "reports" / "smoke", "06_train_resnet50")
     parameters = json.loads(path.read_text(encoding="utf-8"))["parameters"]
     edit(path, parameters={**parameters, "pseudonyms": True})
@@ -284,6 +285,6 @@ def test_pseudonyms_are_looked_through(root: Path) -> None:
     assert found.parts(case_of("new", "C"), [], found.folds) == {0: "test", 1: "train"}
     assert found.parts(case_of("F"), ["D-t2"], found.folds) == {0: "test", 1: "train"}
     assert found.parts(case_of("F"), [], found.folds) == {}
-    (root / "data" / privacy.KEY_FILE).unlink()
+    (root / "data" / pseudonyms.KEY_FILE).unlink()
     with pytest.raises(RecordError, match=r"key of the pseudonyms is missing, .* put it back"):
         opened(root)

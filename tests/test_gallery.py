@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from gliomalib import cohort, folds, gallery, predict, preprocess, records, settings
+from gliomalib import folds, gallery, predict, preprocess, records, settings
+from gliomalib.cohort import gather
 from gliomalib.colours import CLASS_COLOURS
 from gliomalib.schema import SEQUENCES, Grid, Split, StoredCase, Volume
 
@@ -58,7 +59,7 @@ def material(tmp_path: Path) -> folds.Material:
         for branch in folds.BRANCHES:
             path = run.work_dir / "predictions" / branch / "fold0" / f"{patient}.npy"
             predict.save(volume_of(predicted, patient), path)
-    cohort.write_splits(
+    gather.write_splits(
         (Split(0, ("T",), (), ("A", "B", "C"), ("X",)),), run.work_dir / "splits.json"
     )
     return folds.open_material(run)

@@ -11,18 +11,8 @@ import pandas as pd
 import pytest
 import torch
 
-from gliomalib import (
-    assignments,
-    casetable,
-    cohort,
-    folds,
-    leakage,
-    models,
-    preprocess,
-    records,
-    settings,
-    slices,
-)
+from gliomalib import assignments, folds, leakage, models, preprocess, records, settings, slices
+from gliomalib.cohort import gather, table
 from gliomalib.schema import Case, Grid, MismatchError, SliceSet, Split, StoredCase
 
 SIZE = 32
@@ -196,7 +186,7 @@ def material_of(root: Path, study: str = "smoke", **more: object) -> folds.Mater
         grid = Grid(patient, (12, 12, 6), (4.0, 4.0, 4.0), (0, 0, 0), AFFINE)
         store.put(StoredCase(grid, images, labels), "digest", {})
     splits = (Split(0, PATIENTS[:4], ("E",), ("F", "G"), ("H",)),)
-    cohort.write_splits(splits, run.work_dir / "splits.json")
+    gather.write_splits(splits, run.work_dir / "splits.json")
     return folds.open_material(run)
 
 
@@ -215,10 +205,10 @@ def test_volumes_are_counted_in_the_study_where_its_releases_overlap(tmp_path: P
     def write(rows: list[tuple[str, str, str]]) -> leakage.Pool:
         files = dict.fromkeys(("t1", "t1ce", "t2", "flair"), Path("x"))
         entries = [
-            casetable.Entry(Case(f"{name}{number}", name, release, files, None), part)
+            table.Entry(Case(f"{name}{number}", name, release, files, None), part)
             for number, (name, release, part) in enumerate(rows)
         ]
-        casetable.write_cases(casetable.table_of(entries), made.run.work_dir / "cases.csv")
+        table.write_cases(table.table_of(entries), made.run.work_dir / "cases.csv")
         return leakage.gather(made)
 
     internal = [(name, "brats2020", "internal") for name in PATIENTS[:7]]

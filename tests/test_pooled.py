@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from gliomalib import (
-    cohort,
     contradictions,
     folds,
     keras_metrics,
@@ -21,6 +20,7 @@ from gliomalib import (
     records,
     settings,
 )
+from gliomalib.cohort import gather
 from gliomalib.schema import Grid, MismatchError, RecordError, Split, StoredCase
 
 SHAPE = (8, 8, 6)
@@ -63,7 +63,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
         crop = {"voxels": voxels, "in_plane": voxels, "in_box": inside.tolist(), "voxel_mm3": 1.0}
         store.put(case_of(patient), "digest", {"crop": crop})
     splits = (Split(0, ("A", "D"), (), ("B", "C")), Split(1, ("B", "C"), (), ("A", "D")))
-    cohort.write_splits(splits, run.work_dir / "splits.json")
+    gather.write_splits(splits, run.work_dir / "splits.json")
     own = run.study.variants[pooled.NOTEBOOK][pooled.VARIANT]
     training = folds.open_material(begin(pooled.NOTEBOOK, root, variant=pooled.VARIANT, **own))
     trained = folds.train_segmenters(training, "unet2d")

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import casetable, external, folds, predict, privacy, records, sites
+from gliomalib import external, folds, predict, records, sites
+from gliomalib.cohort import pseudonyms
+from gliomalib.cohort import table as casetable
 from gliomalib.data import inspection
 from gliomalib.data.readers import survey
 from gliomalib.schema import DataError, RecordError, StoredCase, Volume
@@ -225,7 +227,7 @@ def test_with_pseudonyms_no_real_name_is_shown(root: Path) -> None:
     run = run_of(root, root / "abroad")
     hidden = replace(run, study=run.study.model_copy(update={"pseudonyms": True}))
     shown = sites.open_sites(hidden)
-    names = privacy.open_pseudonyms(root / "data")
+    names = pseudonyms.open_pseudonyms(root / "data")
     assert {names.patient(name) for name in (NEW, OTHER)} <= set(shown.outside.store.patients())
     assert (
         not shown.cases[["case_id", "patient_id"]].map(lambda name: "BraTS" in name).any(axis=None)

@@ -8,17 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import (
-    cohort,
-    evaluate,
-    folds,
-    predict,
-    preprocess,
-    records,
-    settings,
-    slices,
-    sweeps,
-)
+from gliomalib import evaluate, folds, predict, preprocess, records, settings, slices, sweeps
+from gliomalib.cohort import gather
 from gliomalib.optimum import Curve
 from gliomalib.schema import Grid, RecordError, Split, StoredCase, Volume
 
@@ -58,7 +49,7 @@ def study(
     where = {"data_dir": str(root / "d"), "report_dir": str(root / "r")}
     run = records.begin("08_alpha_sweep", {"study": "smoke", **where})
     store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
-    cohort.write_splits(splits, run.work_dir / "splits.json")
+    gather.write_splits(splits, run.work_dir / "splits.json")
     for patient in sorted({name for split in splits for name in cohort_of(split)}):
         images = np.full((4, *SHAPE), 0.5, dtype=np.float16)
         grid = volume_of(patient, *flat).grid

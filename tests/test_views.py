@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import cohort, preprocess, settings, views
+from gliomalib import preprocess, settings, views
+from gliomalib.cohort import gather
 from gliomalib.schema import Case, DataError, Grid, Scan, StoredCase
 
 AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
@@ -19,7 +20,7 @@ def cases() -> pd.DataFrame:
     row = {"release": "brats2020", "part": "internal", "grade": "HGG", "note": ""}
     files = {name: f"/x/{name}.nii" for name in ("t1", "t1ce", "t2", "flair", "seg")}
     rows = [{"case_id": name, "patient_id": name, **row, **files} for name in ("A", "B")]
-    return pd.DataFrame(rows, columns=list(cohort.COLUMNS))
+    return pd.DataFrame(rows, columns=list(gather.COLUMNS))
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from gliomalib import casetable, cohort, folds, preprocess, records
+from gliomalib import folds, preprocess, records
+from gliomalib.cohort import gather, table
 from gliomalib.data import inspection
 from gliomalib.data.readers import survey
 from gliomalib.schema import SEQUENCES, Case, Split, Value
@@ -83,9 +84,9 @@ def make(root: Path) -> Path:
 
 def _write_people(cases: list[Case], work: Path) -> None:
     found = inspection.inspect_all(cases, signatures=False)
-    entries = [casetable.Entry(one.case, "internal", seen=one) for one in found]
-    casetable.write_cases(casetable.table_of(entries), work / "cases.csv")
-    cohort.write_splits(SPLITS, work / "splits.json")
+    entries = [table.Entry(one.case, "internal", seen=one) for one in found]
+    table.write_cases(table.table_of(entries), work / "cases.csv")
+    gather.write_splits(SPLITS, work / "splits.json")
 
 
 def _run(root: Path, notebook: str, more: Mapping[str, object] | None = None) -> records.Run:

@@ -92,7 +92,7 @@ def _download(arguments: argparse.Namespace) -> None:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from gliomalib import casetable
+    from gliomalib.cohort import table as casetable
     from gliomalib.data import verification  # noqa: PLC0415
 
     used = None

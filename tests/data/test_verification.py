@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import __main__, casetable, cohort, settings
+from gliomalib import __main__, settings
+from gliomalib.cohort import gather, table as casetable
 from gliomalib.data import verification
 from gliomalib.data.readers import survey
 from gliomalib.schema import CLASS_NAMES, SEQUENCES, DataError
@@ -253,7 +254,7 @@ def test_a_table_of_names_at_fault(
     check_command(tmp_path, capsys, "table of names")
     for policy in ("stop", "exclude"):
         with pytest.raises(DataError, match=advice):
-            cohort.gather(study(policy), tmp_path, tmp_path / "work")
+            gather.gather(study(policy), tmp_path, tmp_path / "work")
 
 
 def test_a_table_of_another_family_at_fault_stops_its_own_studies_only(tmp_path: Path) -> None:
@@ -263,10 +264,10 @@ def test_a_table_of_another_family_at_fault_stops_its_own_studies_only(tmp_path:
     assert [(kind, path) for _, kind, path in wrong(verify(tmp_path))] == [
         ("table of names", str(table))
     ]
-    assert len(cohort.gather(study("stop"), tmp_path, tmp_path / "work").faults) == 0
+    assert len(gather.gather(study("stop"), tmp_path, tmp_path / "work").faults) == 0
     for policy in ("stop", "exclude"):
         with pytest.raises(DataError, match="expected one like UCSF-PDGM-004"):
-            cohort.gather(study(policy, "ucsf_pdgm"), tmp_path, tmp_path / "work")
+            gather.gather(study(policy, "ucsf_pdgm"), tmp_path, tmp_path / "work")
 
 
 def test_a_cycle_of_links_ends_and_counts_nobody_twice(tmp_path: Path) -> None:
@@ -395,7 +396,7 @@ def study(on_bad_case: str, *releases: str) -> settings.Study:
 
 
 def gathered(root: Path, work: Path) -> pd.DataFrame:
-    table = cohort.gather(study("exclude"), root, work).cases
+    table = gather.gather(study("exclude"), root, work).cases
     return casetable.read_cases(casetable.write_cases(table, work / "cases.csv"))
 
 
@@ -486,9 +487,9 @@ def test_a_fault_stops_a_study_or_is_excluded_and_counted(name: str, tmp_path: P
         faults.write(root, number)
     planted.plant(files)
     with pytest.raises(DataError, match=planted.advice) as stopped:
-        cohort.gather(study("stop"), root, tmp_path / "work")
+        gather.gather(study("stop"), root, tmp_path / "work")
     assert planted.place(files).name in str(stopped.value)
-    found = cohort.gather(study("exclude"), root, tmp_path / "work")
+    found = gather.gather(study("exclude"), root, tmp_path / "work")
     parts = found.cases.set_index("case_id")["part"].to_dict()
     assert parts == {
         faults.name_of(1): "excluded",
@@ -501,7 +502,7 @@ def test_a_fault_stops_a_study_or_is_excluded_and_counted(name: str, tmp_path: P
 
 
 def test_a_study_of_ruins_drops_nobody(ruin: Path, tmp_path: Path) -> None:
-    found = cohort.gather(study("exclude"), ruin, tmp_path / "work")
+    found = gather.gather(study("exclude"), ruin, tmp_path / "work")
     assert found.cases["part"].value_counts().to_dict() == {"excluded": len(FAULTS), "internal": 2}
     everybody = {folder.name for folder in ruin.iterdir()}
     assert set(found.cases["case_id"]) == everybody
@@ -510,15 +511,15 @@ def test_a_study_of_ruins_drops_nobody(ruin: Path, tmp_path: Path) -> None:
     assert excluded["note"].notna().all()
     assert set(found.faults["case_id"]) == set(excluded["case_id"])
     with pytest.raises(DataError, match=r"and \d+ more: python -m gliomalib data verify"):
-        cohort.gather(study("stop"), ruin, tmp_path / "work")
+        gather.gather(study("stop"), ruin, tmp_path / "work")
 
 
 def test_a_case_that_stands_twice_is_used_once(tmp_path: Path) -> None:
     for place in ("a", "b"):
         faults.write(tmp_path / place, 1)
     with pytest.raises(DataError, match=r"stands twice.*remove one"):
-        cohort.gather(study("stop"), tmp_path, tmp_path / "work")
-    rows = cohort.gather(study("exclude"), tmp_path, tmp_path / "work").cases
+        gather.gather(study("stop"), tmp_path, tmp_path / "work")
+    rows = gather.gather(study("exclude"), tmp_path, tmp_path / "work").cases
     assert rows[["case_id", "part"]].to_numpy().tolist() == [
         [faults.name_of(1), "internal"],
         [faults.name_of(1), "excluded"],

@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from gliomalib import identity
+from gliomalib.cohort import identity
 from gliomalib.data import inspection
 from gliomalib.data.inspection import Inspection
 from gliomalib.data.readers import brats, survey

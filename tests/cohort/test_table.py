@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gliomalib import casetable
-from gliomalib.casetable import COLUMNS, PARTS, Entry, case_of, cases_of, read_cases, table_of
+from gliomalib.cohort import table as casetable
+from gliomalib.cohort.table import COLUMNS, PARTS, Entry, case_of, cases_of, read_cases, table_of
 from gliomalib.data.inspection import Inspection
 from gliomalib.schema import SEQUENCES, Case, DataError, SettingsError
 

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from scipy import ndimage
 
-from gliomalib import cohort, settings
+from gliomalib import settings
+from gliomalib.cohort import gather
 from gliomalib.schema import SEQUENCES, DataError, SettingsError
 
 HEADER = (
@@ -74,8 +75,8 @@ def folder_study(
 
 
 def gathered(root: Path, internal: Sequence[str], external: Sequence[str] = ()) -> dict[str, Any]:
-    table = cohort.gather(folder_study(internal, external), root, root).cases
-    assert tuple(table.columns) == cohort.COLUMNS
+    table = gather.gather(folder_study(internal, external), root, root).cases
+    assert tuple(table.columns) == gather.COLUMNS
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
     return {row["case_id"]: (row["patient_id"], row["part"], row["note"]) for row in rows}
 
@@ -123,7 +124,7 @@ def test_an_external_set_of_known_patients_only_is_refused(pool: Path, tmp_path:
         (few / name).symlink_to(pool / name)
     (few / "name_mapping.csv").symlink_to(pool / "name_mapping.csv")
     with pytest.raises(DataError, match=r"nobody of brats2019 is left for the external part: same"):
-        cohort.gather(folder_study(["brats2020"], ["brats2019"]), few, few)
+        gather.gather(folder_study(["brats2020"], ["brats2019"]), few, few)
 
 
 def test_one_scan_processed_otherwise_is_set_aside_as_suspect(pool: Path) -> None:
@@ -131,7 +132,7 @@ def test_one_scan_processed_otherwise_is_set_aside_as_suspect(pool: Path) -> Non
     for path in folder.glob("*_t1.nii.gz"):
         values = np.asarray(nib.load(path).dataobj) ** 0.8
         nib.save(nib.Nifti1Image(values.astype(np.float32), np.eye(4)), path)
-    found = cohort.gather(folder_study(["brats2020"], ["brats2021"]), pool, pool)
+    found = gather.gather(folder_study(["brats2020"], ["brats2021"]), pool, pool)
     suspects = found.links.query("how == 'suspect'")
     assert suspects[["case_id", "same_as"]].to_numpy().tolist() == [
         ["BraTS20_Training_001", "BraTS2021_00077"]
@@ -151,8 +152,8 @@ def test_a_faulty_case_stops_the_study_or_is_excluded(pool: Path) -> None:
     (pool / "Brats18_A" / "Brats18_A_t1.nii.gz").unlink()
     asked = (["brats2020"], ["brats2021"])
     with pytest.raises(DataError, match=r"BraTS2021_00009: sequence flair is missing.*1 more"):
-        cohort.gather(folder_study(*asked), pool, pool)
-    found = cohort.gather(folder_study(*asked, on_bad_case="exclude"), pool, pool)
+        gather.gather(folder_study(*asked), pool, pool)
+    found = gather.gather(folder_study(*asked, on_bad_case="exclude"), pool, pool)
     parts = found.cases.set_index("case_id")[["part", "note"]]
     assert parts.loc["BraTS20_Training_003"].tolist() == [
         "excluded",
@@ -170,7 +171,7 @@ def test_a_faulty_case_stops_the_study_or_is_excluded(pool: Path) -> None:
 def test_a_broken_table_of_names_stops_also_where_cases_are_excluded(pool: Path) -> None:
     (pool / "name_mapping.csv").write_text("Grade,Name\nHGG,x\n")
     with pytest.raises(DataError, match="no column BraTS_<year>_subject_ID"):
-        cohort.gather(folder_study(["brats2020"], on_bad_case="exclude"), pool, pool)
+        gather.gather(folder_study(["brats2020"], on_bad_case="exclude"), pool, pool)
 
 
 @pytest.mark.parametrize(
@@ -186,21 +187,21 @@ def test_unusable_releases_are_refused(
     internal: list[str], external: list[str], message: str, pool: Path
 ) -> None:
     with pytest.raises(SettingsError, match=message):
-        cohort.gather(folder_study(internal, external), pool, pool)
+        gather.gather(folder_study(internal, external), pool, pool)
 
 
 def test_a_release_without_cases_is_refused(pool: Path, tmp_path: Path) -> None:
     only = tmp_path / "only"
     write_case(only, "BraTS20_Validation_001", 0, mask=False)
     with pytest.raises(DataError, match="no case of brats2018; found only brats2020"):
-        cohort.gather(folder_study(["brats2018"]), only, only)
+        gather.gather(folder_study(["brats2018"]), only, only)
     with pytest.raises(DataError, match=r"nobody of brats2020 is left for the .*: no mask"):
-        cohort.gather(folder_study(["brats2020"]), only, only)
+        gather.gather(folder_study(["brats2020"]), only, only)
 
 
 def test_a_folder_study_without_folder_says_what_to_pass(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"pass source_dir .* make report DATA=/path"):
-        cohort.gather(folder_study(["brats2020"]), None, tmp_path)
+        gather.gather(folder_study(["brats2020"]), None, tmp_path)
 
 
 @pytest.fixture
@@ -216,7 +217,7 @@ def phantom_calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
                 write_case(root, name, number)
         return root
 
-    monkeypatch.setattr(cohort.phantom, "write_cohort", write_cohort)
+    monkeypatch.setattr(gather.phantom, "write_cohort", write_cohort)
     return calls
 
 
@@ -226,7 +227,7 @@ def phantom_study(internal: int, external: int, copies: int = 0) -> settings.Stu
 
 
 def test_phantoms_are_written_and_gathered(phantom_calls: list[Any], tmp_path: Path) -> None:
-    table = cohort.gather(phantom_study(3, 2), None, tmp_path).cases
+    table = gather.gather(phantom_study(3, 2), None, tmp_path).cases
     (inner, plan, numbers), (outer, other, others) = phantom_calls
     assert (inner, outer) == (tmp_path / "raw/internal", tmp_path / "raw/external")
     assert (numbers, others) == ([1, 2, 3], [501, 502])
@@ -240,14 +241,14 @@ def test_phantoms_are_written_and_gathered(phantom_calls: list[Any], tmp_path: P
 def test_phantoms_of_an_earlier_larger_run_do_not_count(
     phantom_calls: list[Any], tmp_path: Path
 ) -> None:
-    cohort.gather(phantom_study(5, 1), None, tmp_path)
-    table = cohort.gather(phantom_study(2, 0), None, tmp_path).cases
+    gather.gather(phantom_study(5, 1), None, tmp_path)
+    table = gather.gather(phantom_study(2, 0), None, tmp_path).cases
     assert table["case_id"].tolist() == ["BraTS20_Training_001", "BraTS20_Training_002"]
     assert len(phantom_calls) == 3
 
 
 def test_disguised_copies_are_found(phantom_calls: list[Any], tmp_path: Path) -> None:
-    found = cohort.gather(phantom_study(5, 1, copies=4), None, tmp_path)
+    found = gather.gather(phantom_study(5, 1, copies=4), None, tmp_path)
     cases = found.cases.set_index("case_id")
     assert cases["part"].value_counts().to_dict() == {
         "internal": 5,
@@ -264,41 +265,41 @@ def test_disguised_copies_are_found(phantom_calls: list[Any], tmp_path: Path) ->
 
 def test_more_phantoms_than_numbers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"phantoms.internal is 501, at most 500"):
-        cohort.gather(phantom_study(501, 1), None, tmp_path)
+        gather.gather(phantom_study(501, 1), None, tmp_path)
 
 
 def test_the_table_survives_the_disk(pool: Path, tmp_path: Path) -> None:
-    table = cohort.gather(folder_study(["brats2019"], ["brats2021"]), pool, tmp_path).cases
-    found = cohort.read_cases(cohort.write_cases(table, tmp_path / "cases.csv"))
+    table = gather.gather(folder_study(["brats2019"], ["brats2021"]), pool, tmp_path).cases
+    found = gather.read_cases(gather.write_cases(table, tmp_path / "cases.csv"))
     pd.testing.assert_frame_equal(found, table)
-    for part in cohort.PARTS:
-        assert cohort.cases_of(found, part) == cohort.cases_of(table, part)
-    (unmasked,) = (c for c in cohort.cases_of(found, "unused") if "Validation" in c.case_id)
+    for part in gather.PARTS:
+        assert gather.cases_of(found, part) == gather.cases_of(table, part)
+    (unmasked,) = (c for c in gather.cases_of(found, "unused") if "Validation" in c.case_id)
     assert (unmasked.segmentation, unmasked.grade) == (None, None)
-    case = cohort.case_of(found.iloc[0])
+    case = gather.case_of(found.iloc[0])
     assert (case.case_id, case.grade) == ("BraTS19_A", "HGG")
     assert case.images["t1ce"] == pool / "BraTS19_A" / "BraTS19_A_t1ce.nii.gz"
     assert list(case.images) == list(SEQUENCES)
 
 
 def test_a_table_of_phantoms_survives_the_disk(phantom_calls: list[Any], tmp_path: Path) -> None:
-    table = cohort.gather(phantom_study(2, 1), None, tmp_path).cases
-    found = cohort.read_cases(cohort.write_cases(table, tmp_path / "cases.csv"))
+    table = gather.gather(phantom_study(2, 1), None, tmp_path).cases
+    found = gather.read_cases(gather.write_cases(table, tmp_path / "cases.csv"))
     pd.testing.assert_frame_equal(found, table)
 
 
 def test_missing_or_foreign_tables_and_parts_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="table of cases is missing; run 01_data_exploration"):
-        cohort.read_cases(tmp_path / "cases.csv")
+        gather.read_cases(tmp_path / "cases.csv")
     (tmp_path / "cases.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="columns are a, b, expected case_id"):
-        cohort.read_cases(tmp_path / "cases.csv")
+        gather.read_cases(tmp_path / "cases.csv")
     with pytest.raises(SettingsError, match="no part 'train'"):
-        cohort.cases_of(pd.DataFrame(columns=cohort.COLUMNS), "train")
+        gather.cases_of(pd.DataFrame(columns=gather.COLUMNS), "train")
 
 
 def test_ten_real_patients_internal_and_external(real_data: Path, tmp_path: Path) -> None:
     asked = folder_study(["brats2018", "brats2019", "brats2020"], ["brats2021"])
-    table = cohort.gather(asked, real_data, tmp_path).cases
+    table = gather.gather(asked, real_data, tmp_path).cases
     assert table["part"].tolist() == ["internal"] * 5 + ["external"] * 5
     assert table["patient_id"].is_unique

@@ -10,8 +10,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from gliomalib import identity, privacy, settings
-from gliomalib.casetable import (
+from gliomalib import settings
+from gliomalib.cohort import identity, pseudonyms
+from gliomalib.cohort.splits import (
+    check_splits,
+    make_splits,
+    read_splits,
+    split_table,
+    write_splits,
+)
+from gliomalib.cohort.table import (
     COLUMNS,
     PARTS,
     Entry,
@@ -28,7 +36,6 @@ from gliomalib.labels import RELEASES
 from gliomalib.phantoms import copies as phantom_copies
 from gliomalib.phantoms import write
 from gliomalib.schema import Case, DataError, Fault, SettingsError
-from gliomalib.splits import check_splits, make_splits, read_splits, split_table, write_splits
 
 __all__ = [
     "COLUMNS",
@@ -290,7 +297,7 @@ def _pseudonymous(cohort: Cohort, work_dir: Path) -> Cohort:
 
     Rows are sorted anew, as their order would give away who has the next ID in the release.
     """
-    names = privacy.open_pseudonyms(work_dir.parent)
+    names = pseudonyms.open_pseudonyms(work_dir.parent)
     cases = cohort.cases
     rows = cases[["case_id", "patient_id"]].drop_duplicates()
     hidden = {name: names.case(name) for name in rows["case_id"]}

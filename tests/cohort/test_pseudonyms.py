@@ -19,11 +19,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gliomalib import __main__, cohort, privacy, settings
-from gliomalib.casetable import read_cases
-from gliomalib.cohort import Cohort
+from gliomalib import __main__, settings
+from gliomalib.cohort import gather
+from gliomalib.cohort import pseudonyms as privacy
+from gliomalib.cohort.gather import Cohort
+from gliomalib.cohort.pseudonyms import Pseudonyms, open_pseudonyms
+from gliomalib.cohort.table import read_cases
 from gliomalib.data.verification import verify
-from gliomalib.privacy import Pseudonyms, open_pseudonyms
 from gliomalib.schema import SEQUENCES, DataError
 from tests import faults
 from tests.faults import FAULTS
@@ -168,7 +170,7 @@ RELEASES = {
 
 
 def gathered(root: Path, work: Path, **more: object) -> Cohort:
-    return cohort.gather(settings.load("smoke", {**RELEASES, **more}), root, work)
+    return gather.gather(settings.load("smoke", {**RELEASES, **more}), root, work)
 
 
 def hidden(root: Path, work: Path, **more: object) -> Cohort:
@@ -301,10 +303,10 @@ def test_a_damaged_key_stops_the_study(source: Path, tmp_path: Path) -> None:
 def test_odd_names_of_folders_spoil_no_note() -> None:
     note = "same patient as BraTS20_Training_001"
     names = {"BraTS20_Training_001": "exam-1", "a": "exam-2", "same": "exam-3", "exam": "exam-4"}
-    assert cohort._hidden(note, names) == "exam-3 patient as exam-1"
+    assert gather._hidden(note, names) == "exam-3 patient as exam-1"
     ids = {"UCSF-PDGM-0001": "exam-1", "UCSF-PDGM-0001_FU003d": "exam-2"}
-    assert cohort._hidden("same voxels as UCSF-PDGM-0001_FU003d", ids) == "same voxels as exam-2"
-    assert cohort._hidden(None, ids) is None
+    assert gather._hidden("same voxels as UCSF-PDGM-0001_FU003d", ids) == "same voxels as exam-2"
+    assert gather._hidden(None, ids) is None
 
 
 # --- what headers hide
@@ -373,6 +375,6 @@ def test_nothing_that_a_header_hides_gets_out(
     for pseudonyms in (False, True):
         work = tmp_path / f"data{pseudonyms}" / "study"
         study = gathered(secretive, work, pseudonyms=pseudonyms, **only)
-        cohort.write_cases(study.cases, work / "cases.csv")
+        gather.write_cases(study.cases, work / "cases.csv")
         check_kept([*texts(study), (work / "cases.csv").read_text()])
         assert len(read_cases(work / "cases.csv")) == len(FAULTS) + 2

@@ -11,9 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gliomalib.cohort.splits import (
+    check_splits,
+    make_splits,
+    read_splits,
+    split_table,
+    write_splits,
+)
 from gliomalib.schema import DataError, MismatchError, Split
 from gliomalib.settings import SplitPlan
-from gliomalib.splits import check_splits, make_splits, read_splits, split_table, write_splits
 
 NAMES = st.lists(st.text("abcdefgh0123", min_size=1, max_size=6), min_size=10, unique=True)
 PLANS = st.builds(

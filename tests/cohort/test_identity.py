@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gliomalib import identity
+from gliomalib.cohort import identity
+from gliomalib.cohort.identity import Link
 from gliomalib.data import fingerprint, inspection
 from gliomalib.data.inspection import Inspection
 from gliomalib.data.readers import brats, survey
-from gliomalib.identity import Link
 from gliomalib.phantoms import write
 from gliomalib.schema import SEQUENCES, Case, DataError
 

@@ -1,0 +1,1 @@
+"""Who takes part: cases become patients, in parts that share nobody."""
