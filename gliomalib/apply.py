@@ -14,10 +14,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from gliomalib import fusion, predict, preprocess, slices
+from gliomalib import fusion, preprocess, slices
 from gliomalib import labels as conventions
 from gliomalib.data import nifti, orientation, writing
 from gliomalib.finished import Finished, Fold
+from gliomalib.networks import predict
 from gliomalib.provenance import commit, file_digest, versions, write_atomic
 from gliomalib.schema import (
     CLASS_NAMES,

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gliomalib import evaluate, folds, fusion, metrics, models, profiling, stats, summaries
+from gliomalib import evaluate, folds, fusion, metrics, profiling, stats, summaries
 from gliomalib.cohort import gather
+from gliomalib.networks import models
 from gliomalib.profiling import NETWORKS, STAGES
 from gliomalib.progress import steps
 from gliomalib.schema import Case, MismatchError, Value, Volume

@@ -11,19 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
-from gliomalib import (
-    assignments,
-    folds,
-    metrics,
-    predict,
-    progress,
-    settings,
-    slices,
-    stats,
-    training,
-)
+from gliomalib import assignments, folds, metrics, progress, settings, slices, stats
 from gliomalib.assignments import Assignment, Rows
 from gliomalib.cohort import table as casetable
+from gliomalib.networks import predict, training
 from gliomalib.schema import N_CLASSES, Confusion, MismatchError, SliceSet, Value
 
 SPLITS: Mapping[str, str] = {

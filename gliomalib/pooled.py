@@ -21,13 +21,12 @@ from gliomalib import (
     folds,
     keras_metrics,
     metrics,
-    predict,
     preprocess,
-    samples,
     settings,
     stats,
     summaries,
 )
+from gliomalib.networks import predict, samples
 from gliomalib.schema import N_CLASSES, Confusion, Example, MismatchError, StoredCase, Value
 
 NOTEBOOK, VARIANT = "03_train_unet2d", "recipe"

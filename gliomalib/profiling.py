@@ -26,8 +26,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gliomalib import fusion, models, predict, preprocess, progress, settings, slices
+from gliomalib import fusion, preprocess, progress, settings, slices
 from gliomalib.data.readers import survey
+from gliomalib.networks import models, predict
 from gliomalib.schema import Case, RecordError, SliceSet, StoredCase, Volume
 
 NETWORKS = ("unet2d", "unet3d", "resnet50")

@@ -20,8 +20,6 @@ from gliomalib import (
     folds,
     fusion,
     metrics,
-    models,
-    predict,
     preprocess,
     progress,
     records,
@@ -35,6 +33,7 @@ from gliomalib.data.inspection import Inspection, inspect_all
 from gliomalib.data.readers import layout, survey
 from gliomalib.finished import open_finished
 from gliomalib.labels import RELEASES
+from gliomalib.networks import models, predict
 from gliomalib.schema import (
     SEQUENCES,
     Case,

@@ -22,13 +22,13 @@ from gliomalib import (
     fusion,
     metrics,
     optimum,
-    predict,
     progress,
     settings,
     slices,
     stats,
     summaries,
 )
+from gliomalib.networks import predict
 from gliomalib.schema import RecordError, Split, Value
 
 Floats = NDArray[np.float64]

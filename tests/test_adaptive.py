@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gliomalib import adaptive, evaluate, folds, predict, preprocess, records, rules
+from gliomalib import adaptive, evaluate, folds, preprocess, records, rules
 from gliomalib.cohort import gather
+from gliomalib.networks import predict
 from gliomalib.schema import Grid, Split, StoredCase, Volume
 
 SHAPE = (12, 12, 10)

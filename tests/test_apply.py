@@ -16,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from gliomalib import apply, folds, predict, preprocess, records
+from gliomalib import apply, folds, preprocess, records
 from gliomalib.__main__ import main
 from gliomalib.data import nifti
 from gliomalib.data.readers import survey
 from gliomalib.finished import Finished, open_finished
+from gliomalib.networks import predict
 from gliomalib.schema import (
     CLASS_NAMES,
     SEQUENCES,

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import baselines, evaluate, folds, metrics, predict, preprocess, records
+from gliomalib import baselines, evaluate, folds, metrics, preprocess, records
 from gliomalib.cohort import gather
+from gliomalib.networks import predict
 from gliomalib.schema import Grid, MismatchError, RecordError, Split, StoredCase, Volume
 from gliomalib.slices import slice_classes
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from gliomalib import failures, folds, metrics, predict, preprocess, records, settings
+from gliomalib import failures, folds, metrics, preprocess, records, settings
 from gliomalib.cohort import gather
+from gliomalib.networks import predict
 from gliomalib.schema import Grid, Split, StoredCase, Value, Volume
 
 SHAPE = (20, 18, 14)

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gliomalib import folds, predict, preprocess, records, settings
+from gliomalib import folds, preprocess, records, settings
 from gliomalib.cohort import gather
+from gliomalib.networks import predict
 from gliomalib.schema import DataError, Grid, MismatchError, Split, StoredCase, Volume
 
 SHAPE = (8, 8, 6)

@@ -15,12 +15,12 @@ from gliomalib import (
     keras_metrics,
     metrics,
     pooled,
-    predict,
     preprocess,
     records,
     settings,
 )
 from gliomalib.cohort import gather
+from gliomalib.networks import predict
 from gliomalib.schema import Grid, MismatchError, RecordError, Split, StoredCase
 
 SHAPE = (8, 8, 6)

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import evaluate, folds, predict, preprocess, records, settings, slices, sweeps
+from gliomalib import evaluate, folds, preprocess, records, settings, slices, sweeps
 from gliomalib.cohort import gather
+from gliomalib.networks import predict
 from gliomalib.optimum import Curve
 from gliomalib.schema import Grid, RecordError, Split, StoredCase, Volume
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gliomalib import models, predict, training
+from gliomalib.networks import models, predict, training
 from gliomalib.schema import (
     DataError,
     Grid,

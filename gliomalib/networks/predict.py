@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from gliomalib import models, samples
+from gliomalib.networks import models, samples
 from gliomalib.provenance import code_digest, digest_of, file_digest, write_atomic
 from gliomalib.schema import (
     N_CLASSES,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gliomalib import samples
+from gliomalib.networks import samples
 from gliomalib.schema import Grid, SliceSet, StoredCase
 from gliomalib.settings import load
 

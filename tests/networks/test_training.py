@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gliomalib import loop, models, samples, training
+from gliomalib.networks import loop, models, samples, training
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import DataError, Grid, SettingsError, SliceSet, StoredCase
 from gliomalib.settings import Classifier, Segmentation

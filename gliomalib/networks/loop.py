@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from gliomalib.samples import Job, Pair, Samples, batches, mirrored
+from gliomalib.networks.samples import Job, Pair, Samples, batches, mirrored
 from gliomalib.schema import SettingsError
 
 log = logging.getLogger("gliomalib")

@@ -16,14 +16,14 @@ import pandas as pd
 import torch
 from torch import nn
 
-from gliomalib import models, samples
+from gliomalib.networks import models, samples
+from gliomalib.networks.samples import Job
 from gliomalib.provenance import code_digest, digest_of, file_digest, write_atomic
-from gliomalib.samples import Job
 from gliomalib.schema import DataError, SettingsError, SliceSet, StoredCase
 from gliomalib.settings import Classifier, Segmentation
 
 if TYPE_CHECKING:
-    from gliomalib.loop import Loop, Plan
+    from gliomalib.networks.loop import Loop, Plan
 
 __all__ = ["Job", "Trained", "train_classifier", "train_segmenter"]
 
@@ -115,7 +115,7 @@ def _slices_digest(slices: SliceSet) -> str:
 
 def _plan(job: Job, content: Any, parts: Sequence[samples.Samples], loss: nn.Module) -> Plan:
     """Check that the job can run here, and name it by all that its result depends on."""
-    from gliomalib.loop import Plan  # noqa: PLC0415  # slow: brings Lightning
+    from gliomalib.networks.loop import Plan  # noqa: PLC0415  # slow: brings Lightning
 
     device = models.find_device(job.device)
     if device.type == "cpu" and job.settings.precision != "32-true":
@@ -141,7 +141,7 @@ def _plan(job: Job, content: Any, parts: Sequence[samples.Samples], loss: nn.Mod
 
 def _train(plan: Plan, build: Callable[[], tuple[nn.Module, str]]) -> Trained:
     """Return the training in the plan's folder, made or finished now if need be."""
-    from gliomalib.loop import fit  # noqa: PLC0415  # slow: brings Lightning
+    from gliomalib.networks.loop import fit  # noqa: PLC0415  # slow: brings Lightning
 
     finished = _finished(plan)
     if finished:

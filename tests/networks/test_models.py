@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gliomalib import models
+from gliomalib.networks import models
 from gliomalib.schema import SettingsError
 from gliomalib.settings import Classifier, Segmentation
 

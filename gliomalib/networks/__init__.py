@@ -1,0 +1,1 @@
+"""The networks, what they are trained on, how, and what they predict."""
