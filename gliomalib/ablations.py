@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import calibration as reliability
-from gliomalib import comparisons, diagnostics, evaluate, metrics, records, settings, stats
+from gliomalib import records, settings
 from gliomalib.schema import RecordError, SettingsError, Value
+from gliomalib.scoring import bootstrap, comparisons, metrics, signatures
+from gliomalib.scoring import calibration as reliability
+from gliomalib.scoring import tables as evaluate
 from gliomalib.variants import Sibling, siblings
 
 VARYING = ("loss", "focal_gamma", "class_weights", "seed")
@@ -159,7 +161,7 @@ def compared(grid: Grid, part: str, score: str, study: settings.Study) -> pd.Dat
     # every pair has a reference of its own, so it is the differences that are set against nothing
     nothing = pd.DataFrame({"nothing": 0.0, **gains})
     judged = comparisons.compare_family(nothing, "nothing", MARGIN, seed, draws)
-    found = [stats.mean_interval(gain, seed, draws) for gain in gains.values()]
+    found = [bootstrap.mean_interval(gain, seed, draws) for gain in gains.values()]
     judged[["first", "second"]] = grid.pairs
     judged["difference"] = [one.value for one in found]
     judged[["low", "high"]] = [one.ci95 or (np.nan, np.nan) for one in found]
@@ -302,10 +304,12 @@ def _by_seed(grid: Grid, part: str, score: str) -> pd.DataFrame:
     return of_run.unstack(["cell", "seed"])
 
 
-def _mean(grid: Grid, part: str, score: str, cell: str, study: settings.Study) -> stats.Interval:
+def _mean(
+    grid: Grid, part: str, score: str, cell: str, study: settings.Study
+) -> bootstrap.Interval:
     found = patients(grid, part, score)[cell]
     seed = _seed(study, grid.network, part, score)
-    return stats.mean_interval(found, seed, study.evaluation.bootstrap)
+    return bootstrap.mean_interval(found, seed, study.evaluation.bootstrap)
 
 
 def _spread(grid: Grid, part: str, score: str, cell: str) -> str:
@@ -367,7 +371,7 @@ def _of_slices(grid: Grid, part: str, study: settings.Study, prefix: str) -> Ite
         yield Value(f"{prefix}collapsed_{cell}", lost, n_patients=error.n, rule=rule)
 
 
-def _calibration_error(rows: pd.DataFrame, seed: int, draws: int) -> stats.Interval:
+def _calibration_error(rows: pd.DataFrame, seed: int, draws: int) -> bootstrap.Interval:
     tables = [
         [_in_bins(_tally(own)) for _, own in of_patient.groupby("seed")]
         for _, of_patient in rows.groupby("patient_id")
@@ -379,7 +383,7 @@ def _calibration_error(rows: pd.DataFrame, seed: int, draws: int) -> stats.Inter
         return {"error": of_seed.mean(axis=1)}
 
     # sums over patients and a score of them: what the bootstrap of confusion matrices does
-    return stats.confusion_intervals(np.array(tables), error, seed, draws)["error"]
+    return bootstrap.confusion_intervals(np.array(tables), error, seed, draws)["error"]
 
 
 def _in_bins(one: reliability.Reliability) -> Floats:
@@ -388,10 +392,10 @@ def _in_bins(one: reliability.Reliability) -> Floats:
     return np.asarray(parts.reshape(3 * one.n_bins, -1).sum(axis=1))
 
 
-def _worst_collapse(rows: pd.DataFrame, part: str, study: settings.Study) -> diagnostics.Collapse:
+def _worst_collapse(rows: pd.DataFrame, part: str, study: settings.Study) -> signatures.Collapse:
     seed, draws = _seed(study, "collapse", part), study.evaluation.bootstrap
     found = [
-        diagnostics.class_collapse(evaluate.patient_confusions(own, part), seed, draws)
+        signatures.class_collapse(evaluate.patient_confusions(own, part), seed, draws)
         for _, own in rows.groupby("seed")
     ]
     order = ("found", "cannot tell", "not found")

@@ -8,18 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gliomalib import (
-    comparisons,
-    digits,
-    evaluate,
-    folds,
-    metrics,
-    progress,
-    rules,
-    settings,
-    stats,
-)
+from gliomalib import digits, folds, progress, rules, settings
 from gliomalib.schema import Example, RecordError, Split, Value
+from gliomalib.scoring import bootstrap, comparisons, metrics, tables
 
 REFERENCE = "published"
 """The rule against which all others are set: the fixed weight of the paper."""
@@ -80,7 +71,7 @@ def try_rules(material: folds.Material) -> Trial:
             about = {"patient_id": patient, "part": part, "fold": split.fold}
             best = rules.oracle(pair, labels, material.study.evaluation.empty)
             for key, one in {**fitted, rules.ORACLE.key: best}.items():
-                found = evaluate.confusion_of(material.store.get(patient), one.apply(pair))
+                found = tables.confusion_of(material.store.get(patient), one.apply(pair))
                 scores += [
                     {**about, "network": key, "region": region, "dice": dice}
                     for region, dice in _dice(found, material.study).items()
@@ -103,7 +94,7 @@ def table(trial: Trial, part: str) -> pd.DataFrame:
 
     Raises ``RecordError`` where the part has nobody.
     """
-    full = evaluate.with_mean(trial.scores)
+    full = tables.with_mean(trial.scores)
     rows = full[(full["part"] == part) & (full["region"] == "mean")]
     if rows.empty:
         raise RecordError(f"no patient of part {part!r} was fused; check the split")
@@ -188,7 +179,7 @@ def conclusion(found: pd.DataFrame, trial: Trial) -> str:
 def extremes(material: folds.Material, trial: Trial) -> list[Example]:
     """Return the held-out patients in whom an adaptive rule gains and loses most on α = 0.6."""
     key = next(name for name in LOOK_AT if name in trial.tried)
-    full = evaluate.with_mean(trial.scores)
+    full = tables.with_mean(trial.scores)
     rows = full[(full["part"] == "test") & (full["region"] == "mean")]
     wide = rows.pivot_table(index=["fold", "patient_id"], columns="network", values="dice")
     gain = (wide[key] - wide[REFERENCE]).sort_values(kind="stable")
@@ -229,12 +220,12 @@ def _pair(material: folds.Material, split: Split, patient: str) -> rules.Pair:
 def _dice(counts: np.ndarray, study: settings.Study) -> dict[str, float]:
     empty = study.evaluation.empty
     return {
-        region: metrics.dice(counts, classes, empty) for region, classes in evaluate.REGIONS.items()
+        region: metrics.dice(counts, classes, empty) for region, classes in tables.REGIONS.items()
     }
 
 
-def _gain(wide: pd.DataFrame, key: str, study: settings.Study, part: str) -> stats.Interval:
-    return stats.paired_interval(
+def _gain(wide: pd.DataFrame, key: str, study: settings.Study, part: str) -> bootstrap.Interval:
+    return bootstrap.paired_interval(
         wide[key], wide[REFERENCE], _seed(study, part, key), study.evaluation.bootstrap
     )
 
@@ -250,7 +241,7 @@ def _error_values(trial: Trial, part: str, prefix: str, study: settings.Study) -
     for name, rule in told.items():
         known = rows[name].dropna()
         if len(known):
-            mean = stats.mean_interval(
+            mean = bootstrap.mean_interval(
                 known.to_numpy(), _seed(study, part, name), study.evaluation.bootstrap
             )
             found.append(Value(f"{prefix}errors_{name}", mean.value, mean.ci95, mean.n, rule=rule))
@@ -263,8 +254,8 @@ def _example(material: folds.Material, key: str, at: tuple[int, str], gain: floa
     fitted, _ = _fitted(material, split)
     pair, case = _pair(material, split, patient), material.store.get(patient)
     shown = {"2D": pair[0], "3D": pair[1], "α = 0.6": fitted[REFERENCE].apply(pair)}
-    predictions = {name: evaluate.predicted_labels(one) for name, one in shown.items()}
-    predictions[_title(key)] = evaluate.predicted_labels(fitted[key].apply(pair))
+    predictions = {name: tables.predicted_labels(one) for name, one in shown.items()}
+    predictions[_title(key)] = tables.predicted_labels(fitted[key].apply(pair))
     title = f"{patient}: {_title(key)} {gain:+.3f} mean Dice against α = 0.6"
     return Example(np.asarray(case.images[3]), np.asarray(case.labels), predictions, title)
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import metrics
 from gliomalib.schema import N_CLASSES, DataError
+from gliomalib.scoring import metrics
 from gliomalib.settings import named_seed
 
 Rows = NDArray[np.int64]

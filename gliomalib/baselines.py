@@ -14,20 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import (
-    comparisons,
-    evaluate,
-    folds,
-    fusion,
-    metrics,
-    records,
-    settings,
-    slices,
-    stats,
-    summaries,
-    variants,
-)
+from gliomalib import folds, fusion, records, settings, slices, summaries, variants
 from gliomalib.schema import N_CLASSES, Labels, RecordError, Split, Value, Volume
+from gliomalib.scoring import bootstrap, comparisons, metrics
+from gliomalib.scoring import tables as evaluate
 
 FUSED, SEEDS, RESNET50 = "fused", "two_seeds", "resnet50"
 """The fused volume and the classifier of its slices are what others are set against; seeds of one
@@ -173,7 +163,7 @@ def compared(trial: Trial, part: str, score: str, study: settings.Study) -> pd.D
     judged = comparisons.compare_family(wide, first, MARGIN, seed, draws).set_index("name")
     rows: list[dict[str, object]] = []
     for method in map(str, wide):
-        found = stats.paired_interval(wide[first], wide[method], seed, draws)
+        found = bootstrap.paired_interval(wide[first], wide[method], seed, draws)
         low, high = found.ci95 or (np.nan, np.nan)
         rows.append(
             {"method": method, "title": titles[method], "mean": wide[method].mean(),
@@ -372,7 +362,7 @@ def _means(
     rows = trial.scores[(trial.scores["part"] == part) & trial.scores["region"].isin(DICE[score])]
     for method, title in trial.segmenters.items():
         states = rows.loc[rows["method"] == method, "state"]
-        mean = stats.mean_interval(wide[method], seed, study.evaluation.bootstrap)
+        mean = bootstrap.mean_interval(wide[method], seed, study.evaluation.bootstrap)
         yield Value(
             f"{_of(part)}{method}_{score}", mean.value, mean.ci95, mean.n,
             int((states == "empty").sum()), int(states.isin(["missed", "spurious"]).sum()),

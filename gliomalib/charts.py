@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gliomalib.figures import STYLE, Picture
-from gliomalib.keras_metrics import Saturation, saturated_mean_iou
+from gliomalib.scoring.keras_metrics import Saturation, saturated_mean_iou
 
 LOOKS: dict[str, dict[str, Any]] = {
     "paper": {"marker": "D", "color": "#d55e00", "label": "the paper"},

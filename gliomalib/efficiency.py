@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gliomalib import evaluate, folds, fusion, metrics, profiling, stats, summaries
+from gliomalib import folds, fusion, profiling, summaries
 from gliomalib.cohort import gather
 from gliomalib.networks import models
 from gliomalib.profiling import NETWORKS, STAGES
 from gliomalib.progress import steps
 from gliomalib.schema import Case, MismatchError, Value, Volume
+from gliomalib.scoring import bootstrap, metrics, tables
 from gliomalib.settings import Study, named_seed
 
 REAL_TIME_S = 1.0
@@ -281,7 +282,7 @@ def _engine_values(measured: Measured, study: Study) -> list[Value]:
     for engine, own in measured.changes.groupby("engine", sort=False):
         for name, (column, text) in rules.items():
             title, draws = f"{engine!s}_{name}", study.evaluation.bootstrap
-            mean = stats.mean_interval(own[column], named_seed(study.seed, title), draws)
+            mean = bootstrap.mean_interval(own[column], named_seed(study.seed, title), draws)
             told = f"{text}, every network in {engine!s} against float32, mean over patients"
             found.append(Value(title, mean.value, mean.ci95, mean.n, rule=told))
     exact = measured.setups.query("engine == 'onnx'")["difference"].max()
@@ -373,13 +374,13 @@ def _changes(
 
 def _changed(one: Volume, other: Volume) -> float:
     """Return the share of voxels to which two volumes give different classes."""
-    return float((evaluate.predicted_labels(one) != evaluate.predicted_labels(other)).mean())
+    return float((tables.predicted_labels(one) != tables.predicted_labels(other)).mean())
 
 
 def _mean_dice(material: folds.Material, volume: Volume) -> float:
-    counts = evaluate.confusion_of(material.store.get(volume.grid.patient_id), volume)
+    counts = tables.confusion_of(material.store.get(volume.grid.patient_id), volume)
     empty = material.study.evaluation.empty
-    return float(np.nanmean([metrics.dice(counts, of, empty) for of in evaluate.CLASSES.values()]))
+    return float(np.nanmean([metrics.dice(counts, of, empty) for of in tables.CLASSES.values()]))
 
 
 def _sizes(

@@ -12,18 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import (
-    calibration,
-    comparisons,
-    evaluate,
-    folds,
-    metrics,
-    remedies,
-    settings,
-    stats,
-    unpaired,
-)
+from gliomalib import folds, remedies, settings
 from gliomalib.schema import Value
+from gliomalib.scoring import bootstrap, calibration, comparisons, metrics, unpaired
+from gliomalib.scoring import tables as evaluate
 from gliomalib.sites import AGAIN, FAULTY, NO_MASK, NONE, OVERLAP, PARTS, SCORED, Found, Sites
 
 Floats = NDArray[np.float64]
@@ -110,7 +102,9 @@ def gains(found: Found, study: settings.Study) -> pd.DataFrame:
         family = comparisons.compare_family(wide, NONE, MARGIN, seed, study.evaluation.bootstrap)
         for _, judged in family.iterrows():
             key = str(judged["name"])
-            gain = stats.paired_interval(wide[key], wide[NONE], seed, study.evaluation.bootstrap)
+            gain = bootstrap.paired_interval(
+                wide[key], wide[NONE], seed, study.evaluation.bootstrap
+            )
             low, high = gain.ci95 or (np.nan, np.nan)
             rows.append(
                 {"part": PARTS[str(part)], "remedy": key, "title": remedies.REMEDIES[key].title,
@@ -347,8 +341,8 @@ def _compare(
 
 def _interval(
     values: Floats, score: unpaired.Score, study: settings.Study, *names: str
-) -> stats.Interval:
-    found = stats.confusion_intervals(
+) -> bootstrap.Interval:
+    found = bootstrap.confusion_intervals(
         values,
         lambda stack: {"score": score(stack)},
         _seed(study, *names),

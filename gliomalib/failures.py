@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import diagnostics, evaluate, folds, fusion, metrics, settings, stats
+from gliomalib import folds, fusion, settings
 from gliomalib.schema import CLASS_NAMES, Confusion, Value, Volume
+from gliomalib.scoring import bootstrap, metrics, signatures, tables
 
 NUMBERS = {"found": 1.0, "not found": 0.0, "cannot tell": math.nan}
 """What a verdict is as the value of a record."""
@@ -36,7 +37,7 @@ real patients it showed at 0.63 and above, and not at 0.58."""
 class Diagnosis:
     """Whether a failure is there: verdict, one sentence, a table to look at, values to keep."""
 
-    verdict: diagnostics.Verdict
+    verdict: signatures.Verdict
     sentence: str
     table: pd.DataFrame
     values: tuple[Value, ...]
@@ -57,20 +58,20 @@ def voxel_confusions(material: folds.Material, network: str) -> Confusion:
     for split, part, patient in folds.scored(material):
         if part == "test":
             predicted = folds.volume(material, network, split.fold, patient)
-            found.append(evaluate.confusion_of(material.store.get(patient), predicted))
+            found.append(tables.confusion_of(material.store.get(patient), predicted))
     return np.stack(found)
 
 
 def class_collapse(counts: Confusion, study: settings.Study, unit: str) -> Diagnosis:
     """Say whether a class is lost, and how much of the tumour is taken for edema.
 
-    ``counts`` are those of ``voxel_confusions``, or of slices (``evaluate.patient_confusions``);
+    ``counts`` are those of ``voxel_confusions``, or of slices (``tables.patient_confusions``);
     ``unit`` says which. The table has one row a class: its share in the truth and in the
     prediction, recall with interval, what most of the missed was called, verdict. Raises what
-    ``diagnostics.class_collapse`` raises.
+    ``signatures.class_collapse`` raises.
     """
     draws = study.evaluation.bootstrap
-    found = diagnostics.class_collapse(counts, _seed(study, "collapse", unit), draws)
+    found = signatures.class_collapse(counts, _seed(study, "collapse", unit), draws)
     sentence = _sentence(f"Class collapse of {unit}", found.verdict, found.sentence)
     value = Value(
         "class_collapse", NUMBERS[found.verdict], n_patients=len(counts), rule=_rule(sentence)
@@ -94,19 +95,19 @@ def to_edema(counts: Confusion, study: settings.Study, unit: str) -> Value:
         return {"share": stack[:, OTHERS, EDEMA].sum(axis=1) / stack[:, OTHERS].sum(axis=(1, 2))}
 
     seed, draws = _seed(study, "edema", unit), study.evaluation.bootstrap
-    found = stats.confusion_intervals(own, share, seed, draws)["share"]
+    found = bootstrap.confusion_intervals(own, share, seed, draws)["share"]
     return Value("collapse_to_edema", found.value, found.ci95, len(own), rule=rule)
 
 
 def ring_artefacts(material: folds.Material) -> Diagnosis:
     """Say whether fusion makes rings of enhancing tumour in the held-out patients.
 
-    The table has one row a patient, see ``diagnostics.RingCounts``.
+    The table has one row a patient, see ``signatures.RingCounts``.
     """
     study, counted = material.study, list(_rings(material))
-    found = diagnostics.ring_artefacts(counted, _seed(study, "rings"), study.evaluation.bootstrap)
+    found = signatures.ring_artefacts(counted, _seed(study, "rings"), study.evaluation.bootstrap)
     sentence = _sentence("Ring artefacts", found.verdict, found.sentence)
-    judged = sum(one.shell >= diagnostics.MIN_SHELL for one in counted)
+    judged = sum(one.shell >= signatures.MIN_SHELL for one in counted)
     values = (
         Value("ring_artefacts", NUMBERS[found.verdict], n_patients=judged, rule=_rule(sentence)),
         _of("ring_excess", found.excess, judged,
@@ -127,17 +128,17 @@ def ring_artefacts(material: folds.Material) -> Diagnosis:
 def misalignment(material: folds.Material) -> Diagnosis:
     """Say whether the 3D branch is displaced against the 2D branch in the held-out patients.
 
-    The table has one row a patient, see ``diagnostics.BranchShift``.
+    The table has one row a patient, see ``signatures.BranchShift``.
     """
     study = material.study
-    shifts = [diagnostics.branch_shift(flat, deep) for _, flat, deep in _pairs(material)]
-    found = diagnostics.misalignment(shifts, _seed(study, "shift"), study.evaluation.bootstrap)
+    shifts = [signatures.branch_shift(flat, deep) for _, flat, deep in _pairs(material)]
+    found = signatures.misalignment(shifts, _seed(study, "shift"), study.evaluation.bootstrap)
     sentence = _sentence("Misaligned branches", found.verdict, found.sentence)
     judged = [one for one in shifts if one.shift is not None and one.verdict != "cannot tell"]
     lengths = [math.hypot(*one.shift) for one in judged if one.shift is not None]
     mean = None
     if lengths:
-        mean = stats.mean_interval(lengths, _seed(study, "length"), study.evaluation.bootstrap)
+        mean = bootstrap.mean_interval(lengths, _seed(study, "length"), study.evaluation.bootstrap)
     values = (
         Value("misalignment", NUMBERS[found.verdict], n_patients=len(judged), rule=_rule(sentence)),
         replace(
@@ -167,7 +168,7 @@ def planted_shift(material: folds.Material) -> Control:
             f"overlap with a Dice of {best:.2f} at best, needed is {OVERLAP:g}."
         )
         return Control(False, False, text)
-    moved = diagnostics.branch_shift(flat, _moved(deep))
+    moved = signatures.branch_shift(flat, _moved(deep))
     text = (
         f"A 3D volume moved by {PLANTED} voxels along the first axis ({flat.grid.patient_id}): "
         f"shift {moved.verdict}, estimated as {moved.shift}."
@@ -176,8 +177,8 @@ def planted_shift(material: folds.Material) -> Control:
 
 
 def _overlap(flat: Volume, deep: Volume) -> float:
-    one, other = evaluate.predicted_labels(flat), evaluate.predicted_labels(deep)
-    dice = metrics.dice(metrics.confusion_matrix(one, other), evaluate.REGIONS["WT"], "exclude")
+    one, other = tables.predicted_labels(flat), tables.predicted_labels(deep)
+    dice = metrics.dice(metrics.confusion_matrix(one, other), tables.REGIONS["WT"], "exclude")
     # two branches without any tumour have nothing that could be moved
     return 0.0 if math.isnan(dice) else dice
 
@@ -189,21 +190,21 @@ def _moved(volume: Volume) -> Volume:
     return replace(volume, probabilities=values)
 
 
-def _rings(material: folds.Material) -> Iterator[diagnostics.RingCounts]:
+def _rings(material: folds.Material) -> Iterator[signatures.RingCounts]:
     for case, flat, deep in _pairs(material):
         fused = fusion.weighted_average(flat, deep, material.study.fusion.alpha)
-        yield diagnostics.ring_counts(case, fused, flat, deep)
+        yield signatures.ring_counts(case, fused, flat, deep)
 
 
-def _pairs(material: folds.Material) -> Iterator[evaluate.Pair]:
+def _pairs(material: folds.Material) -> Iterator[tables.Pair]:
     return folds.branch_volumes(material, "test")
 
 
-def _fates(counts: Confusion, found: diagnostics.Collapse) -> pd.DataFrame:
+def _fates(counts: Confusion, found: signatures.Collapse) -> pd.DataFrame:
     total = counts.sum(axis=0) / max(counts.sum(), 1)
     rows = []
     for label, fate in enumerate(found.classes):
-        recall = fate.recall or stats.Interval(math.nan, None, 0, "")
+        recall = fate.recall or bootstrap.Interval(math.nan, None, 0, "")
         low, high = recall.ci95 or (math.nan, math.nan)
         rows.append(
             {"class": fate.name, "patients": fate.patients, "true share": total[label].sum(),
@@ -214,7 +215,7 @@ def _fates(counts: Confusion, found: diagnostics.Collapse) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _shift_table(shifts: list[diagnostics.BranchShift]) -> pd.DataFrame:
+def _shift_table(shifts: list[signatures.BranchShift]) -> pd.DataFrame:
     rows = []
     for one in shifts:
         along = one.shift or (None, None, None)
@@ -226,13 +227,13 @@ def _shift_table(shifts: list[diagnostics.BranchShift]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _of(name: str, found: stats.Interval | None, n: int, rule: str) -> Value:
+def _of(name: str, found: bootstrap.Interval | None, n: int, rule: str) -> Value:
     if found is None:
         return Value(name, math.nan, n_patients=n, rule=f"{rule}; too few patients to tell")
     return Value(name, found.value, found.ci95, n, rule=rule)
 
 
-def _sentence(what: str, verdict: diagnostics.Verdict, sentence: str) -> str:
+def _sentence(what: str, verdict: signatures.Verdict, sentence: str) -> str:
     return f"{what}: {verdict}; {sentence[0].lower()}{sentence[1:]}"
 
 

@@ -10,12 +10,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from gliomalib import evaluate, fusion, preprocess, progress, settings, slices
+from gliomalib import fusion, preprocess, progress, settings, slices
 from gliomalib.cohort import gather
 from gliomalib.networks import predict, training
 from gliomalib.provenance import digest_of, file_digest
 from gliomalib.records import Run
 from gliomalib.schema import Example, MismatchError, Split, Volume
+from gliomalib.scoring import tables as evaluate
 from gliomalib.store import Store
 
 Network = Literal["unet2d", "unet3d", "resnet50"]

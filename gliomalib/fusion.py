@@ -8,7 +8,6 @@ from dataclasses import fields
 import numpy as np
 from numpy.typing import NDArray
 
-from gliomalib.metrics import confusion_matrix
 from gliomalib.schema import (
     N_CLASSES,
     Confusion,
@@ -18,6 +17,7 @@ from gliomalib.schema import (
     SettingsError,
     Volume,
 )
+from gliomalib.scoring.metrics import confusion_matrix
 
 Singles = NDArray[np.float32]
 

@@ -18,10 +18,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from gliomalib import evaluate, folds, progress
+from gliomalib import folds, progress
 from gliomalib.colours import CLASS_COLOURS
 from gliomalib.provenance import write_atomic
 from gliomalib.schema import SEQUENCES, Labels, StoredCase
+from gliomalib.scoring import tables
 
 TRUTH = "truth"
 
@@ -67,11 +68,11 @@ def scrollable(scores: pd.DataFrame) -> tuple[str, ...]:
 
     By the mean Dice of the fused volume, folds averaged.
     """
-    fused = evaluate.with_mean(scores[scores["network"] == "fused"])
+    fused = tables.with_mean(scores[scores["network"] == "fused"])
     chosen: list[str] = []
     for part, places in (("test", (0.0, 0.5, 1.0)), ("external", (0.0,))):
         if (fused["part"] == part).any():
-            ranked = evaluate.per_patient(fused, "mean", part).sort_values(kind="stable").index
+            ranked = tables.per_patient(fused, "mean", part).sort_values(kind="stable").index
             chosen += [str(ranked[round(place * (len(ranked) - 1))]) for place in places]
     return tuple(dict.fromkeys(chosen))
 
@@ -148,7 +149,7 @@ def _labels(material: folds.Material, case: StoredCase, fold: int) -> dict[str, 
     found = {TRUTH: np.asarray(case.labels)}
     for network in (*folds.BRANCHES, "fused"):
         predicted = folds.volume(material, network, fold, case.grid.patient_id)
-        found[folds.short(network)] = evaluate.predicted_labels(predicted)
+        found[folds.short(network)] = tables.predicted_labels(predicted)
     return found
 
 

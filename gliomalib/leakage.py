@@ -11,11 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
-from gliomalib import assignments, folds, metrics, progress, settings, slices, stats
+from gliomalib import assignments, folds, progress, settings, slices
 from gliomalib.assignments import Assignment, Rows
 from gliomalib.cohort import table as casetable
 from gliomalib.networks import predict, training
 from gliomalib.schema import N_CLASSES, Confusion, MismatchError, SliceSet, Value
+from gliomalib.scoring import bootstrap, metrics
 
 SPLITS: Mapping[str, str] = {
     "patient": "by patient",
@@ -183,7 +184,7 @@ def scores(found: pd.DataFrame, study: settings.Study) -> pd.DataFrame:
     return pd.DataFrame(rows).astype({"gain_patients": "Int64"})
 
 
-def majority(pool: Pool) -> stats.Interval:
+def majority(pool: Pool) -> bootstrap.Interval:
     """Return how often the commonest class of all is right, mean over patients."""
     commonest = np.bincount(pool.slices.classes).argmax()
     right = pd.Series(pool.slices.classes == commonest)
@@ -346,27 +347,33 @@ def _rows(found: pd.DataFrame) -> list[dict[str, Any]]:
     return cast(list[dict[str, Any]], found.to_dict("records"))
 
 
-def _balanced(stack: NDArray[np.float64], study: settings.Study, *names: str) -> stats.Interval:
+def _balanced(stack: NDArray[np.float64], study: settings.Study, *names: str) -> bootstrap.Interval:
     def balanced(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         found = metrics.stacked_scores(cast(Confusion, sums), "macro", "exclude")
         return {"balanced": found["balanced_accuracy"]}
 
     seed, draws = _seed(study, *names, "balanced"), study.evaluation.bootstrap
-    return stats.confusion_intervals(stack, balanced, seed, draws)["balanced"]
+    return bootstrap.confusion_intervals(stack, balanced, seed, draws)["balanced"]
 
 
-def _mean(found: pd.Series, study: settings.Study, *names: str) -> stats.Interval:
-    return stats.mean_interval(found.to_numpy(), _seed(study, *names), study.evaluation.bootstrap)
+def _mean(found: pd.Series, study: settings.Study, *names: str) -> bootstrap.Interval:
+    return bootstrap.mean_interval(
+        found.to_numpy(), _seed(study, *names), study.evaluation.bootstrap
+    )
 
 
-def _gain(fair: pd.Series, leaky: pd.Series, study: settings.Study, *names: str) -> stats.Interval:
+def _gain(
+    fair: pd.Series, leaky: pd.Series, study: settings.Study, *names: str
+) -> bootstrap.Interval:
     paired = 100 * (leaky - fair).dropna()
     if paired.empty:
-        return stats.Interval(100 * float(leaky.mean() - fair.mean()), None, 0, "nobody in both")
+        return bootstrap.Interval(
+            100 * float(leaky.mean() - fair.mean()), None, 0, "nobody in both"
+        )
     return _mean(paired, study, *names, "gain")
 
 
-def _ends(name: str, found: stats.Interval | None) -> dict[str, float]:
+def _ends(name: str, found: bootstrap.Interval | None) -> dict[str, float]:
     nothing = (np.nan, np.nan)
     low, high = nothing if found is None else found.ci95 or nothing
     value = np.nan if found is None else found.value

@@ -20,8 +20,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gliomalib import fusion, metrics, stats
+from gliomalib import fusion
 from gliomalib.schema import N_CLASSES, Confusion, Labels, Volume
+from gliomalib.scoring import bootstrap, metrics
 
 Floats = NDArray[np.float64]
 Cells = NDArray[np.intp]
@@ -300,8 +301,8 @@ def _added(
 
 
 def optimum_intervals(
-    curves: Sequence[Curve], alpha: float, seed: int, draws: int = stats.DRAWS
-) -> dict[str, stats.Interval]:
+    curves: Sequence[Curve], alpha: float, seed: int, draws: int = bootstrap.DRAWS
+) -> dict[str, bootstrap.Interval]:
     """Return the best α of the mean curve and what ``alpha`` loses against it, with intervals.
 
     ``alpha`` is the middle of the exact optimum. ``lost`` is the highest mean score less that at
@@ -332,11 +333,11 @@ def optimum_intervals(
     def lost(sums: Floats) -> float:
         return float(sums.max() - sums[0, given]) / len(rows)
 
-    where = stats.argmax_interval(rows, tried, seed, draws)
+    where = bootstrap.argmax_interval(rows, tried, seed, draws)
     if where.ci95:
         low, high = where.ci95[0] - 0.5 / GRID, where.ci95[1] + 0.5 / GRID
         where = replace(where, ci95=(max(low, 0.0), min(high, 1.0)))
-    loss = stats.confusion_interval(rows[:, None], lost, seed, draws)
+    loss = bootstrap.confusion_interval(rows[:, None], lost, seed, draws)
     return {"alpha": replace(where, value=exact.alpha), "lost": loss}
 
 

@@ -8,9 +8,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gliomalib import evaluate
 from gliomalib.figures import NETWORK_COLOURS, PART_COLOURS, SEQUENCE_TITLES, STYLE, Picture
 from gliomalib.schema import SEQUENCES
+from gliomalib.scoring import tables
 
 _GROUPS = ("internal", "external")
 
@@ -22,7 +22,7 @@ def both_sites(scores: pd.DataFrame, table: pd.DataFrame) -> Picture:
     """
     means = table[table["score"] == "mean"].reset_index(drop=True)
     names = list(means["of"])
-    rows = evaluate.with_mean(scores).query("region == 'mean'")
+    rows = tables.with_mean(scores).query("region == 'mean'")
     points = rows.groupby(["network", "part", "patient_id"])["dice"].mean().reset_index()
     points["part"] = points["part"].replace("test", "internal")
     present = [part for part in _GROUPS if part in set(points["part"])]

@@ -15,19 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import (
-    contradictions,
-    evaluate,
-    folds,
-    keras_metrics,
-    metrics,
-    preprocess,
-    settings,
-    stats,
-    summaries,
-)
+from gliomalib import folds, preprocess, settings, summaries
 from gliomalib.networks import predict, samples
 from gliomalib.schema import N_CLASSES, Confusion, Example, MismatchError, StoredCase, Value
+from gliomalib.scoring import bootstrap, contradictions, keras_metrics, metrics, tables
 
 NOTEBOOK, VARIANT = "03_train_unet2d", "recipe"
 NETWORK = f"unet2d.{VARIANT}"
@@ -148,7 +139,7 @@ def dice(rerun: Rerun, study: settings.Study) -> pd.DataFrame:
         (patient, "test", fold, "2D", region, metrics.dice(matrix, classes, empty),
          metrics.mask_state(matrix, classes))
         for patient, fold, matrix in zip(rerun.patients, rerun.folds, rerun.confusions, strict=True)
-        for region, classes in evaluate.REGIONS.items()
+        for region, classes in tables.REGIONS.items()
     ]  # fmt: skip
     columns = ["patient_id", "part", "fold", "network", "region", "dice", "state"]
     return pd.DataFrame(rows, columns=columns)
@@ -178,7 +169,7 @@ def middle(material: folds.Material, rerun: Rerun) -> Example:
     """
     if not rerun.patients:
         raise MismatchError(told(material))
-    table = evaluate.with_mean(dice(rerun, material.study)).query("region == 'mean'")
+    table = tables.with_mean(dice(rerun, material.study)).query("region == 'mean'")
     row = table.sort_values(["dice", "patient_id"]).iloc[len(table) // 2]
     patient, fold = str(row["patient_id"]), int(row["fold"])
     case = material.store.get(patient)
@@ -206,7 +197,7 @@ def agreement(material: folds.Material, rerun: Rerun) -> float:
     same, size = 0, 0
     for patient, fold, confusion in zip(rerun.patients, rerun.folds, rerun.confusions, strict=True):
         stored = folds.volume(material, NETWORK, fold, patient)
-        other = evaluate.confusion_of(material.store.get(patient), stored)
+        other = tables.confusion_of(material.store.get(patient), stored)
         same += int(np.minimum(confusion, other).sum())
         size += int(confusion.sum())
     return same / size if size else 1.0
@@ -279,7 +270,7 @@ def _scores(
     who, frame = prefix.split("_")
     seed = settings.named_seed(study.seed, "bootstrap", prefix)
     # a row of counts stands where a confusion matrix would
-    found = stats.confusion_intervals(counts[:, None], _six, seed, study.evaluation.bootstrap)
+    found = bootstrap.confusion_intervals(counts[:, None], _six, seed, study.evaluation.bootstrap)
     of = "" if who == "recipe" else "of 'no tumour' with probability 1 everywhere: "
     tail = f"pooled {FRAMES[frame]}; interval by resampling patients"
     return [
@@ -291,7 +282,9 @@ def _scores(
 
 def _of_the_box(rerun: Rerun, study: settings.Study) -> list[Value]:
     n, seed = len(rerun.patients), settings.named_seed(study.seed, "bootstrap", "recipe_true_iou")
-    found = stats.confusion_intervals(rerun.confusions, _true_iou, seed, study.evaluation.bootstrap)
+    found = bootstrap.confusion_intervals(
+        rerun.confusions, _true_iou, seed, study.evaluation.bootstrap
+    )
     rule = (
         "mean IoU of the most probable classes that occur, pooled over the voxels of the box; "
         "interval by resampling patients"

@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from gliomalib import claims, contradictions, forensics, keras_metrics
-from gliomalib.contradictions import READINGS, Finding, Published
+from gliomalib import claims
 from gliomalib.schema import SettingsError, Value
+from gliomalib.scoring import contradictions, forensics, keras_metrics
+from gliomalib.scoring.contradictions import READINGS, Finding, Published
 from gliomalib.summaries import SIX
 
 YEARS = (285, 335, 369)

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from gliomalib import fusion, learned, metrics, optimum
+from gliomalib import fusion, learned, optimum
 from gliomalib.schema import Confusion, DataError, Labels, SettingsError, Volume
+from gliomalib.scoring import metrics
 from gliomalib.staple import staple
 
 Pair = learned.Pair

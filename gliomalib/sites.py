@@ -14,19 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gliomalib import (
-    calibration,
-    evaluate,
-    folds,
-    fusion,
-    metrics,
-    preprocess,
-    progress,
-    records,
-    remedies,
-    settings,
-    stats,
-)
+from gliomalib import folds, fusion, preprocess, progress, records, remedies, settings
 from gliomalib.cohort import identity, pseudonyms
 from gliomalib.cohort import table as casetable
 from gliomalib.data.inspection import Inspection, inspect_all
@@ -44,6 +32,8 @@ from gliomalib.schema import (
     StoredCase,
     Volume,
 )
+from gliomalib.scoring import bootstrap, calibration, metrics
+from gliomalib.scoring import tables as evaluate
 
 SCORED, OVERLAP, NO_MASK = "scored", "patient of the study", "no mask"
 FAULTY, AGAIN = "faulty", "same patient again"
@@ -295,7 +285,7 @@ def by_site(found: Found, sites: Sites) -> pd.DataFrame:
     for (part, site), own in table.groupby(["part", "site"], sort=True):
         mean = evaluate.per_patient(evaluate.with_mean(own), "mean", str(part)).dropna()
         seed = settings.named_seed(sites.study.seed, "external", str(site))
-        one = stats.mean_interval(mean, seed, draws)
+        one = bootstrap.mean_interval(mean, seed, draws)
         low, high = one.ci95 or (np.nan, np.nan)
         wrong = own["state"].isin(["missed", "spurious"])
         rows.append(

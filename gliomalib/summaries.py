@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import digits, evaluate, metrics, settings, stats
+from gliomalib import digits, settings
 from gliomalib.cohort import identity
 from gliomalib.data.readers import brats
 from gliomalib.schema import RecordError, Split, Value
+from gliomalib.scoring import bootstrap, metrics, tables
 
 SIX = ("accuracy", "precision", "recall", "f1", "iou", "specificity")
 """The scores that the paper's abstract gives."""
@@ -123,11 +124,11 @@ def segmentation(table: pd.DataFrame, study: settings.Study) -> list[Value]:
     ``table`` holds one network; a patient under several folds counts once, with the mean.
     """
     values = []
-    full = evaluate.with_mean(table)
+    full = tables.with_mean(table)
     rule = f"mean over patients of Dice on the store's grid; empty rule {study.evaluation.empty!r}"
     for part in _parts(table):
-        for region in ("mean", *evaluate.REGIONS):
-            dice = evaluate.per_patient(full, region, part).dropna()
+        for region in ("mean", *tables.REGIONS):
+            dice = tables.per_patient(full, region, part).dropna()
             states = table.loc[(table["region"] == region) & (table["part"] == part), "state"]
             counts = (
                 int((states == "empty").sum()),
@@ -145,12 +146,12 @@ def differences(
     Raises ``RecordError`` when two networks do not cover the same patients.
     """
     values = []
-    full = evaluate.with_mean(table)
+    full = tables.with_mean(table)
     rule = "paired difference of each patient's mean of NCR, ED and ET Dice, mean over patients"
     for part in _parts(table):
-        first = evaluate.per_patient(full[full["network"] == better], "mean", part)
+        first = tables.per_patient(full[full["network"] == better], "mean", part)
         for other in others:
-            second = evaluate.per_patient(full[full["network"] == other], "mean", part)
+            second = tables.per_patient(full[full["network"] == other], "mean", part)
             if list(first.index) != list(second.index):
                 raise RecordError(f"{better} and {other} do not cover the same {part} patients")
             name = f"{_of(part)}{better}_minus_{other.lower()}_mean_dice"
@@ -162,12 +163,12 @@ def classification(table: pd.DataFrame, study: settings.Study) -> list[Value]:
     """Return the paper's six scores, balanced accuracy and MCC over slices; one row a slice."""
     values = []
     for part in _parts(table):
-        confusions = evaluate.patient_confusions(table, part)
+        confusions = tables.patient_confusions(table, part)
         rule = (
             f"{int(confusions.sum())} slices pooled, macro over the classes that occur, "
             "interval by resampling patients"
         )
-        found = stats.confusion_intervals(
+        found = bootstrap.confusion_intervals(
             confusions, _scores, _seed(study, "slices", part), study.evaluation.bootstrap
         )
         for name in (*SIX, "balanced_accuracy", "mcc"):
@@ -202,12 +203,14 @@ def _scores(stack: NDArray[np.float64]) -> Mapping[str, NDArray[np.float64]]:
 def _mean(
     name: str, found: pd.Series, study: settings.Study, rule: str, counts: tuple[int, int] = (0, 0)
 ) -> Value:
-    interval = stats.mean_interval(found.to_numpy(), _seed(study, name), study.evaluation.bootstrap)
+    interval = bootstrap.mean_interval(
+        found.to_numpy(), _seed(study, name), study.evaluation.bootstrap
+    )
     return _value(name, interval, len(found), rule, counts)
 
 
 def _value(
-    name: str, found: stats.Interval, n: int, rule: str, counts: tuple[int, int] = (0, 0)
+    name: str, found: bootstrap.Interval, n: int, rule: str, counts: tuple[int, int] = (0, 0)
 ) -> Value:
     return Value(
         name=name, value=found.value, ci95=found.ci95, n_patients=n,

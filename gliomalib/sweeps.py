@@ -15,21 +15,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import (
-    comparisons,
-    evaluate,
-    folds,
-    fusion,
-    metrics,
-    optimum,
-    progress,
-    settings,
-    slices,
-    stats,
-    summaries,
-)
+from gliomalib import folds, fusion, optimum, progress, settings, slices, summaries
 from gliomalib.networks import predict
 from gliomalib.schema import RecordError, Split, Value
+from gliomalib.scoring import bootstrap, comparisons, metrics
+from gliomalib.scoring import tables as evaluate
 
 Floats = NDArray[np.float64]
 
@@ -71,10 +61,10 @@ class Optimum:
     within that margin in the mean. ``left_out`` patients have no score at some α.
     """
 
-    alpha: stats.Interval
+    alpha: bootstrap.Interval
     dice: float
-    lost: stats.Interval
-    flat: stats.Interval
+    lost: bootstrap.Interval
+    flat: bootstrap.Interval
     equal: comparisons.Equivalence
     left_out: int
 
@@ -172,7 +162,7 @@ def values(
     rule = f"width of all α whose mean Dice lies within {TOLERANCE:g} of the best"
     values.append(_value("flat_width", mean.flat, rule))
     own = patients(sweep)["0.6 is best"]
-    share = stats.wilson(int(own.sum()), len(own))
+    share = bootstrap.wilson(int(own.sum()), len(own))
     rule = f"share of patients whose own best α include {PUBLISHED:g}, exactly; Wilson interval"
     values.append(_value("patients_with_published_best", share, rule))
     chosen = list(held_back.known("mean").values())
@@ -210,7 +200,7 @@ def levels(table: pd.DataFrame, study: settings.Study) -> pd.DataFrame:
     for (way, alpha), part in table.groupby(["way", "alpha"], sort=False):
         counts = evaluate.patient_confusions(part.assign(part="test"), "test")
         seed = _seed(study, "levels", str(way))  # the same patients are drawn at every α
-        found = stats.confusion_intervals(counts, _scores, seed, study.evaluation.bootstrap)
+        found = bootstrap.confusion_intervals(counts, _scores, seed, study.evaluation.bootstrap)
         for score, one in found.items():
             low, high = _ends(one)
             rows.append(
@@ -229,7 +219,7 @@ def level_values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
         rows = _accuracies(table[table["way"] == way])
         seed, draws = _seed(study, "level", way), study.evaluation.bootstrap
         who = f"{WAYS[way]}{trained if way == 'resnet50' else ''}"
-        best = stats.argmax_interval(rows, grid, seed, draws)
+        best = bootstrap.argmax_interval(rows, grid, seed, draws)
         rule = f"α of {len(grid)} with the best accuracy on slices ({who}), middle of a plateau"
         values.append(_value(f"best_alpha_{suffix}", best, rule))
         lost = _lost(rows, int(np.searchsorted(grid, PUBLISHED)), seed, draws)
@@ -259,14 +249,14 @@ def _optimum(sweep: Sweep, region: str, study: settings.Study) -> Optimum:
 
 def _intervals(
     curves: Sequence[optimum.Curve], alpha: float, study: settings.Study, name: str
-) -> dict[str, stats.Interval]:
+) -> dict[str, bootstrap.Interval]:
     seed = _seed(study, "optimum", name)
     return optimum.optimum_intervals(curves, alpha, seed, study.evaluation.bootstrap)
 
 
 def _flat(
     curves: Sequence[optimum.Curve], mean: optimum.Curve, study: settings.Study, name: str
-) -> stats.Interval:
+) -> bootstrap.Interval:
     """Return the exact width, its interval from the middles of equal parts of 0–1."""
     tried = (np.arange(optimum.GRID) + 0.5) / optimum.GRID
     rows = np.stack([curve.at(tried) for curve in curves])
@@ -275,7 +265,7 @@ def _flat(
         return float((sums >= sums.max() - TOLERANCE * len(rows)).mean())
 
     seed, draws = _seed(study, "flat", name), study.evaluation.bootstrap
-    found = stats.confusion_interval(rows[:, None], width, seed, draws)
+    found = bootstrap.confusion_interval(rows[:, None], width, seed, draws)
     return replace(found, value=_width(mean, TOLERANCE))
 
 
@@ -312,7 +302,7 @@ def _equal(found: comparisons.Equivalence) -> Value:
 def _on_grid(curves: Sequence[optimum.Curve], study: settings.Study) -> Value:
     grid = evaluate.alphas(study)
     rows = np.stack([curve.at(grid) for curve in curves])
-    found = stats.argmax_interval(rows, grid, _seed(study, "grid"), study.evaluation.bootstrap)
+    found = bootstrap.argmax_interval(rows, grid, _seed(study, "grid"), study.evaluation.bootstrap)
     rule = f"the same on a grid of steps of {study.fusion.sweep_step:g}"
     return _value("best_alpha_grid", found, rule)
 
@@ -367,18 +357,18 @@ def _accuracies(table: pd.DataFrame) -> Floats:
     return np.asarray(wide[list(LEVELS)].to_numpy(dtype=np.float64))
 
 
-def _lost(rows: Floats, given: int, seed: int, draws: int) -> stats.Interval:
+def _lost(rows: Floats, given: int, seed: int, draws: int) -> bootstrap.Interval:
     def lost(sums: Floats) -> float:
         return float(sums.max() - sums[0, given]) / len(rows)
 
-    return stats.confusion_interval(rows[:, None], lost, seed, draws)
+    return bootstrap.confusion_interval(rows[:, None], lost, seed, draws)
 
 
-def _ends(interval: stats.Interval) -> tuple[float, float]:
+def _ends(interval: bootstrap.Interval) -> tuple[float, float]:
     return interval.ci95 or (math.nan, math.nan)
 
 
-def _value(name: str, found: stats.Interval, rule: str) -> Value:
+def _value(name: str, found: bootstrap.Interval, rule: str) -> Value:
     return Value(name, found.value, found.ci95, found.n, rule=rule)
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import ablations, calibration, metrics, records
+from gliomalib import ablations, records
 from gliomalib.schema import RecordError, SettingsError
+from gliomalib.scoring import calibration, metrics
 
 N = 30
 PEOPLE = [f"P{number:02d}" for number in range(N)]

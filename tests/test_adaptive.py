@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gliomalib import adaptive, evaluate, folds, preprocess, records, rules
+from gliomalib import adaptive, folds, preprocess, records, rules
 from gliomalib.cohort import gather
 from gliomalib.networks import predict
 from gliomalib.schema import Grid, Split, StoredCase, Volume
+from gliomalib.scoring import tables
 
 SHAPE = (12, 12, 10)
 AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
@@ -172,4 +173,4 @@ def test_extremes_are_the_largest_gain_and_the_largest_loss(
     assert won.title.startswith(str(gain.index[-1])) and lost.title.startswith(str(gain.index[0]))
     assert list(won.predictions) == ["2D", "3D", "α = 0.6", "gate for each voxel"]
     flat = volume_of(str(gain.index[-1]), 3.0, 1)
-    np.testing.assert_array_equal(won.predictions["2D"], evaluate.predicted_labels(flat))
+    np.testing.assert_array_equal(won.predictions["2D"], tables.predicted_labels(flat))

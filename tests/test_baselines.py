@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import baselines, evaluate, folds, metrics, preprocess, records
+from gliomalib import baselines, folds, preprocess, records
 from gliomalib.cohort import gather
 from gliomalib.networks import predict
 from gliomalib.schema import Grid, MismatchError, RecordError, Split, StoredCase, Volume
+from gliomalib.scoring import metrics
+from gliomalib.scoring import tables as evaluate
 from gliomalib.slices import slice_classes
 
 SHAPE = (12, 12, 10)

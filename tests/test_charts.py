@@ -9,7 +9,7 @@ import pytest
 from matplotlib.collections import PathCollection
 
 from gliomalib import charts
-from gliomalib.keras_metrics import Saturation, saturated_mean_iou
+from gliomalib.scoring.keras_metrics import Saturation, saturated_mean_iou
 
 ROWS = [
     (who, score, value, value - 0.01, value)

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import efficiency, evaluate, folds, profiling, records, settings
+from gliomalib import efficiency, folds, profiling, records, settings
 from gliomalib.schema import Grid, MismatchError, Split, Value, Volume
+from gliomalib.scoring import tables
 from tests import tiny_study
 
 SMOKE = settings.load("smoke")
@@ -169,7 +170,7 @@ def test_the_plane_has_the_scores_of_the_notebooks_before() -> None:
         {"patient_id": patient, "region": region, "dice": dice, "state": "both", "part": "test",
          "fold": 0, "network": network}
         for network, dice in (("2D", 0.3), ("3D", 0.4), ("fused", 0.6))
-        for patient in "AB" for region in evaluate.REGIONS
+        for patient in "AB" for region in tables.REGIONS
     ]  # fmt: skip
     slices = pd.DataFrame(
         {"patient_id": list("AABB"), "truth": [0, 1, 2, 3], "predicted": [0, 1, 2, 2],

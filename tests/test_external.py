@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import calibration, evaluate, external, folds, preprocess, records, remedies
+from gliomalib import external, folds, preprocess, records, remedies
 from gliomalib.schema import SEQUENCES, Split
+from gliomalib.scoring import calibration, tables
 from gliomalib.sites import AGAIN, FAULTY, NO_MASK, NONE, OVERLAP, SCORED, Found, Sites
 
 INSIDE, OUTSIDE = tuple(f"I{n:02d}" for n in range(40)), tuple(f"E{n:02d}" for n in range(35))
@@ -35,7 +36,7 @@ def score_rows(name: str, part: str) -> list[dict[str, object]]:
     level = rng.normal(0.8, 0.05)
     rows: list[dict[str, object]] = []
     for network, lost in LOST.items():
-        for region in evaluate.REGIONS:
+        for region in tables.REGIONS:
             dice = level - (lost if part == "external" else 0)
             about = {"patient_id": name, "part": part, "fold": 0, "network": network}
             rows.append({**about, "region": region, "dice": dice, "state": "both"})
@@ -110,7 +111,7 @@ def test_planted_drops_are_found_with_intervals_around_them(found: Found, groups
         assert row["internal_low"] < row["internal"] < row["internal_high"]
         assert (row["n_internal"], row["n_external"]) == (40, 35)
     assert table.loc[("ResNet50", "accuracy"), "drop"] == pytest.approx(0.2)
-    assert len(table) == 3 * (1 + len(evaluate.REGIONS)) + 2
+    assert len(table) == 3 * (1 + len(tables.REGIONS)) + 2
 
 
 def test_the_folds_of_a_patient_are_averaged_first(found: Found, groups: Sites) -> None:

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from gliomalib import failures, folds, metrics, preprocess, records, settings
+from gliomalib import failures, folds, preprocess, records, settings
 from gliomalib.cohort import gather
 from gliomalib.networks import predict
 from gliomalib.schema import Grid, Split, StoredCase, Value, Volume
+from gliomalib.scoring import metrics
 
 SHAPE = (20, 18, 14)
 AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gliomalib import comparisons, fusion, metrics, optimum, stats
+from gliomalib import fusion, optimum
 from gliomalib.schema import Grid, MismatchError, Volume
+from gliomalib.scoring import bootstrap, comparisons, metrics
 
 SHAPE = (3, 2, 2)
 ANY = hnp.arrays(np.float16, (4, *SHAPE), elements=st.floats(0, 1, width=16))
@@ -366,7 +367,7 @@ def test_a_mean_of_no_curve_is_refused() -> None:
 # --- how sure the optimum is
 
 
-def bounds(interval: stats.Interval) -> tuple[float, float]:
+def bounds(interval: bootstrap.Interval) -> tuple[float, float]:
     """Return the interval, which must be there."""
     assert interval.ci95 is not None
     return interval.ci95

@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gliomalib import evaluate, panels
+from gliomalib import panels
 from gliomalib.figures import Picture
 from gliomalib.schema import SEQUENCES
+from gliomalib.scoring import tables
 
 SITES = pd.DataFrame(
     [
@@ -20,7 +21,7 @@ SITES = pd.DataFrame(
         for part, name, dice in (
             ("test", "A", 0.8), ("test", "B", 0.7), ("external", "C", 0.5), ("external", "D", 0.4)
         )
-        for region in evaluate.CLASSES
+        for region in tables.CLASSES
     ]
 )  # fmt: skip
 BESIDE = pd.DataFrame(

@@ -9,19 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gliomalib import (
-    contradictions,
-    folds,
-    keras_metrics,
-    metrics,
-    pooled,
-    preprocess,
-    records,
-    settings,
-)
+from gliomalib import folds, pooled, preprocess, records, settings
 from gliomalib.cohort import gather
 from gliomalib.networks import predict
 from gliomalib.schema import Grid, MismatchError, RecordError, Split, StoredCase
+from gliomalib.scoring import contradictions, keras_metrics, metrics
 
 SHAPE = (8, 8, 6)
 AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))

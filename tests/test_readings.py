@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from gliomalib import claims, decisions, forensics, keras_metrics, readings
-from gliomalib.contradictions import Published
+from gliomalib import claims, decisions, readings
 from gliomalib.schema import SettingsError, Value
+from gliomalib.scoring import forensics, keras_metrics
+from gliomalib.scoring.contradictions import Published
 from gliomalib.summaries import SIX
 
 GENUINE = Published(0.9943, 0.9946, 0.9930, 0.9938, None, 0.9982)

@@ -11,9 +11,10 @@ import pytest
 from bs4 import BeautifulSoup, Tag
 from nbformat import v4
 
-from gliomalib import comparisons, records, report, settings
+from gliomalib import records, report, settings
 from gliomalib.report import documents, entries, faults, methods, pages, phrases, references
 from gliomalib.schema import Value
+from gliomalib.scoring import comparisons
 from tests import planted_report as planted
 
 STUDIES = ("brats", "brats-mini", "demo", "phantom-full", "smoke")

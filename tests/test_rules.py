@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
-from gliomalib import evaluate, fusion, metrics, optimum, rules
+from gliomalib import fusion, optimum, rules
 from gliomalib.schema import DataError, Grid, MismatchError, SettingsError, Volume
+from gliomalib.scoring import metrics, tables
 
 SHAPE = (12, 11, 10)
 INNER = [key for key, rule in rules.RULES.items() if rule.fitted_on == "inner patients"]
@@ -57,7 +58,7 @@ def mean_dice(fitted: rules.Fitted, tested: Any) -> float:
     """Return the mean Dice of the tumour classes of patients as the evaluation has it."""
     found = []
     for pair, labels in tested:
-        classes = evaluate.predicted_labels(fitted.apply(pair))
+        classes = tables.predicted_labels(fitted.apply(pair))
         counts = metrics.confusion_matrix(labels, classes)
         found += [metrics.dice(counts, (label,), "brats") for label in (1, 2, 3)]
     return float(np.mean(found))
@@ -92,7 +93,7 @@ def test_a_net_with_itself_stays_what_it_is(key: str) -> None:
     same = [((pair[0], pair[0]), labels) for pair, labels in patients(3, 9, 9)]
     (pair, _), *_ = [((net, net), labels) for (net, _), labels in patients(1, 9, 9, first=10)]
     found = rules.fit(key, same, 0).apply(pair)
-    before, after = (evaluate.predicted_labels(one) for one in (pair[0], found))
+    before, after = (tables.predicted_labels(one) for one in (pair[0], found))
     assert (before == after).mean() == 1 if key != "stacking" else (before == after).mean() > 0.99
 
 
@@ -356,8 +357,8 @@ def test_staple_takes_classes_and_not_probabilities(inner: Any) -> None:
     found, same = rule.apply(pair), rule.apply((hard[0], hard[1]))
     np.testing.assert_array_equal(found.probabilities, same.probabilities)
     agree = hard[0].probabilities.argmax(0) == hard[1].probabilities.argmax(0)
-    before = evaluate.predicted_labels(hard[0])[agree]
-    np.testing.assert_array_equal(evaluate.predicted_labels(found)[agree], before)
+    before = tables.predicted_labels(hard[0])[agree]
+    np.testing.assert_array_equal(tables.predicted_labels(found)[agree], before)
 
 
 def test_stacking_beats_every_weight_where_skill_depends_on_the_class() -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import evaluate, settings, summaries
+from gliomalib import settings, summaries
 from gliomalib.schema import RecordError, Split, Value
+from gliomalib.scoring import tables
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,7 @@ def study() -> settings.Study:
 def scores(offset: float = 0.0, network: str = "2D", part: str = "test") -> pd.DataFrame:
     rows = []
     for number in range(8):
-        for region in evaluate.REGIONS:
+        for region in tables.REGIONS:
             state = "missed" if number == 0 and region == "ET" else "both"
             rows.append((f"P{number}", region, 0.5 + 0.02 * number + offset, state))
     table = pd.DataFrame(rows, columns=["patient_id", "region", "dice", "state"])

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import evaluate, folds, preprocess, records, settings, slices, sweeps
+from gliomalib import folds, preprocess, records, settings, slices, sweeps
 from gliomalib.cohort import gather
 from gliomalib.networks import predict
 from gliomalib.optimum import Curve
 from gliomalib.schema import Grid, RecordError, Split, StoredCase, Volume
+from gliomalib.scoring import tables
 
 SHAPE = (12, 12, 10)
 AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
@@ -92,8 +93,8 @@ def values_of(
 
 def test_the_steps_are_those_of_a_fine_grid(material: folds.Material, sweep: sweeps.Sweep) -> None:
     grid = np.linspace(0, 1, 41)
-    patients, confusions = evaluate.sweep(folds.branch_volumes(material, "test"), grid)
-    slow = evaluate.dice_curves(patients, confusions, "brats")
+    patients, confusions = tables.sweep(folds.branch_volumes(material, "test"), grid)
+    slow = tables.dice_curves(patients, confusions, "brats")
     assert list(sweep.curves) == list(slow) and sorted(sweep.curves["WT"]) == list("DEFGH")
     for region, curves in slow.items():
         found = np.stack([curve.at(grid) for curve in sweep.curves[region].values()])
@@ -113,7 +114,7 @@ def test_the_better_branch_gets_the_weight_and_0_6_is_not_called_equal(
     assert values["published_alpha_equivalent"] == values["patients_with_published_best"] == 0
     assert values["lost_at_chosen_alpha"] < values["lost_at_published_alpha"]
     assert 0 < values["flat_width"] < 0.6
-    assert set(values) >= {f"best_alpha_{region}" for region in evaluate.REGIONS}
+    assert set(values) >= {f"best_alpha_{region}" for region in tables.REGIONS}
 
 
 def test_branches_that_are_equal_are_flat_everywhere(tmp_path: Path) -> None:
@@ -133,8 +134,8 @@ def test_folds_of_a_patient_are_averaged_and_held_back_ones_counted_once(tmp_pat
     assert list(held_back.curves["mean"]) == ["C", "D"]
     pairs = list(folds.branch_volumes(made, "val"))[:2]
     grid = np.array([0.13, 0.6])
-    rows = [evaluate.sweep([pair], grid)[1][0] for pair in pairs]
-    by_fold = [evaluate.dice_curves(["C"], row[None], "brats")["WT"][0] for row in rows]
+    rows = [tables.sweep([pair], grid)[1][0] for pair in pairs]
+    by_fold = [tables.dice_curves(["C"], row[None], "brats")["WT"][0] for row in rows]
     found = held_back.curves["WT"]["C"].at(grid)
     np.testing.assert_allclose(found, np.mean(by_fold, axis=0), atol=2e-3)
     assert len(sweeps.exact(made, "test").curves["mean"]) == 6
@@ -216,7 +217,7 @@ def test_slices_are_those_of_the_fused_volume_at_each_alpha(
     assert table["alpha"].unique().tolist() == list(sweeps.LEVELS)
     by_area = table.query("patient_id == 'E' and way == 'area_rule'")
     for alpha, branch in ((0.0, "unet3d"), (1.0, "unet2d")):
-        labels = evaluate.predicted_labels(folds.volume(material, branch, 0, "E"))
+        labels = tables.predicted_labels(folds.volume(material, branch, 0, "E"))
         rows = by_area[by_area["alpha"] == alpha]
         np.testing.assert_array_equal(rows["predicted"], slices.slice_classes(labels, "dominant"))
         np.testing.assert_array_equal(

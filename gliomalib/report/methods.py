@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from gliomalib import comparisons, digits, settings, stats
+from gliomalib import digits, settings
 from gliomalib.report import phrases, references, words
 from gliomalib.report.pages import Report
 from gliomalib.schema import CLASS_NAMES, Value
+from gliomalib.scoring import bootstrap, comparisons
 
 FIRST, CROP, FLAT, DEEP, FUSED, CLASSES, TIMES = (
     "01_data_exploration",
@@ -269,7 +270,7 @@ def _evaluation(report: Report) -> str:
         f"{phrases.EMPTY[rule.empty]}. Classification was scored by accuracy, precision, recall, "
         "F1, IoU, specificity, balanced accuracy and Matthews "
         "correlation over all slices together, averaged over the classes that occur. The patient "
-        f"is the unit.{folds} Intervals are {100 * stats.LEVEL:g} % expanded percentile intervals "
+        f"is the unit.{folds} Intervals are {100 * bootstrap.LEVEL:g} % expanded percentile intervals "
         f"(Hesterberg 2015) from {digits.number(rule.bootstrap)} draws of patients, each with all "
         "slices. Paired comparisons used Wilcoxon's signed-rank test (Wilcoxon 1945), adjusted "
         "over the listed family by Holm's procedure (Holm 1979), at "

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from gliomalib import stats
 from gliomalib.fusion import check_same_grid
 from gliomalib.schema import CLASS_NAMES, Confusion, MismatchError, StoredCase, Volume
+from gliomalib.scoring import bootstrap
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -66,8 +66,8 @@ class ClassFate:
     name: str
     patients: int
     share: float
-    recall: stats.Interval | None
-    frequency: stats.Interval | None
+    recall: bootstrap.Interval | None
+    frequency: bootstrap.Interval | None
     taken_by: str
     taken: float
     verdict: Verdict | None
@@ -119,8 +119,8 @@ class Rings:
 
     verdict: Verdict
     sentence: str
-    excess: stats.Interval | None
-    ratio: stats.Interval | None
+    excess: bootstrap.Interval | None
+    ratio: bootstrap.Interval | None
     patients: tuple[RingCounts, ...]
 
 
@@ -146,12 +146,12 @@ class Misalignment:
 
     verdict: Verdict
     sentence: str
-    mean_shift: tuple[stats.Interval, ...]
-    share: stats.Interval | None
+    mean_shift: tuple[bootstrap.Interval, ...]
+    share: bootstrap.Interval | None
     patients: tuple[BranchShift, ...]
 
 
-def class_collapse(confusions: Confusion, seed: int, draws: int = stats.DRAWS) -> Collapse:
+def class_collapse(confusions: Confusion, seed: int, draws: int = bootstrap.DRAWS) -> Collapse:
     """Say whether a class is lost, and to which other one.
 
     A class is collapsed where the upper end of the 95 % interval over patients of its recall lies
@@ -197,7 +197,7 @@ def _fate(counts: Confusion, label: int, seed: int, draws: int) -> ClassFate:
         truth, predicted = stack[:, label].sum(axis=1), stack[:, :, label].sum(axis=1)
         return {"recall": stack[:, label, label] / truth, "frequency": predicted / truth}
 
-    found = stats.confusion_intervals(own, scores, seed, draws)
+    found = bootstrap.confusion_intervals(own, scores, seed, draws)
     recall, frequency = found["recall"], found["frequency"]
     verdict = _worst([_below(recall, LOST_RECALL), _below(frequency, LOST_SHARE)])
     return ClassFate(
@@ -206,7 +206,7 @@ def _fate(counts: Confusion, label: int, seed: int, draws: int) -> ClassFate:
     )  # fmt: skip
 
 
-def _below(interval: stats.Interval, threshold: float) -> Verdict:
+def _below(interval: bootstrap.Interval, threshold: float) -> Verdict:
     if interval.n < MIN_PATIENTS:
         return "cannot tell"
     if _ends(interval)[1] < threshold:
@@ -273,7 +273,9 @@ def _nearest(region: Mask, counted: Mask, size: int, spacing_mm: tuple[float, ..
     return chosen
 
 
-def ring_artefacts(patients: Sequence[RingCounts], seed: int, draws: int = stats.DRAWS) -> Rings:
+def ring_artefacts(
+    patients: Sequence[RingCounts], seed: int, draws: int = bootstrap.DRAWS
+) -> Rings:
     """Say whether fusion makes enhancing tumour of its own between the branches' boundaries.
 
     What a branch calls enhancing by itself is its own error, passed on; a ring of the fusion is
@@ -287,8 +289,8 @@ def ring_artefacts(patients: Sequence[RingCounts], seed: int, draws: int = stats
     if len(used) < MIN_PATIENTS:
         sentence = f"{len(used)} patients are too few for a verdict ({left_out})."
         return Rings("cannot tell", sentence, None, None, tuple(patients))
-    excess = stats.mean_interval([one.excess for one in used], seed, draws)
-    logs = stats.mean_interval([math.log(one.ratio) for one in used], seed, draws)
+    excess = bootstrap.mean_interval([one.excess for one in used], seed, draws)
+    logs = bootstrap.mean_interval([math.log(one.ratio) for one in used], seed, draws)
     low, high = _ends(logs)
     ratio = replace(logs, value=math.exp(logs.value), ci95=(math.exp(low), math.exp(high)))
     verdict: Verdict = "cannot tell"
@@ -356,7 +358,7 @@ def _differences(a: Floats, b: Floats) -> Floats:
 
 
 def misalignment(
-    patients: Sequence[BranchShift], seed: int, draws: int = stats.DRAWS
+    patients: Sequence[BranchShift], seed: int, draws: int = bootstrap.DRAWS
 ) -> Misalignment:
     """Say whether the branches of a cohort are displaced against each other.
 
@@ -372,9 +374,9 @@ def misalignment(
         sentence = f"{len(used)} patients are too few for a verdict ({left_out})."
         return Misalignment("cannot tell", sentence, (), None, tuple(patients))
     shifts = np.array([one.shift for one in used], dtype=np.float64)
-    means = tuple(stats.mean_interval(axis, seed, draws) for axis in shifts.T)
+    means = tuple(bootstrap.mean_interval(axis, seed, draws) for axis in shifts.T)
     shifted = [one for one in used if one.verdict == "found"]
-    share = stats.wilson(len(shifted), len(used))
+    share = bootstrap.wilson(len(shifted), len(used))
     together = any(
         abs(one.value) >= SHIFT_MEAN and not _ends(one)[0] <= 0 <= _ends(one)[1] for one in means
     )
@@ -388,11 +390,11 @@ def misalignment(
     return Misalignment(verdict, sentence, means, share, tuple(patients))
 
 
-def _ends(interval: stats.Interval) -> tuple[float, float]:
+def _ends(interval: bootstrap.Interval) -> tuple[float, float]:
     return interval.ci95 or (interval.value, interval.value)
 
 
-def _percent(interval: stats.Interval | None) -> str:
+def _percent(interval: bootstrap.Interval | None) -> str:
     if interval is None:
         return "unknown"
     value, low, high = (round(one, 3) + 0.0 for one in (interval.value, *_ends(interval)))

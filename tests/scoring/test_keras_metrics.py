@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gliomalib import keras_metrics, metrics
-from gliomalib.keras_metrics import Saturation
+from gliomalib.scoring import keras_metrics, metrics
+from gliomalib.scoring.keras_metrics import Saturation
 
 SHAPES = st.tuples(st.integers(0, 10**6), st.integers(1, 40), st.integers(2, 5))
 

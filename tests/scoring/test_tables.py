@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import evaluate, settings
+from gliomalib import settings
 from gliomalib.schema import Grid, RecordError, StoredCase, Volume
+from gliomalib.scoring import tables
 
 IDENTITY = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 
@@ -40,14 +41,14 @@ def row(table: pd.DataFrame, region: str) -> pd.Series:
 
 
 def test_a_perfect_prediction_scores_one_everywhere(labels: np.ndarray) -> None:
-    table = evaluate.score_volume(case(labels), certain(labels), "brats")
+    table = tables.score_volume(case(labels), certain(labels), "brats")
     assert (table["dice"] == 1).all() and (table["hd95_mm"] == 0).all()
     assert row(table, "WT")["truth_ml"] == pytest.approx((labels > 0).sum() * 8 / 1000)
 
 
 def test_regions_are_merged_before_they_are_scored(labels: np.ndarray) -> None:
     swapped = np.where(labels == 1, 3, np.where(labels == 3, 1, labels))
-    table = evaluate.score_volume(case(labels), certain(swapped), "brats")
+    table = tables.score_volume(case(labels), certain(swapped), "brats")
     assert row(table, "WT")["dice"] == 1 and row(table, "TC")["dice"] == 1
     assert row(table, "ET")["dice"] == 0
 
@@ -56,21 +57,21 @@ def test_an_empty_class_is_scored_by_the_rule_and_a_missed_one_is_counted() -> N
     truth = np.zeros((6, 6, 4), dtype=np.int64)
     truth[2:4, 2:4, 1:3] = 2
     nothing = np.zeros_like(truth)
-    found = evaluate.score_volume(case(truth), certain(nothing), "brats")
+    found = tables.score_volume(case(truth), certain(nothing), "brats")
     assert row(found, "ET")["dice"] == 1 and row(found, "ET")["state"] == "empty"
     assert row(found, "ED")["dice"] == 0 and row(found, "ED")["state"] == "missed"
-    other = evaluate.score_volume(case(truth), certain(nothing), "exclude")
+    other = tables.score_volume(case(truth), certain(nothing), "exclude")
     assert np.isnan(row(other, "ET")["dice"])
     table = other.assign(network="2D", part="test", fold=0)
-    counts = row(evaluate.overview(table), "ED")
+    counts = row(tables.overview(table), "ED")
     assert counts["missed"] == 1 and counts["patients"] == 1
 
 
 def test_mean_is_of_the_three_classes_and_not_of_the_regions(labels: np.ndarray) -> None:
     worse = labels.copy()
     worse[labels == 1] = 0
-    table = evaluate.score_volume(case(labels), certain(worse), "brats")
-    mean = row(evaluate.with_mean(table), "mean")["dice"]
+    table = tables.score_volume(case(labels), certain(worse), "brats")
+    mean = row(tables.with_mean(table), "mean")["dice"]
     expected = np.mean([row(table, name)["dice"] for name in ("NCR", "ED", "ET")])
     assert mean == pytest.approx(expected)
 
@@ -79,10 +80,10 @@ def test_a_patient_under_several_folds_counts_once() -> None:
     rows = [("A", 0, 0.2), ("A", 1, 0.6), ("B", 0, 1.0)]
     table = pd.DataFrame(rows, columns=["patient_id", "fold", "dice"])
     table = table.assign(region="WT", part="test")
-    found = evaluate.per_patient(table, "WT", "test")
+    found = tables.per_patient(table, "WT", "test")
     assert found.to_dict() == pytest.approx({"A": 0.4, "B": 1.0})
     with pytest.raises(RecordError, match="external"):
-        evaluate.per_patient(table, "WT", "external")
+        tables.per_patient(table, "WT", "external")
 
 
 def test_slices_are_counted_by_patient() -> None:
@@ -94,14 +95,14 @@ def test_slices_are_counted_by_patient() -> None:
             "predicted": [0, 2, 2],
         }
     )
-    found = evaluate.patient_confusions(table, "test")
+    found = tables.patient_confusions(table, "test")
     assert found.shape == (2, 4, 4) and found[0, 3, 2] == 1 and found[1, 2, 2] == 1
     assert found.sum() == 3
 
 
 def test_the_grid_of_alphas_has_the_ends_and_the_studys_own() -> None:
     study = settings.load("smoke", {"fusion.sweep_step": 0.25, "fusion.alpha": 0.6})
-    assert evaluate.alphas(study).tolist() == [0, 0.25, 0.5, 0.6, 0.75, 1]
+    assert tables.alphas(study).tolist() == [0, 0.25, 0.5, 0.6, 0.75, 1]
 
 
 def test_the_sweep_ends_are_the_two_networks(labels: np.ndarray) -> None:
@@ -110,10 +111,10 @@ def test_the_sweep_ends_are_the_two_networks(labels: np.ndarray) -> None:
     for _ in range(2):
         raw = generator.dirichlet(np.ones(4), size=labels.shape)
         pair.append(Volume(np.moveaxis(raw, -1, 0).astype(np.float16), grid(shape=labels.shape)))
-    patients, found = evaluate.sweep([(case(labels), *pair)], np.array([0.0, 0.5, 1.0]))
+    patients, found = tables.sweep([(case(labels), *pair)], np.array([0.0, 0.5, 1.0]))
     assert patients == ["P1"] and found.shape == (1, 3, 4, 4)
-    assert (found[0, 0] == evaluate.confusion_of(case(labels), pair[1])).all()
-    assert (found[0, 2] == evaluate.confusion_of(case(labels), pair[0])).all()
+    assert (found[0, 0] == tables.confusion_of(case(labels), pair[1])).all()
+    assert (found[0, 2] == tables.confusion_of(case(labels), pair[0])).all()
 
 
 def test_curves_average_the_folds_of_a_patient() -> None:
@@ -121,7 +122,7 @@ def test_curves_average_the_folds_of_a_patient() -> None:
     missed = np.zeros((4, 4), dtype=np.int64)
     missed[:, 0] = 5
     confusions = np.stack([[perfect], [missed], [perfect]])
-    curves = evaluate.dice_curves(["A", "A", "B"], confusions, "brats")
+    curves = tables.dice_curves(["A", "A", "B"], confusions, "brats")
     assert curves["WT"].tolist() == [[0.5], [1.0]]
     assert curves["mean"].tolist() == [[0.5], [1.0]]
 
@@ -130,7 +131,7 @@ def test_the_table_of_curves_finds_the_peak() -> None:
     study = settings.load("smoke")
     grid_ = np.array([0.0, 0.5, 1.0])
     curves = {"mean": np.array([[0.1, 0.8, 0.2], [0.3, 0.9, 0.1]])}
-    table = evaluate.curve_table(curves, grid_, study)
+    table = tables.curve_table(curves, grid_, study)
     assert ((table["low"] <= table["dice"]) & (table["dice"] <= table["high"])).all()
     at = table.set_index("alpha")["dice"]
     assert at.idxmax() == 0.5 and at[0.5] == pytest.approx(0.85) and at[0.0] == pytest.approx(0.2)

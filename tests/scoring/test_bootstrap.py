@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gliomalib import metrics, stats
+from gliomalib.scoring import bootstrap, metrics
 
 
-def bounds(interval: stats.Interval) -> tuple[float, float]:
+def bounds(interval: bootstrap.Interval) -> tuple[float, float]:
     """Return the interval, which must be there."""
     assert interval.ci95 is not None
     return interval.ci95
@@ -37,14 +37,14 @@ def test_the_interval_of_a_mean_covers_it(count: int, least: float) -> None:
     # plain percentile intervals cover 82 % of five patients: this is what the test would catch
     generator, hits, trials = np.random.default_rng(7), 0, 400
     for trial in range(trials):
-        low, high = bounds(stats.mean_interval(generator.normal(0.7, 0.1, count), trial, 600))
+        low, high = bounds(bootstrap.mean_interval(generator.normal(0.7, 0.1, count), trial, 600))
         hits += low <= 0.7 <= high
     assert least <= hits / trials <= 0.98
 
 
 def test_the_interval_of_a_mean_is_near_students() -> None:
     values = np.random.default_rng(0).normal(0.8, 0.1, 60)
-    found = stats.mean_interval(values, 3)
+    found = bootstrap.mean_interval(values, 3)
     reach = 2.001 * values.std(ddof=1) / math.sqrt(60)
     assert found.value == pytest.approx(values.mean())
     assert bounds(found) == pytest.approx((found.value - reach, found.value + reach), abs=0.002)
@@ -57,19 +57,19 @@ def test_the_same_seed_gives_the_same_interval_whatever_the_block(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     values = np.random.default_rng(0).random(12)
-    found = stats.mean_interval(values, 3, 2500)
-    assert found == stats.mean_interval(values, 3, 2500)
-    assert found != stats.mean_interval(values, 4, 2500)
-    monkeypatch.setattr(stats, "BLOCK", 7)
-    assert bounds(stats.mean_interval(values, 3, 2500)) == pytest.approx(bounds(found))
+    found = bootstrap.mean_interval(values, 3, 2500)
+    assert found == bootstrap.mean_interval(values, 3, 2500)
+    assert found != bootstrap.mean_interval(values, 4, 2500)
+    monkeypatch.setattr(bootstrap, "BLOCK", 7)
+    assert bounds(bootstrap.mean_interval(values, 3, 2500)) == pytest.approx(bounds(found))
 
 
 def test_one_patient_has_no_interval() -> None:
-    assert stats.mean_interval([0.5], 0) == stats.Interval(
+    assert bootstrap.mean_interval([0.5], 0) == bootstrap.Interval(
         0.5, None, 1, "no interval: a single patient"
     )
-    assert stats.confusion_interval(patients(1), accuracy, 0, 50).ci95 is None
-    assert stats.argmax_interval([[0.1, 0.2]], [0, 1], 0, 50).ci95 is None
+    assert bootstrap.confusion_interval(patients(1), accuracy, 0, 50).ci95 is None
+    assert bootstrap.argmax_interval([[0.1, 0.2]], [0, 1], 0, 50).ci95 is None
 
 
 @pytest.mark.parametrize(("count", "share"), [(5, 0.0009541), (10, 0.0085506), (20, 0.0158808)])
@@ -77,57 +77,57 @@ def test_the_percentiles_move_outwards_as_hesterberg_lists(count: int, share: fl
     values = np.random.default_rng(0).random(count)
     picked = np.random.default_rng(3).integers(count, size=(1000, count))
     expected = np.quantile(values[picked].mean(axis=1), [share, 1 - share])
-    found = bounds(stats.mean_interval(values, 3, 1000))
+    found = bounds(bootstrap.mean_interval(values, 3, 1000))
     assert found == pytest.approx(tuple(expected), abs=1e-5)
 
 
 def test_a_band_is_the_interval_at_each_point() -> None:
     curves = np.random.default_rng(0).random((9, 4))
-    low, high = stats.mean_band(curves, 3, 500)
+    low, high = bootstrap.mean_band(curves, 3, 500)
     for point in range(4):
-        expected = bounds(stats.mean_interval(curves[:, point], 3, 500))
+        expected = bounds(bootstrap.mean_interval(curves[:, point], 3, 500))
         assert (low[point], high[point]) == pytest.approx(expected)
-    assert np.isnan(stats.mean_band(curves[:1], 3, 500)).all()
+    assert np.isnan(bootstrap.mean_band(curves[:1], 3, 500)).all()
 
 
 @pytest.mark.parametrize("values", [[], [0.1, math.nan], [0.1, math.inf], [[0.1, 0.2]], 0.5])
 def test_a_mean_of_no_numbers_is_refused(values: Any) -> None:
     with pytest.raises(ValueError, match=r"NaN or infinite|needed is one value a patient"):
-        stats.mean_interval(values, 0)
+        bootstrap.mean_interval(values, 0)
 
 
 def test_no_draws_are_refused() -> None:
     with pytest.raises(ValueError, match="draws is 0"):
-        stats.mean_interval([0.1, 0.2], 0, 0)
+        bootstrap.mean_interval([0.1, 0.2], 0, 0)
 
 
 def test_pairs_cancel_what_patients_have_in_common() -> None:
     generator = np.random.default_rng(0)
     hard = generator.random(30)
     a, b = hard + 0.02, hard + generator.normal(0, 0.005, 30)
-    found = stats.paired_interval(a, b, 1)
+    found = bootstrap.paired_interval(a, b, 1)
     low, high = bounds(found)
     assert found.value == pytest.approx((a - b).mean())
     assert 0 < low < found.value < high < 0.03
-    swapped = bounds(stats.paired_interval(b, a, 1))
+    swapped = bounds(bootstrap.paired_interval(b, a, 1))
     assert swapped == pytest.approx((-high, -low), abs=1e-9)
 
 
 def test_equal_pairs_differ_by_exactly_nothing() -> None:
     same = np.random.default_rng(0).random(9)
-    assert bounds(stats.paired_interval(same, same, 1)) == (0.0, 0.0)
+    assert bounds(bootstrap.paired_interval(same, same, 1)) == (0.0, 0.0)
 
 
 def test_pairs_need_the_same_patients() -> None:
     with pytest.raises(ValueError, match="3 patients against 1"):
-        stats.paired_interval([0.1, 0.2, 0.3], [0.1], 0)
+        bootstrap.paired_interval([0.1, 0.2, 0.3], [0.1], 0)
     with pytest.raises(ValueError, match="1 of 2 numbers are NaN"):
-        stats.paired_interval([0.1, 0.2], [0.1, math.nan], 0)
+        bootstrap.paired_interval([0.1, 0.2], [0.1, math.nan], 0)
 
 
 def test_a_score_is_of_the_summed_matrices_of_whole_patients() -> None:
     matrices, seed, draws = patients(8), 5, 400
-    found = stats.confusion_interval(matrices, accuracy, seed, draws)
+    found = bootstrap.confusion_interval(matrices, accuracy, seed, draws)
     generator = np.random.default_rng(seed)
     slow = []
     for _ in range(draws):
@@ -144,15 +144,15 @@ def test_a_score_is_of_the_summed_matrices_of_whole_patients() -> None:
 
 def test_matrices_are_summed_and_not_averaged() -> None:
     matrices = np.full((6, 2, 2), 5)
-    found = stats.confusion_interval(matrices, lambda matrix: float(matrix.sum()), 0, 50)
+    found = bootstrap.confusion_interval(matrices, lambda matrix: float(matrix.sum()), 0, 50)
     assert (found.value, found.ci95) == (120.0, (120.0, 120.0))
 
 
 def test_slices_of_one_patient_are_not_independent() -> None:
     matrices = patients(12)
-    low, high = bounds(stats.confusion_interval(matrices, accuracy, 0, 500))
+    low, high = bounds(bootstrap.confusion_interval(matrices, accuracy, 0, 500))
     total = matrices.sum(axis=(0))
-    alone = bounds(stats.wilson(int(np.trace(total)), int(total.sum())))
+    alone = bounds(bootstrap.wilson(int(np.trace(total)), int(total.sum())))
     assert high - low > 3 * (alone[1] - alone[0])
 
 
@@ -164,7 +164,7 @@ def test_the_interval_of_a_pooled_score_covers_it_in_93_to_97_percent() -> None:
         right = generator.binomial(slices, skill)
         matrices = np.zeros((60, 2, 2))
         matrices[:, 0, 0], matrices[:, 0, 1] = right, slices - right
-        low, high = bounds(stats.confusion_intervals(matrices, share_right, seed, 600)["right"])
+        low, high = bounds(bootstrap.confusion_intervals(matrices, share_right, seed, 600)["right"])
         hits += low <= 8 / 11 <= high
     assert 0.93 <= hits / trials <= 0.97
 
@@ -177,9 +177,9 @@ def share_right(stack: Any) -> dict[str, Any]:
 def test_many_scores_at_once_are_the_single_ones() -> None:
     matrices = patients(9)
     scores = partial(metrics.stacked_scores, average="macro", undefined="exclude")
-    together = stats.confusion_intervals(matrices, scores, 2, 300)
+    together = bootstrap.confusion_intervals(matrices, scores, 2, 300)
     for name in ("accuracy", "f1", "mcc"):
-        one = stats.confusion_interval(
+        one = bootstrap.confusion_interval(
             matrices,
             lambda matrix, name=name: metrics.scores(matrix, "macro", "exclude")[name],
             2,
@@ -196,10 +196,10 @@ def test_a_score_that_is_undefined_in_some_draw_is_refused() -> None:
         scores = partial(metrics.stacked_scores, average="macro", undefined=undefined)
         only = partial(lambda stack, give: {"recall": give(stack)["recall"]}, give=scores)
         if fine:
-            assert stats.confusion_intervals(rare, only, 0, 200)["recall"].ci95
+            assert bootstrap.confusion_intervals(rare, only, 0, 200)["recall"].ci95
         else:
             with pytest.raises(ValueError, match=r"recall is undefined in [1-9]\d* of 200 draws"):
-                stats.confusion_intervals(rare, only, 0, 200)
+                bootstrap.confusion_intervals(rare, only, 0, 200)
 
 
 ALPHAS = np.linspace(0, 1, 11)
@@ -207,14 +207,14 @@ ALPHAS = np.linspace(0, 1, 11)
 
 def test_the_best_alpha_of_a_clear_peak_is_certain() -> None:
     curves = 0.8 - (ALPHAS - 0.6) ** 2 + np.random.default_rng(0).random((20, 1))
-    found = stats.argmax_interval(curves, ALPHAS, 0, 500)
+    found = bootstrap.argmax_interval(curves, ALPHAS, 0, 500)
     assert found.value == pytest.approx(0.6)
     assert bounds(found) == pytest.approx((0.6, 0.6))
 
 
 def test_the_best_alpha_of_divided_patients_is_not() -> None:
     curves = np.stack([ALPHAS if patient % 2 else 1 - ALPHAS for patient in range(10)])
-    assert bounds(stats.argmax_interval(curves, ALPHAS, 0, 500)) == (0.0, 1.0)
+    assert bounds(bootstrap.argmax_interval(curves, ALPHAS, 0, 500)) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_the_best_alpha_of_divided_patients_is_not() -> None:
     ],
 )
 def test_the_middle_of_equally_good_alphas_counts(curve: Any, best: float) -> None:
-    found = stats.argmax_interval(np.tile(curve, (4, 1)), ALPHAS, 0, 50)
+    found = bootstrap.argmax_interval(np.tile(curve, (4, 1)), ALPHAS, 0, 50)
     assert found.value == pytest.approx(best)
     assert bounds(found) == pytest.approx((best, best))
 
@@ -236,18 +236,18 @@ def test_the_middle_of_equally_good_alphas_counts(curve: Any, best: float) -> No
 def test_a_curve_needs_its_alphas_in_order() -> None:
     for alphas in ([0, 1], [0, 1, 0.5], [0, 0.5, 0.5]):
         with pytest.raises(ValueError, match="rising"):
-            stats.argmax_interval(np.ones((2, 3)), alphas, 0)
+            bootstrap.argmax_interval(np.ones((2, 3)), alphas, 0)
 
 
 def test_wilson_on_known_answers() -> None:
-    low, high = bounds(stats.wilson(74, 74))
+    low, high = bounds(bootstrap.wilson(74, 74))
     assert (round(100 * low, 1), high) == (95.1, 1.0)
-    assert bounds(stats.wilson(0, 74)) == pytest.approx((0, 1 - low))
+    assert bounds(bootstrap.wilson(0, 74)) == pytest.approx((0, 1 - low))
     # worked by hand from the formula: z = 1.96, 40 of 50
     z, p, n = 1.959964, 0.8, 50
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     reach = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    found = stats.wilson(40, 50)
+    found = bootstrap.wilson(40, 50)
     assert bounds(found) == pytest.approx((middle - reach, middle + reach), abs=1e-6)
     assert (found.value, found.n) == (0.8, 50)
 
@@ -255,4 +255,4 @@ def test_wilson_on_known_answers() -> None:
 @pytest.mark.parametrize(("successes", "n"), [(0, 0), (-1, 5), (6, 5)])
 def test_wilson_refuses_what_is_no_proportion(successes: int, n: int) -> None:
     with pytest.raises(ValueError, match="no proportion"):
-        stats.wilson(successes, n)
+        bootstrap.wilson(successes, n)

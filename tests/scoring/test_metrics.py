@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from monai.metrics import compute_dice, compute_hausdorff_distance
 from sklearn import metrics as reference
 
-from gliomalib import metrics
+from gliomalib.scoring import metrics
 from tests.reference import make_brats_evaluation as organisers
 
 REGIONS = ((1, 2, 3), (1, 3), (3,), (1,), (2,))

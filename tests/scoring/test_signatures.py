@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from gliomalib import diagnostics, fusion, metrics
-from gliomalib.diagnostics import BranchShift, RingCounts
+from gliomalib import fusion
 from gliomalib.phantoms.write import PhantomPlan, make_patient
 from gliomalib.schema import Grid, MismatchError, StoredCase, Volume
+from gliomalib.scoring import metrics, signatures
+from gliomalib.scoring.signatures import BranchShift, RingCounts
 
 NAMES = ("no tumour", "necrotic core", "edema", "enhancing tumour")
 BLUR_2D, BLUR_3D = (0.7, 0.7, 0.3), (0.9, 0.9, 0.9)
@@ -94,7 +95,7 @@ def confusions(cohort: list[Patient], change: Callable[[Any], Any] = lambda foun
 
 
 def test_clean_phantoms_have_no_collapse(cohort: list[Patient]) -> None:
-    found = diagnostics.class_collapse(confusions(cohort), 0, DRAWS)
+    found = signatures.class_collapse(confusions(cohort), 0, DRAWS)
     assert found.verdict == "not found"
     assert [fate.name for fate in found.classes] == list(NAMES)
     assert [fate.verdict for fate in found.classes] == ["not found"] * 4
@@ -108,7 +109,7 @@ def test_a_collapse_to_edema_is_found(cohort: list[Patient]) -> None:
         stays = generator.random(labels.shape) < 0.02
         return np.where(np.isin(labels, (1, 3)) & ~stays, 2, labels)
 
-    found = diagnostics.class_collapse(confusions(cohort, to_edema), 0, DRAWS)
+    found = signatures.class_collapse(confusions(cohort, to_edema), 0, DRAWS)
     fates = {fate.name: fate for fate in found.classes}
     assert found.verdict == "found"
     for name in ("necrotic core", "enhancing tumour"):
@@ -121,7 +122,7 @@ def test_a_collapse_to_edema_is_found(cohort: list[Patient]) -> None:
 
 
 def test_a_network_that_says_no_tumour_has_lost_three_classes(cohort: list[Patient]) -> None:
-    found = diagnostics.class_collapse(confusions(cohort, np.zeros_like), 0, DRAWS)
+    found = signatures.class_collapse(confusions(cohort, np.zeros_like), 0, DRAWS)
     lost = [fate for fate in found.classes if fate.verdict == "found"]
     assert [fate.name for fate in lost] == list(NAMES[1:])
     assert {fate.taken_by for fate in lost} == {"no tumour"}
@@ -151,7 +152,7 @@ def matrix(recall: int, extra: int = 0) -> Any:
 def test_the_rule_is_recall_below_5_or_frequency_below_10_percent(
     recall: int, extra: int, verdict: str
 ) -> None:
-    found = diagnostics.class_collapse(np.stack([matrix(recall, extra)] * 8), 0, 200)
+    found = signatures.class_collapse(np.stack([matrix(recall, extra)] * 8), 0, 200)
     assert found.verdict == found.classes[3].verdict == verdict
     fate = found.classes[3]
     assert fate.recall is not None
@@ -165,23 +166,23 @@ def test_the_rule_is_recall_below_5_or_frequency_below_10_percent(
 def test_one_odd_patient_gives_no_alarm() -> None:
     fine = [matrix(90)] * 15
     for weight in (1, 30, 1000):
-        found = diagnostics.class_collapse(np.stack([*fine, weight * matrix(0)]), 0, DRAWS)
+        found = signatures.class_collapse(np.stack([*fine, weight * matrix(0)]), 0, DRAWS)
         assert found.verdict != "found"
     # the other way round one good patient does not hide that fifteen have lost it
-    lost = diagnostics.class_collapse(np.stack([*[matrix(0)] * 15, matrix(30)]), 0, DRAWS)
+    lost = signatures.class_collapse(np.stack([*[matrix(0)] * 15, matrix(30)]), 0, DRAWS)
     assert lost.classes[3].recall is not None
     assert lost.classes[3].recall.value < 0.05
     assert lost.verdict != "not found"
 
 
 def test_few_patients_cannot_tell() -> None:
-    assert diagnostics.class_collapse(np.stack([matrix(0)] * 5), 0, 200).verdict == "found"
-    few = diagnostics.class_collapse(np.stack([matrix(0)] * 4), 0, 200)
+    assert signatures.class_collapse(np.stack([matrix(0)] * 5), 0, 200).verdict == "found"
+    few = signatures.class_collapse(np.stack([matrix(0)] * 4), 0, 200)
     assert few.verdict == "cannot tell"
     assert "too few" in few.sentence
     # four of nine patients have the class: nothing can be said of it, whatever the others say
     without = np.diag([1000, 100, 100, 0])
-    mixed = diagnostics.class_collapse(np.stack([*[matrix(90)] * 4, *[without] * 5]), 0, 200)
+    mixed = signatures.class_collapse(np.stack([*[matrix(90)] * 4, *[without] * 5]), 0, 200)
     assert (mixed.verdict, mixed.classes[3].patients) == ("cannot tell", 4)
     assert mixed.classes[2].verdict == "not found"
 
@@ -189,13 +190,13 @@ def test_few_patients_cannot_tell() -> None:
 def test_a_class_that_hardly_occurs_is_not_judged() -> None:
     rare = np.diag([10_000, 100, 100, 0])
     rare[3, 2] = 4
-    found = diagnostics.class_collapse(np.stack([rare] * 8), 0, 200)
+    found = signatures.class_collapse(np.stack([rare] * 8), 0, 200)
     assert (found.verdict, found.classes[3].verdict) == ("not found", None)
     rare[3, 2] = 5  # of 205 voxels of tumour: 2.4 %, though 0.05 % of all
-    assert diagnostics.class_collapse(np.stack([rare] * 8), 0, 200).verdict == "found"
-    never = diagnostics.class_collapse(np.stack([np.diag([9, 9, 9, 0])] * 8), 0, 200)
+    assert signatures.class_collapse(np.stack([rare] * 8), 0, 200).verdict == "found"
+    never = signatures.class_collapse(np.stack([np.diag([9, 9, 9, 0])] * 8), 0, 200)
     assert (never.classes[3].patients, never.classes[3].recall) == (0, None)
-    nothing = diagnostics.class_collapse(np.zeros((8, 4, 4), int), 0, 200)
+    nothing = signatures.class_collapse(np.zeros((8, 4, 4), int), 0, 200)
     assert nothing.verdict == "cannot tell"
     assert "every class is too small" in nothing.sentence
 
@@ -203,7 +204,7 @@ def test_a_class_that_hardly_occurs_is_not_judged() -> None:
 @pytest.mark.parametrize("wrong", [np.zeros((4, 4)), np.zeros((0, 4, 4)), np.full((9, 4, 4), -1)])
 def test_what_is_no_confusion_of_patients_is_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match=r"\(patients, 4, 4\)"):
-        diagnostics.class_collapse(wrong, 0)
+        signatures.class_collapse(wrong, 0)
 
 
 # --- ring artefacts
@@ -216,7 +217,7 @@ def shell_of(one: Patient) -> Any:
 
 def counts(cohort: list[Patient], change: Callable[[Patient], Volume]) -> list[RingCounts]:
     """Return the counts after ``change`` has made the fused volume of each patient."""
-    return [diagnostics.ring_counts(one.case, change(one), one.p2d, one.p3d) for one in cohort]
+    return [signatures.ring_counts(one.case, change(one), one.p2d, one.p3d) for one in cohort]
 
 
 def spoilt(one: Patient, where: Any, share: float) -> Volume:
@@ -226,7 +227,7 @@ def spoilt(one: Patient, where: Any, share: float) -> Volume:
 
 
 def test_clean_phantoms_have_no_rings(cohort: list[Patient]) -> None:
-    found = diagnostics.ring_artefacts(counts(cohort, lambda one: one.fused), 0, DRAWS)
+    found = signatures.ring_artefacts(counts(cohort, lambda one: one.fused), 0, DRAWS)
     assert found.verdict == "not found"
     assert found.excess is not None
     assert found.excess.n == 20
@@ -242,12 +243,12 @@ def test_no_weight_of_the_fusion_makes_rings_of_its_own(
     def fused(one: Patient) -> Volume:
         return fusion.weighted_average(one.p2d, one.p3d, alpha)
 
-    assert diagnostics.ring_artefacts(counts(cohort, fused), 0, DRAWS).verdict == "not found"
+    assert signatures.ring_artefacts(counts(cohort, fused), 0, DRAWS).verdict == "not found"
 
 
 def test_a_ring_in_the_fused_volume_is_found(cohort: list[Patient]) -> None:
     rings = counts(cohort, lambda one: spoilt(one, shell_of(one), 0.05))
-    found = diagnostics.ring_artefacts(rings, 0, DRAWS)
+    found = signatures.ring_artefacts(rings, 0, DRAWS)
     assert found.verdict == "found"
     assert found.excess is not None
     assert 0.03 < found.excess.value < 0.06
@@ -270,7 +271,7 @@ def test_a_ring_that_the_fusion_makes_by_itself_is_found(cohort: list[Patient]) 
         patients.append(replace(one, p2d=p2d, p3d=p3d))
     rings = counts(patients, lambda one: one.fused)
     assert all((one.p2d, one.p3d, one.new) == (0, 0, one.shell) for one in rings)
-    assert diagnostics.ring_artefacts(rings, 0, DRAWS).verdict == "found"
+    assert signatures.ring_artefacts(rings, 0, DRAWS).verdict == "found"
 
 
 def test_an_error_that_a_branch_passes_on_is_no_ring_of_the_fusion(cohort: list[Patient]) -> None:
@@ -280,7 +281,7 @@ def test_an_error_that_a_branch_passes_on_is_no_ring_of_the_fusion(cohort: list[
         patients.append(replace(one, p2d=changed(one.p2d, own, [0.0, 0.0, 0.1, 0.9])))
     rings = counts(patients, lambda one: one.fused)
     assert sum(one.fused for one in rings) > 0.2 * sum(one.shell for one in rings)
-    found = diagnostics.ring_artefacts(rings, 0, DRAWS)
+    found = signatures.ring_artefacts(rings, 0, DRAWS)
     assert found.verdict == "not found"
     assert f"{np.mean([one.p2d for one in rings]):.1f} 2D" in found.sentence
 
@@ -292,15 +293,15 @@ def test_enhancing_tumour_anywhere_else_is_no_ring(cohort: list[Patient]) -> Non
     def beside(one: Patient) -> Volume:
         return spoilt(one, (one.case.labels != 3) & ~shell_of(one), 0.2)
 
-    assert diagnostics.ring_artefacts(counts(cohort, everywhere), 0, DRAWS).verdict != "found"
-    assert diagnostics.ring_artefacts(counts(cohort, beside), 0, DRAWS).verdict == "not found"
+    assert signatures.ring_artefacts(counts(cohort, everywhere), 0, DRAWS).verdict != "found"
+    assert signatures.ring_artefacts(counts(cohort, beside), 0, DRAWS).verdict == "not found"
 
 
 def test_one_patient_with_a_ring_is_no_cohort_with_rings(cohort: list[Patient]) -> None:
     rings = counts(cohort, lambda one: one.fused)
     rings[0] = counts(cohort[:1], lambda one: spoilt(one, shell_of(one), 1.0))[0]
     assert rings[0].excess > 0.5
-    assert diagnostics.ring_artefacts(rings, 0, DRAWS).verdict == "cannot tell"
+    assert signatures.ring_artefacts(rings, 0, DRAWS).verdict == "cannot tell"
 
 
 def line(*labels: int) -> Any:
@@ -315,7 +316,7 @@ def test_counts_of_a_row_of_voxels() -> None:
     p2d = Volume(line(0, 0, 2, 3, 3, 2, 2, 2, 2, 2, 2, 2), grid)
     p3d = Volume(line(0, 0, 0, 0, 0, 2, 2, 2, 2, 2, 2, 2), grid)
     fused = Volume(line(0, 3, 3, 3, 3, 3, 3, 3, 3, 3, 2, 2), grid)
-    found = diagnostics.ring_counts(case_of(truth, "row"), fused, p2d, p3d)
+    found = signatures.ring_counts(case_of(truth, "row"), fused, p2d, p3d)
     # inside 5 and 7 (6 is enhancing in truth), outside 0 and 1: of these 1, 5 and 7 are new
     assert found == RingCounts(
         "row", shell=2, control=4, new=1, new_control=3, fused=2, p2d=1, p3d=0
@@ -326,9 +327,9 @@ def test_counts_of_a_row_of_voxels() -> None:
 
 def test_too_few_patients_with_a_shell_cannot_tell(cohort: list[Patient]) -> None:
     rings = counts(cohort[:4], lambda one: spoilt(one, shell_of(one), 1.0))
-    same = [diagnostics.ring_counts(o.case, o.p2d, o.p2d, o.p2d) for o in cohort[4:9]]
+    same = [signatures.ring_counts(o.case, o.p2d, o.p2d, o.p2d) for o in cohort[4:9]]
     assert {(one.shell, one.control, one.excess, one.ratio) for one in same} == {(0, 0, 0.0, 1.0)}
-    found = diagnostics.ring_artefacts([*rings, *same], 0, DRAWS)
+    found = signatures.ring_artefacts([*rings, *same], 0, DRAWS)
     assert (found.verdict, found.excess, found.ratio) == ("cannot tell", None, None)
     assert "5 of 9 patients without a shell" in found.sentence
 
@@ -342,7 +343,7 @@ def test_rings_need_everything_on_one_grid(cohort: list[Patient]) -> None:
         (other.p2d, other.p3d, other.fused),
     ):
         with pytest.raises(MismatchError, match="phantom-2"):
-            diagnostics.ring_counts(one.case, fused, p2d, p3d)
+            signatures.ring_counts(one.case, fused, p2d, p3d)
 
 
 # --- misaligned branches
@@ -355,10 +356,10 @@ def moved(volume: Volume, shift: Sequence[int]) -> Volume:
 
 
 def test_clean_branches_are_not_misaligned(cohort: list[Patient]) -> None:
-    shifts = [diagnostics.branch_shift(one.p2d, one.p3d) for one in cohort]
+    shifts = [signatures.branch_shift(one.p2d, one.p3d) for one in cohort]
     assert [one.verdict for one in shifts] == ["not found"] * 20
     assert min(one.remaining or 0 for one in shifts) > 0.05  # the networks do differ
-    found = diagnostics.misalignment(shifts, 0, DRAWS)
+    found = signatures.misalignment(shifts, 0, DRAWS)
     assert found.verdict == "not found"
     assert found.share is not None
     assert found.share.value == 0
@@ -370,13 +371,13 @@ def test_clean_branches_are_not_misaligned(cohort: list[Patient]) -> None:
 def test_a_shift_is_found_along_each_axis_and_across(
     cohort: list[Patient], shift: tuple[int, int, int]
 ) -> None:
-    shifts = [diagnostics.branch_shift(one.p2d, moved(one.p3d, shift)) for one in cohort]
+    shifts = [signatures.branch_shift(one.p2d, moved(one.p3d, shift)) for one in cohort]
     assert [one.verdict for one in shifts] == ["found"] * 20
     assert [one.shift for one in shifts] == [shift] * 20
-    found = diagnostics.misalignment(shifts, 0, DRAWS)
+    found = signatures.misalignment(shifts, 0, DRAWS)
     assert found.verdict == "found"
     assert [mean.value for mean in found.mean_shift] == list(shift)
-    back = diagnostics.branch_shift(moved(cohort[0].p2d, shift), cohort[0].p3d)
+    back = signatures.branch_shift(moved(cohort[0].p2d, shift), cohort[0].p3d)
     assert back.shift == tuple(-step for step in shift)
 
 
@@ -403,7 +404,7 @@ def test_a_shift_is_the_best_of_all_that_can_be_tried() -> None:
         for shift in product(range(-4, 5), repeat=3)
     }
     best = min(slow, key=lambda shift: slow[shift])
-    found = diagnostics.branch_shift(one, other)
+    found = signatures.branch_shift(one, other)
     assert found.shift == best
     assert found.remaining == pytest.approx(slow[best])
     assert found.gain == pytest.approx(1 - slow[best] / slow[0, 0, 0])
@@ -417,7 +418,7 @@ def test_a_branch_that_draws_the_tumour_larger_is_not_shifted(cohort: list[Patie
         values /= values.sum(axis=0)
         larger = replace(one.p3d, probabilities=values.astype(np.float16))
         assert (classes(larger) > 0).sum() > 1.2 * (classes(one.p3d) > 0).sum()
-        found = diagnostics.branch_shift(one.p2d, larger)
+        found = signatures.branch_shift(one.p2d, larger)
         assert found.shift == (0, 0, 0)
         assert found.gain == 0
 
@@ -425,10 +426,10 @@ def test_a_branch_that_draws_the_tumour_larger_is_not_shifted(cohort: list[Patie
 def test_patients_shifted_each_in_a_direction_of_its_own_are_found(cohort: list[Patient]) -> None:
     ways = [(2, 0, 0), (-2, 0, 0), (0, 2, 0), (0, -2, 0)] * 5
     shifts = [
-        diagnostics.branch_shift(one.p2d, moved(one.p3d, way))
+        signatures.branch_shift(one.p2d, moved(one.p3d, way))
         for one, way in zip(cohort, ways, strict=True)
     ]
-    found = diagnostics.misalignment(shifts, 0, DRAWS)
+    found = signatures.misalignment(shifts, 0, DRAWS)
     assert found.verdict == "found"
     assert all(abs(mean.value) < 0.5 for mean in found.mean_shift)
 
@@ -441,22 +442,22 @@ def estimate(shift: tuple[int, int, int], gain: float) -> BranchShift:
 
 def test_a_common_shift_that_is_small_in_each_patient_is_found() -> None:
     still, small = estimate((0, 0, 0), 0.0), estimate((0, 1, 0), 0.04)
-    found = diagnostics.misalignment([small] * 9 + [still] * 3, 0, DRAWS)
+    found = signatures.misalignment([small] * 9 + [still] * 3, 0, DRAWS)
     assert found.verdict == "found"
     assert "0 of 12 patients are shifted" in found.sentence
     assert "+0.0, +0.8, +0.0 voxels" in found.sentence
-    rare = diagnostics.misalignment([small] * 4 + [still] * 8, 0, DRAWS)
+    rare = signatures.misalignment([small] * 4 + [still] * 8, 0, DRAWS)
     assert rare.verdict == "not found"
-    one = diagnostics.misalignment([*[still] * 5, estimate((0, 0, 4), 0.04)], 0, DRAWS)
+    one = signatures.misalignment([*[still] * 5, estimate((0, 0, 4), 0.04)], 0, DRAWS)
     assert one.mean_shift[2].value > 0.5
     assert one.verdict == "not found"
     both = [small] * 6 + [estimate((0, -1, 0), 0.04)] * 6
-    assert diagnostics.misalignment(both, 0, DRAWS).verdict == "not found"
+    assert signatures.misalignment(both, 0, DRAWS).verdict == "not found"
 
 
 def test_one_shifted_patient_of_twenty_cannot_tell_but_is_told() -> None:
     still = [estimate((0, 0, 0), 0.0)] * 19
-    found = diagnostics.misalignment([*still, estimate((3, 0, 0), 0.4)], 0, DRAWS)
+    found = signatures.misalignment([*still, estimate((3, 0, 0), 0.4)], 0, DRAWS)
     assert found.verdict == "cannot tell"
     assert "1 of 20 patients are shifted" in found.sentence
 
@@ -464,13 +465,13 @@ def test_one_shifted_patient_of_twenty_cannot_tell_but_is_told() -> None:
 def test_patients_who_cannot_be_judged_are_left_out_and_counted(cohort: list[Patient]) -> None:
     one = cohort[0]
     empty = changed(one.p3d, np.ones(one.case.labels.shape, bool), [1, 0, 0, 0])
-    unknown = diagnostics.branch_shift(one.p2d, empty)
+    unknown = signatures.branch_shift(one.p2d, empty)
     assert unknown == BranchShift("phantom-1", "cannot tell", None, None, None)
     still = estimate((0, 0, 0), 0.0)
-    few = diagnostics.misalignment([still] * 4 + [unknown] * 3, 0, DRAWS)
+    few = signatures.misalignment([still] * 4 + [unknown] * 3, 0, DRAWS)
     assert (few.verdict, few.mean_shift, few.share) == ("cannot tell", (), None)
     assert "3 of 7 patients cannot be judged" in few.sentence
-    enough = diagnostics.misalignment([still] * 5 + [unknown], 0, DRAWS)
+    enough = signatures.misalignment([still] * 5 + [unknown], 0, DRAWS)
     assert (enough.verdict, enough.mean_shift[0].n) == ("not found", 5)
 
 
@@ -478,7 +479,7 @@ def test_branches_that_have_nothing_in_common_cannot_tell(cohort: list[Patient])
     one = cohort[0]
     turned = np.flip(one.p3d.probabilities, axis=1)
     far = replace(one.p3d, probabilities=np.roll(turned, 7, axis=2))
-    found = diagnostics.branch_shift(one.p2d, far)
+    found = signatures.branch_shift(one.p2d, far)
     assert found.verdict == "cannot tell"
     assert found.remaining is not None
     assert found.remaining > 0.5
@@ -492,11 +493,11 @@ def test_what_leaves_at_one_end_does_not_come_back_at_the_other() -> None:
         labels[place] = 2
         values = np.moveaxis(np.eye(4)[labels], -1, 0).astype(np.float16)
         volumes.append(Volume(values, grid_of("ends", labels.shape)))
-    found = diagnostics.branch_shift(*volumes)
+    found = signatures.branch_shift(*volumes)
     assert found.verdict == "cannot tell"
     assert found.remaining == pytest.approx(1)
 
 
 def test_branches_of_two_patients_are_not_compared(cohort: list[Patient]) -> None:
     with pytest.raises(MismatchError, match="phantom-2"):
-        diagnostics.branch_shift(cohort[0].p2d, cohort[1].p3d)
+        signatures.branch_shift(cohort[0].p2d, cohort[1].p3d)

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import fusion, labels, metrics, settings, stats
+from gliomalib import fusion, labels, settings
 from gliomalib.schema import Confusion, RecordError, StoredCase, Volume
+from gliomalib.scoring import bootstrap, metrics
 
 CLASSES: Mapping[str, tuple[int, ...]] = {"NCR": (1,), "ED": (2,), "ET": (3,)}
 REGIONS: Mapping[str, tuple[int, ...]] = {**CLASSES, **labels.REGIONS}
@@ -167,7 +168,7 @@ def curve_table(
     for region, curve in curves.items():
         known = curve[~np.isnan(curve).any(axis=1)]
         seed = settings.named_seed(study.seed, "band", region)
-        low, high = stats.mean_band(known, seed, study.evaluation.bootstrap)
+        low, high = bootstrap.mean_band(known, seed, study.evaluation.bootstrap)
         columns = {"alpha": grid, "dice": known.mean(axis=0), "low": low, "high": high}
         tables.append(pd.DataFrame({"region": region, **columns}))
     return pd.concat(tables, ignore_index=True)

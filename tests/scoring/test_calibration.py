@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 
-from gliomalib import calibration
-from gliomalib.calibration import Binning, pooled, tally
+from gliomalib.scoring import calibration
+from gliomalib.scoring.calibration import Binning, pooled, tally
 
 BINNINGS: tuple[Binning, ...] = ("equal_width", "equal_mass")
 

@@ -12,8 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gliomalib import forensics
-from gliomalib.forensics import RULES, End, Rule, Span, unrounded
+from gliomalib.scoring import forensics
+from gliomalib.scoring.forensics import RULES, End, Rule, Span, unrounded
 
 ROUNDING = {"half up": ROUND_HALF_UP, "half even": ROUND_HALF_EVEN, "truncate": ROUND_DOWN}
 VOLUMES = (285, 335, 369, 620, 654, 704, 989)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as tests
 
-from gliomalib import comparisons, stats
+from gliomalib.scoring import bootstrap, comparisons
 
 DRAWS = 400
 """Bootstrap draws in simulations; the number changes no error rate here."""
@@ -207,7 +207,7 @@ def test_the_90_percent_interval_covers_the_mean(n: int, low: float, high: float
 def test_the_95_percent_interval_of_60_patients_covers_their_mean() -> None:
     generator, trials, hits = np.random.default_rng(8), 1000, 0
     for seed in range(trials):
-        bounds = stats.mean_interval(generator.normal(0.7, 0.1, 60), seed, 600).ci95
+        bounds = bootstrap.mean_interval(generator.normal(0.7, 0.1, 60), seed, 600).ci95
         assert bounds is not None
         hits += bounds[0] <= 0.7 <= bounds[1]
     assert 0.93 <= hits / trials <= 0.97

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats as distributions
 
-from gliomalib import stats
+from gliomalib.scoring import bootstrap
 
 Floats = NDArray[np.float64]
 Score = Callable[[Floats], Floats]
@@ -31,8 +31,8 @@ def mean(sums: Floats) -> Floats:
 
 
 def difference(
-    one: Floats, other: Floats, score: Score, seed: int, draws: int = stats.DRAWS
-) -> stats.Interval:
+    one: Floats, other: Floats, score: Score, seed: int, draws: int = bootstrap.DRAWS
+) -> bootstrap.Interval:
     """Return the score of one group of patients less that of another, with its 95 % interval.
 
     Patients are drawn within each group, with all that is theirs. The percentiles are expanded as
@@ -58,11 +58,11 @@ def difference(
     (first, drawn), (second, again) = (_drawn(group, score, rng, draws) for group in (one, other))
     value, sizes = first - second, (len(one), len(other))
     if min(sizes) == 1:
-        return stats.Interval(value, None, sum(sizes), "no interval: a single patient")
+        return bootstrap.Interval(value, None, sum(sizes), "no interval: a single patient")
     share = _tail(np.array([drawn.var(), again.var()]), np.array(sizes) - 1)
     low, high = np.quantile(drawn - again, [share, 1 - share])
     method = f"expanded percentile bootstrap over {sizes[0]} and {sizes[1]} patients, {draws} draws"
-    return stats.Interval(value, (float(low), float(high)), sum(sizes), method)
+    return bootstrap.Interval(value, (float(low), float(high)), sum(sizes), method)
 
 
 def _drawn(
@@ -85,4 +85,4 @@ def _tail(variances: Floats, freedom: NDArray[np.int64]) -> float:
     total = variances.sum()
     # without any spread every tail is the same point
     degrees = total**2 / (variances**2 / freedom).sum() if total else freedom.sum()
-    return float(distributions.norm.cdf(distributions.t.ppf((1 - stats.LEVEL) / 2, degrees)))
+    return float(distributions.norm.cdf(distributions.t.ppf((1 - bootstrap.LEVEL) / 2, degrees)))

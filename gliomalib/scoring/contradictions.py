@@ -12,9 +12,9 @@ from fractions import Fraction
 from math import floor
 from typing import Literal
 
-from gliomalib import forensics
-from gliomalib.forensics import RULES, End, Rule, Span, unrounded
 from gliomalib.schema import N_CLASSES
+from gliomalib.scoring import forensics
+from gliomalib.scoring.forensics import RULES, End, Rule, Span, unrounded
 
 Verdict = Literal["impossible", "impossible under one reading", "possible"]
 

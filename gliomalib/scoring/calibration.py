@@ -162,7 +162,7 @@ def pooled(parts: Iterable[Reliability]) -> Reliability:
     """Put patients together, each with all of its predictions; one is in memory at a time.
 
     A patient with more predictions weighs more: for an interval over patients give the values of
-    each patient to ``stats.mean_interval``. Raises ``ValueError`` for different numbers of bins and
+    each patient to ``bootstrap.mean_interval``. Raises ``ValueError`` for different numbers of bins and
     for no patient.
     """
     remaining = iter(parts)

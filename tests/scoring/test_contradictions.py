@@ -14,9 +14,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gliomalib import contradictions, metrics
-from gliomalib.contradictions import Finding, Published, Reading
-from gliomalib.forensics import RULES, Rule
+from gliomalib.scoring import contradictions, metrics
+from gliomalib.scoring.contradictions import Finding, Published, Reading
+from gliomalib.scoring.forensics import RULES, Rule
 
 ROUNDING = {"half up": ROUND_HALF_UP, "half even": ROUND_HALF_EVEN, "truncate": ROUND_DOWN}
 PAPER = Published(0.9925, 0.9930, 0.9910, 0.9919, 0.8449, 0.9976)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats as distributions
 
-from gliomalib import metrics, unpaired
+from gliomalib.scoring import metrics, unpaired
 
 
 def of_means(one: np.ndarray, other: np.ndarray, seed: int = 1, draws: int = 2000) -> tuple:

@@ -1,0 +1,1 @@
+"""Arrays in, numbers out: scores, intervals, comparisons and forensics of printed numbers."""
