@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gliomalib import digits, folds, progress, rules, settings
+from gliomalib import digits, folds, progress, settings
+from gliomalib.fusion import rules
 from gliomalib.schema import Example, RecordError, Split, Value
 from gliomalib.scoring import bootstrap, comparisons, metrics, tables
 

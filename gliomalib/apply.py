@@ -14,10 +14,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from gliomalib import fusion, preprocess, slices
 from gliomalib import labels as conventions
+from gliomalib import preprocess
 from gliomalib.data import nifti, orientation, writing
 from gliomalib.finished import Finished, Fold
+from gliomalib.fusion import average, slices
 from gliomalib.networks import predict
 from gliomalib.provenance import commit, file_digest, versions, write_atomic
 from gliomalib.schema import (
@@ -157,7 +158,7 @@ def _by_fold(
     flat, deep = (
         predict.segment(fold.weights(name), case, device) for name in ("unet2d", "unet3d")
     )
-    fused = fusion.weighted_average(flat, deep, study.fusion.alpha)
+    fused = average.weighted_average(flat, deep, study.fusion.alpha)
     shown = slices.fused_slices(fused, case.labels, study.classifier, case.images)
     named = predict.classify(fold.weights("resnet50"), shown, device)
     return fused.probabilities.astype(np.float32), named

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import folds, fusion, records, settings, slices, summaries, variants
+from gliomalib import folds, records, settings, summaries, variants
+from gliomalib.fusion import average, slices
 from gliomalib.schema import N_CLASSES, Labels, RecordError, Split, Value, Volume
 from gliomalib.scoring import bootstrap, comparisons, metrics
 from gliomalib.scoring import tables as evaluate
@@ -113,7 +114,7 @@ def mean_volume(volumes: Sequence[Volume]) -> Volume:
     Raises ``MismatchError`` where grids differ.
     """
     for other in volumes[1:]:
-        fusion.check_same_grid(volumes[0], other)
+        average.check_same_grid(volumes[0], other)
     mean = np.mean([one.probabilities for one in volumes], axis=0, dtype=np.float32)
     return Volume(np.asarray(mean, dtype=np.float16), volumes[0].grid)
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gliomalib import folds, fusion, profiling, summaries
+from gliomalib import folds, profiling, summaries
 from gliomalib.cohort import gather
+from gliomalib.fusion import average
 from gliomalib.networks import models
 from gliomalib.profiling import NETWORKS, STAGES
 from gliomalib.progress import steps
@@ -352,7 +353,7 @@ def _check_same(material: folds.Material, answers: Sequence[profiling.Answer]) -
     for answer, network in product(answers, folds.BRANCHES):
         found, patient = answer.volumes[network], answer.case.grid.patient_id
         before = folds.volume(material, network, material.splits[0].fold, patient)
-        fusion.check_same_grid(found, before)
+        average.check_same_grid(found, before)
         share = f"{_changed(found, before):.1%} of voxels are not as predicted"
         if _changed(found, before) > SAME:
             raise MismatchError(f"{network} of {patient}: {share}; run its notebook again")

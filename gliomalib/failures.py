@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import folds, fusion, settings
+from gliomalib import folds, settings
+from gliomalib.fusion import average
 from gliomalib.schema import CLASS_NAMES, Confusion, Value, Volume
 from gliomalib.scoring import bootstrap, metrics, signatures, tables
 
@@ -192,7 +193,7 @@ def _moved(volume: Volume) -> Volume:
 
 def _rings(material: folds.Material) -> Iterator[signatures.RingCounts]:
     for case, flat, deep in _pairs(material):
-        fused = fusion.weighted_average(flat, deep, material.study.fusion.alpha)
+        fused = average.weighted_average(flat, deep, material.study.fusion.alpha)
         yield signatures.ring_counts(case, fused, flat, deep)
 
 

@@ -10,8 +10,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from gliomalib import fusion, preprocess, progress, settings, slices
+from gliomalib import preprocess, progress, settings
 from gliomalib.cohort import gather
+from gliomalib.fusion import average, slices
 from gliomalib.networks import predict, training
 from gliomalib.provenance import digest_of, file_digest
 from gliomalib.records import Run
@@ -127,7 +128,7 @@ def volume(material: Material, network: str, fold: int, patient: str) -> Volume:
     if network == "fused":
         plan = material.study.fusion
         pair = [volume(material, branch, fold, patient) for branch in plan.branches]
-        return fusion.weighted_average(pair[0], pair[1], plan.alpha)
+        return average.weighted_average(pair[0], pair[1], plan.alpha)
     found = predict.load(_predictions(material, network, fold) / f"{patient}.npy")
     if found.grid != material.store.get(patient).grid:
         raise MismatchError(

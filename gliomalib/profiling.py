@@ -26,8 +26,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gliomalib import fusion, preprocess, progress, settings, slices
+from gliomalib import preprocess, progress, settings
 from gliomalib.data.readers import survey
+from gliomalib.fusion import average, slices
 from gliomalib.networks import models, predict
 from gliomalib.schema import Case, RecordError, SliceSet, StoredCase, Volume
 
@@ -159,7 +160,7 @@ def from_store(case: StoredCase, pipeline: Pipeline, clock: Clock) -> Answer:
     with clock.stage("unet3d"):
         deep = predict.segment(pipeline.deep, case)
     with clock.stage("fusion"):
-        fused = fusion.weighted_average(flat, deep, study.fusion.alpha)
+        fused = average.weighted_average(flat, deep, study.fusion.alpha)
     with clock.stage("slices"):
         shown = slices.fused_slices(fused, case.labels, study.classifier, case.images)
     with clock.stage("resnet50"):

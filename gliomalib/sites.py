@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gliomalib import folds, fusion, preprocess, progress, records, remedies, settings
+from gliomalib import folds, preprocess, progress, records, remedies, settings
 from gliomalib.cohort import identity, pseudonyms
 from gliomalib.cohort import table as casetable
 from gliomalib.data.inspection import Inspection, inspect_all
 from gliomalib.data.readers import layout, survey
 from gliomalib.finished import open_finished
+from gliomalib.fusion import average
 from gliomalib.labels import RELEASES
 from gliomalib.networks import models, predict
 from gliomalib.schema import (
@@ -368,7 +369,7 @@ def _pipeline(material: folds.Material, split: Split) -> remedies.Segment:
 
     def segment(case: StoredCase) -> Volume:
         first, second = (predict.segment(network, case) for network in networks)
-        return fusion.weighted_average(first, second, study.fusion.alpha)
+        return average.weighted_average(first, second, study.fusion.alpha)
 
     return segment
 

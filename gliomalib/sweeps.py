@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import folds, fusion, optimum, progress, settings, slices, summaries
+from gliomalib import folds, progress, settings, summaries
+from gliomalib.fusion import average, optimum, slices
 from gliomalib.networks import predict
 from gliomalib.schema import RecordError, Split, Value
 from gliomalib.scoring import bootstrap, comparisons, metrics
@@ -322,7 +323,7 @@ def _fused(
             flat, deep = (
                 folds.volume(material, name, split.fold, patient) for name in folds.BRANCHES
             )
-            fused = fusion.weighted_average(flat, deep, alpha)
+            fused = average.weighted_average(flat, deep, alpha)
             sets.append(slices.fused_slices(fused, case.labels, plan, case.images))
             labels = evaluate.predicted_labels(fused)
             by_area.append(slices.slice_classes(labels, plan.label_rule))

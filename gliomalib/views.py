@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import preprocess, settings, slices
+from gliomalib import preprocess, settings
 from gliomalib.cohort import gather
 from gliomalib.data.readers import survey
+from gliomalib.fusion import slices
 from gliomalib.schema import CLASS_NAMES, DataError, Labels, Scan
 from gliomalib.store import Store
 

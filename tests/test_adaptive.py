@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gliomalib import adaptive, folds, preprocess, records, rules
+from gliomalib import adaptive, folds, preprocess, records
 from gliomalib.cohort import gather
+from gliomalib.fusion import rules
 from gliomalib.networks import predict
 from gliomalib.schema import Grid, Split, StoredCase, Volume
 from gliomalib.scoring import tables

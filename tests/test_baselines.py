@@ -11,11 +11,11 @@ import pytest
 
 from gliomalib import baselines, folds, preprocess, records
 from gliomalib.cohort import gather
+from gliomalib.fusion.slices import slice_classes
 from gliomalib.networks import predict
 from gliomalib.schema import Grid, MismatchError, RecordError, Split, StoredCase, Volume
 from gliomalib.scoring import metrics
 from gliomalib.scoring import tables as evaluate
-from gliomalib.slices import slice_classes
 
 SHAPE = (12, 12, 10)
 AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))

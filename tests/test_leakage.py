@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 import torch
 
-from gliomalib import assignments, folds, leakage, preprocess, records, settings, slices
+from gliomalib import assignments, folds, leakage, preprocess, records, settings
 from gliomalib.cohort import gather, table
+from gliomalib.fusion import slices
 from gliomalib.networks import models
 from gliomalib.schema import Case, Grid, MismatchError, SliceSet, Split, StoredCase
 

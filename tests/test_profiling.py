@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from gliomalib import profiling, settings, slices
+from gliomalib import profiling, settings
+from gliomalib.fusion import slices
 from gliomalib.networks import models, predict
 from gliomalib.schema import Grid, RecordError, StoredCase
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from gliomalib.fusion import check_same_grid
+from gliomalib.fusion.average import check_same_grid
 from gliomalib.schema import CLASS_NAMES, Confusion, MismatchError, StoredCase, Volume
 from gliomalib.scoring import bootstrap
 

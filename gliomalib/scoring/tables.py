@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import fusion, labels, settings
+from gliomalib import labels, settings
+from gliomalib.fusion import average
 from gliomalib.schema import Confusion, RecordError, StoredCase, Volume
 from gliomalib.scoring import bootstrap, metrics
 
@@ -140,7 +141,7 @@ def sweep(cases: Iterable[Pair], grid: NDArray[np.float64]) -> tuple[list[str], 
     matrices = [np.empty((0, len(grid), 4, 4), dtype=np.int64)]
     for case, flat, deep in cases:
         patients.append(case.grid.patient_id)
-        matrices.append(fusion.alpha_sweep(flat, deep, case.labels, grid.tolist())[None])
+        matrices.append(average.alpha_sweep(flat, deep, case.labels, grid.tolist())[None])
     return patients, np.concatenate(matrices)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from gliomalib import fusion
+from gliomalib.fusion import average
 from gliomalib.phantoms.write import PhantomPlan, make_patient
 from gliomalib.schema import Grid, MismatchError, StoredCase, Volume
 from gliomalib.scoring import metrics, signatures
@@ -34,7 +34,7 @@ class Patient:
     @cached_property
     def fused(self) -> Volume:
         """The paper's fusion."""
-        return fusion.weighted_average(self.p2d, self.p3d, 0.6)
+        return average.weighted_average(self.p2d, self.p3d, 0.6)
 
 
 def grid_of(name: str, shape: Any) -> Grid:
@@ -241,7 +241,7 @@ def test_no_weight_of_the_fusion_makes_rings_of_its_own(
     cohort: list[Patient], alpha: float
 ) -> None:
     def fused(one: Patient) -> Volume:
-        return fusion.weighted_average(one.p2d, one.p3d, alpha)
+        return average.weighted_average(one.p2d, one.p3d, alpha)
 
     assert signatures.ring_artefacts(counts(cohort, fused), 0, DRAWS).verdict == "not found"
 

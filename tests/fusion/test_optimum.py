@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gliomalib import fusion, optimum
+from gliomalib.fusion import average, optimum
 from gliomalib.schema import Grid, MismatchError, Volume
 from gliomalib.scoring import bootstrap, comparisons, metrics
 
@@ -104,7 +104,7 @@ def test_the_sweep_says_the_same_in_the_middle_of_every_interval() -> None:
         # narrower ones are too near to where two sums meet for the float32 of the sweep
         wide = np.diff(steps.alphas) > 2e-3
         middles = ((steps.alphas[1:] + steps.alphas[:-1]) / 2)[wide]
-        swept = fusion.alpha_sweep(p2d, p3d, labels, middles.tolist())
+        swept = average.alpha_sweep(p2d, p3d, labels, middles.tolist())
         np.testing.assert_array_equal(optimum.confusions_at(steps, middles), swept)
         checked += len(middles)
     assert checked > 150
@@ -116,7 +116,7 @@ def test_the_sweep_says_the_same_on_a_grid_away_from_the_steps() -> None:
         p2d, p3d, labels = patient(seed)
         steps = optimum.steps_of(p2d, p3d, labels)
         away = np.abs(grid[:, None] - steps.alphas[1:-1]).min(axis=1) > 1e-3
-        swept = fusion.alpha_sweep(p2d, p3d, labels, grid[away].tolist())
+        swept = average.alpha_sweep(p2d, p3d, labels, grid[away].tolist())
         np.testing.assert_array_equal(optimum.confusions_at(steps, grid[away]), swept)
         checked += away.sum()
     assert checked > 500
@@ -131,7 +131,7 @@ def test_at_an_exact_tie_the_sweep_may_round_to_the_other_class() -> None:
     assert steps.alphas.tolist() == [0, 0.6, 1]
     exact = optimum.confusions_at(steps, [0.599, 0.6, 0.601])
     assert exact.argmax(axis=2)[:, 1].tolist() == [1, 1, 2]
-    swept = fusion.alpha_sweep(*branches, [0.599, 0.6, 0.601])
+    swept = average.alpha_sweep(*branches, [0.599, 0.6, 0.601])
     assert swept.argmax(axis=2)[:, 1].tolist() == [1, 2, 2]
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gliomalib import fusion
+from gliomalib.fusion import average
 from gliomalib.schema import Grid, MismatchError, SettingsError, Volume
 
 SHAPE = (3, 4, 2)
@@ -54,7 +54,7 @@ def slow_sweep(p2d: Volume, p3d: Volume, labels: Any, alphas: Any) -> Any:
 @given(st.one_of(*[st.tuples(kind, kind) for kind in (ANY, TIES, NEAR_ONE)]), LABELS, ALPHAS)
 def test_the_sweep_is_exact_also_with_ties(pair: Any, labels: Any, alphas: Any) -> None:
     p2d, p3d = (Volume(values, GRID) for values in pair)
-    found = fusion.alpha_sweep(p2d, p3d, labels, alphas)
+    found = average.alpha_sweep(p2d, p3d, labels, alphas)
     assert found.dtype == np.int64
     np.testing.assert_array_equal(found, slow_sweep(p2d, p3d, labels, alphas))
 
@@ -63,13 +63,13 @@ def test_a_tie_goes_to_the_lowest_class() -> None:
     p2d, p3d = np.zeros((4, *SHAPE), np.float16), np.zeros((4, *SHAPE), np.float16)
     p2d[2], p3d[1] = 1, 1
     labels = np.full(SHAPE, 3, np.uint8)
-    found = fusion.alpha_sweep(Volume(p2d, GRID), Volume(p3d, GRID), labels, [0.25, 0.5, 0.75])
+    found = average.alpha_sweep(Volume(p2d, GRID), Volume(p3d, GRID), labels, [0.25, 0.5, 0.75])
     np.testing.assert_array_equal(found.argmax(axis=2)[:, 3], [1, 1, 2])
 
 
 def test_the_sweep_ends_at_the_branches() -> None:
     p2d, p3d, labels = volume(0), volume(1), np.zeros(SHAPE, np.uint8)
-    found = fusion.alpha_sweep(p2d, p3d, labels, [0, 1])
+    found = average.alpha_sweep(p2d, p3d, labels, [0, 1])
     for row, alone in zip(found, (p3d, p2d), strict=True):
         classes = alone.probabilities.argmax(axis=0)
         np.testing.assert_array_equal(row[0], np.bincount(classes.ravel(), minlength=4))
@@ -80,9 +80,9 @@ def test_only_voxels_in_disagreement_are_weighted(monkeypatch: pytest.MonkeyPatc
     p2d, p3d = volume(0), volume(1)
     differ = p2d.probabilities.argmax(axis=0) != p3d.probabilities.argmax(axis=0)
     seen = []
-    weighted = fusion._weighted
-    monkeypatch.setattr(fusion, "_weighted", lambda *a: seen.append(a[0].shape) or weighted(*a))
-    fusion.alpha_sweep(p2d, p3d, np.zeros(SHAPE, np.uint8), [0.2, 0.4])
+    weighted = average._weighted
+    monkeypatch.setattr(average, "_weighted", lambda *a: seen.append(a[0].shape) or weighted(*a))
+    average.alpha_sweep(p2d, p3d, np.zeros(SHAPE, np.uint8), [0.2, 0.4])
     assert seen == [(4, differ.sum())] * 2
     assert 0 < differ.sum() < differ.size
 
@@ -91,7 +91,7 @@ def test_only_voxels_in_disagreement_are_weighted(monkeypatch: pytest.MonkeyPatc
 @given(st.integers(0, 50), st.floats(0, 1))
 def test_the_average_is_the_formula_and_still_sums_to_one(seed: int, alpha: float) -> None:
     p2d, p3d = volume(seed), volume(seed + 100)
-    fused = fusion.weighted_average(p2d, p3d, alpha)
+    fused = average.weighted_average(p2d, p3d, alpha)
     assert fused.grid == GRID
     assert fused.probabilities.dtype == np.float16
     exact = alpha * p2d.probabilities.astype(float) + (1 - alpha) * p3d.probabilities.astype(float)
@@ -102,22 +102,22 @@ def test_the_average_is_the_formula_and_still_sums_to_one(seed: int, alpha: floa
 def test_the_ends_of_the_average_are_the_branches() -> None:
     p2d, p3d = volume(0), volume(1)
     for alpha, alone in ((1, p2d), (0, p3d)):
-        fused = fusion.weighted_average(p2d, p3d, alpha)
+        fused = average.weighted_average(p2d, p3d, alpha)
         np.testing.assert_array_equal(fused.probabilities, alone.probabilities)
 
 
 def test_alpha_weighs_the_2d_branch() -> None:
     ones, zeros = np.ones((4, *SHAPE), np.float16), np.zeros((4, *SHAPE), np.float16)
-    fused = fusion.weighted_average(Volume(ones, GRID), Volume(zeros, GRID), 0.6)
+    fused = average.weighted_average(Volume(ones, GRID), Volume(zeros, GRID), 0.6)
     np.testing.assert_array_equal(fused.probabilities, np.float16(0.6))
 
 
 @pytest.mark.parametrize("alpha", [-0.01, 1.01, float("nan")])
 def test_alpha_must_lie_between_the_branches(alpha: float) -> None:
     with pytest.raises(SettingsError, match=f"alpha is {alpha}"):
-        fusion.weighted_average(volume(0), volume(1), alpha)
+        average.weighted_average(volume(0), volume(1), alpha)
     with pytest.raises(SettingsError, match=f"alpha is {alpha}"):
-        fusion.alpha_sweep(volume(0), volume(1), np.zeros(SHAPE, np.uint8), [0.5, alpha])
+        average.alpha_sweep(volume(0), volume(1), np.zeros(SHAPE, np.uint8), [0.5, alpha])
 
 
 @pytest.mark.parametrize(
@@ -134,11 +134,11 @@ def test_volumes_that_do_not_belong_together_are_refused(change: Any, words: str
     other = replace(GRID, **change)
     one, strange = volume(0), volume(1, grid=other)
     labels = np.zeros(SHAPE, np.uint8)
-    fusion.check_same_grid(one, volume(1))
+    average.check_same_grid(one, volume(1))
     for act in (
-        lambda: fusion.check_same_grid(one, strange),
-        lambda: fusion.weighted_average(one, strange, 0.6),
-        lambda: fusion.alpha_sweep(one, strange, labels, [0.6]),
+        lambda: average.check_same_grid(one, strange),
+        lambda: average.weighted_average(one, strange, 0.6),
+        lambda: average.alpha_sweep(one, strange, labels, [0.6]),
     ):
         with pytest.raises(MismatchError) as caught:
             act()
@@ -153,9 +153,9 @@ def test_an_array_that_is_not_on_its_grid_is_refused() -> None:
     short = Volume(volume(0).probabilities[:, :2], GRID)
     for pair in ((short, volume(1)), (volume(1), short)):
         with pytest.raises(MismatchError, match=r"patient-1 have shape \(4, 2, 4, 2\)"):
-            fusion.check_same_grid(*pair)
+            average.check_same_grid(*pair)
     with pytest.raises(MismatchError, match="the labels have shape"):
-        fusion.alpha_sweep(volume(0), volume(1), np.zeros((3, 4), np.uint8), [0.6])
+        average.alpha_sweep(volume(0), volume(1), np.zeros((3, 4), np.uint8), [0.6])
 
 
 @pytest.mark.parametrize("wrong", [np.nan, -0.5, 1.5])
@@ -164,11 +164,11 @@ def test_what_is_no_probability_is_refused(wrong: float) -> None:
     bad.probabilities[2, 0, 1, 1] = wrong
     labels = np.zeros(SHAPE, np.uint8)
     with pytest.raises(ValueError, match="probabilities of patient-1 run from"):
-        fusion.weighted_average(volume(1), bad, 0.6)
+        average.weighted_average(volume(1), bad, 0.6)
     with pytest.raises(ValueError, match="probabilities of patient-1 run from"):
-        fusion.alpha_sweep(bad, volume(1), labels, [0.6])
+        average.alpha_sweep(bad, volume(1), labels, [0.6])
 
 
 def test_labels_that_are_not_canonical_are_refused() -> None:
     with pytest.raises(ValueError, match="the label 4"):
-        fusion.alpha_sweep(volume(0), volume(1), np.full(SHAPE, 4, np.uint8), [0.6])
+        average.alpha_sweep(volume(0), volume(1), np.full(SHAPE, 4, np.uint8), [0.6])

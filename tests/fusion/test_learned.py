@@ -10,7 +10,7 @@ from scipy import special
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from gliomalib import learned
+from gliomalib.fusion import learned
 from gliomalib.schema import DataError, Grid, MismatchError, RecordError, Volume
 
 SHAPE = (8, 7, 6)

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from gliomalib import fusion, learned, optimum
+from gliomalib.fusion import average, learned, optimum
+from gliomalib.fusion.staple import staple
 from gliomalib.schema import Confusion, DataError, Labels, SettingsError, Volume
 from gliomalib.scoring import metrics
-from gliomalib.staple import staple
 
 Pair = learned.Pair
 """The volumes of the 2D and of the 3D branch of one patient."""
@@ -96,7 +96,7 @@ class Fitted:
         They sum to 1 as closely as float16 can say. Raises ``MismatchError`` where the two are not
         on one grid and ``ValueError`` for what is no probability.
         """
-        fusion.check_same_grid(*pair)
+        average.check_same_grid(*pair)
         return Volume(self.combine(pair).astype(np.float16, copy=False), pair[0].grid)
 
 
@@ -208,7 +208,7 @@ def _linear(alpha: float) -> tuple[dict[str, Any], Combine]:
 
 
 def _average(alpha: float, pair: Pair) -> NDArray[np.float16]:
-    return fusion.weighted_average(*pair, alpha).probabilities
+    return average.weighted_average(*pair, alpha).probabilities
 
 
 def _chosen(inner: _Inner) -> tuple[dict[str, Any], Combine]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gliomalib import slices
+from gliomalib.fusion import slices
 from gliomalib.schema import Grid, Labels, MismatchError, SettingsError, StoredCase, Volume
 from gliomalib.settings import Classifier
 

@@ -7,7 +7,7 @@ of 2⁻²⁴, so differences of them have no rounding in float64, and two lines 
 two whole numbers up to 2²⁵. Such fractions are equal or at least 2⁻⁵⁰ apart, float64 below 1 are
 at most 2⁻⁵³ apart, and division rounds correctly: α are equal if and only if their float64 are.
 
-``fusion.alpha_sweep`` takes the weighted sums in float32. Its class of a voxel is the exact one
+``average.alpha_sweep`` takes the weighted sums in float32. Its class of a voxel is the exact one
 except where the two highest sums are closer than that rounding, about 2⁻²³: at an α where lines
 meet, and very near to it.
 """
@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gliomalib import fusion
+from gliomalib.fusion import average
 from gliomalib.schema import N_CLASSES, Confusion, Labels, Volume
 from gliomalib.scoring import bootstrap, metrics
 
@@ -110,9 +110,9 @@ def steps_of(p2d: Volume, p3d: Volume, labels: Labels) -> Steps:
 
     Only voxels to which the branches give different classes are followed: where α = 0 and α = 1
     have the same class, every α has it. ``labels`` are canonical, (X, Y, Z) on the grid of both.
-    Raises what ``fusion.alpha_sweep`` raises.
+    Raises what ``average.alpha_sweep`` raises.
     """
-    first = fusion.alpha_sweep(p2d, p3d, labels, [0.0])[0]
+    first = average.alpha_sweep(p2d, p3d, labels, [0.0])[0]
     differ = p2d.probabilities.argmax(axis=0) != p3d.probabilities.argmax(axis=0)
     high, low = (volume.probabilities[:, differ].astype(np.float64) for volume in (p2d, p3d))
     found = list(_changes(low, high))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
-from gliomalib import fusion, optimum, rules
+from gliomalib.fusion import average, optimum, rules
 from gliomalib.schema import DataError, Grid, MismatchError, SettingsError, Volume
 from gliomalib.scoring import metrics, tables
 
@@ -212,7 +212,7 @@ def test_fixed_weights_are_the_weighted_average(
 ) -> None:
     pair = inner[0][0]
     found = fitted[key].apply(pair).probabilities
-    expected = fusion.weighted_average(*pair, alpha).probabilities
+    expected = average.weighted_average(*pair, alpha).probabilities
     np.testing.assert_array_equal(found, expected)
     assert fitted[key].found == {"alpha": alpha}
     if alpha in (0, 1):
@@ -233,7 +233,7 @@ def test_no_weight_has_more_inner_dice_than_the_chosen_one(
     grid = np.linspace(0, 1, 301).tolist()
     curves = []
     for pair, labels in inner:
-        counts = fusion.alpha_sweep(*pair, labels, grid)
+        counts = average.alpha_sweep(*pair, labels, grid)
         curves.append([[metrics.dice(one, (k,), "brats") for k in (1, 2, 3)] for one in counts])
     swept = np.mean(curves, axis=(0, 2))
     found = fitted["chosen_alpha"].found
@@ -259,11 +259,11 @@ def test_the_oracle_is_a_bound_for_every_weight(inner: Any) -> None:
     for pair, labels in inner:
         found = rules.oracle(pair, labels)
         grid = np.linspace(0, 1, 201).tolist()
-        counts = fusion.alpha_sweep(*pair, labels, grid)
+        counts = average.alpha_sweep(*pair, labels, grid)
         swept = [np.mean([metrics.dice(one, (k,), "brats") for k in (1, 2, 3)]) for one in counts]
         assert found.found["dice"] >= max(swept) - 1e-12
         assert found.rule is rules.ORACLE
-        expected = fusion.weighted_average(*pair, found.found["alpha"]).probabilities
+        expected = average.weighted_average(*pair, found.found["alpha"]).probabilities
         np.testing.assert_array_equal(found.apply(pair).probabilities, expected)
 
 

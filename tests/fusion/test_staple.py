@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gliomalib import staple
+from gliomalib.fusion import staple
 from gliomalib.schema import MismatchError
 
 SPACING = (2.0, 2.0, 2.0)

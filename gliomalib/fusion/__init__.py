@@ -1,0 +1,1 @@
+"""Two probability volumes become one, and its axial slices become images with a class."""
