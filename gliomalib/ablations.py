@@ -11,11 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gliomalib import records, settings
+from gliomalib.pipeline.variants import Sibling, siblings
 from gliomalib.schema import RecordError, SettingsError, Value
 from gliomalib.scoring import bootstrap, comparisons, metrics, signatures
 from gliomalib.scoring import calibration as reliability
 from gliomalib.scoring import tables as evaluate
-from gliomalib.variants import Sibling, siblings
 
 VARYING = ("loss", "focal_gamma", "class_weights", "seed")
 """Parameters of a training that make the grid; the first three make a cell."""

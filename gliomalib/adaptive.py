@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gliomalib import digits, folds, progress, settings
+from gliomalib import digits, progress, settings
 from gliomalib.fusion import rules
+from gliomalib.pipeline import folds
 from gliomalib.schema import Example, RecordError, Split, Value
 from gliomalib.scoring import bootstrap, comparisons, metrics, tables
 

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import folds, records, settings, summaries, variants
+from gliomalib import records, settings, summaries
 from gliomalib.fusion import average, slices
+from gliomalib.pipeline import folds, variants
 from gliomalib.schema import N_CLASSES, Labels, RecordError, Split, Value, Volume
 from gliomalib.scoring import bootstrap, comparisons, metrics
 from gliomalib.scoring import tables as evaluate

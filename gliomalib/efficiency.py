@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gliomalib import folds, profiling, summaries
+from gliomalib import profiling, summaries
 from gliomalib.cohort import gather
 from gliomalib.fusion import average
 from gliomalib.networks import models
+from gliomalib.pipeline import folds
 from gliomalib.profiling import NETWORKS, STAGES
 from gliomalib.progress import steps
 from gliomalib.schema import Case, MismatchError, Value, Volume

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import folds, remedies, settings
+from gliomalib import remedies, settings
+from gliomalib.pipeline import folds
 from gliomalib.schema import Value
 from gliomalib.scoring import bootstrap, calibration, comparisons, metrics, unpaired
 from gliomalib.scoring import tables as evaluate

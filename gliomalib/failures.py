@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import folds, settings
+from gliomalib import settings
 from gliomalib.fusion import average
+from gliomalib.pipeline import folds
 from gliomalib.schema import CLASS_NAMES, Confusion, Value, Volume
 from gliomalib.scoring import bootstrap, metrics, signatures, tables
 

@@ -11,11 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
-from gliomalib import assignments, folds, progress, settings
+from gliomalib import assignments, progress, settings
 from gliomalib.assignments import Assignment, Rows
 from gliomalib.cohort import table as casetable
 from gliomalib.fusion import slices
 from gliomalib.networks import predict, training
+from gliomalib.pipeline import folds
 from gliomalib.schema import N_CLASSES, Confusion, MismatchError, SliceSet, Value
 from gliomalib.scoring import bootstrap, metrics
 

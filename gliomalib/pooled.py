@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import folds, preprocess, settings, summaries
+from gliomalib import settings, summaries
 from gliomalib.networks import predict, samples
+from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import N_CLASSES, Confusion, Example, MismatchError, StoredCase, Value
 from gliomalib.scoring import bootstrap, contradictions, keras_metrics, metrics, tables
 

@@ -26,10 +26,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gliomalib import preprocess, progress, settings
+from gliomalib import progress, settings
 from gliomalib.data.readers import survey
 from gliomalib.fusion import average, slices
 from gliomalib.networks import models, predict
+from gliomalib.pipeline import preprocess
 from gliomalib.schema import Case, RecordError, SliceSet, StoredCase, Volume
 
 NETWORKS = ("unet2d", "unet3d", "resnet50")

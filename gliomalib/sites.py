@@ -14,15 +14,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gliomalib import folds, preprocess, progress, records, remedies, settings
+from gliomalib import progress, records, remedies, settings
 from gliomalib.cohort import identity, pseudonyms
 from gliomalib.cohort import table as casetable
 from gliomalib.data.inspection import Inspection, inspect_all
 from gliomalib.data.readers import layout, survey
-from gliomalib.finished import open_finished
 from gliomalib.fusion import average
 from gliomalib.labels import RELEASES
 from gliomalib.networks import models, predict
+from gliomalib.pipeline import folds, preprocess
+from gliomalib.pipeline.finished import open_finished
 from gliomalib.schema import (
     SEQUENCES,
     Case,

@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import folds, progress, settings, summaries
+from gliomalib import progress, settings, summaries
 from gliomalib.fusion import average, optimum, slices
 from gliomalib.networks import predict
+from gliomalib.pipeline import folds
 from gliomalib.schema import RecordError, Split, Value
 from gliomalib.scoring import bootstrap, comparisons, metrics
 from gliomalib.scoring import tables as evaluate

@@ -8,12 +8,13 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import preprocess, settings
+from gliomalib import settings
 from gliomalib.cohort import gather
 from gliomalib.data.readers import survey
 from gliomalib.fusion import slices
+from gliomalib.pipeline import preprocess
+from gliomalib.pipeline.store import Store
 from gliomalib.schema import CLASS_NAMES, DataError, Labels, Scan
-from gliomalib.store import Store
 
 LABEL_RULES = ("dominant", "enhancing_first", "largest_share")
 """The ways in which a slice that shows several sub-regions can get its one class."""

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gliomalib import adaptive, folds, preprocess, records
+from gliomalib import adaptive, records
 from gliomalib.cohort import gather
 from gliomalib.fusion import rules
 from gliomalib.networks import predict
+from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import Grid, Split, StoredCase, Volume
 from gliomalib.scoring import tables
 

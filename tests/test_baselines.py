@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import baselines, folds, preprocess, records
+from gliomalib import baselines, records
 from gliomalib.cohort import gather
 from gliomalib.fusion.slices import slice_classes
 from gliomalib.networks import predict
+from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import Grid, MismatchError, RecordError, Split, StoredCase, Volume
 from gliomalib.scoring import metrics
 from gliomalib.scoring import tables as evaluate

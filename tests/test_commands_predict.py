@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import apply, finished, settings
+from gliomalib import settings
 from gliomalib.__main__ import main
 from gliomalib.data import nifti
+from gliomalib.pipeline import apply, finished
 from gliomalib.schema import SEQUENCES, Case, Split
 from tests import tiny_study
 

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import efficiency, folds, profiling, records, settings
+from gliomalib import efficiency, profiling, records, settings
+from gliomalib.pipeline import folds
 from gliomalib.schema import Grid, MismatchError, Split, Value, Volume
 from gliomalib.scoring import tables
 from tests import tiny_study

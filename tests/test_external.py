@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import external, folds, preprocess, records, remedies
+from gliomalib import external, records, remedies
+from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import SEQUENCES, Split
 from gliomalib.scoring import calibration, tables
 from gliomalib.sites import AGAIN, FAULTY, NO_MASK, NONE, OVERLAP, SCORED, Found, Sites

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from gliomalib import failures, folds, preprocess, records, settings
+from gliomalib import failures, records, settings
 from gliomalib.cohort import gather
 from gliomalib.networks import predict
+from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import Grid, Split, StoredCase, Value, Volume
 from gliomalib.scoring import metrics
 

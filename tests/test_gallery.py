@@ -16,10 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from gliomalib import folds, gallery, preprocess, records, settings
+from gliomalib import gallery, records, settings
 from gliomalib.cohort import gather
 from gliomalib.colours import CLASS_COLOURS
 from gliomalib.networks import predict
+from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import SEQUENCES, Grid, Split, StoredCase, Volume
 
 SHAPE = (8, 10, 6)

@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 import torch
 
-from gliomalib import assignments, folds, leakage, preprocess, records, settings
+from gliomalib import assignments, leakage, records, settings
 from gliomalib.cohort import gather, table
 from gliomalib.fusion import slices
 from gliomalib.networks import models
+from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import Case, Grid, MismatchError, SliceSet, Split, StoredCase
 
 SIZE = 32

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gliomalib import folds, pooled, preprocess, records, settings
+from gliomalib import pooled, records, settings
 from gliomalib.cohort import gather
 from gliomalib.networks import predict
+from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import Grid, MismatchError, RecordError, Split, StoredCase
 from gliomalib.scoring import contradictions, keras_metrics, metrics
 

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import external, folds, records, sites
+from gliomalib import external, records, sites
 from gliomalib.cohort import pseudonyms
 from gliomalib.cohort import table as casetable
 from gliomalib.data import inspection
 from gliomalib.data.readers import survey
 from gliomalib.networks import predict
+from gliomalib.pipeline import folds
 from gliomalib.schema import DataError, RecordError, StoredCase, Volume
 from tests import tiny_study
 

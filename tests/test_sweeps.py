@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import folds, preprocess, records, settings, sweeps
+from gliomalib import records, settings, sweeps
 from gliomalib.cohort import gather
 from gliomalib.fusion import slices
 from gliomalib.fusion.optimum import Curve
 from gliomalib.networks import predict
+from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import Grid, RecordError, Split, StoredCase, Volume
 from gliomalib.scoring import tables
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import preprocess, settings, views
+from gliomalib import settings, views
 from gliomalib.cohort import gather
+from gliomalib.pipeline import preprocess
 from gliomalib.schema import Case, DataError, Grid, Scan, StoredCase
 
 AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))

@@ -9,10 +9,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from gliomalib import folds, preprocess, records
+from gliomalib import records
 from gliomalib.cohort import gather, table
 from gliomalib.data import inspection
 from gliomalib.data.readers import survey
+from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import SEQUENCES, Case, Split, Value
 
 STUDY = "smoke"

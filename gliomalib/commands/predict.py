@@ -15,7 +15,7 @@ from gliomalib.runner import Folders
 from gliomalib.schema import SEQUENCES, Case, DataError, SettingsError
 
 if TYPE_CHECKING:
-    from gliomalib.finished import Finished
+    from gliomalib.pipeline.finished import Finished
 
 OWN = "own files"
 """The release of a case that was given as four files."""
@@ -56,8 +56,8 @@ def add(verbs: Verbs) -> None:
 
 def _predict(arguments: argparse.Namespace) -> None:
     # torch takes seconds to import, and the other verbs need none of it
-    from gliomalib import apply  # noqa: PLC0415
-    from gliomalib.finished import open_finished  # noqa: PLC0415
+    from gliomalib.pipeline import apply  # noqa: PLC0415
+    from gliomalib.pipeline.finished import open_finished  # noqa: PLC0415
 
     cases = _cases(arguments)
     out = arguments.out.expanduser()
@@ -80,7 +80,7 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 
 def _one(case: Case, finished: Finished, arguments: argparse.Namespace) -> None:
-    from gliomalib import apply  # noqa: PLC0415
+    from gliomalib.pipeline import apply  # noqa: PLC0415
 
     started = time.monotonic()
     found = apply.segment_case(case, finished, arguments.fold, arguments.device)

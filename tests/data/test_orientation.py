@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from gliomalib import preprocess
+from gliomalib.pipeline import preprocess
 from gliomalib.data.readers import survey
 from gliomalib.data import nifti, orientation
 from gliomalib.schema import SEQUENCES, Case, DataError, Scan

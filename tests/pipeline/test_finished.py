@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gliomalib import finished, preprocess, records, settings
+from gliomalib import records, settings
 from gliomalib.cohort import pseudonyms, splits, table
+from gliomalib.pipeline import finished, preprocess
 from gliomalib.provenance import file_digest
 from gliomalib.schema import (
     SEQUENCES,

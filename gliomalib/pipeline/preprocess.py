@@ -23,6 +23,7 @@ from scipy import ndimage
 
 from gliomalib import progress
 from gliomalib.data.readers import survey
+from gliomalib.pipeline.store import Store
 from gliomalib.provenance import code_digest, digest_of, file_digest
 from gliomalib.schema import (
     N_CLASSES,
@@ -38,7 +39,6 @@ from gliomalib.schema import (
     StoredCase,
 )
 from gliomalib.settings import Preprocessing
-from gliomalib.store import Store
 
 TIE_ORDER = (1, 3, 2, 0)
 """Which label wins when as many voxels of a block hold it as hold another: the rarer in BraTS.

@@ -16,12 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from gliomalib import apply, folds, preprocess, records
+from gliomalib import records
 from gliomalib.__main__ import main
 from gliomalib.data import nifti
 from gliomalib.data.readers import survey
-from gliomalib.finished import Finished, open_finished
 from gliomalib.networks import predict
+from gliomalib.pipeline import apply, folds, preprocess
+from gliomalib.pipeline.finished import Finished, open_finished
 from gliomalib.schema import (
     CLASS_NAMES,
     SEQUENCES,

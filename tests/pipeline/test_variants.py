@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gliomalib import settings, variants
+from gliomalib import settings
+from gliomalib.pipeline import variants
 from gliomalib.schema import SettingsError
 
 GIVEN = {

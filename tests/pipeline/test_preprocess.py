@@ -15,12 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gliomalib import labels, preprocess, provenance
+from gliomalib import labels, provenance
 from gliomalib.data import inspection
 from gliomalib.data.readers import survey
+from gliomalib.pipeline import preprocess
+from gliomalib.pipeline.store import Store
 from gliomalib.schema import SEQUENCES, Case, DataError, MismatchError, Scan
 from gliomalib.settings import Preprocessing
-from gliomalib.store import Store
 
 LPS = ((-1.0, 0.0, 0.0, 0.0), (0.0, -1.0, 0.0, 239.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
 REAL_COUNTS = {

@@ -10,15 +10,16 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from gliomalib import preprocess, progress, settings
+from gliomalib import progress, settings
 from gliomalib.cohort import gather
 from gliomalib.fusion import average, slices
 from gliomalib.networks import predict, training
+from gliomalib.pipeline import preprocess
+from gliomalib.pipeline.store import Store
 from gliomalib.provenance import digest_of, file_digest
 from gliomalib.records import Run
 from gliomalib.schema import Example, MismatchError, Split, Volume
 from gliomalib.scoring import tables as evaluate
-from gliomalib.store import Store
 
 Network = Literal["unet2d", "unet3d", "resnet50"]
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gliomalib import store as store_module
+from gliomalib.pipeline import store as store_module
+from gliomalib.pipeline.store import Store
 from gliomalib.schema import DataError, Grid, MismatchError, StoredCase
-from gliomalib.store import Store
 
 SHAPE = (4, 5, 3)
 EYE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))

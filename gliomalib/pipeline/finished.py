@@ -11,9 +11,10 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from gliomalib import preprocess, records
+from gliomalib import records
 from gliomalib.cohort import pseudonyms, splits
 from gliomalib.cohort.table import read_cases
+from gliomalib.pipeline import preprocess
 from gliomalib.provenance import file_digest
 from gliomalib.schema import Case, DataError, RecordError, SettingsError, Split
 from gliomalib.settings import NETWORKS, Study, load

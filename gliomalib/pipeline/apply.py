@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from gliomalib import labels as conventions
-from gliomalib import preprocess
 from gliomalib.data import nifti, orientation, writing
-from gliomalib.finished import Finished, Fold
 from gliomalib.fusion import average, slices
 from gliomalib.networks import predict
+from gliomalib.pipeline import preprocess
+from gliomalib.pipeline.finished import Finished, Fold
 from gliomalib.provenance import commit, file_digest, versions, write_atomic
 from gliomalib.schema import (
     CLASS_NAMES,

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gliomalib import folds, preprocess, records, settings
+from gliomalib import records, settings
 from gliomalib.cohort import gather
 from gliomalib.networks import predict
+from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import DataError, Grid, MismatchError, Split, StoredCase, Volume
 
 SHAPE = (8, 8, 6)

@@ -1,0 +1,1 @@
+"""The method of the paper from the scan to the classes, for one patient and for all folds."""
