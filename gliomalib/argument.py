@@ -10,7 +10,8 @@ import pandas as pd
 import yaml
 from pydantic import Field, ValidationError
 
-from gliomalib import claims, conclusions, verdicts
+from gliomalib import claims, verdicts
+from gliomalib.experiments import conclusions
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import Record, SettingsError
 from gliomalib.settings import Model, Study

@@ -21,7 +21,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "constant, scan": {"marker": "s", "color": "#555555", "label": "'no tumour', whole scan"},
     "constant, box": {"marker": "s", "color": "#aaaaaa", "label": "'no tumour', box"},
 }
-"""Marker, colour and name of each row of ``readings.beside``."""
+"""Marker, colour and name of each row of ``metric_forensics.beside``."""
 
 SCORES = {
     "accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1",
@@ -35,7 +35,7 @@ DEALT = {"patient": "dealt by patient", "slice": "by slice", "years": "by pooled
 def beside(scores: pd.DataFrame, dice: pd.DataFrame) -> Picture:
     """Draw pooled scores beside the Dice of every patient, on one axis from 0 to 1.
 
-    ``scores`` has the columns of ``readings.beside``, ``dice`` those of ``pooled.dice``; an empty
+    ``scores`` has the columns of ``metric_forensics.beside``, ``dice`` those of ``keras_recipe.dice``; an empty
     one leaves its panel empty and says so.
     """
     figure = _figure(9.0, 3.8)
@@ -48,7 +48,7 @@ def beside(scores: pd.DataFrame, dice: pd.DataFrame) -> Picture:
 
 
 def gains(table: pd.DataFrame) -> Picture:
-    """Draw what each rule gains over the fixed weight; the table is ``adaptive.compared``'s."""
+    """Draw what each rule gains over the fixed weight; the table is ``adaptive_fusion.compared``'s."""
     rows = table[table["rule"] != "published"].reset_index(drop=True)
     figure = _figure(7.0, 0.9 + 0.3 * len(rows))
     axes: Axes = figure.subplots()
@@ -70,7 +70,7 @@ def gains(table: pd.DataFrame) -> Picture:
 def leaks(scores: pd.DataFrame, majority: float) -> Picture:
     """Draw accuracy by split for both classifiers, of true classes and of random ones.
 
-    ``scores`` is ``leakage.scores``'s table, ``majority`` what the commonest class alone reaches.
+    ``scores`` is ``leakage_audit.scores``'s table, ``majority`` what the commonest class alone reaches.
     """
     figure = _figure(9.0, 2.9)
     left, right = figure.subplots(1, 2, sharey=True)
@@ -231,7 +231,7 @@ def classifiers(table: pd.DataFrame) -> Picture:
 def cells(patients: pd.DataFrame, seeds: pd.DataFrame, table: pd.DataFrame, label: str) -> Picture:
     """Draw a score by cell of a grid: patients as points, seeds as rings, mean with interval.
 
-    ``patients``, ``seeds`` and ``table`` are those of ``ablations.patients``, ``.seed_means`` and
+    ``patients``, ``seeds`` and ``table`` are those of ``loss_ablations.patients``, ``.seed_means`` and
     ``.overview``, with the same cells.
     """
     figure = _figure(7.5, 1.5 + 0.45 * len(table))
@@ -268,7 +268,7 @@ def _draw_intervals(axes: Axes, rows: pd.DataFrame, column: str) -> None:
 def patient_optima(spans: pd.DataFrame, published: float) -> Picture:
     """Draw the best α of every patient as lines, thin where it is nearly the best one.
 
-    ``spans`` are those of ``sweeps.spans``; patients are sorted by the middle of their best α.
+    ``spans`` are those of ``alpha_sweep.spans``; patients are sorted by the middle of their best α.
     """
     best = spans[spans["within"] == 0].assign(
         middle=lambda rows: rows[["start", "end"]].mean(axis=1)
@@ -293,7 +293,7 @@ def patient_optima(spans: pd.DataFrame, published: float) -> Picture:
 
 
 def classifier_levels(table: pd.DataFrame, published: float) -> Picture:
-    """Draw the scores of slices over α with their bands; the table is ``sweeps.levels``'s."""
+    """Draw the scores of slices over α with their bands; the table is ``alpha_sweep.levels``'s."""
     figure = _figure(8.5, 3.2)
     panels = figure.subplots(1, 2, sharey=True)
     looks = {"resnet50": (BLUE, "ResNet50"), "area_rule": (GREY, "areas alone, no network")}

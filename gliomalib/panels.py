@@ -18,7 +18,7 @@ _GROUPS = ("internal", "external")
 def both_sites(scores: pd.DataFrame, table: pd.DataFrame) -> Picture:
     """Draw mean Dice of every patient of both groups, with means and 95 % intervals, by network.
 
-    ``scores`` is ``sites.Found.scores``, ``table`` is ``external.beside``.
+    ``scores`` is ``external_sites.Found.scores``, ``table`` is ``external_validation.beside``.
     """
     means = table[table["score"] == "mean"].reset_index(drop=True)
     names = list(means["of"])
@@ -47,7 +47,7 @@ def both_sites(scores: pd.DataFrame, table: pd.DataFrame) -> Picture:
 
 
 def intensities(table: pd.DataFrame) -> Picture:
-    """Draw how the values of each sequence lie in the brain, by group; ``sites.Found.intensities``.
+    """Draw how the values of each sequence lie in the brain, by group; ``external_sites.Found.intensities``.
 
     Every patient weighs the same.
     """
@@ -71,7 +71,7 @@ def intensities(table: pd.DataFrame) -> Picture:
 
 
 def reliability(table: pd.DataFrame) -> Picture:
-    """Draw accuracy over confidence of the fused volume, as ``external.reliability`` gives it."""
+    """Draw accuracy over confidence of the fused volume, as ``external_validation.reliability`` gives it."""
     figure = _figure(4.6, 3.6)
     axes: Axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="#aaaaaa", linestyle=":", label="confidence is accuracy")
@@ -89,7 +89,7 @@ def reliability(table: pd.DataFrame) -> Picture:
 
 
 def remedies(table: pd.DataFrame) -> Picture:
-    """Draw what each remedy gains in each group; the table is ``external.gains``."""
+    """Draw what each remedy gains in each group; the table is ``external_validation.gains``."""
     figure = _figure(6.5, 2.6)
     axes: Axes = figure.subplots()
     titles = list(dict.fromkeys(table["title"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from bs4 import BeautifulSoup
 
-from gliomalib import summaries
+from gliomalib.experiments import values as summaries
 from gliomalib.report import anchors, cells
 from gliomalib.schema import Value
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from bs4 import BeautifulSoup, Tag
 
 NAME_COLUMN = "value of"
-"""Heading of the column of names in a table of values (``summaries.value_table``)."""
+"""Heading of the column of names in a table of values (``values.value_table``)."""
 
 FINISH = "records.finish"
 """The call that writes the record; the cell with it is the last place where a value is known."""

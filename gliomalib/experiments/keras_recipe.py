@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import settings, summaries
+from gliomalib import settings
+from gliomalib.experiments import values as summaries
 from gliomalib.networks import predict, samples
 from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import N_CLASSES, Confusion, Example, MismatchError, StoredCase, Value

@@ -12,12 +12,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import remedies, settings
+from gliomalib import settings
+from gliomalib.experiments import remedies
+from gliomalib.experiments.external_sites import (
+    AGAIN,
+    FAULTY,
+    NO_MASK,
+    NONE,
+    OVERLAP,
+    PARTS,
+    SCORED,
+    Found,
+    Sites,
+)
 from gliomalib.pipeline import folds
 from gliomalib.schema import Value
 from gliomalib.scoring import bootstrap, calibration, comparisons, metrics, unpaired
 from gliomalib.scoring import tables as evaluate
-from gliomalib.sites import AGAIN, FAULTY, NO_MASK, NONE, OVERLAP, PARTS, SCORED, Found, Sites
 
 Floats = NDArray[np.float64]
 

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gliomalib import progress, records, remedies, settings
+from gliomalib import progress, records, settings
 from gliomalib.cohort import identity, pseudonyms
 from gliomalib.cohort import table as casetable
 from gliomalib.data.inspection import Inspection, inspect_all
 from gliomalib.data.readers import layout, survey
+from gliomalib.experiments import remedies
 from gliomalib.fusion import average
 from gliomalib.labels import RELEASES
 from gliomalib.networks import models, predict

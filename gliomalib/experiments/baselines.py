@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import records, settings, summaries
+from gliomalib import records, settings
+from gliomalib.experiments import values as summaries
 from gliomalib.fusion import average, slices
 from gliomalib.pipeline import folds, variants
 from gliomalib.schema import N_CLASSES, Labels, RecordError, Split, Value, Volume

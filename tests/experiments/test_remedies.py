@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gliomalib import remedies
+from gliomalib.experiments import remedies
 from gliomalib.schema import SEQUENCES, DataError, Grid, StoredCase, Volume
 
 SHAPE = (14, 12, 10)

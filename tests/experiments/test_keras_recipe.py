@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gliomalib import pooled, records, settings
+from gliomalib import records, settings
 from gliomalib.cohort import gather
+from gliomalib.experiments import keras_recipe
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import Grid, MismatchError, RecordError, Split, StoredCase
@@ -57,8 +58,10 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
         store.put(case_of(patient), "digest", {"crop": crop})
     splits = (Split(0, ("A", "D"), (), ("B", "C")), Split(1, ("B", "C"), (), ("A", "D")))
     gather.write_splits(splits, run.work_dir / "splits.json")
-    own = run.study.variants[pooled.NOTEBOOK][pooled.VARIANT]
-    training = folds.open_material(begin(pooled.NOTEBOOK, root, variant=pooled.VARIANT, **own))
+    own = run.study.variants[keras_recipe.NOTEBOOK][keras_recipe.VARIANT]
+    training = folds.open_material(
+        begin(keras_recipe.NOTEBOOK, root, variant=keras_recipe.VARIANT, **own)
+    )
     trained = folds.train_segmenters(training, "unet2d")
     assert trained[0].checkpoint == folds.checkpoint(training, "unet2d", 0)
     folds.predict_volumes(training, "unet2d", trained)
@@ -66,8 +69,8 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
 
 
 @pytest.fixture(scope="module")
-def rerun(material: folds.Material) -> pooled.Rerun:
-    return pooled.rerun(material)
+def rerun(material: folds.Material) -> keras_recipe.Rerun:
+    return keras_recipe.rerun(material)
 
 
 def changed(material: folds.Material, variants: dict[str, Any]) -> folds.Material:
@@ -88,20 +91,20 @@ def all_voxels(material: folds.Material) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(truth), np.concatenate(found)
 
 
-def by_name(rerun: pooled.Rerun) -> dict[str, Any]:
-    found = pooled.values(rerun, settings.load("smoke"))
+def by_name(rerun: keras_recipe.Rerun) -> dict[str, Any]:
+    found = keras_recipe.values(rerun, settings.load("smoke"))
     assert len({one.name for one in found}) == len(found)
     assert all(one.rule and one.n_patients == 4 for one in found)
     return {one.name: one for one in found}
 
 
 def test_scores_of_the_box_are_those_of_all_its_voxels(
-    material: folds.Material, rerun: pooled.Rerun
+    material: folds.Material, rerun: keras_recipe.Rerun
 ) -> None:
     assert rerun.patients == ("B", "C", "A", "D") and rerun.folds == (0, 0, 1, 1)
     truth, found = all_voxels(material)
     expected, values = keras_metrics.pooled_scores(truth, found), by_name(rerun)
-    for name in pooled.RULES:
+    for name in keras_recipe.RULES:
         score = getattr(expected, "mean_iou" if name == "iou" else name)
         assert values[f"recipe_box_{name}"].value == pytest.approx(score, abs=1e-12), name
     low, high = values["recipe_box_accuracy"].ci95
@@ -111,7 +114,7 @@ def test_scores_of_the_box_are_those_of_all_its_voxels(
 
 
 def test_the_whole_scan_adds_what_the_box_left_out_as_no_tumour(
-    material: folds.Material, rerun: pooled.Rerun
+    material: folds.Material, rerun: keras_recipe.Rerun
 ) -> None:
     truth, found = all_voxels(material)
     left = np.sum(list(OUTSIDE.values()), axis=0) // 64
@@ -121,14 +124,14 @@ def test_the_whole_scan_adds_what_the_box_left_out_as_no_tumour(
         np.concatenate([truth, more]), np.concatenate([found, nothing])
     )
     values = by_name(rerun)
-    for name in pooled.THRESHOLDED:
+    for name in keras_recipe.THRESHOLDED:
         score = getattr(expected, name)
         assert values[f"recipe_scan_{name}"].value == pytest.approx(score, abs=1e-12), name
     # nobody asked the network there, so nobody knows how sure it would be
     assert "recipe_scan_iou" not in values
 
 
-def test_no_tumour_everywhere_scores_its_share(rerun: pooled.Rerun) -> None:
+def test_no_tumour_everywhere_scores_its_share(rerun: keras_recipe.Rerun) -> None:
     values = by_name(rerun)
     counts = np.stack([np.bincount(labels_of(one).ravel(), minlength=4) for one in PATIENTS])
     left = np.array(list(OUTSIDE.values())) / 64
@@ -142,8 +145,10 @@ def test_no_tumour_everywhere_scores_its_share(rerun: pooled.Rerun) -> None:
     assert values["constant_scan_accuracy"].value > values["constant_box_accuracy"].value
 
 
-def test_dice_is_of_the_same_predictions(material: folds.Material, rerun: pooled.Rerun) -> None:
-    table = pooled.dice(rerun, material.study)
+def test_dice_is_of_the_same_predictions(
+    material: folds.Material, rerun: keras_recipe.Rerun
+) -> None:
+    table = keras_recipe.dice(rerun, material.study)
     truth, found = all_voxels(material)
     first = slice(0, np.prod(SHAPE))
     matrix = metrics.confusion_matrix(truth[first].argmax(1), found[first].argmax(1))
@@ -154,7 +159,7 @@ def test_dice_is_of_the_same_predictions(material: folds.Material, rerun: pooled
     assert values["recipe_dice_WT"].value == pytest.approx(whole.mean())
 
 
-def test_blank_slices_are_counted(rerun: pooled.Rerun) -> None:
+def test_blank_slices_are_counted(rerun: keras_recipe.Rerun) -> None:
     assert rerun.blank.tolist() == [SHAPE[0] * SHAPE[1]] * 4
     assert by_name(rerun)["recipe_blank"].value == pytest.approx(1 / SHAPE[2])
 
@@ -166,8 +171,13 @@ def test_right_and_sure_everywhere_is_perfect(
         return np.moveaxis(np.eye(4, dtype=np.float32)[case.labels], -1, 0).copy()
 
     monkeypatch.setattr(predict, "unrounded", oracle)
-    values = by_name(pooled.rerun(material))
-    for name in (*(f"box_{one}" for one in pooled.RULES), "dice_mean", "true_iou", "saturated"):
+    values = by_name(keras_recipe.rerun(material))
+    for name in (
+        *(f"box_{one}" for one in keras_recipe.RULES),
+        "dice_mean",
+        "true_iou",
+        "saturated",
+    ):
         assert values[f"recipe_{name}"].value == 1, name
     # what the box cuts off is missed in the whole scan
     assert values["recipe_scan_recall"].value < 1
@@ -181,39 +191,39 @@ def test_sure_of_nothing_keras_says_three_eighths(
         return np.ascontiguousarray(0.1 + 0.6 * one_hot, dtype=np.float32)
 
     monkeypatch.setattr(predict, "unrounded", modest)
-    values = by_name(pooled.rerun(material))
+    values = by_name(keras_recipe.rerun(material))
     assert values["recipe_true_iou"].value == values["recipe_box_accuracy"].value == 1
     assert values["recipe_box_iou"].value == 3 / 8
 
 
-def test_scores_as_printed_pass_the_readings_that_are_theirs(rerun: pooled.Rerun) -> None:
-    for frame in pooled.FRAMES:
-        found = contradictions.examine(pooled.as_printed(rerun, frame))
+def test_scores_as_printed_pass_the_readings_that_are_theirs(rerun: keras_recipe.Rerun) -> None:
+    for frame in keras_recipe.FRAMES:
+        found = contradictions.examine(keras_recipe.as_printed(rerun, frame))
         theirs = [one for one in found if one.reading in ("pooled", "thresholded")]
         assert theirs and all(one.verdict == "possible" for one in theirs)
 
 
 def test_the_networks_are_those_of_the_stored_predictions(
-    material: folds.Material, rerun: pooled.Rerun
+    material: folds.Material, rerun: keras_recipe.Rerun
 ) -> None:
-    assert pooled.agreement(material, rerun) > 0.99
+    assert keras_recipe.agreement(material, rerun) > 0.99
     other = replace(rerun, confusions=rerun.confusions[:, :, ::-1])
-    assert pooled.agreement(material, other) < 0.9
+    assert keras_recipe.agreement(material, other) < 0.9
 
 
 def test_the_middle_patient_is_shown_with_both_scores(
-    material: folds.Material, rerun: pooled.Rerun
+    material: folds.Material, rerun: keras_recipe.Rerun
 ) -> None:
-    example = pooled.middle(material, rerun)
+    example = keras_recipe.middle(material, rerun)
     right = 100 * (example.predictions["recipe"] == example.labels).mean()
     assert f"{right:.1f} % of the voxels right, mean Dice 0." in example.title
-    dice = pooled.dice(rerun, material.study).query("region in ['NCR', 'ED', 'ET']")
+    dice = keras_recipe.dice(rerun, material.study).query("region in ['NCR', 'ED', 'ET']")
     means = dice.groupby("patient_id")["dice"].mean().sort_values()
     assert means[example.title[0]] in (means.iloc[1], means.iloc[2])
 
 
 def test_the_settings_of_the_recipe_are_told(material: folds.Material) -> None:
-    said = pooled.told(material)
+    said = keras_recipe.told(material)
     assert "flair and t1ce, cross-entropy loss, dropout 0.2, Adam at 0.001" in said
 
 
@@ -222,14 +232,14 @@ def test_the_settings_of_the_recipe_are_told(material: folds.Material) -> None:
 
 def test_a_study_without_the_recipe_says_so(material: folds.Material) -> None:
     without = changed(material, {})
-    assert pooled.told(without).startswith("**Not run.** The study `smoke` has no variant")
-    found = pooled.rerun(without)
-    assert found.patients == () and pooled.values(found, without.study) == []
-    assert pooled.dice(found, without.study).empty
-    assert pooled.as_printed(found) == contradictions.Published()
-    assert pooled.agreement(without, found) == 1
+    assert keras_recipe.told(without).startswith("**Not run.** The study `smoke` has no variant")
+    found = keras_recipe.rerun(without)
+    assert found.patients == () and keras_recipe.values(found, without.study) == []
+    assert keras_recipe.dice(found, without.study).empty
+    assert keras_recipe.as_printed(found) == contradictions.Published()
+    assert keras_recipe.agreement(without, found) == 1
     with pytest.raises(MismatchError, match="has no variant"):
-        pooled.middle(without, found)
+        keras_recipe.middle(without, found)
 
 
 def test_a_recipe_that_was_not_trained_is_an_error(
@@ -237,10 +247,10 @@ def test_a_recipe_that_was_not_trained_is_an_error(
 ) -> None:
     elsewhere = replace(material, run=replace(material.run, work_dir=tmp_path))
     with pytest.raises(RecordError, match="this training is missing"):
-        pooled.rerun(elsewhere)
+        keras_recipe.rerun(elsewhere)
 
 
 def test_a_recipe_of_other_settings_is_refused(material: folds.Material) -> None:
-    own = {**material.study.variants[pooled.NOTEBOOK][pooled.VARIANT], "epochs": 9}
+    own = {**material.study.variants[keras_recipe.NOTEBOOK][keras_recipe.VARIANT], "epochs": 9}
     with pytest.raises(MismatchError, match="trained with other settings"):
-        pooled.rerun(changed(material, {pooled.NOTEBOOK: {pooled.VARIANT: own}}))
+        keras_recipe.rerun(changed(material, {keras_recipe.NOTEBOOK: {keras_recipe.VARIANT: own}}))

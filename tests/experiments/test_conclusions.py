@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gliomalib import conclusions
+from gliomalib.experiments import conclusions
 from gliomalib.schema import RecordError, Value
 
 

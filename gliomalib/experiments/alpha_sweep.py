@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import progress, settings, summaries
+from gliomalib import progress, settings
+from gliomalib.experiments import values as summaries
 from gliomalib.fusion import average, optimum, slices
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds

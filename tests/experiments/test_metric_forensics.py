@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from gliomalib import claims, decisions, readings
+from gliomalib import claims, decisions
+from gliomalib.experiments import metric_forensics
+from gliomalib.experiments.values import SIX
 from gliomalib.schema import SettingsError, Value
 from gliomalib.scoring import forensics, keras_metrics
 from gliomalib.scoring.contradictions import Published
-from gliomalib.summaries import SIX
 
 GENUINE = Published(0.9943, 0.9946, 0.9930, 0.9938, None, 0.9982)
 """Scores of a public notebook, and the F1 that they give."""
@@ -18,7 +19,7 @@ GENUINE = Published(0.9943, 0.9946, 0.9930, 0.9938, None, 0.9982)
 
 @pytest.fixture(scope="module")
 def paper() -> Published:
-    return readings.printed(claims.load())
+    return metric_forensics.printed(claims.load())
 
 
 def of(values: list[Value], name: str) -> float:
@@ -29,7 +30,7 @@ def of(values: list[Value], name: str) -> float:
 def measured(**scores: float) -> list[Value]:
     """Return values as ``pooled`` names them, all six alike where not told otherwise."""
     found = []
-    for prefix in readings.WHO.values():
+    for prefix in metric_forensics.WHO.values():
         for name in SIX:
             if prefix.startswith("constant") and name in ("precision", "recall", "f1"):
                 continue
@@ -48,16 +49,16 @@ def test_the_scores_are_those_of_the_claims(paper: Published) -> None:
 def test_a_point_is_the_margin_of_the_verdicts() -> None:
     rules = [one.decision for one in claims.load() if one.value in SIX]
     margins = {rule.margin for rule in rules if isinstance(rule, decisions.AtLeast)}
-    assert margins == {readings.POINT}
+    assert margins == {metric_forensics.POINT}
 
 
 def test_a_score_that_no_claim_gives_is_named() -> None:
     with pytest.raises(SettingsError, match="the claims give no iou"):
-        readings.printed([one for one in claims.load() if one.value != "iou"])
+        metric_forensics.printed([one for one in claims.load() if one.value != "iou"])
 
 
 def test_the_paper_fails_in_the_readings_that_give_each_item_one_class(paper: Published) -> None:
-    table = readings.by_reading(paper).set_index("reading")
+    table = metric_forensics.by_reading(paper).set_index("reading")
     failing = table[table["fail without the IoU"] > 0].index.tolist()
     assert failing == ["argmax pooled", "argmax weighted", "argmax balanced"]
     assert table.loc["pooled", "rounding"] == "truncate"
@@ -66,26 +67,28 @@ def test_the_paper_fails_in_the_readings_that_give_each_item_one_class(paper: Pu
         0,
         ", ".join(forensics.RULES),
     ]
-    assert len(readings.relations(paper)) == table["relations"].sum() == 14
+    assert len(metric_forensics.relations(paper)) == table["relations"].sum() == 14
 
 
 def test_genuine_scores_fail_in_no_reading_that_is_theirs() -> None:
-    table = readings.by_reading(GENUINE).set_index("reading")
+    table = metric_forensics.by_reading(GENUINE).set_index("reading")
     assert table.loc[["pooled", "thresholded"], "fail"].tolist() == [0, 0]
-    assert readings.by_reading(Published()).empty
+    assert metric_forensics.by_reading(Published()).empty
 
 
 def test_every_test_size_is_listed_with_its_volumes(paper: Published) -> None:
-    table = readings.proportions(paper).set_index("held out")
+    table = metric_forensics.proportions(paper).set_index("held out")
     assert set(table.index) == set(paper.test_sizes)
     assert set(table["verdict"]) == {"impossible"}
     assert table.loc[131].tolist()[:3] == ["285 + 369", "99.24 %", "100.00 %"]
-    fits = readings.proportions(replace(paper, accuracy=0.9924)).set_index("held out")["verdict"]
+    fits = metric_forensics.proportions(replace(paper, accuracy=0.9924)).set_index("held out")[
+        "verdict"
+    ]
     assert fits[131] == "possible" and (fits == "possible").sum() == 1
 
 
 def test_no_tumour_everywhere_comes_close_on_a_whole_scan(paper: Published) -> None:
-    table = readings.constants(paper)
+    table = metric_forensics.constants(paper)
     assert table.columns.tolist() == ["predictor", *SIX, "errors per tumour voxel"]
     scan, crop, printed = (row for _, row in table.iterrows())
     assert scan["accuracy"] == scan["recall"] == 0.9894 and crop["accuracy"] == 0.9642
@@ -94,7 +97,7 @@ def test_no_tumour_everywhere_comes_close_on_a_whole_scan(paper: Published) -> N
 
 
 def test_values_say_what_the_numbers_need(paper: Published) -> None:
-    found = readings.values(paper)
+    found = metric_forensics.values(paper)
     assert of(found, "relations_impossible") == 2 and of(found, "readings_excluded") == 3
     assert of(found, "test_sizes") == 11 and of(found, "test_sizes_possible") == 0
     assert of(found, "iou_that_f1_forces") == pytest.approx(0.99185 / (2 - 0.99185))
@@ -109,7 +112,7 @@ def test_values_say_what_the_numbers_need(paper: Published) -> None:
 
 
 def test_each_predictor_stands_beside_the_paper(paper: Published) -> None:
-    table = readings.beside(paper, measured(recipe_box_f1=0.7, constant_box_accuracy=0.96))
+    table = metric_forensics.beside(paper, measured(recipe_box_f1=0.7, constant_box_accuracy=0.96))
     at = table.set_index(["who", "score"])
     assert at.loc[("paper", "f1"), "value"] == paper.f1
     assert at.loc[("recipe, box", "f1"), ["value", "low", "high"]].tolist() == pytest.approx(
@@ -119,16 +122,16 @@ def test_each_predictor_stands_beside_the_paper(paper: Published) -> None:
     assert at.loc[("constant, box", "recall"), "value"] == 0.96
     assert at.loc[("constant, box", "iou"), "value"] == 0.9
     assert ("recipe, scan", "iou") not in at.index
-    assert set(readings.beside(paper, [])["who"]) == {"paper"}
+    assert set(metric_forensics.beside(paper, [])["who"]) == {"paper"}
 
 
 def test_nearness_counts_the_scores_without_the_iou(paper: Published) -> None:
     near = {f"recipe_scan_{name}": getattr(paper, name) - 0.009 for name in SIX}
     near["recipe_box_iou"] = paper.iou
     near["recipe_scan_recall"] = 0.98
-    found = readings.nearness(paper, measured(**near, constant_scan_accuracy=0.9894))
+    found = metric_forensics.nearness(paper, measured(**near, constant_scan_accuracy=0.9894))
     assert of(found, "recipe_scan_within_a_point") == 4
     assert of(found, "recipe_box_within_a_point") == 0
     assert of(found, "constant_scan_within_a_point") == 4
     assert {one.n_patients for one in found} == {7}
-    assert readings.nearness(paper, []) == []
+    assert metric_forensics.nearness(paper, []) == []

@@ -9,11 +9,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import external, records, remedies
+from gliomalib import records
+from gliomalib.experiments import external_validation, remedies
+from gliomalib.experiments.external_sites import (
+    AGAIN,
+    FAULTY,
+    NO_MASK,
+    NONE,
+    OVERLAP,
+    SCORED,
+    Found,
+    Sites,
+)
 from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import SEQUENCES, Split
 from gliomalib.scoring import calibration, tables
-from gliomalib.sites import AGAIN, FAULTY, NO_MASK, NONE, OVERLAP, SCORED, Found, Sites
 
 INSIDE, OUTSIDE = tuple(f"I{n:02d}" for n in range(40)), tuple(f"E{n:02d}" for n in range(35))
 LOST = {"2D": 0.2, "3D": 0.02, "fused": 0.1}
@@ -104,7 +114,7 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> Sites:
 
 
 def test_planted_drops_are_found_with_intervals_around_them(found: Found, groups: Sites) -> None:
-    table = external.beside(found, groups.study).set_index(["of", "score"])
+    table = external_validation.beside(found, groups.study).set_index(["of", "score"])
     for network, lost in LOST.items():
         row = table.loc[(network, "mean")]
         assert row["low"] < lost < row["high"] and row["high"] - row["low"] < 0.08
@@ -120,7 +130,7 @@ def test_the_folds_of_a_patient_are_averaged_first(found: Found, groups: Sites) 
         fold=1, dice=lambda rows: rows["dice"] - 0.1
     )
     twice = replace(found, scores=pd.concat([found.scores, again]))
-    before, after = (external.beside(one, groups.study) for one in (found, twice))
+    before, after = (external_validation.beside(one, groups.study) for one in (found, twice))
     assert (after["n_external"] == before["n_external"]).all()
     dice = before["of"] != "ResNet50"
     assert np.allclose(after["external"][dice], before["external"][dice] - 0.05)
@@ -131,11 +141,13 @@ def test_empty_and_missed_masks_are_counted(found: Found, groups: Sites) -> None
     of_et = (scores["region"] == "ET") & (scores["network"] == "fused")
     for name, state in (("E00", "missed"), ("E01", "spurious"), ("I00", "empty")):
         scores.loc[of_et & (scores["patient_id"] == name), "state"] = state
-    table = external.beside(replace(found, scores=scores), groups.study)
+    table = external_validation.beside(replace(found, scores=scores), groups.study)
     row = table.set_index(["of", "score"]).loc[("fused", "ET")]
     names = ["missed_external", "missed_internal", "empty_external", "empty_internal"]
     assert row[names].tolist() == [2, 0, 0, 1]
-    told = {one.name: one for one in external.values(replace(found, scores=scores), groups)}
+    told = {
+        one.name: one for one in external_validation.values(replace(found, scores=scores), groups)
+    }
     assert (told["drop_ET"].n_missed, told["drop_ET"].n_empty) == (2, 1)
 
 
@@ -153,12 +165,12 @@ def test_empty_and_missed_masks_are_counted(found: Found, groups: Sites) -> None
     ],
 )
 def test_the_rule_of_the_verdict(low: float, high: float, told: str) -> None:
-    assert external.verdict(low, high) == told
+    assert external_validation.verdict(low, high) == told
 
 
 def test_values_have_every_name_a_rule_and_their_patients(found: Found, groups: Sites) -> None:
-    told = {one.name: one for one in external.values(found, groups)}
-    wanted = {*external.DROPS, "external_mean_dice", "internal_mean_dice"}
+    told = {one.name: one for one in external_validation.values(found, groups)}
+    wanted = {*external_validation.DROPS, "external_mean_dice", "internal_mean_dice"}
     wanted |= {"external_excluded_overlap", "external_without_mask", "ece_internal", "ece_external"}
     wanted |= {f"shift_{sequence}" for sequence in SEQUENCES}
     wanted |= {f"{key}_gain{part}" for key in remedies.REMEDIES for part in ("", "_internal")}
@@ -172,23 +184,23 @@ def test_values_have_every_name_a_rule_and_their_patients(found: Found, groups: 
 
 
 def test_calibration_is_that_of_the_pooled_patients(found: Found, groups: Sites) -> None:
-    told = {one.name: one for one in external.values(found, groups)}
+    told = {one.name: one for one in external_validation.values(found, groups)}
     for part, name in (("test", "internal"), ("external", "external")):
         pooled = calibration.pooled(found.tallies[part].values())
         assert told[f"ece_{name}"].value == pytest.approx(pooled.expected_error("equal_width"))
         assert told[f"brier_{name}"].value == pytest.approx(pooled.brier)
     assert told["ece_external"].ci95[0] > told["ece_internal"].ci95[1]
-    table = external.reliability(found)
+    table = external_validation.reliability(found)
     assert set(table["part"]) == {"internal", "external"}
     assert table.groupby("part")["n"].sum().to_dict() == {"internal": 160_000, "external": 140_000}
 
 
 def test_a_remedy_that_helps_outside_and_costs_inside_shows(found: Found, groups: Sites) -> None:
-    table = external.gains(found, groups.study).set_index(["part", "remedy"])
+    table = external_validation.gains(found, groups.study).set_index(["part", "remedy"])
     assert table.loc[("external", "z_score"), "gain"] == pytest.approx(0.03, abs=1e-3)
     assert table.loc[("internal", "z_score"), "gain"] == pytest.approx(-0.03, abs=1e-3)
     assert table.loc[("external", "histogram"), "verdict"] == "equivalent"
-    text = external.conclusion(found, groups)
+    text = external_validation.conclusion(found, groups)
     assert "z-score (+0.030) helps outside" in text
     assert "mirror images averaged (-0.040) costs Dice there" in text
     assert "mirror images averaged (+0.040) helps and z-score (-0.030) costs Dice." in text
@@ -197,7 +209,7 @@ def test_a_remedy_that_helps_outside_and_costs_inside_shows(found: Found, groups
 def test_the_conclusion_says_what_was_left_out_and_that_both_sites_are_made(
     found: Found, groups: Sites
 ) -> None:
-    text = external.conclusion(found, groups)
+    text = external_validation.conclusion(found, groups)
     assert text.startswith("By the rule it does not hold on site B")
     assert "left out: patient of the study 2, no mask 1, faulty 1, same patient again 1." in text
     assert "t2 moved most, by 0.100" in text
@@ -207,7 +219,7 @@ def test_the_conclusion_says_what_was_left_out_and_that_both_sites_are_made(
 def test_five_patients_a_group_conclude_nothing(tmp_path: Path) -> None:
     inside, outside = INSIDE[:5], OUTSIDE[:5]
     few, groups = found_of(inside, outside), sites_of(tmp_path, inside, outside)
-    text = external.conclusion(few, groups)
+    text = external_validation.conclusion(few, groups)
     assert "With 5 and 5 patients, fewer than 30, the interval itself is not" in text
     assert "no remedy helps outside" in text and "cannot fall below 0.188" in text
 
@@ -215,19 +227,21 @@ def test_five_patients_a_group_conclude_nothing(tmp_path: Path) -> None:
 def test_one_patient_outside_has_a_drop_without_interval(tmp_path: Path) -> None:
     inside, outside = INSIDE[:3], OUTSIDE[:1]
     one, groups = found_of(inside, outside), sites_of(tmp_path, inside, outside)
-    text = external.conclusion(one, groups)
+    text = external_validation.conclusion(one, groups)
     assert "it is undecided whether it holds" in text and "(no interval: a single patient)" in text
-    told = {value.name: value for value in external.values(one, groups)}
+    told = {value.name: value for value in external_validation.values(one, groups)}
     assert told["drop_mean_dice"].ci95 is None and told["external_mean_dice"].ci95 is None
 
 
 def test_nobody_outside_is_said_and_is_no_error(tmp_path: Path) -> None:
     alone, groups = found_of(INSIDE[:3], ()), sites_of(tmp_path, INSIDE[:3], ())
-    assert "no external patients" in external.conclusion(alone, groups)
-    table = external.beside(alone, groups.study)
+    assert "no external patients" in external_validation.conclusion(alone, groups)
+    table = external_validation.beside(alone, groups.study)
     assert table[["drop", "external"]].isna().all(axis=None) and table["internal"].notna().all()
-    assert not [one for one in external.values(alone, groups) if one.name.startswith("drop")]
+    assert not [
+        one for one in external_validation.values(alone, groups) if one.name.startswith("drop")
+    ]
 
 
 def test_the_same_data_give_the_same_numbers(found: Found, groups: Sites) -> None:
-    assert external.values(found, groups) == external.values(found, groups)
+    assert external_validation.values(found, groups) == external_validation.values(found, groups)

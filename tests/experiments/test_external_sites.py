@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import external, records, sites
+from gliomalib import records
 from gliomalib.cohort import pseudonyms
 from gliomalib.cohort import table as casetable
 from gliomalib.data import inspection
 from gliomalib.data.readers import survey
+from gliomalib.experiments import external_sites, external_validation
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds
 from gliomalib.schema import DataError, RecordError, StoredCase, Volume
@@ -77,31 +78,31 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def abroad(root: Path) -> sites.Sites:
-    return sites.open_sites(run_of(root, root / "abroad"))
+def abroad(root: Path) -> external_sites.Sites:
+    return external_sites.open_sites(run_of(root, root / "abroad"))
 
 
 @pytest.fixture(scope="module")
-def found(abroad: sites.Sites) -> sites.Found:
-    return sites.measure(abroad)
+def found(abroad: external_sites.Sites) -> external_sites.Found:
+    return external_sites.measure(abroad)
 
 
-def test_every_case_of_a_folder_meets_its_fate(abroad: sites.Sites) -> None:
+def test_every_case_of_a_folder_meets_its_fate(abroad: external_sites.Sites) -> None:
     fates = abroad.cases.set_index("case_id")["fate"].to_dict()
     assert fates == {
-        NEW: sites.SCORED,
-        OTHER: sites.SCORED,
-        AGAIN: sites.AGAIN,
-        RETYPED: sites.OVERLAP,
-        tiny_study.PATIENTS[1]: sites.OVERLAP,
-        MASKLESS: sites.NO_MASK,
-        BROKEN: sites.FAULTY,
+        NEW: external_sites.SCORED,
+        OTHER: external_sites.SCORED,
+        AGAIN: external_sites.AGAIN,
+        RETYPED: external_sites.OVERLAP,
+        tiny_study.PATIENTS[1]: external_sites.OVERLAP,
+        MASKLESS: external_sites.NO_MASK,
+        BROKEN: external_sites.FAULTY,
     }
-    assert abroad.count(sites.OVERLAP) == 2
+    assert abroad.count(external_sites.OVERLAP) == 2
     assert {split.external for split in abroad.outside.splits} == {(NEW, OTHER)}
     assert abroad.homes[NEW] == "brats2021"
-    table = sites.accounted(abroad).set_index(["site", "fate"])["cases"]
-    assert table["brats2021", sites.SCORED] == 2 and table.sum() == 7
+    table = external_sites.accounted(abroad).set_index(["site", "fate"])["cases"]
+    assert table["brats2021", external_sites.SCORED] == 2 and table.sum() == 7
 
 
 def test_no_file_nor_name_gives_the_renamed_patient_away_but_his_voxels(root: Path) -> None:
@@ -118,7 +119,9 @@ def name_in(folder: str) -> str:
     return tiny_study.PATIENTS[0] if folder == "raw" else RETYPED
 
 
-def test_the_volumes_are_those_of_the_studys_networks(root: Path, abroad: sites.Sites) -> None:
+def test_the_volumes_are_those_of_the_studys_networks(
+    root: Path, abroad: external_sites.Sites
+) -> None:
     store = abroad.outside.store
     for network in folds.BRANCHES:
         for fold in (0, 1):
@@ -129,7 +132,7 @@ def test_the_volumes_are_those_of_the_studys_networks(root: Path, abroad: sites.
     assert set(abroad.inside.store.patients()) == set(tiny_study.PATIENTS)
 
 
-def test_both_groups_are_measured_and_nobody_else(found: sites.Found) -> None:
+def test_both_groups_are_measured_and_nobody_else(found: external_sites.Found) -> None:
     for table in (found.scores, found.slices, found.intensities, found.remedied):
         by_part = table.groupby("part")["patient_id"].agg(lambda names: sorted(set(names)))
         assert by_part["test"] == list(tiny_study.PATIENTS)
@@ -142,7 +145,7 @@ def test_both_groups_are_measured_and_nobody_else(found: sites.Found) -> None:
     }
 
 
-def test_no_remedy_is_the_fused_volume_itself(found: sites.Found) -> None:
+def test_no_remedy_is_the_fused_volume_itself(found: external_sites.Found) -> None:
     keys = ["fold", "patient_id", "region"]
     plain = found.remedied.query("network == 'none'").set_index(keys)["dice"]
     fused = found.scores.query("network == 'fused'").set_index(keys)["dice"]
@@ -151,9 +154,9 @@ def test_no_remedy_is_the_fused_volume_itself(found: sites.Found) -> None:
 
 
 def test_a_remedy_is_fitted_on_the_training_patients_of_the_fold(
-    abroad: sites.Sites, monkeypatch: pytest.MonkeyPatch
+    abroad: external_sites.Sites, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fitted, fit = [], sites.remedies.fit
+    fitted, fit = [], external_sites.remedies.fit
 
     def watched(cases: object) -> object:
         seen: list[StoredCase] = list(cases)  # type: ignore[call-overload]
@@ -163,14 +166,14 @@ def test_a_remedy_is_fitted_on_the_training_patients_of_the_fold(
     def nothing(_: object, case: StoredCase, device: str = "") -> Volume:
         return Volume(np.full((4, *case.grid.shape), 0.25, np.float16), case.grid)
 
-    monkeypatch.setattr(sites.remedies, "fit", watched)
-    monkeypatch.setattr(sites.predict, "segment", nothing)
-    sites.measure(abroad)
+    monkeypatch.setattr(external_sites.remedies, "fit", watched)
+    monkeypatch.setattr(external_sites.predict, "segment", nothing)
+    external_sites.measure(abroad)
     assert fitted == [set(split.train) for split in tiny_study.SPLITS]
 
 
 def test_voxels_of_the_brain_are_tallied_once_a_fold(
-    abroad: sites.Sites, found: sites.Found
+    abroad: external_sites.Sites, found: external_sites.Found
 ) -> None:
     case = abroad.outside.store.get(NEW)
     n_brain = int((case.images > 0).any(axis=0).sum())
@@ -178,13 +181,13 @@ def test_voxels_of_the_brain_are_tallied_once_a_fold(
     assert 0 < n_brain < case.labels.size
 
 
-def test_sites_are_told_apart(abroad: sites.Sites, found: sites.Found) -> None:
-    table = sites.by_site(found, abroad)
+def test_sites_are_told_apart(abroad: external_sites.Sites, found: external_sites.Found) -> None:
+    table = external_sites.by_site(found, abroad)
     assert table[["part", "site", "patients"]].to_numpy().tolist() == [
         ["internal", "brats2020", 4],
         ["external", "brats2021", 2],
     ]
-    beside = external.beside(found, abroad.study).set_index(["of", "score"])
+    beside = external_validation.beside(found, abroad.study).set_index(["of", "score"])
     assert table["mean_dice"].tolist() == pytest.approx(
         [beside.loc[("fused", "mean"), part] for part in ("internal", "external")]
     )
@@ -194,15 +197,15 @@ def test_a_folder_in_which_nobody_is_left_is_named(root: Path, tmp_path: Path) -
     retyped(tmp_path / RETYPED, tiny_study.phantom(0))
     tiny_study.write_case(tmp_path / MASKLESS, tiny_study.phantom(13), masked=False)
     with pytest.raises(DataError, match=r"no case is left to be scored \(.*1 no mask") as caught:
-        sites.open_sites(run_of(root, tmp_path))
+        external_sites.open_sites(run_of(root, tmp_path))
     assert str(tmp_path) in str(caught.value) and "1 patient of the study" in str(caught.value)
 
 
 def test_an_empty_and_a_missing_folder_are_named(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"{tmp_path}: no case recognised"):
-        sites.open_sites(run_of(root, tmp_path))
+        external_sites.open_sites(run_of(root, tmp_path))
     with pytest.raises(DataError, match=r"gone: there is no such folder"):
-        sites.open_sites(run_of(root, tmp_path / "gone"))
+        external_sites.open_sites(run_of(root, tmp_path / "gone"))
 
 
 def test_a_fault_stops_a_study_that_stops_at_faults(root: Path) -> None:
@@ -210,7 +213,7 @@ def test_a_fault_stops_a_study_that_stops_at_faults(root: Path) -> None:
     data = run.study.data.model_copy(update={"on_bad_case": "stop"})
     strict = replace(run, study=run.study.model_copy(update={"data": data}))
     with pytest.raises(DataError, match=f"{BROKEN}_t2.nii.gz"):
-        sites.open_sites(strict)
+        external_sites.open_sites(strict)
 
 
 def test_who_is_external_cannot_be_told_without_the_studys_own_files(
@@ -220,7 +223,7 @@ def test_who_is_external_cannot_be_told_without_the_studys_own_files(
     kept = lost.rename(tmp_path / lost.name)
     try:
         with pytest.raises(DataError, match="nobody can tell who is external"):
-            sites.open_sites(run_of(root, root / "abroad"))
+            external_sites.open_sites(run_of(root, root / "abroad"))
     finally:
         kept.rename(lost)
 
@@ -228,34 +231,34 @@ def test_who_is_external_cannot_be_told_without_the_studys_own_files(
 def test_with_pseudonyms_no_real_name_is_shown(root: Path) -> None:
     run = run_of(root, root / "abroad")
     hidden = replace(run, study=run.study.model_copy(update={"pseudonyms": True}))
-    shown = sites.open_sites(hidden)
+    shown = external_sites.open_sites(hidden)
     names = pseudonyms.open_pseudonyms(root / "data")
     assert {names.patient(name) for name in (NEW, OTHER)} <= set(shown.outside.store.patients())
     assert (
         not shown.cases[["case_id", "patient_id"]].map(lambda name: "BraTS" in name).any(axis=None)
     )
     fates = shown.cases.set_index("case_id")["fate"]
-    assert fates[names.case(RETYPED)] == sites.OVERLAP
-    assert fates[names.case(BROKEN)] == sites.FAULTY
+    assert fates[names.case(RETYPED)] == external_sites.OVERLAP
+    assert fates[names.case(BROKEN)] == external_sites.FAULTY
 
 
 def test_a_study_without_external_part_has_nobody_outside(root: Path) -> None:
-    alone = sites.open_sites(run_of(root))
+    alone = external_sites.open_sites(run_of(root))
     assert alone.outside is alone.inside and alone.cases.empty
-    found = sites.measure(alone)
+    found = external_sites.measure(alone)
     assert set(found.scores["part"]) == {"test"} and not found.tallies["external"]
-    assert sites.accounted(alone).empty
-    assert set(sites.by_site(found, alone)["part"]) == {"internal"}
-    text = external.conclusion(found, alone)
+    assert external_sites.accounted(alone).empty
+    assert set(external_sites.by_site(found, alone)["part"]) == {"internal"}
+    text = external_validation.conclusion(found, alone)
     assert text.startswith("Nothing is said of another site: this study has no external patients")
-    names = {one.name for one in external.values(found, alone)}
+    names = {one.name for one in external_validation.values(found, alone)}
     assert {"internal_mean_dice", "ece_internal", "tta_gain_internal"} <= names
     assert not {"drop_mean_dice", "external_mean_dice", "shift_t1", "tta_gain"} & names
 
 
 def test_a_patient_without_a_score_is_an_error(root: Path, tmp_path: Path) -> None:
     run = run_of(root)
-    alone = sites.open_sites(run)
+    alone = external_sites.open_sites(run)
     shorter = replace(run, report_dir=tmp_path)
     for made_by, name in (("05_fusion", "scores"), ("06_train_resnet50", "slices")):
         table = records.read_table(run, made_by, name)
@@ -263,7 +266,7 @@ def test_a_patient_without_a_score_is_an_error(root: Path, tmp_path: Path) -> No
         records.write_table(replace(shorter, notebook=made_by), name, kept)
     inside = replace(alone.inside, run=shorter)
     with pytest.raises(RecordError, match="05_fusion tells of 3 patients, the splits of 4"):
-        sites.measure(replace(alone, inside=inside, outside=inside))
+        external_sites.measure(replace(alone, inside=inside, outside=inside))
 
 
 def test_the_external_part_of_a_study_is_counted_by_fate() -> None:
@@ -280,18 +283,18 @@ def test_the_external_part_of_a_study_is_counted_by_fate() -> None:
     table = pd.DataFrame(rows, columns=["case_id", "patient_id", "release", "part"])
     table = table.reindex(columns=list(casetable.COLUMNS))
     plan = run_plan(("brats2021",))
-    found = sites.cases_of_the_study(table, plan).set_index("case_id")["fate"].to_dict()
+    found = external_sites.cases_of_the_study(table, plan).set_index("case_id")["fate"].to_dict()
     assert found == {
-        "E": sites.SCORED,
-        "F": sites.OVERLAP,
-        "G": sites.AGAIN,
-        "H": sites.NO_MASK,
-        "I": sites.FAULTY,
+        "E": external_sites.SCORED,
+        "F": external_sites.OVERLAP,
+        "G": external_sites.AGAIN,
+        "H": external_sites.NO_MASK,
+        "I": external_sites.FAULTY,
     }
 
 
 def run_plan(releases: tuple[str, ...]) -> object:
-    return sites.settings.Data(source="folder", external_releases=releases)
+    return external_sites.settings.Data(source="folder", external_releases=releases)
 
 
 @pytest.mark.parametrize(
@@ -306,4 +309,4 @@ def run_plan(releases: tuple[str, ...]) -> object:
     ],
 )
 def test_a_name_tells_the_site_where_it_can(case_id: str, release: str, site: str) -> None:
-    assert sites.site_of(case_id, release, "B") == site
+    assert external_sites.site_of(case_id, release, "B") == site

@@ -11,9 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
-from gliomalib import assignments, progress, settings
-from gliomalib.assignments import Assignment, Rows
+from gliomalib import progress, settings
 from gliomalib.cohort import table as casetable
+from gliomalib.experiments import leakage_splits
+from gliomalib.experiments.leakage_splits import Assignment, Rows
 from gliomalib.fusion import slices
 from gliomalib.networks import predict, training
 from gliomalib.pipeline import folds
@@ -70,7 +71,7 @@ class Pool:
 
 
 def gather(material: folds.Material) -> Pool:
-    """Return the slices of the internal patients, of at most ``leakage.patients`` drawn by seed."""
+    """Return the slices of the internal patients, of at most ``leakage_audit.patients`` drawn by seed."""
     study, split = material.study, material.splits[0]
     everyone = np.array(sorted((*split.train, *split.val, *split.test)))
     order = np.random.default_rng(_seed(study, "patients")).permutation(len(everyone))
@@ -92,24 +93,24 @@ def deal(pool: Pool, repeat: int) -> dict[str, Assignment]:
     # one order for all repeats: patients take turns in being held out
     turns = _seed(pool.study, "turns")
     found = {
-        "patient": assignments.by_patient(of, SHARE, turns, repeat),
-        "slice": assignments.by_slice(len(of), SHARE, seed),
-        "years": assignments.by_volume(of, pool.copies, SHARE, seed),
+        "patient": leakage_splits.by_patient(of, SHARE, turns, repeat),
+        "slice": leakage_splits.by_slice(len(of), SHARE, seed),
+        "years": leakage_splits.by_volume(of, pool.copies, SHARE, seed),
     }
-    leaking = assignments.in_both(found["patient"], of)
+    leaking = leakage_splits.in_both(found["patient"], of)
     if leaking:
         raise MismatchError(
             f"leakage, repeat {repeat}: {', '.join(leaking)} on both sides of the patient-level "
             "split; nothing can be measured against it"
         )
-    return assignments.equal_budgets(found, seed)
+    return leakage_splits.equal_budgets(found, seed)
 
 
 def sides(pool: Pool) -> pd.DataFrame:
-    """Return repeat, split and what ``assignments.described`` tells, one row a repeat and split."""
+    """Return repeat, split and what ``leakage_splits.described`` tells, one row a repeat and split."""
     of, z = pool.slices.patients, pool.slices.z
     rows = [
-        {"repeat": repeat, "split": split, **assignments.described(one, of, z)}
+        {"repeat": repeat, "split": split, **leakage_splits.described(one, of, z)}
         for repeat in range(pool.study.leakage.repeats)
         for split, one in deal(pool, repeat).items()
     ]
@@ -120,7 +121,7 @@ def neighbours(pool: Pool) -> pd.DataFrame:
     """Ask the nearest training slice for the class of each test slice, in every repeat.
 
     One row a split, repeat and patient, for the true classes and for random ones: classifier,
-    labels, split, repeat, patient_id and ``assignments.CELLS``, the counts of the patient's
+    labels, split, repeat, patient_id and ``leakage_splits.CELLS``, the counts of the patient's
     slices by true and given class. Random counts are averages over ``LABELLINGS``.
     """
     features, tables = _thumbnails(pool.slices.images), []
@@ -133,7 +134,7 @@ def neighbours(pool: Pool) -> pd.DataFrame:
             nearest = one.train[search.kneighbors(features[asked], return_distance=False)[:, 0]]
             for labels, classes in (("true", pool.slices.classes[None]), ("random", random)):
                 names = [pool.slices.patients[row] for row in asked]
-                table = assignments.counted(names, classes[:, asked], classes[:, nearest])
+                table = leakage_splits.counted(names, classes[:, asked], classes[:, nearest])
                 about = {"classifier": "neighbour", "labels": labels, "split": split}
                 tables.append(table.assign(**about, repeat=repeat))
     return pd.concat(tables, ignore_index=True)
@@ -149,14 +150,16 @@ def networks(material: folds.Material, pool: Pool) -> pd.DataFrame:
     """
     of = pool.slices.patients
     every = [deal(pool, repeat) for repeat in range(pool.study.leakage.repeats)]
-    repeat = int(np.argmax([len(assignments.tested_by_all(one, of)) for one in every]))
+    repeat = int(np.argmax([len(leakage_splits.tested_by_all(one, of)) for one in every]))
     dealt, tables = every[repeat], []
     random = _random(pool, dealt, repeat, 1)[0]
     for labels, split in [*(("true", name) for name in SPLITS), ("random", "slice")]:
         classes = pool.slices.classes if labels == "true" else random
         asked = np.unique(dealt[split].test)
         given = _network(material, pool, f"{labels}_{split}", dealt[split], classes)
-        table = assignments.counted([of[row] for row in asked], classes[None, asked], given[None])
+        table = leakage_splits.counted(
+            [of[row] for row in asked], classes[None, asked], given[None]
+        )
         about = {"classifier": "resnet50", "labels": labels, "split": split}
         tables.append(table.assign(**about, repeat=repeat))
     return pd.concat(tables, ignore_index=True)
@@ -170,13 +173,13 @@ def scores(found: pd.DataFrame, study: settings.Study) -> pd.DataFrame:
     points, is that over the patient-level split in the same patients (where none was tested by
     both, that of the means, without an interval); NaN for that split itself and random classes.
     """
-    table = assignments.per_patient(found)
+    table = leakage_splits.per_patient(found)
     rows = []
     for (classifier, labels, split), part in table.groupby(level=[0, 1, 2], sort=False):
         name = (str(classifier), str(labels), str(split))
         row = {"classifier": classifier, "labels": labels, "split": split, "patients": len(part)}
         row |= _ends("accuracy", _mean(part["accuracy"], study, *name))
-        row |= _ends("balanced_accuracy", _balanced(assignments.confusions(part), study, *name))
+        row |= _ends("balanced_accuracy", _balanced(leakage_splits.confusions(part), study, *name))
         gain = None
         if labels == "true" and split != "patient":
             both = _paired(table, str(classifier), str(split))
@@ -328,14 +331,14 @@ def _copies(material: folds.Material, names: Sequence[str]) -> tuple[dict[str, i
         if (counts > 1).any():
             told = f"that of the releases of this study ({', '.join(releases)})"
             return {name: int(counts.get(name, 1)) for name in names}, told
-    dealt = assignments.multiplicities(names, YEARS, _seed(material.study, "copies"))
+    dealt = leakage_splits.multiplicities(names, YEARS, _seed(material.study, "copies"))
     told = ", ".join(f"{n} patients with {times}" for times, n in YEARS.items())
     return dealt, f"dealt out as in BraTS 2018–2020 by the organisers' table ({told})"
 
 
 def _random(pool: Pool, dealt: Mapping[str, Assignment], repeat: int, draws: int) -> Rows:
     apart, seed = dealt["patient"].test, _seed(pool.study, "random", repeat)
-    return assignments.random_classes(pool.slices.patients, apart, draws, seed)
+    return leakage_splits.random_classes(pool.slices.patients, apart, draws, seed)
 
 
 def _paired(table: pd.DataFrame, classifier: str, split: str) -> pd.DataFrame:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gliomalib import adaptive, records
+from gliomalib import records
 from gliomalib.cohort import gather
+from gliomalib.experiments import adaptive_fusion
 from gliomalib.fusion import rules
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds, preprocess
@@ -68,29 +69,33 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
 
 
 @pytest.fixture(scope="module")
-def trial(material: folds.Material) -> adaptive.Trial:
-    return adaptive.try_rules(material)
+def trial(material: folds.Material) -> adaptive_fusion.Trial:
+    return adaptive_fusion.try_rules(material)
 
 
-def test_every_rule_meets_every_reported_patient_and_nobody_else(trial: adaptive.Trial) -> None:
+def test_every_rule_meets_every_reported_patient_and_nobody_else(
+    trial: adaptive_fusion.Trial,
+) -> None:
     assert trial.tried == list(rules.RULES)
     for part, names in (("test", ["E", "F"]), ("external", ["G", "H"])):
-        wide = adaptive.table(trial, part)
+        wide = adaptive_fusion.table(trial, part)
         assert wide.index.tolist() == names
         assert list(wide) == [*rules.RULES, "oracle"]
         assert wide.notna().all().all()
     assert sorted(trial.errors["patient_id"]) == ["E", "F", "G", "H"]
 
 
-def test_fits_are_read_rule_by_rule(trial: adaptive.Trial) -> None:
-    found = adaptive.fit_table(trial)
+def test_fits_are_read_rule_by_rule(trial: adaptive_fusion.Trial) -> None:
+    found = adaptive_fusion.fit_table(trial)
     assert found["rule"].tolist() == [rule.title for rule in rules.RULES.values()]
     first = trial.fits.iloc[0]
     row = found.set_index("rule").loc[first["rule"]]
     assert row[f"fold {first['fold']}"] == first["found"]
 
 
-def test_scores_are_those_of_the_volumes(material: folds.Material, trial: adaptive.Trial) -> None:
+def test_scores_are_those_of_the_volumes(
+    material: folds.Material, trial: adaptive_fusion.Trial
+) -> None:
     scores = trial.scores.set_index(["network", "patient_id", "region"])["dice"]
     table = folds.segmentation_scores(material, ["unet2d", "unet3d", "fused"])
     names = {"2D": "two_d", "3D": "three_d", "fused": "published"}
@@ -100,9 +105,9 @@ def test_scores_are_those_of_the_volumes(material: folds.Material, trial: adapti
 
 
 def test_fitted_rules_lean_to_the_better_branch_and_the_oracle_is_the_bound(
-    trial: adaptive.Trial,
+    trial: adaptive_fusion.Trial,
 ) -> None:
-    wide = adaptive.table(trial, "test")
+    wide = adaptive_fusion.table(trial, "test")
     assert wide["three_d"].mean() > wide["two_d"].mean() + 0.1
     for key in ("chosen_alpha", "stacking", "learnable_scalar"):
         assert wide[key].mean() > wide["published"].mean()
@@ -110,26 +115,30 @@ def test_fitted_rules_lean_to_the_better_branch_and_the_oracle_is_the_bound(
         assert (wide["oracle"] >= wide[key] - 0.005).all()
 
 
-def test_no_label_of_a_reported_patient_is_looked_at(trial: adaptive.Trial, tmp_path: Path) -> None:
+def test_no_label_of_a_reported_patient_is_looked_at(
+    trial: adaptive_fusion.Trial, tmp_path: Path
+) -> None:
     other = study(tmp_path, ONE)
     for patient in "EFGH":
         case = other.store.get(patient)
         other.store.put(StoredCase(case.grid, case.images, case.labels[::-1]), "other", {})
-    again = adaptive.try_rules(other)
+    again = adaptive_fusion.try_rules(other)
     assert again.fits.equals(trial.fits)
     assert not again.scores.equals(trial.scores)
 
 
 def test_a_fold_with_few_validation_patients_says_what_it_did_not_fit(tmp_path: Path) -> None:
     made = study(tmp_path, (Split(0, ("A", "B", "C"), ("D",), ("E", "F"), ("G", "H")),))
-    trial = adaptive.try_rules(made)
+    trial = adaptive_fusion.try_rules(made)
     assert trial.tried == [key for key in rules.RULES if key not in FITTED]
     told = trial.fits.set_index("rule")["found"]
     for key in FITTED:
         assert told[rules.RULES[key].title] == "not fitted: 1 validation patients"
-    found = adaptive.compared(trial, "test", made.study)
-    assert f"{len(FITTED)} of {len(rules.RULES)} rules need" in adaptive.conclusion(found, trial)
-    values = {one.name: one for one in adaptive.values(trial, made.study)}
+    found = adaptive_fusion.compared(trial, "test", made.study)
+    assert f"{len(FITTED)} of {len(rules.RULES)} rules need" in adaptive_fusion.conclusion(
+        found, trial
+    )
+    values = {one.name: one for one in adaptive_fusion.values(trial, made.study)}
     assert values["rules_not_fitted"].value == len(FITTED)
     assert "stacking_gain" not in values
 
@@ -140,38 +149,38 @@ def test_a_patient_of_several_folds_counts_once(tmp_path: Path) -> None:
         Split(1, ("C", "D", "E", "F"), (), ("A", "B"), ("G", "H")),
     )
     made = study(tmp_path, two)
-    trial = adaptive.try_rules(made)
-    assert adaptive.table(trial, "external").index.tolist() == ["G", "H"]
-    values = {one.name: one for one in adaptive.values(trial, made.study)}
+    trial = adaptive_fusion.try_rules(made)
+    assert adaptive_fusion.table(trial, "external").index.tolist() == ["G", "H"]
+    values = {one.name: one for one in adaptive_fusion.values(trial, made.study)}
     assert values["external_half_gain"].n_patients == 2
     assert values["half_gain"].n_patients == 6
 
 
 def test_gains_are_paired_differences_with_their_verdicts(
-    material: folds.Material, trial: adaptive.Trial
+    material: folds.Material, trial: adaptive_fusion.Trial
 ) -> None:
-    wide = adaptive.table(trial, "test")
-    found = adaptive.compared(trial, "test", material.study).set_index("rule")
+    wide = adaptive_fusion.table(trial, "test")
+    found = adaptive_fusion.compared(trial, "test", material.study).set_index("rule")
     for key in wide:
         assert found["gain"][key] == pytest.approx((wide[key] - wide["published"]).mean())
     assert found["verdict"][["published", "oracle"]].tolist() == ["–", "–"]
-    values = {one.name: one for one in adaptive.values(trial, material.study)}
+    values = {one.name: one for one in adaptive_fusion.values(trial, material.study)}
     assert values["three_d_gain"].value == pytest.approx(found["gain"]["three_d"])
     assert "no method" in values["oracle_gain"].rule
     assert 0 < values["errors_one_right"].value < 1
     assert "published_gain" not in values
     # two patients can show nothing, whatever the interval says
-    text = adaptive.conclusion(found.reset_index(), trial)
+    text = adaptive_fusion.conclusion(found.reset_index(), trial)
     assert text.startswith("No rule beats α = 0.6 on 2 held-out patients")
     assert "2 patients" in text.rpartition("gains")[2]
 
 
 def test_extremes_are_the_largest_gain_and_the_largest_loss(
-    material: folds.Material, trial: adaptive.Trial
+    material: folds.Material, trial: adaptive_fusion.Trial
 ) -> None:
-    wide = adaptive.table(trial, "test")
+    wide = adaptive_fusion.table(trial, "test")
     gain = (wide["gate"] - wide["published"]).sort_values()
-    won, lost = adaptive.extremes(material, trial)
+    won, lost = adaptive_fusion.extremes(material, trial)
     assert won.title.startswith(str(gain.index[-1])) and lost.title.startswith(str(gain.index[0]))
     assert list(won.predictions) == ["2D", "3D", "α = 0.6", "gate for each voxel"]
     flat = volume_of(str(gain.index[-1]), 3.0, 1)

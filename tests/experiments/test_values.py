@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import settings, summaries
+from gliomalib import settings
+from gliomalib.experiments import values as summaries
 from gliomalib.schema import RecordError, Split, Value
 from gliomalib.scoring import tables
 

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 import torch
 
-from gliomalib import assignments, leakage, records, settings
+from gliomalib import records, settings
 from gliomalib.cohort import gather, table
+from gliomalib.experiments import leakage_audit, leakage_splits
 from gliomalib.fusion import slices
 from gliomalib.networks import models
 from gliomalib.pipeline import folds, preprocess
@@ -22,7 +23,9 @@ SIZE = 32
 AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 
 
-def pool_of(patterns: str, n_patients: int = 16, depth: int = 12, repeats: int = 5) -> leakage.Pool:
+def pool_of(
+    patterns: str, n_patients: int = 16, depth: int = 12, repeats: int = 5
+) -> leakage_audit.Pool:
     """Return planted slices: each patient has a look of his own, or each class has one.
 
     The classes change from slice to slice, so who knows the patient alone knows nothing of them.
@@ -38,24 +41,24 @@ def pool_of(patterns: str, n_patients: int = 16, depth: int = 12, repeats: int =
     found = SliceSet((chosen + noise).astype(np.float16), classes, names, z)
     copies = dict.fromkeys(names, 3)
     study = settings.load("smoke", {"leakage.repeats": repeats})
-    return leakage.Pool(found, 0, copies, "planted", study)
+    return leakage_audit.Pool(found, 0, copies, "planted", study)
 
 
 @pytest.fixture(scope="module")
-def memorable() -> leakage.Pool:
+def memorable() -> leakage_audit.Pool:
     return pool_of("patient")
 
 
 @pytest.fixture(scope="module")
-def quick(memorable: leakage.Pool) -> pd.DataFrame:
-    return leakage.neighbours(memorable)
+def quick(memorable: leakage_audit.Pool) -> pd.DataFrame:
+    return leakage_audit.neighbours(memorable)
 
 
 def concluded(scores: pd.DataFrame) -> str:
     """Return the conclusion as if the ResNet50 had been right in half of the control."""
     network: dict[str, object] = {"classifier": "resnet50", "labels": "random", "split": "slice"}
     network |= {"accuracy": 0.5, "patients": 16}
-    return leakage.conclusion(pd.concat([scores, pd.DataFrame([network])], ignore_index=True))
+    return leakage_audit.conclusion(pd.concat([scores, pd.DataFrame([network])], ignore_index=True))
 
 
 def of(scores: pd.DataFrame, labels: str, split: str) -> pd.Series:
@@ -64,9 +67,9 @@ def of(scores: pd.DataFrame, labels: str, split: str) -> pd.Series:
 
 
 def test_a_classifier_that_memorises_patients_is_found_out(
-    memorable: leakage.Pool, quick: pd.DataFrame
+    memorable: leakage_audit.Pool, quick: pd.DataFrame
 ) -> None:
-    scores = leakage.scores(quick, memorable.study)
+    scores = leakage_audit.scores(quick, memorable.study)
     fair, leaky = of(scores, "random", "patient"), of(scores, "random", "slice")
     assert leaky["accuracy"] > 0.99
     assert fair["accuracy"] == pytest.approx(0.25, abs=0.03)
@@ -78,7 +81,7 @@ def test_a_classifier_that_memorises_patients_is_found_out(
 
 def test_where_nothing_is_of_the_patient_nothing_leaks() -> None:
     pool = pool_of("class")
-    scores = leakage.scores(leakage.neighbours(pool), pool.study)
+    scores = leakage_audit.scores(leakage_audit.neighbours(pool), pool.study)
     for split in ("patient", "slice"):
         assert of(scores, "true", split)["accuracy"] > 0.95
         assert of(scores, "random", split)["accuracy"] == pytest.approx(0.25, abs=0.05)
@@ -89,39 +92,39 @@ def test_where_nothing_is_of_the_patient_nothing_leaks() -> None:
     assert of(scores, "random", "years")["accuracy"] > 0.5
 
 
-def test_a_class_that_goes_with_the_patient_gains_by_leaking(memorable: leakage.Pool) -> None:
+def test_a_class_that_goes_with_the_patient_gains_by_leaking(memorable: leakage_audit.Pool) -> None:
     by_patient = np.array([int(name[1:]) % 4 for name in memorable.slices.patients])
     given = SliceSet(
         memorable.slices.images, by_patient, memorable.slices.patients, memorable.slices.z
     )
-    pool = leakage.Pool(given, 0, memorable.copies, "planted", memorable.study)
-    scores = leakage.scores(leakage.neighbours(pool), pool.study)
+    pool = leakage_audit.Pool(given, 0, memorable.copies, "planted", memorable.study)
+    scores = leakage_audit.scores(leakage_audit.neighbours(pool), pool.study)
     gain = of(scores, "true", "slice")
     assert gain["accuracy"] > 0.99 and gain["gain_low"] > 30
     assert concluded(scores).count("a leak is shown") == 2
 
 
 def test_the_accuracy_is_that_of_a_slow_search(
-    memorable: leakage.Pool, quick: pd.DataFrame
+    memorable: leakage_audit.Pool, quick: pd.DataFrame
 ) -> None:
-    one = leakage.deal(memorable, 2)["slice"]
-    small = slices.resized(memorable.slices.images, leakage.SIDE).astype(np.float64)
+    one = leakage_audit.deal(memorable, 2)["slice"]
+    small = slices.resized(memorable.slices.images, leakage_audit.SIDE).astype(np.float64)
     right: dict[str, list[bool]] = {}
     for row in one.test:
         nearest = one.train[((small[one.train] - small[row]) ** 2).sum(axis=(1, 2, 3)).argmin()]
         same = memorable.slices.classes[nearest] == memorable.slices.classes[row]
         right.setdefault(memorable.slices.patients[row], []).append(bool(same))
     rows = quick[(quick["labels"] == "true") & (quick["split"] == "slice") & (quick["repeat"] == 2)]
-    found = assignments.per_patient(rows)["accuracy"].reset_index("patient_id")
+    found = leakage_splits.per_patient(rows)["accuracy"].reset_index("patient_id")
     slow = pd.Series({name: np.mean(hits) for name, hits in right.items()})
     assert found.set_index("patient_id")["accuracy"].to_dict() == pytest.approx(slow.to_dict())
 
 
 def test_gains_are_of_the_patients_whom_both_splits_tested(
-    memorable: leakage.Pool, quick: pd.DataFrame
+    memorable: leakage_audit.Pool, quick: pd.DataFrame
 ) -> None:
-    scores = leakage.scores(quick, memorable.study)
-    true = assignments.per_patient(quick[quick["labels"] == "true"])["accuracy"]
+    scores = leakage_audit.scores(quick, memorable.study)
+    true = leakage_splits.per_patient(quick[quick["labels"] == "true"])["accuracy"]
     pairs = (true.xs("slice", level="split") - true.xs("patient", level="split")).dropna()
     row = of(scores, "true", "slice")
     assert row["gain_patients"] == len(pairs) == 15  # five turns of three of the sixteen
@@ -134,41 +137,41 @@ def test_a_gain_without_a_common_patient_has_no_interval(quick: pd.DataFrame) ->
     true = quick[(quick["labels"] == "true") & (quick["repeat"] == 0)]
     tested = true.loc[true["split"] == "patient", "patient_id"]
     apart = true[(true["split"] == "patient") | ~true["patient_id"].isin(tested)]
-    row = of(leakage.scores(apart, study), "true", "slice")
+    row = of(leakage_audit.scores(apart, study), "true", "slice")
     assert row["gain_patients"] == 0 and np.isnan(row["gain_low"]) and not np.isnan(row["gain"])
 
 
 def test_few_patients_are_not_judged() -> None:
     pool = pool_of("patient", n_patients=6, repeats=2)
-    scores = leakage.scores(leakage.neighbours(pool), pool.study)
+    scores = leakage_audit.scores(leakage_audit.neighbours(pool), pool.study)
     text = concluded(scores)
     assert text.count("not judged on fewer than 5 patients") == 2
     assert "is not judged on 2 patients" in text
     assert "is shown" not in text and "holds" not in text
 
 
-def test_budgets_are_equal_and_nobody_is_in_both(memorable: leakage.Pool) -> None:
-    dealt = leakage.sides(memorable)
+def test_budgets_are_equal_and_nobody_is_in_both(memorable: leakage_audit.Pool) -> None:
+    dealt = leakage_audit.sides(memorable)
     assert len(dealt) == 3 * 5
     assert dealt.groupby("repeat")["train_slices"].nunique().eq(1).all()
     by_split = dealt.groupby("split")
     assert by_split["in_both"].max()["patient"] == 0
     assert by_split["leaking_share"].min()["slice"] == 1
     assert 0.8 < by_split["leaking_share"].mean()["years"] <= 1
-    assert leakage.sides(memorable).equals(dealt)
+    assert leakage_audit.sides(memorable).equals(dealt)
 
 
 def test_a_leaking_patient_level_split_stops_the_audit(
-    memorable: leakage.Pool, monkeypatch: pytest.MonkeyPatch
+    memorable: leakage_audit.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def leaking(
         patients: list[str], share: float, seed: int, turn: int = 0
-    ) -> assignments.Assignment:
-        return assignments.by_slice(len(patients), share, seed)
+    ) -> leakage_splits.Assignment:
+        return leakage_splits.by_slice(len(patients), share, seed)
 
-    monkeypatch.setattr(assignments, "by_patient", leaking)
+    monkeypatch.setattr(leakage_splits, "by_patient", leaking)
     with pytest.raises(MismatchError, match="on both sides of the patient-level"):
-        leakage.deal(memorable, 0)
+        leakage_audit.deal(memorable, 0)
 
 
 # --- from a study's store, with its ResNet50
@@ -194,25 +197,25 @@ def material_of(root: Path, study: str = "smoke", **more: object) -> folds.Mater
 
 
 def test_the_pool_is_of_internal_patients_and_of_slices_with_brain(tmp_path: Path) -> None:
-    pool = leakage.gather(material_of(tmp_path))
+    pool = leakage_audit.gather(material_of(tmp_path))
     assert pool.patients == list("ABCDEFG")
     assert pool.n_blank == 7 and 0 not in pool.slices.z and len(pool.slices.z) == 7 * 5
     assert sorted(pool.copies) == pool.patients and "organisers" in pool.counted_by
-    few = leakage.gather(material_of(tmp_path, patients=4))
+    few = leakage_audit.gather(material_of(tmp_path, patients=4))
     assert len(few.patients) == 4 and set(few.patients) < set(pool.patients)
 
 
 def test_volumes_are_counted_in_the_study_where_its_releases_overlap(tmp_path: Path) -> None:
     made = material_of(tmp_path, "brats-mini")
 
-    def write(rows: list[tuple[str, str, str]]) -> leakage.Pool:
+    def write(rows: list[tuple[str, str, str]]) -> leakage_audit.Pool:
         files = dict.fromkeys(("t1", "t1ce", "t2", "flair"), Path("x"))
         entries = [
             table.Entry(Case(f"{name}{number}", name, release, files, None), part)
             for number, (name, release, part) in enumerate(rows)
         ]
         table.write_cases(table.table_of(entries), made.run.work_dir / "cases.csv")
-        return leakage.gather(made)
+        return leakage_audit.gather(made)
 
     internal = [(name, "brats2020", "internal") for name in PATIENTS[:7]]
     assert "organisers" in write(internal).counted_by
@@ -231,16 +234,16 @@ def small_network(identity_blocks: bool = False) -> models.Normalised:
     return models.Normalised(torch.nn.Sequential(*pooled))
 
 
-Trained = tuple[folds.Material, leakage.Pool, pd.DataFrame]
+Trained = tuple[folds.Material, leakage_audit.Pool, pd.DataFrame]
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
     made = material_of(tmp_path_factory.mktemp("leakage"))
-    pool = leakage.gather(made)
+    pool = leakage_audit.gather(made)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models, "empty_resnet50", small_network)
-        yield made, pool, leakage.networks(made, pool)
+        yield made, pool, leakage_audit.networks(made, pool)
 
 
 def test_every_split_has_its_network_of_one_budget(trained: Trained) -> None:
@@ -253,22 +256,22 @@ def test_every_split_has_its_network_of_one_budget(trained: Trained) -> None:
     assert {one["seed"] for one in told} == {made.study.seed}
     assert len({one["key"] for one in told}) == len(names)
     (repeat,) = deep["repeat"].unique()
-    dealt = leakage.deal(pool, int(repeat))
+    dealt = leakage_audit.deal(pool, int(repeat))
     most = max(
-        len(assignments.tested_by_all(leakage.deal(pool, number), pool.slices.patients))
+        len(leakage_splits.tested_by_all(leakage_audit.deal(pool, number), pool.slices.patients))
         for number in range(made.study.leakage.repeats)
     )
-    assert len(assignments.tested_by_all(dealt, pool.slices.patients)) == most
+    assert len(leakage_splits.tested_by_all(dealt, pool.slices.patients)) == most
     for (labels, split), part in deep.groupby(["labels", "split"]):
         asked = np.unique(dealt[split].test)
-        assert part[assignments.CELLS].to_numpy().sum() == len(asked), (labels, split)
+        assert part[leakage_splits.CELLS].to_numpy().sum() == len(asked), (labels, split)
 
 
 def test_networks_that_are_there_are_not_trained_again(trained: Trained) -> None:
     made, pool, deep = trained
     files = sorted((made.run.work_dir / "checkpoints" / "leakage").rglob("final.pt"))
     before = [path.stat().st_mtime_ns for path in files]
-    assert leakage.networks(made, pool).equals(deep)
+    assert leakage_audit.networks(made, pool).equals(deep)
     assert [path.stat().st_mtime_ns for path in files] == before
 
 
@@ -276,11 +279,13 @@ def test_the_record_has_every_value_with_its_rule_and_says_what_was_not_run(
     trained: Trained,
 ) -> None:
     made, pool, deep = trained
-    found = pd.concat([leakage.neighbours(pool), deep], ignore_index=True)
-    scores = leakage.scores(found, made.study)
-    values = {one.name: one for one in leakage.values(pool, leakage.sides(pool), scores)}
+    found = pd.concat([leakage_audit.neighbours(pool), deep], ignore_index=True)
+    scores = leakage_audit.scores(found, made.study)
+    values = {
+        one.name: one for one in leakage_audit.values(pool, leakage_audit.sides(pool), scores)
+    }
     for who in ("neighbour", "resnet50"):
-        for split in leakage.SPLITS:
+        for split in leakage_audit.SPLITS:
             assert 0 <= values[f"{who}_{split}_accuracy"].value <= 1
             assert 0 <= values[f"{who}_{split}_balanced_accuracy"].value <= 1
         for split in ("slice", "years"):
@@ -292,9 +297,9 @@ def test_the_record_has_every_value_with_its_rule_and_says_what_was_not_run(
     assert values["leaking_share_slice"].value > 0.9 >= values["leaking_share_patient"].value
     assert values["slices_left_out"].value == 7
     assert all(one.rule for one in values.values())
-    outcome = records.Outcome(list(values.values()), (), leakage.caveats(pool, scores))
+    outcome = records.Outcome(list(values.values()), (), leakage_audit.caveats(pool, scores))
     assert "slice-level split only" in records.finish(made.run, outcome).caveats[-1]
-    one = leakage.caveats(pool, scores)[1]
+    one = leakage_audit.caveats(pool, scores)[1]
     assert "rests on 1 of 7 patients" in one
-    text = leakage.conclusion(scores)
+    text = leakage_audit.conclusion(scores)
     assert text.count("ResNet50, slices dealt") == text.count("Nearest neighbour, slices") == 2

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gliomalib import assignments
-from gliomalib.assignments import Assignment
+from gliomalib.experiments import leakage_splits
+from gliomalib.experiments.leakage_splits import Assignment
 from gliomalib.schema import DataError
 
 SHARE = 0.2
@@ -39,11 +39,11 @@ def near(count: int, n: int) -> bool:
 @given(COUNTS, SEEDS, st.integers(0, 50))
 def test_no_patient_is_split_and_no_slice_lost(counts: list[int], seed: int, turn: int) -> None:
     patients, _ = table(counts)
-    one = assignments.by_patient(patients, SHARE, seed, turn)
+    one = leakage_splits.by_patient(patients, SHARE, seed, turn)
     assert both(one) == list(range(len(patients)))
     assert near(len({patients[row] for row in one.test}), len(counts))
-    assert assignments.in_both(one, patients) == ()
-    assert assignments.leaking_share(one, patients) == 0
+    assert leakage_splits.in_both(one, patients) == ()
+    assert leakage_splits.leaking_share(one, patients) == 0
 
 
 @given(st.integers(5, 60), SEEDS)
@@ -52,7 +52,7 @@ def test_patients_take_turns(n: int, seed: int) -> None:
     size = round(SHARE * n)
     tested: Counter[str] = Counter()
     for turn in range(n):
-        one = assignments.by_patient(patients, SHARE, seed, turn)
+        one = leakage_splits.by_patient(patients, SHARE, seed, turn)
         tested.update({patients[row] for row in one.test})
         if (turn + 1) * size <= n:
             assert set(tested.values()) == {1}
@@ -61,7 +61,7 @@ def test_patients_take_turns(n: int, seed: int) -> None:
 
 @given(st.integers(2, 300), SEEDS)
 def test_slices_are_dealt_once(n: int, seed: int) -> None:
-    one = assignments.by_slice(n, SHARE, seed)
+    one = leakage_splits.by_slice(n, SHARE, seed)
     assert both(one) == list(range(n))
     assert near(len(one.test), n)
 
@@ -69,8 +69,8 @@ def test_slices_are_dealt_once(n: int, seed: int) -> None:
 @given(COUNTS, SEEDS)
 def test_volumes_are_dealt_whole(counts: list[int], seed: int) -> None:
     patients, _ = table(counts)
-    copies = assignments.multiplicities(patients, YEARS, seed)
-    one = assignments.by_volume(patients, copies, SHARE, seed)
+    copies = leakage_splits.multiplicities(patients, YEARS, seed)
+    one = leakage_splits.by_volume(patients, copies, SHARE, seed)
     times = np.bincount(both(one), minlength=len(patients))
     assert times.tolist() == [copies[name] for name in patients]
     # all slices of a patient are as often in test as he has volumes there
@@ -82,11 +82,13 @@ def test_volumes_are_dealt_whole(counts: list[int], seed: int) -> None:
 
 def test_the_pooled_years_leak_as_the_organisers_table_says() -> None:
     patients, _ = table([1] * 369)
-    copies = assignments.multiplicities(patients, YEARS, 0)
+    copies = leakage_splits.multiplicities(patients, YEARS, 0)
     assert Counter(copies.values()) == YEARS
     assert sum(copies.values()) == 989
     shares = [
-        assignments.leaking_share(assignments.by_volume(patients, copies, SHARE, seed), patients)
+        leakage_splits.leaking_share(
+            leakage_splits.by_volume(patients, copies, SHARE, seed), patients
+        )
         for seed in range(60)
     ]
     assert np.mean(shares) == pytest.approx(0.91, abs=0.01)
@@ -94,7 +96,7 @@ def test_the_pooled_years_leak_as_the_organisers_table_says() -> None:
 
 @given(st.integers(1, 400), SEEDS)
 def test_multiplicities_are_in_proportion(n: int, seed: int) -> None:
-    copies = assignments.multiplicities([f"P{number}" for number in range(n)], YEARS, seed)
+    copies = leakage_splits.multiplicities([f"P{number}" for number in range(n)], YEARS, seed)
     found = Counter(copies.values())
     assert sum(found.values()) == n
     for times, patients in YEARS.items():
@@ -104,13 +106,13 @@ def test_multiplicities_are_in_proportion(n: int, seed: int) -> None:
 @given(COUNTS, SEEDS)
 def test_budgets_are_equal_and_test_sets_stay(counts: list[int], seed: int) -> None:
     patients, _ = table(counts)
-    copies = assignments.multiplicities(patients, YEARS, seed)
+    copies = leakage_splits.multiplicities(patients, YEARS, seed)
     found = {
-        "patient": assignments.by_patient(patients, SHARE, seed),
-        "slice": assignments.by_slice(len(patients), SHARE, seed),
-        "years": assignments.by_volume(patients, copies, SHARE, seed),
+        "patient": leakage_splits.by_patient(patients, SHARE, seed),
+        "slice": leakage_splits.by_slice(len(patients), SHARE, seed),
+        "years": leakage_splits.by_volume(patients, copies, SHARE, seed),
     }
-    fair = assignments.equal_budgets(found, seed)
+    fair = leakage_splits.equal_budgets(found, seed)
     assert {len(one.train) for one in fair.values()} == {
         min(len(set(one.train.tolist())) for one in found.values())
     }
@@ -123,31 +125,31 @@ def test_budgets_are_equal_and_test_sets_stay(counts: list[int], seed: int) -> N
 def test_a_planted_leak_is_found_and_clean_splits_raise_no_alarm() -> None:
     patients, z = table([6] * 12)
     for seed in range(20):
-        clean = assignments.by_patient(patients, SHARE, seed)
-        assert assignments.in_both(clean, patients) == ()
-        assert assignments.adjacent_share(clean, patients, z) == 0
+        clean = leakage_splits.by_patient(patients, SHARE, seed)
+        assert leakage_splits.in_both(clean, patients) == ()
+        assert leakage_splits.adjacent_share(clean, patients, z) == 0
         moved = Assignment(np.append(clean.train, clean.test[0]), clean.test[1:])
-        assert assignments.in_both(moved, patients) == (patients[clean.test[0]],)
-        assert 0 < assignments.leaking_share(moved, patients) < 1
-        by_slice = assignments.by_slice(len(patients), SHARE, seed)
-        assert len(assignments.in_both(by_slice, patients)) > 1
+        assert leakage_splits.in_both(moved, patients) == (patients[clean.test[0]],)
+        assert 0 < leakage_splits.leaking_share(moved, patients) < 1
+        by_slice = leakage_splits.by_slice(len(patients), SHARE, seed)
+        assert len(leakage_splits.in_both(by_slice, patients)) > 1
 
 
 def test_shares_on_known_slices() -> None:
     patients, z = list("AAAAABBB"), np.array([0, 1, 2, 3, 4, 0, 1, 2])
     # A: 0 and 4 learnt; asked are 1 (beside 0), 2 (beside none); B: 7 asked, nothing learnt
     one = Assignment(np.array([0, 4]), np.array([1, 2, 7]))
-    assert assignments.in_both(one, patients) == ("A",)
-    assert assignments.leaking_share(one, patients) == pytest.approx(2 / 3)
-    assert assignments.adjacent_share(one, patients, z) == pytest.approx(1 / 3)
+    assert leakage_splits.in_both(one, patients) == ("A",)
+    assert leakage_splits.leaking_share(one, patients) == pytest.approx(2 / 3)
+    assert leakage_splits.adjacent_share(one, patients, z) == pytest.approx(1 / 3)
     # row 5 is B's first slice: the last one of A is no neighbour of it
     apart = Assignment(np.array([4]), np.array([5, 5, 4]))
-    assert assignments.adjacent_share(apart, patients, z) == pytest.approx(1 / 3)
-    told = assignments.described(apart, patients, z)
+    assert leakage_splits.adjacent_share(apart, patients, z) == pytest.approx(1 / 3)
+    told = leakage_splits.described(apart, patients, z)
     assert told["test_slices"] == told["test_patients"] == 2
     assert told["in_both"] == told["train_slices"] == 1
     other = Assignment(np.array([0]), np.array([7]))
-    assert assignments.tested_by_all({"one": one, "other": other}, patients) == ("B",)
+    assert leakage_splits.tested_by_all({"one": one, "other": other}, patients) == ("B",)
 
 
 @given(COUNTS, SEEDS)
@@ -155,8 +157,8 @@ def test_random_classes_are_one_a_patient_and_even_on_each_side(
     counts: list[int], seed: int
 ) -> None:
     patients, _ = table(counts)
-    apart = assignments.by_patient(patients, SHARE, seed).test
-    classes = assignments.random_classes(patients, apart, 7, seed)
+    apart = leakage_splits.by_patient(patients, SHARE, seed).test
+    classes = leakage_splits.random_classes(patients, apart, 7, seed)
     assert classes.shape == (7, len(patients))
     held_out = {patients[row] for row in apart}
     for draw in classes:
@@ -170,8 +172,8 @@ def test_random_classes_are_one_a_patient_and_even_on_each_side(
 
 def test_who_counts_the_classes_of_training_gains_nothing() -> None:
     patients, _ = table([1] * 6)
-    one = assignments.by_patient(patients, SHARE, 0)
-    classes = assignments.random_classes(patients, one.test, 8000, 0)
+    one = leakage_splits.by_patient(patients, SHARE, 0)
+    classes = leakage_splits.random_classes(patients, one.test, 8000, 0)
     learnt = np.stack([np.bincount(draw, minlength=4) for draw in classes[:, one.train]])
     for guess in (learnt.argmin(axis=1), learnt.argmax(axis=1)):
         right = (classes[:, one.test] == guess[:, None]).mean()
@@ -181,9 +183,9 @@ def test_who_counts_the_classes_of_training_gains_nothing() -> None:
 
 def test_answers_are_counted_by_patient() -> None:
     truth, given_classes = np.array([[0, 1, 2], [3, 1, 2]]), np.array([[0, 2, 2], [0, 1, 2]])
-    found = assignments.counted(["B", "A", "A"], truth, given_classes)
+    found = leakage_splits.counted(["B", "A", "A"], truth, given_classes)
     assert found["patient_id"].tolist() == ["A", "B"]
-    of_a, of_b = assignments.confusions(found)
+    of_a, of_b = leakage_splits.confusions(found)
     assert of_a.sum() == 2 and of_b.sum() == 1
     assert of_a[1, 2] == of_a[1, 1] == of_b[0, 0] == of_b[3, 0] == 0.5
     assert of_a[2, 2] == 1
@@ -191,11 +193,11 @@ def test_answers_are_counted_by_patient() -> None:
 
 def test_repeats_are_averaged_within_patient() -> None:
     about = {"classifier": "neighbour", "labels": "true", "split": "slice"}
-    first = assignments.counted(
+    first = leakage_splits.counted(
         ["A"] * 4 + ["B"], np.array([[0, 1, 2, 3, 1]]), np.zeros((1, 5), int)
     )
-    again = assignments.counted(["A"] * 2, np.array([[0, 0]]), np.zeros((1, 2), int))
-    found = assignments.per_patient(pd.concat([first, again]).assign(**about))
+    again = leakage_splits.counted(["A"] * 2, np.array([[0, 0]]), np.zeros((1, 2), int))
+    found = leakage_splits.per_patient(pd.concat([first, again]).assign(**about))
     by_name = found["accuracy"].xs("slice", level="split").droplevel([0, 1])
     # A: one of four, then two of two, that is on average 1.5 of 3 slices
     assert by_name.to_dict() == {"A": 0.5, "B": 0.0}
@@ -203,8 +205,8 @@ def test_repeats_are_averaged_within_patient() -> None:
 
 def test_what_cannot_be_dealt_is_refused() -> None:
     with pytest.raises(DataError, match="1 patients cannot be dealt"):
-        assignments.by_patient(["A", "A"], SHARE, 0)
+        leakage_splits.by_patient(["A", "A"], SHARE, 0)
     with pytest.raises(DataError, match="1 slices"):
-        assignments.by_slice(1, SHARE, 0)
+        leakage_splits.by_slice(1, SHARE, 0)
     with pytest.raises(DataError, match="1 volumes"):
-        assignments.by_volume(["A"], {"A": 1}, SHARE, 0)
+        leakage_splits.by_volume(["A"], {"A": 1}, SHARE, 0)

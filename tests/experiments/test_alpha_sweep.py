@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import records, settings, sweeps
+from gliomalib import records, settings
 from gliomalib.cohort import gather
+from gliomalib.experiments import alpha_sweep
 from gliomalib.fusion import slices
 from gliomalib.fusion.optimum import Curve
 from gliomalib.networks import predict
@@ -78,14 +79,16 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
 
 
 @pytest.fixture(scope="module")
-def sweep(material: folds.Material) -> sweeps.Sweep:
-    return sweeps.exact(material, "test")
+def sweep(material: folds.Material) -> alpha_sweep.Sweep:
+    return alpha_sweep.exact(material, "test")
 
 
 def values_of(
-    material: folds.Material, sweep: sweeps.Sweep, held_back: sweeps.Sweep
+    material: folds.Material, sweep: alpha_sweep.Sweep, held_back: alpha_sweep.Sweep
 ) -> dict[str, float]:
-    found = sweeps.values(sweeps.optima(sweep, material.study), sweep, held_back, material.study)
+    found = alpha_sweep.values(
+        alpha_sweep.optima(sweep, material.study), sweep, held_back, material.study
+    )
     assert all(one.rule for one in found) and len({one.name for one in found}) == len(found)
     return {one.name: one.value for one in found}
 
@@ -93,7 +96,9 @@ def values_of(
 # --- Dice
 
 
-def test_the_steps_are_those_of_a_fine_grid(material: folds.Material, sweep: sweeps.Sweep) -> None:
+def test_the_steps_are_those_of_a_fine_grid(
+    material: folds.Material, sweep: alpha_sweep.Sweep
+) -> None:
     grid = np.linspace(0, 1, 41)
     patients, confusions = tables.sweep(folds.branch_volumes(material, "test"), grid)
     slow = tables.dice_curves(patients, confusions, "brats")
@@ -104,13 +109,13 @@ def test_the_steps_are_those_of_a_fine_grid(material: folds.Material, sweep: swe
 
 
 def test_the_better_branch_gets_the_weight_and_0_6_is_not_called_equal(
-    material: folds.Material, sweep: sweeps.Sweep
+    material: folds.Material, sweep: alpha_sweep.Sweep
 ) -> None:
-    found = sweeps.optima(sweep, material.study)
+    found = alpha_sweep.optima(sweep, material.study)
     mean = found["mean"]
     assert mean.alpha.value < 0.4 and (mean.alpha.ci95 or (1, 1))[1] < 0.6
     assert mean.equal.verdict == "different" and (mean.lost.ci95 or (0, 0))[0] > 0.01
-    values = values_of(material, sweep, sweeps.exact(material, "val"))
+    values = values_of(material, sweep, alpha_sweep.exact(material, "val"))
     assert values["best_alpha"] == mean.alpha.value
     assert abs(values["best_alpha_grid"] - values["best_alpha"]) < 0.1
     assert values["published_alpha_equivalent"] == values["patients_with_published_best"] == 0
@@ -121,18 +126,18 @@ def test_the_better_branch_gets_the_weight_and_0_6_is_not_called_equal(
 
 def test_branches_that_are_equal_are_flat_everywhere(tmp_path: Path) -> None:
     made = study(tmp_path, (2.0, 10), (2.0, 10))
-    flat = sweeps.exact(made, "test")
-    values = values_of(made, flat, sweeps.exact(made, "val"))
+    flat = alpha_sweep.exact(made, "test")
+    values = values_of(made, flat, alpha_sweep.exact(made, "val"))
     assert values["flat_width"] == values["patients_with_published_best"] == 1
     assert values["lost_at_published_alpha"] == 0
     assert values["published_alpha_equivalent"] == 1
-    own = sweeps.patients(flat)
+    own = alpha_sweep.patients(flat)
     assert (own["width"] == 1).all() and (own["best α"] == 0.5).all()
 
 
 def test_folds_of_a_patient_are_averaged_and_held_back_ones_counted_once(tmp_path: Path) -> None:
     made = study(tmp_path, (3.5, 10), (1.5, 20), THREE)
-    held_back = sweeps.exact(made, "val")
+    held_back = alpha_sweep.exact(made, "val")
     assert list(held_back.curves["mean"]) == ["C", "D"]
     pairs = list(folds.branch_volumes(made, "val"))[:2]
     grid = np.array([0.13, 0.6])
@@ -140,13 +145,13 @@ def test_folds_of_a_patient_are_averaged_and_held_back_ones_counted_once(tmp_pat
     by_fold = [tables.dice_curves(["C"], row[None], "brats")["WT"][0] for row in rows]
     found = held_back.curves["WT"]["C"].at(grid)
     np.testing.assert_allclose(found, np.mean(by_fold, axis=0), atol=2e-3)
-    assert len(sweeps.exact(made, "test").curves["mean"]) == 6
+    assert len(alpha_sweep.exact(made, "test").curves["mean"]) == 6
 
 
 def test_without_validation_patients_no_alpha_is_chosen(
-    material: folds.Material, sweep: sweeps.Sweep
+    material: folds.Material, sweep: alpha_sweep.Sweep
 ) -> None:
-    nobody = sweeps.Sweep({region: {} for region in sweep.curves})
+    nobody = alpha_sweep.Sweep({region: {} for region in sweep.curves})
     assert "chosen_alpha" not in values_of(material, sweep, nobody)
 
 
@@ -162,8 +167,8 @@ def step(*values: float) -> Curve:
 
 def test_optima_and_widths_by_hand() -> None:
     curves = {"A": step(0.1, 0.1, 0.8, 0.795, 0.7), "B": step(0.5, 0.2, 0.2, 0.5, 0.5)}
-    sweep = sweeps.Sweep({"mean": curves})
-    own = sweeps.patients(sweep).set_index("patient_id")
+    sweep = alpha_sweep.Sweep({"mean": curves})
+    own = alpha_sweep.patients(sweep).set_index("patient_id")
     assert own.loc["A", ["best α", "width", "within 0.01"]].tolist() == pytest.approx(
         [0.5, 0.2, 0.4]
     )
@@ -173,10 +178,10 @@ def test_optima_and_widths_by_hand() -> None:
     assert own["0.6 is best"].tolist() == [False, False] and own.loc["A", "lost"] == pytest.approx(
         0.005
     )
-    spans = sweeps.spans(sweep)
+    spans = alpha_sweep.spans(sweep)
     of_b = spans[(spans["patient_id"] == "B") & (spans["within"] == 0)]
     assert of_b[["start", "end"]].to_numpy().ravel().tolist() == pytest.approx([0, 0.2, 0.6, 1])
-    mean = sweeps.optima(sweep, settings.load("smoke"))["mean"]
+    mean = alpha_sweep.optima(sweep, settings.load("smoke"))["mean"]
     # means: 0.3, 0.15, 0.5, 0.6475, 0.6; at 0.6 that of the lower neighbours
     assert (mean.alpha.value, mean.dice) == pytest.approx((0.7, 0.6475))
     assert mean.flat.value == pytest.approx(0.2)
@@ -185,12 +190,12 @@ def test_optima_and_widths_by_hand() -> None:
 
 def test_patients_without_a_score_are_left_out_and_counted() -> None:
     nan = Curve(np.array([0.0, 0.5, 1.0]), np.array([np.nan, np.nan, 0.5, 0.5, 0.5]))
-    sweep = sweeps.Sweep({"mean": {"A": step(0.4, 0.5), "B": nan}, "ET": {"B": nan}})
-    found = sweeps.optima(sweep, settings.load("smoke"))
+    sweep = alpha_sweep.Sweep({"mean": {"A": step(0.4, 0.5), "B": nan}, "ET": {"B": nan}})
+    found = alpha_sweep.optima(sweep, settings.load("smoke"))
     assert list(found) == ["mean"] and found["mean"].left_out == 1
-    assert sweeps.optima_table(found)["patients"].tolist() == [1]
+    assert alpha_sweep.optima_table(found)["patients"].tolist() == [1]
     with pytest.raises(RecordError, match="no patient has a mean Dice"):
-        sweeps.optima(sweeps.Sweep({"mean": {"B": nan}}), settings.load("smoke"))
+        alpha_sweep.optima(alpha_sweep.Sweep({"mean": {"B": nan}}), settings.load("smoke"))
 
 
 # --- classes of slices
@@ -212,11 +217,11 @@ def test_slices_are_those_of_the_fused_volume_at_each_alpha(
         asked.append(checkpoint)
         return by_mass(checkpoint, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sweeps.predict, "classify", noted)
-    table = sweeps.classified(material)
+    monkeypatch.setattr(alpha_sweep.predict, "classify", noted)
+    table = alpha_sweep.classified(material)
     assert asked == [folds.checkpoint(material, "resnet50", 0)] * 11
     assert len(table) == 2 * 11 * 5 * SHAPE[2]
-    assert table["alpha"].unique().tolist() == list(sweeps.LEVELS)
+    assert table["alpha"].unique().tolist() == list(alpha_sweep.LEVELS)
     by_area = table.query("patient_id == 'E' and way == 'area_rule'")
     for alpha, branch in ((0.0, "unet3d"), (1.0, "unet2d")):
         labels = tables.predicted_labels(folds.volume(material, branch, 0, "E"))
@@ -236,11 +241,11 @@ def test_images_that_do_not_depend_on_alpha_are_classified_once(
         calls.append(checkpoint)
         return by_mass(checkpoint, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sweeps.predict, "classify", noted)
+    monkeypatch.setattr(alpha_sweep.predict, "classify", noted)
     plan = material.study.classifier.model_copy(update={"image": "truth"})
     other = material.study.model_copy(update={"classifier": plan})
     run = records.Run(**{**vars(material.run), "study": other})
-    table = sweeps.classified(folds.Material(run, material.splits, material.store))
+    table = alpha_sweep.classified(folds.Material(run, material.splits, material.store))
     assert len(calls) == 1
     network = table[table["way"] == "resnet50"]
     assert (network.groupby(["patient_id", "z"])["predicted"].nunique() == 1).all()
@@ -249,10 +254,10 @@ def test_images_that_do_not_depend_on_alpha_are_classified_once(
 def planted(best: float) -> pd.DataFrame:
     """Return slices of eight patients of which the more are right the nearer α is to ``best``."""
     rng, rows = np.random.default_rng(0), []
-    for way in sweeps.WAYS:
+    for way in alpha_sweep.WAYS:
         for patient in PATIENTS:
             luck = rng.random(60)
-            for alpha in sweeps.LEVELS:
+            for alpha in alpha_sweep.LEVELS:
                 truth = np.arange(60) % 4
                 right = luck < 0.95 - abs(alpha - best)
                 rows.append(
@@ -266,7 +271,9 @@ def planted(best: float) -> pd.DataFrame:
 
 @pytest.mark.parametrize("best", [0.0, 0.3, 0.6])
 def test_a_planted_best_level_is_found_with_what_0_6_loses(best: float) -> None:
-    found = {one.name: one for one in sweeps.level_values(planted(best), settings.load("smoke"))}
+    found = {
+        one.name: one for one in alpha_sweep.level_values(planted(best), settings.load("smoke"))
+    }
     assert len(found) == 4 and all(one.n_patients == 8 for one in found.values())
     for suffix in ("accuracy", "area_rule"):
         assert found[f"best_alpha_{suffix}"].value == best
@@ -280,7 +287,7 @@ def test_a_planted_best_level_is_found_with_what_0_6_loses(best: float) -> None:
 
 def test_levels_are_pooled_scores_with_bands() -> None:
     table = planted(0.3)
-    found = sweeps.levels(table, settings.load("smoke"))
+    found = alpha_sweep.levels(table, settings.load("smoke"))
     assert len(found) == 2 * 11 * 2
     row = found.query("way == 'area_rule' and alpha == 0.3 and score == 'accuracy'").iloc[0]
     part = table.query("way == 'area_rule' and alpha == 0.3")

@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from gliomalib import profiling, settings
+from gliomalib import settings
+from gliomalib.experiments import engines
 from gliomalib.fusion import slices
 from gliomalib.networks import models, predict
 from gliomalib.schema import Grid, RecordError, StoredCase
@@ -30,11 +31,11 @@ def unet(dims: int) -> nn.Module:
 
 
 @pytest.fixture(scope="module")
-def pipeline() -> profiling.Pipeline:
+def pipeline() -> engines.Pipeline:
     torch.manual_seed(0)
     flat = predict.Segmenter(unet(2), 2, SMOKE.unet2d, 1, CPU)
     deep = predict.Segmenter(unet(3), 3, SMOKE.unet3d, 1, CPU)
-    return profiling.Pipeline(flat, deep, models.empty_resnet50().eval(), SMOKE)
+    return engines.Pipeline(flat, deep, models.empty_resnet50().eval(), SMOKE)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ class Wall:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
-        monkeypatch.setattr(profiling.time, "perf_counter", self.look)
+        monkeypatch.setattr(engines.time, "perf_counter", self.look)
 
     def look(self) -> float:
         self.now += 0.001
@@ -66,7 +67,7 @@ class Wall:
 def test_a_stage_is_as_long_as_its_block_and_no_other_counts_to_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    wall, clock = Wall(monkeypatch), profiling.Clock(CPU)
+    wall, clock = Wall(monkeypatch), engines.Clock(CPU)
     with clock.stage("short"):
         wall.goes_on(2)
     wall.goes_on(30)
@@ -87,7 +88,7 @@ def test_garbage_is_not_collected_within_a_stage_and_is_collected_before_it() ->
         def __del__(self) -> None:
             found.append(clock.seconds.copy())
 
-    clock = profiling.Clock(CPU)
+    clock = engines.Clock(CPU)
     with clock.stage("makes"):
         Cycle()
         assert not gc.isenabled()
@@ -100,7 +101,7 @@ def test_garbage_is_not_collected_within_a_stage_and_is_collected_before_it() ->
 def test_a_stage_that_fails_is_not_counted_and_leaves_the_collector_on() -> None:
     import gc
 
-    clock = profiling.Clock(CPU)
+    clock = engines.Clock(CPU)
     with pytest.raises(ZeroDivisionError), clock.stage("fails"):
         _ = 1 / 0
     assert clock.seconds == {} and gc.isenabled()
@@ -114,17 +115,17 @@ def test_operations_of_a_convolution_are_the_formula(width: int, kernel: int) ->
     network = nn.Conv2d(2, width, kernel, padding=kernel // 2)
     images = torch.rand(7, 2, 6, 4)
     expected = 2 * 7 * 6 * 4 * width * 2 * kernel**2
-    assert profiling.operations(network, images) == expected
+    assert engines.operations(network, images) == expected
 
 
 def test_operations_of_a_case_are_those_of_all_its_slices(
-    pipeline: profiling.Pipeline, case: StoredCase
+    pipeline: engines.Pipeline, case: StoredCase
 ) -> None:
-    found = profiling.operations_of(case, pipeline)
+    found = engines.operations_of(case, pipeline)
     one = torch.rand(1, 4, *SHAPE[:2])
-    assert found["unet2d"] == 5 * profiling.operations(pipeline.flat.network, one)
+    assert found["unet2d"] == 5 * engines.operations(pipeline.flat.network, one)
     image = torch.rand(1, 3, 32, 32)
-    assert found["resnet50"] == 6 * profiling.operations(pipeline.classifier, image)
+    assert found["resnet50"] == 6 * engines.operations(pipeline.classifier, image)
     assert found["unet3d"] > 0
 
 
@@ -137,10 +138,10 @@ def test_parameters_equal_a_count_by_hand() -> None:
 
 
 def test_a_pass_times_every_stage_and_gives_what_predict_gives(
-    pipeline: profiling.Pipeline, case: StoredCase, tmp_path: Path
+    pipeline: engines.Pipeline, case: StoredCase, tmp_path: Path
 ) -> None:
-    answer, seconds = profiling.again(case, pipeline)
-    assert list(seconds) == list(profiling.STAGES[2:])
+    answer, seconds = engines.again(case, pipeline)
+    assert list(seconds) == list(engines.STAGES[2:])
     assert all(one > 0 for one in seconds.values())
     shown = slices.fused_slices(answer.volumes["fused"], case.labels, SMOKE.classifier)
     state = {"network": "resnet50", "state": pipeline.classifier.state_dict(), "threads": 1}
@@ -149,20 +150,20 @@ def test_a_pass_times_every_stage_and_gives_what_predict_gives(
     np.testing.assert_allclose(answer.named, expected, atol=1e-6)
 
 
-def test_a_missing_classifier_is_named(pipeline: profiling.Pipeline, tmp_path: Path) -> None:
+def test_a_missing_classifier_is_named(pipeline: engines.Pipeline, tmp_path: Path) -> None:
     paths = {}
     for name, one in (("unet2d", pipeline.flat), ("unet3d", pipeline.deep)):
         paths[name] = tmp_path / f"{name}.pt"
         content = {"network": name, "state": one.network.state_dict(), "threads": 1}
         torch.save(content | {"settings": one.settings.model_dump(mode="json")}, paths[name])
     with pytest.raises(RecordError, match=r"none\.pt: this training is missing"):
-        profiling.load({**paths, "resnet50": tmp_path / "none.pt"}, SMOKE)
+        engines.load({**paths, "resnet50": tmp_path / "none.pt"}, SMOKE)
 
 
 def test_hooks_leave_the_networks_as_they_were(
-    pipeline: profiling.Pipeline, case: StoredCase
+    pipeline: engines.Pipeline, case: StoredCase
 ) -> None:
-    fed = profiling.inputs(case, pipeline)
+    fed = engines.inputs(case, pipeline)
     assert [tuple(one.shape) for one in fed["unet2d"]] == [(5, 4, 12, 8)]
     assert [tuple(one.shape) for one in fed["unet3d"]] == [(1, 4, *SHAPE)]
     assert not any(network._forward_pre_hooks for network in pipeline.networks.values())
@@ -174,7 +175,7 @@ def test_hooks_leave_the_networks_as_they_were(
 @pytest.mark.parametrize("dims", [2, 3])
 def test_onnx_gives_the_answer_of_a_u_net(dims: int) -> None:
     network = unet(dims)
-    twin = profiling.OnnxNetwork(network, 1)
+    twin = engines.OnnxNetwork(network, 1)
     # batches of another number of slices, and images of another size
     sizes = [(5, 4, 12, 8), (1, 4, 12, 8), (2, 4, 16, 8)]
     sizes = sizes if dims == 2 else [(1, 4, *SHAPE), (1, 4, 8, 8, 8)]
@@ -188,7 +189,7 @@ def test_onnx_gives_the_answer_of_a_u_net(dims: int) -> None:
 def test_onnx_gives_the_answer_of_resnet50_and_keeps_to_the_threads() -> None:
     torch.manual_seed(1)
     network = models.empty_resnet50().eval()
-    twin = profiling.OnnxNetwork(network, 1)
+    twin = engines.OnnxNetwork(network, 1)
     images = torch.rand(3, 3, 32, 32)
     with torch.inference_mode():
         torch.testing.assert_close(twin(images), network(images), atol=1e-3, rtol=1e-3)
@@ -199,45 +200,45 @@ def test_onnx_gives_the_answer_of_resnet50_and_keeps_to_the_threads() -> None:
 def test_autocast_rounds_and_gives_float32_back() -> None:
     network, images = unet(2), torch.rand(2, 4, 8, 8)
     with torch.inference_mode():
-        plain, rounded = network(images), profiling.Autocast(network, torch.bfloat16)(images)
+        plain, rounded = network(images), engines.Autocast(network, torch.bfloat16)(images)
     assert rounded.dtype == torch.float32
     apart = (plain - rounded).abs().max()
     assert 0 < apart < 0.1 * plain.abs().max()
 
 
-def test_engines_of_a_cpu_say_what_was_not_tried(pipeline: profiling.Pipeline) -> None:
-    found = {one.name: one for one in profiling.engines(pipeline)}
+def test_engines_of_a_cpu_say_what_was_not_tried(pipeline: engines.Pipeline) -> None:
+    found = {one.name: one for one in engines.engines(pipeline)}
     assert list(found) == ["bf16", "onnx", "compile"]
-    assert set(found["bf16"].networks) == set(found["onnx"].networks) == set(profiling.NETWORKS)
+    assert set(found["bf16"].networks) == set(found["onnx"].networks) == set(engines.NETWORKS)
     assert not found["compile"].networks and "not tried on a CPU" in found["compile"].note
 
 
 def test_a_compiled_network_gives_the_same_answer(
-    pipeline: profiling.Pipeline, case: StoredCase
+    pipeline: engines.Pipeline, case: StoredCase
 ) -> None:
-    compiled = profiling.compiled_network(pipeline.flat.network, "eager")
-    engine = profiling.set_up(profiling.Engine("compile", {"unet2d": compiled}), pipeline, case)
+    compiled = engines.compiled_network(pipeline.flat.network, "eager")
+    engine = engines.set_up(engines.Engine("compile", {"unet2d": compiled}), pipeline, case)
     assert engine.networks and engine.set_up_s > 0 and not engine.note
-    row = profiling.differences(pipeline, [engine], case)[0]
+    row = engines.differences(pipeline, [engine], case)[0]
     assert row["difference"] == pytest.approx(0, abs=1e-6)
 
 
 def test_a_compiling_that_fails_gives_a_sentence_and_no_path(
-    pipeline: profiling.Pipeline, case: StoredCase
+    pipeline: engines.Pipeline, case: StoredCase
 ) -> None:
     def broken(graph: object, example: object) -> object:
         raise OSError("no compiler at /usr/local/bin/c++")
 
-    compiled = profiling.compiled_network(pipeline.flat.network, broken)  # type: ignore[arg-type]
-    engine = profiling.set_up(profiling.Engine("compile", {"unet2d": compiled}), pipeline, case)
+    compiled = engines.compiled_network(pipeline.flat.network, broken)  # type: ignore[arg-type]
+    engine = engines.set_up(engines.Engine("compile", {"unet2d": compiled}), pipeline, case)
     assert not engine.networks
     assert engine.note.startswith("compile cannot be used here: its first pass raised ")
     assert "/" not in engine.note
-    assert profiling.differences(pipeline, [engine], case)[0]["note"] == engine.note
+    assert engines.differences(pipeline, [engine], case)[0]["note"] == engine.note
 
 
 def test_engines_are_timed_beside_float32(
-    pipeline: profiling.Pipeline, case: StoredCase, monkeypatch: pytest.MonkeyPatch
+    pipeline: engines.Pipeline, case: StoredCase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wall = Wall(monkeypatch)
 
@@ -252,12 +253,12 @@ def test_engines_are_timed_beside_float32(
             return found
 
     made = [
-        profiling.Engine("slow", {"unet3d": Slow(pipeline.deep.network)}),
-        profiling.Engine("absent", {}, "not here"),
+        engines.Engine("slow", {"unet3d": Slow(pipeline.deep.network)}),
+        engines.Engine("absent", {}, "not here"),
     ]
     other = replace(case, grid=replace(case.grid, patient_id="B"))
-    answers = [profiling.again(one, pipeline)[0] for one in (case, other)]
-    found, rows = profiling.beside(answers, pipeline, made)
+    answers = [engines.again(one, pipeline)[0] for one in (case, other)]
+    found, rows = engines.beside(answers, pipeline, made)
     assert list(found) == ["slow"] and len(found["slow"]) == 2
     np.testing.assert_array_equal(found["slow"][0].named, answers[0].named)
     assert [row["patient_id"] for row in rows] == ["A", "B"] * SMOKE.efficiency.repeats
@@ -269,8 +270,8 @@ def test_engines_are_timed_beside_float32(
 # --- the machine
 
 
-def test_hardware_names_no_machine_and_no_path(pipeline: profiling.Pipeline) -> None:
-    found = profiling.hardware(pipeline)
+def test_hardware_names_no_machine_and_no_path(pipeline: engines.Pipeline) -> None:
+    found = engines.hardware(pipeline)
     assert found["device"] == "cpu" and found["threads"] == "1"
     assert int(found["cores"]) >= 1 and found["CPU"]
     text = " ".join(found.values())
@@ -279,8 +280,8 @@ def test_hardware_names_no_machine_and_no_path(pipeline: profiling.Pipeline) -> 
 
 def test_peak_memory_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     used = SimpleNamespace(ru_maxrss=2_000_000)
-    monkeypatch.setattr(profiling.resource, "getrusage", lambda who: used)
-    monkeypatch.setattr(profiling.sys, "platform", "linux")
-    assert profiling.peak_memory_gb(CPU) == {"process": pytest.approx(2.048)}
-    monkeypatch.setattr(profiling.sys, "platform", "darwin")
-    assert profiling.peak_memory_gb(CPU) == {"process": pytest.approx(0.002)}
+    monkeypatch.setattr(engines.resource, "getrusage", lambda who: used)
+    monkeypatch.setattr(engines.sys, "platform", "linux")
+    assert engines.peak_memory_gb(CPU) == {"process": pytest.approx(2.048)}
+    monkeypatch.setattr(engines.sys, "platform", "darwin")
+    assert engines.peak_memory_gb(CPU) == {"process": pytest.approx(0.002)}

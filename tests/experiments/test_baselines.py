@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import baselines, records
+from gliomalib import records
 from gliomalib.cohort import gather
+from gliomalib.experiments import baselines
 from gliomalib.fusion.slices import slice_classes
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds, preprocess

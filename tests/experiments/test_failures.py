@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from gliomalib import failures, records, settings
+from gliomalib import records, settings
 from gliomalib.cohort import gather
+from gliomalib.experiments import failures
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import Grid, Split, StoredCase, Value, Volume

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import settings, views
+from gliomalib import settings
 from gliomalib.cohort import gather
+from gliomalib.experiments import views
 from gliomalib.pipeline import preprocess
 from gliomalib.schema import Case, DataError, Grid, Scan, StoredCase
 

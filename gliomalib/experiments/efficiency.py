@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gliomalib import profiling, summaries
 from gliomalib.cohort import gather
+from gliomalib.experiments import engines as profiling
+from gliomalib.experiments import values as summaries
+from gliomalib.experiments.engines import NETWORKS, STAGES
 from gliomalib.fusion import average
 from gliomalib.networks import models
 from gliomalib.pipeline import folds
-from gliomalib.profiling import NETWORKS, STAGES
 from gliomalib.progress import steps
 from gliomalib.schema import Case, MismatchError, Value, Volume
 from gliomalib.scoring import bootstrap, metrics, tables

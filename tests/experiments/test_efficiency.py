@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import efficiency, profiling, records, settings
+from gliomalib import records, settings
+from gliomalib.experiments import efficiency
+from gliomalib.experiments import engines as profiling
 from gliomalib.pipeline import folds
 from gliomalib.schema import Grid, MismatchError, Split, Value, Volume
 from gliomalib.scoring import tables

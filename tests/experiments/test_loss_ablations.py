@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import ablations, records
+from gliomalib import records
+from gliomalib.experiments import loss_ablations
 from gliomalib.schema import RecordError, SettingsError
 from gliomalib.scoring import calibration, metrics
 
@@ -86,17 +87,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> records.Run:
 
 
 @pytest.fixture(scope="module")
-def grids(run: records.Run) -> list[ablations.Grid]:
-    return [ablations.grid(run, network) for network in ablations.TITLES]
+def grids(run: records.Run) -> list[loss_ablations.Grid]:
+    return [loss_ablations.grid(run, network) for network in loss_ablations.TITLES]
 
 
 @pytest.fixture(scope="module")
-def values(run: records.Run, grids: list[ablations.Grid]) -> dict[str, Any]:
-    return {one.name: one for one in ablations.values(grids, run.study)}
+def values(run: records.Run, grids: list[loss_ablations.Grid]) -> dict[str, Any]:
+    return {one.name: one for one in loss_ablations.values(grids, run.study)}
 
 
 def test_cells_are_losses_exponents_and_weights_and_nothing_else(
-    grids: list[ablations.Grid],
+    grids: list[loss_ablations.Grid],
 ) -> None:
     flat, deep, sorter = grids
     assert dict(flat.titles) == {
@@ -115,9 +116,9 @@ def test_cells_are_losses_exponents_and_weights_and_nothing_else(
 
 
 def test_a_planted_gain_is_found_and_equal_losses_are_equivalent(
-    run: records.Run, grids: list[ablations.Grid], values: dict[str, Any]
+    run: records.Run, grids: list[loss_ablations.Grid], values: dict[str, Any]
 ) -> None:
-    table = ablations.compared(grids[0], "test", "et_dice", run.study)
+    table = loss_ablations.compared(grids[0], "test", "et_dice", run.study)
     verdicts = table.set_index(["first", "second"])["verdict"]
     assert verdicts["focal", "cross_entropy"] == "different"
     assert verdicts["dice_ce", "cross_entropy"] == "equivalent"
@@ -131,8 +132,8 @@ def test_a_planted_gain_is_found_and_equal_losses_are_equivalent(
     assert "Holm over 5 pairs" in gain.rule and "different" in gain.rule
 
 
-def test_the_family_is_all_pairs(run: records.Run, grids: list[ablations.Grid]) -> None:
-    table = ablations.compared(grids[0], "test", "et_dice", run.study)
+def test_the_family_is_all_pairs(run: records.Run, grids: list[loss_ablations.Grid]) -> None:
+    table = loss_ablations.compared(grids[0], "test", "et_dice", run.study)
     from scipy.stats import wilcoxon
 
     raw = wilcoxon(np.round(0.03 + NOISE, 6), zero_method="pratt").pvalue
@@ -144,9 +145,9 @@ def test_iou_is_made_of_each_dice_before_any_mean(tmp_path: Path) -> None:
     made = run_of(tmp_path, {FLAT: {"again": {"seed": 8}}})
     write(made, FLAT, scores(np.array([1.0, 0.5]), ["A", "B"]))
     write(made, f"{FLAT}.again", scores(np.array([0.0, 0.5]), ["A", "B"]))
-    found = ablations.grid(made, "unet2d")
-    assert ablations.patients(found, "test", "et_dice")["focal"].tolist() == [0.5, 0.5]
-    iou = ablations.patients(found, "test", "et_iou")["focal"]
+    found = loss_ablations.grid(made, "unet2d")
+    assert loss_ablations.patients(found, "test", "et_dice")["focal"].tolist() == [0.5, 0.5]
+    iou = loss_ablations.patients(found, "test", "et_iou")["focal"]
     assert iou.tolist() == pytest.approx([0.5, 1 / 3])
 
 
@@ -157,13 +158,13 @@ def test_seeds_are_averaged_for_a_patient_and_their_spread_stands_apart(
     write(made, FLAT, scores(np.array([0.2, 0.4]), ["A", "B"]))
     write(made, f"{FLAT}.s2", scores(np.array([0.4, 0.8]), ["A", "B"]))
     write(made, f"{FLAT}.ce", scores(np.array([0.1, 0.1]), ["A", "B"]))
-    found = ablations.grid(made, "unet2d")
-    assert ablations.patients(found, "test", "et_dice")["focal"].tolist() == pytest.approx(
+    found = loss_ablations.grid(made, "unet2d")
+    assert loss_ablations.patients(found, "test", "et_dice")["focal"].tolist() == pytest.approx(
         [0.3, 0.6]
     )
-    means = ablations.seed_means(found, "test", "et_dice").set_index(["cell", "seed"])["value"]
+    means = loss_ablations.seed_means(found, "test", "et_dice").set_index(["cell", "seed"])["value"]
     assert means["focal", 7] == pytest.approx(0.3) and means["focal", 8] == pytest.approx(0.6)
-    spread = ablations.overview(found, "test", made.study).set_index("cell")["spread"]
+    spread = loss_ablations.overview(found, "test", made.study).set_index("cell")["spread"]
     assert spread["focal"] == f"2 seeds: SD {np.std([0.3, 0.6], ddof=1):.3f}"
     assert spread["cross_entropy"] == "1 seed: no spread"
     assert found.seeds == 1
@@ -174,7 +175,7 @@ def test_a_patient_of_several_folds_counts_once(tmp_path: Path) -> None:
     folds = [scores(np.array([dice]), ["A"], fold=fold) for fold, dice in enumerate((0.2, 0.6))]
     other = scores(np.array([0.5]), ["B"])
     write(made, FLAT, pd.concat([*folds, other]))
-    found = ablations.patients(ablations.grid(made, "unet2d"), "test", "et_dice")
+    found = loss_ablations.patients(loss_ablations.grid(made, "unet2d"), "test", "et_dice")
     assert found["focal"].to_dict() == pytest.approx({"A": 0.4, "B": 0.5})
 
 
@@ -183,14 +184,15 @@ def test_empty_and_missed_masks_are_counted(tmp_path: Path) -> None:
     states = ["empty", "empty", "missed", "spurious", "both"] * 4
     write(made, FLAT, scores(np.array([1.0, 1, 0, 0, 0.7]), list("ABCDE"), state=states))
     value = {
-        one.name: one for one in ablations.values([ablations.grid(made, "unet2d")], made.study)
+        one.name: one
+        for one in loss_ablations.values([loss_ablations.grid(made, "unet2d")], made.study)
     }
     one = value["et_dice_focal"]
     assert (one.n_patients, one.n_empty, one.n_missed) == (5, 2, 2)
     assert "seeds" in one.rule and "'brats'" in one.rule
     # with the rule 'exclude' there is no Dice of an empty pair, and no patient
     write(made, FLAT, scores(np.array([np.nan, np.nan, 0, 0, 0.7]), list("ABCDE"), state=states))
-    found = ablations.patients(ablations.grid(made, "unet2d"), "test", "et_dice")
+    found = loss_ablations.patients(loss_ablations.grid(made, "unet2d"), "test", "et_dice")
     assert found.index.tolist() == list("CDE")
 
 
@@ -203,22 +205,22 @@ def test_a_patient_that_one_variant_lacks_is_named(
         table = scores(np.full(len(people), 0.5), people)
         write(made, notebook + name, slices_of(0.5, people) if network == "resnet50" else table)
     with pytest.raises(RecordError, match=rf"{notebook}.ce do not cover the same patients: B"):
-        ablations.grid(made, network)
+        loss_ablations.grid(made, network)
 
 
 def test_a_missing_run_and_a_run_that_stands_twice_are_errors(tmp_path: Path) -> None:
     made = run_of(tmp_path, {FLAT: {"ce": {"loss": "cross_entropy"}}})
     write(made, FLAT, scores(BASE))
     with pytest.raises(RecordError, match=r"run 03_train_unet2d\.ce first"):
-        ablations.grid(made, "unet2d")
+        loss_ablations.grid(made, "unet2d")
     made = run_of(tmp_path, {FLAT: {"again": {"focal_gamma": 2.0}}})
     write(made, f"{FLAT}.again", scores(BASE))
     with pytest.raises(SettingsError, match="again and 03_train_unet2d are the same run"):
-        ablations.grid(made, "unet2d")
+        loss_ablations.grid(made, "unet2d")
 
 
 def test_the_classifier_is_scored_by_patient(
-    run: records.Run, grids: list[ablations.Grid], values: dict[str, Any]
+    run: records.Run, grids: list[loss_ablations.Grid], values: dict[str, Any]
 ) -> None:
     rows = slices_of(0.6, ["A"])
     counts = metrics.confusion_matrix(rows["truth"].to_numpy(), rows["predicted"].to_numpy())
@@ -254,7 +256,8 @@ def test_calibration_of_several_seeds_is_their_mean(tmp_path: Path) -> None:
         one = calibration.tally(given, table["truth"].to_numpy())
         expected.append(one.expected_error("equal_width"))
     values = {
-        one.name: one for one in ablations.values([ablations.grid(made, "resnet50")], made.study)
+        one.name: one
+        for one in loss_ablations.values([loss_ablations.grid(made, "resnet50")], made.study)
     }
     assert values["ece_dice"].value == pytest.approx(np.mean(expected))
     low, high = values["ece_dice"].ci95 or (0, 0)
@@ -272,12 +275,12 @@ def test_a_class_that_is_lost_with_one_seed_is_found(tmp_path: Path) -> None:
     write(made, SORTER, slices_of(1.0))
     write(made, f"{SORTER}.s2", lost(slices_of(1.0)))
     write(made, f"{SORTER}.ce", slices_of(1.0))
-    grids = [ablations.grid(made, "resnet50")]
-    values = ablations.values(grids, made.study)
+    grids = [loss_ablations.grid(made, "resnet50")]
+    values = loss_ablations.values(grids, made.study)
     by_name = {one.name: one for one in values}
     assert by_name["collapsed_dice"].value == 1 and "Lost in 30" in by_name["collapsed_dice"].rule
     assert by_name["collapsed_cross_entropy"].value == 0
-    text = ablations.conclusion(grids, values, made.study)
+    text = loss_ablations.conclusion(grids, values, made.study)
     assert "A class lost by the classifier: Dice yes, cross-entropy no." in text
 
 
@@ -285,10 +288,10 @@ def test_two_patients_cannot_tell_whether_a_class_is_lost(tmp_path: Path) -> Non
     made = run_of(tmp_path, {SORTER: {"ce": {"loss": "cross_entropy"}}})
     for name in ("", ".ce"):
         write(made, SORTER + name, lost(slices_of(1.0, ["A", "B"])))
-    grids = [ablations.grid(made, "resnet50")]
-    values = ablations.values(grids, made.study)
+    grids = [loss_ablations.grid(made, "resnet50")]
+    values = loss_ablations.values(grids, made.study)
     assert np.isnan({one.name: one for one in values}["collapsed_dice"].value)
-    text = ablations.conclusion(grids, values, made.study)
+    text = loss_ablations.conclusion(grids, values, made.study)
     assert "Dice cannot be told" in text and "2 patients" in text
 
 
@@ -297,27 +300,27 @@ def test_what_a_study_lacks_is_said_and_is_no_value(tmp_path: Path) -> None:
     write(made, FLAT, scores(BASE))
     write(made, DEEP, scores(BASE))
     write(made, SORTER, slices_of(0.6))
-    grids = [ablations.grid(made, network) for network in ablations.TITLES]
-    values = ablations.values(grids, made.study)
+    grids = [loss_ablations.grid(made, network) for network in loss_ablations.TITLES]
+    values = loss_ablations.values(grids, made.study)
     assert not any("_minus_" in one.name for one in values)
     assert {"et_dice_focal", "unet3d_et_dice_focal", "accuracy_dice", "ece_dice"} <= {
         one.name for one in values
     }
-    said = ablations.absent(grids)
+    said = loss_ablations.absent(grids)
     assert said[0] == (
         "2D U-Net: not trained here: cross-entropy, Dice + CE, another exponent γ, weights of the "
         "classes."
     )
     assert "ResNet50: not trained here: cross-entropy, Dice + CE." in said
     assert said[-1] == "There are no external patients."
-    assert "nothing to compare" in ablations.conclusion(grids, values, made.study)
+    assert "nothing to compare" in loss_ablations.conclusion(grids, values, made.study)
 
 
 def test_seeds_and_lacks_of_the_planted_study(
-    grids: list[ablations.Grid], values: dict[str, Any]
+    grids: list[loss_ablations.Grid], values: dict[str, Any]
 ) -> None:
     assert values["seeds_per_cell"].value == 1
-    said = " ".join(ablations.absent(grids))
+    said = " ".join(loss_ablations.absent(grids))
     assert "2D U-Net: not trained" not in said and "3D U-Net: not trained here" in said
     assert "2D U-Net and ResNet50: some cell has one seed only" in said
 
@@ -329,11 +332,13 @@ def test_external_patients_have_their_own_values(tmp_path: Path) -> None:
         here = scores(np.full(3, dice), list("ABC"))
         there = scores(np.full(2, dice - 0.2), list("XY"), part="external")
         write(made, DEEP + name, pd.concat([here, there]))
-    grids = [ablations.grid(made, "unet3d")]
-    values = {one.name: one for one in ablations.values(grids, made.study)}
+    grids = [loss_ablations.grid(made, "unet3d")]
+    values = {one.name: one for one in loss_ablations.values(grids, made.study)}
     assert values["unet3d_et_dice_focal"].value == pytest.approx(0.6)
     assert values["external_unet3d_et_dice_focal"].value == pytest.approx(0.4)
     assert values["external_unet3d_et_dice_focal"].n_patients == 2
-    text = ablations.conclusion([ablations.grid(made, "unet3d")], list(values.values()), made.study)
+    text = loss_ablations.conclusion(
+        [loss_ablations.grid(made, "unet3d")], list(values.values()), made.study
+    )
     assert "in 3 held-out patients: focal" in text and "in 2 external patients: focal" in text
     assert values["unet3d_focal_minus_cross_entropy_et_dice"].value == pytest.approx(0.1)
