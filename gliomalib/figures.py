@@ -302,7 +302,7 @@ def alpha_curves(curves: pd.DataFrame, published: float) -> Picture:
 
 
 def published_and_obtained(table: pd.DataFrame) -> Picture:
-    """Draw published, faithful and obtained values; the table is ``verdicts.numbers``'s."""
+    """Draw published, faithful and obtained values; the table is ``judge.numbers``'s."""
     rows = table.iloc[::-1].reset_index(drop=True)
     figure, axes = _canvas(7.5, 0.8 + 0.32 * len(rows))
     axes.hlines(rows.index, rows["low"], rows["high"], color="#444444", linewidth=2)

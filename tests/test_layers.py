@@ -49,7 +49,7 @@ ARRAYS_ONLY = {
 
 TOUCHES_FILES = {"pathlib", "os", "io", "shutil", "tempfile", "json", "yaml", "pickle", "csv"}
 
-VERDICTS = {"gliomalib.claims", "gliomalib.verdicts"}
+VERDICTS = {"gliomalib.claims", "gliomalib.verdicts.judge"}
 
 
 def imports_of(tree: ast.Module) -> Iterator[str]:
@@ -156,7 +156,7 @@ def test_an_empty_package_keeps_the_layers(fake: Path) -> None:
     ("module", "line", "said"),
     [
         ("schema", "from gliomalib import settings", "schema is not allowed to import"),
-        ("evaluate", "import gliomalib.claims", "evaluate is not allowed to import"),
+        ("evaluate", "import gliomalib.verdicts.claims", "evaluate is not allowed to import"),
         ("figures", "from gliomalib.report import pages", "figures is not allowed to import"),
         ("store", "from gliomalib import records", "store is not allowed to import"),
         ("training", "def f():\n    from gliomalib import predict", "training is not allowed to"),
@@ -197,8 +197,12 @@ def test_an_empty_package_keeps_every_rule(fake: Path) -> None:
         ("report/pages", "import seaborn", "report.pages: imports seaborn"),
         ("records", "import papermill", "records: imports papermill"),
         ("figures", "from nbconvert import HTMLExporter", "figures: imports nbconvert"),
-        ("training", "from gliomalib import claims", "training: imports gliomalib.claims"),
-        ("metrics", "from gliomalib.claims import x", "metrics: imports gliomalib.claims"),
+        ("training", "from gliomalib import claims", "training: imports gliomalib.verdicts.claims"),
+        (
+            "metrics",
+            "from gliomalib.verdicts.claims import x",
+            "metrics: imports gliomalib.verdicts.claims",
+        ),
         ("predict", 'P = "data/published.yml"', "predict: names data/published.yml"),
         ("stats", "from pathlib import Path", "stats: touches files through pathlib"),
         ("metrics", 'x = open("y")', "metrics: opens a file"),
@@ -223,7 +227,7 @@ def test_what_is_allowed_is_not_a_breach(fake: Path) -> None:
 
 def test_the_package_imports_without_its_heavy_parts() -> None:
     """No work at import: settings and records load neither torch nor matplotlib."""
-    code = "import sys, gliomalib.records, gliomalib.scoring.metrics, gliomalib.claims\n"
+    code = "import sys, gliomalib.records, gliomalib.scoring.metrics, gliomalib.verdicts.claims\n"
     code += "print([name for name in ('torch', 'matplotlib', 'monai') if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=PROJECT_DIR, capture_output=True, text=True, check=True

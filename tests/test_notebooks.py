@@ -15,9 +15,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from gliomalib import claims, records, settings
+from gliomalib import records, settings
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import Record
+from gliomalib.verdicts import claims
 
 MINUTES = 60
 UNTIL = "05_fusion"

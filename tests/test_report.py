@@ -683,7 +683,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 def test_verdict_chips_know_all_verdicts() -> None:
-    claims = pytest.importorskip("gliomalib.claims")
+    claims = pytest.importorskip("gliomalib.verdicts.claims")
     known = re.findall(r"'([^']+)'", str(claims.Outcome))
     assert known
     assert set(known) == set(pages.TONES)

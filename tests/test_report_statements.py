@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from gliomalib import claims
 from gliomalib.report import statements
 from gliomalib.schema import Record, SettingsError, Value
+from gliomalib.verdicts import claims
 
 RUN = "06_train_resnet50"
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from gliomalib import claims
 from gliomalib.experiments.values import SIX
 from gliomalib.schema import SettingsError, Value
 from gliomalib.scoring import contradictions, forensics, keras_metrics
 from gliomalib.scoring.contradictions import READINGS, Finding, Published
+from gliomalib.verdicts import claims
 
 YEARS = (285, 335, 369)
 """Volumes of BraTS 2018, 2019 and 2020, as the organisers' tables of names count them."""

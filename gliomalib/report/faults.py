@@ -10,12 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gliomalib import settings, verdicts
+from gliomalib import settings
 from gliomalib.report import entries, patient_data, words
 from gliomalib.report.entries import Entry
 from gliomalib.report.methods import FIRST
 from gliomalib.report.pages import Report
 from gliomalib.schema import Record, SettingsError
+from gliomalib.verdicts import judge
 
 EXCLUDED = "Excluded: "
 """How the caveat of an excluded examination begins, in the record of notebook 01."""
@@ -135,7 +136,7 @@ def _undecided(report: Report) -> tuple[Item, ...]:
     for row in rows:
         text = f"{row['verdict']}: {row['reason'] or 'no reason'}"
         alike.setdefault(text, []).append(row["claim"])
-    told = [Item(verdicts.ranges(ids), text, count=len(ids)) for text, ids in alike.items()]
+    told = [Item(judge.ranges(ids), text, count=len(ids)) for text, ids in alike.items()]
     return (*told, *outdated)
 
 

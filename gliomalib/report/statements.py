@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from gliomalib import claims
 from gliomalib.report.anchors import anchor
 from gliomalib.schema import Record, SettingsError, Value
+from gliomalib.verdicts import claims
 
 NONE = ("", "–")
 """What the table shows where there is no number."""

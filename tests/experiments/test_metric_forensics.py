@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from gliomalib import claims, decisions
 from gliomalib.experiments import metric_forensics
 from gliomalib.experiments.values import SIX
 from gliomalib.schema import SettingsError, Value
 from gliomalib.scoring import forensics, keras_metrics
 from gliomalib.scoring.contradictions import Published
+from gliomalib.verdicts import claims, decisions
 
 GENUINE = Published(0.9943, 0.9946, 0.9930, 0.9938, None, 0.9982)
 """Scores of a public notebook, and the F1 that they give."""

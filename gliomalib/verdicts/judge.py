@@ -10,8 +10,9 @@ from typing import get_args
 
 import pandas as pd
 
-from gliomalib import claims, settings
+from gliomalib import settings
 from gliomalib.schema import Record, Value
+from gliomalib.verdicts import claims
 
 KINDS: tuple[str, ...] = get_args(claims.Outcome)
 """The possible verdicts."""

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from gliomalib import argument, claims, settings, verdicts
+from gliomalib import settings
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.runner.chain import CHAIN
 from gliomalib.schema import Record, SettingsError, Value
+from gliomalib.verdicts import argument, claims, judge
 
 BRATS = settings.load("brats")
 
@@ -38,7 +39,7 @@ RECORDS = {
 
 def sections() -> dict[str, str]:
     """Return the summary by heading."""
-    text = argument.summary(verdicts.judge_all(claims.load(), RECORDS, BRATS), BRATS)
+    text = argument.summary(judge.judge_all(claims.load(), RECORDS, BRATS), BRATS)
     parts = re.split(r"^\*\*([^.*]+)\*\*$", text, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
@@ -55,7 +56,7 @@ def test_the_summary_sorts_statements_by_what_became_of_them() -> None:
 def test_an_obstacle_stands_once_with_all_that_it_bars() -> None:
     study = settings.load("demo")
     records = {name: replace(one, study="demo") for name, one in RECORDS.items()}
-    text = argument.summary(verdicts.judge_all(claims.load(), records, study), study)
+    text = argument.summary(judge.judge_all(claims.load(), records, study), study)
     assert text.count("The claim is about patients, these are synthetic:") <= 1
     line = next(one for one in text.splitlines() if one.startswith("- The claim is about patients"))
     assert "C7–C9" in line and "L3" in line
@@ -72,7 +73,7 @@ def test_every_statement_stands_in_the_summary_or_its_reasons() -> None:
 
 
 def test_the_table_to_read_drops_what_is_empty() -> None:
-    judged = verdicts.judge_all(claims.load(), RECORDS, BRATS)
+    judged = judge.judge_all(claims.load(), RECORDS, BRATS)
     of_paper = argument.table(judged, "C")
     assert of_paper["claim"].str[0].unique().tolist() == ["C"]
     assert "faithful" not in of_paper, "it is shown as what it is, a recipe for pixels"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gliomalib import claims, settings, verdicts
+from gliomalib import settings
 from gliomalib.schema import Record, Value
+from gliomalib.verdicts import claims, judge
 
 
 def record(**values: tuple[float, float, float]) -> Record:
@@ -26,7 +27,7 @@ def by_id(found: list[claims.Verdict]) -> dict[str, str]:
 
 
 def test_each_claim_is_judged_also_without_its_notebook() -> None:
-    found = verdicts.judge_all(claims.load(), {"05_fusion": GAINS}, REAL)
+    found = judge.judge_all(claims.load(), {"05_fusion": GAINS}, REAL)
     assert len(found) == len(claims.load())
     named = by_id(found)
     assert named["C7"] == "reproduced" and named["C8"] == "not reproduced"
@@ -35,23 +36,23 @@ def test_each_claim_is_judged_also_without_its_notebook() -> None:
 
 def test_on_phantoms_the_same_numbers_decide_nothing() -> None:
     study = settings.load("phantom-full")
-    found = verdicts.judge_all(
+    found = judge.judge_all(
         claims.load(), {"05_fusion": replace(GAINS, study="phantom-full")}, study
     )
     assert by_id(found)["C7"] == "not testable on this data"
-    assert verdicts.answer(found, study).startswith("These results were made on synthetic")
+    assert judge.answer(found, study).startswith("These results were made on synthetic")
 
 
 def test_the_counts_cover_all_claims() -> None:
-    found = verdicts.judge_all(claims.load(), {"05_fusion": GAINS}, REAL)
-    assert sum(one.value for one in verdicts.values(found)) == len(found)
-    answer = verdicts.answer(found, REAL)
+    found = judge.judge_all(claims.load(), {"05_fusion": GAINS}, REAL)
+    assert sum(one.value for one in judge.values(found)) == len(found)
+    answer = judge.answer(found, REAL)
     assert "1 are reproduced (C7)" in answer and "1 are not reproduced (C8)" in answer
 
 
 def test_real_data_without_a_decision_says_so() -> None:
-    found = verdicts.judge_all(claims.load(), {}, REAL)
-    assert "Nothing of these is decided" in verdicts.answer(found, REAL)
+    found = judge.judge_all(claims.load(), {}, REAL)
+    assert "Nothing of these is decided" in judge.answer(found, REAL)
 
 
 def test_what_needs_no_image_is_said_also_on_phantoms() -> None:
@@ -64,10 +65,10 @@ def test_what_needs_no_image_is_said_also_on_phantoms() -> None:
         }.items()
     )  # fmt: skip
     record = Record("12_metric_forensics", "demo", "", (), arithmetic, {}, 1, "cpu", 1.0, 1, {})
-    found = verdicts.judge_all(claims.load(), {"12_metric_forensics": record}, study)
+    found = judge.judge_all(claims.load(), {"12_metric_forensics": record}, study)
     named = by_id(found)
     assert (named["W1"], named["W2"], named["W3"]) == ("holds", "does not hold", "holds")
-    answer = verdicts.answer(found, study)
+    answer = judge.answer(found, study)
     assert "Without any image it is certain: (W1)" in answer and "(W3)" in answer
     assert "(W2)" not in answer
 
@@ -77,30 +78,30 @@ def test_a_faithful_number_stands_beside_and_decides_nothing() -> None:
     own = replace(six, notebook="06_train_resnet50")
     pooled = replace(record(recipe_scan_accuracy=(0.99, 0.98, 1.0)), notebook="12_metric_forensics")
     both = {"06_train_resnet50": own, "12_metric_forensics": pooled}
-    first = verdicts.judge_all(claims.load(), both, REAL)[0]
+    first = judge.judge_all(claims.load(), both, REAL)[0]
     assert first.faithful is not None and first.faithful.value == 0.99
     assert first.obtained is not None and first.obtained.value == 0.8
     assert first.verdict == "not reproduced"
-    without = verdicts.judge_all(claims.load(), {"06_train_resnet50": own}, REAL)[0]
+    without = judge.judge_all(claims.load(), {"06_train_resnet50": own}, REAL)[0]
     assert without.faithful is None and without.verdict == first.verdict
-    drawn = verdicts.numbers(verdicts.judge_all(claims.load(), both, REAL))
+    drawn = judge.numbers(judge.judge_all(claims.load(), both, REAL))
     assert drawn["faithful"].tolist() == [0.99]
 
 
 def test_ids_are_written_as_ranges() -> None:
-    assert verdicts.ranges(["C1", "C2", "C3", "C5", "Q6", "Q7"]) == "C1–C3, C5, Q6–Q7"
-    assert verdicts.ranges([]) == ""
-    assert verdicts.ranges(["C9", "C10", "<b>", "C12"]) == "C9–C10, <b>, C12"
+    assert judge.ranges(["C1", "C2", "C3", "C5", "Q6", "Q7"]) == "C1–C3, C5, Q6–Q7"
+    assert judge.ranges([]) == ""
+    assert judge.ranges(["C9", "C10", "<b>", "C12"]) == "C9–C10, <b>, C12"
 
 
 def test_only_claims_with_both_numbers_are_drawn() -> None:
     alpha = replace(record(best_alpha=(0.4, 0.3, 0.5)), notebook="08_alpha_sweep")
-    found = verdicts.judge_all(claims.load(), {"08_alpha_sweep": alpha}, REAL)
-    table = verdicts.numbers(found)
+    found = judge.judge_all(claims.load(), {"08_alpha_sweep": alpha}, REAL)
+    table = judge.numbers(found)
     assert table["claim"].tolist() == ["C9"]
     assert table.loc[0, "published"] == 0.6 and table.loc[0, "value"] == 0.4
 
 
 def test_compute_is_listed_by_notebook() -> None:
-    table = verdicts.compute({"05_fusion": replace(GAINS, wall_s=90, peak_memory_bytes=2 * 10**9)})
+    table = judge.compute({"05_fusion": replace(GAINS, wall_s=90, peak_memory_bytes=2 * 10**9)})
     assert table.loc[0, "minutes"] == 1.5 and table.loc[0, "peak memory, GB"] == 2

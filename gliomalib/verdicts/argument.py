@@ -10,11 +10,11 @@ import pandas as pd
 import yaml
 from pydantic import Field, ValidationError
 
-from gliomalib import claims, verdicts
 from gliomalib.experiments import conclusions
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import Record, SettingsError
 from gliomalib.settings import Model, Study
+from gliomalib.verdicts import claims, judge
 
 ASSUMPTIONS = PROJECT_DIR / "data" / "assumptions.yml"
 CHECKLISTS = PROJECT_DIR / "data" / "checklists.yml"
@@ -148,8 +148,7 @@ def _reasons(untold: Sequence[claims.Verdict]) -> list[str]:
             barred.setdefault(obstacle, []).append(one.claim.id)
     longest = sorted(barred.items(), key=lambda item: -len(item[1]))
     return [
-        f"- {obstacle[0].upper()}{obstacle[1:]}: {verdicts.ranges(ids)}."
-        for obstacle, ids in longest
+        f"- {obstacle[0].upper()}{obstacle[1:]}: {judge.ranges(ids)}." for obstacle, ids in longest
     ]
 
 

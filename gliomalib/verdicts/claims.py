@@ -13,10 +13,17 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from gliomalib import digits
-from gliomalib.decisions import NEEDS_PUBLISHED, Decision, Found, decide, in_words, interval
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import Record, RecordError, SettingsError, Value
 from gliomalib.settings import Model
+from gliomalib.verdicts.decisions import (
+    NEEDS_PUBLISHED,
+    Decision,
+    Found,
+    decide,
+    in_words,
+    interval,
+)
 
 PUBLISHED = PROJECT_DIR / "data" / "published.yml"
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from gliomalib import claims
 from gliomalib.runner.chain import CHAIN
 from gliomalib.schema import Record, RecordError, SettingsError, Value
+from gliomalib.verdicts import claims
 
 BRATS = claims.Context(study="brats", real_data=True, full_size=True, weights="imagenet")
 AT_LEAST = {"kind": "at_least", "margin": 0.01}

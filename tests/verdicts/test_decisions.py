@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from gliomalib import decisions
 from gliomalib.schema import SettingsError, Value
+from gliomalib.verdicts import decisions
 
 AT_MOST = {"kind": "at_most", "limit": 0.05}
 ALL = [
