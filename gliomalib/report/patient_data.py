@@ -55,7 +55,7 @@ class Volume(_Part):
 
 
 class Pictures(_Part):
-    """The content of ``patients/<id>.json`` as ``gliomalib.gallery`` writes it."""
+    """The content of ``patients/<id>.json`` as ``gliomalib.figures.gallery`` writes it."""
 
     patient_id: str
     part: str

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import figures
+from gliomalib.figures import picture as figures
 from gliomalib.schema import Example
 
 

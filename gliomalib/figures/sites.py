@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gliomalib.figures import NETWORK_COLOURS, PART_COLOURS, SEQUENCE_TITLES, STYLE, Picture
+from gliomalib.figures.picture import NETWORK_COLOURS, PART_COLOURS, SEQUENCE_TITLES, STYLE, Picture
 from gliomalib.schema import SEQUENCES
 from gliomalib.scoring import tables
 

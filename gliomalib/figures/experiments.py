@@ -11,7 +11,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gliomalib.figures import STYLE, Picture
+from gliomalib.figures.picture import STYLE, Picture
 from gliomalib.scoring.keras_metrics import Saturation, saturated_mean_iou
 
 LOOKS: dict[str, dict[str, Any]] = {

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 from matplotlib.collections import PathCollection
 
-from gliomalib import charts
+from gliomalib.figures import experiments
 from gliomalib.scoring.keras_metrics import Saturation, saturated_mean_iou
 
 ROWS = [
     (who, score, value, value - 0.01, value)
     for who, value in (("paper", 0.99), ("recipe, scan", 0.985), ("constant, scan", 0.98))
-    for score in charts.SCORES
+    for score in experiments.SCORES
     if (who, score) != ("recipe, scan", "iou")
 ]
 SCORES = pd.DataFrame(ROWS, columns=["who", "score", "value", "low", "high"])
@@ -24,7 +24,7 @@ DICE = pd.DataFrame(
 
 
 def test_scores_and_dice_share_one_axis_from_0_to_1() -> None:
-    picture = charts.beside(SCORES, DICE)
+    picture = experiments.beside(SCORES, DICE)
     left, right = picture.figure.axes
     assert left.get_ylim() == right.get_ylim() == (-0.03, 1.03)
     shown = left.get_legend_handles_labels()[1]
@@ -34,33 +34,33 @@ def test_scores_and_dice_share_one_axis_from_0_to_1() -> None:
 
 
 def test_without_a_rerun_the_paper_stands_alone() -> None:
-    picture = charts.beside(SCORES[SCORES["who"] == "paper"], DICE[:0])
+    picture = experiments.beside(SCORES[SCORES["who"] == "paper"], DICE[:0])
     assert [text.get_text() for text in picture.figure.axes[1].texts] == ["not measured"]
     assert "No Dice was measured" in picture.alt
 
 
 def test_a_score_that_was_not_measured_has_no_mark() -> None:
-    axes = charts.beside(SCORES, DICE).figure.axes[0]
+    axes = experiments.beside(SCORES, DICE).figure.axes[0]
     marks = {line.get_label(): line.get_ydata() for line in axes.lines}
-    recipe = pd.Series(marks["recipe, whole scan"], index=list(charts.SCORES))
+    recipe = pd.Series(marks["recipe, whole scan"], index=list(experiments.SCORES))
     assert recipe.isna().sum() == 1 and pd.isna(recipe["iou"])
 
 
 def test_saturation_marks_where_the_recipe_lies() -> None:
     found = Saturation(0.5, 0.01)
-    picture = charts.saturation(0.8449, 0.984, found)
+    picture = experiments.saturation(0.8449, 0.984, found)
     value = saturated_mean_iou(0.5, 0.01)
     assert "meets the printed IoU at 0.76" in picture.alt
     assert f"at 0.50 and {value:.3f}" in picture.alt
-    assert "No network was measured" in charts.saturation(0.8449, 0.984, None).alt
+    assert "No network was measured" in experiments.saturation(0.8449, 0.984, None).alt
 
 
 @pytest.mark.parametrize("name", ["beside", "saturation"])
 def test_the_same_numbers_give_the_same_bytes(tmp_path: Path, name: str) -> None:
     for path in (tmp_path / "one.png", tmp_path / "other.png"):
         made = {
-            "beside": lambda: charts.beside(SCORES, DICE),
-            "saturation": lambda: charts.saturation(0.84, 0.98, Saturation(0.2, 0)),
+            "beside": lambda: experiments.beside(SCORES, DICE),
+            "saturation": lambda: experiments.saturation(0.84, 0.98, Saturation(0.2, 0)),
         }[name]()
         made.save(path)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "other.png").read_bytes()
@@ -81,7 +81,7 @@ AUDIT = pd.DataFrame(
 
 
 def test_splits_are_rows_from_top_to_bottom_and_chance_is_marked() -> None:
-    picture = charts.leaks(AUDIT, 0.6)
+    picture = experiments.leaks(AUDIT, 0.6)
     left, right = picture.figure.axes
     shown = [text.get_text() for text in left.get_yticklabels()]
     assert shown == ["dealt by patient", "by slice", "by pooled year"]
@@ -93,7 +93,7 @@ def test_splits_are_rows_from_top_to_bottom_and_chance_is_marked() -> None:
 
 
 def test_a_control_that_was_not_run_has_no_mark() -> None:
-    right = charts.leaks(AUDIT, 0.6).figure.axes[1]
+    right = experiments.leaks(AUDIT, 0.6).figure.axes[1]
     marks = {line.get_label(): pd.Series(line.get_xdata()) for line in right.lines}
     assert marks["ResNet50"].isna().tolist() == [True, False, True]
     assert "commonest class" not in marks
@@ -107,7 +107,7 @@ COMPARED = pd.DataFrame(
 
 
 def test_methods_have_a_row_each_and_a_point_a_patient() -> None:
-    picture = charts.methods(METHODS, COMPARED, "mean Dice")
+    picture = experiments.methods(METHODS, COMPARED, "mean Dice")
     left, right = picture.figure.axes
     shown = [tick.get_text() for tick in left.get_yticklabels()]
     assert shown == ["fused, α = 0.6", "2D only"]
@@ -125,7 +125,7 @@ def test_classifiers_show_the_majority_as_a_bound_of_each_score() -> None:
         for name, value in zip(("resnet50", "majority"), values, strict=True)
     ]
     columns = ["method", "title", "score", "value", "low", "high"]
-    picture = charts.classifiers(pd.DataFrame(rows, columns=columns))
+    picture = experiments.classifiers(pd.DataFrame(rows, columns=columns))
     bounds = [
         next(line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == "--")
         for axes in picture.figure.axes
@@ -139,7 +139,7 @@ def test_cells_show_every_seed_and_every_patient() -> None:
     seeds = pd.DataFrame({"cell": ["a", "a", "b"], "seed": [1, 2, 1], "value": [0.7, 0.9, 0.5]})
     table = pd.DataFrame({"cell": ["a", "b"], "title": ["A", "B"], "low": 0.4, "high": 0.9})
     patients = pd.DataFrame({"a": [0.8, 0.7, 0.9], "b": [0.5, 0.4, 0.6]}, index=list("XYZ"))
-    picture = charts.cells(patients, seeds, table, "Dice")
+    picture = experiments.cells(patients, seeds, table, "Dice")
     axes = picture.figure.axes[0]
     rings = next(line for line in axes.lines if line.get_label() == "a seed")
     assert list(rings.get_xdata()) == [0.7, 0.9, 0.5]
@@ -157,7 +157,7 @@ SPANS = pd.DataFrame(
 
 
 def test_every_patient_has_a_row_with_its_best_weight_and_what_is_nearly_as_good() -> None:
-    picture = charts.patient_optima(SPANS, 0.6)
+    picture = experiments.patient_optima(SPANS, 0.6)
     axes = picture.figure.axes[0]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["B", "A"]
     marks = {line.get_label(): line for line in axes.lines}
@@ -177,7 +177,7 @@ def test_levels_of_the_classifier_are_two_lines_in_each_panel() -> None:
         for alpha in (0.0, 0.5, 1.0)
     ]
     table = pd.DataFrame(rows, columns=["way", "score", "alpha", "value", "low", "high"])
-    picture = charts.classifier_levels(table, 0.6)
+    picture = experiments.classifier_levels(table, 0.6)
     left, right = picture.figure.axes
     assert (left.get_title(), right.get_title()) == ("accuracy", "balanced accuracy")
     marks = {line.get_label(): list(line.get_ydata()) for line in right.lines}

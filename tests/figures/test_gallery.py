@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from gliomalib import gallery, records, settings
+from gliomalib import records, settings
 from gliomalib.cohort import gather
 from gliomalib.colours import CLASS_COLOURS
+from gliomalib.figures import gallery
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import SEQUENCES, Grid, Split, StoredCase, Volume

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gliomalib import panels
-from gliomalib.figures import Picture
+from gliomalib.figures import sites
+from gliomalib.figures.picture import Picture
 from gliomalib.schema import SEQUENCES
 from gliomalib.scoring import tables
 
@@ -49,15 +49,15 @@ GAINS = pd.DataFrame(
 ).assign(low=lambda rows: rows["gain"] - 0.01, high=lambda rows: rows["gain"] + 0.01)
 
 MADE = {
-    "both_sites": lambda: panels.both_sites(SITES, BESIDE),
-    "intensities": lambda: panels.intensities(VALUES),
-    "reliability": lambda: panels.reliability(BINS),
-    "remedies": lambda: panels.remedies(GAINS),
+    "both_sites": lambda: sites.both_sites(SITES, BESIDE),
+    "intensities": lambda: sites.intensities(VALUES),
+    "reliability": lambda: sites.reliability(BINS),
+    "remedies": lambda: sites.remedies(GAINS),
 }
 
 
 def test_every_patient_of_both_sites_is_a_point() -> None:
-    picture = panels.both_sites(SITES, BESIDE)
+    picture = sites.both_sites(SITES, BESIDE)
     (axes,) = picture.figure.axes
     points = [len(one.get_offsets()) for one in axes.collections if "Path" in type(one).__name__]
     assert sum(points) == 12
@@ -69,28 +69,28 @@ def test_without_another_site_the_study_stands_alone() -> None:
     alone = BESIDE.assign(external=None, external_low=None, external_high=None).astype(
         {"external": float, "external_low": float, "external_high": float}
     )
-    picture = panels.both_sites(SITES[SITES["part"] == "test"], alone)
+    picture = sites.both_sites(SITES[SITES["part"] == "test"], alone)
     assert picture.figure.axes[0].get_legend_handles_labels()[1] == ["internal"]
     assert "external" not in picture.alt
-    shown = panels.intensities(VALUES[VALUES["part"] == "test"])
+    shown = sites.intensities(VALUES[VALUES["part"] == "test"])
     assert "external" not in shown.alt
 
 
 def test_each_sequence_has_a_panel_and_its_medians_are_said() -> None:
-    picture = panels.intensities(VALUES)
+    picture = sites.intensities(VALUES)
     assert [axes.get_title() for axes in picture.figure.axes] == ["T1", "T1ce", "T2", "FLAIR"]
     assert "t2 internal 0.399" in picture.alt and "t2 external 0.599" in picture.alt
 
 
 def test_reliability_says_how_much_too_sure_each_group_is() -> None:
-    picture = panels.reliability(BINS)
+    picture = sites.reliability(BINS)
     assert "'external': 0.2" in picture.alt and "'internal': 0.025" in picture.alt
     labels = picture.figure.axes[0].get_legend_handles_labels()[1]
     assert labels == ["confidence is accuracy", "internal", "external"]
 
 
 def test_a_gain_outside_and_a_loss_inside_stand_beside_one_another() -> None:
-    picture = panels.remedies(GAINS)
+    picture = sites.remedies(GAINS)
     assert "'z-score internal': -0.02" in picture.alt and "'z-score external': 0.03" in picture.alt
     axes = picture.figure.axes[0]
     assert [one.get_text() for one in axes.get_yticklabels()] == ["z-score"]
@@ -107,7 +107,7 @@ WAYS = pd.DataFrame(
     [
         {"way": way, "seconds": seconds, "low": seconds / 1.2, "high": high, "metric": metric,
          "score": score, "lower": score - 0.1, "upper": score + 0.1,
-         **{stage: seconds / 7 for stage in panels.STAGE_COLOURS}}
+         **{stage: seconds / 7 for stage in sites.STAGE_COLOURS}}
         for way, seconds, high, metric, score in (
             ("2D", 0.7, 0.8, "mean Dice", 0.5), ("3D", 0.6, 0.7, "mean Dice", 0.4),
             ("fused", 0.9, 1.4, "mean Dice", 0.55), ("fused + ResNet50", 2.1, 2.4, "accuracy", 0.8),
@@ -117,17 +117,17 @@ WAYS = pd.DataFrame(
 
 
 def test_stages_add_up_to_the_seconds_of_each_way() -> None:
-    picture = panels.stages(WAYS, 1.0)
+    picture = sites.stages(WAYS, 1.0)
     axes = picture.figure.axes[0]
     ends = {round(bar.get_y()): bar.get_x() + bar.get_width() for bar in axes.patches}
     assert list(ends.values()) == pytest.approx(WAYS["seconds"].tolist())
     assert "'fused + ResNet50': 2.1" in picture.alt
     shown = axes.get_legend_handles_labels()[1]
-    assert set(shown) == {*panels.STAGE_COLOURS, "1 s, assumed"}
+    assert set(shown) == {*sites.STAGE_COLOURS, "1 s, assumed"}
 
 
 def test_the_real_time_line_is_orange_and_the_time_logarithmic() -> None:
-    axes = panels.latency(WAYS, 1.0).figure.axes[0]
+    axes = sites.latency(WAYS, 1.0).figure.axes[0]
     line = next(one for one in axes.lines if one.get_label() == "1 s, assumed")
     assert line.get_color() == "#d55e00" and list(line.get_xdata()) == [1.0, 1.0]
     assert axes.get_xscale() == "log"
@@ -136,7 +136,7 @@ def test_the_real_time_line_is_orange_and_the_time_logarithmic() -> None:
 
 
 def test_an_accuracy_has_another_mark_than_a_dice() -> None:
-    picture = panels.latency(WAYS, 1.0)
+    picture = sites.latency(WAYS, 1.0)
     marks = {one.get_label(): one.get_marker() for one in picture.figure.axes[0].lines}
     assert marks["fused: mean Dice"] == "o" and marks["fused + ResNet50: slices right"] == "D"
     assert "2D 0.7 s, mean Dice 0.50" in picture.alt and "accuracy 0.80" in picture.alt
@@ -144,11 +144,11 @@ def test_an_accuracy_has_another_mark_than_a_dice() -> None:
 
 def test_a_time_without_an_interval_is_drawn_all_the_same() -> None:
     bare = WAYS.assign(low=float("nan"), high=float("nan"))
-    low, high = panels.latency(bare, 1.0).figure.axes[0].get_xlim()
+    low, high = sites.latency(bare, 1.0).figure.axes[0].get_xlim()
     assert 0 < low < 0.6 and high > 2.1
 
 
-@pytest.mark.parametrize("draw", [panels.stages, panels.latency])
+@pytest.mark.parametrize("draw", [sites.stages, sites.latency])
 def test_the_same_times_give_the_same_bytes(
     tmp_path: Path, draw: Callable[[pd.DataFrame, float], Picture]
 ) -> None:

@@ -1,0 +1,1 @@
+"""Tables and arrays in, pictures out."""
