@@ -23,8 +23,8 @@ def add(verbs: Verbs) -> None:
 
 def _compare(arguments: argparse.Namespace) -> None:
     # nbconvert takes a second to import, and the other verbs need none of it
-    from gliomalib.report import compare  # noqa: PLC0415
+    from gliomalib.report.compare import page  # noqa: PLC0415
 
     reports = Folders.of(reports=arguments.report_dir).reports
     out = arguments.out.expanduser() if arguments.out else None
-    say(f"side by side: {compare.build(arguments.a, arguments.b, reports, out)}")
+    say(f"side by side: {page.build(arguments.a, arguments.b, reports, out)}")

@@ -28,7 +28,7 @@ def marked(body: str, values: Iterable[str]) -> str:
     Parameters
     ----------
     body
-        What ``cells.body`` returned.
+        What ``notebooks.body`` returned.
     values
         Names of the values of the notebook's record.
     """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gliomalib import labels
-from gliomalib.report import card, entries, faults, methods, references, words
+from gliomalib.report import card, entries, errors, methods, references, words
 from gliomalib.report.pages import Report, render
 from gliomalib.schema import CLASS_NAMES, SettingsError
 
@@ -91,7 +91,7 @@ def card_page(report: Report) -> str:
 
 def errors_page(report: Report, report_dir: Path) -> str:
     """Return the page of everything that went wrong or was left out."""
-    return render("errors.html.j2", report=report, headings=faults.headings(report, report_dir))
+    return render("errors.html.j2", report=report, headings=errors.headings(report, report_dir))
 
 
 def downloads_page(report: Report, report_dir: Path) -> str:

@@ -18,7 +18,7 @@ from nbformat.reader import NotJSONError
 
 from gliomalib import records, settings
 from gliomalib.provenance import PROJECT_DIR
-from gliomalib.report.cells import Again
+from gliomalib.report.notebooks import Again
 from gliomalib.schema import Record, RecordError
 
 VERDICT_COLUMNS = ("claim", "statement", "published", "obtained", "verdict", "reason", "notebook")

@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from gliomalib import digits, settings
-from gliomalib.report import anchors, cells, citation, entries, phrases, words
+from gliomalib.report import anchors, citation, entries, notebooks, phrases, words
 from gliomalib.report.entries import Entry
 from gliomalib.report.statements import Number, Statement, number, statements
 from gliomalib.schema import Record, RecordError
@@ -206,7 +206,7 @@ def notebook_page(report: Report, entry: Entry) -> str:
     if entry.executed is None:
         raise RecordError(f"{entry.name}: there is no executed copy to make a page from; run it")
     place = report.pages.index(entry.name)
-    body = cells.body(entry.executed, number_of(entry.name), report.pages, entry.again)
+    body = notebooks.body(entry.executed, number_of(entry.name), report.pages, entry.again)
     values = [] if entry.record is None else entry.record.values
     body = anchors.marked(body, [value.name for value in values])
     return (
@@ -251,7 +251,7 @@ def _embedded(path: Path | None) -> str:
 @lru_cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(cells.TEMPLATES),
+        loader=jinja2.FileSystemLoader(notebooks.TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -266,10 +266,10 @@ def _environment() -> jinja2.Environment:
         "number_of": number_of,
         "anchor": anchors.anchor,
         "changes": phrases.changes,
-        "breakable": cells.breakable,
+        "breakable": notebooks.breakable,
         "with_minus": digits.with_minus,
     }
-    sheet = (cells.TEMPLATES / "report.css").read_text(encoding="utf-8")
+    sheet = (notebooks.TEMPLATES / "report.css").read_text(encoding="utf-8")
     constants: dict[str, Any] = {"tones": TONES, "few": FEW_PATIENTS, "last": entries.LAST}
     constants |= {"site": SITE}
     environment.globals |= {**constants, "counted": words.counted, "sheet": Markup(sheet)}

@@ -14,9 +14,9 @@ from typing import Any
 
 from gliomalib import digits, settings
 from gliomalib.colours import CLASS_COLOURS
-from gliomalib.report import pages, patient_data, words
+from gliomalib.report import pages, patient_files, words
 from gliomalib.report.pages import Report
-from gliomalib.report.patient_data import CLASSES, Answer, Cohort, Patient, Score
+from gliomalib.report.patient_files import CLASSES, Answer, Cohort, Patient, Score
 from gliomalib.schema import CLASS_NAMES
 
 GALLERY = "patients"
@@ -69,7 +69,7 @@ class Dot:
 
 def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
     """Yield name and content of the gallery and of the page of every reported patient."""
-    cohort = patient_data.read(report_dir)
+    cohort = patient_files.read(report_dir)
     yield GALLERY, gallery_page(report, cohort)
     for place, patient in enumerate(cohort.patients):
         before = cohort.patients[place - 1] if place else None

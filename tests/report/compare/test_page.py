@@ -20,7 +20,11 @@ from hypothesis import strategies as st
 from nbformat import NotebookNode, v4
 
 from gliomalib import records
-from gliomalib.report import compare, differences, linediff, pages, reruns, sides
+from gliomalib.report import pages
+from gliomalib.report.compare import lines as linediff
+from gliomalib.report.compare import notebooks, runs
+from gliomalib.report.compare import page as compare
+from gliomalib.report.compare import records as differences
 from gliomalib.schema import Record, RecordError, SettingsError, Value
 
 ATTACK = '<script>alert("x")</script>\u202e'
@@ -106,7 +110,7 @@ def make_report(folder: Path) -> Path:
         nbformat.write(notebook_of(name), folder / "notebooks" / f"{name}.ipynb")
     write_verdicts(folder, verdict_rows())
     cases = pd.DataFrame({"case_id": ["P1", "P2"], "release": "phantom"})
-    cases.to_csv(folder / "tables" / sides.CASES, index=False)
+    cases.to_csv(folder / "tables" / runs.CASES, index=False)
     return folder
 
 
@@ -150,7 +154,7 @@ def put(*outputs: NotebookNode) -> Callable[[NotebookNode], None]:
 
 
 def comparison(a: Path, b: Path) -> compare.Comparison:
-    return compare.compare(sides.read("A", a), sides.read("B", b))
+    return compare.compare(runs.read("A", a), runs.read("B", b))
 
 
 def page_of(a: Path, b: Path) -> BeautifulSoup:
@@ -242,10 +246,10 @@ def test_data_are_the_same_by_digest_else_by_their_list_else_not(a: Path, b: Pat
     told = said(page_of(a, b), ".answer")
     assert "Both list the same 2 cases; the data digests differ" in told
     assert "whether the voxels are the same is not known" in told
-    (b / "tables" / sides.CASES).write_text("case_id,release\nP2,phantom\nP3,x\nP4,x\n")
+    (b / "tables" / runs.CASES).write_text("case_id,release\nP2,phantom\nP3,x\nP4,x\n")
     told = said(page_of(a, b), ".answer")
     assert "They were made on other data: 2 cases in A, 3 in B, 1 in both lists." in told
-    (b / "tables" / sides.CASES).unlink()
+    (b / "tables" / runs.CASES).unlink()
     soup = page_of(a, b)
     assert "Whether the data are the same is not known." in said(soup, ".answer")
     assert "01_data_exploration.cases.csv is missing" in said(soup, ".banner.stop")
@@ -594,7 +598,7 @@ def test_the_page_needs_nothing_from_outside_and_names_its_rules(a: Path, b: Pat
         address = str(tag.get("src") or tag.get("href"))
         assert address.startswith(("data:image/", "#")), address
         assert not address.startswith("#") or soup.find(id=address[1:]), address
-    assert all(rule in said(soup, "#cells") for rule in reruns.RULES)
+    assert all(rule in said(soup, "#cells") for rule in notebooks.RULES)
     assert all(one.get("alt") for one in soup.find_all("img"))
 
 
@@ -662,8 +666,8 @@ def test_a_difference_far_into_a_long_line_stays_in_sight() -> None:
 
 
 def test_a_report_is_a_name_or_a_folder(a: Path, b: Path, tmp_path: Path) -> None:
-    assert sides.find("smoke", a.parent) == a
-    assert sides.find(str(b), a.parent) == b
+    assert runs.find("smoke", a.parent) == a
+    assert runs.find(str(b), a.parent) == b
     path = compare.build("smoke", str(b), a.parent)
     assert path == a.parent / "compare-smoke-smoke.html" and path.is_file()
     other = compare.build("smoke", str(b), a.parent, tmp_path / "new" / "page.html")

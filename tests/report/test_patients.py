@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gliomalib import report, settings
-from gliomalib.report import pages, patient_data, patients
-from gliomalib.report.patient_data import Answer, Patient, Score
+from gliomalib.report import pages, patient_files, patients
+from gliomalib.report.patient_files import Answer, Patient, Score
 
 ATTACK = "<script>alert(1)</script>\"'\u202eabc"
 LAYERS = ("truth", "2D", "3D", "fused")
@@ -158,7 +158,7 @@ def page_of(folder: Path, patient: str) -> BeautifulSoup:
 
 
 def patients_page(patient: str) -> str:
-    return patient_data.page_names(DICE)[patient]
+    return patient_files.page_names(DICE)[patient]
 
 
 def built(folder: Path, study: str = "small") -> Path:
@@ -504,7 +504,7 @@ def test_ids_are_text_and_safe_names(finished: Path) -> None:
 
 @given(st.lists(st.text(min_size=1), unique=True, max_size=8))
 def test_page_names_are_safe_and_unique(names: list[str]) -> None:
-    found = patient_data.page_names(names)
+    found = patient_files.page_names(names)
     assert len({name.casefold() for name in found.values()}) == len(names)
     assert all(re.fullmatch(r"patient-[A-Za-z0-9_.-]{1,80}", name) for name in found.values())
 

@@ -19,7 +19,7 @@ from bs4 import BeautifulSoup
 from nbformat import NotebookNode, v4
 
 from gliomalib import records, report, settings
-from gliomalib.report import cells, pages, words
+from gliomalib.report import notebooks, pages, words
 from gliomalib.schema import Record, SettingsError, Value
 
 NAMES = ("01_data_exploration", "05_fusion", "15_reproducibility_report")
@@ -649,7 +649,7 @@ def test_two_builds_are_the_same_bytes(finished: Path, folder: Path) -> None:
 
 
 def test_clean_keeps_plain_html_only() -> None:
-    html = cells.clean(
+    html = notebooks.clean(
         '<style>b{}</style><p onclick="x()" style="color:red">a<sub>2</sub></p><!-- c -->'
         '<a href="javascript:x()">j</a><a href="05_fusion.ipynb">n</a><a href="b.ipynb">b</a>'
         '<img src="data:image/png;base64,AA=="><img src="far.png"><iframe src="x"></iframe>',
@@ -667,7 +667,7 @@ def test_clean_keeps_plain_html_only() -> None:
 
 def test_tables_scroll_and_columns_of_numbers_stand_to_the_right() -> None:
     frame = pd.DataFrame({"name": ["a", "b"], "n": ["1,000", "–"], "p": ["5 %", "x"]})
-    soup = BeautifulSoup(cells.clean(frame.to_html(index=False), "05"), "html.parser")
+    soup = BeautifulSoup(notebooks.clean(frame.to_html(index=False), "05"), "html.parser")
     assert soup.table.parent["tabindex"] == "0"
     for row in soup("tr"):
         classes = [cell.get("class") for cell in row.find_all(["th", "td"])]
@@ -692,7 +692,9 @@ def test_verdict_chips_know_all_verdicts() -> None:
 def test_sentences_have_room_and_names_break_at_their_parts() -> None:
     sentence = "a rule that is told in a whole sentence, as rules are"
     row = "<tr><td>external_accuracy_resnet50</td><td>0.5</td><td>{}</td></tr>"
-    soup = BeautifulSoup(cells.clean(f"<table>{row.format(sentence)}</table>", "07"), "html.parser")
+    soup = BeautifulSoup(
+        notebooks.clean(f"<table>{row.format(sentence)}</table>", "07"), "html.parser"
+    )
     name, number, rule = soup.find_all("td")
     assert name.get_text() == "external_accuracy_resnet50" and len(name.find_all("wbr")) == 2
     assert (number["class"], rule["class"]) == (["num"], ["long"])
@@ -701,7 +703,7 @@ def test_sentences_have_room_and_names_break_at_their_parts() -> None:
 
 def test_numbers_that_are_not_there_are_dashes_and_negative_ones_have_a_minus() -> None:
     frame = pd.DataFrame({"loss": [-0.5, float("nan")], "n": pd.array([3, None], "Int64")})
-    html = cells.clean(frame.to_html() + "<p>0.1 (-0.2 to 0.3), <code>x -1</code></p>", "05")
+    html = notebooks.clean(frame.to_html() + "<p>0.1 (-0.2 to 0.3), <code>x -1</code></p>", "05")
     soup = BeautifulSoup(html, "html.parser")
     assert [cell.get_text() for cell in soup.select("td.num")] == ["−0.5", "3", "–", "–"]
     assert soup.p.get_text() == "0.1 (−0.2 to 0.3), x -1"
@@ -709,14 +711,16 @@ def test_numbers_that_are_not_there_are_dashes_and_negative_ones_have_a_minus() 
 
 def test_numbers_as_pages_write_them_make_a_column_of_numbers() -> None:
     column = pd.DataFrame({"is": ["5.0 × 10⁻⁵", "undefined", "1\N{NARROW NO-BREAK SPACE}633"]})
-    soup = BeautifulSoup(cells.clean(column.to_html(), "05"), "html.parser")
+    soup = BeautifulSoup(notebooks.clean(column.to_html(), "05"), "html.parser")
     assert len(soup.select("td.num")) == 3
 
 
 def test_a_table_of_many_columns_is_set_closer() -> None:
-    for width, wanted in ((cells.MANY, None), (cells.MANY + 1, ["many"])):
+    for width, wanted in ((notebooks.MANY, None), (notebooks.MANY + 1, ["many"])):
         table = f"<table><tr>{'<td>a</td>' * width}</tr></table>"
-        assert BeautifulSoup(cells.clean(table, "05"), "html.parser").table.get("class") == wanted
+        assert (
+            BeautifulSoup(notebooks.clean(table, "05"), "html.parser").table.get("class") == wanted
+        )
 
 
 def test_the_page_of_a_variant_says_what_it_changed(folder: Path) -> None:
@@ -737,7 +741,7 @@ def test_a_long_log_is_folded_though_it_came_line_by_line() -> None:
     ]
     cell = nbformat.v4.new_code_cell("train()", outputs=lines, execution_count=1)
     soup = BeautifulSoup(
-        cells.body(nbformat.v4.new_notebook(cells=[cell]), "03", ()), "html.parser"
+        notebooks.body(nbformat.v4.new_notebook(cells=[cell]), "03", ()), "html.parser"
     )
     assert soup.select_one("details.log summary").get_text() == "20 lines of log"
     assert len(soup.select("pre.log")) == 0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gliomalib.report.sides import Side, in_order
+from gliomalib.report.compare.runs import Side, in_order
 from gliomalib.schema import Record, Value
 
 CLOCK_NOTEBOOK = "14_efficiency"

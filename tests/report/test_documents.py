@@ -12,7 +12,8 @@ from bs4 import BeautifulSoup, Tag
 from nbformat import v4
 
 from gliomalib import records, report, settings
-from gliomalib.report import documents, entries, faults, methods, pages, phrases, references
+from gliomalib.report import documents, entries, methods, pages, phrases, references
+from gliomalib.report import errors as faults
 from gliomalib.schema import Value
 from gliomalib.scoring import comparisons
 from tests import planted_report as planted

@@ -11,10 +11,10 @@ from itertools import zip_longest
 from bs4 import BeautifulSoup
 from nbformat import NotebookNode
 
-from gliomalib.report.cells import KEPT_TYPES
-from gliomalib.report.differences import CLOCK_NOTEBOOK
-from gliomalib.report.linediff import Line, Text, differing
-from gliomalib.report.sides import Side, in_order
+from gliomalib.report.compare.lines import Line, Text, differing
+from gliomalib.report.compare.records import CLOCK_NOTEBOOK
+from gliomalib.report.compare.runs import Side, in_order
+from gliomalib.report.notebooks import KEPT_TYPES
 
 RULES = (
     "Code cells are compared; text around them is no result. Cells are paired by their number in "

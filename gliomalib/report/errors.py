@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gliomalib import settings
-from gliomalib.report import entries, patient_data, words
+from gliomalib.report import entries, patient_files, words
 from gliomalib.report.entries import Entry
 from gliomalib.report.methods import FIRST
 from gliomalib.report.pages import Report
@@ -59,9 +59,9 @@ class Heading:
 
 def headings(report: Report, report_dir: Path) -> tuple[Heading, ...]:
     """Return every kind of fault, also those of which there is none."""
-    cohort = patient_data.read(report_dir)
+    cohort = patient_files.read(report_dir)
     unread = {fault: Item("the study", fault) for fault in cohort.faults}
-    unscored = tuple(item for fault, item in unread.items() if patient_data.SCORES in fault)
+    unscored = tuple(item for fault, item in unread.items() if patient_files.SCORES in fault)
     others = tuple(item for item in unread.values() if item not in unscored)
     return (
         Heading("Runs without a record or an executed copy", "missing", _missing(report),
@@ -190,7 +190,7 @@ def _faulty(report: Report, report_dir: Path) -> Heading:
     return Heading(title, anchor, items, "Nothing: every file that was looked at could be used.")
 
 
-def _masks(cohort: patient_data.Cohort) -> tuple[Item, ...]:
+def _masks(cohort: patient_files.Cohort) -> tuple[Item, ...]:
     found = []
     for patient in cohort.patients:
         told: dict[str, list[str]] = {}
@@ -204,7 +204,7 @@ def _masks(cohort: patient_data.Cohort) -> tuple[Item, ...]:
     return tuple(found)
 
 
-def _pictures(cohort: patient_data.Cohort) -> tuple[Item, ...]:
+def _pictures(cohort: patient_files.Cohort) -> tuple[Item, ...]:
     return tuple(
         Item(patient.patient_id, patient.fault, f"{patient.page}.html")
         for patient in cohort.patients

@@ -7,11 +7,11 @@ from bs4 import BeautifulSoup
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gliomalib.report import cells, formulas
+from gliomalib.report import formulas, notebooks
 
 
 def cleaned(markdown: str) -> BeautifulSoup:
-    return BeautifulSoup(cells.clean(formulas.to_html(markdown), "05"), "html.parser")
+    return BeautifulSoup(notebooks.clean(formulas.to_html(markdown), "05"), "html.parser")
 
 
 def test_formula_in_a_line_and_in_its_own() -> None:
@@ -47,5 +47,5 @@ def test_formula_cannot_carry_anything_else() -> None:
 @given(st.text(alphabet="ab\\{}_^$&<>/ 12", max_size=20))
 def test_no_text_stops_a_page(text: str) -> None:
     soup = cleaned(text)
-    known = cells.KEPT_TAGS
+    known = notebooks.KEPT_TAGS
     assert all(tag.name in known for tag in soup.find_all(True))

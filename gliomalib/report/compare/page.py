@@ -10,9 +10,12 @@ from markupsafe import Markup
 
 from gliomalib import settings
 from gliomalib.provenance import write_atomic
-from gliomalib.report import differences, entries, pages, reruns, sides
-from gliomalib.report.reruns import Cell, NotebookPair
-from gliomalib.report.sides import Side
+from gliomalib.report import entries, pages
+from gliomalib.report.compare import notebooks as reruns
+from gliomalib.report.compare import records
+from gliomalib.report.compare import runs as sides
+from gliomalib.report.compare.notebooks import Cell, NotebookPair
+from gliomalib.report.compare.runs import Side
 from gliomalib.report.words import counted, listed
 from gliomalib.schema import SettingsError
 
@@ -37,10 +40,10 @@ class Comparison:
 
     a: Side
     b: Side
-    values: Sequence[differences.ValuePair]
-    parameters: Sequence[differences.Difference]
-    origins: Sequence[differences.Difference]
-    verdicts: Sequence[differences.Changed]
+    values: Sequence[records.ValuePair]
+    parameters: Sequence[records.Difference]
+    origins: Sequence[records.Difference]
+    verdicts: Sequence[records.Changed]
     notebooks: Sequence[NotebookPair]
 
     @property
@@ -58,15 +61,15 @@ class Comparison:
         return not told and not self.cells("differs") and not self.cells("missing")
 
     @property
-    def times(self) -> list[differences.Time]:
+    def times(self) -> list[records.Time]:
         """Wall times of every run."""
-        return differences.times(self.a, self.b)
+        return records.times(self.a, self.b)
 
     @property
     def lone_values(self) -> dict[str, dict[str, list[str]]]:
         """Side → run → names of the values that just this side has."""
         pairs = ((self.a, self.b), (self.b, self.a))
-        return {side.letter: differences.lone_values(side, other) for side, other in pairs}
+        return {side.letter: records.lone_values(side, other) for side, other in pairs}
 
     @property
     def missing(self) -> list[str]:
@@ -93,7 +96,7 @@ class Comparison:
         absent = [one for one in wanted if one not in self.a.records and one not in self.b.records]
         return [f"Neither has a record of {listed(absent)}."] if absent else []
 
-    def of_kind(self, kind: str) -> list[differences.ValuePair]:
+    def of_kind(self, kind: str) -> list[records.ValuePair]:
         """Return the values of both that are equal, beyond, open, within or clock."""
         return [pair for pair in self.values if pair.kind == kind]
 
@@ -134,10 +137,10 @@ def compare(a: Side, b: Side) -> Comparison:
     return Comparison(
         a=a,
         b=b,
-        values=differences.values(a, b),
-        parameters=differences.parameters(a, b),
-        origins=differences.origins(a, b),
-        verdicts=differences.verdicts(a, b),
+        values=records.values(a, b),
+        parameters=records.parameters(a, b),
+        origins=records.origins(a, b),
+        verdicts=records.verdicts(a, b),
         notebooks=reruns.compare(a, b) if a.studies == b.studies else (),
     )
 
@@ -167,7 +170,7 @@ def _rendered(found: Comparison, most_text: int, room: int) -> str:
         answer=answer(found),
         kinds=KINDS,
         rules=reruns.RULES,
-        n_shared=len(differences.shared(found.a, found.b)),
+        n_shared=len(records.shared(found.a, found.b)),
     )
 
 

@@ -19,7 +19,7 @@ from gliomalib import digits
 from gliomalib.provenance import PACKAGE_DIR
 from gliomalib.report import formulas, words
 
-TEMPLATES = PACKAGE_DIR / "templates"
+TEMPLATES = PACKAGE_DIR / "report" / "templates"
 KEPT_TYPES = [
     "text/html",
     "text/markdown",
