@@ -89,7 +89,7 @@ def gather(study: settings.Study, source_dir: Path | None, work_dir: Path) -> Co
     inspected. Of a patient's several cases, as tables, equal voxels or a suspicion tell, one is
     used: an internal one before an external one, then the newest release, then the first
     examination; the others are ``duplicate``. A faulty case stops the study or, if the study
-    says so, is ``excluded``. ``note`` says why a case is not used. With ``study.pseudonyms`` no
+    says so, is ``excluded``. ``note`` says why a case is not used. With ``snakemake.pseudonyms`` no
     real ID is returned, but in the paths of files, which no report shows.
 
     Raises ``SettingsError`` for a missing folder or unusable releases, and ``DataError`` for a

@@ -79,7 +79,7 @@ def _read_parameters(path: Path) -> dict[str, object]:
 
 
 def _study(arguments: argparse.Namespace) -> None:
-    from gliomalib.runner.study import bring_up_to_date  # noqa: PLC0415
+    from gliomalib.runner.snakemake import bring_up_to_date  # noqa: PLC0415
 
     folders = _folders(arguments)
     bring_up_to_date(arguments.study, folders, arguments.cores, arguments.until)
