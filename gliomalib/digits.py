@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+from gliomalib.schema import Value
+
 MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"
 NARROW = "\N{NARROW NO-BREAK SPACE}"
@@ -61,3 +63,16 @@ def fixed(value: float, places: int) -> str:
 
 def _sign(value: float) -> str:
     return MINUS if value < 0 else ""
+
+
+def spoken(value: Value, places: int = 3, *, signed: bool = False) -> str:
+    """Return a value with its interval and its number of patients, ready for a sentence."""
+    sign = "+" if signed else ""
+    text = f"{value.value:{sign}.{places}f}"
+    if value.ci95 is None:
+        return f"{text} (no interval: {value.n_patients} patients)"
+    low, high = value.ci95
+    return (
+        f"{text} (95 % interval {low:{sign}.{places}f} to {high:{sign}.{places}f}, "
+        f"{value.n_patients} patients)"
+    )

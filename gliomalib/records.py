@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from gliomalib import provenance, settings
+from gliomalib import digits, provenance, settings
 from gliomalib.schema import SEQUENCES, Record, RecordError, SettingsError, Value
 
 MAKE_NO_NUMBERS = ("commands", "report", "runner")
@@ -113,6 +113,19 @@ def finish(run: Run, outcome: Outcome) -> Record:
     )
     write(record, run.report_dir)
     return record
+
+
+def value_table(values: Sequence[Value]) -> pd.DataFrame:
+    """Return values as a table to read: name, value, interval, n, empty, missed, rule."""
+    rows = []
+    for one in values:
+        interval = "none" if one.ci95 is None else digits.interval(one.value, one.ci95)
+        rows.append(
+            {"value of": one.name, "is": digits.number(one.value, one.ci95),
+             "95 % interval": interval, "patients": one.n_patients, "empty": one.n_empty,
+             "missed": one.n_missed, "rule": one.rule}
+        )  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def record_path(report_dir: Path, name: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ SEQUENCES = ("t1", "t1ce", "t2", "flair")
 
 CLASS_NAMES = ("no tumour", "necrotic core", "edema", "enhancing tumour")
 """Canonical label of each class is its index here."""
+
+CLASS_COLOURS = ("#8c8c8c", "#0072b2", "#009e73", "#d55e00")
+"""One colour a class, everywhere; from the palette of Okabe and Ito (colour-blind safe)."""
 
 N_CLASSES = len(CLASS_NAMES)
 
@@ -215,3 +218,32 @@ class Record:
     provenance: Mapping[str, Any]
     caveats: tuple[str, ...] = field(default=())
     conclusion: str = ""
+
+
+def check_same_grid(a: Volume, b: Volume) -> None:
+    """Refuse two volumes that are not of the same patient, voxels and crop.
+
+    Raises ``MismatchError``, which names both patients and each thing that differs, also where
+    the array of a volume does not have the shape that its own grid says.
+    """
+    for volume in (a, b):
+        expected = (N_CLASSES, *volume.grid.shape)
+        if volume.probabilities.shape != expected:
+            raise MismatchError(
+                f"the probabilities of {volume.grid.patient_id} have shape "
+                f"{volume.probabilities.shape}, their grid says {expected}; predict them again"
+            )
+    if a.grid != b.grid:
+        raise MismatchError(
+            f"volumes of {_name(a.grid)} and {_name(b.grid)} cannot be fused, they differ in "
+            f"{_differences(a.grid, b.grid)}; predict both branches from the same stored case"
+        )
+
+
+def _name(grid: Grid) -> str:
+    return f"{grid.patient_id} (shape {grid.shape}, crop from {grid.crop_start})"
+
+
+def _differences(a: Grid, b: Grid) -> str:
+    names = [part.name for part in fields(Grid) if getattr(a, part.name) != getattr(b, part.name)]
+    return ", ".join(f"{name} ({getattr(a, name)} against {getattr(b, name)})" for name in names)

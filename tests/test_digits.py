@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gliomalib import digits
+from gliomalib.schema import Value
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e3))
@@ -63,3 +64,7 @@ def test_hyphens_that_are_no_sign_stay(text: str) -> None:
 
 def test_signs_of_numbers_become_minus_signs() -> None:
     assert digits.with_minus("-0.153 (-.5 to -1)") == "−0.153 (−.5 to −1)"
+
+
+def test_a_value_without_interval_says_so() -> None:
+    assert digits.spoken(Value("x", 0.5, None, 1)) == "0.500 (no interval: 1 patients)"

@@ -247,3 +247,8 @@ def test_the_data_are_known_wherever_they_lie(run: Run) -> None:
     assert digest(cases.assign(t1="/two/t1.nii", seg="/two/seg.nii")) == first
     assert digest(cases.assign(digests="abd")) != first
     assert digest(cases.assign(part="external")) != first
+
+
+def test_a_table_to_read_names_a_missing_interval() -> None:
+    table = records.value_table([Value("x", 0.5, None, 1, rule="r")])
+    assert table.loc[0, "95 % interval"] == "none"

@@ -92,7 +92,7 @@ def _download(arguments: argparse.Namespace) -> None:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from gliomalib.cohort import table as casetable
+    from gliomalib.cohort import table as casetable  # noqa: PLC0415
     from gliomalib.data import verification  # noqa: PLC0415
 
     used = None

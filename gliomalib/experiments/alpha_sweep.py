@@ -8,7 +8,7 @@ whole curve.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +20,7 @@ from gliomalib.experiments import values as summaries
 from gliomalib.fusion import average, optimum, slices
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds
-from gliomalib.schema import RecordError, Split, Value
+from gliomalib.schema import Confusion, RecordError, Split, Value
 from gliomalib.scoring import bootstrap, comparisons, metrics
 from gliomalib.scoring import tables as evaluate
 
@@ -70,6 +70,55 @@ class Optimum:
     flat: bootstrap.Interval
     equal: comparisons.Equivalence
     left_out: int
+
+
+def alphas(study: settings.Study) -> NDArray[np.float64]:
+    """Return the values of α that the sweep looks at, 0 and 1 and the study's own included."""
+    steps = round(1 / study.fusion.sweep_step)
+    grid = np.linspace(0, 1, steps + 1)
+    return np.unique(np.round(np.append(grid, study.fusion.alpha), 6))
+
+
+def on_grid(
+    cases: Iterable[evaluate.Pair], grid: NDArray[np.float64]
+) -> tuple[list[str], Confusion]:
+    """Return the patients and their exact confusions at every α, shape (patients, α, 4, 4)."""
+    patients: list[str] = []
+    matrices = [np.empty((0, len(grid), 4, 4), dtype=np.int64)]
+    for case, flat, deep in cases:
+        patients.append(case.grid.patient_id)
+        matrices.append(average.alpha_sweep(flat, deep, case.labels, grid.tolist())[None])
+    return patients, np.concatenate(matrices)
+
+
+def dice_curves(
+    patients: Sequence[str], confusions: Confusion, empty: metrics.EmptyRule
+) -> dict[str, NDArray[np.float64]]:
+    """Return Dice by region, shape (distinct patients, α); several folds are averaged first."""
+    names = np.array(patients)
+    curves: dict[str, NDArray[np.float64]] = {}
+    for region, classes in evaluate.REGIONS.items():
+        rows = [[metrics.dice(matrix, classes, empty) for matrix in one] for one in confusions]
+        dice = np.array(rows)
+        curves[region] = np.stack(
+            [dice[names == name].mean(axis=0) for name in sorted(set(patients))]
+        )
+    of_classes = [curves[region] for region in evaluate.CLASSES]
+    return {"mean": np.nanmean(of_classes, axis=0), **curves}
+
+
+def curve_table(
+    curves: Mapping[str, NDArray[np.float64]], grid: NDArray[np.float64], study: settings.Study
+) -> pd.DataFrame:
+    """Return mean Dice at every α with its 95 % band: region, alpha, dice, low, high."""
+    tables = []
+    for region, curve in curves.items():
+        known = curve[~np.isnan(curve).any(axis=1)]
+        seed = settings.named_seed(study.seed, "band", region)
+        low, high = bootstrap.mean_band(known, seed, study.evaluation.bootstrap)
+        columns = {"alpha": grid, "dice": known.mean(axis=0), "low": low, "high": high}
+        tables.append(pd.DataFrame({"region": region, **columns}))
+    return pd.concat(tables, ignore_index=True)
 
 
 def exact(material: folds.Material, part: str) -> Sweep:
@@ -303,7 +352,7 @@ def _equal(found: comparisons.Equivalence) -> Value:
 
 
 def _on_grid(curves: Sequence[optimum.Curve], study: settings.Study) -> Value:
-    grid = evaluate.alphas(study)
+    grid = alphas(study)
     rows = np.stack([curve.at(grid) for curve in curves])
     found = bootstrap.argmax_interval(rows, grid, _seed(study, "grid"), study.evaluation.bootstrap)
     rule = f"the same on a grid of steps of {study.fusion.sweep_step:g}"

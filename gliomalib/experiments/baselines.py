@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from gliomalib import records, settings
 from gliomalib.experiments import values as summaries
-from gliomalib.fusion import average, slices
+from gliomalib.fusion import slices
 from gliomalib.pipeline import folds, variants
-from gliomalib.schema import N_CLASSES, Labels, RecordError, Split, Value, Volume
+from gliomalib.schema import N_CLASSES, Labels, RecordError, Split, Value, Volume, check_same_grid
 from gliomalib.scoring import bootstrap, comparisons, metrics
 from gliomalib.scoring import tables as evaluate
 
@@ -116,7 +116,7 @@ def mean_volume(volumes: Sequence[Volume]) -> Volume:
     Raises ``MismatchError`` where grids differ.
     """
     for other in volumes[1:]:
-        average.check_same_grid(volumes[0], other)
+        check_same_grid(volumes[0], other)
     mean = np.mean([one.probabilities for one in volumes], axis=0, dtype=np.float32)
     return Volume(np.asarray(mean, dtype=np.float16), volumes[0].grid)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from gliomalib.digits import spoken
 from gliomalib.schema import RecordError, Value
 
 
@@ -94,11 +95,11 @@ def alpha(values: Sequence[Value]) -> str:
     best, lost = _of(values, "best_alpha"), _of(values, "lost_at_published_alpha")
     equal = _of(values, "published_alpha_equivalent").value == 1
     text = (
-        f"The best α for the mean Dice is {spoken(best, digits=2)}. The published 0.6 costs "
-        f"{spoken(lost, digits=4)} Dice against the best α, chosen anew in each resample, and is "
+        f"The best α for the mean Dice is {spoken(best, places=2)}. The published 0.6 costs "
+        f"{spoken(lost, places=4)} Dice against the best α, chosen anew in each resample, and is "
         f"{'' if equal else 'not shown to be '}equivalent to the best α of these patients by "
         "±0.01. The α within 0.01 of the best have a width of "
-        f"{spoken(_of(values, 'flat_width'), digits=2)}."
+        f"{spoken(_of(values, 'flat_width'), places=2)}."
     )
     text += f" {_levels(values)}"
     if not any(one.name == "chosen_alpha" for one in values):
@@ -138,17 +139,6 @@ def forensic_caveats(values: Sequence[Value]) -> tuple[str, ...]:
     return (unproven,) if _recipe(values) else (unproven, absent)
 
 
-def spoken(value: Value, digits: int = 3, *, signed: bool = False) -> str:
-    """Return a value with its interval and its number of patients, ready for a sentence."""
-    sign = "+" if signed else ""
-    text = f"{value.value:{sign}.{digits}f}"
-    if value.ci95 is None:
-        return f"{text} (no interval: {value.n_patients} patients)"
-    low, high = value.ci95
-    interval = f"{low:{sign}.{digits}f} to {high:{sign}.{digits}f}"
-    return f"{text} (95 % interval {interval}, {value.n_patients} patients)"
-
-
 def _direction(value: Value) -> str:
     if value.ci95 is None or value.ci95[0] <= 0 <= value.ci95[1]:
         return "is not told apart from"
@@ -161,7 +151,7 @@ def _levels(values: Sequence[Value]) -> str:
     for name, who in (("accuracy", "the ResNet50"), ("area_rule", "their areas alone")):
         best = _of(values, f"best_alpha_{name}")
         lost = _of(values, f"lost_at_published_alpha_{name}")
-        told = f"best at α = {spoken(best, digits=1)}, where 0.6 loses {spoken(lost)}"
+        told = f"best at α = {spoken(best, places=1)}, where 0.6 loses {spoken(lost)}"
         if lost.value == 0 and lost.ci95 in (None, (0.0, 0.0)):
             told = f"no better at any other α than at 0.6 ({lost.n_patients} patients)"
         parts.append(f"by {who} {told}")

@@ -14,11 +14,10 @@ from gliomalib.cohort import gather
 from gliomalib.experiments import engines as profiling
 from gliomalib.experiments import values as summaries
 from gliomalib.experiments.engines import NETWORKS, STAGES
-from gliomalib.fusion import average
 from gliomalib.networks import models
 from gliomalib.pipeline import folds
 from gliomalib.progress import steps
-from gliomalib.schema import Case, MismatchError, Value, Volume
+from gliomalib.schema import Case, MismatchError, Value, Volume, check_same_grid
 from gliomalib.scoring import bootstrap, metrics, tables
 from gliomalib.settings import Study, named_seed
 
@@ -355,7 +354,7 @@ def _check_same(material: folds.Material, answers: Sequence[profiling.Answer]) -
     for answer, network in product(answers, folds.BRANCHES):
         found, patient = answer.volumes[network], answer.case.grid.patient_id
         before = folds.volume(material, network, material.splits[0].fold, patient)
-        average.check_same_grid(found, before)
+        check_same_grid(found, before)
         share = f"{_changed(found, before):.1%} of voxels are not as predicted"
         if _changed(found, before) > SAME:
             raise MismatchError(f"{network} of {patient}: {share}; run its notebook again")

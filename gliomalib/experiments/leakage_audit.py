@@ -71,7 +71,7 @@ class Pool:
 
 
 def gather(material: folds.Material) -> Pool:
-    """Return the slices of the internal patients, of at most ``leakage_audit.patients`` drawn by seed."""
+    """Return the slices of internal patients, at most ``leakage.patients`` drawn by seed."""
     study, split = material.study, material.splits[0]
     everyone = np.array(sorted((*split.train, *split.val, *split.test)))
     order = np.random.default_rng(_seed(study, "patients")).permutation(len(everyone))
@@ -107,7 +107,7 @@ def deal(pool: Pool, repeat: int) -> dict[str, Assignment]:
 
 
 def sides(pool: Pool) -> pd.DataFrame:
-    """Return repeat, split and what ``leakage_splits.described`` tells, one row a repeat and split."""
+    """Return what ``leakage_splits.described`` tells, one row a repeat and split."""
     of, z = pool.slices.patients, pool.slices.z
     rows = [
         {"repeat": repeat, "split": split, **leakage_splits.described(one, of, z)}

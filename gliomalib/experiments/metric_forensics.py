@@ -48,7 +48,7 @@ def printed(published: Sequence[claims.Claim]) -> Published:
     }
     absent = [name for name in SIX if found.get(name) is None]
     if absent:
-        raise SettingsError(f"the claims give no {', '.join(absent)}; correct published.yml")
+        raise SettingsError(f"the claims give no {', '.join(absent)}; give all six")
     return Published(**found, test_sizes=tuple(sorted(_sizes())))
 
 

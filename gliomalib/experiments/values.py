@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import digits, settings
+from gliomalib import settings
 from gliomalib.cohort import identity
 from gliomalib.data.readers import brats
 from gliomalib.schema import RecordError, Split, Value
@@ -179,19 +179,6 @@ def classification(table: pd.DataFrame, study: settings.Study) -> list[Value]:
             Value(f"{_of(part)}classes_predicted", given, n_patients=len(confusions), rule=rule)
         )
     return values
-
-
-def value_table(values: Sequence[Value]) -> pd.DataFrame:
-    """Return values as a table to read: name, value, interval, n, empty, missed, rule."""
-    rows = []
-    for one in values:
-        interval = "none" if one.ci95 is None else digits.interval(one.value, one.ci95)
-        rows.append(
-            {"value of": one.name, "is": digits.number(one.value, one.ci95),
-             "95 % interval": interval, "patients": one.n_patients, "empty": one.n_empty,
-             "missed": one.n_missed, "rule": one.rule}
-        )  # fmt: skip
-    return pd.DataFrame(rows)
 
 
 def _scores(stack: NDArray[np.float64]) -> Mapping[str, NDArray[np.float64]]:

@@ -35,8 +35,8 @@ DEALT = {"patient": "dealt by patient", "slice": "by slice", "years": "by pooled
 def beside(scores: pd.DataFrame, dice: pd.DataFrame) -> Picture:
     """Draw pooled scores beside the Dice of every patient, on one axis from 0 to 1.
 
-    ``scores`` has the columns of ``metric_forensics.beside``, ``dice`` those of ``keras_recipe.dice``; an empty
-    one leaves its panel empty and says so.
+    ``scores`` has the columns of ``metric_forensics.beside``, ``dice`` those of
+    ``keras_recipe.dice``; an empty one leaves its panel empty and says so.
     """
     figure = _figure(9.0, 3.8)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[2, 1])
@@ -48,7 +48,7 @@ def beside(scores: pd.DataFrame, dice: pd.DataFrame) -> Picture:
 
 
 def gains(table: pd.DataFrame) -> Picture:
-    """Draw what each rule gains over the fixed weight; the table is ``adaptive_fusion.compared``'s."""
+    """Draw what each rule gains over the fixed weight, from ``adaptive_fusion.compared``."""
     rows = table[table["rule"] != "published"].reset_index(drop=True)
     figure = _figure(7.0, 0.9 + 0.3 * len(rows))
     axes: Axes = figure.subplots()
@@ -70,7 +70,8 @@ def gains(table: pd.DataFrame) -> Picture:
 def leaks(scores: pd.DataFrame, majority: float) -> Picture:
     """Draw accuracy by split for both classifiers, of true classes and of random ones.
 
-    ``scores`` is ``leakage_audit.scores``'s table, ``majority`` what the commonest class alone reaches.
+    ``scores`` is ``leakage_audit.scores``'s table, ``majority`` what the commonest class alone
+    reaches.
     """
     figure = _figure(9.0, 2.9)
     left, right = figure.subplots(1, 2, sharey=True)
@@ -231,8 +232,8 @@ def classifiers(table: pd.DataFrame) -> Picture:
 def cells(patients: pd.DataFrame, seeds: pd.DataFrame, table: pd.DataFrame, label: str) -> Picture:
     """Draw a score by cell of a grid: patients as points, seeds as rings, mean with interval.
 
-    ``patients``, ``seeds`` and ``table`` are those of ``loss_ablations.patients``, ``.seed_means`` and
-    ``.overview``, with the same cells.
+    ``patients``, ``seeds`` and ``table`` are those of ``loss_ablations.patients``,
+    ``.seed_means`` and ``.overview``, with the same cells.
     """
     figure = _figure(7.5, 1.5 + 0.45 * len(table))
     axes: Axes = figure.subplots()

@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gliomalib import progress
-from gliomalib.colours import CLASS_COLOURS
 from gliomalib.pipeline import folds
 from gliomalib.provenance import write_atomic
-from gliomalib.schema import SEQUENCES, Labels, StoredCase
+from gliomalib.schema import CLASS_COLOURS, SEQUENCES, Labels, StoredCase
 from gliomalib.scoring import tables
 
 TRUTH = "truth"

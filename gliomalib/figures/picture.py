@@ -19,9 +19,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
-from gliomalib.colours import CLASS_COLOURS
 from gliomalib.experiments.views import CropView
-from gliomalib.schema import CLASS_NAMES, SEQUENCES, Example, Labels
+from gliomalib.schema import CLASS_COLOURS, CLASS_NAMES, SEQUENCES, Example, Labels
 
 NETWORK_COLOURS = {"2D": "#56b4e9", "3D": "#e69f00", "fused": "#444444"}
 PART_COLOURS = {"internal": "#444444", "test": "#444444", "external": "#cc79a7"}

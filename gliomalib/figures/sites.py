@@ -47,7 +47,7 @@ def both_sites(scores: pd.DataFrame, table: pd.DataFrame) -> Picture:
 
 
 def intensities(table: pd.DataFrame) -> Picture:
-    """Draw how the values of each sequence lie in the brain, by group; ``external_sites.Found.intensities``.
+    """Draw ``external_sites.Found.intensities``: the values of each sequence in the brain.
 
     Every patient weighs the same.
     """
@@ -71,7 +71,7 @@ def intensities(table: pd.DataFrame) -> Picture:
 
 
 def reliability(table: pd.DataFrame) -> Picture:
-    """Draw accuracy over confidence of the fused volume, as ``external_validation.reliability`` gives it."""
+    """Draw accuracy over confidence of the fused volume: ``external_validation.reliability``."""
     figure = _figure(4.6, 3.6)
     axes: Axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="#aaaaaa", linestyle=":", label="confidence is accuracy")

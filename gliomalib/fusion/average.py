@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,35 +10,15 @@ from numpy.typing import NDArray
 from gliomalib.schema import (
     N_CLASSES,
     Confusion,
-    Grid,
     Labels,
     MismatchError,
     SettingsError,
     Volume,
+    check_same_grid,
 )
 from gliomalib.scoring.metrics import confusion_matrix
 
 Singles = NDArray[np.float32]
-
-
-def check_same_grid(a: Volume, b: Volume) -> None:
-    """Refuse two volumes that are not of the same patient, voxels and crop.
-
-    Raises ``MismatchError``, which names both patients and each thing that differs, also where
-    the array of a volume does not have the shape that its own grid says.
-    """
-    for volume in (a, b):
-        expected = (N_CLASSES, *volume.grid.shape)
-        if volume.probabilities.shape != expected:
-            raise MismatchError(
-                f"the probabilities of {volume.grid.patient_id} have shape "
-                f"{volume.probabilities.shape}, their grid says {expected}; predict them again"
-            )
-    if a.grid != b.grid:
-        raise MismatchError(
-            f"volumes of {_name(a.grid)} and {_name(b.grid)} cannot be fused, they differ in "
-            f"{_differences(a.grid, b.grid)}; predict both branches from the same stored case"
-        )
 
 
 def weighted_average(p2d: Volume, p3d: Volume, alpha: float) -> Volume:
@@ -135,12 +114,3 @@ def _singles(volume: Volume) -> Singles:
 def _check_alpha(alpha: float) -> None:
     if not 0 <= alpha <= 1:
         raise SettingsError(f"alpha is {alpha}; the weight of the 2D branch must lie in 0–1")
-
-
-def _name(grid: Grid) -> str:
-    return f"{grid.patient_id} (shape {grid.shape}, crop from {grid.crop_start})"
-
-
-def _differences(a: Grid, b: Grid) -> str:
-    names = [part.name for part in fields(Grid) if getattr(a, part.name) != getattr(b, part.name)]
-    return ", ".join(f"{name} ({getattr(a, name)} against {getattr(b, name)})" for name in names)

@@ -17,7 +17,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from gliomalib.fusion import average
 from gliomalib.schema import (
     CLASS_NAMES,
     N_CLASSES,
@@ -26,6 +25,7 @@ from gliomalib.schema import (
     MismatchError,
     RecordError,
     Volume,
+    check_same_grid,
 )
 
 Singles = NDArray[np.float32]
@@ -56,10 +56,10 @@ ITERATIONS, TOLERANCE = 2_000, 1e-6
 def singles(pair: Pair) -> tuple[Singles, Singles]:
     """Return the probabilities of both branches as float32 (4, X, Y, Z).
 
-    Raises ``MismatchError`` as ``average.check_same_grid`` does and ``ValueError`` for
+    Raises ``MismatchError`` as ``check_same_grid`` does and ``ValueError`` for
     probabilities outside of 0–1 or that do not sum to 1.
     """
-    average.check_same_grid(*pair)
+    check_same_grid(*pair)
     flat, deep = (volume.probabilities.astype(np.float32) for volume in pair)
     for values in (flat, deep):
         off = float(np.abs(values.sum(axis=0) - 1).max(initial=0))

@@ -19,7 +19,7 @@ from scipy import special
 
 from gliomalib.fusion import average, learned, optimum
 from gliomalib.fusion.staple import staple
-from gliomalib.schema import Confusion, DataError, Labels, SettingsError, Volume
+from gliomalib.schema import Confusion, DataError, Labels, SettingsError, Volume, check_same_grid
 from gliomalib.scoring import metrics
 
 Pair = learned.Pair
@@ -96,7 +96,7 @@ class Fitted:
         They sum to 1 as closely as float16 can say. Raises ``MismatchError`` where the two are not
         on one grid and ``ValueError`` for what is no probability.
         """
-        average.check_same_grid(*pair)
+        check_same_grid(*pair)
         return Volume(self.combine(pair).astype(np.float16, copy=False), pair[0].grid)
 
 

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from gliomalib import digits, settings
-from gliomalib.colours import CLASS_COLOURS
 from gliomalib.report import pages, patient_files, words
 from gliomalib.report.pages import Report
 from gliomalib.report.patient_files import CLASSES, Answer, Cohort, Patient, Score
-from gliomalib.schema import CLASS_NAMES
+from gliomalib.schema import CLASS_COLOURS, CLASS_NAMES
 
 GALLERY = "patients"
 """Name of the gallery's page without ending."""

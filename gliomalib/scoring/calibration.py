@@ -162,8 +162,8 @@ def pooled(parts: Iterable[Reliability]) -> Reliability:
     """Put patients together, each with all of its predictions; one is in memory at a time.
 
     A patient with more predictions weighs more: for an interval over patients give the values of
-    each patient to ``bootstrap.mean_interval``. Raises ``ValueError`` for different numbers of bins and
-    for no patient.
+    each patient to ``bootstrap.mean_interval``. Raises ``ValueError`` for different numbers of
+    bins and for no patient.
     """
     remaining = iter(parts)
     first = next(remaining, None)

@@ -17,8 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from gliomalib.fusion.average import check_same_grid
-from gliomalib.schema import CLASS_NAMES, Confusion, MismatchError, StoredCase, Volume
+from gliomalib.schema import (
+    CLASS_NAMES,
+    Confusion,
+    MismatchError,
+    StoredCase,
+    Volume,
+    check_same_grid,
+)
 from gliomalib.scoring import bootstrap
 
 Floats = NDArray[np.float64]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import labels, settings
-from gliomalib.fusion import average
+from gliomalib import labels
 from gliomalib.schema import Confusion, RecordError, StoredCase, Volume
-from gliomalib.scoring import bootstrap, metrics
+from gliomalib.scoring import metrics
 
 CLASSES: Mapping[str, tuple[int, ...]] = {"NCR": (1,), "ED": (2,), "ET": (3,)}
 REGIONS: Mapping[str, tuple[int, ...]] = {**CLASSES, **labels.REGIONS}
@@ -126,50 +125,3 @@ def most_errors(table: pd.DataFrame, count: int) -> list[str]:
     return [
         str(name) for name in by_patient.sort_values(ascending=False, kind="stable").index[:count]
     ]
-
-
-def alphas(study: settings.Study) -> NDArray[np.float64]:
-    """Return the values of α that the sweep looks at, 0 and 1 and the study's own included."""
-    steps = round(1 / study.fusion.sweep_step)
-    grid = np.linspace(0, 1, steps + 1)
-    return np.unique(np.round(np.append(grid, study.fusion.alpha), 6))
-
-
-def sweep(cases: Iterable[Pair], grid: NDArray[np.float64]) -> tuple[list[str], Confusion]:
-    """Return the patients and their exact confusions at every α, shape (patients, α, 4, 4)."""
-    patients: list[str] = []
-    matrices = [np.empty((0, len(grid), 4, 4), dtype=np.int64)]
-    for case, flat, deep in cases:
-        patients.append(case.grid.patient_id)
-        matrices.append(average.alpha_sweep(flat, deep, case.labels, grid.tolist())[None])
-    return patients, np.concatenate(matrices)
-
-
-def dice_curves(
-    patients: Sequence[str], confusions: Confusion, empty: metrics.EmptyRule
-) -> dict[str, NDArray[np.float64]]:
-    """Return Dice by region, shape (distinct patients, α); several folds are averaged first."""
-    names = np.array(patients)
-    curves: dict[str, NDArray[np.float64]] = {}
-    for region, classes in REGIONS.items():
-        rows = [[metrics.dice(matrix, classes, empty) for matrix in one] for one in confusions]
-        dice = np.array(rows)
-        curves[region] = np.stack(
-            [dice[names == name].mean(axis=0) for name in sorted(set(patients))]
-        )
-    of_classes = [curves[region] for region in CLASSES]
-    return {"mean": np.nanmean(of_classes, axis=0), **curves}
-
-
-def curve_table(
-    curves: Mapping[str, NDArray[np.float64]], grid: NDArray[np.float64], study: settings.Study
-) -> pd.DataFrame:
-    """Return mean Dice at every α with its 95 % band: region, alpha, dice, low, high."""
-    tables = []
-    for region, curve in curves.items():
-        known = curve[~np.isnan(curve).any(axis=1)]
-        seed = settings.named_seed(study.seed, "band", region)
-        low, high = bootstrap.mean_band(known, seed, study.evaluation.bootstrap)
-        columns = {"alpha": grid, "dice": known.mean(axis=0), "low": low, "high": high}
-        tables.append(pd.DataFrame({"region": region, **columns}))
-    return pd.concat(tables, ignore_index=True)

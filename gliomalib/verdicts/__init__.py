@@ -1,1 +1,1 @@
-"""The printed claims, the rules that decide on them, and what the records say; nothing else reads them."""
+"""The printed claims, the rules that decide on them, and what the records make of them."""

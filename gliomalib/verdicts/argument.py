@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 from pydantic import Field, ValidationError
 
-from gliomalib.experiments import conclusions
+from gliomalib import digits
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import Record, SettingsError
 from gliomalib.settings import Model, Study
@@ -159,7 +159,7 @@ def _sensitivity(one: Assumption, records: Mapping[str, Record]) -> str:
     values = {value.name: value for value in records[name].values} if name in records else {}
     if one.source.value not in values:
         return f"{one.says}: not run in this study"
-    return f"{one.says}: {conclusions.spoken(values[one.source.value])}"
+    return f"{one.says}: {digits.spoken(values[one.source.value])}"
 
 
 def _content(path: Path) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.test_report_compare import COUNT, change_values, make_report
+from tests.report.compare.test_page import COUNT, change_values, make_report
 
 from gliomalib.__main__ import main
 from gliomalib.provenance import PROJECT_DIR

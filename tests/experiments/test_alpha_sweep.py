@@ -100,8 +100,8 @@ def test_the_steps_are_those_of_a_fine_grid(
     material: folds.Material, sweep: alpha_sweep.Sweep
 ) -> None:
     grid = np.linspace(0, 1, 41)
-    patients, confusions = tables.sweep(folds.branch_volumes(material, "test"), grid)
-    slow = tables.dice_curves(patients, confusions, "brats")
+    patients, confusions = alpha_sweep.on_grid(folds.branch_volumes(material, "test"), grid)
+    slow = alpha_sweep.dice_curves(patients, confusions, "brats")
     assert list(sweep.curves) == list(slow) and sorted(sweep.curves["WT"]) == list("DEFGH")
     for region, curves in slow.items():
         found = np.stack([curve.at(grid) for curve in sweep.curves[region].values()])
@@ -141,8 +141,8 @@ def test_folds_of_a_patient_are_averaged_and_held_back_ones_counted_once(tmp_pat
     assert list(held_back.curves["mean"]) == ["C", "D"]
     pairs = list(folds.branch_volumes(made, "val"))[:2]
     grid = np.array([0.13, 0.6])
-    rows = [tables.sweep([pair], grid)[1][0] for pair in pairs]
-    by_fold = [tables.dice_curves(["C"], row[None], "brats")["WT"][0] for row in rows]
+    rows = [alpha_sweep.on_grid([pair], grid)[1][0] for pair in pairs]
+    by_fold = [alpha_sweep.dice_curves(["C"], row[None], "brats")["WT"][0] for row in rows]
     found = held_back.curves["WT"]["C"].at(grid)
     np.testing.assert_allclose(found, np.mean(by_fold, axis=0), atol=2e-3)
     assert len(alpha_sweep.exact(made, "test").curves["mean"]) == 6
@@ -293,3 +293,36 @@ def test_levels_are_pooled_scores_with_bands() -> None:
     part = table.query("way == 'area_rule' and alpha == 0.3")
     assert row["value"] == pytest.approx((part["truth"] == part["predicted"]).mean())
     assert (found["low"] <= found["value"]).all() and (found["value"] <= found["high"]).all()
+
+
+def test_the_grid_of_alphas_has_the_ends_and_the_studys_own() -> None:
+    made = settings.load("smoke", {"fusion.sweep_step": 0.25, "fusion.alpha": 0.6})
+    assert alpha_sweep.alphas(made).tolist() == [0, 0.25, 0.5, 0.6, 0.75, 1]
+
+
+def test_the_ends_of_the_grid_are_the_two_networks(material: folds.Material) -> None:
+    pairs = list(folds.branch_volumes(material, "test"))
+    patients, found = alpha_sweep.on_grid(pairs, np.array([0.0, 0.5, 1.0]))
+    assert patients == list("DEFGH") and found.shape == (5, 3, 4, 4)
+    for counts, (case, p2d, p3d) in zip(found, pairs, strict=True):
+        assert (counts[0] == tables.confusion_of(case, p3d)).all()
+        assert (counts[2] == tables.confusion_of(case, p2d)).all()
+
+
+def test_curves_average_the_folds_of_a_patient() -> None:
+    perfect = np.diag([5, 5, 5, 5])
+    missed = np.zeros((4, 4), dtype=np.int64)
+    missed[:, 0] = 5
+    confusions = np.stack([[perfect], [missed], [perfect]])
+    curves = alpha_sweep.dice_curves(["A", "A", "B"], confusions, "brats")
+    assert curves["WT"].tolist() == [[0.5], [1.0]]
+    assert curves["mean"].tolist() == [[0.5], [1.0]]
+
+
+def test_the_table_of_curves_finds_the_peak() -> None:
+    grid = np.array([0.0, 0.5, 1.0])
+    curves = {"mean": np.array([[0.1, 0.8, 0.2], [0.3, 0.9, 0.1]])}
+    table = alpha_sweep.curve_table(curves, grid, settings.load("smoke"))
+    assert ((table["low"] <= table["dice"]) & (table["dice"] <= table["high"])).all()
+    at = table.set_index("alpha")["dice"]
+    assert at.idxmax() == 0.5 and at[0.5] == pytest.approx(0.85) and at[0.0] == pytest.approx(0.2)

@@ -24,10 +24,6 @@ def test_a_difference_is_named_by_its_interval(value: Value, words: str) -> None
     assert words in conclusions.differences([value])
 
 
-def test_a_value_without_interval_says_so() -> None:
-    assert conclusions.spoken(Value("x", 0.5, None, 1)) == "0.500 (no interval: 1 patients)"
-
-
 def test_a_missing_value_is_an_error_and_not_a_gap_in_the_sentence() -> None:
     with pytest.raises(RecordError, match="accuracy"):
         conclusions.classification([Value("recall", 0.5)])

@@ -92,11 +92,6 @@ def test_crop_says_the_worst(study: settings.Study) -> None:
     assert found["mean_lost_by_box"].value == pytest.approx(0.25)
 
 
-def test_a_table_to_read_names_a_missing_interval() -> None:
-    table = summaries.value_table([Value("x", 0.5, None, 1, rule="r")])
-    assert table.loc[0, "95 % interval"] == "none"
-
-
 def test_relabelled_slices_leave_out_patients_without_tumour(study: settings.Study) -> None:
     table = pd.DataFrame(
         {"patient_id": ["A", "B", "C"], "slices": [4, 2, 0], "dominant": [0.0, 0.0, np.nan],

@@ -18,11 +18,10 @@ from PIL import Image
 
 from gliomalib import records, settings
 from gliomalib.cohort import gather
-from gliomalib.colours import CLASS_COLOURS
 from gliomalib.figures import gallery
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds, preprocess
-from gliomalib.schema import SEQUENCES, Grid, Split, StoredCase, Volume
+from gliomalib.schema import CLASS_COLOURS, SEQUENCES, Grid, Split, StoredCase, Volume
 
 SHAPE = (8, 10, 6)
 AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gliomalib.fusion import average
-from gliomalib.schema import Grid, MismatchError, SettingsError, Volume
+from gliomalib.schema import Grid, MismatchError, SettingsError, Volume, check_same_grid
 
 SHAPE = (3, 4, 2)
 GRID = Grid(
@@ -134,9 +134,9 @@ def test_volumes_that_do_not_belong_together_are_refused(change: Any, words: str
     other = replace(GRID, **change)
     one, strange = volume(0), volume(1, grid=other)
     labels = np.zeros(SHAPE, np.uint8)
-    average.check_same_grid(one, volume(1))
+    check_same_grid(one, volume(1))
     for act in (
-        lambda: average.check_same_grid(one, strange),
+        lambda: check_same_grid(one, strange),
         lambda: average.weighted_average(one, strange, 0.6),
         lambda: average.alpha_sweep(one, strange, labels, [0.6]),
     ):
@@ -153,7 +153,7 @@ def test_an_array_that_is_not_on_its_grid_is_refused() -> None:
     short = Volume(volume(0).probabilities[:, :2], GRID)
     for pair in ((short, volume(1)), (volume(1), short)):
         with pytest.raises(MismatchError, match=r"patient-1 have shape \(4, 2, 4, 2\)"):
-            average.check_same_grid(*pair)
+            check_same_grid(*pair)
     with pytest.raises(MismatchError, match="the labels have shape"):
         average.alpha_sweep(volume(0), volume(1), np.zeros((3, 4), np.uint8), [0.6])
 

@@ -7,9 +7,9 @@ brats-evaluation 0.0.10 needs pandas below 3 and so has no place beside the proj
     uv pip install --python /tmp/brats-evaluation/bin/python brats-evaluation==0.0.10
     /tmp/brats-evaluation/bin/python tests/reference/make_brats_evaluation.py
 
-``volumes`` needs numpy alone: ``tests/test_metrics.py`` makes the same volumes again.
+``volumes`` needs numpy alone: ``tests/scoring/test_metrics.py`` makes the same volumes again.
 
-Its conventions (configuration ``gli``), as far as they are not those of ``gliomalib.scoring.metrics``:
+Its conventions (configuration ``gli``), as far as they are not those of ``scoring.metrics``:
 two empty masks have no score (NaN; in BraTS 2018–2020 a Dice of 1); masks that do not overlap, a
 missed one among them, have an infinite HD95, which its parser replaces by 373; HD95 is the 95th
 percentile of the distances of both directions together, not the larger one of two percentiles;

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pandas as pd
 from bs4 import BeautifulSoup
 
-from gliomalib.experiments import values as summaries
+from gliomalib import records
 from gliomalib.report import anchors, notebooks
 from gliomalib.schema import Value
 
 
 def page() -> str:
     values = [Value(name, 0.5, rule="made up") for name in ("dice_ET", "dice_WT")]
-    shown = notebooks.clean(summaries.value_table(values).to_html(), "05")
+    shown = notebooks.clean(records.value_table(values).to_html(), "05")
     other = notebooks.clean(pd.DataFrame({"name": ["rings"], "n": [3]}).to_html(), "05")
     return (
         '<div class="cell text" id="cell-1">dice_ET, rings and unseen are explained here</div>'

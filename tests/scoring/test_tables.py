@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import settings
 from gliomalib.schema import Grid, RecordError, StoredCase, Volume
 from gliomalib.scoring import tables
 
@@ -98,40 +97,3 @@ def test_slices_are_counted_by_patient() -> None:
     found = tables.patient_confusions(table, "test")
     assert found.shape == (2, 4, 4) and found[0, 3, 2] == 1 and found[1, 2, 2] == 1
     assert found.sum() == 3
-
-
-def test_the_grid_of_alphas_has_the_ends_and_the_studys_own() -> None:
-    study = settings.load("smoke", {"fusion.sweep_step": 0.25, "fusion.alpha": 0.6})
-    assert tables.alphas(study).tolist() == [0, 0.25, 0.5, 0.6, 0.75, 1]
-
-
-def test_the_sweep_ends_are_the_two_networks(labels: np.ndarray) -> None:
-    generator = np.random.default_rng(3)
-    pair = []
-    for _ in range(2):
-        raw = generator.dirichlet(np.ones(4), size=labels.shape)
-        pair.append(Volume(np.moveaxis(raw, -1, 0).astype(np.float16), grid(shape=labels.shape)))
-    patients, found = tables.sweep([(case(labels), *pair)], np.array([0.0, 0.5, 1.0]))
-    assert patients == ["P1"] and found.shape == (1, 3, 4, 4)
-    assert (found[0, 0] == tables.confusion_of(case(labels), pair[1])).all()
-    assert (found[0, 2] == tables.confusion_of(case(labels), pair[0])).all()
-
-
-def test_curves_average_the_folds_of_a_patient() -> None:
-    perfect = np.diag([5, 5, 5, 5])
-    missed = np.zeros((4, 4), dtype=np.int64)
-    missed[:, 0] = 5
-    confusions = np.stack([[perfect], [missed], [perfect]])
-    curves = tables.dice_curves(["A", "A", "B"], confusions, "brats")
-    assert curves["WT"].tolist() == [[0.5], [1.0]]
-    assert curves["mean"].tolist() == [[0.5], [1.0]]
-
-
-def test_the_table_of_curves_finds_the_peak() -> None:
-    study = settings.load("smoke")
-    grid_ = np.array([0.0, 0.5, 1.0])
-    curves = {"mean": np.array([[0.1, 0.8, 0.2], [0.3, 0.9, 0.1]])}
-    table = tables.curve_table(curves, grid_, study)
-    assert ((table["low"] <= table["dice"]) & (table["dice"] <= table["high"])).all()
-    at = table.set_index("alpha")["dice"]
-    assert at.idxmax() == 0.5 and at[0.5] == pytest.approx(0.85) and at[0.0] == pytest.approx(0.2)

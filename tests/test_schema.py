@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from gliomalib.colours import CLASS_COLOURS
-from gliomalib.schema import CLASS_NAMES
+from gliomalib.schema import CLASS_COLOURS, CLASS_NAMES
 
 
 def lightness(colour: str) -> float:
