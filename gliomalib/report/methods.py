@@ -272,8 +272,8 @@ def _evaluation(report: Report) -> str:
         "correlation over all slices together, averaged over the classes that occur. The patient "
         f"is the unit.{folds} Intervals are {100 * bootstrap.LEVEL:g} % expanded percentile "
         f"intervals (Hesterberg 2015) from {digits.number(rule.bootstrap)} draws of patients, each "
-        "with all slices. Paired comparisons used Wilcoxon's signed-rank test (Wilcoxon 1945), adjusted "
-        "over the listed family by Holm's procedure (Holm 1979), at "
+        "with all slices. Paired comparisons used Wilcoxon's signed-rank test (Wilcoxon 1945), "
+        "adjusted over the listed family by Holm's procedure (Holm 1979), at "
         f"{100 * comparisons.ALPHA:g} %, and two one-sided tests (Schuirmann 1987) against a "
         f"margin of ±{comparisons.MARGIN:g} Dice, set beforehand."
     )

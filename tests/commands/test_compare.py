@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.report.compare.test_page import COUNT, change_values, make_report
 
 from gliomalib.__main__ import main
 from gliomalib.provenance import PROJECT_DIR
+from tests.report.compare.test_page import COUNT, change_values, make_report
 
 
 @pytest.fixture
