@@ -202,6 +202,21 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **found}
 
 
+def hardware() -> dict[str, str]:
+    """Return what this machine computes with: no name of it, no path."""
+    return {"processor": _processor(), "cores": str(os.cpu_count() or "unknown")}
+
+
+def _processor() -> str:
+    listed = Path("/proc/cpuinfo")
+    if listed.is_file():
+        for line in listed.read_text(encoding="utf-8").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine() or "unknown"
+
+
 def commit() -> str:
     """Return the git commit of the project, with ``+changes`` where files differ, or unknown."""
     try:

@@ -17,7 +17,15 @@ from typing import Any
 import pandas as pd
 
 from gliomalib import digits, provenance, settings
-from gliomalib.schema import SEQUENCES, Record, RecordError, SettingsError, Value
+from gliomalib.schema import (
+    SEQUENCES,
+    Exclusion,
+    Record,
+    RecordError,
+    SettingsError,
+    Value,
+    run_name,
+)
 
 MAKE_NO_NUMBERS = ("commands", "report", "runner")
 """Rooms whose code is not in the digest of a record: they start notebooks and show results."""
@@ -39,18 +47,23 @@ class Run:
     @property
     def name(self) -> str:
         """Name of the record: the notebook, and the variant where there is one."""
-        return f"{self.notebook}.{self.variant}" if self.variant else self.notebook
+        return run_name(self.notebook, self.variant)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a notebook found: values, claims it speaks to, caveats and one sentence."""
+@dataclass(frozen=True, kw_only=True)
+class NotebookResult:
+    """What a notebook found: values, claims it speaks to, caveats and one sentence.
+
+    The caveats of the study are put before ``caveats`` in the record; ``exclusions`` are the
+    examinations that were left out, by the notebook that decides on them.
+    """
 
     values: Sequence[Value]
     claims: Sequence[str] = ()
     caveats: Sequence[str] = ()
     conclusion: str = ""
     device: str = "cpu"
+    exclusions: Sequence[Exclusion] = ()
 
 
 def begin(notebook: str, namespace: Mapping[str, Any]) -> Run:
@@ -79,6 +92,22 @@ def begin(notebook: str, namespace: Mapping[str, Any]) -> Run:
     return run
 
 
+def in_force(run: Run) -> pd.DataFrame:
+    """Return the settings of a run that its notebook can override: parameter, value, from.
+
+    ``from`` is the study's file, or "given" where the run was started with another value.
+    """
+    rows = []
+    for name, path in settings.parameters_of(run.notebook).items():
+        given = run.parameters.get(name)
+        value = settings.at(run.study, path) if path is not None else given
+        if value is None and given is None:
+            continue
+        source = "given" if given is not None and name != "study" else f"{run.study.study}.yml"
+        rows.append({"parameter": name, "value": str(value), "from": source})
+    return pd.DataFrame(rows)
+
+
 def show_progress() -> None:
     """Let progress lines appear as plain text under their cell, and tables show whole sentences."""
     pd.set_option("display.max_colwidth", None)
@@ -90,26 +119,27 @@ def show_progress() -> None:
     log.propagate = False
 
 
-def finish(run: Run, outcome: Outcome) -> Record:
+def finish(run: Run, result: NotebookResult) -> Record:
     """Write the record of a run, whole or not at all, and return it.
 
     Raises ``RecordError`` when the run found no value or a value without a rule.
     """
-    _check(run, outcome)
+    _check(run, result)
     record = Record(
         notebook=run.notebook,
         study=run.study.study,
         variant=run.variant,
-        claims=tuple(outcome.claims),
-        values=tuple(outcome.values),
+        claims=tuple(result.claims),
+        values=tuple(result.values),
         parameters=run.study.model_dump(mode="json"),
         seed=run.study.seed,
-        device=outcome.device,
+        device=result.device,
         wall_s=round(time.time() - run.started, 1),
         peak_memory_bytes=_peak_memory(),
         provenance=_provenance(run),
-        caveats=tuple(outcome.caveats),
-        conclusion=outcome.conclusion,
+        caveats=(*run.study.caveats, *result.caveats),
+        conclusion=result.conclusion,
+        exclusions=tuple(result.exclusions),
     )
     write(record, run.report_dir)
     return record
@@ -135,9 +165,8 @@ def record_path(report_dir: Path, name: str) -> Path:
 
 def write(record: Record, report_dir: Path) -> Path:
     """Write a record as JSON; numbers that are not finite become null."""
-    name = f"{record.notebook}.{record.variant}" if record.variant else record.notebook
     text = json.dumps(_plain(asdict(record)), indent=1, sort_keys=True, allow_nan=False)
-    return provenance.write_atomic(record_path(report_dir, name), text + "\n")
+    return provenance.write_atomic(record_path(report_dir, record.name), text + "\n")
 
 
 def read(path: Path) -> Record:
@@ -147,6 +176,7 @@ def read(path: Path) -> Record:
         content["values"] = tuple(_value(entry) for entry in content["values"])
         content["claims"] = tuple(content["claims"])
         content["caveats"] = tuple(content["caveats"])
+        content["exclusions"] = tuple(Exclusion(**one) for one in content.get("exclusions", ()))
         return Record(**content)
     except FileNotFoundError:
         raise RecordError(f"{path}: this record is missing; run its notebook first") from None
@@ -179,8 +209,8 @@ def read_table(run: Run, notebook: str, name: str) -> pd.DataFrame:
 
 def versions_of(record: Record) -> pd.DataFrame:
     """Return what a record says of its provenance as a table for the end of a notebook."""
-    flat = {**record.provenance, **record.provenance["versions"]}
-    del flat["versions"]
+    flat = {**record.provenance, **record.provenance["versions"], **record.provenance["hardware"]}
+    del flat["versions"], flat["hardware"]
     flat |= {"seed": record.seed, "device": record.device, "wall_s": record.wall_s}
     return pd.DataFrame({"of": list(flat), "is": [str(value) for value in flat.values()]})
 
@@ -201,18 +231,18 @@ def _folder(given: str | None, default: str) -> Path:
     return Path(given).expanduser().resolve() if given else provenance.PROJECT_DIR / default
 
 
-def _check(run: Run, outcome: Outcome) -> None:
-    if not outcome.values:
+def _check(run: Run, result: NotebookResult) -> None:
+    if not result.values:
         raise RecordError(f"{run.name}: a record without a value says nothing; add what was found")
-    for entry in outcome.values:
+    for entry in result.values:
         if not entry.rule:
             raise RecordError(
                 f"{run.name}: the value {entry.name!r} has no rule; say how it is made"
             )
-    names = [entry.name for entry in outcome.values]
+    names = [entry.name for entry in result.values]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise RecordError(f"{run.name}: {', '.join(twice)} stands twice; name each value once")
+        raise RecordError(f"{run.name}: {', '.join(twice)} is not unique; name each value once")
 
 
 def _provenance(run: Run) -> dict[str, Any]:
@@ -225,6 +255,7 @@ def _provenance(run: Run) -> dict[str, Any]:
         "code_digest": provenance.package_digest(without=MAKE_NO_NUMBERS),
         "data_digest": _data_digest(table) if table.is_file() else "no data",
         "versions": provenance.versions(),
+        "hardware": provenance.hardware(),
     }
 
 

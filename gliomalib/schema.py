@@ -202,6 +202,21 @@ class Value:
 
 
 @dataclass(frozen=True)
+class Exclusion:
+    """An examination that was left out: who, of which release, a word and a sentence for why."""
+
+    case_id: str
+    release: str
+    kind: str
+    reason: str
+
+
+def run_name(notebook: str, variant: str = "") -> str:
+    """Return the name of a run, of its record and of its executed notebook."""
+    return f"{notebook}.{variant}" if variant else notebook
+
+
+@dataclass(frozen=True)
 class Record:
     """What a finished notebook leaves behind; the report is made from nothing else."""
 
@@ -218,6 +233,12 @@ class Record:
     provenance: Mapping[str, Any]
     caveats: tuple[str, ...] = field(default=())
     conclusion: str = ""
+    exclusions: tuple[Exclusion, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Name of the run: the notebook, and the variant where there is one."""
+        return run_name(self.notebook, self.variant)
 
 
 def check_same_grid(a: Volume, b: Volume) -> None:

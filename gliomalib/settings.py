@@ -14,7 +14,6 @@ from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import SettingsError
 
 STUDIES_DIR = PROJECT_DIR / "notebooks" / "params"
-Share = Field(ge=0, lt=1)
 
 
 Sequence = Literal["t1", "t1ce", "t2", "flair"]
@@ -328,6 +327,14 @@ def _content(path: Path) -> dict[str, Any]:
             f"{path.name}: settings are lines of `key: value`, found {content!r:.60}"
         )
     return content
+
+
+def at(study: Study, path: str) -> Any:
+    """Return the setting with a dotted name, such as ``unet2d.loss``."""
+    value: Any = study
+    for part in path.split("."):
+        value = getattr(value, part)
+    return value
 
 
 def from_parameters(notebook: str, parameters: Mapping[str, Any]) -> Study:

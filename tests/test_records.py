@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from gliomalib import records
 from gliomalib.provenance import PROJECT_DIR, file_digest
-from gliomalib.records import Outcome, Run
-from gliomalib.schema import Record, RecordError, SettingsError, Value
+from gliomalib.records import NotebookResult, Run
+from gliomalib.schema import Exclusion, Record, RecordError, SettingsError, Value
 
 DICE = Value("wt_dice", 0.8, ci95=(0.7, 0.9), n_patients=8, n_missed=1, rule="mean over patients")
 
@@ -99,7 +99,7 @@ def test_a_folder_that_is_no_text_stops(namespace: dict[str, Any]) -> None:
 
 
 def test_begin_removes_the_record_of_an_earlier_run(run: Run, namespace: dict[str, Any]) -> None:
-    records.finish(run, Outcome([DICE]))
+    records.finish(run, NotebookResult(values=[DICE]))
     path = records.record_path(run.report_dir, run.name)
     assert path.is_file()
     records.begin("05_fusion", namespace)
@@ -107,7 +107,9 @@ def test_begin_removes_the_record_of_an_earlier_run(run: Run, namespace: dict[st
 
 
 def test_finish_writes_what_reads_back(run: Run) -> None:
-    outcome = Outcome([DICE], claims=["fusion"], caveats=["small"], conclusion="It fuses.")
+    outcome = NotebookResult(
+        values=[DICE], claims=["fusion"], caveats=["small"], conclusion="It fuses."
+    )
     record = records.finish(run, outcome)
     assert records.read(records.record_path(run.report_dir, run.name)) == record
     assert record.values == (DICE,)
@@ -118,14 +120,14 @@ def test_finish_writes_what_reads_back(run: Run) -> None:
 
 
 def test_provenance_names_lock_code_and_data(run: Run) -> None:
-    first = records.finish(run, Outcome([DICE])).provenance
+    first = records.finish(run, NotebookResult(values=[DICE])).provenance
     assert first["lock_sha256"] == file_digest(PROJECT_DIR / "requirements.lock")
     assert first["data_digest"] == "no data"
     assert {"python", "torch", "scipy", "scikit-learn"} <= set(first["versions"])
     assert date.fromisoformat(first["date"]) <= datetime.now(UTC).date()
     run.work_dir.mkdir(parents=True)
     (run.work_dir / "cases.csv").write_text("case_id\na\n")
-    second = records.finish(run, Outcome([DICE])).provenance
+    second = records.finish(run, NotebookResult(values=[DICE])).provenance
     assert len(second["data_digest"]) == 16
     assert first["code_digest"] == second["code_digest"]
 
@@ -133,9 +135,9 @@ def test_provenance_names_lock_code_and_data(run: Run) -> None:
 def test_a_variant_has_its_own_record(namespace: dict[str, Any]) -> None:
     del namespace["alpha"]
     main = records.begin("03_train_unet2d", namespace)
-    records.finish(main, Outcome([DICE]))
+    records.finish(main, NotebookResult(values=[DICE]))
     other = records.begin("03_train_unet2d", {**namespace, "variant": "alt", "epochs": 1})
-    records.finish(other, Outcome([DICE]))
+    records.finish(other, NotebookResult(values=[DICE]))
     found = records.read_all(main.report_dir)
     assert list(found) == ["03_train_unet2d", "03_train_unet2d.alt"]
     assert found["03_train_unet2d.alt"].variant == "alt"
@@ -146,12 +148,12 @@ def test_a_variant_has_its_own_record(namespace: dict[str, Any]) -> None:
     [
         ([], "a record without a value says nothing"),
         ([replace(DICE, rule="")], "the value 'wt_dice' has no rule"),
-        ([DICE, DICE], "wt_dice stands twice"),
+        ([DICE, DICE], "wt_dice is not unique"),
     ],
 )
 def test_a_record_that_says_too_little_is_refused(run: Run, values: list[Value], said: str) -> None:
     with pytest.raises(RecordError, match=said):
-        records.finish(run, Outcome(values))
+        records.finish(run, NotebookResult(values=values))
     assert records.read_all(run.report_dir) == {}
 
 
@@ -217,7 +219,7 @@ def test_tables_carry_the_name_of_the_run(run: Run) -> None:
 
 
 def test_versions_fit_a_table(run: Run) -> None:
-    table = records.versions_of(records.finish(run, Outcome([DICE])))
+    table = records.versions_of(records.finish(run, NotebookResult(values=[DICE])))
     assert list(table.columns) == ["of", "is"]
     assert {"commit", "lock_sha256", "torch", "seed", "device", "wall_s"} <= set(table["of"])
 
@@ -240,7 +242,7 @@ def test_the_data_are_known_wherever_they_lie(run: Run) -> None:
 
     def digest(table: pd.DataFrame) -> str:
         table.to_csv(path, index=False)
-        found: str = records.finish(run, Outcome([DICE])).provenance["data_digest"]
+        found: str = records.finish(run, NotebookResult(values=[DICE])).provenance["data_digest"]
         return found
 
     first = digest(cases)
@@ -252,3 +254,19 @@ def test_the_data_are_known_wherever_they_lie(run: Run) -> None:
 def test_a_table_to_read_names_a_missing_interval() -> None:
     table = records.value_table([Value("x", 0.5, None, 1, rule="r")])
     assert table.loc[0, "95 % interval"] == "none"
+
+
+def test_what_is_in_force_says_whence_it_came(namespace: dict[str, Any]) -> None:
+    run = records.begin("05_fusion", namespace)
+    table = records.in_force(run).set_index("parameter")
+    assert table.loc["alpha"].tolist() == ["0.25", "given"]
+    assert table.loc["seed"].tolist() == [str(run.study.seed), "smoke.yml"]
+    assert table.loc["data_dir", "from"] == "given"
+
+
+def test_exclusions_are_kept_as_fields(namespace: dict[str, Any]) -> None:
+    run = records.begin("01_data_exploration", {**namespace, "alpha": None})
+    left_out = Exclusion("BraTS20_Training_007", "brats2020", "no mask", "it has no mask")
+    made = records.finish(run, NotebookResult(values=[DICE], exclusions=[left_out]))
+    assert records.read(records.record_path(run.report_dir, run.name)).exclusions == (left_out,)
+    assert made.exclusions == (left_out,)

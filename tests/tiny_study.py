@@ -96,4 +96,4 @@ def _run(root: Path, notebook: str, more: Mapping[str, object] | None = None) ->
 
 
 def _finish(run: records.Run) -> None:
-    records.finish(run, records.Outcome([Value("one", 1.0, rule="as it is")]))
+    records.finish(run, records.NotebookResult(values=[Value("one", 1.0, rule="as it is")]))

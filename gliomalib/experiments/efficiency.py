@@ -87,7 +87,9 @@ class Measured:
     def machine(self) -> str:
         """The hardware in a few words."""
         on = self.hardware
-        return f"{on['CPU']} ({on['cores']} cores, {on['threads']} used; ran on: {on['device']})"
+        return (
+            f"{on['processor']} ({on['cores']} cores, {on['threads']} used; ran on: {on['device']})"
+        )
 
     def seconds(self, stages: Sequence[str]) -> pd.Series:
         """Return the seconds of some stages together in every warm pass."""

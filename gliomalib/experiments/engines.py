@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import gc
 import math
-import os
-import platform
 import resource
 import sys
 import time
@@ -26,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gliomalib import progress, settings
+from gliomalib import progress, provenance, settings
 from gliomalib.data.readers import survey
 from gliomalib.fusion import average, slices
 from gliomalib.networks import models, predict
@@ -376,8 +374,7 @@ def hardware(pipeline: Pipeline) -> dict[str, str]:
     import onnxruntime  # noqa: PLC0415  # slow
 
     return {
-        "CPU": _cpu_name(),
-        "cores": str(os.cpu_count() or "unknown"),
+        **provenance.hardware(),
         "device": models.device_name(pipeline.device),
         "threads": str(pipeline.study.threads or torch.get_num_threads()),
         "torch": torch.__version__.partition("+")[0],
@@ -392,13 +389,3 @@ def peak_memory_gb(device: torch.device) -> dict[str, float]:
     if device.type == "cuda":
         found["gpu"] = torch.cuda.max_memory_allocated(device) / 1e9
     return found
-
-
-def _cpu_name() -> str:
-    listed = Path("/proc/cpuinfo")
-    if listed.is_file():
-        for line in listed.read_text(encoding="utf-8").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine() or "unknown"

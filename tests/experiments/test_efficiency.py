@@ -59,7 +59,7 @@ def planted(passes: list[dict[str, object]], speed_up: float = 2.0) -> efficienc
         changes=pd.DataFrame(changes, columns=["engine", "patient_id", "voxels", "slices", "dice"]),
         setups=pd.DataFrame([*setups, {**absent, "note": "not tried here"}]),
         sizes=pd.DataFrame(sizes, columns=["network", "parameters", "gflops", "checkpoint_mb"]),
-        hardware={"CPU": "a chip", "cores": "8", "threads": "2", "device": "cpu"},
+        hardware={"processor": "a chip", "cores": "8", "threads": "2", "device": "cpu"},
         memory_gb={"process": 1.25},
     )
 
@@ -247,11 +247,16 @@ def test_the_record_holds_no_name_of_the_machine_and_no_path(
     values = efficiency.values(measured, run.study)
     text = efficiency.conclusion(values, measured)
     told = (*run.study.caveats, *efficiency.caveats(measured))
-    records.finish(run, records.Outcome(values, (), told, text, measured.hardware["device"]))
+    records.finish(
+        run,
+        records.NotebookResult(
+            values=values, caveats=told, conclusion=text, device=measured.hardware["device"]
+        ),
+    )
     written = records.record_path(run.report_dir, run.name).read_text(encoding="utf-8")
     assert platform.node() not in written and str(root) not in written
     assert json.loads(written)["device"] == "cpu"
-    assert measured.hardware["CPU"] in written
+    assert measured.hardware["processor"] in written
 
 
 def test_external_patients_follow_when_the_held_out_ones_are_few(

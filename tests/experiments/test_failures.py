@@ -231,7 +231,7 @@ def test_without_a_tumour_nothing_can_be_told_and_nothing_breaks(tmp_path: Path)
 def test_what_cannot_be_told_is_kept_in_the_record_as_no_number(tmp_path: Path) -> None:
     material = study(tmp_path, flat=blind)
     values = failures.misalignment(material).values
-    record = records.finish(material.run, records.Outcome(values))
+    record = records.finish(material.run, records.NotebookResult(values=values))
     path = records.record_path(material.run.report_dir, "05_fusion")
     again = {one.name: one for one in records.read(path).values}
     assert record.values[0].name in again

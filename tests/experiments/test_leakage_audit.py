@@ -297,7 +297,9 @@ def test_the_record_has_every_value_with_its_rule_and_says_what_was_not_run(
     assert values["leaking_share_slice"].value > 0.9 >= values["leaking_share_patient"].value
     assert values["slices_left_out"].value == 7
     assert all(one.rule for one in values.values())
-    outcome = records.Outcome(list(values.values()), (), leakage_audit.caveats(pool, scores))
+    outcome = records.NotebookResult(
+        values=list(values.values()), caveats=leakage_audit.caveats(pool, scores)
+    )
     assert "slice-level split only" in records.finish(made.run, outcome).caveats[-1]
     one = leakage_audit.caveats(pool, scores)[1]
     assert "rests on 1 of 7 patients" in one

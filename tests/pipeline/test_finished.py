@@ -49,7 +49,7 @@ def case_of(name: str, patient: str = "") -> Case:
 def record(reports: Path, network: str, **parameters: Any) -> None:
     where = {"data_dir": str(reports.parent / "data"), "report_dir": str(reports)}
     run = records.begin(NOTEBOOKS[network], {"study": "smoke", **where, **parameters})
-    records.finish(run, records.Outcome([Value("one", 1.0, rule="as it is")]))
+    records.finish(run, records.NotebookResult(values=[Value("one", 1.0, rule="as it is")]))
 
 
 def edit(path: Path, **changes: Any) -> None:
