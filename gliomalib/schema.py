@@ -21,7 +21,13 @@ CLASS_COLOURS = ("#8c8c8c", "#0072b2", "#009e73", "#d55e00")
 
 N_CLASSES = len(CLASS_NAMES)
 
-Images = NDArray[np.float32]
+FloatArray = NDArray[np.float64]
+"""Numbers of any shape in double precision."""
+
+Float32Array = NDArray[np.float32]
+"""Numbers of any shape in single precision."""
+
+Images = Float32Array
 """Four sequences on one grid, shape (4, X, Y, Z)."""
 
 Labels = NDArray[np.uint8]
