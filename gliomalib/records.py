@@ -88,7 +88,8 @@ def begin(notebook: str, namespace: Mapping[str, Any]) -> Run:
         started=time.time(),
     )
     record_path(run.report_dir, run.name).unlink(missing_ok=True)
-    show_progress()
+    if "get_ipython" in namespace:
+        _show_in_cells()
     return run
 
 
@@ -106,17 +107,6 @@ def in_force(run: Run) -> pd.DataFrame:
         source = "given" if given is not None and name != "study" else f"{run.study.study}.yml"
         rows.append({"parameter": name, "value": str(value), "from": source})
     return pd.DataFrame(rows)
-
-
-def show_progress() -> None:
-    """Let progress lines appear as plain text under their cell, and tables show whole sentences."""
-    pd.set_option("display.max_colwidth", None)
-    pd.set_option("display.max_rows", None)
-    log = logging.getLogger("gliomalib")
-    log.handlers.clear()
-    log.addHandler(logging.StreamHandler(sys.stdout))
-    log.setLevel(logging.INFO)
-    log.propagate = False
 
 
 def finish(run: Run, result: NotebookResult) -> Record:
@@ -213,6 +203,25 @@ def versions_of(record: Record) -> pd.DataFrame:
     del flat["versions"], flat["hardware"]
     flat |= {"seed": record.seed, "device": record.device, "wall_s": record.wall_s}
     return pd.DataFrame({"of": list(flat), "is": [str(value) for value in flat.values()]})
+
+
+class _CellOutput(logging.StreamHandler[Any]):
+    """Writes progress lines as plain text under the cell that runs."""
+
+
+def _show_in_cells() -> None:
+    """Let a notebook show progress and whole sentences in tables; a process of its own is set so.
+
+    Only a kernel gets here: a program that imports the library keeps its own logging and options.
+    """
+    pd.set_option("display.max_colwidth", None)
+    pd.set_option("display.max_rows", None)
+    log = logging.getLogger("gliomalib")
+    for handler in [handler for handler in log.handlers if isinstance(handler, _CellOutput)]:
+        log.removeHandler(handler)  # a cell that runs again must not say everything twice
+    log.addHandler(_CellOutput(sys.stdout))
+    log.setLevel(logging.INFO)
+    log.propagate = False
 
 
 def _injected(cells: Sequence[str]) -> list[str]:

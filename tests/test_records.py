@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -270,3 +271,20 @@ def test_exclusions_are_kept_as_fields(namespace: dict[str, Any]) -> None:
     made = records.finish(run, NotebookResult(values=[DICE], exclusions=[left_out]))
     assert records.read(records.record_path(run.report_dir, run.name)).exclusions == (left_out,)
     assert made.exclusions == (left_out,)
+
+
+def test_only_a_notebook_changes_what_the_process_shows(namespace: dict[str, Any]) -> None:
+    log, rows = logging.getLogger("gliomalib"), pd.get_option("display.max_rows")
+    before, level, up = list(log.handlers), log.level, log.propagate
+    records.begin("05_fusion", namespace)
+    assert list(log.handlers) == before and pd.get_option("display.max_rows") == rows
+    try:
+        for _ in range(2):
+            records.begin("05_fusion", {**namespace, "get_ipython": object()})
+        assert len(log.handlers) == len(before) + 1, "every line would be said twice"
+        assert pd.get_option("display.max_rows") is None
+    finally:
+        log.handlers[:], log.propagate = before, up
+        log.setLevel(level)
+        pd.set_option("display.max_rows", rows)
+        pd.reset_option("display.max_colwidth")
