@@ -1,5 +1,46 @@
 """Tools of a reproducibility study: glioma subclasses from fused 2D and 3D U-Nets.
 
-The notebooks call these modules; each says in its first line what it answers for.
-Lower layers know nothing of higher ones (see ``[tool.importlinter]`` in pyproject.toml).
+The rooms stand in the order in which a patient walks: ``data``, ``phantoms``, ``cohort``,
+``networks``, ``scoring``, ``fusion``, ``pipeline``, ``experiments`` (one module for each
+notebook), ``verdicts``, ``figures``, ``report``, ``runner``, ``commands``. What everyone may use
+stands beside them. A room imports lower ones only (``[tool.importlinter]`` in pyproject.toml).
+
+The names below are what a notebook of one's own wants first; ``notebooks/README.md`` shows them
+at work. Each is loaded when it is first used, since torch takes seconds.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_PLACES = {
+    "discover": "data.readers.survey.discover",
+    "read": "data.readers.survey.read",
+    "load_study": "settings.load",
+    "prepare": "pipeline.preprocess.prepare",
+    "open_finished": "pipeline.finished.open_finished",
+    "segment": "networks.predict.segment",
+    "weighted_average": "fusion.average.weighted_average",
+    "fused_slices": "fusion.slices.fused_slices",
+    "classify": "networks.predict.classify",
+    "confusion_matrix": "scoring.metrics.confusion_matrix",
+    "dice": "scoring.metrics.dice",
+    "mean_interval": "scoring.bootstrap.mean_interval",
+    "read_records": "records.read_all",
+}
+"""Name → where it is defined, seen from the package."""
+
+__all__ = list(_PLACES)  # one table, so that no name is forgotten
+
+
+def __getattr__(name: str) -> Any:
+    """Load one of the names above from its room."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _PLACES[name].rpartition(".")
+    return getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PLACES])
