@@ -16,7 +16,7 @@ import pytest
 from gliomalib import settings
 from gliomalib.provenance import PACKAGE_DIR, PROJECT_DIR
 
-MODULE_LINES, FUNCTION_LINES, ARGUMENTS = 400, 60, 6
+MODULE_LINES, FUNCTION_LINES, ARGUMENTS = 350, 60, 6
 NOTEBOOK_LINES, CELL_LINES = 80, 10
 NOTEBOOKS = sorted((PROJECT_DIR / "notebooks").glob("*.ipynb"))
 Cell = dict[str, Any]
