@@ -57,8 +57,8 @@ def with_minus(text: str) -> str:
 def fixed(value: float, places: int) -> str:
     """Return ``value`` with so many decimals, thousands apart, no sign before a zero."""
     grouped = f"{abs(value):,.{places}f}" if abs(value) >= 10_000 else f"{abs(value):.{places}f}"
-    shown = _sign(value) if float(grouped.replace(",", "")) else ""
-    return f"{shown}{grouped.replace(',', NARROW)}"
+    sign = _sign(value) if float(grouped.replace(",", "")) else ""
+    return f"{sign}{grouped.replace(',', NARROW)}"
 
 
 def _sign(value: float) -> str:

@@ -98,18 +98,19 @@ def region_mask(labels: Labels, region: str) -> NDArray[np.bool_]:
 
 def _convention(release: str) -> MappingProxyType[int, int]:
     if release not in CONVENTIONS:
-        known = ", ".join(RELEASES)
-        raise SettingsError(f"the labels of release {release!r} are not known: known are {known}")
+        raise SettingsError(
+            f"the labels of release {release!r} are not known: known are {', '.join(RELEASES)}"
+        )
     return CONVENTIONS[release]
 
 
 def _complaint(wrong: NDArray[Any], allowed: Iterable[int], where: str) -> str:
     values, counts = np.unique(wrong, return_counts=True)
-    found = ", ".join(
+    counted = ", ".join(
         f"{value:g} in {count} voxels" for value, count in zip(values[:5], counts[:5], strict=True)
     )
     more = f" and {len(values) - 5} more values" if len(values) > 5 else ""
     return (
-        f"{where}: unknown label {found}{more}; allowed are {', '.join(map(str, allowed))}, "
+        f"{where}: unknown label {counted}{more}; allowed are {', '.join(map(str, allowed))}, "
         "so check that this is the mask and that its release is named rightly"
     )

@@ -26,10 +26,10 @@ def steps(items: Sequence[T], title: str) -> Iterator[T]:
         lines.tell(done)
 
 
-def results(found: Iterable[T], total: int, title: str) -> Iterator[T]:
+def results(items: Iterable[T], total: int, title: str) -> Iterator[T]:
     """Yield what workers hand back, ``total`` in all, with the lines of ``steps``."""
     lines = _Lines(title, total)
-    for done, result in enumerate(found, start=1):
+    for done, result in enumerate(items, start=1):
         lines.tell(done)
         yield result
 

@@ -38,9 +38,9 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def file_digest(path: Path) -> str:
+def file_digest(path: str | Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 hex digits."""
-    with path.open("rb") as stream:
+    with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -171,12 +171,13 @@ def _is_text(node: ast.AST) -> bool:
 
 
 @contextmanager
-def open_atomic(path: Path) -> Iterator[BinaryIO]:
+def open_atomic(path: str | Path) -> Iterator[BinaryIO]:
     """Give a stream of bytes that becomes ``path`` whole, or not at all where writing fails.
 
     The temporary file is the writer's own, so that two processes may write one path; it is gone
     unless the process is killed, and then its name, with a dot in front, counts for nothing.
     """
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
@@ -189,17 +190,17 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
-def write_atomic(path: Path, content: str | bytes) -> Path:
+def write_atomic(path: str | Path, content: str | bytes) -> Path:
     """Write text (as UTF-8) or bytes whole or not at all, see ``open_atomic``; return ``path``."""
     with open_atomic(path) as stream:
         stream.write(content.encode() if isinstance(content, str) else content)
-    return path
+    return Path(path)
 
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that make numbers."""
-    found = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"python": platform.python_version(), **found}
+    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), **packages}
 
 
 def hardware() -> dict[str, str]:

@@ -72,9 +72,9 @@ def begin(notebook: str, namespace: Mapping[str, Any]) -> Run:
     Raises ``SettingsError`` for a parameter that the notebook does not take, also for one that
     papermill injected under a misspelt name, and for a value of the wrong type.
     """
-    known = settings.parameters_of(notebook)
+    names = settings.parameters_of(notebook)
     settings.check_names(notebook, dict.fromkeys(_injected(namespace.get("In", ()))))
-    parameters = {name: namespace[name] for name in known if name in namespace}
+    parameters = {name: namespace[name] for name in names if name in namespace}
     study = settings.from_parameters(notebook, parameters)
     source = parameters.get("source_dir")
     run = Run(
@@ -96,15 +96,19 @@ def begin(notebook: str, namespace: Mapping[str, Any]) -> Run:
 def in_force(run: Run) -> pd.DataFrame:
     """Return the settings of a run that its notebook can override: parameter, value, from.
 
-    ``from`` is the study's file, or "given" where the run was started with another value.
+    ``from`` is "given" where the run was started with a value of its own, else the study's file,
+    or "default" where that file does not name the setting.
     """
-    rows = []
+    study, rows = run.study.study, []
     for name, path in settings.parameters_of(run.notebook).items():
-        given = run.parameters.get(name)
-        value = settings.at(run.study, path) if path is not None else given
-        if value is None and given is None:
+        override = run.parameters.get(name)
+        if path is None and override is None:
             continue
-        source = "given" if given is not None and name != "study" else f"{run.study.study}.yml"
+        value = override if path is None else settings.at(run.study, path)
+        if override is not None and name != "study":
+            source = "given"
+        else:
+            source = f"{study}.yml" if path and settings.in_file(study, path) else "default"
         rows.append({"parameter": name, "value": str(value), "from": source})
     return pd.DataFrame(rows)
 
@@ -138,35 +142,34 @@ def finish(run: Run, result: NotebookResult) -> Record:
 def value_table(values: Sequence[Value]) -> pd.DataFrame:
     """Return values as a table to read: name, value, interval, n, empty, missed, rule."""
     rows = []
-    for one in values:
-        interval = "none" if one.ci95 is None else digits.interval(one.value, one.ci95)
-        rows.append(
-            {"value of": one.name, "is": digits.number(one.value, one.ci95),
-             "95 % interval": interval, "patients": one.n_patients, "empty": one.n_empty,
-             "missed": one.n_missed, "rule": one.rule}
-        )  # fmt: skip
+    for value in values:
+        ends = value.ci95
+        row = {"value of": value.name, "is": digits.number(value.value, ends)}
+        row["95 % interval"] = "none" if ends is None else digits.interval(value.value, ends)
+        counts = {"patients": value.n_patients, "empty": value.n_empty, "missed": value.n_missed}
+        rows.append({**row, **counts, "rule": value.rule})
     return pd.DataFrame(rows)
 
 
-def record_path(report_dir: Path, name: str) -> Path:
+def record_path(report_dir: str | Path, name: str) -> Path:
     """Return where the record called ``name`` lies."""
-    return report_dir / "records" / f"{name}.json"
+    return Path(report_dir) / "records" / f"{name}.json"
 
 
-def write(record: Record, report_dir: Path) -> Path:
+def write(record: Record, report_dir: str | Path) -> Path:
     """Write a record as JSON; numbers that are not finite become null."""
     text = json.dumps(_plain(asdict(record)), indent=1, sort_keys=True, allow_nan=False)
     return provenance.write_atomic(record_path(report_dir, record.name), text + "\n")
 
 
-def read(path: Path) -> Record:
+def read(path: str | Path) -> Record:
     """Read one record; raises ``RecordError`` where the file is missing or is not a record."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
         content["values"] = tuple(_value(entry) for entry in content["values"])
         content["claims"] = tuple(content["claims"])
         content["caveats"] = tuple(content["caveats"])
-        content["exclusions"] = tuple(Exclusion(**one) for one in content.get("exclusions", ()))
+        content["exclusions"] = tuple(Exclusion(**row) for row in content.get("exclusions", ()))
         return Record(**content)
     except FileNotFoundError:
         raise RecordError(f"{path}: this record is missing; run its notebook first") from None
@@ -174,9 +177,9 @@ def read(path: Path) -> Record:
         raise RecordError(f"{path}: not a record ({error}); delete it and run again") from None
 
 
-def read_all(report_dir: Path) -> dict[str, Record]:
+def read_all(report_dir: str | Path) -> dict[str, Record]:
     """Return every record of a study by name, in the order of the notebooks."""
-    paths = sorted((report_dir / "records").glob("*.json"), key=lambda path: path.stem)
+    paths = sorted((Path(report_dir) / "records").glob("*.json"), key=lambda path: path.stem)
     return {path.stem: read(path) for path in paths}
 
 
@@ -234,10 +237,10 @@ def _injected(cells: Sequence[str]) -> list[str]:
     return names
 
 
-def _folder(given: str | None, default: str) -> Path:
-    if given is not None and not isinstance(given, str):
-        raise SettingsError(f"{default}: a folder is a string, found {given!r}")
-    return Path(given).expanduser().resolve() if given else provenance.PROJECT_DIR / default
+def _folder(folder: str | None, default: str) -> Path:
+    if folder is not None and not isinstance(folder, str):
+        raise SettingsError(f"{default}: a folder is a string, found {folder!r}")
+    return Path(folder).expanduser().resolve() if folder else provenance.PROJECT_DIR / default
 
 
 def _check(run: Run, result: NotebookResult) -> None:

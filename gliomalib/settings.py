@@ -29,7 +29,7 @@ class Model(BaseModel):
 class Phantoms(Model):
     """How many synthetic patients, of which voxel size and at which sites.
 
-    ``copies`` of the internal ones stand there again in disguise, and one of them damaged, so
+    ``copies`` of the internal ones are there again in disguise, and one of them damaged, so
     that a study shows whether such cases are found.
     """
 
@@ -203,21 +203,21 @@ class Study(Model):
     @property
     def caveats(self) -> tuple[str, ...]:
         """What a reader must know before believing any number of this study."""
-        found = []
+        caveats = []
         if not self.real_data:
-            found.append(
+            caveats.append(
                 "Synthetic patients: a result shows that the pipeline works, never that a claim "
                 "of the paper holds."
             )
         if not self.full_size:
-            found.append(
+            caveats.append(
                 f"CPU-size networks: {self.unet2d.channels[-1]} (2D) and "
                 f"{self.unet3d.channels[-1]} (3D) channels at the bottom, voxels of "
                 f"{self.preprocessing.spacing_mm:g} mm."
             )
         if self.classifier.weights == "random":
-            found.append("ResNet50 starts from random weights; the paper starts from ImageNet.")
-        return tuple(found)
+            caveats.append("ResNet50 starts from random weights; the paper starts from ImageNet.")
+        return tuple(caveats)
 
 
 COMMON = {
@@ -309,12 +309,12 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Study:
             place = place.setdefault(section, {})
         place[key] = value
     try:
-        found = Study.model_validate(content)
+        settings = Study.model_validate(content)
     except ValidationError as error:
         raise SettingsError(f"{path.name}: {_explain(error)}") from None
-    if found.study != study:
-        raise SettingsError(f"{path.name}: study is {found.study!r}, it must be {study!r}")
-    return found
+    if settings.study != study:
+        raise SettingsError(f"{path.name}: study is {settings.study!r}, it must be {study!r}")
+    return settings
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -327,6 +327,16 @@ def _content(path: Path) -> dict[str, Any]:
             f"{path.name}: settings are lines of `key: value`, found {content!r:.60}"
         )
     return content
+
+
+def in_file(study: str, path: str) -> bool:
+    """Whether the file of a study names a setting, such as ``unet2d.loss``, itself."""
+    section: Any = _content(STUDIES_DIR / f"{study}.yml")
+    for part in path.split("."):
+        if not isinstance(section, dict) or part not in section:
+            return False
+        section = section[part]
+    return True
 
 
 def at(study: Study, path: str) -> Any:
@@ -342,11 +352,10 @@ def from_parameters(notebook: str, parameters: Mapping[str, Any]) -> Study:
 
     Raises ``SettingsError`` for a name that the notebook does not take; it lists the right ones.
     """
-    known = parameters_of(notebook)
     check_names(notebook, parameters)
     overrides = {
         path: parameters[name]
-        for name, path in known.items()
+        for name, path in parameters_of(notebook).items()
         if path is not None and name != "study" and parameters.get(name) is not None
     }
     return load(parameters.get("study") or "demo", overrides)
@@ -354,11 +363,11 @@ def from_parameters(notebook: str, parameters: Mapping[str, Any]) -> Study:
 
 def check_names(notebook: str, names: Mapping[str, Any]) -> None:
     """Raise ``SettingsError`` if ``names`` has one that ``notebook`` does not take."""
-    known = parameters_of(notebook)
-    wrong = [name for name in names if name not in known]
+    taken = parameters_of(notebook)
+    wrong = [name for name in names if name not in taken]
     if wrong:
         raise SettingsError(
-            f"{notebook} has no parameter {_listed(wrong)}: its parameters are {_listed(known)}"
+            f"{notebook} has no parameter {_listed(wrong)}: its parameters are {_listed(taken)}"
         )
 
 

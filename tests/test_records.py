@@ -262,6 +262,7 @@ def test_what_is_in_force_says_whence_it_came(namespace: dict[str, Any]) -> None
     table = records.in_force(run).set_index("parameter")
     assert table.loc["alpha"].tolist() == ["0.25", "given"]
     assert table.loc["seed"].tolist() == [str(run.study.seed), "smoke.yml"]
+    assert table.loc["real_volumes"].tolist() == ["False", "default"], "no line of the file"
     assert table.loc["data_dir", "from"] == "given"
 
 
