@@ -15,6 +15,8 @@ from gliomalib.schema import SettingsError
 
 STUDIES_DIR = PROJECT_DIR / "notebooks" / "params"
 
+PAPER_ALPHA = 0.6
+"""Weight of the 2D branch in the paper: S = 0.6 of 2D + 0.4 of 3D (arXiv 2502.18775)."""
 
 Sequence = Literal["t1", "t1ce", "t2", "flair"]
 Branch = Annotated[str, Field(pattern=r"^unet[23]d(\.[A-Za-z0-9_-]+)?$")]
@@ -125,7 +127,7 @@ class Fusion(Model):
     """
 
     branches: tuple[Branch, Branch] = ("unet2d", "unet3d")
-    alpha: float = Field(0.6, ge=0, le=1)
+    alpha: float = Field(PAPER_ALPHA, ge=0, le=1)
     sweep_step: float = Field(0.01, gt=0, le=0.5)
 
 
