@@ -48,7 +48,7 @@ class Contains(Model):
 
 
 class Exact(Model):
-    """A number without sampling error, of arithmetic or of a table: ``least`` to ``most``."""
+    """A number that has no interval, as of arithmetic or a stopwatch: ``least`` to ``most``."""
 
     kind: Literal["exact"]
     least: float | None = None
