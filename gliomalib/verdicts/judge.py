@@ -36,31 +36,13 @@ def judge_all(
 
 
 def verdict_on(claim_id: str, values: Sequence[Value], study: settings.Study) -> claims.Verdict:
-    """Return the verdict on one statement, for the notebook that is about to record its number.
+    """Return the verdict on one statement from the values that a notebook is about to record.
 
     A notebook that says "holds" or "beats" asks here, so that its sentence and the verdicts of
-    notebook 15 follow one rule, that of ``data/published.yml``.
-
-    Parameters
-    ----------
-    claim_id
-        Such as ``Q2``.
-    values
-        Those that the notebook will record; without the statement's own it counts as not run.
-    study
-        Says whether its patients and networks can test the statement at all.
-
-    Returns
-    -------
-    The verdict (``verdict.verdict`` is the word, ``verdict.reason`` why), without the number of
-    the faithful protocol, which stands in another record. No file but ``published.yml`` is read.
-
-    Raises
-    ------
-    SettingsError
-        For an id that is not in the file.
-    RecordError
-        For a percentage where a share belongs.
+    notebook 15 follow one rule, that of ``data/published.yml``, which is the only file read. The
+    word is ``verdict.verdict``, the reason ``verdict.reason``; without the statement's own value
+    it counts as not run, and ``study`` may have no patients or networks to test it on. Raises
+    ``SettingsError`` for an unknown id, ``RecordError`` for a percentage where a share belongs.
     """
     by_id = {claim.id: claim for claim in claims.load()}
     if claim_id not in by_id:
