@@ -15,8 +15,6 @@ from gliomalib.schema import SettingsError
 
 STUDIES_DIR = PROJECT_DIR / "notebooks" / "params"
 
-PAPER_ALPHA = 0.6
-"""Weight of the 2D branch in the paper: S = 0.6 of 2D + 0.4 of 3D (arXiv 2502.18775)."""
 
 Sequence = Literal["t1", "t1ce", "t2", "flair"]
 Branch = Annotated[str, Field(pattern=r"^unet[23]d(\.[A-Za-z0-9_-]+)?$")]
@@ -118,6 +116,10 @@ class Classifier(Optimisation):
         if (self.weights == "file") != (self.weights_file is not None):
             raise ValueError("weights: file goes with weights_file: PATH, and only with it")
         return self
+
+
+PAPER_ALPHA = 0.6
+"""The weight of the 2D branch in the paper (arXiv 2502.18775)."""
 
 
 class Fusion(Model):

@@ -178,7 +178,7 @@ def _mark(who: str) -> dict[str, Any]:
 def methods(patients: pd.DataFrame, table: pd.DataFrame, label: str) -> Picture:
     """Draw a score of every patient by method, and what the first method exceeds each other by.
 
-    ``patients`` has one row a patient and one column a method, ``table`` is that of
+    ``patients`` has one row per patient and one column per method, ``table`` is that of
     ``baselines.compared`` with a row for each column.
     """
     figure, (left, right) = canvas(

@@ -1,7 +1,7 @@
 """Pictures of every reported patient for a page of their own: two slices, or a volume to scroll.
 
-One JSON file a patient, with PNG pictures as data addresses. Of a real patient no more than single
-slices leave the working folder, unless the study's ``report.real_volumes`` says so.
+One JSON file per patient, with PNG pictures as data addresses. Of a real patient no more than
+single slices leave the working folder, unless the study's ``report.real_volumes`` says so.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gliomalib.scoring import tables
 TRUTH = "truth"
 
 MOST_ACROSS = 64
-"""Voxels along the longest side of a volume to scroll: 1 MB a page for all its pictures."""
+"""Voxels along the longest side of a volume to scroll: 1 MB per page for all its pictures."""
 
 
 def write(material: folds.Material, scores: pd.DataFrame) -> pd.DataFrame:

@@ -280,7 +280,7 @@ def optimum_intervals(
     Parameters
     ----------
     curves
-        One a patient.
+        One per patient.
     alpha
         The weight that is put to the test, 0–1.
     seed, draws

@@ -222,20 +222,9 @@ def read(path: str | Path, kind: type[Content]) -> Content:
 def judge(claim: Claim, record: Record | None, context: Context) -> Verdict:
     """Return the verdict on a claim: not run, then what the data allow, then the claim's rule.
 
-    Parameters
-    ----------
-    claim
-        A claim of ``load``.
-    record
-        The record of the claim's notebook in this study, None where it was not run.
-    context
-        What the study was run on.
-
-    Raises
-    ------
-    RecordError
-        Where the record is of another notebook, variant or study, or gives a percentage where a
-        share belongs.
+    ``record`` is that of the claim's notebook in this study, None where it was not run; ``context``
+    is what the study was run on. Raises ``RecordError`` where the record is of another notebook,
+    variant or study, or gives a percentage where a share belongs.
     """
     if record is not None:
         _check_own(claim, record, context)
@@ -266,7 +255,7 @@ def judge_values(claim: Claim, values: Sequence[Value], context: Context) -> Ver
 
 
 def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
-    """Return one row a verdict, in words and percentages, for people to read."""
+    """Return one row per verdict, in words and percentages, for people to read."""
     return pd.DataFrame([_row(verdict) for verdict in verdicts])
 
 

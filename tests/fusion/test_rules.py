@@ -198,6 +198,13 @@ def test_fixed_weights_are_the_weighted_average(
         np.testing.assert_array_equal(found, pair[0 if alpha else 1].probabilities)
 
 
+def test_the_published_rule_has_the_weight_of_the_study() -> None:
+    for more, alpha in (({}, 0.6), ({"alpha": 0.7}, 0.7)):
+        fitted = rules.fit("published", (), 0, **more)
+        assert fitted.parameters == {"alpha": alpha}
+        assert (fitted.title, fitted.fitted) == (f"α = {alpha}", False)
+
+
 def test_two_seeds_of_one_net_can_be_averaged() -> None:
     labels = tumour(0)
     seeds = network(labels, 3, 1), network(labels, 3, 2)
