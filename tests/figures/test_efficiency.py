@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
 from gliomalib.figures import efficiency
-from gliomalib.figures.picture import Picture
 
 WAYS = pd.DataFrame(
     [
@@ -54,12 +50,3 @@ def test_a_time_without_an_interval_is_drawn_all_the_same() -> None:
     bare = WAYS.assign(low=float("nan"), high=float("nan"))
     low, high = efficiency.latency(bare, 1.0).figure.axes[0].get_xlim()
     assert 0 < low < 0.6 and high > 2.1
-
-
-@pytest.mark.parametrize("draw", [efficiency.stages, efficiency.latency])
-def test_the_same_times_give_the_same_bytes(
-    tmp_path: Path, draw: Callable[[pd.DataFrame, float], Picture]
-) -> None:
-    for path in (tmp_path / "one.png", tmp_path / "other.png"):
-        draw(WAYS, 1.0).save(path)
-    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "other.png").read_bytes()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 from matplotlib.collections import PathCollection
@@ -53,17 +51,6 @@ def test_saturation_marks_where_the_recipe_lies() -> None:
     assert "meets the printed IoU at 0.76" in picture.alt
     assert f"at 0.50 and {value:.3f}" in picture.alt
     assert "No network was measured" in experiments.saturation(0.8449, 0.984, None).alt
-
-
-@pytest.mark.parametrize("name", ["beside", "saturation"])
-def test_the_same_numbers_give_the_same_bytes(tmp_path: Path, name: str) -> None:
-    for path in (tmp_path / "one.png", tmp_path / "other.png"):
-        made = {
-            "beside": lambda: experiments.beside(SCORES, DICE),
-            "saturation": lambda: experiments.saturation(0.84, 0.98, Saturation(0.2, 0)),
-        }[name]()
-        made.save(path)
-    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "other.png").read_bytes()
 
 
 AUDIT = pd.DataFrame(

@@ -128,18 +128,6 @@ def test_the_sweep_says_the_same_in_the_middle_of_every_interval() -> None:
     assert checked > 150
 
 
-def test_the_sweep_says_the_same_on_a_grid_away_from_the_steps() -> None:
-    grid, checked = np.linspace(0, 1, 101), 0
-    for seed in range(10):
-        p2d, p3d, labels = patient(seed)
-        steps = optimum.steps_of(p2d, p3d, labels)
-        away = np.abs(grid[:, None] - steps.alphas[1:-1]).min(axis=1) > 1e-3
-        expected = swept(p2d, p3d, labels, grid[away])
-        np.testing.assert_array_equal(confusions_at(steps, grid[away]), expected)
-        checked += away.sum()
-    assert checked > 500
-
-
 def test_at_an_exact_tie_the_sweep_may_round_to_the_other_class() -> None:
     # 3 / (3 + 2) is 0.6: both classes are equal there and the lower one is 1, but the float32
     # next to 0.6 lies above it
