@@ -27,7 +27,7 @@ from gliomalib.experiments.external_sites import (
 )
 from gliomalib.pipeline import folds
 from gliomalib.schema import Value
-from gliomalib.scoring import bootstrap, calibration, comparisons, metrics, unpaired
+from gliomalib.scoring import bootstrap, calibration, comparisons, metrics
 from gliomalib.scoring import tables as evaluate
 
 Floats = NDArray[np.float64]
@@ -77,7 +77,7 @@ def beside(found: Found, study: settings.Study) -> pd.DataFrame:
                 {
                     "of": network,
                     "score": region,
-                    **_compare(groups, unpaired.mean, study, network, region),
+                    **_compare(groups, bootstrap.ratio, study, network, region),
                 }
                 | counts
             )
@@ -250,7 +250,7 @@ def _calibrated(found: Found, part: str, study: settings.Study) -> list[Value]:
     squares = np.array([[[one.brier_sum, one.n]] for one in own])
     rule = "fused volume, brain voxels of all patients pooled, interval over patients"
     ece = _interval(binned, _expected_error, study, f"ece_{part}")
-    brier = _interval(squares, unpaired.mean, study, f"brier_{part}")
+    brier = _interval(squares, bootstrap.ratio, study, f"brier_{part}")
     return [
         Value(f"ece_{name}", ece.value, ece.ci95, ece.n,
               rule=f"expected calibration error, {calibration.BINS} equal bins; {rule}"),
@@ -332,7 +332,7 @@ def _limits(row: pd.Series, sites: Sites) -> str:
 
 
 def _compare(
-    groups: Mapping[str, Floats], score: unpaired.Score, study: settings.Study, *names: str
+    groups: Mapping[str, Floats], score: bootstrap.Score, study: settings.Study, *names: str
 ) -> dict[str, float]:
     found: dict[str, float] = {}
     for part, values in groups.items():
@@ -344,7 +344,7 @@ def _compare(
     lost = None
     if all(len(values) for values in groups.values()):
         seed = _seed(study, "drop", *names)
-        lost = unpaired.difference(
+        lost = bootstrap.unpaired_interval(
             groups["test"], groups["external"], score, seed, study.evaluation.bootstrap
         )
     low, high = (lost.ci95 if lost else None) or (np.nan, np.nan)
@@ -352,7 +352,7 @@ def _compare(
 
 
 def _interval(
-    values: Floats, score: unpaired.Score, study: settings.Study, *names: str
+    values: Floats, score: bootstrap.Score, study: settings.Study, *names: str
 ) -> bootstrap.Interval:
     found = bootstrap.confusion_intervals(
         values,
@@ -363,7 +363,7 @@ def _interval(
     return found["score"]
 
 
-def _of_confusion(name: str) -> unpaired.Score:
+def _of_confusion(name: str) -> bootstrap.Score:
     def score(sums: Floats) -> Floats:
         return metrics.stacked_scores(sums.astype(np.int64), "macro", "exclude")[name]
 
@@ -379,7 +379,7 @@ def _expected_error(sums: Floats) -> Floats:
 def _mean_of(table: pd.DataFrame, region: str, part: str) -> Floats:
     if not (table["part"] == part).any():
         return np.empty((0, 1, 2))
-    return unpaired.pairs(evaluate.per_patient(table, region, part).dropna())
+    return bootstrap.with_ones(evaluate.per_patient(table, region, part).dropna())
 
 
 def _confusions(slices: pd.DataFrame, part: str) -> Floats:

@@ -308,7 +308,7 @@ def optimum_intervals(
     ``alpha`` is the middle of the exact optimum. ``lost`` is the highest mean score less that at
     the weight given; both are of the same patients, so it is never negative and on the average
     too large: a best α looks better where it was chosen. Patients are drawn with their whole
-    curve, as ``stats`` does; draws look at the middles of ``GRID`` equal parts of 0–1, at the
+    curve, as in ``bootstrap``; draws look at the middles of ``GRID`` equal parts of 0–1, at the
     exact optimum and at the weight given, and the interval of α is half a part wider at both ends.
 
     Parameters
