@@ -29,6 +29,7 @@ from gliomalib.pipeline import folds
 from gliomalib.schema import Value
 from gliomalib.scoring import bootstrap, calibration, comparisons, metrics
 from gliomalib.scoring import tables as evaluate
+from gliomalib.scoring.comparisons import MARGIN
 
 Floats = NDArray[np.float64]
 
@@ -36,8 +37,8 @@ HOLDS_BELOW = 0.05
 """Mean Dice that a site may cost. Segmentation that was trained in one institution is reported to
 lose .06 in another one (.76 → .70); a loss that is surely smaller is not that one."""
 
-MARGIN, LEVEL = 0.01, 0.05
-"""Dice by which a remedy may differ from none and be equivalent; adjusted p of a found gain."""
+LEVEL = 0.05
+"""Adjusted p of a gain that is found."""
 
 FEW = 30
 """Patients of a group below which ``stats`` says that no interval is to be relied on."""

@@ -16,6 +16,7 @@ from gliomalib.schema import RecordError, SettingsError, Value
 from gliomalib.scoring import bootstrap, comparisons, metrics, signatures
 from gliomalib.scoring import calibration as reliability
 from gliomalib.scoring import tables as evaluate
+from gliomalib.scoring.comparisons import MARGIN
 
 VARYING = ("loss", "focal_gamma", "class_weights", "seed")
 """Parameters of a training that make the grid; the first three make a cell."""
@@ -23,9 +24,6 @@ VARYING = ("loss", "focal_gamma", "class_weights", "seed")
 REFERENCE, BOTH = "cross_entropy", "dice_ce"
 OWN = {"unet2d": "focal", "unet3d": "focal", "resnet50": "dice"}
 """All losses are set against cross-entropy, the one of the paper also against both together."""
-
-MARGIN = 0.01
-"""Dice, IoU or accuracy by which two losses may differ and still count as equivalent."""
 
 SAID = {
     "et_dice": "Dice of the enhancing tumour",
