@@ -93,7 +93,7 @@ def beside(found: Found, study: settings.Study) -> pd.DataFrame:
 def reliability(found: Found) -> pd.DataFrame:
     """Return the reliability table of each group: part, confidence, accuracy, n, low, high."""
     tables = [
-        calibration.pooled(of.values()).table("equal_width").assign(part=PARTS[part])
+        calibration.pooled(of.values()).table().assign(part=PARTS[part])
         for part, of in found.tallies.items()
         if of
     ]
@@ -245,12 +245,10 @@ def _shifted(found: Found) -> list[Value]:
 def _calibrated(found: Found, part: str, study: settings.Study) -> list[Value]:
     own = list(found.tallies[part].values())
     name = PARTS[part]
-    binned = np.stack(
-        [[one.counts, one.hits, one.confidence] for one in own]
-    ).reshape(len(own), 3, calibration.BINS, -1).sum(axis=3)  # fmt: skip
+    binned = np.stack([one.bins for one in own])
     squares = np.array([[[one.brier_sum, one.n]] for one in own])
     rule = "fused volume, brain voxels of all patients pooled, interval over patients"
-    ece = _interval(binned, _expected_error, study, f"ece_{part}")
+    ece = _interval(binned, calibration.expected_error, study, f"ece_{part}")
     brier = _interval(squares, bootstrap.ratio, study, f"brier_{part}")
     return [
         Value(f"ece_{name}", ece.value, ece.ci95, ece.n,
@@ -369,12 +367,6 @@ def _of_confusion(name: str) -> bootstrap.Score:
         return metrics.stacked_scores(sums.astype(np.int64), "macro", "exclude")[name]
 
     return score
-
-
-def _expected_error(sums: Floats) -> Floats:
-    """Return the calibration error from (predictions, hits, confidence) by bin, (m, 3, bins)."""
-    found: Floats = abs(sums[:, 1] - sums[:, 2]).sum(axis=1) / sums[:, 0].sum(axis=1)
-    return found
 
 
 def _mean_of(table: pd.DataFrame, region: str, part: str) -> Floats:

@@ -371,23 +371,16 @@ def _of_slices(grid: Grid, part: str, study: settings.Study, prefix: str) -> Ite
 
 def _calibration_error(rows: pd.DataFrame, seed: int, draws: int) -> bootstrap.Interval:
     tables = [
-        [_in_bins(_tally(own)) for _, own in of_patient.groupby("seed")]
+        [_tally(own).bins.ravel() for _, own in of_patient.groupby("seed")]
         for _, of_patient in rows.groupby("patient_id")
     ]
 
     def error(sums: Floats) -> Mapping[str, Floats]:
-        counts, hits, confidence = np.split(sums.reshape(len(sums), -1, 3 * reliability.BINS), 3, 2)
-        of_seed = abs(hits - confidence).sum(axis=2) / counts.sum(axis=2)
-        return {"error": of_seed.mean(axis=1)}
+        of_seeds = sums.reshape(*sums.shape[:2], 3, reliability.BINS)
+        return {"error": reliability.expected_error(of_seeds).mean(axis=1)}
 
     # sums over patients and a score of them: what the bootstrap of confusion matrices does
     return bootstrap.confusion_intervals(np.array(tables), error, seed, draws)["error"]
-
-
-def _in_bins(one: reliability.Reliability) -> Floats:
-    """Return predictions, hits and summed confidence in bins of equal width, one after another."""
-    parts = np.concatenate([one.counts, one.hits, one.confidence])
-    return np.asarray(parts.reshape(3 * one.n_bins, -1).sum(axis=1))
 
 
 def _worst_collapse(rows: pd.DataFrame, part: str, study: settings.Study) -> signatures.Collapse:

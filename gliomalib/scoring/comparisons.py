@@ -160,7 +160,7 @@ def equivalence(
     by_t = of_zero.confidence_interval(level)
     low, high = (float(end[0]) for end in bootstrap.mean_band(numbers[:, None], seed, draws, level))
     within = tost_p < ALPHA and -margin < low and high < margin
-    verdict = _decision(within, of_zero.pvalue < ALPHA)
+    verdict = _decision(within, float(of_zero.pvalue) < ALPHA)
     t_bounds = (float(by_t.low), float(by_t.high))
     return Equivalence(verdict, mean, n, margin, tost_p, t_bounds, (low, high))
 
