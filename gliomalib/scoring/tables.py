@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gliomalib import labels
 from gliomalib.schema import Confusion, RecordError, StoredCase, Volume
-from gliomalib.scoring import metrics
+from gliomalib.scoring import metrics, surface
 
 CLASSES: Mapping[str, tuple[int, ...]] = {"NCR": (1,), "ED": (2,), "ET": (3,)}
 REGIONS: Mapping[str, tuple[int, ...]] = {**CLASSES, **labels.REGIONS}
@@ -46,7 +46,7 @@ def score_volume(case: StoredCase, volume: Volume, empty: metrics.EmptyRule) -> 
                 "patient_id": case.grid.patient_id,
                 "region": region,
                 "dice": metrics.dice(counts, classes, empty),
-                "hd95_mm": metrics.hd95(truth, predicted, case.grid.spacing_mm, empty),
+                "hd95_mm": surface.hd95(truth, predicted, case.grid.spacing_mm, empty),
                 "state": metrics.mask_state(counts, classes),
                 "truth_ml": millilitres * truth.sum(),
                 "predicted_ml": millilitres * predicted.sum(),
