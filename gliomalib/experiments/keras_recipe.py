@@ -82,9 +82,7 @@ class Rerun:
     @property
     def saturated(self) -> keras_metrics.Saturation:
         """Shares of the box's voxels with probability 1 for their true and for a wrong class."""
-        n = dict(zip(keras_metrics.COUNTED, self.counts.sum(axis=0).tolist(), strict=True))
-        right = n["common_ones"] / n["items"]
-        return keras_metrics.Saturation(right, n["claimed_ones"] / n["items"] - right)
+        return keras_metrics.saturation(self.counts.sum(axis=0))
 
 
 NOBODY = Rerun(

@@ -120,7 +120,7 @@ def constants(scores: Published) -> pd.DataFrame:
     for frame, share in BACKGROUND.items():
         found = keras_metrics.constant_scores(share)
         rows.append(
-            {"predictor": f"'no tumour', {frame}", **found.pooled, "iou": found.mean_iou,
+            {"predictor": f"'no tumour', {frame}", **found, "iou": found["mean_iou"],
              "errors per tumour voxel": f"{_errors(scores, share):.2f}"}
         )  # fmt: skip
     rows.append({"predictor": "the paper", **_six(scores), "errors per tumour voxel": "–"})
@@ -245,7 +245,7 @@ def _of_background(scores: Published) -> list[Value]:
         found += [
             Value(f"no_tumour_accuracy_{name}", share,
                   rule=rule + "accuracy, precision, recall and F1 of 'no tumour' everywhere"),
-            Value(f"no_tumour_iou_{name}", constant.mean_iou,
+            Value(f"no_tumour_iou_{name}", constant["mean_iou"],
                   rule=rule + "Keras's MeanIoU of 'no tumour' everywhere"),
             Value(f"errors_per_tumour_voxel_{name}", _errors(scores, share),
                   rule=rule + "wrong voxels at the printed accuracy, for each voxel of tumour"),
