@@ -236,7 +236,7 @@ def test_a_study_without_the_recipe_says_so(material: folds.Material) -> None:
     found = keras_recipe.rerun(without)
     assert found.patients == () and keras_recipe.values(found, without.study) == []
     assert keras_recipe.dice(found, without.study).empty
-    assert keras_recipe.as_printed(found) == contradictions.Published()
+    assert keras_recipe.as_printed(found) == contradictions.PrintedScores()
     assert keras_recipe.agreement(without, found) == 1
     with pytest.raises(MismatchError, match="has no variant"):
         keras_recipe.middle(without, found)
