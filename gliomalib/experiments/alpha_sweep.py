@@ -311,8 +311,9 @@ def _flat(
     tried = (np.arange(optimum.GRID) + 0.5) / optimum.GRID
     rows = np.stack([curve.at(tried) for curve in curves])
 
-    def width(sums: Floats) -> float:
-        return float((sums >= sums.max() - MARGIN * len(rows)).mean())
+    def width(sums: Floats) -> Floats:
+        best = sums.max(axis=2, keepdims=True)
+        return np.asarray((sums >= best - MARGIN * len(rows)).mean(axis=(1, 2)))
 
     seed, draws = _seed(study, "flat", name), study.evaluation.bootstrap
     found = bootstrap.confusion_interval(rows[:, None], width, seed, draws)
@@ -408,8 +409,8 @@ def _accuracies(table: pd.DataFrame) -> Floats:
 
 
 def _lost(rows: Floats, given: int, seed: int, draws: int) -> bootstrap.Interval:
-    def lost(sums: Floats) -> float:
-        return float(sums.max() - sums[0, given]) / len(rows)
+    def lost(sums: Floats) -> Floats:
+        return np.asarray((sums[:, 0].max(axis=1) - sums[:, 0, given]) / len(rows))
 
     return bootstrap.confusion_interval(rows[:, None], lost, seed, draws)
 

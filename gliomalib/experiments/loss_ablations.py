@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gliomalib import records, settings
 from gliomalib.pipeline.variants import Sibling, siblings
 from gliomalib.schema import RecordError, SettingsError, Value
-from gliomalib.scoring import bootstrap, comparisons, metrics, signatures
+from gliomalib.scoring import bootstrap, collapse, comparisons, metrics
 from gliomalib.scoring import calibration as reliability
 from gliomalib.scoring import tables as evaluate
 from gliomalib.scoring.comparisons import MARGIN
@@ -383,10 +383,10 @@ def _calibration_error(rows: pd.DataFrame, seed: int, draws: int) -> bootstrap.I
     return bootstrap.confusion_intervals(np.array(tables), error, seed, draws)["error"]
 
 
-def _worst_collapse(rows: pd.DataFrame, part: str, study: settings.Study) -> signatures.Collapse:
+def _worst_collapse(rows: pd.DataFrame, part: str, study: settings.Study) -> collapse.Collapse:
     seed, draws = _seed(study, "collapse", part), study.evaluation.bootstrap
     found = [
-        signatures.class_collapse(evaluate.patient_confusions(own, part), seed, draws)
+        collapse.class_collapse(evaluate.patient_confusions(own, part), seed, draws)
         for _, own in rows.groupby("seed")
     ]
     order = ("found", "cannot tell", "not found")

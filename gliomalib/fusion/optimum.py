@@ -330,8 +330,8 @@ def optimum_intervals(
     rows = np.stack([curve.at(tried) for curve in curves])
     given = int(np.searchsorted(tried, alpha))
 
-    def lost(sums: Floats) -> float:
-        return float(sums.max() - sums[0, given]) / len(rows)
+    def lost(sums: Floats) -> Floats:
+        return np.asarray((sums[:, 0].max(axis=1) - sums[:, 0, given]) / len(rows))
 
     where = bootstrap.argmax_interval(rows, tried, seed, draws)
     if where.ci95:

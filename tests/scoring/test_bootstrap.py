@@ -19,9 +19,9 @@ def bounds(interval: bootstrap.Interval) -> tuple[float, float]:
     return interval.ci95
 
 
-def accuracy(confusion: Any) -> float:
-    """Share of the diagonal."""
-    return float(np.trace(confusion) / confusion.sum())
+def accuracy(stack: Any) -> Any:
+    """Share of the diagonal of each matrix."""
+    return np.trace(stack, axis1=-2, axis2=-1) / stack.sum(axis=(-2, -1))
 
 
 def patients(count: int, seed: int = 0) -> Any:
@@ -158,7 +158,7 @@ def test_a_score_is_of_the_summed_matrices_of_whole_patients() -> None:
 
 def test_matrices_are_summed_and_not_averaged() -> None:
     matrices = np.full((6, 2, 2), 5)
-    found = bootstrap.confusion_interval(matrices, lambda matrix: float(matrix.sum()), 0, 50)
+    found = bootstrap.confusion_interval(matrices, lambda sums: sums.sum(axis=(1, 2)), 0, 50)
     assert (found.value, found.ci95) == (120.0, (120.0, 120.0))
 
 
@@ -170,6 +170,11 @@ def test_slices_of_one_patient_are_not_independent() -> None:
     assert high - low > 3 * (alone[1] - alone[0])
 
 
+def share_right(stack: Any) -> Any:
+    """Share of the first column of each matrix."""
+    return stack[:, 0, 0] / stack.sum(axis=(1, 2))
+
+
 def test_the_interval_of_a_pooled_score_covers_it_in_93_to_97_percent() -> None:
     hits, trials = 0, 1000
     for seed in range(trials):
@@ -178,14 +183,9 @@ def test_the_interval_of_a_pooled_score_covers_it_in_93_to_97_percent() -> None:
         right = generator.binomial(slices, skill)
         matrices = np.zeros((60, 2, 2))
         matrices[:, 0, 0], matrices[:, 0, 1] = right, slices - right
-        low, high = bounds(bootstrap.confusion_intervals(matrices, share_right, seed, 600)["right"])
+        low, high = bounds(bootstrap.confusion_interval(matrices, share_right, seed, 600))
         hits += low <= 8 / 11 <= high
     assert 0.93 <= hits / trials <= 0.97
-
-
-def share_right(stack: Any) -> dict[str, Any]:
-    """Share of the first column, for many matrices at once."""
-    return {"right": stack[:, 0, 0] / stack.sum(axis=(1, 2))}
 
 
 def test_many_scores_at_once_are_the_single_ones() -> None:
@@ -193,14 +193,12 @@ def test_many_scores_at_once_are_the_single_ones() -> None:
     scores = partial(metrics.stacked_scores, average="macro", undefined="exclude")
     together = bootstrap.confusion_intervals(matrices, scores, 2, 300)
     for name in ("accuracy", "f1", "mcc"):
-        one = bootstrap.confusion_interval(
-            matrices,
-            lambda matrix, name=name: metrics.scores(matrix, "macro", "exclude")[name],
-            2,
-            300,
+        alone = bootstrap.confusion_interval(
+            matrices, lambda sums, name=name: scores(sums)[name], 2, 300
         )
-        assert together[name].value == pytest.approx(one.value)
-        assert bounds(together[name]) == pytest.approx(bounds(one))
+        assert together[name] == alone
+        value = metrics.scores(matrices.sum(axis=0), "macro", "exclude")[name]
+        assert alone.value == pytest.approx(value)
 
 
 def test_a_score_that_is_undefined_in_some_draw_is_refused() -> None:
