@@ -78,7 +78,7 @@ def alphas(study: settings.Study) -> NDArray[np.float64]:
 
 
 def on_grid(
-    cases: Iterable[evaluate.Pair], grid: NDArray[np.float64]
+    cases: Iterable[evaluate.CaseVolumes], grid: NDArray[np.float64]
 ) -> tuple[list[str], Confusion]:
     """Return the patients and their exact confusions at every α, shape (patients, α, 4, 4)."""
     patients: list[str] = []

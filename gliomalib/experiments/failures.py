@@ -198,7 +198,7 @@ def _rings(material: folds.Material) -> Iterator[rings.RingCounts]:
         yield rings.ring_counts(case, fused, flat, deep)
 
 
-def _pairs(material: folds.Material) -> Iterator[tables.Pair]:
+def _pairs(material: folds.Material) -> Iterator[tables.CaseVolumes]:
     return folds.branch_volumes(material, "test")
 
 
@@ -206,7 +206,7 @@ def _fates(counts: Confusion, found: collapse.Collapse) -> pd.DataFrame:
     total = counts.sum(axis=0) / max(counts.sum(), 1)
     rows = []
     for label, fate in enumerate(found.classes):
-        recall = fate.recall or bootstrap.Interval(math.nan, None, 0, "")
+        recall = fate.recall or bootstrap.Interval(math.nan, None, 0)
         low, high = recall.ci95 or (math.nan, math.nan)
         rows.append(
             {"class": fate.name, "patients": fate.patients, "true share": total[label].sum(),

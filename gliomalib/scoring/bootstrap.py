@@ -34,13 +34,12 @@ class Interval:
     """An estimate with its 95 % interval.
 
     ``ci95`` is None where a single patient leaves the spread unknown; ``n`` is the number of
-    patients (of trials for ``wilson``) and ``method`` says how the interval was made.
+    patients, or of trials for ``wilson``.
     """
 
     value: float
     ci95: tuple[float, float] | None
     n: int
-    method: str
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -54,16 +53,13 @@ class Interval:
         return f"{value:.1%} ({low:.1%} to {high:.1%})"
 
 
-# --- means over patients
-
-
 def mean_interval(values: ArrayLike, seed: int, draws: int = DRAWS) -> Interval:
     """Return the mean over patients with its bootstrap interval.
 
     ``values`` has one number per patient, shape (n,). Raises ``ValueError`` for no patient and
     for NaN: leave out by a rule, and count, before you average.
     """
-    numbers = _checked(values, 1, "one value per patient")
+    numbers = checked(values, 1, "one value per patient")
     drawn = _resampled_means(numbers[:, None], seed, draws)[:, 0]
     return _interval(float(numbers.mean()), drawn, len(numbers))
 
@@ -77,7 +73,7 @@ def mean_band(
     Patients are drawn with their whole curve. A single patient has no band: both ends are NaN.
     Raises ``ValueError`` for no patient and for NaN.
     """
-    rows = _checked(curves, 2, "one curve per patient")
+    rows = checked(curves, 2, "one curve per patient")
     if len(rows) == 1:
         unknown = np.full(rows.shape[1], np.nan)
         return unknown, unknown
@@ -91,14 +87,11 @@ def paired_interval(a: ArrayLike, b: ArrayLike, seed: int, draws: int = DRAWS) -
     ``a`` and ``b`` have shape (n,) and the same patients in the same order. Raises
     ``ValueError`` for different lengths, no patient and NaN.
     """
-    first = _checked(a, 1, "one value per patient")
-    second = _checked(b, 1, "one value per patient")
+    first = checked(a, 1, "one value per patient")
+    second = checked(b, 1, "one value per patient")
     if len(first) != len(second):
         raise ValueError(f"{len(first)} patients against {len(second)}; pairs need the same ones")
     return mean_interval(first - second, seed, draws)
-
-
-# --- scores of sums over patients
 
 
 def confusion_interval(
@@ -128,7 +121,7 @@ def confusion_intervals(
     ``metrics.stacked_scores`` with its average and rule set. Raises ``ValueError`` as
     ``confusion_interval`` does, and names the score.
     """
-    matrices = _checked(confusions, 3, "one matrix (K, K) per patient")
+    matrices = checked(confusions, 3, "one matrix (K, K) per patient")
     count, *shape = matrices.shape
     of_all = {name: float(part[0]) for name, part in scores(matrices.sum(axis=0)[None]).items()}
     parts: dict[str, list[FloatArray]] = {name: [] for name in of_all}
@@ -159,8 +152,8 @@ def argmax_interval(
     that a flat curve says the middle and not the first α, and the answer is always an α that was
     tried. Raises ``ValueError`` for no patient, NaN, or α that do not rise or match the columns.
     """
-    rows = _checked(curves, 2, "one curve per patient")
-    weights = _checked(alphas, 1, "one weight per column")
+    rows = checked(curves, 2, "one curve per patient")
+    weights = checked(alphas, 1, "one weight per column")
     if len(weights) != rows.shape[1] or (np.diff(weights) <= 0).any():
         raise ValueError(
             f"{len(weights)} alphas for {rows.shape[1]} columns; give one each, rising"
@@ -168,9 +161,6 @@ def argmax_interval(
     best = weights[_middle_argmax(rows.mean(axis=0)[None])]
     drawn = weights[_middle_argmax(_resampled_means(rows, seed, draws))]
     return _interval(float(best[0]), drawn, len(rows))
-
-
-# --- repeated measurements, two groups, proportions
 
 
 def grouped_interval(repeats: ArrayLike, seed: int, draws: int = DRAWS) -> Interval:
@@ -185,7 +175,7 @@ def grouped_interval(repeats: ArrayLike, seed: int, draws: int = DRAWS) -> Inter
     ``repeats`` has one row per patient, shape (n_patients, measurements). Raises ``ValueError``
     for no patient and for NaN.
     """
-    rows = _checked(repeats, 2, "one row of measurements per patient")
+    rows = checked(repeats, 2, "one row of measurements per patient")
     count, size = rows.shape
     generator = np.random.default_rng(seed)
     who = generator.integers(count, size=(draws, count, 1))
@@ -223,15 +213,14 @@ def unpaired_interval(
     (first, drawn), (second, again) = (_widened(group, score, rng, draws) for group in (a, b))
     value, sizes = first - second, (len(a), len(b))
     if min(sizes) == 1:
-        return Interval(value, None, sum(sizes), "no interval: a single patient")
+        return Interval(value, None, sum(sizes))
     variances, freedom = np.array([drawn.var(), again.var()]), np.array(sizes) - 1
     total = variances.sum()
     # without any spread every tail is the same point, whatever the degrees of freedom
     degrees = total**2 / (variances**2 / freedom).sum() if total else freedom.sum()
     share = _tail_share(degrees)
     low, high = np.quantile(drawn - again, [share, 1 - share])
-    method = f"expanded percentile bootstrap over {sizes[0]} and {sizes[1]} patients, {draws} draws"
-    return Interval(value, (float(low), float(high)), sum(sizes), method)
+    return Interval(value, (float(low), float(high)), sum(sizes))
 
 
 def wilson(successes: int, n: int) -> Interval:
@@ -242,21 +231,25 @@ def wilson(successes: int, n: int) -> Interval:
     if not (n >= 1 and 0 <= successes <= n):
         raise ValueError(f"{successes} of {n} is no proportion; need 0 ≤ successes ≤ n and n ≥ 1")
     bounds = stats.binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
-    return Interval(successes / n, (float(bounds.low), float(bounds.high)), n, "Wilson score")
+    return Interval(successes / n, (float(bounds.low), float(bounds.high)), n)
 
 
 # --- drawing, and what is made of the draws
 
 
-def _checked(values: ArrayLike, dimensions: int, meaning: str) -> FloatArray:
+def checked(values: ArrayLike, dimensions: int, needed: str) -> FloatArray:
+    """Return ``values`` as float64 with so many dimensions.
+
+    Raises ``ValueError`` for another shape, nothing in it, NaN and infinity; it says ``needed``.
+    """
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.ndim != dimensions or numbers.size == 0:
-        raise ValueError(f"the array has shape {numbers.shape}; needed is {meaning}")
+        raise ValueError(f"the array has shape {numbers.shape}; needed is {needed}")
     unusable = int((~np.isfinite(numbers)).sum())
     if unusable:
         raise ValueError(
-            f"{unusable} of {numbers.size} numbers are NaN or infinite; leave them out by a named "
-            "rule and count them"
+            f"{unusable} of {numbers.size} numbers are NaN or infinite, needed is {needed}; leave "
+            "patients out by a named rule and count them"
         )
     return numbers
 
@@ -307,10 +300,9 @@ def _middle_argmax(rows: FloatArray) -> NDArray[np.intp]:
 
 def _interval(value: float, drawn: FloatArray, count: int) -> Interval:
     if count == 1:
-        return Interval(value, None, 1, "no interval: a single patient")
+        return Interval(value, None, 1)
     low, high = _percentiles(drawn, count, LEVEL)
-    method = f"expanded percentile bootstrap over {count} patients, {len(drawn)} draws"
-    return Interval(value, (float(low), float(high)), count, method)
+    return Interval(value, (float(low), float(high)), count)
 
 
 def _percentiles(drawn: FloatArray, count: int, level: float) -> FloatArray:

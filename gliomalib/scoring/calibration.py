@@ -79,19 +79,11 @@ def expected_error(bins: FloatArray) -> FloatArray:
 def tally(probabilities: NDArray[Any], truth: NDArray[Any]) -> Reliability:
     """Count the predictions of one patient, or of one image.
 
-    Parameters
-    ----------
-    probabilities
-        Shape (N, K), floats in 0–1, each row with sum 1 within ``TOLERANCE``. Of a volume
-        (K, X, Y, Z) take ``np.moveaxis(volume, 0, -1)[mask]`` with the voxels of the brain: sure
-        and right background hides everything else.
-    truth
-        True classes, integers 0 … K − 1, shape (N,).
-
-    Raises
-    ------
-    ValueError
-        For no prediction, shapes that do not match, or what is no probability or no class.
+    ``probabilities`` has shape (N, K), each row with sum 1 within ``TOLERANCE``, and ``truth`` the
+    true classes, integers 0 … K − 1, shape (N,). Of a volume (K, X, Y, Z) take
+    ``np.moveaxis(volume, 0, -1)[mask]`` with the voxels of the brain: sure and right background
+    hides everything else. Raises ``ValueError`` for no prediction, shapes that do not match, or
+    what is no probability or no class.
     """
     _check(probabilities, truth)
     blocks = (slice(start, start + BLOCK) for start in range(0, len(truth), BLOCK))

@@ -74,16 +74,13 @@ class Equivalence:
 class Comparison:
     """A method against the reference: mean difference, both tests, what they decide and its limits.
 
-    ``p`` is of Wilcoxon's test, ``p_holm`` adjusted over the family; ``low90`` and ``high90`` are
-    the bootstrap bounds that the margin is held against. ``limited`` where there are too few
-    patients, or too few who differ, to show a difference whatever the scores are; ``note`` says so
-    and is empty where there is nothing to say.
+    ``p`` is of Wilcoxon's test, ``p_holm`` adjusted over the family, ``tost_p`` that of
+    ``Equivalence``. ``limited`` where there are too few patients, or too few who differ, to show a
+    difference whatever the scores are; ``note`` says so and is empty where nothing is to be said.
     """
 
     name: str
     mean_difference: float
-    low90: float | None
-    high90: float | None
     n: int
     p: float
     p_holm: float
@@ -144,7 +141,7 @@ def equivalence(
 
     Raises ``ValueError`` for no patient, NaN, or a margin that is not above 0.
     """
-    numbers = _checked(differences, "equivalence")
+    numbers = _checked(differences, "two methods")
     if not margin > 0:
         raise ValueError(f"margin is {margin}; it must be above 0, in the unit of the differences")
     mean, n = float(numbers.mean()), len(numbers)
@@ -179,15 +176,10 @@ def compare_family(
     ``tost_p`` is not: each equivalence is shown at 5 % on its own. A difference that is found and
     shown to lie within the margin counts as ``equivalent``.
 
-    Returns
-    -------
-    One row per method in the order of the columns, with the fields of ``Comparison``.
-
-    Raises
-    ------
-    ValueError
-        Where the reference or another method is missing, a column or a patient is duplicated, or a
-        score is NaN: leave out patients by a named rule, from all methods at once, and count them.
+    The table that is returned has one row per method in the order of the columns, with the fields
+    of ``Comparison``. Raises ``ValueError`` where the reference or another method is missing, a
+    column or a patient is duplicated, or a score is NaN: leave out patients by a named rule, from
+    all methods at once, and count them.
     """
     _check_table(table, reference)
     methods = [str(name) for name in table.columns if name != reference]
@@ -199,13 +191,10 @@ def compare_family(
     rows = []
     for name, rank in ranks.items():
         equal = equivalence(differences[name], seed, margin, draws)
-        low, high = equal.bootstrap_bounds or (None, None)
         limited, note = _limits(rank, max(rank.least_p, min(1.0, least_of_family)))
         comparison = Comparison(
             name=name,
             mean_difference=equal.mean,
-            low90=low,
-            high90=high,
             n=rank.n,
             p=rank.p,
             p_holm=adjusted[name],
@@ -245,15 +234,7 @@ def _limits(rank: SignedRank, least: float) -> tuple[bool, str]:
 
 
 def _checked(differences: ArrayLike, name: str) -> FloatArray:
-    numbers = np.asarray(differences, dtype=np.float64)
-    if numbers.ndim != 1 or numbers.size == 0:
-        raise ValueError(f"{name}: shape {numbers.shape}; needed is one difference per patient")
-    unusable = int((~np.isfinite(numbers)).sum())
-    if unusable:
-        raise ValueError(
-            f"{name}: {unusable} of {numbers.size} differences are NaN or infinite; leave patients "
-            "out by a named rule and count them"
-        )
+    numbers = bootstrap.checked(differences, 1, f"one difference of {name} per patient")
     return numbers.round(DECIMALS)
 
 
@@ -266,10 +247,4 @@ def _check_table(table: pd.DataFrame, reference: str) -> None:
         )
     if not table.columns.is_unique or not table.index.is_unique:
         raise ValueError("a method or a patient is duplicated; give each one column, one row")
-    for name in columns:
-        unusable = int((~np.isfinite(table[name].to_numpy(dtype=np.float64))).sum())
-        if unusable:
-            raise ValueError(
-                f"{name} has no score for {unusable} of {len(table)} patients; leave them out of "
-                "all methods by a named rule and count them"
-            )
+    bootstrap.checked(table, 2, f"one score per patient of {', '.join(columns)}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from math import floor
 from typing import Literal
 
@@ -70,22 +71,19 @@ class RelationCheck:
     """What one relation says of the ``numbers``, the first of which follows from the others.
 
     ``rules`` are those of rounding under which all of them can be true together. ``implied`` is
-    what follows for the first number; ``gap`` and ``overlap`` are how far that is from, and how
-    much of it is among, the numbers that print as published. They are given for the first of
-    ``rules`` or, where there is none, for the rule that leaves the smallest gap. A printed number
-    of 4 decimals stands for a length of 0.0001, so a much shorter overlap is a narrow escape.
-    ``n`` is the number of items of a proportion, 0 in all other readings::
+    what follows for the first number and ``gap`` how far that is from the numbers that print as
+    published. Both are given for the first of ``rules`` or, where there is none, for the rule that
+    leaves the smallest gap. ``n`` is the number of items of a proportion, 0 in other readings::
 
-        what follows        ├───────────┤                     ├─────┤
-        what prints as it                  ├──────┤               ├──────┤
-                                         gap                      overlap
+        implied             ├───────────┤
+        what prints so                     ├──────┤
+                                         gap
     """
 
     numbers: tuple[str, ...]
     reading: Reading
     implied: tuple[float, float]
     gap: float
-    overlap: float
     rules: tuple[Rule, ...]
     n: int = 0
 
@@ -115,8 +113,8 @@ def examine(scores: PrintedScores) -> list[RelationCheck]:
         for rule in RULES
     }
     checks = [
-        _check(relation, printed, scores.classes)
-        for relation in _RELATIONS
+        _check(relation, printed)
+        for relation in _relations(scores.classes)
         if there.keys() >= {*relation.numbers}
     ]
     if scores.accuracy is not None:
@@ -141,83 +139,77 @@ def excluded_readings(scores: PrintedScores) -> tuple[Reading, ...]:
 
 @dataclass(frozen=True)
 class _Relation:
-    """``numbers`` of which the first follows from the others, by ``implied`` (scores, classes)."""
+    """The first of the ``numbers`` follows from the others, in their order, by ``implied``."""
 
     numbers: tuple[str, ...]
     reading: Reading
-    implied: Callable[[Scores, int], Span]
+    implied: Callable[..., Span]
 
 
-def _f1(scores: Scores, _: int) -> Span:
-    return forensics.f1_from(scores["precision"], scores["recall"])
+def _relations(classes: int) -> tuple[_Relation, ...]:
+    pooled_specificity = partial(forensics.pooled_specificity, classes=classes)
+    argmax_specificity = partial(forensics.argmax_specificity, classes=classes)
+    return (
+        _Relation(("f1", "precision", "recall"), "pooled", forensics.f1_from),
+        _Relation(("f1", "precision", "recall"), "any average", _mean_f1),
+        _Relation(("iou", "f1"), "pooled", forensics.iou_from_f1),
+        _Relation(("iou", "f1"), "any average", _mean_iou),
+        _Relation(("iou", "precision", "recall"), "any average", _mean_iou_of_both),
+        _Relation(("specificity", "precision", "recall"), "pooled", pooled_specificity),
+        _Relation(("specificity", "accuracy"), "argmax pooled", argmax_specificity),
+        _Relation(("specificity", "accuracy"), "argmax balanced", argmax_specificity),
+        _Relation(("precision", "accuracy"), "argmax pooled", _same),
+        _Relation(("recall", "accuracy"), "argmax pooled", _same),
+        _Relation(("recall", "accuracy"), "argmax weighted", _same),
+        _Relation(("recall", "accuracy"), "argmax balanced", _same),
+        _Relation(("recall", "precision"), "thresholded", _at_most),
+        _Relation(("accuracy", "precision", "recall"), "thresholded", _thresholded_accuracy),
+    )
 
 
-def _mean_f1(scores: Scores, classes: int) -> Span:
+def _same(other: Span) -> Span:
+    return other
+
+
+def _at_most(other: Span) -> Span:
+    # recall and precision: at most one class is above 0.5, so there are no more claims than items
+    return Span(End(Fraction(0)), other.high)
+
+
+def _mean_f1(precision: Span, recall: Span) -> Span:
     # F1 of a class is concave in its P and R, and at least P + R − 1; both carry over to a mean
-    least = forensics.carried(_overlap, scores["precision"].low, scores["recall"].low)
-    return Span(least, _f1(scores, classes).high)
+    least = forensics.carried(_common, precision.low, recall.low)
+    return Span(least, forensics.f1_from(precision, recall).high)
 
 
-def _mean_iou(scores: Scores, _: int) -> Span:
+def _mean_iou(f1: Span) -> Span:
     # IoU of a class is convex in its F1, and never above it
-    return Span(forensics.iou_from_f1(scores["f1"]).low, scores["f1"].high)
+    return Span(forensics.iou_from_f1(f1).low, f1.high)
 
 
-def _mean_iou_of_both(scores: Scores, _: int) -> Span:
+def _mean_iou_of_both(precision: Span, recall: Span) -> Span:
     # P + R − 1 ≤ IoU ≤ min(P, R) in a class, and so for their means
-    precision, recall = scores["precision"], scores["recall"]
     most = min(precision.high.value, recall.high.value)
-    return Span(forensics.carried(_overlap, precision.low, recall.low), End(most))
+    return Span(forensics.carried(_common, precision.low, recall.low), End(most))
 
 
-def _specificity(scores: Scores, classes: int) -> Span:
-    return forensics.pooled_specificity(scores["precision"], scores["recall"], classes)
-
-
-def _argmax_specificity(scores: Scores, classes: int) -> Span:
-    return forensics.argmax_specificity(scores["accuracy"], classes)
-
-
-def _accuracy(scores: Scores, _: int) -> Span:
-    return scores["accuracy"]
-
-
-def _at_most_precision(scores: Scores, _: int) -> Span:
-    # at most one class is above 0.5, so there are no more claims than items
-    return Span(End(Fraction(0)), scores["precision"].high)
-
-
-def _thresholded_accuracy(scores: Scores, _: int) -> Span:
+def _thresholded_accuracy(precision: Span, recall: Span) -> Span:
     # a hit above 0.5 is the argmax, and so is a false alarm above 0.5: R ≤ A ≤ 1 − R(1−P)/P
-    precision, recall = scores["precision"].high.value, scores["recall"].low
-    return Span(recall, End(1 - recall.value * (1 - precision) / precision))
+    most, least = precision.high.value, recall.low
+    return Span(least, End(1 - least.value * (1 - most) / most))
 
 
-_RELATIONS = (
-    _Relation(("f1", "precision", "recall"), "pooled", _f1),
-    _Relation(("f1", "precision", "recall"), "any average", _mean_f1),
-    _Relation(("iou", "f1"), "pooled", lambda scores, _: forensics.iou_from_f1(scores["f1"])),
-    _Relation(("iou", "f1"), "any average", _mean_iou),
-    _Relation(("iou", "precision", "recall"), "any average", _mean_iou_of_both),
-    _Relation(("specificity", "precision", "recall"), "pooled", _specificity),
-    _Relation(("specificity", "accuracy"), "argmax pooled", _argmax_specificity),
-    _Relation(("specificity", "accuracy"), "argmax balanced", _argmax_specificity),
-    _Relation(("precision", "accuracy"), "argmax pooled", _accuracy),
-    _Relation(("recall", "accuracy"), "argmax pooled", _accuracy),
-    _Relation(("recall", "accuracy"), "argmax weighted", _accuracy),
-    _Relation(("recall", "accuracy"), "argmax balanced", _accuracy),
-    _Relation(("recall", "precision"), "thresholded", _at_most_precision),
-    _Relation(("accuracy", "precision", "recall"), "thresholded", _thresholded_accuracy),
-)
-
-
-def _overlap(precision: Fraction, recall: Fraction) -> Fraction:
+def _common(precision: Fraction, recall: Fraction) -> Fraction:
+    """Return the least share that two shares of one whole have in common."""
     return max(Fraction(0), precision + recall - 1)
 
 
-def _check(relation: _Relation, printed: Mapping[Rule, Scores], classes: int) -> RelationCheck:
-    first = relation.numbers[0]
-    implied = {rule: relation.implied(scores, classes) for rule, scores in printed.items()}
+def _check(relation: _Relation, printed: Mapping[Rule, Scores]) -> RelationCheck:
+    first, *others = relation.numbers
+    implied = {
+        rule: relation.implied(*(scores[name] for name in others))
+        for rule, scores in printed.items()
+    }
     gaps = {rule: implied[rule].gap(printed[rule][first]) for rule in RULES}
     rules = tuple(rule for rule in RULES if implied[rule].meets(printed[rule][first]))
     shown = rules[0] if rules else min(RULES, key=gaps.__getitem__)
@@ -226,7 +218,6 @@ def _check(relation: _Relation, printed: Mapping[Rule, Scores], classes: int) ->
         reading=relation.reading,
         implied=implied[shown].bounds,
         gap=float(gaps[shown]),
-        overlap=float(implied[shown].overlap(printed[shown][first])),
         rules=rules,
     )
 
@@ -240,4 +231,4 @@ def _granularity(accuracy: float, decimals: int, n: int) -> RelationCheck:
     gap = min(span.gap(Span(End(share), End(share))) for span in spans for share in around)
     bounds = float(around[0]), float(around[1])
     numbers = ("accuracy", f"n = {n}")
-    return RelationCheck(numbers, "proportion", bounds, float(gap), 0.0, rules, n)
+    return RelationCheck(numbers, "proportion", bounds, float(gap), rules, n)

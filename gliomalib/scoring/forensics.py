@@ -44,22 +44,14 @@ class Span:
 
     def gap(self, other: Span) -> Fraction:
         """Return the distance to ``other``, 0 where they touch."""
-        return max(Fraction(0), -self._common(other))
-
-    def overlap(self, other: Span) -> Fraction:
-        """Return the length of what lies in both, 0 where it is a point or nothing."""
-        return max(Fraction(0), self._common(other))
-
-    def _common(self, other: Span) -> Fraction:
-        ends = min(self.high.value, other.high.value), max(self.low.value, other.low.value)
-        return ends[0] - ends[1]
+        below, above = other.low.value - self.high.value, self.low.value - other.high.value
+        return max(Fraction(0), below, above)
 
 
 @dataclass(frozen=True)
 class NeededDice:
-    """``iou`` is the mean IoU of the sub-regions, ``least`` and ``most`` bound their mean Dice."""
+    """Bounds of the mean Dice of the sub-regions."""
 
-    iou: float
     least: float
     most: float
 
@@ -177,8 +169,7 @@ def needed_dice(mean_iou: float, background_iou: float, regions: int = 3) -> Nee
             f"of {float(total / regions):.4f}; the IoU lies in 0–1"
         )
     least = (floor(total) + _f1_of_iou(total - floor(total))) / regions
-    most = _f1_of_iou(total / regions)
-    return NeededDice(float(total / regions), float(least), float(most))
+    return NeededDice(float(least), float(_f1_of_iou(total / regions)))
 
 
 def carried(function: Callable[..., Fraction], *ends: End) -> End:

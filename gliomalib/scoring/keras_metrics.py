@@ -46,18 +46,9 @@ def pooled_counts(truth: NDArray[Any], probabilities: Float32Array) -> NDArray[n
     are exact and may be added: ``counted_scores`` of the sum over patients are the scores of all
     their items together.
 
-    Parameters
-    ----------
-    truth
-        One-hot classes (N, K), or between 0 and 1 where a resize interpolated them.
-    probabilities
-        Softmax output (N, K), float32.
-
-    Raises
-    ------
-    ValueError
-        For shapes that differ, probabilities that are not float32, numbers outside of 0–1 or
-        rows that do not sum to 1.
+    ``truth`` has one-hot classes (N, K), or between 0 and 1 where a resize interpolated them, and
+    ``probabilities`` the softmax output (N, K). Raises ``ValueError`` for shapes that differ,
+    probabilities that are not float32, numbers outside of 0–1 or rows that do not sum to 1.
     """
     real, claimed = _checked(truth, probabilities)
     true_ones, claimed_ones = real == 1, claimed == 1

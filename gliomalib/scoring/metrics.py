@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args, overload
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,21 +31,9 @@ def confusion_matrix(
 ) -> Confusion:
     """Count voxels (or images) by true and predicted class.
 
-    Parameters
-    ----------
-    truth, predicted
-        Integer labels 0 … n_classes − 1 of any shape, the same for both.
-    n_classes
-        Number of classes, also of those that do not occur.
-
-    Returns
-    -------
-    int64, shape (n_classes, n_classes); rows are the truth, columns the prediction.
-
-    Raises
-    ------
-    ValueError
-        Where the shapes differ, or a label is no integer or out of range; it names the value.
+    ``truth`` and ``predicted`` are integer labels 0 … n_classes − 1 of any one shape; the counts
+    are int64, shape (n_classes, n_classes), rows the truth. Raises ``ValueError`` where the shapes
+    differ, or a label is no integer or out of range; it names the value.
     """
     if truth.shape != predicted.shape:
         raise ValueError(f"truth has shape {truth.shape}, prediction {predicted.shape}: not equal")
@@ -72,13 +60,7 @@ def _check_labels(name: str, labels: NDArray[Any], n_classes: int) -> None:
             )
 
 
-@overload
-def scores(confusion: Confusion, average: Average, undefined: Undefined) -> dict[str, float]: ...
-@overload
-def scores(confusion: Confusion, average: None, undefined: Undefined) -> dict[str, FloatArray]: ...
-def scores(
-    confusion: Confusion, average: Average | None, undefined: Undefined
-) -> dict[str, float] | dict[str, FloatArray]:
+def scores(confusion: Confusion, average: Average, undefined: Undefined) -> dict[str, float]:
     """Return the eight scores of one confusion matrix.
 
     Precision TP/(TP+FP), recall TP/(TP+FN), specificity TN/(TN+FP), F1 2TP/(2TP+FP+FN) and IoU
@@ -87,31 +69,13 @@ def scores(
     the mean recall of the classes that the truth has, and the R_K of Gorodkin (2004,
     doi:10.1016/j.compbiolchem.2004.09.006).
 
-    Parameters
-    ----------
-    confusion
-        Counts, shape (K, K), rows the truth.
-    average
-        ``micro``, ``macro``, or None for arrays of shape (K,): all eight of each class against
-        the rest.
-    undefined
-        The rule for 0/0, see ``Undefined``.
-
-    Returns
-    -------
-    accuracy, precision, recall, f1, iou, specificity, balanced_accuracy, mcc, all as shares
-    (mcc −1 to 1).
-
-    Raises
-    ------
-    ValueError
-        For a matrix that is not square, negative counts or an unknown rule.
+    ``confusion`` has shape (K, K), rows the truth. All eight are shares, mcc −1 to 1: accuracy,
+    precision, recall, f1, iou, specificity, balanced_accuracy, mcc. Raises ``ValueError`` for a
+    matrix that is not square, negative counts or an unknown rule.
     """
     if np.ndim(confusion) != 2:
-        raise ValueError(f"a confusion matrix is (K, K), found shape {np.shape(confusion)}")
+        raise ValueError(f"a confusion matrix is (K, K), not of shape {np.shape(confusion)}")
     of_matrix = stacked_scores(confusion, average, undefined)
-    if average is None:
-        return of_matrix
     return {name: float(value) for name, value in of_matrix.items()}
 
 
@@ -120,8 +84,8 @@ def stacked_scores(
 ) -> dict[str, FloatArray]:
     """Return ``scores`` of many matrices at once.
 
-    ``confusions`` has shape (..., K, K); each score has shape (...), or (..., K) where
-    ``average`` is None. Raises ``ValueError`` as ``scores`` does.
+    ``confusions`` has shape (..., K, K) and each score shape (...); with ``average`` None it has
+    (..., K), all eight of each class against the rest. Raises ``ValueError`` as ``scores`` does.
     """
     check_choice("average", average, (*get_args(Average), None))
     check_choice("undefined", undefined, get_args(Undefined))
@@ -173,7 +137,7 @@ def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
 def _checked_counts(confusions: Confusion) -> FloatArray:
     counts = np.asarray(confusions, dtype=np.float64)
     if counts.ndim < 2 or counts.shape[-1] != counts.shape[-2]:
-        raise ValueError(f"confusion matrices are (..., K, K), found shape {counts.shape}")
+        raise ValueError(f"confusion matrices are (..., K, K), not of shape {counts.shape}")
     if not (counts >= 0).all():
         raise ValueError(f"a confusion matrix holds {counts.min()}; counts are not negative")
     return counts
@@ -239,7 +203,7 @@ def _mean(values: FloatArray, undefined: Undefined) -> FloatArray:
 def _merged(confusion: Confusion, classes: tuple[int, ...]) -> tuple[int, int, int]:
     """Return the voxels of the merged classes in both masks, in the truth, in the prediction."""
     if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
-        raise ValueError(f"a confusion matrix is (K, K), found shape {confusion.shape}")
+        raise ValueError(f"a confusion matrix is (K, K), not of shape {confusion.shape}")
     labels, chosen = range(len(confusion)), list(classes)
     if not chosen or len({*chosen}) != len(chosen) or not {*chosen} <= {*labels}:
         raise ValueError(

@@ -28,19 +28,9 @@ def hd95(
     mask; the 95th percentile (linear between order statistics) is taken for each direction, and
     the larger one counts. Surface voxels are not weighted by their area.
 
-    Parameters
-    ----------
-    truth_mask, predicted_mask
-        Boolean, the same shape (X, Y, Z) or (X, Y).
-    spacing_mm
-        Voxel size along each axis.
-    empty
-        The rule for empty masks, see ``metrics.EmptyRule``.
-
-    Raises
-    ------
-    ValueError
-        For masks that are not boolean, shapes or spacing that do not match, an unknown rule.
+    The masks are boolean, of one shape (X, Y, Z) or (X, Y); ``spacing_mm`` is the voxel size along
+    each axis and ``empty`` the rule of ``metrics.EmptyRule``. Raises ``ValueError`` for masks that
+    are not boolean, shapes or spacing that do not match, and an unknown rule.
     """
     check_choice("empty", empty, get_args(EmptyRule))
     _check_masks(truth_mask, predicted_mask, spacing_mm)

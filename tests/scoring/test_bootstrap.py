@@ -53,8 +53,6 @@ def test_the_interval_of_a_mean_is_near_students() -> None:
     assert found.value == pytest.approx(values.mean())
     assert bounds(found) == pytest.approx((found.value - reach, found.value + reach), abs=0.002)
     assert found.n == 60
-    assert "60 patients" in found.method
-    assert "10000 draws" in found.method
 
 
 def test_the_same_seed_gives_the_same_interval_whatever_the_block(
@@ -70,7 +68,7 @@ def test_the_same_seed_gives_the_same_interval_whatever_the_block(
 
 def test_one_patient_has_no_interval() -> None:
     found = bootstrap.mean_interval([0.5], 0)
-    assert found == bootstrap.Interval(0.5, None, 1, "no interval: a single patient")
+    assert found == bootstrap.Interval(0.5, None, 1)
     assert found.ends == (0.5, 0.5)
     assert bootstrap.confusion_interval(patients(1), accuracy, 0, 50).ci95 is None
     assert bootstrap.argmax_interval([[0.1, 0.2]], [0, 1], 0, 50).ci95 is None

@@ -117,7 +117,7 @@ def test_a_gain_of_three_hundredths_is_found_in_most_draws() -> None:
 
 @pytest.mark.parametrize("wrong", [[], [[0.1]], [0.1, math.nan], [math.inf], 0.1])
 def test_what_is_no_difference_is_refused_by_name(wrong: Any) -> None:
-    with pytest.raises(ValueError, match=r"fused: .*(NaN or infinite|one difference per patient)"):
+    with pytest.raises(ValueError, match=r"(NaN or infinite|shape).*fused per patient"):
         comparisons.paired(wrong, "fused")
 
 
@@ -254,7 +254,6 @@ def test_a_family_is_compared_with_its_reference() -> None:
     assert rows.loc["better", "p"] == tests.wilcoxon(difference, zero_method="pratt").pvalue
     assert rows["p_holm"].to_dict() == pytest.approx(comparisons.holm(rows["p"].to_dict()))
     alone = comparisons.equivalence(difference, 7, 0.01, 1000)
-    assert (rows.loc["better", "low90"], rows.loc["better", "high90"]) == alone.bootstrap_bounds
     assert rows.loc["better", "tost_p"] == alone.tost_p
     assert (rows["note"] == "").all() and not rows["limited"].any()
     pd.testing.assert_frame_equal(found, comparisons.compare_family(table, "plain", 0.01, 7, 1000))
@@ -291,7 +290,7 @@ def test_five_patients_cannot_show_a_difference_and_it_is_said() -> None:
 
 def test_a_single_patient_gives_no_number_that_is_not_there() -> None:
     found = comparisons.compare_family(scores(1, 0, ref=0, a=0.3), "ref", 0.01, 0)
-    assert found.loc[0, ["low90", "high90", "tost_p"]].isna().all()
+    assert found.loc[0, "tost_p"] is None
     assert found.loc[0, "p_holm"] == 1.0
     assert "a single patient" in found.loc[0, "note"] and found.loc[0, "limited"]
 
@@ -312,7 +311,7 @@ def test_a_table_with_gaps_or_doubles_is_refused() -> None:
         comparisons.compare_family(table[["ref"]], "ref", 0.01, 0)
     gap = table.copy()
     gap.iloc[2, 1] = math.nan
-    with pytest.raises(ValueError, match="a has no score for 1 of 6 patients"):
+    with pytest.raises(ValueError, match=r"1 of 12 numbers are NaN .*ref, a"):
         comparisons.compare_family(gap, "ref", 0.01, 0)
     for twice in (pd.concat([table, table.iloc[:1]]), table[["ref", "a", "a"]]):
         with pytest.raises(ValueError, match="is duplicated"):

@@ -78,7 +78,7 @@ def test_confusion_takes_other_class_numbers_and_no_voxels() -> None:
 @pytest.mark.parametrize("average", ["micro", "macro", None])
 def test_scores_agree_with_scikit_learn(kind: str, average: Any) -> None:
     truth, predicted = (labels.ravel() for labels in pair(kind))
-    found = metrics.scores(metrics.confusion_matrix(truth, predicted), average, "zero")
+    found = metrics.stacked_scores(metrics.confusion_matrix(truth, predicted), average, "zero")
     options: dict[str, Any] = {"labels": range(4), "average": average, "zero_division": 0}
     precision, recall, f1, _ = reference.precision_recall_fscore_support(
         truth, predicted, **options
@@ -107,7 +107,9 @@ def check_whole(truth: Any, predicted: Any, found: Any) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_specificity_is_the_recall_of_everything_else(kind: str) -> None:
     truth, predicted = pair(kind)
-    found = metrics.scores(metrics.confusion_matrix(truth, predicted), None, "nan")["specificity"]
+    found = metrics.stacked_scores(metrics.confusion_matrix(truth, predicted), None, "nan")[
+        "specificity"
+    ]
     for label in range(4):
         rest = truth != label
         expected = (predicted[rest] != label).mean() if rest.any() else math.nan
@@ -123,9 +125,9 @@ def test_each_rule_for_an_undefined_ratio() -> None:
     assert math.isnan(metrics.scores(confusion, "macro", "nan")["recall"])
     assert metrics.scores(confusion, "macro", "nan")["specificity"] > 0
     np.testing.assert_array_equal(
-        np.isnan(metrics.scores(confusion, None, "exclude")["iou"]), [False, False, True]
+        np.isnan(metrics.stacked_scores(confusion, None, "exclude")["iou"]), [False, False, True]
     )
-    assert metrics.scores(confusion, None, "zero")["iou"][2] == 0
+    assert metrics.stacked_scores(confusion, None, "zero")["iou"][2] == 0
 
 
 @pytest.mark.parametrize("average", ["micro", "macro"])
@@ -142,7 +144,7 @@ def test_a_stack_scores_as_its_matrices_do() -> None:
     for average in ("micro", "macro", None):
         found = metrics.stacked_scores(stack, average, "exclude")
         for index in np.ndindex(3, 2):
-            single = metrics.scores(stack[index], average, "exclude")
+            single = metrics.stacked_scores(stack[index], average, "exclude")
             for name, value in single.items():
                 np.testing.assert_allclose(found[name][index], value, err_msg=name)
 
@@ -159,9 +161,9 @@ def test_scores_refuse_what_is_no_confusion_matrix() -> None:
         with pytest.raises(ValueError, match="confusion matri"):
             metrics.scores(wrong, "macro", "zero")
     with pytest.raises(ValueError, match="average is 'weighted'"):
-        metrics.scores(good, "weighted", "zero")  # type: ignore[call-overload]
+        metrics.scores(good, "weighted", "zero")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="undefined is 'one'"):
-        metrics.scores(good, "macro", "one")  # type: ignore[call-overload]
+        metrics.scores(good, "macro", "one")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", KINDS)
