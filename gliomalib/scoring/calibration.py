@@ -91,16 +91,15 @@ def tally(probabilities: NDArray[Any], truth: NDArray[Any]) -> Reliability:
 
 
 def pooled(parts: Iterable[Reliability]) -> Reliability:
-    """Put patients together, each with all of its predictions; one is in memory at a time.
+    """Put patients together, each with all of its predictions.
 
     A patient with more predictions weighs more: for an interval over patients give the sums of
     each patient to ``bootstrap.confusion_intervals``. Raises ``ValueError`` for no patient.
     """
-    remaining = iter(parts)
-    first = next(remaining, None)
-    if first is None:
+    tallies = list(parts)
+    if not tallies:
         raise ValueError("there is no patient to pool; tally at least one")
-    return reduce(operator.add, remaining, first)
+    return reduce(operator.add, tallies)
 
 
 def _tally(values: FloatArray, truth: NDArray[Any]) -> Reliability:

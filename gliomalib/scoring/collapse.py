@@ -96,8 +96,8 @@ def _fate(counts: Confusion, label: int, seed: int, draws: int) -> ClassFate:
         truth, predicted = stack[:, label].sum(axis=1), stack[:, :, label].sum(axis=1)
         return {"recall": stack[:, label, label] / truth, "frequency": predicted / truth}
 
-    found = bootstrap.confusion_intervals(having, scores, seed, draws)
-    recall, frequency = found["recall"], found["frequency"]
+    intervals = bootstrap.confusion_intervals(having, scores, seed, draws)
+    recall, frequency = intervals["recall"], intervals["frequency"]
     verdict = _worst([_below(recall, LOST_RECALL), _below(frequency, LOST_SHARE)])
     judged = verdict if share >= LEAST_SHARE else None
     return ClassFate(name, len(having), share, recall, frequency, taken_by, taken, judged)

@@ -14,7 +14,7 @@ difference of zero: without the second test the answer is ``undecided``::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -68,26 +68,6 @@ class Equivalence:
     tost_p: float | None
     t_bounds: Bounds | None
     bootstrap_bounds: Bounds | None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A method against the reference: mean difference, both tests, what they decide and its limits.
-
-    ``p`` is of Wilcoxon's test, ``p_holm`` adjusted over the family, ``tost_p`` that of
-    ``Equivalence``. ``limited`` where there are too few patients, or too few who differ, to show a
-    difference whatever the scores are; ``note`` says so and is empty where nothing is to be said.
-    """
-
-    name: str
-    mean_difference: float
-    n: int
-    p: float
-    p_holm: float
-    tost_p: float | None
-    verdict: Decision
-    limited: bool
-    note: str
 
 
 def paired(differences: ArrayLike, name: str) -> SignedRank:
@@ -176,10 +156,14 @@ def compare_family(
     ``tost_p`` is not: each equivalence is shown at 5 % on its own. A difference that is found and
     shown to lie within the margin counts as ``equivalent``.
 
-    The table that is returned has one row per method in the order of the columns, with the fields
-    of ``Comparison``. Raises ``ValueError`` where the reference or another method is missing, a
-    column or a patient is duplicated, or a score is NaN: leave out patients by a named rule, from
-    all methods at once, and count them.
+    The result has one row per method in the order of the columns: name, mean_difference, n, p of
+    Wilcoxon's test, p_holm, tost_p (see ``Equivalence``), verdict (a ``Decision``), limited, note.
+    ``limited`` is True where there are too few patients, or too few who differ, to show a
+    difference whatever the scores are; ``note`` says so and is empty where nothing is to be said.
+
+    Raises ``ValueError`` where the reference or another method is missing, a column or a patient
+    is duplicated, or a score is NaN: leave out patients by a named rule, from all methods at once,
+    and count them.
     """
     _check_table(table, reference)
     methods = [str(name) for name in table.columns if name != reference]
@@ -192,18 +176,19 @@ def compare_family(
     for name, rank in ranks.items():
         equal = equivalence(differences[name], seed, margin, draws)
         limited, note = _limits(rank, max(rank.least_p, min(1.0, least_of_family)))
-        comparison = Comparison(
-            name=name,
-            mean_difference=equal.mean,
-            n=rank.n,
-            p=rank.p,
-            p_holm=adjusted[name],
-            tost_p=equal.tost_p,
-            verdict=_decision(equal.verdict == "equivalent", adjusted[name] < ALPHA),
-            limited=limited,
-            note=note,
+        rows.append(
+            {
+                "name": name,
+                "mean_difference": equal.mean,
+                "n": rank.n,
+                "p": rank.p,
+                "p_holm": adjusted[name],
+                "tost_p": equal.tost_p,
+                "verdict": _decision(equal.verdict == "equivalent", adjusted[name] < ALPHA),
+                "limited": limited,
+                "note": note,
+            }
         )
-        rows.append(asdict(comparison))
     return pd.DataFrame(rows)
 
 

@@ -212,12 +212,12 @@ def _check(relation: _Relation, printed: Mapping[Rule, Scores]) -> RelationCheck
     }
     gaps = {rule: implied[rule].gap(printed[rule][first]) for rule in RULES}
     rules = tuple(rule for rule in RULES if implied[rule].meets(printed[rule][first]))
-    shown = rules[0] if rules else min(RULES, key=gaps.__getitem__)
+    rule = rules[0] if rules else min(RULES, key=gaps.__getitem__)
     return RelationCheck(
         numbers=relation.numbers,
         reading=relation.reading,
-        implied=implied[shown].bounds,
-        gap=float(gaps[shown]),
+        implied=implied[rule].bounds,
+        gap=float(gaps[rule]),
         rules=rules,
     )
 

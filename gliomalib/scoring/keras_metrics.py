@@ -188,7 +188,9 @@ def _checked(truth: NDArray[Any], probabilities: Float32Array) -> tuple[Float32A
             raise ValueError(f"{name} run from {low} to {high}; they must lie in 0–1")
         off = float(np.abs(values.sum(axis=1) - 1).max())
         if off > SUM_TOLERANCE:
-            raise ValueError(f"a row of {name} misses a sum of 1 by {off:.3g}; classes exclude")
+            raise ValueError(
+                f"a row of {name} misses a sum of 1 by {off:.3g}; classes are exclusive"
+            )
     return real, probabilities
 
 

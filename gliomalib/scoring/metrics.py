@@ -196,8 +196,8 @@ def _mean(values: FloatArray, undefined: Undefined) -> FloatArray:
     """Average over the last axis: the classes."""
     if undefined != "exclude":
         return np.asarray(values.mean(axis=-1))
-    known = ~np.isnan(values)
-    return _divide(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1), "nan")
+    defined = ~np.isnan(values)
+    return _divide(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1), "nan")
 
 
 def _merged(confusion: Confusion, classes: tuple[int, ...]) -> tuple[int, int, int]:

@@ -149,7 +149,7 @@ def ring_artefacts(
     sentence = (
         f"Between the branches' boundaries fusion makes new enhancing tumour in "
         f"{excess.percent()} of the voxels more than beside them; false enhancing voxels there: "
-        f"{passed_on[0]:.1f} fused, {passed_on[1]:.1f} 2D, {passed_on[2]:.1f} 3D a patient "
+        f"{passed_on[0]:.1f} fused, {passed_on[1]:.1f} 2D, {passed_on[2]:.1f} 3D per patient "
         f"({left_out})."
     )
     return Rings(verdict, sentence, excess, ratio)

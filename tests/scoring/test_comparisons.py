@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 from itertools import product
 from typing import Any
 
@@ -82,14 +81,6 @@ def test_p_is_never_below_what_the_signs_can_give() -> None:
     few = np.r_[np.zeros(20), 0.1, 0.2, 0.3, 0.4]
     assert tests.wilcoxon(few, zero_method="pratt").pvalue < 0.07
     assert comparisons.paired(few, "few").p == 0.125
-
-
-def test_equal_methods_are_told_apart_in_5_of_100_draws_at_most() -> None:
-    trials, found = 200, 0
-    for seed in range(trials):
-        pair = scores(30, seed, a=0, b=0)
-        found += comparisons.paired(pair["a"] - pair["b"], "null").p < 0.05
-    assert 0 < found <= at_most(0.05, trials)
 
 
 def test_equal_methods_are_told_apart_in_5_percent_of_many_draws() -> None:
@@ -191,14 +182,13 @@ def test_two_one_sided_tests_are_those_of_the_textbook() -> None:
     assert comparisons.equivalence(numbers, 1, margin=0.003).verdict == "undecided"
 
 
-@pytest.mark.parametrize(("n", "low", "high"), [(8, 0.86, 0.94), (60, 0.87, 0.93)])
-def test_the_90_percent_interval_covers_the_mean(n: int, low: float, high: float) -> None:
+def test_the_90_percent_interval_of_eight_patients_covers_the_mean() -> None:
     generator, trials, hits = np.random.default_rng(6), 600, 0
     for seed in range(trials):
-        found = comparisons.equivalence(generator.normal(0.02, 0.05, n), seed, draws=DRAWS)
+        found = comparisons.equivalence(generator.normal(0.02, 0.05, 8), seed, draws=DRAWS)
         assert found.bootstrap_bounds is not None
         hits += found.bootstrap_bounds[0] <= 0.02 <= found.bootstrap_bounds[1]
-    assert low <= hits / trials <= high
+    assert 0.86 <= hits / trials <= 0.94
 
 
 @pytest.mark.parametrize(("shift", "alone"), [(0.0, (True, False)), (0.004, (False, True))])
@@ -245,7 +235,6 @@ def test_a_family_is_compared_with_its_reference() -> None:
     table = scores(40, 1, better=0.05, plain=0, same=0)
     table["same"] = table["plain"] + np.random.default_rng(0).normal(0, 0.004, 40)
     found = comparisons.compare_family(table, "plain", 0.01, 7, 1000)
-    assert list(found.columns) == [field.name for field in fields(comparisons.Comparison)]
     rows = found.set_index("name")
     assert list(rows.index) == ["better", "same"]
     assert rows["verdict"].to_dict() == {"better": "different", "same": "equivalent"}

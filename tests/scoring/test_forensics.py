@@ -154,8 +154,10 @@ def test_f1_and_iou_lie_in_what_their_prints_imply(
     confusion: Any, decimals: int, rule: Rule
 ) -> None:
     scores = pooled(confusion)
-    spans = {name: unrounded(printed(one, decimals, rule), decimals, rule)
-             for name, one in scores.items()}  # fmt: skip
+    spans = {
+        name: unrounded(printed(share, decimals, rule), decimals, rule)
+        for name, share in scores.items()
+    }
     assert holds(forensics.f1_from(spans["precision"], spans["recall"]), scores["f1"])
     assert holds(forensics.iou_from_f1(spans["f1"]), scores["iou"])
 

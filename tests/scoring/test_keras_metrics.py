@@ -184,12 +184,6 @@ def test_thresholding_gives_the_order_of_the_paper_and_an_argmax_does_not() -> N
     assert hard["specificity"] == pytest.approx(1 - (1 - hard["accuracy"]) / 3)
 
 
-def test_half_is_not_above_the_threshold() -> None:
-    truth = one_hot([0, 1], 2)
-    found = scored(truth, np.full((2, 2), 0.5, np.float32))
-    assert (found["precision"], found["recall"], found["f1"], found["specificity"]) == (0, 0, 0, 0)
-
-
 def test_an_interpolated_truth_counts_where_the_product_is_above_half() -> None:
     truth = np.array([[0.75, 0.25], [0.6, 0.4], [0.5, 0.5]], np.float32)
     claims = np.array([[0.75, 0.25], [0.8, 0.2], [0.9, 0.1]], np.float32)

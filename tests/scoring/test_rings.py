@@ -73,10 +73,10 @@ def test_a_ring_that_the_fusion_makes_by_itself_is_found(cohort: list[Patient]) 
     # enhancing tumour is what both branches think of second, so their sum puts it first
     patients = []
     for one in cohort:
-        shell, flat = shell_of(one), classes(one.p2d) > 0
+        shell, by_2d = shell_of(one), classes(one.p2d) > 0
         tumour, none = [0.1, 0.0, 0.5, 0.4], [0.5, 0.0, 0.1, 0.4]
-        p2d = changed(changed(one.p2d, shell & flat, tumour), shell & ~flat, none)
-        p3d = changed(changed(one.p3d, shell & ~flat, tumour), shell & flat, none)
+        p2d = changed(changed(one.p2d, shell & by_2d, tumour), shell & ~by_2d, none)
+        p3d = changed(changed(one.p3d, shell & ~by_2d, tumour), shell & by_2d, none)
         patients.append(replace(one, p2d=p2d, p3d=p3d))
     counted = counts(patients, lambda one: one.fused)
     assert all((one.p2d, one.p3d, one.new) == (0, 0, one.shell) for one in counted)
