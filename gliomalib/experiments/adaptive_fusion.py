@@ -13,12 +13,10 @@ from gliomalib.fusion import agreement, learned, rules
 from gliomalib.pipeline import folds
 from gliomalib.schema import Example, RecordError, Split, Value
 from gliomalib.scoring import bootstrap, comparisons, metrics, tables
+from gliomalib.scoring.comparisons import MARGIN
 
 REFERENCE = "published"
 """The rule against which all others are set: the fixed weight of the paper."""
-
-MARGIN = 0.01
-"""Dice by which two rules may differ and still count as equivalent."""
 
 LEVEL = 0.05
 """Adjusted p below which a gain counts as found."""

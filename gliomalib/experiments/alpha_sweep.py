@@ -23,13 +23,11 @@ from gliomalib.pipeline import folds
 from gliomalib.schema import Confusion, RecordError, SliceSet, Split, Value
 from gliomalib.scoring import bootstrap, comparisons, metrics
 from gliomalib.scoring import tables as evaluate
+from gliomalib.scoring.comparisons import MARGIN
 
 Floats = NDArray[np.float64]
 
 PUBLISHED = summaries.PUBLISHED_ALPHA
-
-TOLERANCE = 0.01
-"""Dice within which two weights count as equally good; the margin of the equivalence test."""
 
 LEVELS = tuple(round(0.1 * step, 1) for step in range(11))
 """The α at which slices are classified."""
@@ -60,7 +58,7 @@ class Optimum:
     """The best α of a region's mean Dice, with intervals over patients.
 
     ``lost`` is the best mean Dice less that at 0.6, ``flat`` the width of all α whose mean Dice
-    lies within ``TOLERANCE`` of the best, ``equal`` the test whether each patient's loss at 0.6 is
+    lies within ``MARGIN`` of the best, ``equal`` the test whether each patient's loss at 0.6 is
     within that margin in the mean. ``left_out`` patients have no score at some α.
     """
 
@@ -80,7 +78,7 @@ def alphas(study: settings.Study) -> NDArray[np.float64]:
 
 
 def on_grid(
-    cases: Iterable[evaluate.Pair], grid: NDArray[np.float64]
+    cases: Iterable[evaluate.CaseVolumes], grid: NDArray[np.float64]
 ) -> tuple[list[str], Confusion]:
     """Return the patients and their exact confusions at every α, shape (patients, α, 4, 4)."""
     patients: list[str] = []
@@ -159,7 +157,7 @@ def optima_table(found: Mapping[str, Optimum]) -> pd.DataFrame:
             {"region": region, "patients": one.alpha.n, "best α": one.alpha.value,
              "low": _ends(one.alpha)[0], "high": _ends(one.alpha)[1], "Dice there": one.dice,
              f"lost at {PUBLISHED:g}": one.lost.value, "lost, high": _ends(one.lost)[1],
-             f"within {TOLERANCE:g}": one.flat.value, f"0.6 against best, ±{TOLERANCE:g}":
+             f"within {MARGIN:g}": one.flat.value, f"0.6 against best, ±{MARGIN:g}":
              one.equal.verdict}
         )  # fmt: skip
     return pd.DataFrame(rows)
@@ -177,7 +175,7 @@ def patients(sweep: Sweep) -> pd.DataFrame:
         rows.append(
             {"patient_id": name, "best α": best.alpha, "Dice there": best.value,
              "Dice at 0.6": here, "lost": max(best.value - here, 0.0), "width": best.width,
-             "within 0.01": _width(curve, TOLERANCE), "0.6 is best":
+             "within 0.01": _width(curve, MARGIN), "0.6 is best":
              here >= best.value - optimum.TIE}
         )  # fmt: skip
     return pd.DataFrame(rows)
@@ -186,12 +184,12 @@ def patients(sweep: Sweep) -> pd.DataFrame:
 def spans(sweep: Sweep) -> pd.DataFrame:
     """Return the intervals of α that are best for each patient, and those nearly as good.
 
-    Columns: patient_id, within (0 or ``TOLERANCE`` of the patient's best mean Dice), start, end.
+    Columns: patient_id, within (0 or ``MARGIN`` of the patient's best mean Dice), start, end.
     """
     rows = [
         {"patient_id": name, "within": within, "start": start, "end": end}
         for name, curve in sweep.known("mean").items()
-        for within in (TOLERANCE, 0.0)
+        for within in (MARGIN, 0.0)
         for start, end in _near(curve, within)
     ]
     return pd.DataFrame(rows)
@@ -211,7 +209,7 @@ def values(
     rule = f"best mean Dice less that at α = {PUBLISHED:g}, {again}"
     values.append(_value("lost_at_published_alpha", mean.lost, rule))
     values.append(_equal(mean.equal))
-    rule = f"width of all α whose mean Dice lies within {TOLERANCE:g} of the best"
+    rule = f"width of all α whose mean Dice lies within {MARGIN:g} of the best"
     values.append(_value("flat_width", mean.flat, rule))
     own = patients(sweep)["0.6 is best"]
     share = bootstrap.wilson(int(own.sum()), len(own))
@@ -294,7 +292,7 @@ def _optimum(sweep: Sweep, region: str, study: settings.Study) -> Optimum:
     return Optimum(
         alpha=found["alpha"], dice=best.value, lost=found["lost"],
         flat=_flat(curves, mean, study, region),
-        equal=comparisons.equivalence(losses, seed, TOLERANCE, draws),
+        equal=comparisons.equivalence(losses, seed, MARGIN, draws),
         left_out=len(sweep.curves[region]) - len(curves),
     )  # fmt: skip
 
@@ -313,12 +311,13 @@ def _flat(
     tried = (np.arange(optimum.GRID) + 0.5) / optimum.GRID
     rows = np.stack([curve.at(tried) for curve in curves])
 
-    def width(sums: Floats) -> float:
-        return float((sums >= sums.max() - TOLERANCE * len(rows)).mean())
+    def width(sums: Floats) -> Floats:
+        best = sums.max(axis=2, keepdims=True)
+        return np.asarray((sums >= best - MARGIN * len(rows)).mean(axis=(1, 2)))
 
     seed, draws = _seed(study, "flat", name), study.evaluation.bootstrap
     found = bootstrap.confusion_interval(rows[:, None], width, seed, draws)
-    return replace(found, value=_width(mean, TOLERANCE))
+    return replace(found, value=_width(mean, MARGIN))
 
 
 def _near(curve: optimum.Curve, within: float) -> list[tuple[float, float]]:
@@ -408,8 +407,8 @@ def _accuracies(table: pd.DataFrame) -> Floats:
 
 
 def _lost(rows: Floats, given: int, seed: int, draws: int) -> bootstrap.Interval:
-    def lost(sums: Floats) -> float:
-        return float(sums.max() - sums[0, given]) / len(rows)
+    def lost(sums: Floats) -> Floats:
+        return np.asarray((sums[:, 0].max(axis=1) - sums[:, 0, given]) / len(rows))
 
     return bootstrap.confusion_interval(rows[:, None], lost, seed, draws)
 

@@ -21,13 +21,11 @@ from gliomalib.pipeline import folds, variants
 from gliomalib.schema import N_CLASSES, Labels, RecordError, Split, Value, Volume, check_same_grid
 from gliomalib.scoring import bootstrap, comparisons, metrics
 from gliomalib.scoring import tables as evaluate
+from gliomalib.scoring.comparisons import MARGIN
 
 FUSED, SEEDS, RESNET50 = "fused", "two_seeds", "resnet50"
 """The fused volume and the classifier of its slices are what others are set against; seeds of one
 network are the control of the first."""
-
-MARGIN = 0.01
-"""Dice or accuracy by which two methods may differ and still count as equivalent."""
 
 DICE: Mapping[str, tuple[str, ...]] = {
     "mean_dice": ("NCR", "ED", "ET"),

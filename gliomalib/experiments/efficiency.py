@@ -300,29 +300,11 @@ def _median(
     name: str, numbers: pd.Series, table: pd.DataFrame, study: Study, unit: str, rule: str
 ) -> Value:
     who, seed = table["patient_id"], named_seed(study.seed, name)
-    interval = grouped_interval(numbers, who, seed, study.evaluation.bootstrap)
-    how = "by drawing patients, then passes of each" if interval else "none for a single patient"
+    passes = np.stack([of_patient.to_numpy() for _, of_patient in numbers.groupby(who)])
+    found = bootstrap.grouped_interval(passes, seed, study.evaluation.bootstrap)
+    how = "by drawing patients, then passes of each" if found.ci95 else "none for a single patient"
     told = f"median, {rule}; interval: {how}"
-    return Value(name, float(numbers.median()), interval, who.nunique(), unit=unit, rule=told)
-
-
-def grouped_interval(
-    numbers: pd.Series, patients: pd.Series, seed: int, draws: int
-) -> tuple[float, float] | None:
-    """Return the 95 % bootstrap interval of a median over passes; None for a single patient.
-
-    Patients are drawn first and then as many passes of each as there are, so that the passes of
-    a patient do not count as so many patients. Raises ``ValueError`` where they differ in number.
-    """
-    groups = [part.to_numpy() for _, part in numbers.groupby(patients)]
-    if len(groups) < 2:
-        return None
-    passes, generator = np.stack(groups), np.random.default_rng(seed)
-    count, repeats = passes.shape
-    who = generator.integers(count, size=(draws, count, 1))
-    which = generator.integers(repeats, size=(draws, count, repeats))
-    low, high = np.quantile(np.median(passes[who, which], axis=(1, 2)), [0.025, 0.975])
-    return float(low), float(high)
+    return Value(name, found.value, found.ci95, found.n, unit=unit, rule=told)
 
 
 # --- timing

@@ -27,8 +27,9 @@ from gliomalib.experiments.external_sites import (
 )
 from gliomalib.pipeline import folds
 from gliomalib.schema import Value
-from gliomalib.scoring import bootstrap, calibration, comparisons, metrics, unpaired
+from gliomalib.scoring import bootstrap, calibration, comparisons, metrics
 from gliomalib.scoring import tables as evaluate
+from gliomalib.scoring.comparisons import MARGIN
 
 Floats = NDArray[np.float64]
 
@@ -36,8 +37,8 @@ HOLDS_BELOW = 0.05
 """Mean Dice that a site may cost. Segmentation that was trained in one institution is reported to
 lose .06 in another one (.76 → .70); a loss that is surely smaller is not that one."""
 
-MARGIN, LEVEL = 0.01, 0.05
-"""Dice by which a remedy may differ from none and be equivalent; adjusted p of a found gain."""
+LEVEL = 0.05
+"""Adjusted p of a gain that is found."""
 
 FEW = 30
 """Patients of a group below which ``stats`` says that no interval is to be relied on."""
@@ -77,7 +78,7 @@ def beside(found: Found, study: settings.Study) -> pd.DataFrame:
                 {
                     "of": network,
                     "score": region,
-                    **_compare(groups, unpaired.mean, study, network, region),
+                    **_compare(groups, bootstrap.ratio, study, network, region),
                 }
                 | counts
             )
@@ -92,7 +93,7 @@ def beside(found: Found, study: settings.Study) -> pd.DataFrame:
 def reliability(found: Found) -> pd.DataFrame:
     """Return the reliability table of each group: part, confidence, accuracy, n, low, high."""
     tables = [
-        calibration.pooled(of.values()).table("equal_width").assign(part=PARTS[part])
+        calibration.pooled(of.values()).table().assign(part=PARTS[part])
         for part, of in found.tallies.items()
         if of
     ]
@@ -244,13 +245,11 @@ def _shifted(found: Found) -> list[Value]:
 def _calibrated(found: Found, part: str, study: settings.Study) -> list[Value]:
     own = list(found.tallies[part].values())
     name = PARTS[part]
-    binned = np.stack(
-        [[one.counts, one.hits, one.confidence] for one in own]
-    ).reshape(len(own), 3, calibration.BINS, -1).sum(axis=3)  # fmt: skip
+    binned = np.stack([one.bins for one in own])
     squares = np.array([[[one.brier_sum, one.n]] for one in own])
     rule = "fused volume, brain voxels of all patients pooled, interval over patients"
-    ece = _interval(binned, _expected_error, study, f"ece_{part}")
-    brier = _interval(squares, unpaired.mean, study, f"brier_{part}")
+    ece = _interval(binned, calibration.expected_error, study, f"ece_{part}")
+    brier = _interval(squares, bootstrap.ratio, study, f"brier_{part}")
     return [
         Value(f"ece_{name}", ece.value, ece.ci95, ece.n,
               rule=f"expected calibration error, {calibration.BINS} equal bins; {rule}"),
@@ -332,7 +331,7 @@ def _limits(row: pd.Series, sites: Sites) -> str:
 
 
 def _compare(
-    groups: Mapping[str, Floats], score: unpaired.Score, study: settings.Study, *names: str
+    groups: Mapping[str, Floats], score: bootstrap.Score, study: settings.Study, *names: str
 ) -> dict[str, float]:
     found: dict[str, float] = {}
     for part, values in groups.items():
@@ -344,7 +343,7 @@ def _compare(
     lost = None
     if all(len(values) for values in groups.values()):
         seed = _seed(study, "drop", *names)
-        lost = unpaired.difference(
+        lost = bootstrap.unpaired_interval(
             groups["test"], groups["external"], score, seed, study.evaluation.bootstrap
         )
     low, high = (lost.ci95 if lost else None) or (np.nan, np.nan)
@@ -352,7 +351,7 @@ def _compare(
 
 
 def _interval(
-    values: Floats, score: unpaired.Score, study: settings.Study, *names: str
+    values: Floats, score: bootstrap.Score, study: settings.Study, *names: str
 ) -> bootstrap.Interval:
     found = bootstrap.confusion_intervals(
         values,
@@ -363,23 +362,17 @@ def _interval(
     return found["score"]
 
 
-def _of_confusion(name: str) -> unpaired.Score:
+def _of_confusion(name: str) -> bootstrap.Score:
     def score(sums: Floats) -> Floats:
         return metrics.stacked_scores(sums.astype(np.int64), "macro", "exclude")[name]
 
     return score
 
 
-def _expected_error(sums: Floats) -> Floats:
-    """Return the calibration error from (predictions, hits, confidence) by bin, (m, 3, bins)."""
-    found: Floats = abs(sums[:, 1] - sums[:, 2]).sum(axis=1) / sums[:, 0].sum(axis=1)
-    return found
-
-
 def _mean_of(table: pd.DataFrame, region: str, part: str) -> Floats:
     if not (table["part"] == part).any():
         return np.empty((0, 1, 2))
-    return unpaired.pairs(evaluate.per_patient(table, region, part).dropna())
+    return bootstrap.with_ones(evaluate.per_patient(table, region, part).dropna())
 
 
 def _confusions(slices: pd.DataFrame, part: str) -> Floats:

@@ -18,7 +18,7 @@ from gliomalib import settings
 from gliomalib.fusion import average
 from gliomalib.pipeline import folds
 from gliomalib.schema import CLASS_NAMES, Confusion, Value, Volume
-from gliomalib.scoring import bootstrap, metrics, signatures, tables
+from gliomalib.scoring import alignment, bootstrap, collapse, metrics, rings, tables
 
 NUMBERS = {"found": 1.0, "not found": 0.0, "cannot tell": math.nan}
 """What a verdict is as the value of a record."""
@@ -39,7 +39,7 @@ real patients it showed at 0.63 and above, and not at 0.58."""
 class Diagnosis:
     """Whether a failure is there: verdict, one sentence, a table to look at, values to keep."""
 
-    verdict: signatures.Verdict
+    verdict: collapse.Finding
     sentence: str
     table: pd.DataFrame
     values: tuple[Value, ...]
@@ -70,10 +70,10 @@ def class_collapse(counts: Confusion, study: settings.Study, unit: str) -> Diagn
     ``counts`` are those of ``voxel_confusions``, or of slices (``tables.patient_confusions``);
     ``unit`` says which. The table has one row a class: its share in the truth and in the
     prediction, recall with interval, what most of the missed was called, verdict. Raises what
-    ``signatures.class_collapse`` raises.
+    ``collapse.class_collapse`` raises.
     """
     draws = study.evaluation.bootstrap
-    found = signatures.class_collapse(counts, _seed(study, "collapse", unit), draws)
+    found = collapse.class_collapse(counts, _seed(study, "collapse", unit), draws)
     sentence = _sentence(f"Class collapse of {unit}", found.verdict, found.sentence)
     value = Value(
         "class_collapse", NUMBERS[found.verdict], n_patients=len(counts), rule=_rule(sentence)
@@ -104,12 +104,12 @@ def to_edema(counts: Confusion, study: settings.Study, unit: str) -> Value:
 def ring_artefacts(material: folds.Material) -> Diagnosis:
     """Say whether fusion makes rings of enhancing tumour in the held-out patients.
 
-    The table has one row a patient, see ``signatures.RingCounts``.
+    The table has one row a patient, see ``rings.RingCounts``.
     """
     study, counted = material.study, list(_rings(material))
-    found = signatures.ring_artefacts(counted, _seed(study, "rings"), study.evaluation.bootstrap)
+    found = rings.ring_artefacts(counted, _seed(study, "rings"), study.evaluation.bootstrap)
     sentence = _sentence("Ring artefacts", found.verdict, found.sentence)
-    judged = sum(one.shell >= signatures.MIN_SHELL for one in counted)
+    judged = sum(one.shell >= rings.MIN_SHELL for one in counted)
     values = (
         Value("ring_artefacts", NUMBERS[found.verdict], n_patients=judged, rule=_rule(sentence)),
         _of("ring_excess", found.excess, judged,
@@ -130,11 +130,11 @@ def ring_artefacts(material: folds.Material) -> Diagnosis:
 def misalignment(material: folds.Material) -> Diagnosis:
     """Say whether the 3D branch is displaced against the 2D branch in the held-out patients.
 
-    The table has one row a patient, see ``signatures.BranchShift``.
+    The table has one row a patient, see ``alignment.BranchShift``.
     """
     study = material.study
-    shifts = [signatures.branch_shift(flat, deep) for _, flat, deep in _pairs(material)]
-    found = signatures.misalignment(shifts, _seed(study, "shift"), study.evaluation.bootstrap)
+    shifts = [alignment.branch_shift(flat, deep) for _, flat, deep in _pairs(material)]
+    found = alignment.misalignment(shifts, _seed(study, "shift"), study.evaluation.bootstrap)
     sentence = _sentence("Misaligned branches", found.verdict, found.sentence)
     judged = [one for one in shifts if one.shift is not None and one.verdict != "cannot tell"]
     lengths = [math.hypot(*one.shift) for one in judged if one.shift is not None]
@@ -170,7 +170,7 @@ def planted_shift(material: folds.Material) -> Control:
             f"overlap with a Dice of {best:.2f} at best, needed is {OVERLAP:g}."
         )
         return Control(False, False, text)
-    moved = signatures.branch_shift(flat, _moved(deep))
+    moved = alignment.branch_shift(flat, _moved(deep))
     text = (
         f"A 3D volume moved by {PLANTED} voxels along the first axis ({flat.grid.patient_id}): "
         f"shift {moved.verdict}, estimated as {moved.shift}."
@@ -192,21 +192,21 @@ def _moved(volume: Volume) -> Volume:
     return replace(volume, probabilities=values)
 
 
-def _rings(material: folds.Material) -> Iterator[signatures.RingCounts]:
+def _rings(material: folds.Material) -> Iterator[rings.RingCounts]:
     for case, flat, deep in _pairs(material):
         fused = average.weighted_average(flat, deep, material.study.fusion.alpha)
-        yield signatures.ring_counts(case, fused, flat, deep)
+        yield rings.ring_counts(case, fused, flat, deep)
 
 
-def _pairs(material: folds.Material) -> Iterator[tables.Pair]:
+def _pairs(material: folds.Material) -> Iterator[tables.CaseVolumes]:
     return folds.branch_volumes(material, "test")
 
 
-def _fates(counts: Confusion, found: signatures.Collapse) -> pd.DataFrame:
+def _fates(counts: Confusion, found: collapse.Collapse) -> pd.DataFrame:
     total = counts.sum(axis=0) / max(counts.sum(), 1)
     rows = []
     for label, fate in enumerate(found.classes):
-        recall = fate.recall or bootstrap.Interval(math.nan, None, 0, "")
+        recall = fate.recall or bootstrap.Interval(math.nan, None, 0)
         low, high = recall.ci95 or (math.nan, math.nan)
         rows.append(
             {"class": fate.name, "patients": fate.patients, "true share": total[label].sum(),
@@ -217,7 +217,7 @@ def _fates(counts: Confusion, found: signatures.Collapse) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _shift_table(shifts: list[signatures.BranchShift]) -> pd.DataFrame:
+def _shift_table(shifts: list[alignment.BranchShift]) -> pd.DataFrame:
     rows = []
     for one in shifts:
         along = one.shift or (None, None, None)
@@ -235,7 +235,7 @@ def _of(name: str, found: bootstrap.Interval | None, n: int, rule: str) -> Value
     return Value(name, found.value, found.ci95, n, rule=rule)
 
 
-def _sentence(what: str, verdict: signatures.Verdict, sentence: str) -> str:
+def _sentence(what: str, verdict: collapse.Finding, sentence: str) -> str:
     return f"{what}: {verdict}; {sentence[0].lower()}{sentence[1:]}"
 
 

@@ -82,9 +82,7 @@ class Rerun:
     @property
     def saturated(self) -> keras_metrics.Saturation:
         """Shares of the box's voxels with probability 1 for their true and for a wrong class."""
-        n = dict(zip(keras_metrics.COUNTED, self.counts.sum(axis=0).tolist(), strict=True))
-        right = n["common_ones"] / n["items"]
-        return keras_metrics.Saturation(right, n["claimed_ones"] / n["items"] - right)
+        return keras_metrics.saturation(self.counts.sum(axis=0))
 
 
 NOBODY = Rerun(
@@ -181,14 +179,14 @@ def middle(material: folds.Material, rerun: Rerun) -> Example:
     return Example(np.asarray(case.images[3]), case.labels, {"recipe": labels}, title)
 
 
-def as_printed(rerun: Rerun, frame: str = "box") -> contradictions.Published:
+def as_printed(rerun: Rerun, frame: str = "box") -> contradictions.PrintedScores:
     """Return the recipe's scores with the digits that a paper gives; the IoU of Keras is none."""
     if not rerun.patients:
-        return contradictions.Published()
+        return contradictions.PrintedScores()
     found = keras_metrics.counted_scores(rerun.framed(frame).sum(axis=0))
     shown: dict[str, Any] = {name: round(float(score), 4) for name, score in found.items()}
     del shown["mean_iou"]
-    return contradictions.Published(**shown)
+    return contradictions.PrintedScores(**shown)
 
 
 def agreement(material: folds.Material, rerun: Rerun) -> float:

@@ -372,9 +372,8 @@ def _gain(
 ) -> bootstrap.Interval:
     paired = 100 * (leaky - fair).dropna()
     if paired.empty:
-        return bootstrap.Interval(
-            100 * float(leaky.mean() - fair.mean()), None, 0, "nobody in both"
-        )
+        # nobody is in both
+        return bootstrap.Interval(100 * float(leaky.mean() - fair.mean()), None, 0)
     return _mean(paired, study, *names, "gain")
 
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from gliomalib import records, settings
 from gliomalib.pipeline.variants import Sibling, siblings
 from gliomalib.schema import RecordError, SettingsError, Value
-from gliomalib.scoring import bootstrap, comparisons, metrics, signatures
+from gliomalib.scoring import bootstrap, collapse, comparisons, metrics
 from gliomalib.scoring import calibration as reliability
 from gliomalib.scoring import tables as evaluate
+from gliomalib.scoring.comparisons import MARGIN
 
 VARYING = ("loss", "focal_gamma", "class_weights", "seed")
 """Parameters of a training that make the grid; the first three make a cell."""
@@ -23,9 +24,6 @@ VARYING = ("loss", "focal_gamma", "class_weights", "seed")
 REFERENCE, BOTH = "cross_entropy", "dice_ce"
 OWN = {"unet2d": "focal", "unet3d": "focal", "resnet50": "dice"}
 """All losses are set against cross-entropy, the one of the paper also against both together."""
-
-MARGIN = 0.01
-"""Dice, IoU or accuracy by which two losses may differ and still count as equivalent."""
 
 SAID = {
     "et_dice": "Dice of the enhancing tumour",
@@ -373,29 +371,22 @@ def _of_slices(grid: Grid, part: str, study: settings.Study, prefix: str) -> Ite
 
 def _calibration_error(rows: pd.DataFrame, seed: int, draws: int) -> bootstrap.Interval:
     tables = [
-        [_in_bins(_tally(own)) for _, own in of_patient.groupby("seed")]
+        [_tally(own).bins.ravel() for _, own in of_patient.groupby("seed")]
         for _, of_patient in rows.groupby("patient_id")
     ]
 
     def error(sums: Floats) -> Mapping[str, Floats]:
-        counts, hits, confidence = np.split(sums.reshape(len(sums), -1, 3 * reliability.BINS), 3, 2)
-        of_seed = abs(hits - confidence).sum(axis=2) / counts.sum(axis=2)
-        return {"error": of_seed.mean(axis=1)}
+        of_seeds = sums.reshape(*sums.shape[:2], 3, reliability.BINS)
+        return {"error": reliability.expected_error(of_seeds).mean(axis=1)}
 
     # sums over patients and a score of them: what the bootstrap of confusion matrices does
     return bootstrap.confusion_intervals(np.array(tables), error, seed, draws)["error"]
 
 
-def _in_bins(one: reliability.Reliability) -> Floats:
-    """Return predictions, hits and summed confidence in bins of equal width, one after another."""
-    parts = np.concatenate([one.counts, one.hits, one.confidence])
-    return np.asarray(parts.reshape(3 * one.n_bins, -1).sum(axis=1))
-
-
-def _worst_collapse(rows: pd.DataFrame, part: str, study: settings.Study) -> signatures.Collapse:
+def _worst_collapse(rows: pd.DataFrame, part: str, study: settings.Study) -> collapse.Collapse:
     seed, draws = _seed(study, "collapse", part), study.evaluation.bootstrap
     found = [
-        signatures.class_collapse(evaluate.patient_confusions(own, part), seed, draws)
+        collapse.class_collapse(evaluate.patient_confusions(own, part), seed, draws)
         for _, own in rows.groupby("seed")
     ]
     order = ("found", "cannot tell", "not found")

@@ -12,7 +12,7 @@ import pandas as pd
 from gliomalib.experiments.values import SIX
 from gliomalib.schema import SettingsError, Value
 from gliomalib.scoring import contradictions, forensics, keras_metrics
-from gliomalib.scoring.contradictions import READINGS, Finding, Published
+from gliomalib.scoring.contradictions import READINGS, PrintedScores, RelationCheck
 from gliomalib.verdicts import claims
 
 YEARS = (285, 335, 369)
@@ -35,7 +35,7 @@ CLASSIFIER = "06_train_resnet50"
 """The notebook that answers the claims in which the scores stand."""
 
 
-def printed(published: Sequence[claims.Claim]) -> Published:
+def printed(published: Sequence[claims.Claim]) -> PrintedScores:
     """Return the six scores of the paper and the test sizes that come into question.
 
     The sizes are a fifth of the volumes of one, two or all years, rounded down and up. Raises
@@ -49,10 +49,10 @@ def printed(published: Sequence[claims.Claim]) -> Published:
     absent = [name for name in SIX if found.get(name) is None]
     if absent:
         raise SettingsError(f"the claims give no {', '.join(absent)}; give all six")
-    return Published(**found, test_sizes=tuple(sorted(_sizes())))
+    return PrintedScores(**found, test_sizes=tuple(sorted(_sizes())))
 
 
-def relations(scores: Published) -> pd.DataFrame:
+def relations(scores: PrintedScores) -> pd.DataFrame:
     """Return one row a relation: which number, from which, read how, what follows, the verdict."""
     return pd.DataFrame(
         [
@@ -70,7 +70,7 @@ def relations(scores: Published) -> pd.DataFrame:
     )
 
 
-def by_reading(scores: Published) -> pd.DataFrame:
+def by_reading(scores: PrintedScores) -> pd.DataFrame:
     """Return one row a reading: how many of its relations fail, with the IoU and without it.
 
     ``rounding`` names the rules under which all relations but those of the IoU hold together.
@@ -93,15 +93,14 @@ def by_reading(scores: Published) -> pd.DataFrame:
     return pd.DataFrame(rows).query("relations > 0")
 
 
-def proportions(scores: Published) -> pd.DataFrame:
+def proportions(scores: PrintedScores) -> pd.DataFrame:
     """Return one row a test size: of which volumes, the two shares around the accuracy."""
     sizes, rows = _sizes(), []
     for one in _proportional(scores):
-        n = int(one.numbers[1].removeprefix("n = "))
         rows.append(
             {
-                "volumes": sizes[n],
-                "held out": n,
+                "volumes": sizes[one.n],
+                "held out": one.n,
                 "next below": f"{100 * one.implied[0]:.2f} %",
                 "next above": f"{100 * one.implied[1]:.2f} %",
                 "verdict": "possible" if one.rules else "impossible",
@@ -110,7 +109,7 @@ def proportions(scores: Published) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def constants(scores: Published) -> pd.DataFrame:
+def constants(scores: PrintedScores) -> pd.DataFrame:
     """Return what 'no tumour' everywhere scores in each frame, with the paper's scores below.
 
     ``errors per tumour voxel`` is (1 − A)/(1 − b): how many voxels may be wrong at the paper's
@@ -120,20 +119,20 @@ def constants(scores: Published) -> pd.DataFrame:
     for frame, share in BACKGROUND.items():
         found = keras_metrics.constant_scores(share)
         rows.append(
-            {"predictor": f"'no tumour', {frame}", **found.pooled, "iou": found.mean_iou,
+            {"predictor": f"'no tumour', {frame}", **found, "iou": found["mean_iou"],
              "errors per tumour voxel": f"{_errors(scores, share):.2f}"}
         )  # fmt: skip
     rows.append({"predictor": "the paper", **_six(scores), "errors per tumour voxel": "–"})
     return pd.DataFrame(rows)[["predictor", *SIX, "errors per tumour voxel"]].round(4)
 
 
-def forced_iou(scores: Published) -> float:
+def forced_iou(scores: PrintedScores) -> float:
     """Return the least IoU that goes with the printed F1 if both are one and the same average."""
     found = (one for one in _related(scores) if one.numbers == ("iou", "f1"))
     return min(one.implied[0] for one in found)
 
 
-def values(scores: Published) -> list[Value]:
+def values(scores: PrintedScores) -> list[Value]:
     """Return what the printed numbers alone say; no value is over patients."""
     related, proportional = _related(scores), _proportional(scores)
     any_average = [one for one in related if one.reading == "any average"]
@@ -172,7 +171,7 @@ def values(scores: Published) -> list[Value]:
     return [*numbers, *_of_background(scores)]
 
 
-def beside(scores: Published, found: Sequence[Value]) -> pd.DataFrame:
+def beside(scores: PrintedScores, found: Sequence[Value]) -> pd.DataFrame:
     """Return the six scores of the paper, the recipe and 'no tumour': who, score, value, low, high.
 
     ``found`` are the values of ``pooled``; a score that was not measured has no row.
@@ -190,7 +189,7 @@ def beside(scores: Published, found: Sequence[Value]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["who", "score", "value", "low", "high"])
 
 
-def nearness(scores: Published, found: Sequence[Value]) -> list[Value]:
+def nearness(scores: PrintedScores, found: Sequence[Value]) -> list[Value]:
     """Return how many pooled scores lie within a point of the paper's, by predictor and frame.
 
     The IoU is left out: Keras's says how sure a network is. Empty where nothing was measured.
@@ -207,19 +206,19 @@ def nearness(scores: Published, found: Sequence[Value]) -> list[Value]:
     return values
 
 
-def _related(scores: Published) -> list[Finding]:
+def _related(scores: PrintedScores) -> list[RelationCheck]:
     return contradictions.examine(replace(scores, test_sizes=()))
 
 
-def _proportional(scores: Published) -> list[Finding]:
+def _proportional(scores: PrintedScores) -> list[RelationCheck]:
     return [one for one in contradictions.examine(scores) if one.reading == "proportion"]
 
 
-def _hold(findings: Sequence[Finding]) -> int:
+def _hold(findings: Sequence[RelationCheck]) -> int:
     return sum(one.verdict == "possible" for one in findings)
 
 
-def _six(scores: Published) -> dict[str, float]:
+def _six(scores: PrintedScores) -> dict[str, float]:
     return {name: getattr(scores, name) for name in SIX}
 
 
@@ -233,11 +232,11 @@ def _sizes() -> dict[int, str]:
     return found
 
 
-def _errors(scores: Published, share: float) -> float:
+def _errors(scores: PrintedScores, share: float) -> float:
     return (1 - (scores.accuracy or 0.0)) / (1 - share)
 
 
-def _of_background(scores: Published) -> list[Value]:
+def _of_background(scores: PrintedScores) -> list[Value]:
     found = []
     for (frame, share), name in zip(BACKGROUND.items(), ("scan", "crop"), strict=True):
         rule = f"BraTS, {frame}, of which {share:g} is background: "
@@ -245,7 +244,7 @@ def _of_background(scores: Published) -> list[Value]:
         found += [
             Value(f"no_tumour_accuracy_{name}", share,
                   rule=rule + "accuracy, precision, recall and F1 of 'no tumour' everywhere"),
-            Value(f"no_tumour_iou_{name}", constant.mean_iou,
+            Value(f"no_tumour_iou_{name}", constant["mean_iou"],
                   rule=rule + "Keras's MeanIoU of 'no tumour' everywhere"),
             Value(f"errors_per_tumour_voxel_{name}", _errors(scores, share),
                   rule=rule + "wrong voxels at the printed accuracy, for each voxel of tumour"),

@@ -274,7 +274,7 @@ def optimum_intervals(
     ``alpha`` is the middle of the exact optimum. ``lost`` is the highest mean score less that at
     the weight given; both are of the same patients, so it is never negative and on the average
     too large: a best α looks better where it was chosen. Patients are drawn with their whole
-    curve, as ``bootstrap`` does; draws look at the middles of ``GRID`` equal parts of 0–1, at the
+    curve, as in ``bootstrap``; draws look at the middles of ``GRID`` equal parts of 0–1, at the
     exact optimum and at the weight given, and the interval of α is half a part wider at both ends.
 
     Parameters
@@ -296,8 +296,8 @@ def optimum_intervals(
     rows = np.stack([curve.at(tried) for curve in curves])
     tested = int(np.searchsorted(tried, alpha))
 
-    def lost(sums: FloatArray) -> float:
-        return float(sums.max() - sums[0, tested]) / len(rows)
+    def lost(sums: FloatArray) -> FloatArray:
+        return np.asarray((sums[:, 0].max(axis=1) - sums[:, 0, tested]) / len(rows))
 
     where = bootstrap.argmax_interval(rows, tried, seed, draws)
     if where.ci95:

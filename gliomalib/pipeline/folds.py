@@ -152,7 +152,7 @@ def segmentation_scores(material: Material, networks: Sequence[str]) -> pd.DataF
     return pd.concat(tables, ignore_index=True)
 
 
-def branch_volumes(material: Material, part: str) -> Iterator[evaluate.Pair]:
+def branch_volumes(material: Material, part: str) -> Iterator[evaluate.CaseVolumes]:
     """Yield every patient of a part with the volumes of both branches, fold by fold."""
     asked = [(split.fold, name) for split in material.splits for name in parts_of(split)[part]]
     for fold, patient in progress.steps(asked, f"{part} patients"):

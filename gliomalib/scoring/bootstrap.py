@@ -1,4 +1,4 @@
-"""95 % intervals with the patient as the unit; whatever belongs to a patient moves with them.
+"""95 % intervals with the patient as the unit; whatever belongs to a patient moves with it.
 
 All bootstrap intervals are expanded percentile intervals (Hesterberg 2015,
 doi:10.1080/00031305.2015.1089789): the percentiles are moved outwards so that for the mean of a
@@ -13,18 +13,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats as distributions
+from scipy import stats
 
-Floats = NDArray[np.float64]
+from gliomalib.schema import FloatArray
 
 DRAWS = 10_000
 LEVEL = 0.95
 BLOCK = 1_000
 """Draws that are in memory at once; it changes no result."""
+
+Score = Callable[[FloatArray], FloatArray]
+"""Sums over patients (m, ...) → the score of each of the m sums (m,)."""
 
 
 @dataclass(frozen=True)
@@ -32,39 +34,50 @@ class Interval:
     """An estimate with its 95 % interval.
 
     ``ci95`` is None where a single patient leaves the spread unknown; ``n`` is the number of
-    patients (of trials for ``wilson``) and ``method`` says how the interval was made.
+    patients, or of trials for ``wilson``.
     """
 
     value: float
     ci95: tuple[float, float] | None
     n: int
-    method: str
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Both ends; the value twice where there is no interval."""
+        return self.ci95 or (self.value, self.value)
+
+    def percent(self) -> str:
+        """Return the estimate and its ends as a reader wants them: 1.2% (0.8% to 1.9%)."""
+        # −0.0004 rounds to −0, which adding 0 makes 0
+        value, low, high = (round(number, 3) + 0.0 for number in (self.value, *self.ends))
+        return f"{value:.1%} ({low:.1%} to {high:.1%})"
 
 
 def mean_interval(values: ArrayLike, seed: int, draws: int = DRAWS) -> Interval:
     """Return the mean over patients with its bootstrap interval.
 
-    ``values`` has one number a patient, shape (n,). Raises ``ValueError`` for no patient and for
-    NaN: leave out by a rule, and count, before you average.
+    ``values`` has one number per patient, shape (n,). Raises ``ValueError`` for no patient and
+    for NaN: leave out by a rule, and count, before you average.
     """
-    numbers = _checked(values, 1, "one value a patient")
+    numbers = checked(values, 1, "one value per patient")
     drawn = _resampled_means(numbers[:, None], seed, draws)[:, 0]
     return _interval(float(numbers.mean()), drawn, len(numbers))
 
 
-def mean_band(curves: ArrayLike, seed: int, draws: int = DRAWS) -> tuple[Floats, Floats]:
+def mean_band(
+    curves: ArrayLike, seed: int, draws: int = DRAWS, level: float = LEVEL
+) -> tuple[FloatArray, FloatArray]:
     """Return the lower and upper end of ``mean_interval`` at every point of a curve.
 
-    ``curves`` has one row a patient, shape (n_patients, points); the ends have shape (points,).
+    ``curves`` has one row per patient, shape (n_patients, points); the ends have shape (points,).
     Patients are drawn with their whole curve. A single patient has no band: both ends are NaN.
     Raises ``ValueError`` for no patient and for NaN.
     """
-    rows = _checked(curves, 2, "one curve a patient")
+    rows = checked(curves, 2, "one curve per patient")
     if len(rows) == 1:
         unknown = np.full(rows.shape[1], np.nan)
         return unknown, unknown
-    share = _tail_share(len(rows))
-    low, high = np.quantile(_resampled_means(rows, seed, draws), [share, 1 - share], axis=0)
+    low, high = _percentiles(_resampled_means(rows, seed, draws), len(rows), level)
     return low, high
 
 
@@ -74,48 +87,31 @@ def paired_interval(a: ArrayLike, b: ArrayLike, seed: int, draws: int = DRAWS) -
     ``a`` and ``b`` have shape (n,) and the same patients in the same order. Raises
     ``ValueError`` for different lengths, no patient and NaN.
     """
-    one = _checked(a, 1, "one value a patient")
-    other = _checked(b, 1, "one value a patient")
-    if len(one) != len(other):
-        raise ValueError(f"{len(one)} patients against {len(other)}; pairs need the same patients")
-    return mean_interval(one - other, seed, draws)
+    first = checked(a, 1, "one value per patient")
+    second = checked(b, 1, "one value per patient")
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} patients against {len(second)}; pairs need the same ones")
+    return mean_interval(first - second, seed, draws)
 
 
 def confusion_interval(
-    confusions: ArrayLike,
-    score: Callable[[Floats], float],
-    seed: int,
-    draws: int = DRAWS,
+    confusions: ArrayLike, score: Score, seed: int, draws: int = DRAWS
 ) -> Interval:
     """Return a score of the summed confusion matrix with its cluster bootstrap interval.
 
-    Patients are drawn with all their slices or voxels, their matrices are summed and ``score``
-    (one (K, K) matrix → one number) is taken of each sum.
-
-    Parameters
-    ----------
-    confusions
-        Counts of each patient, shape (n_patients, K, K).
-    score
-        Called ``draws`` times; ``confusion_intervals`` is quicker where it takes a stack.
-    seed, draws
-        Seed and size of the bootstrap.
-
-    Raises
-    ------
-    ValueError
-        For no patient, NaN, or a score that is undefined in some draw: give the score a rule.
+    ``confusions`` has the counts of each patient, shape (n_patients, K, K). Patients are drawn
+    with all their slices or voxels, their matrices are summed and ``score`` is taken of the sums,
+    a stack (m, K, K) at a time. Raises ``ValueError`` for no patient, NaN, or a score that is
+    undefined in some draw: give the score a rule.
     """
-
-    def scores(stack: Floats) -> dict[str, Floats]:
-        return {"score": np.array([score(matrix) for matrix in stack], dtype=np.float64)}
-
-    return confusion_intervals(confusions, scores, seed, draws)["score"]
+    return confusion_intervals(confusions, lambda sums: {"score": score(sums)}, seed, draws)[
+        "score"
+    ]
 
 
 def confusion_intervals(
     confusions: ArrayLike,
-    scores: Callable[[Floats], Mapping[str, Floats]],
+    scores: Callable[[FloatArray], Mapping[str, FloatArray]],
     seed: int,
     draws: int = DRAWS,
 ) -> dict[str, Interval]:
@@ -125,23 +121,24 @@ def confusion_intervals(
     ``metrics.stacked_scores`` with its average and rule set. Raises ``ValueError`` as
     ``confusion_interval`` does, and names the score.
     """
-    matrices = _checked(confusions, 3, "one matrix (K, K) a patient")
+    matrices = checked(confusions, 3, "one matrix (K, K) per patient")
     count, *shape = matrices.shape
-    found = {name: float(one[0]) for name, one in scores(matrices.sum(axis=0)[None]).items()}
-    drawn: dict[str, list[Floats]] = {name: [] for name in found}
+    of_all = {name: float(part[0]) for name, part in scores(matrices.sum(axis=0)[None]).items()}
+    parts: dict[str, list[FloatArray]] = {name: [] for name in of_all}
     for weights in _weights(count, seed, draws):
+        # a weighted sum over patients is one product of matrices, whatever the shape of theirs
         sums = weights @ matrices.reshape(count, -1)
         for name, part in scores(sums.reshape(-1, *shape)).items():
-            drawn[name].append(part)
-    together = {name: np.concatenate(parts) for name, parts in drawn.items()}
-    for name, part in together.items():
-        undefined = int(np.isnan(part).sum())
-        if undefined or np.isnan(found[name]):
+            parts[name].append(part)
+    drawn = {name: np.concatenate(part) for name, part in parts.items()}
+    for name, values in drawn.items():
+        undefined = int(np.isnan(values).sum())
+        if undefined or np.isnan(of_all[name]):
             raise ValueError(
                 f"{name} is undefined in {undefined} of {draws} draws; choose a rule for 0/0 that "
                 "gives a number"
             )
-    return {name: _interval(found[name], part, count) for name, part in together.items()}
+    return {name: _interval(of_all[name], values, count) for name, values in drawn.items()}
 
 
 def argmax_interval(
@@ -149,26 +146,14 @@ def argmax_interval(
 ) -> Interval:
     """Return the α at which the mean curve is highest, with its bootstrap interval.
 
-    Patients are drawn with their whole curve. Where several α are equally high (within 1e-12)
-    the middle one of them counts, the lower of two middles, so that a flat curve says the
-    middle and not the first α, and the answer is always an α that was tried.
-
-    Parameters
-    ----------
-    curves
-        Score of each patient at each α, shape (n_patients, n_alpha).
-    alphas
-        The α in rising order, shape (n_alpha,).
-    seed, draws
-        Seed and size of the bootstrap.
-
-    Raises
-    ------
-    ValueError
-        For no patient, NaN, or α that are not in rising order or not as many as columns.
+    ``curves`` has the score of each patient at each of the ``alphas``, which rise: shapes
+    (n_patients, n_alpha) and (n_alpha,). Patients are drawn with their whole curve. Where several
+    α are equally high (within 1e-12) the middle one of them counts, the lower of two middles, so
+    that a flat curve says the middle and not the first α, and the answer is always an α that was
+    tried. Raises ``ValueError`` for no patient, NaN, or α that do not rise or match the columns.
     """
-    rows = _checked(curves, 2, "one curve a patient")
-    weights = _checked(alphas, 1, "one weight a column")
+    rows = checked(curves, 2, "one curve per patient")
+    weights = checked(alphas, 1, "one weight per column")
     if len(weights) != rows.shape[1] or (np.diff(weights) <= 0).any():
         raise ValueError(
             f"{len(weights)} alphas for {rows.shape[1]} columns; give one each, rising"
@@ -178,6 +163,66 @@ def argmax_interval(
     return _interval(float(best[0]), drawn, len(rows))
 
 
+def grouped_interval(repeats: ArrayLike, seed: int, draws: int = DRAWS) -> Interval:
+    """Return the median of repeated measurements of patients, with its bootstrap interval.
+
+    Patients are drawn first and then as many measurements of each as there are, so that those of
+    one patient do not count as so many patients::
+
+        patients     A: a a a   B: b b b   C: c c c
+        one draw     C: c c c   A: a a a   C: c c c     each anew from its own
+
+    ``repeats`` has one row per patient, shape (n_patients, measurements). Raises ``ValueError``
+    for no patient and for NaN.
+    """
+    rows = checked(repeats, 2, "one row of measurements per patient")
+    count, size = rows.shape
+    generator = np.random.default_rng(seed)
+    who = generator.integers(count, size=(draws, count, 1))
+    which = generator.integers(size, size=(draws, count, size))
+    return _interval(float(np.median(rows)), np.median(rows[who, which], axis=(1, 2)), count)
+
+
+def with_ones(values: ArrayLike) -> FloatArray:
+    """Return each patient's value with a one to count by, shape (n, 1, 2), for ``ratio``."""
+    numbers = np.asarray(values, dtype=np.float64)
+    return np.stack([numbers, np.ones(len(numbers))], axis=1)[:, None]
+
+
+def ratio(sums: FloatArray) -> FloatArray:
+    """Return the ratio of two sums (m, 1, 2): of those of ``with_ones`` the mean over patients."""
+    return np.asarray(sums[:, 0, 0] / sums[:, 0, 1])
+
+
+def unpaired_interval(
+    a: FloatArray, b: FloatArray, score: Score, seed: int, draws: int = DRAWS
+) -> Interval:
+    """Return the score of one group of patients less that of another, where nobody is in both.
+
+    Patients are drawn within each group, with all that is theirs. The percentiles are expanded
+    for two groups: each group's spread is multiplied by √(n/(n − 1)), and the tails are those of
+    t with the degrees of freedom of Welch (1947), so that for means of normal samples the
+    interval is as wide as Welch's.
+
+    ``a`` and ``b`` have what belongs to each patient, shapes (n, ...) and (m, ...), and ``score``
+    is taken of its sum over patients. Raises ``ValueError`` for a group without patients and a
+    score that is not defined in some draw.
+    """
+    rng = np.random.default_rng(seed)
+    # one generator for both: with the same seed each, equal groups would be drawn alike
+    (first, drawn), (second, again) = (_widened(group, score, rng, draws) for group in (a, b))
+    value, sizes = first - second, (len(a), len(b))
+    if min(sizes) == 1:
+        return Interval(value, None, sum(sizes))
+    variances, freedom = np.array([drawn.var(), again.var()]), np.array(sizes) - 1
+    total = variances.sum()
+    # without any spread every tail is the same point, whatever the degrees of freedom
+    degrees = total**2 / (variances**2 / freedom).sum() if total else freedom.sum()
+    share = _tail_share(degrees)
+    low, high = np.quantile(drawn - again, [share, 1 - share])
+    return Interval(value, (float(low), float(high)), sum(sizes))
+
+
 def wilson(successes: int, n: int) -> Interval:
     """Return a proportion with its Wilson score interval (Wilson 1927).
 
@@ -185,24 +230,31 @@ def wilson(successes: int, n: int) -> Interval:
     """
     if not (n >= 1 and 0 <= successes <= n):
         raise ValueError(f"{successes} of {n} is no proportion; need 0 ≤ successes ≤ n and n ≥ 1")
-    bounds = distributions.binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
-    return Interval(successes / n, (float(bounds.low), float(bounds.high)), n, "Wilson score")
+    bounds = stats.binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
+    return Interval(successes / n, (float(bounds.low), float(bounds.high)), n)
 
 
-def _checked(values: ArrayLike, dimensions: int, meaning: str) -> Floats:
+# --- drawing, and what is made of the draws
+
+
+def checked(values: ArrayLike, dimensions: int, needed: str) -> FloatArray:
+    """Return ``values`` as float64 with so many dimensions.
+
+    Raises ``ValueError`` for another shape, nothing in it, NaN and infinity; it says ``needed``.
+    """
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.ndim != dimensions or numbers.size == 0:
-        raise ValueError(f"found an array of shape {numbers.shape}; needed is {meaning}")
+        raise ValueError(f"the array has shape {numbers.shape}; needed is {needed}")
     unusable = int((~np.isfinite(numbers)).sum())
     if unusable:
         raise ValueError(
-            f"{unusable} of {numbers.size} numbers are NaN or infinite; leave them out by a named "
-            "rule and count them"
+            f"{unusable} of {numbers.size} numbers are NaN or infinite, needed is {needed}; leave "
+            "patients out by a named rule and count them"
         )
     return numbers
 
 
-def _weights(count: int, seed: int, draws: int) -> Iterator[Floats]:
+def _weights(count: int, seed: int, draws: int) -> Iterator[FloatArray]:
     """Yield blocks (m, count): how often each patient is in each draw, rows sum to ``count``."""
     if draws < 1:
         raise ValueError(f"draws is {draws}; a bootstrap needs at least one")
@@ -210,34 +262,56 @@ def _weights(count: int, seed: int, draws: int) -> Iterator[Floats]:
     for start in range(0, draws, BLOCK):
         rows = min(BLOCK, draws - start)
         picked = generator.integers(count, size=(rows, count))
+        # each row counts in a range of numbers of its own, so that one bincount serves all rows
         picked += np.arange(rows)[:, None] * count
         counts = np.bincount(picked.ravel(), minlength=rows * count)
         yield counts.reshape(rows, count).astype(np.float64)
 
 
-def _resampled_means(rows: Floats, seed: int, draws: int) -> Floats:
+def _resampled_means(rows: FloatArray, seed: int, draws: int) -> FloatArray:
     """Return the means over patients of ``rows`` (n, m) in each draw, shape (draws, m)."""
     count = len(rows)
     return np.concatenate([part @ rows for part in _weights(count, seed, draws)]) / count
 
 
-def _middle_argmax(rows: Floats) -> NDArray[Any]:
+def _widened(
+    values: FloatArray, score: Score, rng: np.random.Generator, draws: int
+) -> tuple[float, FloatArray]:
+    """Return the score of a group, and that of its draws with the spread of a sample's."""
+    n = len(values)
+    if not n:
+        raise ValueError("a group has no patient; a difference needs at least one in each")
+    # the first row of weights is the group itself
+    weights = np.vstack([np.ones(n), rng.multinomial(n, np.full(n, 1 / n), size=draws)])
+    sums = weights @ values.reshape(n, -1)
+    scores = score(sums.reshape(-1, *values.shape[1:]))
+    if not np.isfinite(scores).all():
+        raise ValueError("a score is undefined in some draw; leave out such patients by a rule")
+    wider = np.sqrt(n / max(n - 1, 1))
+    return float(scores[0]), scores[0] + wider * (scores[1:] - scores[0])
+
+
+def _middle_argmax(rows: FloatArray) -> NDArray[np.intp]:
     """Return for each row the middle index of those within 1e-12 of its maximum."""
     tied = rows >= rows.max(axis=1, keepdims=True) - 1e-12
     middle = (tied.sum(axis=1) + 1) // 2
     return np.asarray((tied.cumsum(axis=1) >= middle[:, None]).argmax(axis=1))
 
 
-def _interval(value: float, drawn: Floats, count: int) -> Interval:
+def _interval(value: float, drawn: FloatArray, count: int) -> Interval:
     if count == 1:
-        return Interval(value, None, 1, "no interval: a single patient")
-    share = _tail_share(count)
-    low, high = np.quantile(drawn, [share, 1 - share])
-    method = f"expanded percentile bootstrap over {count} patients, {len(drawn)} draws"
-    return Interval(value, (float(low), float(high)), count, method)
+        return Interval(value, None, 1)
+    low, high = _percentiles(drawn, count, LEVEL)
+    return Interval(value, (float(low), float(high)), count)
 
 
-def _tail_share(count: int) -> float:
-    # Hesterberg's adjustment: Student's quantile, and n/(n − 1) as the bootstrap spread is narrow
-    reach = distributions.t.ppf((1 - LEVEL) / 2, count - 1) * np.sqrt(count / (count - 1))
-    return float(distributions.norm.cdf(reach))
+def _percentiles(drawn: FloatArray, count: int, level: float) -> FloatArray:
+    """Return the expanded percentiles over the first axis, shape (2, ...)."""
+    # the bootstrap divides by n where a sample's spread has n − 1, so it is narrow by this factor
+    share = _tail_share(count - 1, np.sqrt(count / (count - 1)), level)
+    return np.asarray(np.quantile(drawn, [share, 1 - share], axis=0))
+
+
+def _tail_share(freedom: float, stretch: float = 1.0, level: float = LEVEL) -> float:
+    """Return the share of draws to cut off: a normal tail that reaches as far as Student's."""
+    return float(stats.norm.cdf(stats.t.ppf((1 - level) / 2, freedom) * stretch))

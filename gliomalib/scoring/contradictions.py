@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from math import floor
 from typing import Literal
 
@@ -16,7 +17,7 @@ from gliomalib.schema import N_CLASSES
 from gliomalib.scoring import forensics
 from gliomalib.scoring.forensics import RULES, End, Rule, Span, unrounded
 
-Verdict = Literal["impossible", "impossible under one reading", "possible"]
+Consistency = Literal["impossible", "impossible under one reading", "possible"]
 
 Reading = Literal[
     "any average",
@@ -47,7 +48,7 @@ Scores = Mapping[str, Span]
 
 
 @dataclass(frozen=True)
-class Published:
+class PrintedScores:
     """Scores as printed, as shares; None where none is printed.
 
     ``decimals`` are those of the share (99.25 % has 4), ``classes`` the number of classes K and
@@ -66,25 +67,28 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Finding:
+class RelationCheck:
     """What one relation says of the ``numbers``, the first of which follows from the others.
 
     ``rules`` are those of rounding under which all of them can be true together. ``implied`` is
-    what follows for the first number; ``gap`` and ``overlap`` are how far that is from, and how
-    much of it is among, the numbers that print as published. They are given for the first of
-    ``rules`` or, where there is none, for the rule that leaves the smallest gap. A printed number
-    of 4 decimals stands for a length of 0.0001, so a much shorter overlap is a narrow escape.
+    what follows for the first number and ``gap`` how far that is from the numbers that print as
+    published. Both are given for the first of ``rules`` or, where there is none, for the rule that
+    leaves the smallest gap. ``n`` is the number of items of a proportion, 0 in other readings::
+
+        implied             ├───────────┤
+        what prints so                     ├──────┤
+                                         gap
     """
 
     numbers: tuple[str, ...]
     reading: Reading
     implied: tuple[float, float]
     gap: float
-    overlap: float
     rules: tuple[Rule, ...]
+    n: int = 0
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Consistency:
         """Possible under some rule of rounding, or impossible.
 
         ``impossible`` is so under every average that the numbers share. Numbers that were
@@ -95,27 +99,31 @@ class Finding:
         return "impossible" if self.reading == "any average" else "impossible under one reading"
 
 
-def examine(published: Published) -> list[Finding]:
+def examine(scores: PrintedScores) -> list[RelationCheck]:
     """Return what each relation says of the printed scores, possible ones included.
 
     Every relation among scores that are printed is tried with the same rule of rounding for all,
-    under each of ``RULES``; a pair of scores may stand in several, one for each reading. Raises
+    under each of ``RULES``; a pair of scores may be bound by several, one for each reading. Raises
     ``ValueError`` as ``unrounded`` does and for fewer than two classes.
     """
-    printed = {rule: _spans(published, rule) for rule in RULES}
-    known = set(printed[RULES[0]])
-    findings = [
-        _finding(relation, printed, published.classes)
-        for relation in _RELATIONS
-        if known.issuperset(relation.numbers)
+    values = {name: getattr(scores, name) for name in _SCORES}
+    there = {name: value for name, value in values.items() if value is not None}
+    printed = {
+        rule: {name: unrounded(value, scores.decimals, rule) for name, value in there.items()}
+        for rule in RULES
+    }
+    checks = [
+        _check(relation, printed)
+        for relation in _relations(scores.classes)
+        if there.keys() >= {*relation.numbers}
     ]
-    accuracy, decimals = published.accuracy, published.decimals
-    if accuracy is not None:
-        findings += [_granularity(accuracy, decimals, n) for n in published.test_sizes]
-    return findings
+    if scores.accuracy is not None:
+        sizes = scores.test_sizes
+        checks += [_granularity(scores.accuracy, scores.decimals, n) for n in sizes]
+    return checks
 
 
-def excluded_readings(published: Published) -> tuple[Reading, ...]:
+def excluded_readings(scores: PrintedScores) -> tuple[Reading, ...]:
     """Return the readings that accuracy, precision and recall alone exclude.
 
     Where each item gets one class, pooling makes the three equal and weighting by frequency
@@ -124,121 +132,103 @@ def excluded_readings(published: Published) -> tuple[Reading, ...]:
     wrong more often than the rest. A macro average over unequal classes can give any order and is
     never excluded here.
     """
-    three = replace(published, f1=None, iou=None, specificity=None, test_sizes=())
-    found = [one.reading for one in examine(three) if one.verdict != "possible"]
-    return tuple(dict.fromkeys(found))
+    three = replace(scores, f1=None, iou=None, specificity=None, test_sizes=())
+    excluded = [check.reading for check in examine(three) if check.verdict != "possible"]
+    return tuple(dict.fromkeys(excluded))
 
 
 @dataclass(frozen=True)
 class _Relation:
+    """The first of the ``numbers`` follows from the others, in their order, by ``implied``."""
+
     numbers: tuple[str, ...]
     reading: Reading
-    implied: Callable[[Scores, int], Span]
+    implied: Callable[..., Span]
 
 
-def _f1(given: Scores, classes: int) -> Span:
-    return forensics.f1_from(given["precision"], given["recall"])
+def _relations(classes: int) -> tuple[_Relation, ...]:
+    pooled_specificity = partial(forensics.pooled_specificity, classes=classes)
+    argmax_specificity = partial(forensics.argmax_specificity, classes=classes)
+    return (
+        _Relation(("f1", "precision", "recall"), "pooled", forensics.f1_from),
+        _Relation(("f1", "precision", "recall"), "any average", _mean_f1),
+        _Relation(("iou", "f1"), "pooled", forensics.iou_from_f1),
+        _Relation(("iou", "f1"), "any average", _mean_iou),
+        _Relation(("iou", "precision", "recall"), "any average", _mean_iou_of_both),
+        _Relation(("specificity", "precision", "recall"), "pooled", pooled_specificity),
+        _Relation(("specificity", "accuracy"), "argmax pooled", argmax_specificity),
+        _Relation(("specificity", "accuracy"), "argmax balanced", argmax_specificity),
+        _Relation(("precision", "accuracy"), "argmax pooled", _same),
+        _Relation(("recall", "accuracy"), "argmax pooled", _same),
+        _Relation(("recall", "accuracy"), "argmax weighted", _same),
+        _Relation(("recall", "accuracy"), "argmax balanced", _same),
+        _Relation(("recall", "precision"), "thresholded", _at_most),
+        _Relation(("accuracy", "precision", "recall"), "thresholded", _thresholded_accuracy),
+    )
 
 
-def _mean_f1(given: Scores, classes: int) -> Span:
+def _same(other: Span) -> Span:
+    return other
+
+
+def _at_most(other: Span) -> Span:
+    # recall and precision: at most one class is above 0.5, so there are no more claims than items
+    return Span(End(Fraction(0)), other.high)
+
+
+def _mean_f1(precision: Span, recall: Span) -> Span:
     # F1 of a class is concave in its P and R, and at least P + R − 1; both carry over to a mean
-    least = forensics.carried(_overlap, given["precision"].low, given["recall"].low)
-    return Span(least, _f1(given, classes).high)
+    least = forensics.carried(_common, precision.low, recall.low)
+    return Span(least, forensics.f1_from(precision, recall).high)
 
 
-def _iou(given: Scores, classes: int) -> Span:
-    return forensics.iou_from_f1(given["f1"])
-
-
-def _mean_iou(given: Scores, classes: int) -> Span:
+def _mean_iou(f1: Span) -> Span:
     # IoU of a class is convex in its F1, and never above it
-    return Span(_iou(given, classes).low, given["f1"].high)
+    return Span(forensics.iou_from_f1(f1).low, f1.high)
 
 
-def _mean_iou_of_both(given: Scores, classes: int) -> Span:
+def _mean_iou_of_both(precision: Span, recall: Span) -> Span:
     # P + R − 1 ≤ IoU ≤ min(P, R) in a class, and so for their means
-    precision, recall = given["precision"], given["recall"]
     most = min(precision.high.value, recall.high.value)
-    return Span(forensics.carried(_overlap, precision.low, recall.low), End(most))
+    return Span(forensics.carried(_common, precision.low, recall.low), End(most))
 
 
-def _specificity(given: Scores, classes: int) -> Span:
-    return forensics.pooled_specificity(given["precision"], given["recall"], classes)
-
-
-def _argmax_specificity(given: Scores, classes: int) -> Span:
-    return forensics.argmax_specificity(given["accuracy"], classes)
-
-
-def _accuracy(given: Scores, classes: int) -> Span:
-    return given["accuracy"]
-
-
-def _at_most_precision(given: Scores, classes: int) -> Span:
-    # at most one class is above 0.5, so there are no more claims than items
-    return Span(End(Fraction(0)), given["precision"].high)
-
-
-def _thresholded_accuracy(given: Scores, classes: int) -> Span:
+def _thresholded_accuracy(precision: Span, recall: Span) -> Span:
     # a hit above 0.5 is the argmax, and so is a false alarm above 0.5: R ≤ A ≤ 1 − R(1−P)/P
-    precision, recall = given["precision"].high.value, given["recall"].low
-    return Span(recall, End(1 - recall.value * (1 - precision) / precision))
+    most, least = precision.high.value, recall.low
+    return Span(least, End(1 - least.value * (1 - most) / most))
 
 
-_RELATIONS = (
-    _Relation(("f1", "precision", "recall"), "pooled", _f1),
-    _Relation(("f1", "precision", "recall"), "any average", _mean_f1),
-    _Relation(("iou", "f1"), "pooled", _iou),
-    _Relation(("iou", "f1"), "any average", _mean_iou),
-    _Relation(("iou", "precision", "recall"), "any average", _mean_iou_of_both),
-    _Relation(("specificity", "precision", "recall"), "pooled", _specificity),
-    _Relation(("specificity", "accuracy"), "argmax pooled", _argmax_specificity),
-    _Relation(("specificity", "accuracy"), "argmax balanced", _argmax_specificity),
-    _Relation(("precision", "accuracy"), "argmax pooled", _accuracy),
-    _Relation(("recall", "accuracy"), "argmax pooled", _accuracy),
-    _Relation(("recall", "accuracy"), "argmax weighted", _accuracy),
-    _Relation(("recall", "accuracy"), "argmax balanced", _accuracy),
-    _Relation(("recall", "precision"), "thresholded", _at_most_precision),
-    _Relation(("accuracy", "precision", "recall"), "thresholded", _thresholded_accuracy),
-)
-
-
-def _overlap(precision: Fraction, recall: Fraction) -> Fraction:
+def _common(precision: Fraction, recall: Fraction) -> Fraction:
+    """Return the least share that two shares of one whole have in common."""
     return max(Fraction(0), precision + recall - 1)
 
 
-def _spans(published: Published, rule: Rule) -> dict[str, Span]:
-    values = {name: getattr(published, name) for name in _SCORES}
-    return {
-        name: unrounded(value, published.decimals, rule)
-        for name, value in values.items()
-        if value is not None
+def _check(relation: _Relation, printed: Mapping[Rule, Scores]) -> RelationCheck:
+    first, *others = relation.numbers
+    implied = {
+        rule: relation.implied(*(scores[name] for name in others))
+        for rule, scores in printed.items()
     }
-
-
-def _finding(relation: _Relation, printed: Mapping[Rule, Scores], classes: int) -> Finding:
-    first = relation.numbers[0]
-    implied = {rule: relation.implied(scores, classes) for rule, scores in printed.items()}
     gaps = {rule: implied[rule].gap(printed[rule][first]) for rule in RULES}
     rules = tuple(rule for rule in RULES if implied[rule].meets(printed[rule][first]))
-    shown = rules[0] if rules else min(RULES, key=gaps.__getitem__)
-    overlap = implied[shown].overlap(printed[shown][first])
-    return Finding(
+    rule = rules[0] if rules else min(RULES, key=gaps.__getitem__)
+    return RelationCheck(
         numbers=relation.numbers,
         reading=relation.reading,
-        implied=implied[shown].bounds,
-        gap=float(gaps[shown]),
-        overlap=float(overlap),
+        implied=implied[rule].bounds,
+        gap=float(gaps[rule]),
         rules=rules,
     )
 
 
-def _granularity(accuracy: float, decimals: int, n: int) -> Finding:
+def _granularity(accuracy: float, decimals: int, n: int) -> RelationCheck:
     """Compare the accuracy with the two proportions k/n around it."""
     rules = tuple(rule for rule in RULES if forensics.grim(accuracy, decimals, n, rule))
     k = min(floor(Fraction(str(float(accuracy))) * n), n - 1)
     around = [Fraction(k, n), Fraction(k + 1, n)]
     spans = [unrounded(accuracy, decimals, rule) for rule in rules[:1] or RULES]
-    gap = min(span.gap(Span(End(one), End(one))) for span in spans for one in around)
+    gap = min(span.gap(Span(End(share), End(share))) for span in spans for share in around)
     bounds = float(around[0]), float(around[1])
-    return Finding(("accuracy", f"n = {n}"), "proportion", bounds, float(gap), 0.0, rules)
+    numbers = ("accuracy", f"n = {n}")
+    return RelationCheck(numbers, "proportion", bounds, float(gap), rules, n)

@@ -6,7 +6,7 @@ A printed score stands for every number that prints as it, so the functions take
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
@@ -44,22 +44,14 @@ class Span:
 
     def gap(self, other: Span) -> Fraction:
         """Return the distance to ``other``, 0 where they touch."""
-        return max(Fraction(0), -self._common(other))
-
-    def overlap(self, other: Span) -> Fraction:
-        """Return the length of what lies in both, 0 where it is a point or nothing."""
-        return max(Fraction(0), self._common(other))
-
-    def _common(self, other: Span) -> Fraction:
-        ends = min(self.high.value, other.high.value), max(self.low.value, other.low.value)
-        return ends[0] - ends[1]
+        below, above = other.low.value - self.high.value, self.low.value - other.high.value
+        return max(Fraction(0), below, above)
 
 
 @dataclass(frozen=True)
 class NeededDice:
-    """``iou`` is the mean IoU of the sub-regions, ``least`` and ``most`` bound their mean Dice."""
+    """Bounds of the mean Dice of the sub-regions."""
 
-    iou: float
     least: float
     most: float
 
@@ -76,6 +68,7 @@ def unrounded(value: float, decimals: int, rule: Rule) -> Span:
     if rule == "truncate":
         low, high = End(exact), End(exact + unit, open=True)
     else:
+        # an odd last digit gives both of its ties away to its even neighbours
         leaves_ties = rule == "half even" and exact / unit % 2 == 1
         low = End(exact - unit / 2, open=leaves_ties)
         high = End(exact + unit / 2, open=leaves_ties or rule == "half up")
@@ -99,13 +92,6 @@ def grim(value: float, decimals: int, n: int, rule: Rule) -> range:
     return range(first, last + 1)
 
 
-def possible_n(
-    value: float, decimals: int, candidates: Iterable[int], rule: Rule
-) -> tuple[int, ...]:
-    """Return those of the ``candidates`` for n that some k/n fits, see ``grim``."""
-    return tuple(n for n in candidates if grim(value, decimals, n, rule))
-
-
 def held_out(volumes: int, percent: int = 20) -> tuple[int, ...]:
     """Return the sizes that ``percent`` of ``volumes`` can have: rounded down and up.
 
@@ -121,7 +107,7 @@ def f1_from(precision: Span, recall: Span) -> Span:
     (Opitz and Burst 2019, arXiv 1911.03347).
     """
     low, high = (precision.low, recall.low), (precision.high, recall.high)
-    return Span(carried(harmonic_mean, *low), carried(harmonic_mean, *high))
+    return Span(carried(_harmonic_mean, *low), carried(_harmonic_mean, *high))
 
 
 def iou_from_f1(f1: Span) -> Span:
@@ -130,11 +116,6 @@ def iou_from_f1(f1: Span) -> Span:
     doi:10.1186/s12880-015-0068-x; F1 and Dice are one number there.
     """
     return Span(carried(_iou_of_f1, f1.low), carried(_iou_of_f1, f1.high))
-
-
-def f1_from_iou(iou: Span) -> Span:
-    """Return 2I/(1+I), the inverse of ``iou_from_f1``."""
-    return Span(carried(_f1_of_iou, iou.low), carried(_f1_of_iou, iou.high))
 
 
 def pooled_specificity(precision: Span, recall: Span, classes: int) -> Span:
@@ -148,6 +129,7 @@ def pooled_specificity(precision: Span, recall: Span, classes: int) -> Span:
     def specificity(p: Fraction, r: Fraction) -> Fraction:
         return 1 - r * (1 - p) / ((classes - 1) * p)
 
+    # it rises with the precision and falls with the recall: each end takes one of each
     high = carried(specificity, precision.high, recall.low)
     if precision.low.value == 0:
         # no bound follows from a precision of 0 but that a specificity is not negative
@@ -179,21 +161,15 @@ def needed_dice(mean_iou: float, background_iou: float, regions: int = 3) -> Nee
     as possible are perfect and the rest empty but for one. Raises ``ValueError`` where no x in
     0–1 gives the mean.
     """
-    written = Fraction(str(float(mean_iou))), Fraction(str(float(background_iou)))
-    total = (regions + 1) * written[0] - written[1]
+    mean, background = (Fraction(str(float(iou))) for iou in (mean_iou, background_iou))
+    total = (regions + 1) * mean - background
     if not 0 <= total <= regions:
         raise ValueError(
             f"a mean IoU of {mean_iou} with a background of {background_iou} needs sub-regions "
             f"of {float(total / regions):.4f}; the IoU lies in 0–1"
         )
     least = (floor(total) + _f1_of_iou(total - floor(total))) / regions
-    most = _f1_of_iou(total / regions)
-    return NeededDice(float(total / regions), float(least), float(most))
-
-
-def harmonic_mean(a: Fraction, b: Fraction) -> Fraction:
-    """Return 2ab/(a+b), and 0 of two zeros."""
-    return 2 * a * b / (a + b) if a + b else Fraction(0)
+    return NeededDice(float(least), float(_f1_of_iou(total / regions)))
 
 
 def carried(function: Callable[..., Fraction], *ends: End) -> End:
@@ -202,8 +178,13 @@ def carried(function: Callable[..., Fraction], *ends: End) -> End:
     It is open where one of them is, but for 0 and 1: a score reaches those whatever else is open,
     as the F1 of a recall of 0 does.
     """
-    value = function(*(one.value for one in ends))
-    return End(value, any(one.open for one in ends) and value not in (0, 1))
+    value = function(*(end.value for end in ends))
+    return End(value, any(end.open for end in ends) and value not in (0, 1))
+
+
+def _harmonic_mean(a: Fraction, b: Fraction) -> Fraction:
+    """Return 2ab/(a+b), and 0 of two zeros."""
+    return 2 * a * b / (a + b) if a + b else Fraction(0)
 
 
 def _iou_of_f1(f1: Fraction) -> Fraction:
@@ -221,6 +202,7 @@ def _below(low: End, high: End) -> bool:
 
 
 def _as_written(value: float, decimals: int) -> Fraction:
+    # the shortest decimal that is this float is what was printed; the float itself is not 0.9925
     exact = Fraction(str(float(value)))
     if not 0 <= exact <= 1:
         raise ValueError(f"a score is {value}; give it as a share in 0–1, 0.9925 for 99.25 %")

@@ -1,18 +1,13 @@
-"""Confusion counts → scores, and surface distances; every rule for 0/0 is a required argument."""
+"""Confusion counts → scores; every rule for 0/0 and for empty masks is a required argument."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args, overload
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.spatial import KDTree
 
-from gliomalib.schema import N_CLASSES, Confusion
-
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from gliomalib.schema import N_CLASSES, Confusion, FloatArray
 
 Average = Literal["micro", "macro"]
 """``micro`` sums the counts of the classes before the ratio, ``macro`` averages the ratios."""
@@ -24,14 +19,11 @@ Undefined = Literal["zero", "nan", "exclude"]
 EmptyRule = Literal["brats", "exclude"]
 """Both masks empty: ``brats`` scores it as perfect (Dice 1, HD95 0), ``exclude`` gives NaN for
 the caller to leave out and count. One mask empty: the worst score (Dice 0, HD95
-``HD95_WORST_MM``) under either rule."""
+``surface.HD95_WORST_MM``) under either rule."""
 
 MaskState = Literal["both", "empty", "missed", "spurious"]
 """``both`` masks have voxels, both are ``empty``, or only the truth (``missed``) or only the
 prediction (``spurious``) has some."""
-
-HD95_WORST_MM = 373.12866
-"""Diagonal of the BraTS grid of 240×240×155 voxels of 1 mm, the score of a missed tumour."""
 
 
 def confusion_matrix(
@@ -39,26 +31,15 @@ def confusion_matrix(
 ) -> Confusion:
     """Count voxels (or images) by true and predicted class.
 
-    Parameters
-    ----------
-    truth, predicted
-        Integer labels 0 … n_classes − 1 of any shape, the same for both.
-    n_classes
-        Number of classes, also of those that do not occur.
-
-    Returns
-    -------
-    int64, shape (n_classes, n_classes); rows are the truth, columns the prediction.
-
-    Raises
-    ------
-    ValueError
-        Where the shapes differ, or a label is no integer or out of range; it names the value.
+    ``truth`` and ``predicted`` are integer labels 0 … n_classes − 1 of any one shape; the counts
+    are int64, shape (n_classes, n_classes), rows the truth. Raises ``ValueError`` where the shapes
+    differ, or a label is no integer or out of range; it names the value.
     """
     if truth.shape != predicted.shape:
         raise ValueError(f"truth has shape {truth.shape}, prediction {predicted.shape}: not equal")
     _check_labels("truth", truth, n_classes)
     _check_labels("prediction", predicted, n_classes)
+    # each pair of labels is one number, row by row of the matrix; in place, for volumes are large
     pairs = truth.astype(np.intp).ravel()
     pairs *= n_classes
     pairs += predicted.astype(np.intp).ravel()
@@ -79,13 +60,7 @@ def _check_labels(name: str, labels: NDArray[Any], n_classes: int) -> None:
             )
 
 
-@overload
-def scores(confusion: Confusion, average: Average, undefined: Undefined) -> dict[str, float]: ...
-@overload
-def scores(confusion: Confusion, average: None, undefined: Undefined) -> dict[str, Floats]: ...
-def scores(
-    confusion: Confusion, average: Average | None, undefined: Undefined
-) -> dict[str, float] | dict[str, Floats]:
+def scores(confusion: Confusion, average: Average, undefined: Undefined) -> dict[str, float]:
     """Return the eight scores of one confusion matrix.
 
     Precision TP/(TP+FP), recall TP/(TP+FN), specificity TN/(TN+FP), F1 2TP/(2TP+FP+FN) and IoU
@@ -94,44 +69,26 @@ def scores(
     the mean recall of the classes that the truth has, and the R_K of Gorodkin (2004,
     doi:10.1016/j.compbiolchem.2004.09.006).
 
-    Parameters
-    ----------
-    confusion
-        Counts, shape (K, K), rows the truth.
-    average
-        ``micro``, ``macro``, or None for arrays of shape (K,): all eight of each class against
-        the rest.
-    undefined
-        The rule for 0/0, see ``Undefined``.
-
-    Returns
-    -------
-    accuracy, precision, recall, f1, iou, specificity, balanced_accuracy, mcc, all as shares
-    (mcc −1 to 1).
-
-    Raises
-    ------
-    ValueError
-        For a matrix that is not square, negative counts or an unknown rule.
+    ``confusion`` has shape (K, K), rows the truth. All eight are shares, mcc −1 to 1: accuracy,
+    precision, recall, f1, iou, specificity, balanced_accuracy, mcc. Raises ``ValueError`` for a
+    matrix that is not square, negative counts or an unknown rule.
     """
     if np.ndim(confusion) != 2:
-        raise ValueError(f"a confusion matrix is (K, K), found shape {np.shape(confusion)}")
-    found = stacked_scores(confusion, average, undefined)
-    if average is None:
-        return found
-    return {name: float(value) for name, value in found.items()}
+        raise ValueError(f"a confusion matrix is (K, K), not of shape {np.shape(confusion)}")
+    of_matrix = stacked_scores(confusion, average, undefined)
+    return {name: float(value) for name, value in of_matrix.items()}
 
 
 def stacked_scores(
     confusions: Confusion, average: Average | None, undefined: Undefined
-) -> dict[str, Floats]:
+) -> dict[str, FloatArray]:
     """Return ``scores`` of many matrices at once.
 
-    ``confusions`` has shape (..., K, K); each score has shape (...), or (..., K) where
-    ``average`` is None. Raises ``ValueError`` as ``scores`` does.
+    ``confusions`` has shape (..., K, K) and each score shape (...); with ``average`` None it has
+    (..., K), all eight of each class against the rest. Raises ``ValueError`` as ``scores`` does.
     """
-    _check_choice("average", average, (*get_args(Average), None))
-    _check_choice("undefined", undefined, get_args(Undefined))
+    check_choice("average", average, (*get_args(Average), None))
+    check_choice("undefined", undefined, get_args(Undefined))
     counts = _checked_counts(confusions)
     binary = _one_against_rest(counts)
     if average is None:
@@ -151,7 +108,7 @@ def dice(confusion: Confusion, classes: tuple[int, ...], empty: EmptyRule) -> fl
     where both are empty and the rule is ``exclude``. Raises ``ValueError`` for no or unknown
     classes and for an unknown rule.
     """
-    _check_choice("empty", empty, get_args(EmptyRule))
+    check_choice("empty", empty, get_args(EmptyRule))
     common, truth, predicted = _merged(confusion, classes)
     if truth + predicted == 0:
         return 1.0 if empty == "brats" else float("nan")
@@ -171,144 +128,86 @@ def mask_state(confusion: Confusion, classes: tuple[int, ...]) -> MaskState:
     return "spurious" if predicted else "empty"
 
 
-def hd95(
-    truth_mask: Mask, predicted_mask: Mask, spacing_mm: tuple[float, ...], empty: EmptyRule
-) -> float:
-    """Return the 95th percentile of the Hausdorff distance in millimetres.
-
-    Convention, the same as MONAI's ``compute_hausdorff_distance(percentile=95)``: the surface of
-    a mask is its voxels with a face neighbour outside of it (the edge of the array is outside);
-    distances run between voxel centres, from each surface voxel to the nearest one of the other
-    mask; the 95th percentile (linear between order statistics) is taken for each direction, and
-    the larger one counts. Surface voxels are not weighted by their area.
-
-    Parameters
-    ----------
-    truth_mask, predicted_mask
-        Boolean, the same shape (X, Y, Z) or (X, Y).
-    spacing_mm
-        Voxel size along each axis.
-    empty
-        The rule for empty masks, see ``EmptyRule``.
-
-    Raises
-    ------
-    ValueError
-        For masks that are not boolean, shapes or spacing that do not match, an unknown rule.
-    """
-    _check_choice("empty", empty, get_args(EmptyRule))
-    _check_masks(truth_mask, predicted_mask, spacing_mm)
-    some_truth, some_predicted = bool(truth_mask.any()), bool(predicted_mask.any())
-    if not (some_truth or some_predicted):
-        return 0.0 if empty == "brats" else float("nan")
-    if not (some_truth and some_predicted):
-        return HD95_WORST_MM
-    one = _surface(truth_mask) * np.asarray(spacing_mm)
-    other = _surface(predicted_mask) * np.asarray(spacing_mm)
-    there, back = KDTree(other).query(one)[0], KDTree(one).query(other)[0]
-    return float(max(np.quantile(there, 0.95), np.quantile(back, 0.95)))
-
-
-def _surface(mask: Mask) -> NDArray[np.intp]:
-    """Return the indices (n, dimensions) of the surface voxels of ``mask``."""
-    box = ndimage.find_objects(mask.astype(np.uint8))[0]
-    inner = mask[box]
-    start = [part.start for part in box]
-    surface: NDArray[np.intp] = np.argwhere(inner & ~ndimage.binary_erosion(inner)) + start
-    return surface
-
-
-def _check_masks(truth: Mask, predicted: Mask, spacing_mm: tuple[float, ...]) -> None:
-    for name, mask in (("truth", truth), ("prediction", predicted)):
-        if mask.dtype != np.bool_:
-            raise ValueError(f"the mask of the {name} has dtype {mask.dtype}; make it boolean")
-    if truth.shape != predicted.shape:
-        raise ValueError(f"truth has shape {truth.shape}, prediction {predicted.shape}: not equal")
-    if len(spacing_mm) != truth.ndim or not all(step > 0 for step in spacing_mm):
-        raise ValueError(
-            f"spacing_mm {spacing_mm} must be {truth.ndim} positive numbers, one for each axis"
-        )
-
-
-def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    """Raise ``ValueError`` with the ``choices`` where the argument ``name`` is none of them."""
     if value not in choices:
         raise ValueError(f"{name} is {value!r}; choose one of {', '.join(map(repr, choices))}")
 
 
-def _checked_counts(confusions: Confusion) -> Floats:
+def _checked_counts(confusions: Confusion) -> FloatArray:
     counts = np.asarray(confusions, dtype=np.float64)
     if counts.ndim < 2 or counts.shape[-1] != counts.shape[-2]:
-        raise ValueError(f"confusion matrices are (..., K, K), found shape {counts.shape}")
+        raise ValueError(f"confusion matrices are (..., K, K), not of shape {counts.shape}")
     if not (counts >= 0).all():
         raise ValueError(f"a confusion matrix holds {counts.min()}; counts are not negative")
     return counts
 
 
-def _one_against_rest(counts: Floats) -> Floats:
-    """Return (..., K, 2, 2): for each class [[TN, FP], [FN, TP]]."""
-    hit = np.diagonal(counts, axis1=-2, axis2=-1)
-    missed = counts.sum(axis=-1) - hit
-    false = counts.sum(axis=-2) - hit
-    rest = counts.sum(axis=(-2, -1))[..., None] - hit - missed - false
-    return np.stack([np.stack([rest, false], -1), np.stack([missed, hit], -1)], -2)
+def _one_against_rest(counts: FloatArray) -> FloatArray:
+    """Return (..., K, 2, 2): for each class [[tn, fp], [fn, tp]]."""
+    tp = np.diagonal(counts, axis1=-2, axis2=-1)
+    fn = counts.sum(axis=-1) - tp
+    fp = counts.sum(axis=-2) - tp
+    tn = counts.sum(axis=(-2, -1))[..., None] - tp - fn - fp
+    return np.stack([np.stack([tn, fp], -1), np.stack([fn, tp], -1)], -2)
 
 
-def _ratios(binary: Floats, undefined: Undefined) -> dict[str, Floats]:
-    rest, false = binary[..., 0, 0], binary[..., 0, 1]
-    missed, hit = binary[..., 1, 0], binary[..., 1, 1]
-    parts = {
-        "precision": (hit, hit + false),
-        "recall": (hit, hit + missed),
-        "f1": (2 * hit, 2 * hit + false + missed),
-        "iou": (hit, hit + false + missed),
-        "specificity": (rest, rest + false),
+def _ratios(binary: FloatArray, undefined: Undefined) -> dict[str, FloatArray]:
+    tn, fp = binary[..., 0, 0], binary[..., 0, 1]
+    fn, tp = binary[..., 1, 0], binary[..., 1, 1]
+    return {
+        "precision": _divide(tp, tp + fp, undefined),
+        "recall": _divide(tp, tp + fn, undefined),
+        "f1": _divide(2 * tp, 2 * tp + fp + fn, undefined),
+        "iou": _divide(tp, tp + fp + fn, undefined),
+        "specificity": _divide(tn, tn + fp, undefined),
     }
-    return {name: _divide(above, below, undefined) for name, (above, below) in parts.items()}
 
 
-def _whole(counts: Floats, undefined: Undefined) -> dict[str, Floats]:
+def _whole(counts: FloatArray, undefined: Undefined) -> dict[str, FloatArray]:
     total = counts.sum(axis=(-2, -1))
-    hit = np.diagonal(counts, axis1=-2, axis2=-1)
+    tp = np.diagonal(counts, axis1=-2, axis2=-1)
     truth, predicted = counts.sum(axis=-1), counts.sum(axis=-2)
-    recall = _divide(hit, truth, "zero")
+    recall = _divide(tp, truth, "zero")
     # shares instead of counts: the squares of 10^9 voxels would lose digits
     share_truth = _divide(truth, total[..., None], "zero")
     share_predicted = _divide(predicted, total[..., None], "zero")
-    share_hit = _divide(hit.sum(axis=-1), total, "zero")
-    covariance = share_hit - (share_truth * share_predicted).sum(axis=-1)
+    share_right = _divide(tp.sum(axis=-1), total, "zero")
+    covariance = share_right - (share_truth * share_predicted).sum(axis=-1)
     spread = (1 - (share_truth**2).sum(axis=-1)) * (1 - (share_predicted**2).sum(axis=-1))
+    # without counts every share is 0 and the spread 1, but MCC is 0/0
     spread = np.where(total > 0, spread, 0.0)
     return {
-        "accuracy": _divide(hit.sum(axis=-1), total, undefined),
+        "accuracy": _divide(tp.sum(axis=-1), total, undefined),
+        # over the classes that the truth has: one that it lacks has no recall
         "balanced_accuracy": _divide(recall.sum(axis=-1), (truth > 0).sum(axis=-1), undefined),
         "mcc": _divide(covariance, np.sqrt(spread), undefined),
     }
 
 
-def _divide(above: Floats, below: NDArray[Any], undefined: Undefined) -> Floats:
+def _divide(above: FloatArray, below: NDArray[Any], undefined: Undefined) -> FloatArray:
     above, below = np.broadcast_arrays(above, below)
     result = np.full(above.shape, 0.0 if undefined == "zero" else np.nan)
     np.divide(above, below, out=result, where=below > 0)
     return result
 
 
-def _mean(values: Floats, undefined: Undefined) -> Floats:
+def _mean(values: FloatArray, undefined: Undefined) -> FloatArray:
     """Average over the last axis: the classes."""
     if undefined != "exclude":
         return np.asarray(values.mean(axis=-1))
-    known = ~np.isnan(values)
-    return _divide(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1), "nan")
+    defined = ~np.isnan(values)
+    return _divide(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1), "nan")
 
 
 def _merged(confusion: Confusion, classes: tuple[int, ...]) -> tuple[int, int, int]:
     """Return the voxels of the merged classes in both masks, in the truth, in the prediction."""
     if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
-        raise ValueError(f"a confusion matrix is (K, K), found shape {confusion.shape}")
-    known = range(len(confusion))
-    if not classes or len({*classes}) != len(classes) or any(one not in known for one in classes):
+        raise ValueError(f"a confusion matrix is (K, K), not of shape {confusion.shape}")
+    labels, chosen = range(len(confusion)), list(classes)
+    if not chosen or len({*chosen}) != len(chosen) or not {*chosen} <= {*labels}:
         raise ValueError(
-            f"classes {classes} must be some of {', '.join(map(str, known))}, each once"
+            f"classes {classes} must be some of {', '.join(map(str, labels))}, each once"
         )
-    chosen = list(classes)
     rows = confusion[chosen]
     return int(rows[:, chosen].sum()), int(rows.sum()), int(confusion[:, chosen].sum())

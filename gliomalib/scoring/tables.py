@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from gliomalib import labels
 from gliomalib.schema import Confusion, RecordError, StoredCase, Volume
-from gliomalib.scoring import metrics
+from gliomalib.scoring import metrics, surface
 
 CLASSES: Mapping[str, tuple[int, ...]] = {"NCR": (1,), "ED": (2,), "ET": (3,)}
 REGIONS: Mapping[str, tuple[int, ...]] = {**CLASSES, **labels.REGIONS}
 """The three sub-regions and the nested regions of BraTS; ET is both."""
 
-Pair = tuple[StoredCase, Volume, Volume]
+CaseVolumes = tuple[StoredCase, Volume, Volume]
 """A patient with the volumes of the 2D and of the 3D branch."""
 
 
@@ -31,22 +31,23 @@ def confusion_of(case: StoredCase, volume: Volume) -> Confusion:
 
 
 def score_volume(case: StoredCase, volume: Volume, empty: metrics.EmptyRule) -> pd.DataFrame:
-    """Return one row a region: patient_id, region, dice, hd95_mm, state, truth_ml, predicted_ml.
+    """Return one row per region: patient_id, region, dice, hd95_mm, state, truth_ml, predicted_ml.
 
     ``state`` says whether truth and prediction both have voxels (see ``metrics.mask_state``).
     """
-    found = predicted_labels(volume)
-    counts = metrics.confusion_matrix(case.labels, found)
+    predicted_classes = predicted_labels(volume)
+    counts = metrics.confusion_matrix(case.labels, predicted_classes)
+    # spacing is in millimetres, and a millilitre has 1000 cubic ones
     millilitres = float(np.prod(case.grid.spacing_mm)) / 1000
     rows = []
     for region, classes in REGIONS.items():
-        truth, predicted = np.isin(case.labels, classes), np.isin(found, classes)
+        truth, predicted = np.isin(case.labels, classes), np.isin(predicted_classes, classes)
         rows.append(
             {
                 "patient_id": case.grid.patient_id,
                 "region": region,
                 "dice": metrics.dice(counts, classes, empty),
-                "hd95_mm": metrics.hd95(truth, predicted, case.grid.spacing_mm, empty),
+                "hd95_mm": surface.hd95(truth, predicted, case.grid.spacing_mm, empty),
                 "state": metrics.mask_state(counts, classes),
                 "truth_ml": millilitres * truth.sum(),
                 "predicted_ml": millilitres * predicted.sum(),
@@ -71,7 +72,7 @@ def overview(table: pd.DataFrame) -> pd.DataFrame:
     for column, names in order.items():
         full[column] = pd.Categorical(full[column], names)
     groups = full.groupby(list(order), observed=True)
-    found = groups.agg(
+    counted = groups.agg(
         patients=("patient_id", "nunique"),
         mean_dice=("dice", "mean"),
         lowest_dice=("dice", "min"),
@@ -80,8 +81,8 @@ def overview(table: pd.DataFrame) -> pd.DataFrame:
         missed=("state", lambda states: int((states == "missed").sum())),
         spurious=("state", lambda states: int((states == "spurious").sum())),
     )
-    found = found.round({"mean_dice": 3, "lowest_dice": 3, "median_hd95_mm": 1})
-    return found.reset_index()
+    digits = {"mean_dice": 3, "lowest_dice": 3, "median_hd95_mm": 1}
+    return counted.round(digits).reset_index()
 
 
 def per_patient(table: pd.DataFrame, region: str, part: str) -> pd.Series:
@@ -92,14 +93,14 @@ def per_patient(table: pd.DataFrame, region: str, part: str) -> pd.Series:
     rows = table[(table["region"] == region) & (table["part"] == part)]
     if rows.empty:
         raise RecordError(f"no patient of part {part!r} has a {region} score; check the split")
-    found: pd.Series = rows.groupby("patient_id", sort=True)["dice"].mean()
-    return found
+    mean: pd.Series = rows.groupby("patient_id", sort=True)["dice"].mean()
+    return mean
 
 
 def patient_confusions(table: pd.DataFrame, part: str) -> Confusion:
     """Return a 4×4 matrix of slices for every patient of a part, shape (patients, 4, 4).
 
-    ``table`` has one row a slice; a patient tested in several folds is summed over them.
+    ``table`` has one row per slice; a patient tested in several folds is summed over them.
     Raises ``RecordError`` when the table has no slice of this part.
     """
     rows = table[table["part"] == part]
@@ -122,6 +123,5 @@ def most_errors(table: pd.DataFrame, count: int) -> list[str]:
     """Return the ``count`` patients with the most slices in the wrong class, worst first."""
     wrong = table.assign(wrong=table["truth"] != table["predicted"])
     by_patient = wrong.groupby("patient_id")["wrong"].sum()
-    return [
-        str(name) for name in by_patient.sort_values(ascending=False, kind="stable").index[:count]
-    ]
+    worst = by_patient.sort_values(ascending=False, kind="stable")
+    return [str(name) for name in worst.index[:count]]

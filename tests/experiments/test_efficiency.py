@@ -114,29 +114,6 @@ def test_a_single_patient_has_no_interval_and_says_so() -> None:
     )
 
 
-def test_the_passes_of_a_patient_do_not_count_as_patients() -> None:
-    rng = np.random.default_rng(4)
-    levels = np.repeat([1.0, 2.0, 3.0, 4.0], 50)
-    numbers = pd.Series(levels + 0.01 * rng.normal(size=200))
-    patients = pd.Series(np.repeat(list("ABCD"), 50))
-    low, high = efficiency.grouped_interval(numbers, patients, 1, 2000) or (0, 0)
-    shuffled = pd.Series(rng.permutation(patients))
-    narrow = efficiency.grouped_interval(numbers, shuffled, 1, 2000) or (0, 0)
-    assert low < 1.6 and high > 3.4
-    assert narrow[1] - narrow[0] < high - low
-    assert efficiency.grouped_interval(numbers, patients * 0 + "A", 1, 100) is None
-
-
-def test_the_interval_is_that_of_the_slow_bootstrap() -> None:
-    numbers, patients = pd.Series([1.0, 2.0, 5.0, 9.0]), pd.Series(list("ABAB"))
-    groups, rng, medians = [[1.0, 5.0], [2.0, 9.0]], np.random.default_rng(8), []
-    for _ in range(4000):
-        drawn = [rng.choice(groups[rng.integers(2)], 2) for _ in range(2)]
-        medians.append(np.median(drawn))
-    found = efficiency.grouped_interval(numbers, patients, 3, 20_000)
-    assert found == pytest.approx(tuple(np.quantile(medians, [0.025, 0.975])), abs=0.3)
-
-
 def test_every_value_is_there_with_its_rule() -> None:
     found = named(steady())
     assert set(found) >= NEEDED

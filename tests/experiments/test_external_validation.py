@@ -187,7 +187,7 @@ def test_calibration_is_that_of_the_pooled_patients(found: Found, groups: Sites)
     told = {one.name: one for one in external_validation.values(found, groups)}
     for part, name in (("test", "internal"), ("external", "external")):
         pooled = calibration.pooled(found.tallies[part].values())
-        assert told[f"ece_{name}"].value == pytest.approx(pooled.expected_error("equal_width"))
+        assert told[f"ece_{name}"].value == pytest.approx(calibration.expected_error(pooled.bins))
         assert told[f"brier_{name}"].value == pytest.approx(pooled.brier)
     assert told["ece_external"].ci95[0] > told["ece_internal"].ci95[1]
     table = external_validation.reliability(found)

@@ -239,7 +239,7 @@ def test_calibration_is_that_of_all_slices(values: dict[str, Any]) -> None:
     rows = slices_of(0.9)
     pooled = calibration.tally(rows[["p0", "p1", "p2", "p3"]].to_numpy(), rows["truth"].to_numpy())
     found = values["ece_cross_entropy"]
-    assert found.value == pytest.approx(pooled.expected_error("equal_width"))
+    assert found.value == pytest.approx(calibration.expected_error(pooled.bins))
     assert found.value == pytest.approx(0.2) and found.ci95 == pytest.approx((0.2, 0.2))
     assert values["ece_dice"].value == pytest.approx(0.1)
 
@@ -254,7 +254,7 @@ def test_calibration_of_several_seeds_is_their_mean(tmp_path: Path) -> None:
         table[["p0", "p1", "p2", "p3"]] = given
         write(made, SORTER + name, table.assign(predicted=given.argmax(axis=1)))
         one = calibration.tally(given, table["truth"].to_numpy())
-        expected.append(one.expected_error("equal_width"))
+        expected.append(calibration.expected_error(one.bins))
     values = {
         one.name: one
         for one in loss_ablations.values([loss_ablations.grid(made, "resnet50")], made.study)

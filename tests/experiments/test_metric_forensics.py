@@ -10,15 +10,15 @@ from gliomalib.experiments import metric_forensics
 from gliomalib.experiments.values import SIX
 from gliomalib.schema import SettingsError, Value
 from gliomalib.scoring import forensics, keras_metrics
-from gliomalib.scoring.contradictions import Published
+from gliomalib.scoring.contradictions import PrintedScores
 from gliomalib.verdicts import claims, decisions
 
-GENUINE = Published(0.9943, 0.9946, 0.9930, 0.9938, None, 0.9982)
+GENUINE = PrintedScores(0.9943, 0.9946, 0.9930, 0.9938, None, 0.9982)
 """Scores of a public notebook, and the F1 that they give."""
 
 
 @pytest.fixture(scope="module")
-def paper() -> Published:
+def paper() -> PrintedScores:
     return metric_forensics.printed(claims.load())
 
 
@@ -40,7 +40,7 @@ def measured(**scores: float) -> list[Value]:
     return found
 
 
-def test_the_scores_are_those_of_the_claims(paper: Published) -> None:
+def test_the_scores_are_those_of_the_claims(paper: PrintedScores) -> None:
     by_value = {one.value: one.published for one in claims.load() if one.notebook[:2] == "06"}
     assert {name: getattr(paper, name) for name in SIX} == {n: by_value[n] for n in SIX}
     assert paper.test_sizes == (57, 67, 73, 74, 124, 130, 131, 140, 141, 197, 198)
@@ -57,7 +57,9 @@ def test_a_score_that_no_claim_gives_is_named() -> None:
         metric_forensics.printed([one for one in claims.load() if one.value != "iou"])
 
 
-def test_the_paper_fails_in_the_readings_that_give_each_item_one_class(paper: Published) -> None:
+def test_the_paper_fails_in_the_readings_that_give_each_item_one_class(
+    paper: PrintedScores,
+) -> None:
     table = metric_forensics.by_reading(paper).set_index("reading")
     failing = table[table["fail without the IoU"] > 0].index.tolist()
     assert failing == ["argmax pooled", "argmax weighted", "argmax balanced"]
@@ -73,10 +75,10 @@ def test_the_paper_fails_in_the_readings_that_give_each_item_one_class(paper: Pu
 def test_genuine_scores_fail_in_no_reading_that_is_theirs() -> None:
     table = metric_forensics.by_reading(GENUINE).set_index("reading")
     assert table.loc[["pooled", "thresholded"], "fail"].tolist() == [0, 0]
-    assert metric_forensics.by_reading(Published()).empty
+    assert metric_forensics.by_reading(PrintedScores()).empty
 
 
-def test_every_test_size_is_listed_with_its_volumes(paper: Published) -> None:
+def test_every_test_size_is_listed_with_its_volumes(paper: PrintedScores) -> None:
     table = metric_forensics.proportions(paper).set_index("held out")
     assert set(table.index) == set(paper.test_sizes)
     assert set(table["verdict"]) == {"impossible"}
@@ -87,7 +89,7 @@ def test_every_test_size_is_listed_with_its_volumes(paper: Published) -> None:
     assert fits[131] == "possible" and (fits == "possible").sum() == 1
 
 
-def test_no_tumour_everywhere_comes_close_on_a_whole_scan(paper: Published) -> None:
+def test_no_tumour_everywhere_comes_close_on_a_whole_scan(paper: PrintedScores) -> None:
     table = metric_forensics.constants(paper)
     assert table.columns.tolist() == ["predictor", *SIX, "errors per tumour voxel"]
     scan, crop, printed = (row for _, row in table.iterrows())
@@ -96,7 +98,7 @@ def test_no_tumour_everywhere_comes_close_on_a_whole_scan(paper: Published) -> N
     assert printed["iou"] == paper.iou
 
 
-def test_values_say_what_the_numbers_need(paper: Published) -> None:
+def test_values_say_what_the_numbers_need(paper: PrintedScores) -> None:
     found = metric_forensics.values(paper)
     assert of(found, "relations_impossible") == 2 and of(found, "readings_excluded") == 3
     assert of(found, "test_sizes") == 11 and of(found, "test_sizes_possible") == 0
@@ -111,7 +113,7 @@ def test_values_say_what_the_numbers_need(paper: Published) -> None:
 # --- beside what was measured
 
 
-def test_each_predictor_stands_beside_the_paper(paper: Published) -> None:
+def test_each_predictor_stands_beside_the_paper(paper: PrintedScores) -> None:
     table = metric_forensics.beside(paper, measured(recipe_box_f1=0.7, constant_box_accuracy=0.96))
     at = table.set_index(["who", "score"])
     assert at.loc[("paper", "f1"), "value"] == paper.f1
@@ -125,7 +127,7 @@ def test_each_predictor_stands_beside_the_paper(paper: Published) -> None:
     assert set(metric_forensics.beside(paper, [])["who"]) == {"paper"}
 
 
-def test_nearness_counts_the_scores_without_the_iou(paper: Published) -> None:
+def test_nearness_counts_the_scores_without_the_iou(paper: PrintedScores) -> None:
     near = {f"recipe_scan_{name}": getattr(paper, name) - 0.009 for name in SIX}
     near["recipe_box_iou"] = paper.iou
     near["recipe_scan_recall"] = 0.98

@@ -7,9 +7,10 @@ brats-evaluation 0.0.10 needs pandas below 3 and so has no place beside the proj
     uv pip install --python /tmp/brats-evaluation/bin/python brats-evaluation==0.0.10
     /tmp/brats-evaluation/bin/python tests/reference/make_brats_evaluation.py
 
-``volumes`` needs numpy alone: ``tests/scoring/test_metrics.py`` makes the same volumes again.
+``volumes`` needs numpy alone: ``test_metrics.py`` and ``test_surface.py`` of ``tests/scoring`` make
+the same volumes again.
 
-Its conventions (configuration ``gli``), as far as they are not those of ``scoring.metrics``:
+Its conventions (configuration ``gli``), as far as they are not those of ``gliomalib.scoring``:
 two empty masks have no score (NaN; in BraTS 2018–2020 a Dice of 1); masks that do not overlap, a
 missed one among them, have an infinite HD95, which its parser replaces by 373; HD95 is the 95th
 percentile of the distances of both directions together, not the larger one of two percentiles;
@@ -35,25 +36,26 @@ REGIONS = {"snfh": (2,), "et": (3,), "netc": (1,), "tc": (1, 3), "wt": (1, 2, 3)
 SHAPE = (15, 14, 13)
 RANDOM = 6
 OUTCOME = Path(__file__).with_name("brats_evaluation.json")
-Pair = tuple[np.ndarray, np.ndarray]
+LabelPair = tuple[np.ndarray, np.ndarray]
+"""True and predicted labels."""
 
 
-def volumes() -> dict[str, Pair]:
+def volumes() -> dict[str, LabelPair]:
     """Return true and predicted labels by case: random tumours, and what is not there in some."""
-    found: dict[str, Pair] = {}
+    cases: dict[str, LabelPair] = {}
     for seed in range(RANDOM):
         rng = np.random.default_rng(seed)
         truth = tumour(rng)
         noise = rng.random(SHAPE) < 0.1
         predicted = np.where(noise, rng.integers(0, 4, SHAPE), np.roll(truth, seed % 3, axis=1))
-        found[f"random {seed}"] = (truth, predicted.astype(np.uint8))
+        cases[f"random {seed}"] = (truth, predicted.astype(np.uint8))
     rng = np.random.default_rng(100)
     one, other, none = tumour(rng), tumour(rng), np.zeros(SHAPE, np.uint8)
     without = np.where(one == 3, 2, one).astype(np.uint8)
     two = one.copy()
     two[0:2, 0:2, 0:2], two[13:, 12:, 11:] = 3, 1
     return {
-        **found,
+        **cases,
         "both empty": (none, none),
         "missed": (one, none),
         "spurious": (none, one),
@@ -101,9 +103,9 @@ def scores(evaluator: Any, truth: np.ndarray, predicted: np.ndarray) -> dict[str
         paths = [f"{folder}/{name}.nii.gz" for name in ("predicted", "truth")]
         for path, labels in zip(paths, (predicted, truth), strict=True):
             nib.save(nib.Nifti1Image(labels, np.eye(4)), path)
-        found = evaluate_single_exam(*paths, "case", evaluator)
+        outcome = evaluate_single_exam(*paths, "case", evaluator)
     names = ("global_bin_dsc", "global_bin_hd95", "sq_dsc", "tp", "fp", "fn")
-    return {region: [plain(found[region][name]) for name in names] for region in REGIONS}
+    return {region: [plain(outcome[region][name]) for name in names] for region in REGIONS}
 
 
 def plain(value: float) -> Any:

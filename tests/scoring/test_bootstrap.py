@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from gliomalib.scoring import bootstrap, metrics
 
@@ -18,9 +19,9 @@ def bounds(interval: bootstrap.Interval) -> tuple[float, float]:
     return interval.ci95
 
 
-def accuracy(confusion: Any) -> float:
-    """Share of the diagonal."""
-    return float(np.trace(confusion) / confusion.sum())
+def accuracy(stack: Any) -> Any:
+    """Share of the diagonal of each matrix."""
+    return np.trace(stack, axis1=-2, axis2=-1) / stack.sum(axis=(-2, -1))
 
 
 def patients(count: int, seed: int = 0) -> Any:
@@ -30,6 +31,9 @@ def patients(count: int, seed: int = 0) -> Any:
     matrices = generator.integers(1, 20, (count, 3, 3))
     matrices[:, range(3), range(3)] += (200 * skill[:, None]).astype(int)
     return matrices
+
+
+# --- means over patients
 
 
 @pytest.mark.parametrize(("count", "least"), [(5, 0.88), (20, 0.92), (40, 0.93)])
@@ -49,8 +53,6 @@ def test_the_interval_of_a_mean_is_near_students() -> None:
     assert found.value == pytest.approx(values.mean())
     assert bounds(found) == pytest.approx((found.value - reach, found.value + reach), abs=0.002)
     assert found.n == 60
-    assert "60 patients" in found.method
-    assert "10000 draws" in found.method
 
 
 def test_the_same_seed_gives_the_same_interval_whatever_the_block(
@@ -65,11 +67,16 @@ def test_the_same_seed_gives_the_same_interval_whatever_the_block(
 
 
 def test_one_patient_has_no_interval() -> None:
-    assert bootstrap.mean_interval([0.5], 0) == bootstrap.Interval(
-        0.5, None, 1, "no interval: a single patient"
-    )
+    found = bootstrap.mean_interval([0.5], 0)
+    assert found == bootstrap.Interval(0.5, None, 1)
+    assert found.ends == (0.5, 0.5)
     assert bootstrap.confusion_interval(patients(1), accuracy, 0, 50).ci95 is None
     assert bootstrap.argmax_interval([[0.1, 0.2]], [0, 1], 0, 50).ci95 is None
+    assert bootstrap.grouped_interval([[0.1, 0.4]], 0, 50).ends == (0.25, 0.25)
+    few, some = bootstrap.with_ones([0.5]), bootstrap.with_ones([0.2, 0.4])
+    for groups, value in (((few, some), 0.2), ((some, few), -0.2)):
+        of_groups = bootstrap.unpaired_interval(*groups, bootstrap.ratio, 1, 100)
+        assert (of_groups.value, of_groups.ci95) == (pytest.approx(value), None)
 
 
 @pytest.mark.parametrize(("count", "share"), [(5, 0.0009541), (10, 0.0085506), (20, 0.0158808)])
@@ -87,12 +94,14 @@ def test_a_band_is_the_interval_at_each_point() -> None:
     for point in range(4):
         expected = bounds(bootstrap.mean_interval(curves[:, point], 3, 500))
         assert (low[point], high[point]) == pytest.approx(expected)
+    lower, higher = bootstrap.mean_band(curves, 3, 500, level=0.9)
+    assert ((low < lower) & (higher < high)).all()
     assert np.isnan(bootstrap.mean_band(curves[:1], 3, 500)).all()
 
 
 @pytest.mark.parametrize("values", [[], [0.1, math.nan], [0.1, math.inf], [[0.1, 0.2]], 0.5])
 def test_a_mean_of_no_numbers_is_refused(values: Any) -> None:
-    with pytest.raises(ValueError, match=r"NaN or infinite|needed is one value a patient"):
+    with pytest.raises(ValueError, match=r"NaN or infinite|needed is one value per patient"):
         bootstrap.mean_interval(values, 0)
 
 
@@ -125,6 +134,9 @@ def test_pairs_need_the_same_patients() -> None:
         bootstrap.paired_interval([0.1, 0.2], [0.1, math.nan], 0)
 
 
+# --- scores of sums over patients
+
+
 def test_a_score_is_of_the_summed_matrices_of_whole_patients() -> None:
     matrices, seed, draws = patients(8), 5, 400
     found = bootstrap.confusion_interval(matrices, accuracy, seed, draws)
@@ -144,7 +156,7 @@ def test_a_score_is_of_the_summed_matrices_of_whole_patients() -> None:
 
 def test_matrices_are_summed_and_not_averaged() -> None:
     matrices = np.full((6, 2, 2), 5)
-    found = bootstrap.confusion_interval(matrices, lambda matrix: float(matrix.sum()), 0, 50)
+    found = bootstrap.confusion_interval(matrices, lambda sums: sums.sum(axis=(1, 2)), 0, 50)
     assert (found.value, found.ci95) == (120.0, (120.0, 120.0))
 
 
@@ -156,6 +168,11 @@ def test_slices_of_one_patient_are_not_independent() -> None:
     assert high - low > 3 * (alone[1] - alone[0])
 
 
+def share_right(stack: Any) -> Any:
+    """Share of the first column of each matrix."""
+    return stack[:, 0, 0] / stack.sum(axis=(1, 2))
+
+
 def test_the_interval_of_a_pooled_score_covers_it_in_93_to_97_percent() -> None:
     hits, trials = 0, 1000
     for seed in range(trials):
@@ -164,14 +181,9 @@ def test_the_interval_of_a_pooled_score_covers_it_in_93_to_97_percent() -> None:
         right = generator.binomial(slices, skill)
         matrices = np.zeros((60, 2, 2))
         matrices[:, 0, 0], matrices[:, 0, 1] = right, slices - right
-        low, high = bounds(bootstrap.confusion_intervals(matrices, share_right, seed, 600)["right"])
+        low, high = bounds(bootstrap.confusion_interval(matrices, share_right, seed, 600))
         hits += low <= 8 / 11 <= high
     assert 0.93 <= hits / trials <= 0.97
-
-
-def share_right(stack: Any) -> dict[str, Any]:
-    """Share of the first column, for many matrices at once."""
-    return {"right": stack[:, 0, 0] / stack.sum(axis=(1, 2))}
 
 
 def test_many_scores_at_once_are_the_single_ones() -> None:
@@ -179,14 +191,12 @@ def test_many_scores_at_once_are_the_single_ones() -> None:
     scores = partial(metrics.stacked_scores, average="macro", undefined="exclude")
     together = bootstrap.confusion_intervals(matrices, scores, 2, 300)
     for name in ("accuracy", "f1", "mcc"):
-        one = bootstrap.confusion_interval(
-            matrices,
-            lambda matrix, name=name: metrics.scores(matrix, "macro", "exclude")[name],
-            2,
-            300,
+        alone = bootstrap.confusion_interval(
+            matrices, lambda sums, name=name: scores(sums)[name], 2, 300
         )
-        assert together[name].value == pytest.approx(one.value)
-        assert bounds(together[name]) == pytest.approx(bounds(one))
+        assert together[name] == alone
+        value = metrics.scores(matrices.sum(axis=0), "macro", "exclude")[name]
+        assert alone.value == pytest.approx(value)
 
 
 def test_a_score_that_is_undefined_in_some_draw_is_refused() -> None:
@@ -237,6 +247,123 @@ def test_a_curve_needs_its_alphas_in_order() -> None:
     for alphas in ([0, 1], [0, 1, 0.5], [0, 0.5, 0.5]):
         with pytest.raises(ValueError, match="rising"):
             bootstrap.argmax_interval(np.ones((2, 3)), alphas, 0)
+
+
+# --- repeated measurements
+
+
+def slow_medians(repeats: Any, draws: int) -> Any:
+    """Medians after drawing patients, then as many of the measurements of each, one by one."""
+    generator, medians = np.random.default_rng(8), []
+    for _ in range(draws):
+        drawn = [repeats[generator.integers(len(repeats))] for _ in repeats]
+        medians.append(np.median([generator.choice(own, len(own)) for own in drawn]))
+    return np.array(medians)
+
+
+def test_repeated_measurements_have_the_interval_of_a_slow_bootstrap_at_95_percent() -> None:
+    generator = np.random.default_rng(9)
+    repeats = generator.normal(0, 1, (12, 1)) + generator.normal(0, 0.3, (12, 3))
+    medians, ends = slow_medians(repeats, 6000), {}
+    for level in (0.90, 0.95):
+        reach = stats.t.ppf((1 - level) / 2, 11) * math.sqrt(12 / 11)
+        share = stats.norm.cdf(reach)
+        ends[level] = np.quantile(medians, [share, 1 - share])
+    found = bootstrap.grouped_interval(repeats, 3, 20_000)
+    assert (found.value, found.n) == (np.median(repeats), 12)
+    assert bounds(found) == pytest.approx(tuple(ends[0.95]), abs=0.02)
+    # the test can fail: another level is further away than that
+    assert abs(ends[0.95] - ends[0.90]).min() > 0.06
+
+
+def test_measurements_of_one_patient_are_no_patients() -> None:
+    generator = np.random.default_rng(0)
+    repeats = np.array([[1.0], [2.0], [3.0], [4.0]]) + 0.01 * generator.normal(size=(4, 50))
+    low, high = bounds(bootstrap.grouped_interval(repeats, 1, 2000))
+    assert low < 1.6 and high > 3.4
+    shuffled = generator.permutation(repeats.ravel()).reshape(4, 50)
+    narrow = bounds(bootstrap.grouped_interval(shuffled, 1, 2000))
+    assert narrow[1] - narrow[0] < high - low
+
+
+# --- two groups of different patients
+
+
+def of_means(a: Any, b: Any, seed: int = 1, draws: int = 2000) -> tuple[float, float, float]:
+    """Return the difference of two means and both ends of its interval."""
+    groups = bootstrap.with_ones(a), bootstrap.with_ones(b)
+    found = bootstrap.unpaired_interval(*groups, bootstrap.ratio, seed, draws)
+    return (found.value, *bounds(found))
+
+
+@pytest.mark.parametrize(("sizes", "spreads"), [((10, 8), (0.1, 0.1)), ((5, 5), (0.05, 0.2))])
+def test_the_interval_covers_a_known_drop(
+    sizes: tuple[int, int], spreads: tuple[float, float]
+) -> None:
+    covered = 0
+    for draw in range(100):
+        rng = np.random.default_rng((3, draw))
+        inside, outside = (
+            rng.normal(mean, spread, n)
+            for mean, spread, n in zip((0.75, 0.62), spreads, sizes, strict=True)
+        )
+        _, low, high = of_means(inside, outside, draw, 1000)
+        covered += low <= 0.13 <= high
+    assert 90 <= covered <= 100
+
+
+def test_a_difference_of_scores_that_are_no_normal_sample_is_covered_too() -> None:
+    # Dice with a tail of missed tumours at 0, 30 patients per group
+    rng, covered = np.random.default_rng(4), 0
+    for draw in range(100):
+        inside, outside = (
+            np.where(rng.random(30) < share, 0, rng.beta(8, 3, 30)) for share in (0.05, 0.15)
+        )
+        _, low, high = of_means(inside, outside, draw, 1000)
+        covered += low <= 0.10 * 8 / 11 <= high
+    assert covered >= 90
+
+
+def test_a_difference_of_means_is_as_wide_as_welchs_interval() -> None:
+    rng = np.random.default_rng(5)
+    a, b = rng.normal(0.7, 0.1, 9), rng.normal(0.6, 0.2, 6)
+    value, low, high = of_means(a, b, draws=50_000)
+    expected = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    assert value == pytest.approx(a.mean() - b.mean())
+    assert high - low == pytest.approx(expected.high - expected.low, rel=0.1)
+    back = of_means(b, a[::-1], draws=50_000)
+    assert np.allclose([value, low, high], [-back[0], -back[2], -back[1]], atol=0.01)
+    # without any spread the interval is a point
+    assert of_means(np.full(4, 0.7), np.full(3, 0.5)) == pytest.approx((0.2, 0.2, 0.2))
+
+
+def test_a_difference_moves_patients_with_all_their_slices() -> None:
+    # all slices of a patient right or all wrong: as uncertain as so many patients, not slices
+    right, wrong = np.diag([50.0, 0, 0, 0]), np.zeros((4, 4))
+    wrong[0, 1] = 50
+    inside = np.stack([right] * 8 + [wrong] * 2)
+    outside = np.stack([right] * 5 + [wrong] * 5)
+
+    def share(sums: np.ndarray) -> np.ndarray:
+        return metrics.stacked_scores(sums.astype(np.int64), "macro", "exclude")["accuracy"]
+
+    found = bootstrap.unpaired_interval(inside, outside, share, 1, 4000)
+    low, high = bounds(found)
+    assert found.value == pytest.approx(0.3) and found.n == 20
+    spread = stats.ttest_ind([1] * 8 + [0] * 2, [1] * 5 + [0] * 5, equal_var=False)
+    expected = spread.confidence_interval(0.95)
+    assert high - low == pytest.approx(expected.high - expected.low, rel=0.15)
+
+
+def test_an_empty_group_and_an_undefined_score_are_errors() -> None:
+    some = bootstrap.with_ones([0.1, 0.2])
+    for other, words in (([], "no patient"), ([np.nan, 0.2], "undefined in some draw")):
+        with pytest.raises(ValueError, match=words):
+            group = bootstrap.with_ones(other)
+            bootstrap.unpaired_interval(some, group, bootstrap.ratio, 1, 100)
+
+
+# --- proportions
 
 
 def test_wilson_on_known_answers() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 from itertools import product
 from typing import Any
 
@@ -14,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as tests
 
-from gliomalib.scoring import bootstrap, comparisons
+from gliomalib.scoring import comparisons
 
 DRAWS = 400
 """Bootstrap draws in simulations; the number changes no error rate here."""
@@ -62,8 +61,6 @@ def test_the_signed_rank_test_agrees_with_a_hand_calculation() -> None:
     found = comparisons.paired([0.06, 0.01, 0.03, -0.02, 0.05, 0.04], "six")
     assert found.p == pytest.approx(6 / 64)
     assert found.least_p == 2 / 64
-    # the 21 means of pairs: 0.03 stands in their middle
-    assert found.hodges_lehmann == pytest.approx(0.03)
 
 
 def test_differences_that_only_rounding_tells_apart_are_ties() -> None:
@@ -84,14 +81,6 @@ def test_p_is_never_below_what_the_signs_can_give() -> None:
     few = np.r_[np.zeros(20), 0.1, 0.2, 0.3, 0.4]
     assert tests.wilcoxon(few, zero_method="pratt").pvalue < 0.07
     assert comparisons.paired(few, "few").p == 0.125
-
-
-def test_equal_methods_are_told_apart_in_5_of_100_draws_at_most() -> None:
-    trials, found = 200, 0
-    for seed in range(trials):
-        pair = scores(30, seed, a=0, b=0)
-        found += comparisons.paired(pair["a"] - pair["b"], "null").p < 0.05
-    assert 0 < found <= at_most(0.05, trials)
 
 
 def test_equal_methods_are_told_apart_in_5_percent_of_many_draws() -> None:
@@ -119,7 +108,7 @@ def test_a_gain_of_three_hundredths_is_found_in_most_draws() -> None:
 
 @pytest.mark.parametrize("wrong", [[], [[0.1]], [0.1, math.nan], [math.inf], 0.1])
 def test_what_is_no_difference_is_refused_by_name(wrong: Any) -> None:
-    with pytest.raises(ValueError, match=r"fused: .*(NaN or infinite|one difference a patient)"):
+    with pytest.raises(ValueError, match=r"(NaN or infinite|shape).*fused per patient"):
         comparisons.paired(wrong, "fused")
 
 
@@ -189,60 +178,48 @@ def test_two_one_sided_tests_are_those_of_the_textbook() -> None:
         (numbers.mean() - reach, numbers.mean() + reach), rel=1e-4
     )
     assert found.bootstrap_bounds == pytest.approx(found.t_bounds, abs=6e-4)
-    assert found.zero_p == pytest.approx(tests.ttest_1samp(numbers, 0).pvalue)
     assert found.verdict == "equivalent"
     assert comparisons.equivalence(numbers, 1, margin=0.003).verdict == "undecided"
 
 
-@pytest.mark.parametrize(("n", "low", "high"), [(8, 0.86, 0.94), (60, 0.87, 0.93)])
-def test_the_90_percent_interval_covers_the_mean(n: int, low: float, high: float) -> None:
+def test_the_90_percent_interval_of_eight_patients_covers_the_mean() -> None:
     generator, trials, hits = np.random.default_rng(6), 600, 0
     for seed in range(trials):
-        found = comparisons.equivalence(generator.normal(0.02, 0.05, n), seed, draws=DRAWS)
+        found = comparisons.equivalence(generator.normal(0.02, 0.05, 8), seed, draws=DRAWS)
         assert found.bootstrap_bounds is not None
         hits += found.bootstrap_bounds[0] <= 0.02 <= found.bootstrap_bounds[1]
-    assert low <= hits / trials <= high
+    assert 0.86 <= hits / trials <= 0.94
 
 
-def test_the_95_percent_interval_of_60_patients_covers_their_mean() -> None:
-    generator, trials, hits = np.random.default_rng(8), 1000, 0
-    for seed in range(trials):
-        bounds = bootstrap.mean_interval(generator.normal(0.7, 0.1, 60), seed, 600).ci95
-        assert bounds is not None
-        hits += bounds[0] <= 0.7 <= bounds[1]
-    assert 0.93 <= hits / trials <= 0.97
-
-
-@pytest.mark.parametrize("sign", [1, -1])
-def test_both_readings_must_agree(sign: int) -> None:
-    # one patient far out: above, the draws reach further than Student's interval, below less far
-    generator = np.random.default_rng(0)
-    numbers = sign * np.r_[generator.normal(0, 0.001, 11), 0.02] - sign * 0.004
-    verdicts = set()
+@pytest.mark.parametrize(("shift", "alone"), [(0.0, (True, False)), (0.004, (False, True))])
+def test_both_readings_must_agree(shift: float, alone: tuple[bool, bool]) -> None:
+    # one of many small differences far out: the draws reach further towards it than Student's
+    # interval, and less far on the other side; the shift says which side meets the margin first
+    small = np.random.default_rng(0).normal(0, 0.001, 11)
+    numbers, seen = np.r_[small, 0.02] - shift, set()
     for margin in np.linspace(0.001, 0.012, 56):
         found = comparisons.equivalence(numbers, 0, float(margin), 2000)
-        assert found.t_bounds is not None
-        assert found.bootstrap_bounds is not None
-        within = [-margin < low and high < margin for low, high in
-                  (found.t_bounds, found.bootstrap_bounds)]  # fmt: skip
-        assert (found.verdict == "equivalent") == all(within)
-        verdicts.add(tuple(within))
-    assert len(verdicts) == 3
+        ends = (found.t_bounds or (0, 0), found.bootstrap_bounds or (0, 0))
+        by_t, by_draws = (-margin < low and high < margin for low, high in ends)
+        assert (found.verdict == "equivalent") == (by_t and by_draws)
+        seen.add((by_t, by_draws))
+    assert seen == {(False, False), alone, (True, True)}
 
 
 def test_differences_that_are_all_alike_count_by_their_signs() -> None:
     same = comparisons.equivalence(np.zeros(5), 0)
-    assert (same.verdict, same.tost_p, same.zero_p) == ("equivalent", 1 / 32, 1.0)
+    assert (same.verdict, same.tost_p) == ("equivalent", 1 / 32)
     assert comparisons.equivalence(np.zeros(4), 0).verdict == "undecided"
     gain = comparisons.equivalence(np.full(6, 0.02), 0)
-    assert (gain.verdict, gain.tost_p, gain.zero_p) == ("different", 1.0, 1 / 32)
+    assert (gain.verdict, gain.tost_p) == ("different", 1.0)
+    assert comparisons.equivalence(np.full(5, 0.02), 0).verdict == "undecided"
     assert gain.t_bounds == gain.bootstrap_bounds == (0.02, 0.02)
 
 
 def test_a_single_patient_decides_nothing() -> None:
     found = comparisons.equivalence([0.0], 0)
     assert found.verdict == "undecided"
-    assert (found.tost_p, found.zero_p, found.t_bounds, found.bootstrap_bounds) == (None,) * 4
+    assert (found.tost_p, found.t_bounds, found.bootstrap_bounds) == (None,) * 3
 
 
 @pytest.mark.parametrize("margin", [0, -0.01, math.nan])
@@ -258,7 +235,6 @@ def test_a_family_is_compared_with_its_reference() -> None:
     table = scores(40, 1, better=0.05, plain=0, same=0)
     table["same"] = table["plain"] + np.random.default_rng(0).normal(0, 0.004, 40)
     found = comparisons.compare_family(table, "plain", 0.01, 7, 1000)
-    assert list(found.columns) == [field.name for field in fields(comparisons.Comparison)]
     rows = found.set_index("name")
     assert list(rows.index) == ["better", "same"]
     assert rows["verdict"].to_dict() == {"better": "different", "same": "equivalent"}
@@ -267,9 +243,8 @@ def test_a_family_is_compared_with_its_reference() -> None:
     assert rows.loc["better", "p"] == tests.wilcoxon(difference, zero_method="pratt").pvalue
     assert rows["p_holm"].to_dict() == pytest.approx(comparisons.holm(rows["p"].to_dict()))
     alone = comparisons.equivalence(difference, 7, 0.01, 1000)
-    assert (rows.loc["better", "low90"], rows.loc["better", "high90"]) == alone.bootstrap_bounds
     assert rows.loc["better", "tost_p"] == alone.tost_p
-    assert (rows["note"] == "").all()
+    assert (rows["note"] == "").all() and not rows["limited"].any()
     pd.testing.assert_frame_equal(found, comparisons.compare_family(table, "plain", 0.01, 7, 1000))
 
 
@@ -290,23 +265,23 @@ def test_five_patients_cannot_show_a_difference_and_it_is_said() -> None:
     table = scores(5, 0, ref=0, a=0.3, b=0.3)
     found = comparisons.compare_family(table, "ref", 0.01, 0, 200)
     assert (found["p"] == 0.0625).all()
-    assert (found["verdict"] == "undecided").all()
+    assert (found["verdict"] == "undecided").all() and found["limited"].all()
     for note in found["note"]:
         assert "5 patients" in note
         assert "cannot fall below 0.125" in note
     # 8 patients reach 2/256, which is enough for a family of 6 and not for one of 7
     wide = scores(8, 0, ref=0, **dict.fromkeys("abcdefg", 0.3))
-    assert all("cannot" in n for n in comparisons.compare_family(wide, "ref", 0.01, 0, 99)["note"])
+    assert comparisons.compare_family(wide, "ref", 0.01, 0, 99)["limited"].all()
     six = comparisons.compare_family(wide.drop(columns="g"), "ref", 0.01, 0, 99)
-    assert (six["note"] == "").all()
+    assert (six["note"] == "").all() and not six["limited"].any()
     assert (six["verdict"] == "different").all()
 
 
 def test_a_single_patient_gives_no_number_that_is_not_there() -> None:
     found = comparisons.compare_family(scores(1, 0, ref=0, a=0.3), "ref", 0.01, 0)
-    assert found.loc[0, ["low90", "high90", "tost_p"]].isna().all()
+    assert found.loc[0, "tost_p"] is None
     assert found.loc[0, "p_holm"] == 1.0
-    assert "a single patient" in found.loc[0, "note"]
+    assert "a single patient" in found.loc[0, "note"] and found.loc[0, "limited"]
 
 
 def test_zeros_are_counted() -> None:
@@ -314,6 +289,7 @@ def test_zeros_are_counted() -> None:
     table.iloc[:4, 1] = table.iloc[:4, 0]
     found = comparisons.compare_family(table, "ref", 0.01, 0, 200)
     assert found.loc[0, "note"] == "4 of 20 differences are zero"
+    assert not found.loc[0, "limited"]
 
 
 def test_a_table_with_gaps_or_doubles_is_refused() -> None:
@@ -324,8 +300,8 @@ def test_a_table_with_gaps_or_doubles_is_refused() -> None:
         comparisons.compare_family(table[["ref"]], "ref", 0.01, 0)
     gap = table.copy()
     gap.iloc[2, 1] = math.nan
-    with pytest.raises(ValueError, match="a has no score for 1 of 6 patients"):
+    with pytest.raises(ValueError, match=r"1 of 12 numbers are NaN .*ref, a"):
         comparisons.compare_family(gap, "ref", 0.01, 0)
     for twice in (pd.concat([table, table.iloc[:1]]), table[["ref", "a", "a"]]):
-        with pytest.raises(ValueError, match="stands twice"):
+        with pytest.raises(ValueError, match="is duplicated"):
             comparisons.compare_family(twice, "ref", 0.01, 0)

@@ -1,0 +1,13 @@
+"""What the tests of the three signatures of failure share."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.scoring import simulated
+
+
+@pytest.fixture(scope="session")
+def cohort() -> list[simulated.Patient]:
+    """Twenty patients in whom nothing has failed."""
+    return simulated.patients(20)
