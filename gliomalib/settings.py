@@ -118,6 +118,10 @@ class Classifier(Optimisation):
         return self
 
 
+PAPER_ALPHA = 0.6
+"""The weight of the 2D branch in the paper (arXiv 2502.18775)."""
+
+
 class Fusion(Model):
     """Which two volumes are fused, the weight of the first, and the step of the sweep over it.
 
@@ -125,7 +129,7 @@ class Fusion(Model):
     """
 
     branches: tuple[Branch, Branch] = ("unet2d", "unet3d")
-    alpha: float = Field(0.6, ge=0, le=1)
+    alpha: float = Field(PAPER_ALPHA, ge=0, le=1)
     sweep_step: float = Field(0.01, gt=0, le=0.5)
 
 
