@@ -1,4 +1,7 @@
-"""What leaks where the same slices are dealt out by patient, by slice or by pooled year."""
+"""What leaks where the same slices are dealt out by patient, by slice or by pooled year.
+
+Notebook 11. ``leakage_splits`` deals; here classifiers learn from what was dealt and are scored.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,19 @@ from gliomalib import progress, settings
 from gliomalib.cohort import table as casetable
 from gliomalib.experiments import leakage_splits
 from gliomalib.experiments.leakage_splits import Assignment, Rows
+from gliomalib.experiments.values import ends, value
 from gliomalib.fusion import slices
 from gliomalib.networks import predict, training
 from gliomalib.pipeline import folds
-from gliomalib.schema import N_CLASSES, Confusion, MismatchError, SliceSet, Value
+from gliomalib.schema import (
+    N_CLASSES,
+    Confusion,
+    Float32Array,
+    FloatArray,
+    MismatchError,
+    SliceSet,
+    Value,
+)
 from gliomalib.scoring import bootstrap, metrics
 
 SPLITS: Mapping[str, str] = {
@@ -41,8 +53,8 @@ LABELLINGS = 100
 SIDE = 16
 """Images are as many voxels wide and high for the nearest neighbour."""
 
-YEARS: Mapping[int, int] = {3: 285, 2: 50, 1: 34}
-"""Volumes of a patient in BraTS 2018–2020 pooled → patients with as many, by the organisers' table
+COPIES: Mapping[int, int] = {3: 285, 2: 50, 1: 34}
+"""Volumes per patient in BraTS 2018–2020 pooled → patients with as many, by the organisers' table
 of subject IDs: 285 of 2018 are in 2019 (335) and 2020 (369) too."""
 
 FEWEST = 5
@@ -78,9 +90,10 @@ def gather(material: folds.Material) -> Pool:
     names = sorted(everyone[order[: study.leakage.patients]].tolist())
     sets, n_blank = [], 0
     for name in names:
-        one = slices.mri_slices(material.store.get(name), _classifier(study))
-        sets.append(slices.subset(one, np.flatnonzero(~np.asarray(one.blank, dtype=bool))))
-        n_blank += one.n_blank or 0
+        of_scan = slices.mri_slices(material.store.get(name), _classifier(study))
+        blank = np.asarray(of_scan.blank, dtype=bool)
+        sets.append(slices.subset(of_scan, np.flatnonzero(~blank)))
+        n_blank += int(blank.sum())
     return Pool(slices.concatenate(sets), n_blank, *_copies(material, names), study)
 
 
@@ -92,52 +105,60 @@ def deal(pool: Pool, repeat: int) -> dict[str, Assignment]:
     of, seed = pool.slices.patients, _seed(pool.study, "deal", repeat)
     # one order for all repeats: patients take turns in being held out
     turns = _seed(pool.study, "turns")
-    found = {
+    dealt = {
         "patient": leakage_splits.by_patient(of, SHARE, turns, repeat),
         "slice": leakage_splits.by_slice(len(of), SHARE, seed),
         "years": leakage_splits.by_volume(of, pool.copies, SHARE, seed),
     }
-    leaking = leakage_splits.in_both(found["patient"], of)
+    leaking = leakage_splits.in_both(dealt["patient"], of)
     if leaking:
         raise MismatchError(
             f"leakage, repeat {repeat}: {', '.join(leaking)} on both sides of the patient-level "
             "split; nothing can be measured against it"
         )
-    return leakage_splits.equal_budgets(found, seed)
+    return leakage_splits.equal_budgets(dealt, seed)
 
 
 def sides(pool: Pool) -> pd.DataFrame:
     """Return what ``leakage_splits.described`` tells, one row a repeat and split."""
     of, z = pool.slices.patients, pool.slices.z
     rows = [
-        {"repeat": repeat, "split": split, **leakage_splits.described(one, of, z)}
+        {"repeat": repeat, "split": split, **leakage_splits.described(assignment, of, z)}
         for repeat in range(pool.study.leakage.repeats)
-        for split, one in deal(pool, repeat).items()
+        for split, assignment in deal(pool, repeat).items()
     ]
     return pd.DataFrame(rows)
+
+
+def nearest(features: Float32Array, asked: Rows, train: Rows) -> Rows:
+    """Return for each of the rows ``asked`` the most similar row of ``train``.
+
+    ``features`` (N, M) are those of ``thumbnails``; the distance is Euclidean.
+    """
+    search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(features[train])
+    return np.asarray(train[search.kneighbors(features[asked], return_distance=False)[:, 0]])
 
 
 def neighbours(pool: Pool) -> pd.DataFrame:
     """Ask the nearest training slice for the class of each test slice, in every repeat.
 
-    One row a split, repeat and patient, for the true classes and for random ones: classifier,
+    One row per split, repeat and patient, for the true classes and for random ones: classifier,
     labels, split, repeat, patient_id and ``leakage_splits.CELLS``, the counts of the patient's
-    slices by true and given class. Random counts are averages over ``LABELLINGS``.
+    slices by true and predicted class. Random counts are averages over ``LABELLINGS``.
     """
-    features, tables = _thumbnails(pool.slices.images), []
+    features, rows = thumbnails(pool.slices.images), []
     for repeat in progress.steps(range(pool.study.leakage.repeats), "nearest neighbours: repeats"):
         dealt = deal(pool, repeat)
         random = _random(pool, dealt, repeat, LABELLINGS)
-        for split, one in dealt.items():
-            asked = np.unique(one.test)
-            search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(features[one.train])
-            nearest = one.train[search.kneighbors(features[asked], return_distance=False)[:, 0]]
+        for split, assignment in dealt.items():
+            asked = np.unique(assignment.test)
+            like = nearest(features, asked, assignment.train)
+            names = [pool.slices.patients[row] for row in asked]
             for labels, classes in (("true", pool.slices.classes[None]), ("random", random)):
-                names = [pool.slices.patients[row] for row in asked]
-                table = leakage_splits.counted(names, classes[:, asked], classes[:, nearest])
+                counts = leakage_splits.counted(names, classes[:, asked], classes[:, like])
                 about = {"classifier": "neighbour", "labels": labels, "split": split}
-                tables.append(table.assign(**about, repeat=repeat))
-    return pd.concat(tables, ignore_index=True)
+                rows.append(counts.assign(**about, repeat=repeat))
+    return pd.concat(rows, ignore_index=True)
 
 
 def networks(material: folds.Material, pool: Pool) -> pd.DataFrame:
@@ -150,42 +171,43 @@ def networks(material: folds.Material, pool: Pool) -> pd.DataFrame:
     """
     of = pool.slices.patients
     every = [deal(pool, repeat) for repeat in range(pool.study.leakage.repeats)]
-    repeat = int(np.argmax([len(leakage_splits.tested_by_all(one, of)) for one in every]))
-    dealt, tables = every[repeat], []
+    repeat = int(np.argmax([len(leakage_splits.tested_by_all(dealt, of)) for dealt in every]))
+    dealt, rows = every[repeat], []
     random = _random(pool, dealt, repeat, 1)[0]
     for labels, split in [*(("true", name) for name in SPLITS), ("random", "slice")]:
         classes = pool.slices.classes if labels == "true" else random
         asked = np.unique(dealt[split].test)
-        given = _network(material, pool, f"{labels}_{split}", dealt[split], classes)
-        table = leakage_splits.counted(
-            [of[row] for row in asked], classes[None, asked], given[None]
-        )
+        predicted = _network(material, pool, f"{labels}_{split}", dealt[split], classes)
+        names = [of[row] for row in asked]
+        counts = leakage_splits.counted(names, classes[None, asked], predicted[None])
         about = {"classifier": "resnet50", "labels": labels, "split": split}
-        tables.append(table.assign(**about, repeat=repeat))
-    return pd.concat(tables, ignore_index=True)
+        rows.append(counts.assign(**about, repeat=repeat))
+    return pd.concat(rows, ignore_index=True)
 
 
-def scores(found: pd.DataFrame, study: settings.Study) -> pd.DataFrame:
+def scores(answers: pd.DataFrame, study: settings.Study) -> pd.DataFrame:
     """Return accuracy, balanced accuracy and gain by classifier, labels and split.
 
-    Columns: classifier, labels, split, patients; accuracy, balanced_accuracy and gain, each with
-    ``…_low`` and ``…_high`` of its 95 % interval over patients; gain_patients. The gain, in
-    points, is that over the patient-level split in the same patients (where none was tested by
-    both, that of the means, without an interval); NaN for that split itself and random classes.
+    ``answers`` are those of ``neighbours`` and ``networks``. Columns: classifier, labels, split,
+    patients; accuracy, balanced_accuracy and gain, each with ``…_low`` and ``…_high`` of its 95 %
+    interval over patients; gain_patients. The gain, in points, is that over the patient-level
+    split in the same patients (where none was tested by both, that of the means, without an
+    interval); NaN for that split itself and random classes.
     """
-    table = leakage_splits.per_patient(found)
+    table = leakage_splits.per_patient(answers)
     rows = []
     for (classifier, labels, split), part in table.groupby(level=[0, 1, 2], sort=False):
         name = (str(classifier), str(labels), str(split))
         row = {"classifier": classifier, "labels": labels, "split": split, "patients": len(part)}
-        row |= _ends("accuracy", _mean(part["accuracy"], study, *name))
-        row |= _ends("balanced_accuracy", _balanced(leakage_splits.confusions(part), study, *name))
+        row |= _columns("accuracy", _mean(part["accuracy"], study, *name))
+        balanced = _balanced(leakage_splits.confusions(part), study, *name)
+        row |= _columns("balanced_accuracy", balanced)
         gain = None
         if labels == "true" and split != "patient":
             both = _paired(table, str(classifier), str(split))
             row["gain_patients"] = len(both.dropna())
             gain = _gain(both["patient"], both[str(split)], study, *name)
-        rows.append(row | _ends("gain", gain))
+        rows.append(row | _columns("gain", gain))
     return pd.DataFrame(rows).astype({"gain_patients": "Int64"})
 
 
@@ -196,88 +218,92 @@ def majority(pool: Pool) -> bootstrap.Interval:
     return _mean(right.groupby(np.array(pool.slices.patients)).mean(), pool.study, "majority")
 
 
-def values(pool: Pool, dealt: pd.DataFrame, found: pd.DataFrame) -> list[Value]:
-    """Return the values of a record; ``dealt`` is of ``sides``, ``found`` of ``scores``."""
-    told = [one for row in _rows(found) for one in _values_of(row, pool.study)]
-    most, n = majority(pool), len(pool.patients)
+def values(pool: Pool, dealt: pd.DataFrame, scores: pd.DataFrame) -> list[Value]:
+    """Return the values of a record; ``dealt`` is of ``sides``, ``scores`` of ``scores``."""
+    found = [value for row in _rows(scores) for value in _values_of(row, pool.study)]
     rule = "share of slices of the commonest class, mean over patients: who learnt nothing gets it"
-    told.append(Value("majority_accuracy", most.value, most.ci95, most.n, rule=rule))
+    found.append(value("majority_accuracy", majority(pool), rule))
     shares = {
         "leaking_share": "test slices whose patient has slices in training",
         "adjacent_share": "test slices that stand in training too, or the slice above or below",
     }
+    n = len(pool.patients)
     for split, part in dealt.groupby("split", sort=False):
         for name, of in shares.items():
             rule = f"share of {of}, slices dealt {SPLITS[str(split)]}, mean over repeats"
-            told.append(Value(f"{name}_{split}", part[name].mean(), n_patients=n, rule=rule))
+            found.append(Value(f"{name}_{split}", part[name].mean(), n_patients=n, rule=rule))
     rule = "slices without any brain, left out of every split"
-    return [*told, Value("slices_left_out", float(pool.n_blank), unit="slices", rule=rule)]
+    return [*found, Value("slices_left_out", float(pool.n_blank), unit="slices", rule=rule)]
 
 
-def conclusion(found: pd.DataFrame) -> str:
+def conclusion(scores: pd.DataFrame) -> str:
     """Say by the rule whether a leak is shown, and whether the control holds.
 
-    ``found`` is what ``scores`` gives for both classifiers together.
+    ``scores`` are those of both classifiers together.
     """
-    told = [_leak(row) for row in _rows(found[found["gain"].notna()])]
-    random = _rows(found[found["labels"] == "random"])
+    sentences = [_leak(row) for row in _rows(scores[scores["gain"].notna()])]
+    random = _rows(scores[scores["labels"] == "random"])
     at = {(row["classifier"], row["split"]): row for row in random}
     fair, leaky = at["neighbour", "patient"], at["neighbour", "slice"]
     inside = fair["accuracy_low"] <= CHANCE <= fair["accuracy_high"]
     word = "holds" if inside and leaky["accuracy_low"] > CHANCE else "does not hold"
     if fair["patients"] < FEWEST:
         word = f"is not judged on {fair['patients']} patients"
-    told.append(
+    sentences.append(
         f"With random classes the nearest neighbour is right in {100 * fair['accuracy']:.0f} % of "
         f"the slices when they are dealt by patient and in {100 * leaky['accuracy']:.0f} % when "
         f"dealt by slice (ResNet50 in {100 * at['resnet50', 'slice']['accuracy']:.0f} %), chance "
         f"being {100 * CHANCE:.0f} %: the control {word}."
     )
-    return " ".join(told)
+    return " ".join(sentences)
 
 
-def caveats(pool: Pool, found: pd.DataFrame) -> tuple[str, ...]:
+def caveats(pool: Pool, scores: pd.DataFrame) -> tuple[str, ...]:
     """Return what nobody may read into the numbers."""
-    few = found.set_index(["classifier", "split", "labels"])["patients"]
+    tested = scores.set_index(["classifier", "split", "labels"])["patients"]
+    fair = tested["resnet50", "patient", "true"]
     return (
         f"Each patient's number of volumes is {pool.counted_by}; the copies are exact, and each "
         "slice was learnt once at most, so the gain of the pooled years is a cautious one.",
-        f"ResNet50 was trained once a split: its patient-level accuracy rests on "
-        f"{few[('resnet50', 'patient', 'true')]} of {len(pool.patients)} patients, and the gains "
-        "on no more.",
+        f"ResNet50 was trained once a split: its patient-level accuracy rests on {fair} of "
+        f"{len(pool.patients)} patients, and the gains on no more.",
         "ResNet50 learnt random classes on the slice-level split only; the patient-level control "
         "is that of the nearest neighbour.",
     )
 
 
 def _values_of(row: Mapping[str, Any], study: settings.Study) -> list[Value]:
-    random = "random_labels_" if row["labels"] == "random" else ""
-    name = "" if random and row["classifier"] == "neighbour" else f"{row['classifier']}_"
-    start, n = f"{name}{random}{row['split']}", int(row["patients"])
-    of = f"{CLASSIFIERS[row['classifier']]}, slices dealt {SPLITS[row['split']]}"
+    """Return accuracy, balanced accuracy and gain of a row of ``scores``; random: accuracy only."""
+    classifier, split, n = row["classifier"], row["split"], int(row["patients"])
+    of = f"{CLASSIFIERS[classifier]}, slices dealt {SPLITS[split]}"
     tail = f"{study.leakage.repeats} repeats averaged within patient, mean over patients"
-    if row["classifier"] != "neighbour":
+    if classifier != "neighbour":
         tail = "one training, mean over patients"
-    if random:
+    ci95 = _ci(row, "accuracy")
+    if row["labels"] == "random":
+        who = "" if classifier == "neighbour" else f"{classifier}_"
         rule = f"share right, one random class a patient: {of}, {tail}; chance is {CHANCE:g}"
-        return [Value(f"{start}_accuracy", row["accuracy"], _ci(row, "accuracy"), n, rule=rule)]
+        name = f"{who}random_labels_{split}_accuracy"
+        return [Value(name, row["accuracy"], ci95, n, rule=rule)]
+    start = f"{classifier}_{split}"
     rule = f"share of test slices right: {of}, {tail}"
-    told = [Value(f"{start}_accuracy", row["accuracy"], _ci(row, "accuracy"), n, rule=rule)]
+    found = [Value(f"{start}_accuracy", row["accuracy"], ci95, n, rule=rule)]
     rule = f"mean recall of the classes that occur, patients pooled: {of}"
-    ends = _ci(row, "balanced_accuracy")
-    told.append(Value(f"{start}_balanced_accuracy", row["balanced_accuracy"], ends, n, rule=rule))
+    balanced, ci95 = row["balanced_accuracy"], _ci(row, "balanced_accuracy")
+    found.append(Value(f"{start}_balanced_accuracy", balanced, ci95, n, rule=rule))
     if not np.isnan(row["gain"]):
         n = int(row["gain_patients"])
         how = "paired by patient" if n else "difference of the means, as nobody was tested by both"
         rule = f"accuracy in points above the patient-level split, {how}: {of}"
-        told.append(Value(f"{start}_gain", row["gain"], _ci(row, "gain"), n, 0, 0, "points", rule))
-    return told
+        gain, ci95 = row["gain"], _ci(row, "gain")
+        found.append(Value(f"{start}_gain", gain, ci95, n, unit="points", rule=rule))
+    return found
 
 
 def _leak(row: Mapping[str, Any]) -> str:
-    n, ends = int(row["gain_patients"]), _ci(row, "gain")
-    interval = f"95 % interval {ends[0]:+.1f} to {ends[1]:+.1f}" if ends else "no interval"
-    word = "a leak is shown" if ends and ends[0] > 0 else "a leak is not shown"
+    n, ci95 = int(row["gain_patients"]), _ci(row, "gain")
+    interval = f"95 % interval {ci95[0]:+.1f} to {ci95[1]:+.1f}" if ci95 else "no interval"
+    word = "a leak is shown" if ci95 and ci95[0] > 0 else "a leak is not shown"
     if n < FEWEST:
         word = f"not judged on fewer than {FEWEST} patients"
     who = CLASSIFIERS[row["classifier"]]
@@ -288,7 +314,7 @@ def _leak(row: Mapping[str, Any]) -> str:
 
 
 def _network(
-    material: folds.Material, pool: Pool, name: str, one: Assignment, classes: Rows
+    material: folds.Material, pool: Pool, name: str, assignment: Assignment, classes: Rows
 ) -> Rows:
     """Return the class that a ResNet50 gives to each test slice."""
     study = pool.study
@@ -304,13 +330,13 @@ def _network(
         label=name.replace("_", " classes by "),
     )
     labelled = SliceSet(pool.slices.images, classes, pool.slices.patients, pool.slices.z)
-    made = training.train_classifier(job, slices.subset(labelled, one.train), None)
-    asked = slices.subset(labelled, np.unique(one.test))
-    found = predict.classify(made.checkpoint, asked, study.device)
-    return np.asarray(found.argmax(axis=1), dtype=np.int64)
+    trained = training.train_classifier(job, slices.subset(labelled, assignment.train), None)
+    asked = slices.subset(labelled, np.unique(assignment.test))
+    probabilities = predict.classify(trained.checkpoint, asked, study.device)
+    return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
 
 
-def _thumbnails(images: NDArray[np.float16]) -> NDArray[np.float32]:
+def thumbnails(images: NDArray[np.float16]) -> Float32Array:
     """Return small images as rows (N, 3·SIDE²), a few hundred at a time: all may be gigabytes."""
     parts = [slices.resized(images[at : at + 256], SIDE) for at in range(0, len(images), 256)]
     return np.concatenate(parts).reshape(len(images), -1).astype(np.float32)
@@ -326,14 +352,14 @@ def _copies(material: folds.Material, names: Sequence[str]) -> tuple[dict[str, i
     releases = material.study.data.internal_releases
     if releases:
         cases = casetable.read_cases(material.run.work_dir / "cases.csv")
-        own = cases[cases["part"].isin(["internal", "duplicate"]) & cases["release"].isin(releases)]
-        counts = own.groupby("patient_id")["release"].nunique()
+        used = cases["part"].isin(["internal", "duplicate"]) & cases["release"].isin(releases)
+        counts = cases[used].groupby("patient_id")["release"].nunique()
         if (counts > 1).any():
-            told = f"that of the releases of this study ({', '.join(releases)})"
-            return {name: int(counts.get(name, 1)) for name in names}, told
-    dealt = leakage_splits.multiplicities(names, YEARS, _seed(material.study, "copies"))
-    told = ", ".join(f"{n} patients with {times}" for times, n in YEARS.items())
-    return dealt, f"dealt out as in BraTS 2018–2020 by the organisers' table ({told})"
+            source = f"that of the releases of this study ({', '.join(releases)})"
+            return {name: int(counts.get(name, 1)) for name in names}, source
+    dealt = leakage_splits.multiplicities(names, COPIES, _seed(material.study, "copies"))
+    shares = ", ".join(f"{n} patients with {times}" for times, n in COPIES.items())
+    return dealt, f"dealt out as in BraTS 2018–2020 by the organisers' table ({shares})"
 
 
 def _random(pool: Pool, dealt: Mapping[str, Assignment], repeat: int, draws: int) -> Rows:
@@ -348,23 +374,23 @@ def _paired(table: pd.DataFrame, classifier: str, split: str) -> pd.DataFrame:
     return wide[["patient", split]]
 
 
-def _rows(found: pd.DataFrame) -> list[dict[str, Any]]:
-    return cast(list[dict[str, Any]], found.to_dict("records"))
+def _rows(scores: pd.DataFrame) -> list[dict[str, Any]]:
+    return cast(list[dict[str, Any]], scores.to_dict("records"))
 
 
-def _balanced(stack: NDArray[np.float64], study: settings.Study, *names: str) -> bootstrap.Interval:
-    def balanced(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        found = metrics.stacked_scores(cast(Confusion, sums), "macro", "exclude")
-        return {"balanced": found["balanced_accuracy"]}
+def _balanced(counts: FloatArray, study: settings.Study, *names: str) -> bootstrap.Interval:
+    def balanced(stack: FloatArray) -> dict[str, FloatArray]:
+        # counts are averages over repeats and stay fractions
+        scores = metrics.stacked_scores(cast(Confusion, stack), "macro", "exclude")
+        return {"balanced": scores["balanced_accuracy"]}
 
     seed, draws = _seed(study, *names, "balanced"), study.evaluation.bootstrap
-    return bootstrap.confusion_intervals(stack, balanced, seed, draws)["balanced"]
+    return bootstrap.confusion_intervals(counts, balanced, seed, draws)["balanced"]
 
 
-def _mean(found: pd.Series, study: settings.Study, *names: str) -> bootstrap.Interval:
-    return bootstrap.mean_interval(
-        found.to_numpy(), _seed(study, *names), study.evaluation.bootstrap
-    )
+def _mean(numbers: pd.Series, study: settings.Study, *names: str) -> bootstrap.Interval:
+    seed, draws = _seed(study, *names), study.evaluation.bootstrap
+    return bootstrap.mean_interval(numbers.to_numpy(), seed, draws)
 
 
 def _gain(
@@ -372,17 +398,15 @@ def _gain(
 ) -> bootstrap.Interval:
     paired = 100 * (leaky - fair).dropna()
     if paired.empty:
-        return bootstrap.Interval(
-            100 * float(leaky.mean() - fair.mean()), None, 0, "nobody in both"
-        )
+        means = 100 * float(leaky.mean() - fair.mean())
+        return bootstrap.Interval(means, None, 0, "nobody in both")
     return _mean(paired, study, *names, "gain")
 
 
-def _ends(name: str, found: bootstrap.Interval | None) -> dict[str, float]:
-    nothing = (np.nan, np.nan)
-    low, high = nothing if found is None else found.ci95 or nothing
-    value = np.nan if found is None else found.value
-    return {name: value, f"{name}_low": low, f"{name}_high": high}
+def _columns(name: str, interval: bootstrap.Interval | None) -> dict[str, float]:
+    interval = interval or bootstrap.Interval(np.nan, None, 0, "not measured")
+    low, high = ends(interval)
+    return {name: interval.value, f"{name}_low": low, f"{name}_high": high}
 
 
 def _ci(row: Mapping[str, Any], name: str) -> tuple[float, float] | None:

@@ -12,13 +12,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib.schema import N_CLASSES, DataError
+from gliomalib.schema import N_CLASSES, DataError, FloatArray
 from gliomalib.scoring import metrics
 from gliomalib.settings import named_seed
 
 Rows = NDArray[np.int64]
 
-CELLS = [f"true {truth} given {given}" for truth in range(N_CLASSES) for given in range(N_CLASSES)]
+CELLS = [
+    f"true {truth} given {predicted}"
+    for truth in range(N_CLASSES)
+    for predicted in range(N_CLASSES)
+]
 """Columns of a confusion matrix in a row of a table."""
 
 
@@ -70,8 +74,8 @@ def by_volume(
     names = np.array(patients)
 
     def rows(chosen: Rows) -> Rows:
-        found = [np.flatnonzero(names == volumes[number]) for number in np.sort(chosen)]
-        return np.concatenate(found)
+        # a slice comes as often as volumes with it were drawn
+        return np.concatenate([np.flatnonzero(names == volumes[at]) for at in np.sort(chosen)])
 
     return Assignment(rows(order[count:]), rows(order[:count]))
 
@@ -93,19 +97,19 @@ def multiplicities(
     return dict(zip(names, dealt.tolist(), strict=True))
 
 
-def equal_budgets(found: Mapping[str, Assignment], seed: int) -> dict[str, Assignment]:
+def equal_budgets(dealt: Mapping[str, Assignment], seed: int) -> dict[str, Assignment]:
     """Return the assignments with training sets of one size, that of the smallest.
 
     A slice that stands several times in training counts once; then slices are left out at
     random. What is tested stays as it is.
     """
-    distinct = {name: np.unique(one.train) for name, one in found.items()}
+    distinct = {name: np.unique(assignment.train) for name, assignment in dealt.items()}
     least = min(len(rows) for rows in distinct.values())
     fair = {}
     for name, rows in distinct.items():
         generator = np.random.default_rng(named_seed(seed, name))
         kept = np.sort(generator.choice(rows, least, replace=False))
-        fair[name] = Assignment(kept, found[name].test)
+        fair[name] = Assignment(kept, dealt[name].test)
     return fair
 
 
@@ -115,10 +119,10 @@ def in_both(assignment: Assignment, patients: Sequence[str]) -> tuple[str, ...]:
     return tuple(np.intersect1d(names[assignment.train], names[assignment.test]).tolist())
 
 
-def tested_by_all(found: Mapping[str, Assignment], patients: Sequence[str]) -> tuple[str, ...]:
+def tested_by_all(dealt: Mapping[str, Assignment], patients: Sequence[str]) -> tuple[str, ...]:
     """Return the patients who have test slices under every one of the assignments."""
     names = np.array(patients)
-    tested = [set(names[one.test].tolist()) for one in found.values()]
+    tested = [set(names[assignment.test].tolist()) for assignment in dealt.values()]
     return tuple(sorted(set.intersection(*tested)))
 
 
@@ -175,32 +179,33 @@ def random_classes(patients: Sequence[str], apart: Rows, draws: int, seed: int) 
     return np.asarray(dealt[:, place])
 
 
-def counted(patients: Sequence[str], truth: Rows, given: Rows) -> pd.DataFrame:
-    """Return one row a patient: patient_id and ``CELLS``, slices by true and given class.
+def counted(patients: Sequence[str], truth: Rows, predicted: Rows) -> pd.DataFrame:
+    """Return one row per patient: patient_id and ``CELLS``, slices by true and predicted class.
 
-    ``truth`` and ``given`` have shape (draws, slices), ``patients`` names that of each slice;
+    ``truth`` and ``predicted`` have shape (draws, slices), ``patients`` names that of each slice;
     counts are averages over the draws.
     """
     rows, of = [], np.array(patients)
     for name in sorted(set(patients)):
-        counts = metrics.confusion_matrix(truth[:, of == name], given[:, of == name]) / len(truth)
+        theirs = of == name
+        counts = metrics.confusion_matrix(truth[:, theirs], predicted[:, theirs]) / len(truth)
         rows.append([name, *counts.ravel().tolist()])
     return pd.DataFrame(rows, columns=["patient_id", *CELLS])
 
 
-def confusions(table: pd.DataFrame) -> NDArray[np.float64]:
+def confusions(table: pd.DataFrame) -> FloatArray:
     """Return the matrices (rows, 4, 4) of a table with the columns ``CELLS``."""
     return table[CELLS].to_numpy(dtype=np.float64).reshape(-1, N_CLASSES, N_CLASSES)
 
 
-def per_patient(found: pd.DataFrame) -> pd.DataFrame:
+def per_patient(answers: pd.DataFrame) -> pd.DataFrame:
     """Return the counts of each patient averaged over repeats, with the accuracy.
 
-    ``found`` has the columns of ``counted`` and classifier, labels, split. Index: classifier,
+    ``answers`` has the columns of ``counted`` and classifier, labels, split. Index: classifier,
     labels, split, patient_id; columns: ``CELLS``, accuracy.
     """
     keys = ["classifier", "labels", "split", "patient_id"]
-    mean = found.groupby(keys, sort=False)[CELLS].mean()
+    mean = answers.groupby(keys, sort=False)[CELLS].mean()
     stack = confusions(mean)
     right = np.trace(stack, axis1=1, axis2=2) / stack.sum(axis=(1, 2))
     return mean.assign(accuracy=right)

@@ -19,7 +19,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
-from gliomalib.experiments.views import CropView
+from gliomalib.experiments.preprocessing import CropView
 from gliomalib.schema import CLASS_COLOURS, CLASS_NAMES, SEQUENCES, Example, Labels
 
 NETWORK_COLOURS = {"2D": "#56b4e9", "3D": "#e69f00", "fused": "#444444"}
