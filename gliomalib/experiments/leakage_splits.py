@@ -1,6 +1,6 @@
-"""Deal slices out to training and test, by patient or not; who stands on both sides, who is right.
+"""Which slices take part in notebook 11, how they are dealt out, who stands on both sides.
 
-``splits`` makes the splits of the study; what is dealt here is audited, never reported on.
+``cohort.splits`` makes the splits of the study; what is dealt here is audited, never reported on.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib.schema import N_CLASSES, DataError, FloatArray
+from gliomalib import settings
+from gliomalib.cohort import table as casetable
+from gliomalib.fusion import slices
+from gliomalib.pipeline import folds
+from gliomalib.schema import N_CLASSES, DataError, FloatArray, MismatchError, SliceSet
 from gliomalib.scoring import metrics
-from gliomalib.settings import named_seed
 
 Rows = NDArray[np.int64]
 
@@ -24,6 +27,13 @@ CELLS = [
     for predicted in range(N_CLASSES)
 ]
 """Columns of a confusion matrix in a row of a table."""
+
+SHARE = 0.2
+"""What is held out, as the paper does it."""
+
+COPIES: Mapping[int, int] = {3: 285, 2: 50, 1: 34}
+"""Volumes per patient in BraTS 2018–2020 pooled → patients with as many, by the organisers' table
+of subject IDs: 285 of 2018 are in 2019 (335) and 2020 (369) too."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,74 @@ class Assignment:
 
     train: Rows
     test: Rows
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The slices that all splits share, and who has how many volumes in the pooled years.
+
+    ``slices`` show FLAIR, T1ce and T2 of the scan and have some brain; ``n_blank`` others were
+    left out. ``counted_by`` says where ``copies`` come from.
+    """
+
+    slices: SliceSet
+    n_blank: int
+    copies: Mapping[str, int]
+    counted_by: str
+    study: settings.Study
+
+    @property
+    def patients(self) -> list[str]:
+        """Everybody in the pool, once."""
+        return sorted(set(self.slices.patients))
+
+
+def gather(material: folds.Material) -> Pool:
+    """Return the slices of internal patients, at most ``leakage.patients`` drawn by seed."""
+    study, split = material.study, material.splits[0]
+    everyone = np.array(sorted((*split.train, *split.val, *split.test)))
+    order = np.random.default_rng(seed_of(study, "patients")).permutation(len(everyone))
+    names = sorted(everyone[order[: study.leakage.patients]].tolist())
+    sets, n_blank = [], 0
+    for name in names:
+        of_scan = slices.mri_slices(material.store.get(name), classifier(study))
+        blank = np.asarray(of_scan.blank, dtype=bool)
+        sets.append(slices.subset(of_scan, np.flatnonzero(~blank)))
+        n_blank += int(blank.sum())
+    return Pool(slices.concatenate(sets), n_blank, *_copies(material, names), study)
+
+
+def deal(pool: Pool, repeat: int) -> dict[str, Assignment]:
+    """Return the three assignments of one repeat, with training sets of one size.
+
+    Raises ``MismatchError`` where the patient-level one has a patient on both sides.
+    """
+    of, seed = pool.slices.patients, seed_of(pool.study, "deal", repeat)
+    # one order for all repeats: patients take turns in being held out
+    turns = seed_of(pool.study, "turns")
+    dealt = {
+        "patient": by_patient(of, SHARE, turns, repeat),
+        "slice": by_slice(len(of), SHARE, seed),
+        "years": by_volume(of, pool.copies, SHARE, seed),
+    }
+    leaking = in_both(dealt["patient"], of)
+    if leaking:
+        raise MismatchError(
+            f"leakage, repeat {repeat}: {', '.join(leaking)} on both sides of the patient-level "
+            "split; nothing can be measured against it"
+        )
+    return equal_budgets(dealt, seed)
+
+
+def sides(pool: Pool) -> pd.DataFrame:
+    """Return what ``described`` tells, one row a repeat and split."""
+    of, z = pool.slices.patients, pool.slices.z
+    rows = [
+        {"repeat": repeat, "split": split, **described(assignment, of, z)}
+        for repeat in range(pool.study.leakage.repeats)
+        for split, assignment in deal(pool, repeat).items()
+    ]
+    return pd.DataFrame(rows)
 
 
 def by_patient(patients: Sequence[str], share: float, seed: int, turn: int = 0) -> Assignment:
@@ -107,7 +185,7 @@ def equal_budgets(dealt: Mapping[str, Assignment], seed: int) -> dict[str, Assig
     least = min(len(rows) for rows in distinct.values())
     fair = {}
     for name, rows in distinct.items():
-        generator = np.random.default_rng(named_seed(seed, name))
+        generator = np.random.default_rng(settings.named_seed(seed, name))
         kept = np.sort(generator.choice(rows, least, replace=False))
         fair[name] = Assignment(kept, dealt[name].test)
     return fair
@@ -161,6 +239,17 @@ def described(assignment: Assignment, patients: Sequence[str], z: Rows) -> dict[
     }
 
 
+def classifier(study: settings.Study) -> settings.Classifier:
+    """Return the settings of the ResNet50 of the audit, which sees the scan itself."""
+    epochs = study.leakage.epochs or study.classifier.epochs
+    return study.classifier.model_copy(update={"image": "mri", "epochs": epochs})
+
+
+def seed_of(study: settings.Study, *names: object) -> int:
+    """Return the seed of what ``names`` stand for in the audit."""
+    return settings.named_seed(study.seed, "leakage", *names)
+
+
 def random_classes(patients: Sequence[str], apart: Rows, draws: int, seed: int) -> Rows:
     """Give every patient a random class for all slices, ``draws`` times: (draws, rows).
 
@@ -209,6 +298,21 @@ def per_patient(answers: pd.DataFrame) -> pd.DataFrame:
     stack = confusions(mean)
     right = np.trace(stack, axis1=1, axis2=2) / stack.sum(axis=(1, 2))
     return mean.assign(accuracy=right)
+
+
+def _copies(material: folds.Material, names: Sequence[str]) -> tuple[dict[str, int], str]:
+    """Return each patient's number of volumes, and where that is from."""
+    releases = material.study.data.internal_releases
+    if releases:
+        cases = casetable.read_cases(material.run.work_dir / "cases.csv")
+        used = cases["part"].isin(["internal", "duplicate"]) & cases["release"].isin(releases)
+        counts = cases[used].groupby("patient_id")["release"].nunique()
+        if (counts > 1).any():
+            source = f"that of the releases of this study ({', '.join(releases)})"
+            return {name: int(counts.get(name, 1)) for name in names}, source
+    dealt = multiplicities(names, COPIES, seed_of(material.study, "copies"))
+    shares = ", ".join(f"{n} patients with {times}" for times, n in COPIES.items())
+    return dealt, f"dealt out as in BraTS 2018–2020 by the organisers' table ({shares})"
 
 
 def _held_out(n: int, share: float, of: str) -> int:
