@@ -133,8 +133,8 @@ def _accuracies(table: pd.DataFrame) -> FloatArray:
 
 
 def _lost(rows: FloatArray, at: int, seed: int, draws: int) -> bootstrap.Interval:
-    def lost(sums: FloatArray) -> float:
-        return float(sums.max() - sums[0, at]) / len(rows)
+    def lost(sums: FloatArray) -> dict[str, FloatArray]:
+        return {"lost": (sums.max(axis=(1, 2)) - sums[:, 0, at]) / len(rows)}
 
     # a row of accuracies stands where a confusion matrix would, as a matrix with one row
-    return bootstrap.confusion_interval(rows[:, None], lost, seed, draws)
+    return bootstrap.confusion_intervals(rows[:, None], lost, seed, draws)["lost"]

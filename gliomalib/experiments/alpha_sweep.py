@@ -234,13 +234,14 @@ def _plateau(
     tried = (np.arange(optimum.GRID) + 0.5) / optimum.GRID
     rows = np.stack([curve.at(tried) for curve in curves])
 
-    def width(sums: FloatArray) -> float:
+    def width(sums: FloatArray) -> dict[str, FloatArray]:
         # sums are over patients, so a margin of the mean is as many times larger
-        return float((sums >= sums.max() - MARGIN * len(rows)).mean())
+        least = sums.max(axis=(1, 2), keepdims=True) - MARGIN * len(rows)
+        return {"width": (sums >= least).mean(axis=(1, 2))}
 
     seed, draws = _seed(study, "flat", name), study.evaluation.bootstrap
     # a patient's curve stands where a confusion matrix would, as a matrix with one row
-    interval = bootstrap.confusion_interval(rows[:, None], width, seed, draws)
+    interval = bootstrap.confusion_intervals(rows[:, None], width, seed, draws)["width"]
     return replace(interval, value=_width(mean, MARGIN))
 
 

@@ -7,7 +7,7 @@ and becomes a table, values and a sentence. Every patient is tested in one fold 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from gliomalib import settings
 from gliomalib.experiments.values import ends, value
 from gliomalib.fusion import average
 from gliomalib.pipeline import folds
-from gliomalib.schema import CLASS_NAMES, Confusion, FloatArray, StoredCase, Value, Volume
+from gliomalib.schema import CLASS_NAMES, Confusion, FloatArray, Value, Volume
 from gliomalib.scoring import bootstrap, metrics, signatures, tables
 
 NUMBERS = {"found": 1.0, "not found": 0.0, "cannot tell": math.nan}
@@ -106,7 +106,10 @@ def ring_artefacts(material: folds.Material) -> Diagnosis:
 
     The table has one row per patient, see ``signatures.RingCounts``.
     """
-    study, counted = material.study, list(_rings(material))
+    study, counted = material.study, []
+    for case, p2d, p3d in folds.branch_volumes(material, "test"):
+        fused = average.weighted_average(p2d, p3d, study.fusion.alpha)
+        counted.append(signatures.ring_counts(case, fused, p2d, p3d))
     rings = signatures.ring_artefacts(counted, _seed(study, "rings"), study.evaluation.bootstrap)
     sentence = _sentence("Ring artefacts", rings.verdict, rings.sentence)
     judged = sum(patient.shell >= signatures.MIN_SHELL for patient in counted)
@@ -135,7 +138,9 @@ def misalignment(material: folds.Material) -> Diagnosis:
     The table has one row per patient, see ``signatures.BranchShift``.
     """
     study, draws = material.study, material.study.evaluation.bootstrap
-    shifts = [signatures.branch_shift(p2d, p3d) for _, p2d, p3d in _branches(material)]
+    shifts = [
+        signatures.branch_shift(p2d, p3d) for _, p2d, p3d in folds.branch_volumes(material, "test")
+    ]
     common = signatures.misalignment(shifts, _seed(study, "shift"), draws)
     sentence = _sentence("Misaligned branches", common.verdict, common.sentence)
     lengths = [
@@ -164,7 +169,7 @@ def planted_shift(material: folds.Material) -> Control:
     could be told: the control is not possible, and says so.
     """
     overlap, p2d, p3d = max(
-        ((_overlap(p2d, p3d), p2d, p3d) for _, p2d, p3d in _branches(material)),
+        ((_overlap(p2d, p3d), p2d, p3d) for _, p2d, p3d in folds.branch_volumes(material, "test")),
         key=lambda pair: pair[0],
     )
     if overlap < OVERLAP:
@@ -194,16 +199,6 @@ def _moved(volume: Volume) -> Volume:
     # roll brings the far end round to the front: overwrite it
     values[:, :PLANTED], values[0, :PLANTED] = 0, 1
     return replace(volume, probabilities=values)
-
-
-def _rings(material: folds.Material) -> Iterator[signatures.RingCounts]:
-    for case, p2d, p3d in _branches(material):
-        fused = average.weighted_average(p2d, p3d, material.study.fusion.alpha)
-        yield signatures.ring_counts(case, fused, p2d, p3d)
-
-
-def _branches(material: folds.Material) -> Iterator[tuple[StoredCase, Volume, Volume]]:
-    return folds.branch_volumes(material, "test")
 
 
 def _fates(counts: Confusion, collapse: signatures.Collapse) -> pd.DataFrame:

@@ -21,14 +21,7 @@ from gliomalib.experiments.values import ends, value
 from gliomalib.fusion import slices
 from gliomalib.networks import predict, training
 from gliomalib.pipeline import folds
-from gliomalib.schema import (
-    N_CLASSES,
-    Confusion,
-    Float32Array,
-    FloatArray,
-    SliceSet,
-    Value,
-)
+from gliomalib.schema import N_CLASSES, Confusion, Float32Array, FloatArray, SliceSet, Value
 from gliomalib.scoring import bootstrap, metrics
 
 SPLITS: Mapping[str, str] = {
@@ -181,7 +174,7 @@ def majority(pool: Pool) -> bootstrap.Interval:
 
 def values(pool: Pool, dealt: pd.DataFrame, scores: Sequence[Score]) -> list[Value]:
     """Return the values of a record; ``dealt`` is the table of ``sides``."""
-    found = [value for score in scores for value in _values_of(score, pool.study)]
+    found = [of_score for score in scores for of_score in _values_of(score, pool.study)]
     rule = "share of slices of the commonest class, mean over patients: who learnt nothing gets it"
     found.append(value("majority_accuracy", majority(pool), rule))
     shares = {
@@ -274,11 +267,7 @@ def _leak(score: Score, gain: bootstrap.Interval) -> str:
 
 
 def _network(
-    material: folds.Material,
-    pool: Pool,
-    name: str,
-    assignment: Assignment,
-    classes: Rows,
+    material: folds.Material, pool: Pool, name: str, assignment: Assignment, classes: Rows
 ) -> Rows:
     """Return the class that a ResNet50 gives to each test slice."""
     study = pool.study

@@ -204,38 +204,28 @@ def tested_by_all(dealt: Mapping[str, Assignment], patients: Sequence[str]) -> t
     return tuple(sorted(set.intersection(*tested)))
 
 
-def leaking_share(assignment: Assignment, patients: Sequence[str]) -> float:
-    """Return the share of test slices whose patient has slices in training."""
-    names = np.array(patients)
-    return float(np.isin(names[assignment.test], names[assignment.train]).mean())
+def described(assignment: Assignment, patients: Sequence[str], z: Rows) -> dict[str, float]:
+    """Return who stands where: counts of slices and patients, and the shares that leak.
 
-
-def adjacent_share(assignment: Assignment, patients: Sequence[str], z: Rows) -> float:
-    """Return the share of test slices that stand in training too, or of which a neighbour does.
-
-    ``z`` is each row's place in its volume; neighbours are the slices above and below.
+    ``leaking_share`` is of test slices whose patient has slices in training, ``adjacent_share`` of
+    those that stand in training too, or of which the slice above or below does; ``z`` is each
+    row's place in its volume. Test slices are counted once; in the shares each counts as often as
+    a volume holds it.
     """
+    names, asked = np.array(patients), np.unique(assignment.test)
     learnt = {(patients[row], int(z[row])) for row in assignment.train}
     near = [
         any((patients[row], int(z[row]) + step) in learnt for step in (-1, 0, 1))
         for row in assignment.test
     ]
-    return float(np.mean(near))
-
-
-def described(assignment: Assignment, patients: Sequence[str], z: Rows) -> dict[str, float]:
-    """Return who stands where: counts of slices and patients, and the shares that leak.
-
-    Test slices are counted once; in the shares each counts as often as a volume holds it.
-    """
-    asked = np.unique(assignment.test)
+    leaking = np.isin(names[assignment.test], names[assignment.train])
     return {
         "train_slices": len(assignment.train),
         "test_slices": len(asked),
         "test_patients": len({patients[row] for row in asked}),
         "in_both": len(in_both(assignment, patients)),
-        "leaking_share": leaking_share(assignment, patients),
-        "adjacent_share": adjacent_share(assignment, patients, z),
+        "leaking_share": float(leaking.mean()),
+        "adjacent_share": float(np.mean(near)),
     }
 
 
