@@ -13,36 +13,17 @@ from gliomalib.experiments import alpha_levels
 from gliomalib.fusion import slices
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds
-from gliomalib.schema import Labels, SliceSet, Split, Volume
+from gliomalib.schema import SliceSet, Split
 from gliomalib.scoring import tables
 from tests import planted_branches
 
-SHAPE = (12, 12, 10)
-PATIENTS = "ABCDEFGH"
 SPLIT = Split(0, ("A",), ("B", "C"), ("D", "E", "F", "G", "H"))
-
-
-def labels_of(patient: str) -> Labels:
-    labels = np.zeros(SHAPE, dtype=np.uint8)
-    labels[1:9, 2:10, 2:8] = 2
-    labels[2:8, 3:9, 3:6] = 3
-    labels[4:6, 4:7, 4 : 5 + PATIENTS.index(patient) % 2] = 1
-    return labels
-
-
-def volume_of(branch: str, patient: str, fold: int) -> Volume:
-    """Return the truth with the branch's own noise."""
-    rng = np.random.default_rng((branch == "unet2d", PATIENTS.index(patient)))
-    one_hot = np.moveaxis(np.eye(4)[labels_of(patient)], -1, 0)
-    odds = np.exp(3 * one_hot + 2 * rng.normal(size=one_hot.shape))
-    grid = planted_branches.grid(patient, SHAPE)
-    return Volume((odds / odds.sum(axis=0)).astype(np.float16), grid)
 
 
 @pytest.fixture(scope="module")
 def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
     root = tmp_path_factory.mktemp("levels")
-    return planted_branches.material(root, "08_alpha_sweep", [SPLIT], labels_of, volume_of)
+    return planted_branches.noisy(root, [SPLIT], (2.0, 10), (2.0, 20))
 
 
 @pytest.fixture
@@ -64,12 +45,12 @@ def test_slices_are_those_of_the_fused_volume_at_each_alpha(
 ) -> None:
     table = alpha_levels.classified(material)
     assert asked == [folds.checkpoint(material, "resnet50", 0)] * 11
-    assert len(table) == 2 * 11 * 5 * SHAPE[2]
+    assert len(table) == 2 * 11 * 5 * planted_branches.SHAPE[2]
     assert table["alpha"].unique().tolist() == list(alpha_levels.LEVELS)
     by_area = table.query("patient_id == 'E' and way == 'area_rule'")
-    truth = slices.slice_classes(labels_of("E"), "dominant")
+    truth = slices.slice_classes(planted_branches.labels_of("E"), "dominant")
     for alpha, branch in ((0.0, "unet3d"), (1.0, "unet2d")):
-        labels = tables.predicted_labels(volume_of(branch, "E", 0))
+        labels = tables.predicted_labels(folds.volume(material, branch, 0, "E"))
         rows = by_area[by_area["alpha"] == alpha]
         np.testing.assert_array_equal(rows["predicted"], slices.slice_classes(labels, "dominant"))
         np.testing.assert_array_equal(rows["truth"], truth)
@@ -91,7 +72,7 @@ def planted(best: float) -> pd.DataFrame:
     """Return slices of eight patients of which the more are right the nearer α is to ``best``."""
     rng, rows = np.random.default_rng(0), []
     for way in alpha_levels.WAYS:
-        for patient in PATIENTS:
+        for patient in planted_branches.PATIENTS:
             luck = rng.random(60)
             for alpha in alpha_levels.LEVELS:
                 truth = np.arange(60) % 4

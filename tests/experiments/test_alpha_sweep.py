@@ -11,51 +11,16 @@ from gliomalib import settings
 from gliomalib.experiments import alpha_sweep
 from gliomalib.fusion.optimum import Curve
 from gliomalib.pipeline import folds
-from gliomalib.schema import FloatArray, Labels, RecordError, Split, Value, Volume
+from gliomalib.schema import FloatArray, RecordError, Split, Value
 from gliomalib.scoring import metrics, tables
 from tests import planted_branches
 
-SHAPE = (12, 12, 10)
-PATIENTS = "ABCDEFGH"
 ONE = (Split(0, ("A",), ("B", "C"), ("D", "E", "F", "G", "H")),)
 THREE = (
     Split(0, ("D", "E", "F"), ("C",), ("A", "B")),
     Split(1, ("A", "B", "F"), ("C",), ("D", "E")),
     Split(2, ("A", "B", "E"), ("D",), ("C", "F")),
 )
-
-
-def labels_of(patient: str) -> Labels:
-    labels = np.zeros(SHAPE, dtype=np.uint8)
-    start = 1 + PATIENTS.index(patient) % 3
-    labels[start : start + 8, 2:10, 2:8] = 2
-    labels[start + 1 : start + 7, 3:9, 3:6] = 3
-    labels[start + 3 : start + 5, 4:7, 4:6] = 1
-    return labels
-
-
-def volume_of(patient: str, noise: float, seed: int) -> Volume:
-    """Return the truth as a network sees it that errs the more the larger ``noise`` is."""
-    rng = np.random.default_rng((seed, PATIENTS.index(patient)))
-    one_hot = np.moveaxis(np.eye(4)[labels_of(patient)], -1, 0)
-    odds = np.exp(3 * one_hot + noise * rng.normal(size=one_hot.shape))
-    grid = planted_branches.grid(patient, SHAPE)
-    return Volume((odds / odds.sum(axis=0)).astype(np.float16), grid)
-
-
-def study(
-    root: Path,
-    unet2d: tuple[float, int],
-    unet3d: tuple[float, int],
-    splits: tuple[Split, ...] = ONE,
-) -> folds.Material:
-    """Return a study whose branches have these noises and seeds (plus the number of the fold)."""
-
-    def predicted(branch: str, patient: str, fold: int) -> Volume:
-        noise, seed = unet2d if branch == "unet2d" else unet3d
-        return volume_of(patient, noise, seed + fold)
-
-    return planted_branches.material(root, "08_alpha_sweep", splits, labels_of, predicted)
 
 
 def slow_dice(case: tables.Pair, region: str, alphas: FloatArray) -> FloatArray:
@@ -73,7 +38,7 @@ def slow_dice(case: tables.Pair, region: str, alphas: FloatArray) -> FloatArray:
 @pytest.fixture(scope="module")
 def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
     """Return a study whose 3D branch is much the better one."""
-    return study(tmp_path_factory.mktemp("sweeps"), (3.5, 10), (1.5, 20))
+    return planted_branches.noisy(tmp_path_factory.mktemp("sweeps"), ONE, (3.5, 10), (1.5, 20))
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +91,7 @@ def test_the_better_branch_gets_the_weight_and_0_6_is_not_called_equal(
 
 
 def test_branches_that_are_equal_are_flat_everywhere(tmp_path: Path) -> None:
-    made = study(tmp_path, (2.0, 10), (2.0, 10))
+    made = planted_branches.noisy(tmp_path, ONE, (2.0, 10), (2.0, 10))
     flat = alpha_sweep.exact(made, "test")
     values = values_of(made, flat, alpha_sweep.exact(made, "val"))
     assert values["flat_width"] == values["patients_with_published_best"] == 1
@@ -137,7 +102,7 @@ def test_branches_that_are_equal_are_flat_everywhere(tmp_path: Path) -> None:
 
 
 def test_folds_of_a_patient_are_averaged_and_held_back_ones_counted_once(tmp_path: Path) -> None:
-    made = study(tmp_path, (3.5, 10), (1.5, 20), THREE)
+    made = planted_branches.noisy(tmp_path, THREE, (3.5, 10), (1.5, 20))
     held_back = alpha_sweep.exact(made, "val")
     assert list(held_back.curves["mean"]) == ["C", "D"]
     grid = np.array([0.13, 0.6])
