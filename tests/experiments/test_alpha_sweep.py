@@ -80,6 +80,8 @@ def test_the_better_branch_gets_the_weight_and_0_6_is_not_called_equal(
     found = alpha_sweep.optima(sweep, material.study)
     mean = found["mean"]
     assert mean.alpha.value < 0.4 and (mean.alpha.ci95 or (1, 1))[1] < 0.6
+    low, high = mean.plateau.ci95 or (1, 0)
+    assert low <= mean.plateau.value <= high
     assert mean.equal.verdict == "different" and (mean.lost.ci95 or (0, 0))[0] > 0.01
     values = values_of(material, sweep, alpha_sweep.exact(material, "val"))
     assert values["best_alpha"] == mean.alpha.value

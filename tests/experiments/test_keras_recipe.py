@@ -179,6 +179,7 @@ def test_right_and_sure_everywhere_is_perfect(
         "saturated",
     ):
         assert values[f"recipe_{name}"].value == 1, name
+    assert values["recipe_saturated_wrong"].value == 0
     # what the box cuts off is missed in the whole scan
     assert values["recipe_scan_recall"].value < 1
 
