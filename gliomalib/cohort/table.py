@@ -11,7 +11,7 @@ import pandas as pd
 
 from gliomalib.data.inspection import Inspection
 from gliomalib.provenance import write_atomic
-from gliomalib.schema import SEQUENCES, Case, DataError, SettingsError
+from gliomalib.schema import SEQUENCES, Case, DataError, Exclusion, SettingsError
 
 PARTS = ("internal", "external", "duplicate", "excluded", "unused")
 """Trained and tested on; tested on only; the same patient again; faulty; not asked for, no mask."""
@@ -101,6 +101,15 @@ def cases_of(table: pd.DataFrame, part: str) -> list[Case]:
     if part not in PARTS:
         raise SettingsError(f"there is no part {part!r}: take one of {', '.join(PARTS)}")
     return [case_of(row) for _, row in table[table["part"] == part].iterrows()]
+
+
+def exclusions(table: pd.DataFrame) -> tuple[Exclusion, ...]:
+    """Return every examination that was left out for a fault of its files, in the table's order."""
+    rows = table[table["part"] == "excluded"]
+    return tuple(
+        Exclusion(row["case_id"], row["release"], "fault", row["note"])
+        for _, row in rows.iterrows()
+    )
 
 
 def _row(entry: Entry) -> dict[str, Any]:

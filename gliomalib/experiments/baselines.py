@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gliomalib import records, settings
-from gliomalib.experiments import values as summaries
+from gliomalib.experiments import classification
 from gliomalib.fusion import slices
 from gliomalib.pipeline import folds, variants
 from gliomalib.schema import N_CLASSES, Labels, RecordError, Split, Value, Volume, check_same_grid
@@ -349,7 +349,7 @@ def _pooled(trial: Trial, study: settings.Study) -> list[Value]:
     found = []
     for method, title in trial.classifiers.items():
         rows = trial.slices[trial.slices["method"] == method]
-        for one in summaries.classification(rows, study):
+        for one in classification.values(rows, study):
             if one.name.removeprefix("external_") in ACCURACY:
                 rule = f"{title}: {one.rule}"
                 found.append(replace(one, name=f"{one.name}_{method}", rule=rule))

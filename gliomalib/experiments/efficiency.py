@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from gliomalib.cohort import gather
+from gliomalib.experiments import classification, segmentation
 from gliomalib.experiments import engines as profiling
-from gliomalib.experiments import values as summaries
 from gliomalib.experiments.engines import NETWORKS, STAGES
 from gliomalib.networks import models
 from gliomalib.pipeline import folds
@@ -177,9 +177,9 @@ def plane(
     for way, stages in WAYS.items():
         seconds = _of(found, f"seconds_per_patient_{NAMES[way]}")
         if stages[-1] == "resnet50":
-            metric, score = "accuracy", _of(summaries.classification(slices, study), "accuracy")
+            metric, score = "accuracy", _of(classification.values(slices, study), "accuracy")
         else:
-            own = summaries.segmentation(scores[scores["network"] == way], study)
+            own = segmentation.values(scores[scores["network"] == way], study)
             metric, score = "mean Dice", _of(own, "dice_mean")
         (low, high), (lower, upper) = _ends(seconds), _ends(score)
         parts = {one: measured.warm[one].median() if one in stages else 0.0 for one in STAGES}

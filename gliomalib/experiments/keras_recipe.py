@@ -16,10 +16,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gliomalib import settings
-from gliomalib.experiments import values as summaries
+from gliomalib.experiments import segmentation
+from gliomalib.experiments.values import seed, value
+from gliomalib.fusion import slices
 from gliomalib.networks import predict, samples
 from gliomalib.pipeline import folds, preprocess
-from gliomalib.schema import N_CLASSES, Confusion, Example, MismatchError, StoredCase, Value
+from gliomalib.schema import (
+    N_CLASSES,
+    Confusion,
+    Example,
+    FloatArray,
+    MismatchError,
+    StoredCase,
+    Value,
+)
 from gliomalib.scoring import bootstrap, contradictions, keras_metrics, metrics, tables
 
 NOTEBOOK, VARIANT = "03_train_unet2d", "recipe"
@@ -49,54 +59,37 @@ THRESHOLDED = tuple(name for name in RULES if name != "iou")
 """Scores that hold outside of the box too: a network asked there would be sure of no tumour, but
 whether its probability were exactly 1 nobody knows."""
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
-class Rerun:
-    """What the recipe's networks made of the held-out patients; each array has one row a patient.
+class Scored:
+    """What the recipe's network made of one held-out patient, in exact counts.
 
-    ``counts`` (n, len(COUNTED)) are those of Keras's scores in the box, ``confusions`` (n, 4, 4)
-    those of the most probable classes there, rows the truth. ``outside`` (n, 4) are the voxels of
-    the scan outside of the box by true class, in voxels of the store's size, and ``blank`` (n,)
-    those of the box in slices without any brain. A study without the recipe has no patient here.
+    ``counts`` (len(COUNTED),) are those of Keras's scores in the box, ``confusion`` (4, 4) that of
+    the most probable classes there, rows the truth. ``outside`` (4,) are the voxels of the scan
+    outside of the box by true class, in voxels of the store's size, and ``blank`` those of the
+    box in slices without any brain.
     """
 
-    patients: tuple[str, ...]
-    folds: tuple[int, ...]
+    patient: str
+    fold: int
     counts: NDArray[np.int64]
-    confusions: Confusion
-    outside: Floats
-    blank: NDArray[np.int64]
+    confusion: Confusion
+    outside: FloatArray
+    blank: int
 
-    def framed(self, frame: str) -> Floats:
+    def framed(self, frame: str) -> FloatArray:
         """Return the counts in a frame of ``FRAMES``."""
         added = keras_metrics.constant_counts(self.outside) if frame == "scan" else 0
         return np.asarray(self.counts + added, dtype=np.float64)
 
-    def constant(self, frame: str) -> Floats:
+    def constant(self, frame: str) -> FloatArray:
         """Return the counts of a predictor that calls every voxel of a frame no tumour."""
-        truth = self.confusions.sum(axis=-1) + (self.outside if frame == "scan" else 0)
+        truth = self.confusion.sum(axis=-1) + (self.outside if frame == "scan" else 0)
         return np.asarray(keras_metrics.constant_counts(truth), dtype=np.float64)
 
-    @property
-    def saturated(self) -> keras_metrics.Saturation:
-        """Shares of the box's voxels with probability 1 for their true and for a wrong class."""
-        return keras_metrics.saturation(self.counts.sum(axis=0))
 
-
-NOBODY = Rerun(
-    (),
-    (),
-    np.empty((0, len(keras_metrics.COUNTED)), np.int64),
-    np.empty((0, N_CLASSES, N_CLASSES), np.int64),
-    np.empty((0, N_CLASSES)),
-    np.empty(0, np.int64),
-)
-"""What a study without the recipe has."""
-
-Row = tuple[str, int, NDArray[np.int64], Confusion, Floats, int]
-"""One patient of a ``Rerun``."""
+Rerun = tuple[Scored, ...]
+"""Every held-out patient once; nobody in a study without the recipe."""
 
 
 def rerun(material: folds.Material) -> Rerun:
@@ -105,12 +98,15 @@ def rerun(material: folds.Material) -> Rerun:
     Raises ``RecordError`` where the recipe is not trained, and ``MismatchError`` where it was
     trained with other settings than the study says.
     """
-    rows = list(_counted(material))
-    if not rows:
-        return NOBODY
-    patients, numbers, counts, confusions, outside, blank = zip(*rows, strict=True)
-    stacks = np.stack(counts), np.stack(confusions), np.stack(outside)
-    return Rerun(patients, numbers, *stacks, np.array(blank))
+    return tuple(_scored(material))
+
+
+def saturated(rerun: Rerun) -> keras_metrics.Saturation:
+    """Return the shares of the box's voxels with probability 1 for their true, for a wrong class.
+
+    Raises ``ValueError`` where nobody was predicted.
+    """
+    return keras_metrics.saturation(np.stack([scored.counts for scored in rerun]).sum(axis=0))
 
 
 def told(material: folds.Material) -> str:
@@ -134,13 +130,12 @@ def dice(rerun: Rerun, study: settings.Study) -> pd.DataFrame:
 
     Columns: patient_id, part, fold, network, region, dice, state.
     """
-    empty = study.evaluation.empty
-    rows = [
-        (patient, "test", fold, "2D", region, metrics.dice(matrix, classes, empty),
-         metrics.mask_state(matrix, classes))
-        for patient, fold, matrix in zip(rerun.patients, rerun.folds, rerun.confusions, strict=True)
-        for region, classes in tables.REGIONS.items()
-    ]  # fmt: skip
+    empty, rows = study.evaluation.empty, []
+    for scored in rerun:
+        for region, classes in tables.REGIONS.items():
+            score = metrics.dice(scored.confusion, classes, empty)
+            state = metrics.mask_state(scored.confusion, classes)
+            rows.append((scored.patient, "test", scored.fold, "2D", region, score, state))
     columns = ["patient_id", "part", "fold", "network", "region", "dice", "state"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -150,15 +145,17 @@ def values(rerun: Rerun, study: settings.Study) -> list[Value]:
 
     Empty where the study does not have the recipe.
     """
-    if not rerun.patients:
+    if not rerun:
         return []
     found: list[Value] = []
     for frame in FRAMES:
         names = THRESHOLDED if frame == "scan" else tuple(RULES)
-        found += _scores(f"recipe_{frame}", rerun.framed(frame), names, study)
-        found += _scores(f"constant_{frame}", rerun.constant(frame), CONSTANT, study)
-    of_patients = summaries.segmentation(dice(rerun, study), study)
-    found += [replace(one, name=f"recipe_{one.name}") for one in of_patients]
+        framed = np.stack([scored.framed(frame) for scored in rerun])
+        constant = np.stack([scored.constant(frame) for scored in rerun])
+        found += _pooled(f"recipe_{frame}", framed, names, study)
+        found += _pooled(f"constant_{frame}", constant, CONSTANT, study)
+    of_patients = segmentation.values(dice(rerun, study), study)
+    found += [replace(of_region, name=f"recipe_{of_region.name}") for of_region in of_patients]
     return [*found, *_of_the_box(rerun, study)]
 
 
@@ -167,7 +164,7 @@ def middle(material: folds.Material, rerun: Rerun) -> Example:
 
     Raises ``MismatchError`` where the study does not have the recipe.
     """
-    if not rerun.patients:
+    if not rerun:
         raise MismatchError(told(material))
     table = tables.with_mean(dice(rerun, material.study)).query("region == 'mean'")
     row = table.sort_values(["dice", "patient_id"]).iloc[len(table) // 2]
@@ -176,17 +173,18 @@ def middle(material: folds.Material, rerun: Rerun) -> Example:
     labels = predict.unrounded(_segmenter(material, fold), case).argmax(axis=0).astype(np.uint8)
     right = 100 * float((labels == case.labels).mean())
     title = f"{patient}: {right:.1f} % of the voxels right, mean Dice {row['dice']:.2f}"
-    return Example(np.asarray(case.images[3]), case.labels, {"recipe": labels}, title)
+    return Example(np.asarray(case.images[slices.FLAIR]), case.labels, {"recipe": labels}, title)
 
 
 def as_printed(rerun: Rerun, frame: str = "box") -> contradictions.PrintedScores:
     """Return the recipe's scores with the digits that a paper gives; the IoU of Keras is none."""
-    if not rerun.patients:
+    if not rerun:
         return contradictions.PrintedScores()
-    found = keras_metrics.counted_scores(rerun.framed(frame).sum(axis=0))
-    shown: dict[str, Any] = {name: round(float(score), 4) for name, score in found.items()}
-    del shown["mean_iou"]
-    return contradictions.PrintedScores(**shown)
+    counts = np.sum([scored.framed(frame) for scored in rerun], axis=0)
+    scores = keras_metrics.counted_scores(counts)
+    digits: dict[str, Any] = {name: round(float(score), 4) for name, score in scores.items()}
+    del digits["mean_iou"]
+    return contradictions.PrintedScores(**digits)
 
 
 def agreement(material: folds.Material, rerun: Rerun) -> float:
@@ -195,111 +193,108 @@ def agreement(material: folds.Material, rerun: Rerun) -> float:
     They are of the same networks in float16, so it is 1 but for near ties. 1 without any patient.
     """
     same, size = 0, 0
-    for patient, fold, confusion in zip(rerun.patients, rerun.folds, rerun.confusions, strict=True):
-        stored = folds.volume(material, NETWORK, fold, patient)
-        other = tables.confusion_of(material.store.get(patient), stored)
-        same += int(np.minimum(confusion, other).sum())
-        size += int(confusion.sum())
+    for scored in rerun:
+        stored = folds.volume(material, NETWORK, scored.fold, scored.patient)
+        other = tables.confusion_of(material.store.get(scored.patient), stored)
+        same += int(np.minimum(scored.confusion, other).sum())
+        size += int(scored.confusion.sum())
     return same / size if size else 1.0
 
 
 def _settings(material: folds.Material) -> settings.Segmentation | None:
-    own = material.study.variants.get(NOTEBOOK, {}).get(VARIANT)
-    if own is None:
+    variant = material.study.variants.get(NOTEBOOK, {}).get(VARIANT)
+    if variant is None:
         return None
-    return settings.from_parameters(NOTEBOOK, {**own, "study": material.study.study}).unet2d
+    return settings.from_parameters(NOTEBOOK, {**variant, "study": material.study.study}).unet2d
 
 
 def _segmenter(material: folds.Material, fold: int) -> predict.Segmenter:
     path = folds.checkpoint(material, NETWORK, fold)
-    found = predict.load_segmenter(path, material.study.device)
-    if found.settings != _settings(material):
+    segmenter = predict.load_segmenter(path, material.study.device)
+    if segmenter.settings != _settings(material):
         raise MismatchError(
             f"{path}: trained with other settings than those of the variant {VARIANT}; "
             f"run {NOTEBOOK} with this variant again"
         )
-    return found
+    return segmenter
 
 
-def _counted(material: folds.Material) -> Iterator[Row]:
-    """Yield every held-out patient's row of ``Rerun``, one volume in memory at a time."""
+def _scored(material: folds.Material) -> Iterator[Scored]:
+    """Yield every held-out patient's counts, one volume in memory at a time."""
     if _settings(material) is None:
         return
     for split in material.splits:
         segmenter = _segmenter(material, split.fold)
         for patient in split.test:
-            yield patient, split.fold, *_counts_of(material, segmenter, patient)
+            case = material.store.get(patient)
+            probabilities = predict.unrounded(segmenter, case).reshape(N_CLASSES, -1).T
+            truth = case.labels.ravel()
+            one_hot = np.eye(N_CLASSES, dtype=np.float32)[truth]
+            sees = case.images[samples.channels_of(segmenter.settings.sequences)]
+            blank = ~np.any(sees, axis=(0, 1, 2))
+            yield Scored(
+                patient=patient,
+                fold=split.fold,
+                counts=keras_metrics.pooled_counts(one_hot, probabilities),
+                confusion=metrics.confusion_matrix(truth, probabilities.argmax(axis=1)),
+                outside=_outside(material, case),
+                blank=int(blank.sum()) * case.labels[..., 0].size,
+            )
 
 
-def _counts_of(
-    material: folds.Material, segmenter: predict.Segmenter, patient: str
-) -> tuple[NDArray[np.int64], Confusion, Floats, int]:
-    case = material.store.get(patient)
-    found = predict.unrounded(segmenter, case).reshape(N_CLASSES, -1).T
-    truth = case.labels.ravel()
-    one_hot = np.eye(N_CLASSES, dtype=np.float32)[truth]
-    seen = case.images[samples.channels_of(segmenter.settings.sequences)]
-    blank = ~np.any(seen, axis=(0, 1, 2))
-    return (
-        keras_metrics.pooled_counts(one_hot, found),
-        metrics.confusion_matrix(truth, found.argmax(axis=1)),
-        _outside(material, case),
-        int(blank.sum()) * case.labels[..., 0].size,
-    )
-
-
-def _outside(material: folds.Material, case: StoredCase) -> Floats:
+def _outside(material: folds.Material, case: StoredCase) -> FloatArray:
     """Return the voxels of the scan that the box leaves out, by true class, at the store's size."""
     facts = preprocess.crop_facts(material.store, case.grid.patient_id)
     left = np.subtract(facts.voxels, facts.in_box, dtype=np.float64)
+    # from voxels of the scan to as many of the store as have the same volume
     return np.asarray(left * facts.voxel_mm3 / np.prod(case.grid.spacing_mm))
 
 
-def _six(stack: Floats) -> dict[str, Floats]:
-    found = keras_metrics.counted_scores(stack[:, 0])
-    return {name: found["mean_iou" if name == "iou" else name] for name in RULES}
+def _six(stack: FloatArray) -> dict[str, FloatArray]:
+    scores = keras_metrics.counted_scores(stack[:, 0])
+    return {name: scores["mean_iou" if name == "iou" else name] for name in RULES}
 
 
-def _true_iou(stack: Floats) -> dict[str, Floats]:
+def _true_iou(stack: FloatArray) -> dict[str, FloatArray]:
     return {"iou": metrics.stacked_scores(stack.astype(np.int64), "macro", "exclude")["iou"]}
 
 
-def _scores(
-    prefix: str, counts: Floats, names: Sequence[str], study: settings.Study
+def _pooled(
+    prefix: str, counts: FloatArray, names: Sequence[str], study: settings.Study
 ) -> list[Value]:
     who, frame = prefix.split("_")
-    seed = settings.named_seed(study.seed, "bootstrap", prefix)
-    # a row of counts stands where a confusion matrix would
-    found = bootstrap.confusion_intervals(counts[:, None], _six, seed, study.evaluation.bootstrap)
+    # a row of counts stands where a confusion matrix would, as a matrix with one row
+    intervals = bootstrap.confusion_intervals(
+        counts[:, None], _six, seed(study, prefix), study.evaluation.bootstrap
+    )
     of = "" if who == "recipe" else "of 'no tumour' with probability 1 everywhere: "
     tail = f"pooled {FRAMES[frame]}; interval by resampling patients"
     return [
-        Value(f"{prefix}_{name}", found[name].value, found[name].ci95, len(counts),
-              rule=f"{of}{RULES[name]}, {tail}")
-        for name in names
-    ]  # fmt: skip
+        value(f"{prefix}_{name}", intervals[name], f"{of}{RULES[name]}, {tail}") for name in names
+    ]
 
 
 def _of_the_box(rerun: Rerun, study: settings.Study) -> list[Value]:
-    n, seed = len(rerun.patients), settings.named_seed(study.seed, "bootstrap", "recipe_true_iou")
-    found = bootstrap.confusion_intervals(
-        rerun.confusions, _true_iou, seed, study.evaluation.bootstrap
+    confusions = np.stack([scored.confusion for scored in rerun])
+    intervals = bootstrap.confusion_intervals(
+        confusions, _true_iou, seed(study, "recipe_true_iou"), study.evaluation.bootstrap
     )
     rule = (
         "mean IoU of the most probable classes that occur, pooled over the voxels of the box; "
         "interval by resampling patients"
     )
-    saturated, size = rerun.saturated, rerun.counts[:, 0].sum()
-    shares = {
-        "recipe_saturated": (saturated.right, "that give their true class a probability of 1"),
-        "recipe_saturated_wrong": (saturated.wrong, "that give a wrong class a probability of 1"),
-        "recipe_blank": (
-            rerun.blank.sum() / size,
+    found = [value("recipe_true_iou", intervals["iou"], rule)]
+    sure, items = saturated(rerun), sum(scored.counts[0] for scored in rerun)
+    blank = sum(scored.blank for scored in rerun) / items
+    for name, share, which in (
+        ("recipe_saturated", sure.right, "that give their true class a probability of 1"),
+        ("recipe_saturated_wrong", sure.wrong, "that give a wrong class a probability of 1"),
+        (
+            "recipe_blank",
+            blank,
             "in slices without any brain, which are no tumour with probability 1 by rule",
         ),
-    }
-    return [
-        Value("recipe_true_iou", found["iou"].value, found["iou"].ci95, n, rule=rule),
-        *(Value(name, float(share), n_patients=n, rule=f"share of all voxels of the box {which}")
-          for name, (share, which) in shares.items()),
-    ]  # fmt: skip
+    ):
+        rule = f"share of all voxels of the box {which}"
+        found.append(Value(name, float(share), n_patients=len(rerun), rule=rule))
+    return found

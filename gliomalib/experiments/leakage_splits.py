@@ -1,6 +1,6 @@
-"""Deal slices out to training and test, by patient or not; who stands on both sides, who is right.
+"""Which slices take part in notebook 11, how they are dealt out, who stands on both sides.
 
-``splits`` makes the splits of the study; what is dealt here is audited, never reported on.
+``cohort.splits`` makes the splits of the study; what is dealt here is audited, never reported on.
 """
 
 from __future__ import annotations
@@ -12,14 +12,28 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib.schema import N_CLASSES, DataError
+from gliomalib import settings
+from gliomalib.cohort import table as casetable
+from gliomalib.fusion import slices
+from gliomalib.pipeline import folds
+from gliomalib.schema import N_CLASSES, DataError, FloatArray, MismatchError, SliceSet
 from gliomalib.scoring import metrics
-from gliomalib.settings import named_seed
 
 Rows = NDArray[np.int64]
 
-CELLS = [f"true {truth} given {given}" for truth in range(N_CLASSES) for given in range(N_CLASSES)]
+CELLS = [
+    f"true {truth} given {predicted}"
+    for truth in range(N_CLASSES)
+    for predicted in range(N_CLASSES)
+]
 """Columns of a confusion matrix in a row of a table."""
+
+SHARE = 0.2
+"""What is held out, as the paper does it."""
+
+COPIES: Mapping[int, int] = {3: 285, 2: 50, 1: 34}
+"""Volumes per patient in BraTS 2018–2020 pooled → patients with as many, by the organisers' table
+of subject IDs: 285 of 2018 are in 2019 (335) and 2020 (369) too."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,74 @@ class Assignment:
 
     train: Rows
     test: Rows
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The slices that all splits share, and who has how many volumes in the pooled years.
+
+    ``slices`` show FLAIR, T1ce and T2 of the scan and have some brain; ``n_blank`` others were
+    left out. ``counted_by`` says where ``copies`` come from.
+    """
+
+    slices: SliceSet
+    n_blank: int
+    copies: Mapping[str, int]
+    counted_by: str
+    study: settings.Study
+
+    @property
+    def patients(self) -> list[str]:
+        """Everybody in the pool, once."""
+        return sorted(set(self.slices.patients))
+
+
+def gather(material: folds.Material) -> Pool:
+    """Return the slices of internal patients, at most ``leakage.patients`` drawn by seed."""
+    study, split = material.study, material.splits[0]
+    everyone = np.array(sorted((*split.train, *split.val, *split.test)))
+    order = np.random.default_rng(seed_of(study, "patients")).permutation(len(everyone))
+    names = sorted(everyone[order[: study.leakage.patients]].tolist())
+    sets, n_blank = [], 0
+    for name in names:
+        of_scan = slices.mri_slices(material.store.get(name), classifier(study))
+        blank = np.asarray(of_scan.blank, dtype=bool)
+        sets.append(slices.subset(of_scan, np.flatnonzero(~blank)))
+        n_blank += int(blank.sum())
+    return Pool(slices.concatenate(sets), n_blank, *_copies(material, names), study)
+
+
+def deal(pool: Pool, repeat: int) -> dict[str, Assignment]:
+    """Return the three assignments of one repeat, with training sets of one size.
+
+    Raises ``MismatchError`` where the patient-level one has a patient on both sides.
+    """
+    of, seed = pool.slices.patients, seed_of(pool.study, "deal", repeat)
+    # one order for all repeats: patients take turns in being held out
+    turns = seed_of(pool.study, "turns")
+    dealt = {
+        "patient": by_patient(of, SHARE, turns, repeat),
+        "slice": by_slice(len(of), SHARE, seed),
+        "years": by_volume(of, pool.copies, SHARE, seed),
+    }
+    leaking = in_both(dealt["patient"], of)
+    if leaking:
+        raise MismatchError(
+            f"leakage, repeat {repeat}: {', '.join(leaking)} on both sides of the patient-level "
+            "split; nothing can be measured against it"
+        )
+    return equal_budgets(dealt, seed)
+
+
+def sides(pool: Pool) -> pd.DataFrame:
+    """Return what ``described`` tells, one row a repeat and split."""
+    of, z = pool.slices.patients, pool.slices.z
+    rows = [
+        {"repeat": repeat, "split": split, **described(assignment, of, z)}
+        for repeat in range(pool.study.leakage.repeats)
+        for split, assignment in deal(pool, repeat).items()
+    ]
+    return pd.DataFrame(rows)
 
 
 def by_patient(patients: Sequence[str], share: float, seed: int, turn: int = 0) -> Assignment:
@@ -70,8 +152,8 @@ def by_volume(
     names = np.array(patients)
 
     def rows(chosen: Rows) -> Rows:
-        found = [np.flatnonzero(names == volumes[number]) for number in np.sort(chosen)]
-        return np.concatenate(found)
+        # a slice comes as often as volumes with it were drawn
+        return np.concatenate([np.flatnonzero(names == volumes[at]) for at in np.sort(chosen)])
 
     return Assignment(rows(order[count:]), rows(order[:count]))
 
@@ -93,19 +175,19 @@ def multiplicities(
     return dict(zip(names, dealt.tolist(), strict=True))
 
 
-def equal_budgets(found: Mapping[str, Assignment], seed: int) -> dict[str, Assignment]:
+def equal_budgets(dealt: Mapping[str, Assignment], seed: int) -> dict[str, Assignment]:
     """Return the assignments with training sets of one size, that of the smallest.
 
     A slice that stands several times in training counts once; then slices are left out at
     random. What is tested stays as it is.
     """
-    distinct = {name: np.unique(one.train) for name, one in found.items()}
+    distinct = {name: np.unique(assignment.train) for name, assignment in dealt.items()}
     least = min(len(rows) for rows in distinct.values())
     fair = {}
     for name, rows in distinct.items():
-        generator = np.random.default_rng(named_seed(seed, name))
+        generator = np.random.default_rng(settings.named_seed(seed, name))
         kept = np.sort(generator.choice(rows, least, replace=False))
-        fair[name] = Assignment(kept, found[name].test)
+        fair[name] = Assignment(kept, dealt[name].test)
     return fair
 
 
@@ -115,46 +197,47 @@ def in_both(assignment: Assignment, patients: Sequence[str]) -> tuple[str, ...]:
     return tuple(np.intersect1d(names[assignment.train], names[assignment.test]).tolist())
 
 
-def tested_by_all(found: Mapping[str, Assignment], patients: Sequence[str]) -> tuple[str, ...]:
+def tested_by_all(dealt: Mapping[str, Assignment], patients: Sequence[str]) -> tuple[str, ...]:
     """Return the patients who have test slices under every one of the assignments."""
     names = np.array(patients)
-    tested = [set(names[one.test].tolist()) for one in found.values()]
+    tested = [set(names[assignment.test].tolist()) for assignment in dealt.values()]
     return tuple(sorted(set.intersection(*tested)))
-
-
-def leaking_share(assignment: Assignment, patients: Sequence[str]) -> float:
-    """Return the share of test slices whose patient has slices in training."""
-    names = np.array(patients)
-    return float(np.isin(names[assignment.test], names[assignment.train]).mean())
-
-
-def adjacent_share(assignment: Assignment, patients: Sequence[str], z: Rows) -> float:
-    """Return the share of test slices that stand in training too, or of which a neighbour does.
-
-    ``z`` is each row's place in its volume; neighbours are the slices above and below.
-    """
-    learnt = {(patients[row], int(z[row])) for row in assignment.train}
-    near = [
-        any((patients[row], int(z[row]) + step) in learnt for step in (-1, 0, 1))
-        for row in assignment.test
-    ]
-    return float(np.mean(near))
 
 
 def described(assignment: Assignment, patients: Sequence[str], z: Rows) -> dict[str, float]:
     """Return who stands where: counts of slices and patients, and the shares that leak.
 
-    Test slices are counted once; in the shares each counts as often as a volume holds it.
+    ``leaking_share`` is of test slices whose patient has slices in training, ``adjacent_share`` of
+    those that stand in training too, or of which the slice above or below does; ``z`` is each
+    row's place in its volume. Test slices are counted once; in the shares each counts as often as
+    a volume holds it.
     """
-    asked = np.unique(assignment.test)
+    names, asked = np.array(patients), np.unique(assignment.test)
+    learnt = {(patients[row], int(z[row])) for row in assignment.train}
+    near = [
+        any((patients[row], int(z[row]) + step) in learnt for step in (-1, 0, 1))
+        for row in assignment.test
+    ]
+    leaking = np.isin(names[assignment.test], names[assignment.train])
     return {
         "train_slices": len(assignment.train),
         "test_slices": len(asked),
         "test_patients": len({patients[row] for row in asked}),
         "in_both": len(in_both(assignment, patients)),
-        "leaking_share": leaking_share(assignment, patients),
-        "adjacent_share": adjacent_share(assignment, patients, z),
+        "leaking_share": float(leaking.mean()),
+        "adjacent_share": float(np.mean(near)),
     }
+
+
+def classifier(study: settings.Study) -> settings.Classifier:
+    """Return the settings of the ResNet50 of the audit, which sees the scan itself."""
+    epochs = study.leakage.epochs or study.classifier.epochs
+    return study.classifier.model_copy(update={"image": "mri", "epochs": epochs})
+
+
+def seed_of(study: settings.Study, *names: object) -> int:
+    """Return the seed of what ``names`` stand for in the audit."""
+    return settings.named_seed(study.seed, "leakage", *names)
 
 
 def random_classes(patients: Sequence[str], apart: Rows, draws: int, seed: int) -> Rows:
@@ -175,35 +258,51 @@ def random_classes(patients: Sequence[str], apart: Rows, draws: int, seed: int) 
     return np.asarray(dealt[:, place])
 
 
-def counted(patients: Sequence[str], truth: Rows, given: Rows) -> pd.DataFrame:
-    """Return one row a patient: patient_id and ``CELLS``, slices by true and given class.
+def counted(patients: Sequence[str], truth: Rows, predicted: Rows) -> pd.DataFrame:
+    """Return one row per patient: patient_id and ``CELLS``, slices by true and predicted class.
 
-    ``truth`` and ``given`` have shape (draws, slices), ``patients`` names that of each slice;
+    ``truth`` and ``predicted`` have shape (draws, slices), ``patients`` names that of each slice;
     counts are averages over the draws.
     """
     rows, of = [], np.array(patients)
     for name in sorted(set(patients)):
-        counts = metrics.confusion_matrix(truth[:, of == name], given[:, of == name]) / len(truth)
+        theirs = of == name
+        counts = metrics.confusion_matrix(truth[:, theirs], predicted[:, theirs]) / len(truth)
         rows.append([name, *counts.ravel().tolist()])
     return pd.DataFrame(rows, columns=["patient_id", *CELLS])
 
 
-def confusions(table: pd.DataFrame) -> NDArray[np.float64]:
+def confusions(table: pd.DataFrame) -> FloatArray:
     """Return the matrices (rows, 4, 4) of a table with the columns ``CELLS``."""
     return table[CELLS].to_numpy(dtype=np.float64).reshape(-1, N_CLASSES, N_CLASSES)
 
 
-def per_patient(found: pd.DataFrame) -> pd.DataFrame:
+def per_patient(answers: pd.DataFrame) -> pd.DataFrame:
     """Return the counts of each patient averaged over repeats, with the accuracy.
 
-    ``found`` has the columns of ``counted`` and classifier, labels, split. Index: classifier,
+    ``answers`` has the columns of ``counted`` and classifier, labels, split. Index: classifier,
     labels, split, patient_id; columns: ``CELLS``, accuracy.
     """
     keys = ["classifier", "labels", "split", "patient_id"]
-    mean = found.groupby(keys, sort=False)[CELLS].mean()
+    mean = answers.groupby(keys, sort=False)[CELLS].mean()
     stack = confusions(mean)
     right = np.trace(stack, axis1=1, axis2=2) / stack.sum(axis=(1, 2))
     return mean.assign(accuracy=right)
+
+
+def _copies(material: folds.Material, names: Sequence[str]) -> tuple[dict[str, int], str]:
+    """Return each patient's number of volumes, and where that is from."""
+    releases = material.study.data.internal_releases
+    if releases:
+        cases = casetable.read_cases(material.run.work_dir / "cases.csv")
+        used = cases["part"].isin(["internal", "duplicate"]) & cases["release"].isin(releases)
+        counts = cases[used].groupby("patient_id")["release"].nunique()
+        if (counts > 1).any():
+            source = f"that of the releases of this study ({', '.join(releases)})"
+            return {name: int(counts.get(name, 1)) for name in names}, source
+    dealt = multiplicities(names, COPIES, seed_of(material.study, "copies"))
+    shares = ", ".join(f"{n} patients with {times}" for times, n in COPIES.items())
+    return dealt, f"dealt out as in BraTS 2018–2020 by the organisers' table ({shares})"
 
 
 def _held_out(n: int, share: float, of: str) -> int:

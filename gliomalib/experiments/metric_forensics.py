@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -9,13 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from gliomalib.experiments.values import SIX
+from gliomalib.digits import spoken
+from gliomalib.experiments.classification import SIX
+from gliomalib.experiments.values import of
 from gliomalib.schema import SettingsError, Value
 from gliomalib.scoring import contradictions, forensics, keras_metrics
 from gliomalib.scoring.contradictions import READINGS, PrintedScores, RelationCheck
-from gliomalib.verdicts import claims
 
-YEARS = (285, 335, 369)
+VOLUMES = (285, 335, 369)
 """Volumes of BraTS 2018, 2019 and 2020, as the organisers' tables of names count them."""
 
 BACKGROUND: Mapping[str, float] = {"whole scan": 0.9894, "central 128×128 crop": 0.9642}
@@ -31,43 +33,36 @@ WHO: Mapping[str, str] = {
 }
 """Predictors and frames as ``beside`` names them → the beginning of their values' names."""
 
-CLASSIFIER = "06_train_resnet50"
-"""The notebook that answers the claims in which the scores stand."""
 
-
-def printed(published: Sequence[claims.Claim]) -> PrintedScores:
+def printed(numbers: Mapping[str, float]) -> PrintedScores:
     """Return the six scores of the paper and the test sizes that come into question.
 
-    The sizes are a fifth of the volumes of one, two or all years, rounded down and up. Raises
-    ``SettingsError`` where one of the scores is not among the claims.
+    ``numbers`` are shares by the names of ``SIX``, others are left aside. The sizes are a fifth of
+    the volumes of one, two or all years, rounded down and up. Raises ``SettingsError`` where one
+    of the scores is missing.
     """
-    found: dict[str, Any] = {
-        one.value: one.published
-        for one in published
-        if one.notebook == CLASSIFIER and not one.variant and one.value in SIX
-    }
-    absent = [name for name in SIX if found.get(name) is None]
-    if absent:
-        raise SettingsError(f"the claims give no {', '.join(absent)}; give all six")
-    return PrintedScores(**found, test_sizes=tuple(sorted(_sizes())))
+    missing = [name for name in SIX if name not in numbers]
+    if missing:
+        raise SettingsError(f"the claims give no {', '.join(missing)}; give all six")
+    six: dict[str, Any] = {name: numbers[name] for name in SIX}
+    return PrintedScores(**six, test_sizes=tuple(sorted(_sizes())))
 
 
 def relations(scores: PrintedScores) -> pd.DataFrame:
     """Return one row a relation: which number, from which, read how, what follows, the verdict."""
-    return pd.DataFrame(
-        [
-            {
-                "number": one.numbers[0],
-                "printed": getattr(scores, one.numbers[0]),
-                "from": ", ".join(one.numbers[1:]),
-                "follows": f"{one.implied[0]:.5f} to {one.implied[1]:.5f}",
-                "misses by": f"{one.gap:.5f}" if one.gap else "–",
-                "if": one.reading,
-                "verdict": one.verdict,
-            }
-            for one in _related(scores)
-        ]
-    )
+    rows = [
+        {
+            "number": finding.numbers[0],
+            "printed": getattr(scores, finding.numbers[0]),
+            "from": ", ".join(finding.numbers[1:]),
+            "follows": f"{finding.implied[0]:.5f} to {finding.implied[1]:.5f}",
+            "misses by": f"{finding.gap:.5f}" if finding.gap else "–",
+            "if": finding.reading,
+            "verdict": finding.verdict,
+        }
+        for finding in _related(scores)
+    ]
+    return pd.DataFrame(rows)
 
 
 def by_reading(scores: PrintedScores) -> pd.DataFrame:
@@ -77,15 +72,15 @@ def by_reading(scores: PrintedScores) -> pd.DataFrame:
     """
     rows = []
     for reading, meaning in READINGS.items():
-        found = [one for one in _related(scores) if one.reading == reading]
-        others = [one for one in found if "iou" not in one.numbers]
-        rules = [rule for rule in forensics.RULES if all(rule in one.rules for one in others)]
+        findings = [finding for finding in _related(scores) if finding.reading == reading]
+        others = [finding for finding in findings if "iou" not in finding.numbers]
+        rules = [rule for rule in forensics.RULES if all(rule in other.rules for other in others)]
         rows.append(
             {
                 "reading": reading,
-                "relations": len(found),
-                "fail": len(found) - _hold(found),
-                "fail without the IoU": len(others) - _hold(others),
+                "relations": len(findings),
+                "fail": len(findings) - _possible(findings),
+                "fail without the IoU": len(others) - _possible(others),
                 "rounding": ", ".join(rules) or "none",
                 "that is": meaning,
             }
@@ -96,14 +91,14 @@ def by_reading(scores: PrintedScores) -> pd.DataFrame:
 def proportions(scores: PrintedScores) -> pd.DataFrame:
     """Return one row a test size: of which volumes, the two shares around the accuracy."""
     sizes, rows = _sizes(), []
-    for one in _proportional(scores):
+    for n, finding in zip(scores.test_sizes, _proportions(scores), strict=True):
         rows.append(
             {
-                "volumes": sizes[one.n],
-                "held out": one.n,
-                "next below": f"{100 * one.implied[0]:.2f} %",
-                "next above": f"{100 * one.implied[1]:.2f} %",
-                "verdict": "possible" if one.rules else "impossible",
+                "volumes": sizes[n],
+                "held out": n,
+                "next below": f"{100 * finding.implied[0]:.2f} %",
+                "next above": f"{100 * finding.implied[1]:.2f} %",
+                "verdict": "possible" if finding.rules else "impossible",
             }
         )
     return pd.DataFrame(rows)
@@ -115,35 +110,34 @@ def constants(scores: PrintedScores) -> pd.DataFrame:
     ``errors per tumour voxel`` is (1 − A)/(1 − b): how many voxels may be wrong at the paper's
     accuracy A, for each voxel of tumour, where a share b is background.
     """
+    errors = "errors per tumour voxel"
     rows = []
     for frame, share in BACKGROUND.items():
-        found = keras_metrics.constant_scores(share)
-        rows.append(
-            {"predictor": f"'no tumour', {frame}", **found, "iou": found["mean_iou"],
-             "errors per tumour voxel": f"{_errors(scores, share):.2f}"}
-        )  # fmt: skip
-    rows.append({"predictor": "the paper", **_six(scores), "errors per tumour voxel": "–"})
-    return pd.DataFrame(rows)[["predictor", *SIX, "errors per tumour voxel"]].round(4)
+        constant = keras_metrics.constant_scores(share)
+        six = {"predictor": f"'no tumour', {frame}", **constant, "iou": constant["mean_iou"]}
+        rows.append({**six, errors: f"{_errors(scores, share):.2f}"})
+    rows.append({"predictor": "the paper", **_six(scores), errors: "–"})
+    return pd.DataFrame(rows)[["predictor", *SIX, errors]].round(4)
 
 
 def forced_iou(scores: PrintedScores) -> float:
     """Return the least IoU that goes with the printed F1 if both are one and the same average."""
-    found = (one for one in _related(scores) if one.numbers == ("iou", "f1"))
-    return min(one.implied[0] for one in found)
+    findings = (finding for finding in _related(scores) if finding.numbers == ("iou", "f1"))
+    return min(finding.implied[0] for finding in findings)
 
 
 def values(scores: PrintedScores) -> list[Value]:
     """Return what the printed numbers alone say; no value is over patients."""
-    related, proportional = _related(scores), _proportional(scores)
-    any_average = [one for one in related if one.reading == "any average"]
+    related, proportional = _related(scores), _proportions(scores)
+    any_average = [finding for finding in related if finding.reading == "any average"]
     iou = scores.iou or 0.0
     needed = forensics.needed_dice(iou, 1.0)
     best = f"a true mean IoU of {iou:g} over background and sub-regions, with a perfect background"
     excluded = contradictions.excluded_readings(scores)
-    found = {
+    numbers: dict[str, tuple[float, str]] = {
         "relations": (len(related), "relations among the six printed scores, one for each reading"),
         "relations_impossible": (
-            len(any_average) - _hold(any_average),
+            len(any_average) - _possible(any_average),
             "of these, the ones that fail whichever average the scores share",
         ),
         "readings_excluded": (
@@ -152,7 +146,7 @@ def values(scores: PrintedScores) -> list[Value]:
         ),
         "test_sizes": (len(proportional), "numbers of test volumes that come into question"),
         "test_sizes_possible": (
-            _hold(proportional),
+            _possible(proportional),
             "of these, the ones of which some count prints as the accuracy, rounded or cut",
         ),
         "iou_that_f1_forces": (
@@ -167,55 +161,131 @@ def values(scores: PrintedScores) -> list[Value]:
             f"always right is {iou:g}",
         ),
     }
-    numbers = [Value(name, float(number), rule=rule) for name, (number, rule) in found.items()]
-    return [*numbers, *_of_background(scores)]
+    for (frame, share), suffix in zip(BACKGROUND.items(), ("scan", "crop"), strict=True):
+        of_frame = f"BraTS, {frame}, of which {share:g} is background: "
+        numbers[f"no_tumour_accuracy_{suffix}"] = (
+            share,
+            f"{of_frame}accuracy, precision, recall and F1 of 'no tumour' everywhere",
+        )
+        numbers[f"no_tumour_iou_{suffix}"] = (
+            keras_metrics.constant_scores(share)["mean_iou"],
+            f"{of_frame}Keras's MeanIoU of 'no tumour' everywhere",
+        )
+        numbers[f"errors_per_tumour_voxel_{suffix}"] = (
+            _errors(scores, share),
+            f"{of_frame}wrong voxels at the printed accuracy, for each voxel of tumour",
+        )
+    return [Value(name, float(number), rule=rule) for name, (number, rule) in numbers.items()]
 
 
-def beside(scores: PrintedScores, found: Sequence[Value]) -> pd.DataFrame:
+def beside(scores: PrintedScores, measured: Sequence[Value]) -> pd.DataFrame:
     """Return the six scores of the paper, the recipe and 'no tumour': who, score, value, low, high.
 
-    ``found`` are the values of ``pooled``; a score that was not measured has no row.
+    ``measured`` are the values of ``keras_recipe``; a score that was not measured has no row.
     """
     rows = [("paper", name, number, number, number) for name, number in _six(scores).items()]
-    by_name = {one.name: one for one in found}
+    by_name = {value.name: value for value in measured}
     for who, prefix in WHO.items():
         for name in SIX:
             # 'no tumour' everywhere has one number for four of its scores
             same = who.startswith("constant") and name in ("precision", "recall", "f1")
-            one = by_name.get(f"{prefix}_{'accuracy' if same else name}")
-            if one is not None:
-                low, high = one.ci95 or (one.value, one.value)
-                rows.append((who, name, one.value, low, high))
+            value = by_name.get(f"{prefix}_{'accuracy' if same else name}")
+            if value is not None:
+                low, high = value.ci95 or (value.value, value.value)
+                rows.append((who, name, value.value, low, high))
     return pd.DataFrame(rows, columns=["who", "score", "value", "low", "high"])
 
 
-def nearness(scores: PrintedScores, found: Sequence[Value]) -> list[Value]:
+def nearness(scores: PrintedScores, measured: Sequence[Value]) -> list[Value]:
     """Return how many pooled scores lie within a point of the paper's, by predictor and frame.
 
     The IoU is left out: Keras's says how sure a network is. Empty where nothing was measured.
     """
-    table = beside(scores, found).query("score != 'iou'").set_index("who")
+    table = beside(scores, measured).query("score != 'iou'").set_index("who")
     paper = table.loc["paper"].set_index("score")["value"]
-    n = max((one.n_patients for one in found), default=0)
+    n = max((value.n_patients for value in measured), default=0)
+    rule = f"of the {len(paper)} scores but the IoU, the ones within {POINT:g} of the paper's"
     values = []
     for who in [who for who in WHO if who in table.index]:
         away = (table.loc[who].set_index("score")["value"] - paper).abs()
-        rule = f"of the {len(paper)} scores but the IoU, the ones within {POINT:g} of the paper's"
         near = float((away <= POINT).sum())
         values.append(Value(f"{WHO[who]}_within_a_point", near, n_patients=n, rule=rule))
     return values
+
+
+def conclusion(values: Sequence[Value], *, real_data: bool) -> str:
+    """Say what the printed scores cannot be, and what the recipe's scores say of the hypothesis."""
+    text = (
+        f"The printed F1 forces an IoU of {of(values, 'iou_that_f1_forces').value:.3f} or more "
+        "where both are one and the same average, so the printed IoU is another quantity or "
+        "averaged in another way: a mean IoU of the classes would need a mean Dice of "
+        f"{of(values, 'needed_dice_least').value:.2f} or more, Keras's MeanIoU "
+        f"{100 * of(values, 'needed_saturation').value:.0f} % saturated voxels. Of "
+        f"{of(values, 'test_sizes').value:.0f} test sizes "
+        f"{of(values, 'test_sizes_possible').value:.0f} can give the printed accuracy as a share "
+        "of volumes."
+    )
+    if not _has_recipe(values):
+        return f"{text} The recipe was not trained in this study, so the hypothesis was not tested."
+    accuracy, dice = of(values, "recipe_scan_accuracy"), of(values, "recipe_dice_mean")
+    return (
+        f"{text} The recipe's pixel accuracy over the whole scan is {spoken(accuracy, 4)}, that of "
+        f"'no tumour' everywhere {of(values, 'constant_scan_accuracy').value:.4f}, and the mean "
+        f"Dice of the same predictions {spoken(dice)}. {_hypothesis(values, real_data)}"
+    )
+
+
+def caveats(values: Sequence[Value]) -> tuple[str, ...]:
+    """Return what nobody may read out of the forensics, and whether their second part is there."""
+    unproven = (
+        "That the authors scored pixels as the recipe does is a hypothesis: these numbers can show "
+        "that such code gives such scores, never that it was used."
+    )
+    absent = "The recipe was not trained in this study: the hypothesis was not put to the test."
+    return (unproven,) if _has_recipe(values) else (unproven, absent)
+
+
+def _has_recipe(values: Sequence[Value]) -> bool:
+    return any(value.name == "recipe_dice_mean" for value in values)
+
+
+def _hypothesis(values: Sequence[Value], real_data: bool) -> str:
+    """Apply the rule of notebook 12: near in five scores, as "no tumour" is not, far in Dice."""
+    near, constant = (
+        {frame: of(values, f"{who}_{frame}_within_a_point").value for frame in ("box", "scan")}
+        for who in ("recipe", "constant")
+    )
+    needed, dice = of(values, "needed_dice_least").value, of(values, "recipe_dice_mean")
+    low, high = dice.ci95 or (-math.inf, math.inf)
+    if low >= needed:
+        word = "speaks against the hypothesis, since the Dice is high as well"
+    elif high < needed and any(near[frame] == 5 > constant[frame] for frame in near):
+        word = "supports the hypothesis, without proving it"
+    elif high < needed and 5 in near.values():
+        word = "supports nothing, since a predictor that finds no tumour passes it too"
+    else:
+        word = "leaves the hypothesis open"
+    if not real_data:
+        word = f"{word}; the patients are synthetic, so it says nothing of the paper"
+    return (
+        f"Of the 5 scores without the IoU, {max(near.values()):.0f} of the recipe's lie within a "
+        f"point of the paper's, and {constant['scan']:.0f} of those of 'no tumour' over the whole "
+        f"scan. The recipe's IoU, as Keras computes it, is "
+        f"{of(values, 'recipe_box_iou').value:.3f}. By the rule this {word}."
+    )
 
 
 def _related(scores: PrintedScores) -> list[RelationCheck]:
     return contradictions.examine(replace(scores, test_sizes=()))
 
 
-def _proportional(scores: PrintedScores) -> list[RelationCheck]:
-    return [one for one in contradictions.examine(scores) if one.reading == "proportion"]
+def _proportions(scores: PrintedScores) -> list[RelationCheck]:
+    findings = contradictions.examine(scores)
+    return [finding for finding in findings if finding.reading == "proportion"]
 
 
-def _hold(findings: Sequence[RelationCheck]) -> int:
-    return sum(one.verdict == "possible" for one in findings)
+def _possible(findings: Sequence[RelationCheck]) -> int:
+    return sum(finding.verdict == "possible" for finding in findings)
 
 
 def _six(scores: PrintedScores) -> dict[str, float]:
@@ -224,29 +294,13 @@ def _six(scores: PrintedScores) -> dict[str, float]:
 
 def _sizes() -> dict[int, str]:
     """Return the test sizes that come into question, each with the volumes that it is of."""
-    found: dict[int, str] = {}
-    for count in range(1, len(YEARS) + 1):
-        for pool in combinations(YEARS, count):
+    sizes: dict[int, str] = {}
+    for count in range(1, len(VOLUMES) + 1):
+        for pool in combinations(VOLUMES, count):
             volumes = " + ".join(map(str, pool))
-            found |= dict.fromkeys(forensics.held_out(sum(pool)), volumes)
-    return found
+            sizes |= dict.fromkeys(forensics.held_out(sum(pool)), volumes)
+    return sizes
 
 
 def _errors(scores: PrintedScores, share: float) -> float:
     return (1 - (scores.accuracy or 0.0)) / (1 - share)
-
-
-def _of_background(scores: PrintedScores) -> list[Value]:
-    found = []
-    for (frame, share), name in zip(BACKGROUND.items(), ("scan", "crop"), strict=True):
-        rule = f"BraTS, {frame}, of which {share:g} is background: "
-        constant = keras_metrics.constant_scores(share)
-        found += [
-            Value(f"no_tumour_accuracy_{name}", share,
-                  rule=rule + "accuracy, precision, recall and F1 of 'no tumour' everywhere"),
-            Value(f"no_tumour_iou_{name}", constant["mean_iou"],
-                  rule=rule + "Keras's MeanIoU of 'no tumour' everywhere"),
-            Value(f"errors_per_tumour_voxel_{name}", _errors(scores, share),
-                  rule=rule + "wrong voxels at the printed accuracy, for each voxel of tumour"),
-        ]  # fmt: skip
-    return found

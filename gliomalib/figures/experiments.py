@@ -295,7 +295,7 @@ def patient_optima(spans: pd.DataFrame, published: float = PAPER_ALPHA) -> Pictu
 
 @styled
 def classifier_levels(table: pd.DataFrame, published: float = PAPER_ALPHA) -> Picture:
-    """Draw the scores of slices over α with their bands; the table is ``alpha_sweep.levels``'s."""
+    """Draw the scores of slices over α with their bands; the table is ``alpha_levels.scores``'s."""
     figure, panels = canvas(8.5, 3.2, 1, 2, sharey=True)
     looks = {
         "resnet50": (BLUE, "ResNet50"),

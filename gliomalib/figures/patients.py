@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
-from gliomalib.experiments.views import CropView
+from gliomalib.experiments.preprocessing import CropView
 from gliomalib.figures import picture
 from gliomalib.figures.picture import DARK, PART_COLOURS, Picture, canvas, spoken, styled
 from gliomalib.schema import SEQUENCES, Labels

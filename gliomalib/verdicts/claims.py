@@ -219,6 +219,15 @@ def read(path: str | Path, kind: type[Content]) -> Content:
         raise SettingsError(f"{path.name}: {explain(error)}; correct the file") from None
 
 
+def printed(claims: Sequence[Claim], notebook: str) -> dict[str, float]:
+    """Return the numbers that the paper prints of what ``notebook`` measures, by value name."""
+    return {
+        claim.value: claim.published
+        for claim in claims
+        if claim.notebook == notebook and not claim.variant and claim.published is not None
+    }
+
+
 def judge(claim: Claim, record: Record | None, context: Context) -> Verdict:
     """Return the verdict on a claim: not run, then what the data allow, then the claim's rule.
 

@@ -126,6 +126,13 @@ def test_an_excluded_case_without_its_files_is_not_read() -> None:
         cases_of(table, "excluded")
 
 
+def test_an_exclusion_says_who_of_which_release_and_why() -> None:
+    table = table_of([Entry(case(), "excluded", "damaged gzip (x)"), entry("c1", "internal")])
+    (left_out,) = casetable.exclusions(table)
+    assert (left_out.case_id, left_out.release) == (case().case_id, case().release)
+    assert left_out.reason == "damaged gzip (x)"
+
+
 def test_a_part_that_there_is_not_is_refused() -> None:
     with pytest.raises(SettingsError, match="no part 'train': take one of internal, external"):
         cases_of(table_of([]), "train")

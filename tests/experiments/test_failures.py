@@ -12,23 +12,17 @@ import pytest
 from scipy import ndimage
 
 from gliomalib import records, settings
-from gliomalib.cohort import gather
 from gliomalib.experiments import failures
-from gliomalib.networks import predict
-from gliomalib.pipeline import folds, preprocess
-from gliomalib.schema import Grid, Split, StoredCase, Value, Volume
+from gliomalib.pipeline import folds
+from gliomalib.schema import Split, Value, Volume
 from gliomalib.scoring import metrics
+from tests import planted_branches
 
 SHAPE = (20, 18, 14)
-AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 PATIENTS = tuple("ABCDEFGHIJ")
 FIVE = tuple("ABCDE")
 SPLITS = (Split(0, FIVE, (), tuple("FGH"), ("I",)), Split(1, tuple("FGH"), (), FIVE, ("I",)))
 Change = Callable[[Volume], Volume]
-
-
-def grid(patient: str) -> Grid:
-    return Grid(patient, SHAPE, (4.0, 4.0, 4.0), (0, 0, 0), AFFINE)
 
 
 def labels_of(patient: str) -> np.ndarray:
@@ -50,32 +44,23 @@ def volume_of(patient: str, seed: int, blur: float) -> Volume:
         seen = ndimage.gaussian_filter((labels_of(patient) == label).astype(float), blur)
         error = ndimage.gaussian_filter(rng.normal(size=SHAPE), 1)
         scores.append(np.log(seen + 1e-3) + 0.7 * error / error.std())
-    powers = np.exp(scores)
-    return Volume((powers / powers.sum(axis=0)).astype(np.float16), grid(patient))
+    powers, grid = np.exp(scores), planted_branches.grid(patient, SHAPE)
+    return Volume((powers / powers.sum(axis=0)).astype(np.float16), grid)
 
 
 def same(volume: Volume) -> Volume:
     return volume
 
 
-def study(root: Path, flat: Change = same, deep: Change = same) -> folds.Material:
-    """Return a study of two folds whose branches are changed by ``flat`` and ``deep``."""
-    where = {"data_dir": str(root / "d"), "report_dir": str(root / "r")}
-    run = records.begin("05_fusion", {"study": "smoke", **where})
-    store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
-    gather.write_splits(SPLITS, run.work_dir / "splits.json")
-    for patient in PATIENTS[:9]:
-        images = np.full((4, *SHAPE), 0.5, dtype=np.float16)
-        store.put(StoredCase(grid(patient), images, labels_of(patient)), "digest", {})
-        made = {
-            "unet2d": flat(volume_of(patient, 1, 0.5)),
-            "unet3d": deep(volume_of(patient, 2, 0.7)),
-        }
-        for branch, volume in made.items():
-            for fold in (0, 1):
-                folder = run.work_dir / "predictions" / branch / f"fold{fold}"
-                predict.save(volume, folder / f"{patient}.npy")
-    return folds.open_material(run)
+def study(root: Path, unet2d: Change = same, unet3d: Change = same) -> folds.Material:
+    """Return a study of two folds whose branches are changed by ``unet2d`` and ``unet3d``."""
+
+    def predicted(branch: str, patient: str, fold: int) -> Volume:
+        if branch == "unet2d":
+            return unet2d(volume_of(patient, 1, 0.5))
+        return unet3d(volume_of(patient, 2, 0.7))
+
+    return planted_branches.material(root, "05_fusion", SPLITS, labels_of, predicted)
 
 
 def to_edema(volume: Volume) -> Volume:
@@ -129,7 +114,7 @@ def test_a_sound_network_has_lost_no_class(sound: folds.Material) -> None:
 
 
 def test_a_class_that_became_edema_is_found_and_named(tmp_path: Path) -> None:
-    material = study(tmp_path, deep=to_edema)
+    material = study(tmp_path, unet3d=to_edema)
     counts = failures.voxel_confusions(material, "unet3d")
     found = failures.class_collapse(counts, material.study, "voxels")
     assert found.verdict == "found" and by_name(found)["class_collapse"].value == 1
@@ -192,7 +177,7 @@ def test_rings_that_the_fusion_makes_are_found(tmp_path: Path) -> None:
 
 
 def test_a_shifted_branch_is_found_with_its_length(tmp_path: Path) -> None:
-    found = failures.misalignment(study(tmp_path, deep=moved))
+    found = failures.misalignment(study(tmp_path, unet3d=moved))
     assert found.verdict == "found" and by_name(found)["misalignment"].value == 1
     assert by_name(found)["mean_branch_shift"].value == pytest.approx(2)
     assert by_name(found)["mean_branch_shift"].unit == "voxels"
@@ -214,7 +199,7 @@ def test_an_instrument_that_finds_nothing_fails_its_control(
 
 
 def test_without_a_tumour_nothing_can_be_told_and_nothing_breaks(tmp_path: Path) -> None:
-    material = study(tmp_path, flat=blind, deep=blind)
+    material = study(tmp_path, unet2d=blind, unet3d=blind)
     control = failures.planted_shift(material)
     assert not control.possible and "could not be planted" in control.sentence
     rings, shift = failures.ring_artefacts(material), failures.misalignment(material)
@@ -229,7 +214,7 @@ def test_without_a_tumour_nothing_can_be_told_and_nothing_breaks(tmp_path: Path)
 
 
 def test_what_cannot_be_told_is_kept_in_the_record_as_no_number(tmp_path: Path) -> None:
-    material = study(tmp_path, flat=blind)
+    material = study(tmp_path, unet2d=blind)
     values = failures.misalignment(material).values
     record = records.finish(material.run, records.NotebookResult(values=values))
     path = records.record_path(material.run.report_dir, "05_fusion")

@@ -101,7 +101,7 @@ def by_name(rerun: keras_recipe.Rerun) -> dict[str, Any]:
 def test_scores_of_the_box_are_those_of_all_its_voxels(
     material: folds.Material, rerun: keras_recipe.Rerun
 ) -> None:
-    assert rerun.patients == ("B", "C", "A", "D") and rerun.folds == (0, 0, 1, 1)
+    assert [(of.patient, of.fold) for of in rerun] == [("B", 0), ("C", 0), ("A", 1), ("D", 1)]
     truth, found = all_voxels(material)
     counts, values = keras_metrics.pooled_counts(truth, found), by_name(rerun)
     expected = keras_metrics.counted_scores(counts)
@@ -110,7 +110,8 @@ def test_scores_of_the_box_are_those_of_all_its_voxels(
         assert values[f"recipe_box_{name}"].value == pytest.approx(score, abs=1e-12), name
     low, high = values["recipe_box_accuracy"].ci95
     assert low < values["recipe_box_accuracy"].value < high
-    assert values["recipe_saturated"].value == keras_metrics.saturation(counts).right
+    sure = (found[truth == 1] == 1).mean()
+    assert values["recipe_saturated"].value == keras_recipe.saturated(rerun).right == sure
 
 
 def test_the_whole_scan_adds_what_the_box_left_out_as_no_tumour(
@@ -120,9 +121,10 @@ def test_the_whole_scan_adds_what_the_box_left_out_as_no_tumour(
     left = np.sum(list(OUTSIDE.values()), axis=0) // 64
     more = np.eye(4, dtype=np.float32)[np.repeat(range(4), left)]
     nothing = np.eye(4, dtype=np.float32)[np.zeros(len(more), int)]
-    expected = keras_metrics.counted_scores(
-        keras_metrics.pooled_counts(np.concatenate([truth, more]), np.concatenate([found, nothing]))
+    counts = keras_metrics.pooled_counts(
+        np.concatenate([truth, more]), np.concatenate([found, nothing])
     )
+    expected = keras_metrics.counted_scores(counts)
     values = by_name(rerun)
     for name in keras_recipe.THRESHOLDED:
         score = expected[name]
@@ -160,7 +162,7 @@ def test_dice_is_of_the_same_predictions(
 
 
 def test_blank_slices_are_counted(rerun: keras_recipe.Rerun) -> None:
-    assert rerun.blank.tolist() == [SHAPE[0] * SHAPE[1]] * 4
+    assert [of.blank for of in rerun] == [SHAPE[0] * SHAPE[1]] * 4
     assert by_name(rerun)["recipe_blank"].value == pytest.approx(1 / SHAPE[2])
 
 
@@ -179,6 +181,7 @@ def test_right_and_sure_everywhere_is_perfect(
         "saturated",
     ):
         assert values[f"recipe_{name}"].value == 1, name
+    assert values["recipe_saturated_wrong"].value == 0
     # what the box cuts off is missed in the whole scan
     assert values["recipe_scan_recall"].value < 1
 
@@ -207,7 +210,7 @@ def test_the_networks_are_those_of_the_stored_predictions(
     material: folds.Material, rerun: keras_recipe.Rerun
 ) -> None:
     assert keras_recipe.agreement(material, rerun) > 0.99
-    other = replace(rerun, confusions=rerun.confusions[:, :, ::-1])
+    other = tuple(replace(of, confusion=of.confusion[:, ::-1]) for of in rerun)
     assert keras_recipe.agreement(material, other) < 0.9
 
 
@@ -234,7 +237,7 @@ def test_a_study_without_the_recipe_says_so(material: folds.Material) -> None:
     without = changed(material, {})
     assert keras_recipe.told(without).startswith("**Not run.** The study `smoke` has no variant")
     found = keras_recipe.rerun(without)
-    assert found.patients == () and keras_recipe.values(found, without.study) == []
+    assert found == () and keras_recipe.values(found, without.study) == []
     assert keras_recipe.dice(found, without.study).empty
     assert keras_recipe.as_printed(found) == contradictions.PrintedScores()
     assert keras_recipe.agreement(without, found) == 1

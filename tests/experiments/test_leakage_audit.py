@@ -14,18 +14,18 @@ import torch
 from gliomalib import records, settings
 from gliomalib.cohort import gather, table
 from gliomalib.experiments import leakage_audit, leakage_splits
+from gliomalib.experiments.leakage_splits import Pool
 from gliomalib.fusion import slices
 from gliomalib.networks import models
 from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import Case, Grid, MismatchError, SliceSet, Split, StoredCase
+from gliomalib.scoring.bootstrap import Interval
 
 SIZE = 32
 AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 
 
-def pool_of(
-    patterns: str, n_patients: int = 16, depth: int = 12, repeats: int = 5
-) -> leakage_audit.Pool:
+def pool_of(patterns: str, n_patients: int = 16, depth: int = 12, repeats: int = 5) -> Pool:
     """Return planted slices: each patient has a look of his own, or each class has one.
 
     The classes change from slice to slice, so who knows the patient alone knows nothing of them.
@@ -41,33 +41,33 @@ def pool_of(
     found = SliceSet((chosen + noise).astype(np.float16), classes, names, z)
     copies = dict.fromkeys(names, 3)
     study = settings.load("smoke", {"leakage.repeats": repeats})
-    return leakage_audit.Pool(found, 0, copies, "planted", study)
+    return Pool(found, 0, copies, "planted", study)
 
 
 @pytest.fixture(scope="module")
-def memorable() -> leakage_audit.Pool:
+def memorable() -> Pool:
     return pool_of("patient")
 
 
 @pytest.fixture(scope="module")
-def quick(memorable: leakage_audit.Pool) -> pd.DataFrame:
+def quick(memorable: Pool) -> pd.DataFrame:
     return leakage_audit.neighbours(memorable)
 
 
-def concluded(scores: pd.DataFrame) -> str:
+def concluded(scores: list[leakage_audit.Score]) -> str:
     """Return the conclusion as if the ResNet50 had been right in half of the control."""
-    network: dict[str, object] = {"classifier": "resnet50", "labels": "random", "split": "slice"}
-    network |= {"accuracy": 0.5, "patients": 16}
-    return leakage_audit.conclusion(pd.concat([scores, pd.DataFrame([network])], ignore_index=True))
+    half = Interval(0.5, None, 16, "planted")
+    network = leakage_audit.Score("resnet50", "random", "slice", half, half, None)
+    return leakage_audit.conclusion([*scores, network])
 
 
-def of(scores: pd.DataFrame, labels: str, split: str) -> pd.Series:
-    chosen = (scores["labels"] == labels) & (scores["split"] == split)
-    return scores[chosen].iloc[0]
+def of(scores: list[leakage_audit.Score], labels: str, split: str) -> pd.Series:
+    table = leakage_audit.table(scores)
+    return table[(table["labels"] == labels) & (table["split"] == split)].iloc[0]
 
 
 def test_a_classifier_that_memorises_patients_is_found_out(
-    memorable: leakage_audit.Pool, quick: pd.DataFrame
+    memorable: Pool, quick: pd.DataFrame
 ) -> None:
     scores = leakage_audit.scores(quick, memorable.study)
     fair, leaky = of(scores, "random", "patient"), of(scores, "random", "slice")
@@ -87,27 +87,29 @@ def test_where_nothing_is_of_the_patient_nothing_leaks() -> None:
         assert of(scores, "random", split)["accuracy"] == pytest.approx(0.25, abs=0.05)
     gain = of(scores, "true", "slice")
     assert gain["gain_low"] <= 0 <= gain["gain_high"]
-    assert "dealt by slice" in concluded(scores).partition("a leak is not shown")[0]
+    by_slice, _, rest = concluded(scores).partition(". ")
+    assert "dealt by slice" in by_slice and by_slice.endswith("a leak is not shown")
+    assert "dealt by volume" in rest
     # the pooled years hold the very same slice twice, which is recognised whatever it looks like
     assert of(scores, "random", "years")["accuracy"] > 0.5
 
 
-def test_a_class_that_goes_with_the_patient_gains_by_leaking(memorable: leakage_audit.Pool) -> None:
+def test_a_class_that_goes_with_the_patient_gains_by_leaking(
+    memorable: Pool,
+) -> None:
     by_patient = np.array([int(name[1:]) % 4 for name in memorable.slices.patients])
     given = SliceSet(
         memorable.slices.images, by_patient, memorable.slices.patients, memorable.slices.z
     )
-    pool = leakage_audit.Pool(given, 0, memorable.copies, "planted", memorable.study)
+    pool = Pool(given, 0, memorable.copies, "planted", memorable.study)
     scores = leakage_audit.scores(leakage_audit.neighbours(pool), pool.study)
     gain = of(scores, "true", "slice")
     assert gain["accuracy"] > 0.99 and gain["gain_low"] > 30
     assert concluded(scores).count("a leak is shown") == 2
 
 
-def test_the_accuracy_is_that_of_a_slow_search(
-    memorable: leakage_audit.Pool, quick: pd.DataFrame
-) -> None:
-    one = leakage_audit.deal(memorable, 2)["slice"]
+def test_the_accuracy_is_that_of_a_slow_search(memorable: Pool, quick: pd.DataFrame) -> None:
+    one = leakage_splits.deal(memorable, 2)["slice"]
     small = slices.resized(memorable.slices.images, leakage_audit.SIDE).astype(np.float64)
     right: dict[str, list[bool]] = {}
     for row in one.test:
@@ -121,7 +123,7 @@ def test_the_accuracy_is_that_of_a_slow_search(
 
 
 def test_gains_are_of_the_patients_whom_both_splits_tested(
-    memorable: leakage_audit.Pool, quick: pd.DataFrame
+    memorable: Pool, quick: pd.DataFrame
 ) -> None:
     scores = leakage_audit.scores(quick, memorable.study)
     true = leakage_splits.per_patient(quick[quick["labels"] == "true"])["accuracy"]
@@ -150,19 +152,19 @@ def test_few_patients_are_not_judged() -> None:
     assert "is shown" not in text and "holds" not in text
 
 
-def test_budgets_are_equal_and_nobody_is_in_both(memorable: leakage_audit.Pool) -> None:
-    dealt = leakage_audit.sides(memorable)
+def test_budgets_are_equal_and_nobody_is_in_both(memorable: Pool) -> None:
+    dealt = leakage_splits.sides(memorable)
     assert len(dealt) == 3 * 5
     assert dealt.groupby("repeat")["train_slices"].nunique().eq(1).all()
     by_split = dealt.groupby("split")
     assert by_split["in_both"].max()["patient"] == 0
     assert by_split["leaking_share"].min()["slice"] == 1
     assert 0.8 < by_split["leaking_share"].mean()["years"] <= 1
-    assert leakage_audit.sides(memorable).equals(dealt)
+    assert leakage_splits.sides(memorable).equals(dealt)
 
 
 def test_a_leaking_patient_level_split_stops_the_audit(
-    memorable: leakage_audit.Pool, monkeypatch: pytest.MonkeyPatch
+    memorable: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def leaking(
         patients: list[str], share: float, seed: int, turn: int = 0
@@ -171,7 +173,7 @@ def test_a_leaking_patient_level_split_stops_the_audit(
 
     monkeypatch.setattr(leakage_splits, "by_patient", leaking)
     with pytest.raises(MismatchError, match="on both sides of the patient-level"):
-        leakage_audit.deal(memorable, 0)
+        leakage_splits.deal(memorable, 0)
 
 
 # --- from a study's store, with its ResNet50
@@ -197,25 +199,25 @@ def material_of(root: Path, study: str = "smoke", **more: object) -> folds.Mater
 
 
 def test_the_pool_is_of_internal_patients_and_of_slices_with_brain(tmp_path: Path) -> None:
-    pool = leakage_audit.gather(material_of(tmp_path))
+    pool = leakage_splits.gather(material_of(tmp_path))
     assert pool.patients == list("ABCDEFG")
     assert pool.n_blank == 7 and 0 not in pool.slices.z and len(pool.slices.z) == 7 * 5
     assert sorted(pool.copies) == pool.patients and "organisers" in pool.counted_by
-    few = leakage_audit.gather(material_of(tmp_path, patients=4))
+    few = leakage_splits.gather(material_of(tmp_path, patients=4))
     assert len(few.patients) == 4 and set(few.patients) < set(pool.patients)
 
 
 def test_volumes_are_counted_in_the_study_where_its_releases_overlap(tmp_path: Path) -> None:
     made = material_of(tmp_path, "brats-mini")
 
-    def write(rows: list[tuple[str, str, str]]) -> leakage_audit.Pool:
+    def write(rows: list[tuple[str, str, str]]) -> Pool:
         files = dict.fromkeys(("t1", "t1ce", "t2", "flair"), Path("x"))
         entries = [
             table.Entry(Case(f"{name}{number}", name, release, files, None), part)
             for number, (name, release, part) in enumerate(rows)
         ]
         table.write_cases(table.table_of(entries), made.run.work_dir / "cases.csv")
-        return leakage_audit.gather(made)
+        return leakage_splits.gather(made)
 
     internal = [(name, "brats2020", "internal") for name in PATIENTS[:7]]
     assert "organisers" in write(internal).counted_by
@@ -234,13 +236,13 @@ def small_network(identity_blocks: bool = False) -> models.Normalised:
     return models.Normalised(torch.nn.Sequential(*pooled))
 
 
-Trained = tuple[folds.Material, leakage_audit.Pool, pd.DataFrame]
+Trained = tuple[folds.Material, Pool, pd.DataFrame]
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
     made = material_of(tmp_path_factory.mktemp("leakage"))
-    pool = leakage_audit.gather(made)
+    pool = leakage_splits.gather(made)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models, "empty_resnet50", small_network)
         yield made, pool, leakage_audit.networks(made, pool)
@@ -256,9 +258,9 @@ def test_every_split_has_its_network_of_one_budget(trained: Trained) -> None:
     assert {one["seed"] for one in told} == {made.study.seed}
     assert len({one["key"] for one in told}) == len(names)
     (repeat,) = deep["repeat"].unique()
-    dealt = leakage_audit.deal(pool, int(repeat))
+    dealt = leakage_splits.deal(pool, int(repeat))
     most = max(
-        len(leakage_splits.tested_by_all(leakage_audit.deal(pool, number), pool.slices.patients))
+        len(leakage_splits.tested_by_all(leakage_splits.deal(pool, number), pool.slices.patients))
         for number in range(made.study.leakage.repeats)
     )
     assert len(leakage_splits.tested_by_all(dealt, pool.slices.patients)) == most
@@ -282,7 +284,7 @@ def test_the_record_has_every_value_with_its_rule_and_says_what_was_not_run(
     found = pd.concat([leakage_audit.neighbours(pool), deep], ignore_index=True)
     scores = leakage_audit.scores(found, made.study)
     values = {
-        one.name: one for one in leakage_audit.values(pool, leakage_audit.sides(pool), scores)
+        one.name: one for one in leakage_audit.values(pool, leakage_splits.sides(pool), scores)
     }
     for who in ("neighbour", "resnet50"):
         for split in leakage_audit.SPLITS:

@@ -38,12 +38,12 @@ def near(count: int, n: int) -> bool:
 
 @given(COUNTS, SEEDS, st.integers(0, 50))
 def test_no_patient_is_split_and_no_slice_lost(counts: list[int], seed: int, turn: int) -> None:
-    patients, _ = table(counts)
+    patients, z = table(counts)
     one = leakage_splits.by_patient(patients, SHARE, seed, turn)
     assert both(one) == list(range(len(patients)))
     assert near(len({patients[row] for row in one.test}), len(counts))
     assert leakage_splits.in_both(one, patients) == ()
-    assert leakage_splits.leaking_share(one, patients) == 0
+    assert leakage_splits.described(one, patients, z)["leaking_share"] == 0
 
 
 @given(st.integers(5, 60), SEEDS)
@@ -81,16 +81,12 @@ def test_volumes_are_dealt_whole(counts: list[int], seed: int) -> None:
 
 
 def test_the_pooled_years_leak_as_the_organisers_table_says() -> None:
-    patients, _ = table([1] * 369)
+    patients, z = table([1] * 369)
     copies = leakage_splits.multiplicities(patients, YEARS, 0)
     assert Counter(copies.values()) == YEARS
     assert sum(copies.values()) == 989
-    shares = [
-        leakage_splits.leaking_share(
-            leakage_splits.by_volume(patients, copies, SHARE, seed), patients
-        )
-        for seed in range(60)
-    ]
+    dealt = [leakage_splits.by_volume(patients, copies, SHARE, seed) for seed in range(60)]
+    shares = [leakage_splits.described(one, patients, z)["leaking_share"] for one in dealt]
     assert np.mean(shares) == pytest.approx(0.91, abs=0.01)
 
 
@@ -127,10 +123,10 @@ def test_a_planted_leak_is_found_and_clean_splits_raise_no_alarm() -> None:
     for seed in range(20):
         clean = leakage_splits.by_patient(patients, SHARE, seed)
         assert leakage_splits.in_both(clean, patients) == ()
-        assert leakage_splits.adjacent_share(clean, patients, z) == 0
+        assert leakage_splits.described(clean, patients, z)["adjacent_share"] == 0
         moved = Assignment(np.append(clean.train, clean.test[0]), clean.test[1:])
         assert leakage_splits.in_both(moved, patients) == (patients[clean.test[0]],)
-        assert 0 < leakage_splits.leaking_share(moved, patients) < 1
+        assert 0 < leakage_splits.described(moved, patients, z)["leaking_share"] < 1
         by_slice = leakage_splits.by_slice(len(patients), SHARE, seed)
         assert len(leakage_splits.in_both(by_slice, patients)) > 1
 
@@ -140,14 +136,15 @@ def test_shares_on_known_slices() -> None:
     # A: 0 and 4 learnt; asked are 1 (beside 0), 2 (beside none); B: 7 asked, nothing learnt
     one = Assignment(np.array([0, 4]), np.array([1, 2, 7]))
     assert leakage_splits.in_both(one, patients) == ("A",)
-    assert leakage_splits.leaking_share(one, patients) == pytest.approx(2 / 3)
-    assert leakage_splits.adjacent_share(one, patients, z) == pytest.approx(1 / 3)
+    facts = leakage_splits.described(one, patients, z)
+    assert facts["leaking_share"] == pytest.approx(2 / 3)
+    assert facts["adjacent_share"] == pytest.approx(1 / 3)
     # row 5 is B's first slice: the last one of A is no neighbour of it
     apart = Assignment(np.array([4]), np.array([5, 5, 4]))
-    assert leakage_splits.adjacent_share(apart, patients, z) == pytest.approx(1 / 3)
-    told = leakage_splits.described(apart, patients, z)
-    assert told["test_slices"] == told["test_patients"] == 2
-    assert told["in_both"] == told["train_slices"] == 1
+    facts = leakage_splits.described(apart, patients, z)
+    assert facts["adjacent_share"] == pytest.approx(1 / 3)
+    assert facts["test_slices"] == facts["test_patients"] == 2
+    assert facts["in_both"] == facts["train_slices"] == 1
     other = Assignment(np.array([0]), np.array([7]))
     assert leakage_splits.tested_by_all({"one": one, "other": other}, patients) == ("B",)
 

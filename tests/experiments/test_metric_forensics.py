@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gliomalib.experiments import metric_forensics
-from gliomalib.experiments.values import SIX
+from gliomalib.experiments.classification import SIX
 from gliomalib.schema import SettingsError, Value
 from gliomalib.scoring import forensics, keras_metrics
 from gliomalib.scoring.contradictions import PrintedScores
@@ -19,7 +19,7 @@ GENUINE = PrintedScores(0.9943, 0.9946, 0.9930, 0.9938, None, 0.9982)
 
 @pytest.fixture(scope="module")
 def paper() -> PrintedScores:
-    return metric_forensics.printed(claims.load())
+    return metric_forensics.printed(claims.printed(claims.load(), "06_train_resnet50"))
 
 
 def of(values: list[Value], name: str) -> float:
@@ -54,7 +54,7 @@ def test_a_point_is_the_margin_of_the_verdicts() -> None:
 
 def test_a_score_that_no_claim_gives_is_named() -> None:
     with pytest.raises(SettingsError, match="the claims give no iou"):
-        metric_forensics.printed([one for one in claims.load() if one.value != "iou"])
+        metric_forensics.printed({name: 0.9 for name in SIX if name != "iou"})
 
 
 def test_the_paper_fails_in_the_readings_that_give_each_item_one_class(
@@ -137,3 +137,70 @@ def test_nearness_counts_the_scores_without_the_iou(paper: PrintedScores) -> Non
     assert of(found, "constant_scan_within_a_point") == 4
     assert {one.n_patients for one in found} == {7}
     assert metric_forensics.nearness(paper, []) == []
+
+
+# --- the conclusion
+
+
+FORENSIC = (
+    *("iou_that_f1_forces", "needed_dice_least", "needed_saturation"),
+    *("test_sizes", "test_sizes_possible"),
+)
+
+
+def forensic(near: float, dice: tuple[float, float] | None, constant: float = 0) -> list[Value]:
+    """Return values of notebook 12 in which nothing but three things matters."""
+    low, high = dice or (0.5, 0.5)
+    return [
+        *(Value(name, 0.85) for name in FORENSIC),
+        Value("recipe_dice_mean", (low + high) / 2, dice, 30),
+        *(Value(f"{who}_scan_accuracy", 0.99) for who in ("recipe", "constant")),
+        Value("recipe_box_iou", 0.381),
+        Value("recipe_box_within_a_point", 1.0),
+        Value("recipe_scan_within_a_point", near),
+        Value("constant_box_within_a_point", 0.0),
+        Value("constant_scan_within_a_point", constant),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("near", "dice", "words"),
+    [
+        (5, (0.5, 0.6), "supports the hypothesis, without proving it"),
+        (5, (0.5, 0.9), "leaves the hypothesis open"),
+        (4, (0.5, 0.6), "leaves the hypothesis open"),
+        (5, None, "leaves the hypothesis open"),
+        (5, (0.86, 0.9), "speaks against the hypothesis"),
+    ],
+)
+def test_the_hypothesis_is_judged_by_its_rule(
+    near: float, dice: tuple[float, float] | None, words: str
+) -> None:
+    said = metric_forensics.conclusion(forensic(near, dice), real_data=True)
+    assert f"By the rule this {words}" in said and f"{near} of the recipe's lie within" in said
+    assert "synthetic" not in said
+    assert "says nothing of the paper" in metric_forensics.conclusion(
+        forensic(near, dice), real_data=False
+    )
+
+
+def test_what_no_tumour_everywhere_passes_too_supports_nothing() -> None:
+    said = metric_forensics.conclusion(forensic(5, (0.5, 0.6), constant=5), real_data=True)
+    assert "By the rule this supports nothing, since a predictor that finds no tumour" in said
+    assert "and 5 of those of 'no tumour'" in said and "as Keras computes it, is 0.381" in said
+    nearer = metric_forensics.conclusion(forensic(5, (0.5, 0.6), constant=4), real_data=True)
+    assert "supports the hypothesis" in nearer
+
+
+def test_what_the_f1_forces_is_said_of_one_average_only() -> None:
+    said = metric_forensics.conclusion([Value(name, 0.5) for name in FORENSIC], real_data=True)
+    assert "where both are one and the same average" in said and "every average" not in said
+
+
+def test_forensics_without_a_rerun_say_so_and_never_that_it_is_proven() -> None:
+    values = [Value(name, 0.5) for name in FORENSIC]
+    assert "the hypothesis was not tested" in metric_forensics.conclusion(values, real_data=True)
+    with_rerun = metric_forensics.caveats(forensic(5, (0.5, 0.6)))
+    without = metric_forensics.caveats(values)
+    assert "never that it was used" in with_rerun[0] and len(with_rerun) == 1
+    assert "not put to the test" in without[1]

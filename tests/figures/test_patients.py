@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gliomalib.experiments.views import CropView
+from gliomalib.experiments.preprocessing import CropView
 from gliomalib.figures import patients
 
 

@@ -380,3 +380,9 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.yml").write_text("claims: [", encoding="utf-8")
     with pytest.raises(SettingsError, match=r"bad\.yml: not YAML"):
         claims.load(tmp_path / "bad.yml")
+
+
+def test_printed_numbers_are_those_of_one_notebook_without_its_variants() -> None:
+    numbers = claims.printed(claims.load(), "06_train_resnet50")
+    assert numbers["accuracy"] == 0.9925 and numbers["iou"] == 0.8449
+    assert "best_alpha" not in numbers

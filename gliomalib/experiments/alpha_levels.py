@@ -1,0 +1,140 @@
+"""The classes of slices fused at eleven α, by a network and by their areas alone: notebook 08."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from gliomalib import progress, settings
+from gliomalib.digits import spoken
+from gliomalib.experiments.values import ends, of, value
+from gliomalib.fusion import average, slices
+from gliomalib.networks import predict
+from gliomalib.pipeline import folds
+from gliomalib.schema import FloatArray, Split, Value
+from gliomalib.scoring import bootstrap, metrics, tables
+from gliomalib.settings import PAPER_ALPHA
+
+LEVELS = tuple(round(0.1 * step, 1) for step in range(11))
+"""The α at which slices are classified."""
+
+WAYS: Mapping[str, str] = {"resnet50": "ResNet50", "area_rule": "area rule, no network"}
+"""How a fused slice gets its class: by the study's network, or by its areas alone."""
+
+SUFFIXES: Mapping[str, str] = {"resnet50": "accuracy", "area_rule": "area_rule"}
+"""A way → the end of its values' names."""
+
+SCORES = ("accuracy", "balanced_accuracy")
+
+SLICES_AT_ONCE = 256
+"""More than in training, where it is a setting: a quarter quicker on a CPU."""
+
+
+def classified(material: folds.Material) -> pd.DataFrame:
+    """Return the class of every held-out slice, fused at each of ``LEVELS``, in both ``WAYS``.
+
+    Columns: way, alpha, patient_id, z, truth, predicted. The ResNet50 is the study's of that fold,
+    trained on slices fused with the study's α; equal images are classified once.
+    """
+    tables_of_folds = [_classified(material, split) for split in material.splits]
+    return pd.concat(tables_of_folds, ignore_index=True)
+
+
+def scores(table: pd.DataFrame, study: settings.Study) -> pd.DataFrame:
+    """Return the scores of the slices at each α: way, score, alpha, value, low, high.
+
+    Slices are pooled, intervals come from drawing patients; ``table`` is that of ``classified``.
+    """
+    rows = []
+    for (way, alpha), part in table.groupby(["way", "alpha"], sort=False):
+        counts = tables.patient_confusions(part.assign(part="test"), "test")
+        # α is not in the seed's name: the same patients are drawn at every α
+        seed = settings.named_seed(study.seed, "sweeps", "levels", str(way))
+        found = bootstrap.confusion_intervals(counts, _scores, seed, study.evaluation.bootstrap)
+        for score, interval in found.items():
+            rows.append((way, score, alpha, interval.value, *ends(interval)))
+    return pd.DataFrame(rows, columns=["way", "score", "alpha", "value", "low", "high"])
+
+
+def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
+    """Return the best of ``LEVELS`` for the accuracy on slices, and what the paper's α loses.
+
+    Both for both ``WAYS``; ``table`` is that of ``classified``.
+    """
+    found, draws, grid = [], study.evaluation.bootstrap, np.array(LEVELS)
+    trained = f", trained on slices fused at α = {study.fusion.alpha:g}"
+    for way, suffix in SUFFIXES.items():
+        rows = _accuracies(table[table["way"] == way])
+        seed = settings.named_seed(study.seed, "sweeps", "level", way)
+        who = f"{WAYS[way]}{trained if way == 'resnet50' else ''}"
+        best = bootstrap.argmax_interval(rows, grid, seed, draws)
+        rule = f"α of {len(grid)} with the best accuracy on slices ({who}), middle of a plateau"
+        found.append(value(f"best_alpha_{suffix}", best, rule))
+        lost = _lost(rows, int(np.searchsorted(grid, PAPER_ALPHA)), seed, draws)
+        less = f"less that at {PAPER_ALPHA:g} ({who}), never negative"
+        rule = f"best accuracy of {len(grid)} α {less}"
+        found.append(value(f"lost_at_published_alpha_{suffix}", lost, rule))
+    return found
+
+
+def sentence(values: Sequence[Value]) -> str:
+    """Say at which α slices are classified best, and what the paper's α loses."""
+    parts = []
+    for suffix, who in (("accuracy", "the ResNet50"), ("area_rule", "their areas alone")):
+        best = of(values, f"best_alpha_{suffix}")
+        lost = of(values, f"lost_at_published_alpha_{suffix}")
+        where = f"best at α = {spoken(best, places=1)}, where {PAPER_ALPHA:g} loses {spoken(lost)}"
+        if lost.value == 0 and lost.ci95 in (None, (0.0, 0.0)):
+            patients = f"({lost.n_patients} patients)"
+            where = f"no better at any other α than at {PAPER_ALPHA:g} {patients}"
+        parts.append(f"by {who} {where}")
+    return f"In accuracy slices are classified {', and '.join(parts)}."
+
+
+def _classified(material: folds.Material, split: Split) -> pd.DataFrame:
+    plan, rows = material.study.classifier, []
+    fold, checkpoint = split.fold, folds.checkpoint(material, "resnet50", split.fold)
+    images, by_network = np.empty((0,), np.float16), np.empty((0,), np.int64)
+    for alpha in progress.steps(LEVELS, f"resnet50, fold {fold}: levels of α"):
+        sets, by_area = [], []
+        for patient in split.test:
+            case = material.store.get(patient)
+            p2d, p3d = (
+                folds.volume(material, name, split.fold, patient) for name in folds.BRANCHES
+            )
+            fused = average.weighted_average(p2d, p3d, alpha)
+            sets.append(slices.fused_slices(fused, case.labels, plan, case.images))
+            by_area.append(slices.slice_classes(tables.predicted_labels(fused), plan.label_rule))
+        held_out = slices.concatenate(sets)
+        # images of the scan or of the truth are the same at every α, and so are their classes
+        if not np.array_equal(images, held_out.images):
+            images, device = held_out.images, material.study.device
+            probabilities = predict.classify(checkpoint, held_out, device, SLICES_AT_ONCE)
+            by_network = probabilities.argmax(axis=1)
+        about = {"alpha": alpha, "patient_id": held_out.patients, "z": held_out.z}
+        about["truth"] = held_out.classes
+        for way, predicted in (("resnet50", by_network), ("area_rule", np.concatenate(by_area))):
+            rows.append(pd.DataFrame({"way": way, **about, "predicted": predicted}))
+    return pd.concat(rows)
+
+
+def _scores(stack: FloatArray) -> dict[str, FloatArray]:
+    found = metrics.stacked_scores(stack.astype(np.int64), "macro", "exclude")
+    return {name: found[name] for name in SCORES}
+
+
+def _accuracies(table: pd.DataFrame) -> FloatArray:
+    """Return the share of right slices of each patient at each α, shape (patients, α)."""
+    right = table.assign(right=(table["truth"] == table["predicted"]).astype(float))
+    wide = right.pivot_table(index="patient_id", columns="alpha", values="right")
+    return np.asarray(wide[list(LEVELS)].to_numpy(dtype=np.float64))
+
+
+def _lost(rows: FloatArray, at: int, seed: int, draws: int) -> bootstrap.Interval:
+    def lost(sums: FloatArray) -> dict[str, FloatArray]:
+        return {"lost": (sums.max(axis=(1, 2)) - sums[:, 0, at]) / len(rows)}
+
+    # a row of accuracies stands where a confusion matrix would, as a matrix with one row
+    return bootstrap.confusion_intervals(rows[:, None], lost, seed, draws)["lost"]

@@ -1,0 +1,112 @@
+"""Who is in the data, who is in it twice, and how the patients were dealt out: notebook 01."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from gliomalib.cohort import identity
+from gliomalib.cohort import table as casetable
+from gliomalib.data.readers import brats, survey
+from gliomalib.schema import DataError, Exclusion, Scan, Split, Value
+
+LINKS = {
+    "table": "pairs of used or duplicate examinations of one patient by tables or names",
+    "content": "pairs of examinations with equal voxels of T1",
+    "suspect": "pairs of examinations that neither joins but whose T1 signatures are alike",
+}
+"""How two examinations were recognised as one patient's."""
+
+
+def values(cases: pd.DataFrame, splits: Sequence[Split]) -> list[Value]:
+    """Return how many examinations and patients each part has; ``cases`` as ``gather`` makes it."""
+    n_in = cases["part"].value_counts()
+    counts = {
+        "examinations": (len(cases), "examinations found, used or not"),
+        "patients_internal": (n_in.get("internal", 0), "patients to train and test"),
+        "patients_external": (n_in.get("external", 0), "patients never trained on"),
+        "duplicates": (
+            n_in.get("duplicate", 0),
+            "further examinations of a patient used already: by table, equal voxels, suspicion",
+        ),
+        "excluded": (n_in.get("excluded", 0), "examinations left out for a fault of their files"),
+        "folds": (len(splits), "patient-level splits"),
+        "patients_test": (
+            len({name for split in splits for name in split.test}),
+            "internal patients that are held out in some fold",
+        ),
+    }
+    used = cases[cases["part"].isin(["internal", "external"])]
+    n = int(used["patient_id"].nunique())
+    return [
+        Value(name, float(count), n_patients=n, rule=rule) for name, (count, rule) in counts.items()
+    ]
+
+
+def who_is_who(links: pd.DataFrame, people: Sequence[brats.Identity]) -> list[Value]:
+    """Return how cases were recognised as one patient's, and what pooling the years would do.
+
+    ``links`` and ``people`` are those of ``gather.Cohort``. Without a table of subject IDs across
+    years there are no values of the years.
+    """
+    linked = [
+        Value(f"linked_by_{how}", float((links["how"] == how).sum()), rule=rule)
+        for how, rule in LINKS.items()
+    ]
+    years = identity.known_years(people)
+    if not years:
+        return linked
+    facts = identity.overlap_facts(people, years)
+    pooled = f"pooling {', '.join(map(str, years))} by the organisers' tables"
+    leak = (
+        f"{pooled} and drawing {facts.test_volumes} of {facts.volumes} volumes at random for "
+        "testing: expected share of these whose patient is also in training"
+    )
+    counts: dict[str, tuple[float, str]] = {
+        f"patients_{year}": (count, f"patients whom the tables of subject IDs name for {year}")
+        for year, count in facts.patients_by_year.items()
+    }
+    counts["pooled_volumes"] = (facts.volumes, pooled)
+    counts["pooled_patients"] = (facts.patients, pooled)
+    counts["leaking_share"] = (facts.expected_share, leak)
+    return linked + [
+        Value(name, float(number), n_patients=facts.patients, rule=rule)
+        for name, (number, rule) in counts.items()
+    ]
+
+
+def conclusion(values: Sequence[Value]) -> str:
+    """Say who is in the data, how they were divided, and what pooling the years would have done."""
+    number = {value.name: value.value for value in values}
+    folds = "one split" if number["folds"] == 1 else f"{number['folds']:.0f} folds"
+    text = (
+        f"{number['patients_internal']:.0f} internal patients ({number['patients_test']:.0f} of "
+        f"them held out, in {folds}) and {number['patients_external']:.0f} external ones; "
+        f"{number['duplicates']:.0f} further examinations of the same patients were set aside "
+        f"({number['linked_by_suspect']:.0f} on suspicion), {number['excluded']:.0f} excluded for "
+        "a fault of their files, and no patient is in two parts."
+    )
+    if "leaking_share" not in number:
+        return f"{text} No table tells who of one BraTS year is in another."
+    return (
+        f"{text} The tables of names put {number['pooled_volumes']:.0f} volumes of "
+        f"{number['pooled_patients']:.0f} patients into the pooled years: split by volume, "
+        f"{100 * number['leaking_share']:.0f} % of the test volumes would have their patient in "
+        "training."
+    )
+
+
+def caveats(exclusions: Sequence[Exclusion]) -> tuple[str, ...]:
+    """Return a caveat for every excluded examination, with the reason."""
+    return tuple(
+        f"Excluded: {left.case_id} ({left.release}): {left.reason}." for left in exclusions
+    )
+
+
+def first_scan(cases: pd.DataFrame, part: str) -> Scan:
+    """Return the first examination of a part; raises ``DataError`` when the part is empty."""
+    of_part = casetable.cases_of(cases, part)
+    if not of_part:
+        raise DataError(f"the table of cases has nobody in part {part!r}; run notebook 01 again")
+    return survey.read(of_part[0])

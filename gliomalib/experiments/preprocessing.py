@@ -1,0 +1,133 @@
+"""What the central crop loses, and which class a slice gets by which rule: notebook 02."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+from numpy.typing import NDArray
+
+from gliomalib import settings
+from gliomalib.cohort import table as casetable
+from gliomalib.data.readers import survey
+from gliomalib.experiments.values import mean, of
+from gliomalib.fusion import slices
+from gliomalib.pipeline import preprocess
+from gliomalib.pipeline.store import Store
+from gliomalib.schema import CLASS_NAMES, DataError, Labels, Value
+
+LABEL_RULES = ("dominant", "enhancing_first", "largest_share")
+"""The ways in which a slice that shows several sub-regions can get its one class."""
+
+
+@dataclass(frozen=True)
+class CropView:
+    """One axial slice (X, Y) with its labels and the rectangle that the crop keeps."""
+
+    image: NDArray[Any]
+    labels: Labels
+    box: tuple[slice, slice]
+    title: str
+
+
+def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
+    """Return what the crop loses on average and at worst; ``table`` is ``preprocess.fill``'s."""
+    width, height = study.preprocessing.crop_mm
+    size = f"{width:g}×{height:g} mm"
+    rules = {
+        "lost_in_plane": f"tumour voxels outside the central {size}, share per patient",
+        "lost_by_box": f"tumour voxels outside {size} or the kept slices, share per patient",
+        "dice_ceiling": "whole-tumour Dice on the full scan of a prediction perfect inside the box",
+    }
+    found = []
+    for column, rule in rules.items():
+        numbers = table[column]
+        worst = numbers.min() if column == "dice_ceiling" else numbers.max()
+        found += [
+            mean(f"mean_{column}", numbers, study, f"mean of: {rule}"),
+            Value(f"worst_{column}", float(worst), n_patients=len(numbers), rule=f"worst: {rule}"),
+        ]
+    return found
+
+
+def conclusion(values: Sequence[Value]) -> str:
+    """Say what the crop costs."""
+    worst, ceiling = of(values, "worst_lost_in_plane"), of(values, "worst_dice_ceiling")
+    return (
+        f"The central crop cuts off {100 * of(values, 'mean_lost_in_plane').value:.1f} % of the "
+        f"tumour on average and {100 * worst.value:.0f} % in the worst of {worst.n_patients} "
+        "patients; in one patient no network behind this box could exceed a whole-tumour Dice of "
+        f"{ceiling.value:.2f} on the full scan."
+    )
+
+
+def grids(cases: pd.DataFrame) -> pd.DataFrame:
+    """Return on which grids the used cases lie: release, shape, spacing_mm, axes, cases."""
+    used = cases[cases["part"].isin(["internal", "external"])]
+    keys = ["release", "shape", "spacing_mm", "axes"]
+    return used.groupby(keys, dropna=False).size().reset_index(name="cases")
+
+
+def tumour_volumes(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the volume of each class and of the whole tumour: patient_id, part, region, ml."""
+    columns = {f"mm3_{label}": CLASS_NAMES[label] for label in (1, 2, 3)}
+    wide = table.rename(columns={**columns, "mm3_tumour": "whole tumour"})
+    long = wide.melt(["patient_id", "part"], ["whole tumour", *columns.values()], "region", "ml")
+    return long.assign(ml=long["ml"] / 1000)
+
+
+def most_cropped(cases: pd.DataFrame, table: pd.DataFrame, box: settings.Preprocessing) -> CropView:
+    """Return FLAIR of the patient whose tumour the crop cuts most, in the slice that loses most.
+
+    ``table`` is ``preprocess.fill``'s. Raises ``DataError`` for a patient without a mask.
+    """
+    worst = table.sort_values(["lost_in_plane", "patient_id"]).iloc[-1]
+    case = casetable.case_of(cases[cases["case_id"] == worst["case_id"]].iloc[0])
+    scan = survey.read(case)
+    if scan.labels is None:
+        raise DataError(f"case {case.case_id} has no mask, so no tumour can be cropped")
+    across, down, _ = preprocess.kept_box(scan, box)
+    outside = scan.labels > 0
+    outside[across, down] = False
+    z = int(outside.sum(axis=(0, 1)).argmax())
+    title = f"{case.case_id}, slice {z}: {100 * worst['lost_in_plane']:.0f} % of the tumour lost"
+    return CropView(scan.images[slices.FLAIR, :, :, z], scan.labels[:, :, z], (across, down), title)
+
+
+def label_rules(store: Store, study: settings.Study) -> pd.DataFrame:
+    """Return how many slices another label rule names otherwise than the study's own does.
+
+    One row per patient: patient_id, slices (those with tumour), and a share of these for each
+    rule; the share of the study's own rule is 0, all are NaN where no slice has tumour.
+    """
+    chosen = study.classifier.label_rule
+    rows = []
+    for patient in store.patients():
+        labels = store.get(patient).labels
+        classes = {rule: slices.slice_classes(labels, rule) for rule in LABEL_RULES}
+        tumour = classes[chosen] > 0
+        changed = {
+            rule: float((classes[rule] != classes[chosen])[tumour].mean()) for rule in classes
+        }
+        rows.append({"patient_id": patient, "slices": int(tumour.sum()), **changed})
+    return pd.DataFrame(rows)
+
+
+def relabelled(table: pd.DataFrame, study: settings.Study) -> list[Value]:
+    """Return what the choice of the label rule changes; ``table`` is that of ``label_rules``.
+
+    A patient without a slice of tumour says nothing of it and is counted as empty.
+    """
+    with_tumour, chosen = table[table["slices"] > 0], study.classifier.label_rule
+    empty = len(table) - len(with_tumour)
+    found = []
+    for name in table.columns.drop(["patient_id", "slices", chosen]):
+        rule = (
+            f"slices with tumour that the label rule {name!r} names otherwise than {chosen!r} "
+            "does, share per patient, mean over patients"
+        )
+        value = mean(f"relabelled_{name}", with_tumour[name], study, rule)
+        found.append(replace(value, n_empty=empty))
+    return found

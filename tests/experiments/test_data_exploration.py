@@ -1,0 +1,45 @@
+"""Notebook 01 counts everybody once, and names whom it left out."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from gliomalib.experiments import data_exploration
+from gliomalib.schema import DataError, Exclusion, Split
+
+PARTS = ["internal", "internal", "external", "duplicate"]
+CASES = pd.DataFrame({"patient_id": ["A", "B", "C", "A"], "part": PARTS})
+SPLITS = [Split(0, ("A",), (), ("B",), ("C",)), Split(1, ("B",), (), ("A",), ("C",))]
+LINKS = pd.DataFrame({"how": ["table", "table", "suspect"]})
+
+
+def test_cohort_counts_parts_and_folds() -> None:
+    found = {value.name: value for value in data_exploration.values(CASES, SPLITS)}
+    assert found["patients_internal"].value == 2 and found["patients_test"].value == 2
+    assert found["duplicates"].value == 1 and found["examinations"].n_patients == 3
+    assert all(value.rule for value in found.values())
+
+
+def test_links_are_counted_by_how_they_were_found() -> None:
+    values = data_exploration.who_is_who(LINKS, [])
+    assert [value.value for value in values] == [2, 0, 1]
+
+
+def test_the_conclusion_tells_of_duplicates_and_of_years_nobody_has_a_table_for() -> None:
+    values = data_exploration.values(CASES, SPLITS) + data_exploration.who_is_who(LINKS, [])
+    said = data_exploration.conclusion(values)
+    assert said.startswith("2 internal patients (2 of them held out, in 2 folds) and 1 external")
+    assert "1 further examinations of the same patients were set aside (1 on suspicion)" in said
+    assert said.endswith("No table tells who of one BraTS year is in another.")
+
+
+def test_an_exclusion_is_a_caveat_with_its_reason() -> None:
+    left_out = Exclusion("c1", "brats2020", "fault", "damaged gzip (c1_t1.nii.gz)")
+    (caveat,) = data_exploration.caveats([left_out])
+    assert caveat == "Excluded: c1 (brats2020): damaged gzip (c1_t1.nii.gz)."
+
+
+def test_an_empty_part_is_named() -> None:
+    with pytest.raises(DataError, match="external"):
+        data_exploration.first_scan(CASES.query("part == 'internal'"), "external")

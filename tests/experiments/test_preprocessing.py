@@ -1,0 +1,99 @@
+"""Notebook 02 says what the crop loses at worst, and what another label rule renames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gliomalib import settings
+from gliomalib.cohort import table as casetable
+from gliomalib.data.readers import survey
+from gliomalib.experiments import preprocessing
+from gliomalib.pipeline import preprocess
+from gliomalib.schema import Case, Grid, Scan, StoredCase
+
+AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
+BOX = settings.Preprocessing(crop_mm=(8, 8), depth_mm=None, spacing_mm=1)
+LOSSES = pd.DataFrame(
+    {"lost_in_plane": [0.0, 0.34], "lost_by_box": [0.1, 0.4], "dice_ceiling": [1.0, 0.75]}
+)
+
+
+@pytest.fixture(scope="module")
+def study() -> settings.Study:
+    return settings.load("smoke")
+
+
+def test_crop_says_the_worst(study: settings.Study) -> None:
+    values = preprocessing.values(LOSSES, study)
+    found = {value.name: value.value for value in values}
+    assert found["worst_lost_in_plane"] == 0.34 and found["worst_dice_ceiling"] == 0.75
+    assert found["mean_lost_by_box"] == pytest.approx(0.25)
+    said = preprocessing.conclusion(values)
+    assert "17.0 % of the tumour on average and 34 % in the worst of 2 patients" in said
+    assert "a whole-tumour Dice of 0.75" in said
+
+
+def test_relabelled_slices_leave_out_patients_without_tumour(study: settings.Study) -> None:
+    shares = {
+        "dominant": [0.0, 0.0, np.nan],
+        "enhancing_first": [0.5, 0.0, np.nan],
+        "largest_share": [1.0, 1.0, np.nan],
+    }
+    table = pd.DataFrame({"patient_id": ["A", "B", "C"], "slices": [4, 2, 0], **shares})
+    first, second = preprocessing.relabelled(table, study)
+    assert first.name == "relabelled_enhancing_first" and second.name == "relabelled_largest_share"
+    assert (first.value, first.n_patients, first.n_empty) == (0.25, 2, 1)
+
+
+def test_the_most_cropped_patient_is_shown_where_most_is_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def read(case: Case) -> Scan:
+        labels = np.zeros((16, 16, 5), dtype=np.uint8)
+        labels[7:9, 7:9, 1] = 2
+        if case.case_id == "B":
+            labels[0:3, 7:9, 3] = 1
+        images = np.ones((4, 16, 16, 5), dtype=np.float32)
+        return Scan(case, images, labels, (1.0, 1.0, 1.0), AFFINE)
+
+    monkeypatch.setattr(survey, "read", read)
+    files = {name: Path(f"/x/{name}.nii") for name in ("t1", "t1ce", "t2", "flair")}
+    cases = casetable.table_of(
+        [casetable.Entry(Case(name, name, "r", files, None), "internal") for name in "AB"]
+    )
+    losses = {"case_id": ["A", "B"], "patient_id": ["A", "B"], "lost_in_plane": [0.0, 0.6]}
+    view = preprocessing.most_cropped(cases, pd.DataFrame(losses), BOX)
+    assert view.title.startswith("B, slice 3: 60 %")
+    assert view.box == (slice(4, 12), slice(4, 12))
+    assert (view.labels > 0).sum() == 6
+
+
+def test_grids_count_the_used_cases() -> None:
+    rows = {"release": "r", "shape": "2×2×2", "spacing_mm": "1×1×1", "axes": ["LPS", "LPS", "RAS"]}
+    cases = pd.DataFrame({**rows, "part": ["internal", "external", "duplicate"]})
+    assert preprocessing.grids(cases)["cases"].tolist() == [2]
+
+
+def test_volumes_are_in_millilitres_for_each_class_and_the_whole() -> None:
+    columns = {"mm3_1": [1000.0], "mm3_2": [2000.0], "mm3_3": [0.0], "mm3_tumour": [3000.0]}
+    table = pd.DataFrame({"patient_id": ["A"], "part": ["internal"], **columns})
+    found = preprocessing.tumour_volumes(table).set_index("region")["ml"]
+    assert found["necrotic core"] == 1 and found["edema"] == 2 and found["whole tumour"] == 3
+    assert found["enhancing tumour"] == 0, "an empty class is shown as 0, not left out"
+
+
+def test_another_label_rule_renames_slices(tmp_path: Path, study: settings.Study) -> None:
+    store = preprocess.open_store(tmp_path, study.preprocessing)
+    labels = np.zeros((6, 6, 4), dtype=np.uint8)
+    labels[0:3, :, 0] = 2
+    labels[0:3, :, 1], labels[0, 0, 1] = 2, 3
+    grid = Grid("A", labels.shape, (4.0, 4.0, 4.0), (0, 0, 0), AFFINE)
+    store.put(StoredCase(grid, np.ones((4, 6, 6, 4), dtype=np.float16), labels), "digest", {})
+    row = preprocessing.label_rules(store, study).iloc[0]
+    assert (row["patient_id"], row["slices"]) == ("A", 2)
+    assert row["dominant"] == 0, "the study's own rule changes nothing"
+    assert row["enhancing_first"] == 0.5, "one voxel of enhancing tumour renames its slice"

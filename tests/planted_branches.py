@@ -1,0 +1,79 @@
+"""A study on disk whose two branches predict what a test plants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gliomalib import records
+from gliomalib.cohort import gather
+from gliomalib.networks import predict
+from gliomalib.pipeline import folds, preprocess
+from gliomalib.schema import Grid, Labels, Split, StoredCase, Volume
+
+SHAPE = (12, 12, 10)
+PATIENTS = "ABCDEFGH"
+AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
+
+
+def grid(patient: str, shape: tuple[int, int, int] = SHAPE) -> Grid:
+    """Return a grid of 4 mm."""
+    return Grid(patient, shape, (4.0, 4.0, 4.0), (0, 0, 0), AFFINE)
+
+
+def material(
+    root: Path,
+    notebook: str,
+    splits: Sequence[Split],
+    labels_of: Callable[[str], Labels],
+    volume_of: Callable[[str, str, int], Volume],
+) -> folds.Material:
+    """Return a study under ``root``; ``volume_of`` takes branch, patient and fold."""
+    where = {"data_dir": str(root / "d"), "report_dir": str(root / "r")}
+    run = records.begin(notebook, {"study": "smoke", **where})
+    store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
+    gather.write_splits(splits, run.work_dir / "splits.json")
+    named = {name for split in splits for part in folds.parts_of(split).values() for name in part}
+    for patient in sorted(named):
+        labels = labels_of(patient)
+        images = np.full((4, *labels.shape), 0.5, dtype=np.float16)
+        case = StoredCase(grid(patient, labels.shape), images, labels)
+        store.put(case, "digest", {})
+        for branch in folds.BRANCHES:
+            for split in splits:
+                folder = run.work_dir / "predictions" / branch / f"fold{split.fold}"
+                volume = volume_of(branch, patient, split.fold)
+                predict.save(volume, folder / f"{patient}.npy")
+    return folds.open_material(run)
+
+
+def labels_of(patient: str) -> Labels:
+    """Return a tumour of three nested boxes, in one of three places."""
+    labels = np.zeros(SHAPE, dtype=np.uint8)
+    start = 1 + PATIENTS.index(patient) % 3
+    labels[start : start + 8, 2:10, 2:8] = 2
+    labels[start + 1 : start + 7, 3:9, 3:6] = 3
+    labels[start + 3 : start + 5, 4:7, 4:6] = 1
+    return labels
+
+
+def noisy_volume(patient: str, noise: float, seed: int) -> Volume:
+    """Return the truth as a network sees it that errs the more the larger ``noise`` is."""
+    rng = np.random.default_rng((seed, PATIENTS.index(patient)))
+    one_hot = np.moveaxis(np.eye(4)[labels_of(patient)], -1, 0)
+    odds = np.exp(3 * one_hot + noise * rng.normal(size=one_hot.shape))
+    return Volume((odds / odds.sum(axis=0)).astype(np.float16), grid(patient))
+
+
+def noisy(
+    root: Path, splits: Sequence[Split], unet2d: tuple[float, int], unet3d: tuple[float, int]
+) -> folds.Material:
+    """Return a study whose branches have these noises and seeds (plus the number of the fold)."""
+
+    def predicted(branch: str, patient: str, fold: int) -> Volume:
+        noise, seed = unet2d if branch == "unet2d" else unet3d
+        return noisy_volume(patient, noise, seed + fold)
+
+    return material(root, "08_alpha_sweep", splits, labels_of, predicted)
