@@ -156,6 +156,27 @@ def test_random_resnet_says_so() -> None:
         assert network(torch.rand(2, 3, 32, 40)).shape == (2, 4)
 
 
+@pytest.mark.parametrize(("identity", "weight"), [(True, 0.0), (False, 1.0)])
+def test_identity_blocks_end_with_a_norm_of_zeros(identity: bool, weight: float) -> None:
+    network = models.empty_resnet50(identity_blocks=identity).network
+    blocks = [block for part in range(1, 5) for block in getattr(network, f"layer{part}")]
+    assert len(blocks) == 16
+    assert all((block.bn3.weight == weight).all() for block in blocks)
+    assert (network.bn1.weight == 1).all()
+
+
+def test_images_are_scaled_as_imagenet_was() -> None:
+    from torchvision.models import ResNet50_Weights
+
+    theirs = ResNet50_Weights.DEFAULT.transforms()
+    assert theirs.mean == list(models.IMAGENET_MEAN)
+    assert theirs.std == list(models.IMAGENET_STD)
+    image = torch.rand(1, 3, 4, 5)
+    mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in (theirs.mean, theirs.std))
+    seen = models.Normalised(nn.Identity())(image)
+    torch.testing.assert_close(seen, (image - mean) / std)
+
+
 @pytest.fixture
 def weights_file(tmp_path: Path) -> Writer:
     def write(state: Any) -> Classifier:
