@@ -209,7 +209,7 @@ class _WholeFiles(TorchCheckpointIO):
 def fit(plan: Plan, network: nn.Module, resume: bool) -> list[dict[str, Any]]:
     """Train ``network`` to its last epoch, from the plan's checkpoint if ``resume``.
 
-    Returns the history: a row an epoch (from 0) and part (train, val): epoch, part, loss, seconds.
+    Returns the history, a row per epoch (from 0) and part (train, val): epoch, part, loss, seconds.
     An interrupt comes out as ``KeyboardInterrupt``. Raises ``SettingsError`` when a loss is no
     longer finite.
     """

@@ -50,7 +50,6 @@ class AxialSlices(Samples):
         ]
 
     def __len__(self) -> int:
-        """Return the number of slices."""
         return len(self.places)
 
     def draw(self, index: int, rng: np.random.Generator) -> Sample:
@@ -75,7 +74,6 @@ class Boxes(Samples):
         self.cases, self.patch, self.channels = cases, patch, channels_of(sequences)
 
     def __len__(self) -> int:
-        """Return the number of volumes."""
         return len(self.cases)
 
     def draw(self, index: int, rng: np.random.Generator) -> Sample:
@@ -104,7 +102,6 @@ class FusedImages(Samples):
         self.slices, self.balanced = slices, balanced
 
     def __len__(self) -> int:
-        """Return the number of slices."""
         return len(self.slices.classes)
 
     def draw(self, index: int, rng: np.random.Generator) -> Sample:

@@ -31,7 +31,7 @@ DIMS = {"unet2d": 2, "unet3d": 3}
 class Trained:
     """A finished training: the weights of its last epoch and how it went.
 
-    ``history`` has one row an epoch (from 0) and part (train, val): epoch, part, loss, seconds.
+    ``history`` has a row per epoch (from 0) and part (train, val): epoch, part, loss, seconds.
     ``resumed_from`` is the number of epochs that an earlier, interrupted call had finished.
     """
 
@@ -53,9 +53,9 @@ class Trained:
 def train_segmenter(job: Job, train: Sequence[StoredCase], val: Sequence[StoredCase]) -> Trained:
     """Train the 2D or the 3D U-Net and return the weights of its last epoch.
 
-    The 2D net sees all axial slices with any brain, the 3D net whole volumes or one ``patch`` a
-    volume and epoch. ``val`` gives a curve and decides nothing. A training that the folder holds
-    already is returned, one that was interrupted goes on from its last whole epoch; on a CPU both
+    The 2D net sees all axial slices with any brain, the 3D net whole volumes or one ``patch``
+    per volume and epoch. ``val`` gives a curve and decides nothing. A training that the folder
+    holds already is returned, an interrupted one goes on from its last whole epoch; on a CPU both
     give the bits of a straight run. Raises ``DataError`` without training volumes and
     ``SettingsError`` for a job that cannot run here.
     """

@@ -1,4 +1,4 @@
-"""A finished study applied to a case: labels on the case's own grid, and a class for each slice."""
+"""A finished study applied to a case: labels on the case's own grid, a class for each slice."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def segment_case(
     scan = nifti.read_case(replace(case, segmentation=None))
     stored = patient.prepared(orientation.upright(scan), finished.study.preprocessing)
     answers = []
-    for one_fold in folds:
-        networks = patient.load({name: one_fold.weights(name) for name in NETWORKS}, device)
+    for trained in folds:
+        networks = patient.load({name: trained.weights(name) for name in NETWORKS}, device)
         answers.append(patient.answer(networks, stored, finished.study))
     fused = _mean([answer.fused.probabilities.astype(np.float32) for answer in answers])
     x, y, z = scan.images.shape[1:]

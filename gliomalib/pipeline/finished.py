@@ -1,4 +1,4 @@
-"""What a finished study offers to who would apply it: networks, settings, and who trained them."""
+"""What a finished study offers: its networks, their settings, and who they were trained on."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ class Finished:
 
     def chosen(self, fold: int | None) -> tuple[Fold, ...]:
         """Return one fold, or all of them for None; raises ``SettingsError`` for another number."""
-        chosen = tuple(one for one in self.folds if fold in (None, one.split.fold))
+        chosen = tuple(part for part in self.folds if fold in (None, part.split.fold))
         if not chosen:
-            numbers = ", ".join(str(one.split.fold) for one in self.folds)
+            numbers = ", ".join(str(part.split.fold) for part in self.folds)
             raise SettingsError(f"{self.study.study} has no fold {fold}: take one of {numbers}")
         return chosen
 

@@ -114,9 +114,9 @@ def predict_volumes(
             name for name in parts_of(split) if name != "train" or _learned_from(material, network)
         ]
         names = [name for part in parts for name in parts_of(split)[part]]
-        named = progress.steps(names, f"{network}, fold {split.fold}: volumes")
+        steps = progress.steps(names, f"{network}, fold {split.fold}: volumes")
         # one by one: all patients at once may not fit into memory
-        cases = (material.store.get(name) for name in named)
+        cases = (material.store.get(name) for name in steps)
         paths = predict.segment_all(made.checkpoint, cases, folder, material.study.device)
         rows.append({"fold": split.fold, "patients": len(paths), "checkpoint": made.key})
     return pd.DataFrame(rows)
@@ -192,7 +192,7 @@ def train_classifiers(material: Material) -> list[training.Trained]:
 
 
 def classify_slices(material: Material, trained: Sequence[training.Trained]) -> pd.DataFrame:
-    """Return one row a slice of every reported patient.
+    """Return one row per slice of every reported patient.
 
     Columns: fold, part, patient_id, z, truth, predicted, and p0–p3, the probabilities of the four
     classes.
@@ -215,7 +215,7 @@ def histories(trained: Sequence[training.Trained]) -> pd.DataFrame:
 
 
 def training_facts(trained: Sequence[training.Trained]) -> pd.DataFrame:
-    """Return one row a fold: parameters, epochs, seconds, device, resumed epochs and the note."""
+    """Return one row per fold: parameters, epochs, seconds, device, resumed epochs and the note."""
     rows = [
         {
             "fold": fold,

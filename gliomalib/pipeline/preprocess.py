@@ -289,7 +289,7 @@ def _inside(box: _Box, shape: Sequence[int]) -> tuple[slice, ...]:
 
 
 def _cropped(volume: NDArray[Any], box: _Box) -> NDArray[Any]:
-    rows = list(zip(box.start, box.size, volume.shape, strict=True))
+    rows = zip(box.start, box.size, volume.shape, strict=True)
     pad = [(max(0, -start), max(0, start + size - n)) for start, size, n in rows]
     return np.pad(volume[_inside(box, volume.shape)], pad)
 
@@ -315,15 +315,11 @@ def _majority(blocks: NDArray[np.uint8]) -> Labels:
 
 def _interpolated(volume: NDArray[Any], box: _Box, order: Literal[0, 1]) -> NDArray[Any]:
     """Sample the crop at the centres of the grid's voxels; outside of the crop is the edge."""
-    sampled: NDArray[Any] = ndimage.affine_transform(
-        volume,
-        matrix=np.asarray(box.factors),
-        offset=[first - start for first, start in zip(_first_centre(box), box.start, strict=True)],
-        output_shape=box.shape,
-        order=order,
-        mode="nearest",
+    centre = np.array(_first_centre(box)) - box.start
+    step = np.asarray(box.factors)
+    return np.asarray(
+        ndimage.affine_transform(volume, step, centre, box.shape, order=order, mode="nearest")
     )
-    return sampled
 
 
 def _first_centre(box: _Box) -> tuple[float, ...]:

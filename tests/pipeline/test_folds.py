@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import pytest
 
 from gliomalib import records, settings
 from gliomalib.cohort.splits import write_splits
-from gliomalib.networks import predict, training
+from gliomalib.networks import loop, predict, training
 from gliomalib.networks.job import Job
 from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import DataError, Grid, MismatchError, Split, StoredCase, Volume
@@ -123,6 +124,28 @@ def test_fused_slices_keep_patient_and_class(material: folds.Material) -> None:
     found = folds.fused_slices(material, material.splits[0], ("B", "C"))
     assert found.images.shape[0] == 2 * SHAPE[2] and set(found.patients) == {"B", "C"}
     assert found.classes[:6].tolist() == [0, 0, 2, 2, 2, 0]
+
+
+def test_another_alpha_or_validation_patient_trains_anew(
+    material: folds.Material, run: records.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = {"epochs": 1, "channels": [4, 8], "device": "cpu"}
+    unet2d = runs_of(run, "03_train_unet2d", **small)
+    resnet50 = runs_of(run, "06_train_resnet50", epochs=1, device="cpu")
+    done = [*folds.train_segmenters(unet2d, "unet2d"), *folds.train_classifiers(resnet50)]
+
+    def refuse(*_: object, **__: object) -> None:
+        raise InterruptedError
+
+    monkeypatch.setattr(loop, "fit", refuse)
+    again = [*folds.train_segmenters(unet2d, "unet2d"), *folds.train_classifiers(resnet50)]
+    assert [training.key for training in again] == [training.key for training in done]
+    for more in ({"alpha": 0.25}, {"label_rule": "enhancing_first"}):
+        with pytest.raises(InterruptedError):
+            folds.train_classifiers(runs_of(run, "06_train_resnet50", epochs=1, **more))
+    other = replace(material.splits[0], val=("B",), test=("C",))
+    with pytest.raises(InterruptedError):
+        folds.train_segmenters(replace(unet2d, splits=(other,)), "unet2d")
 
 
 def data_digest(material: folds.Material, monkeypatch: pytest.MonkeyPatch) -> str:
