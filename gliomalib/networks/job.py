@@ -12,6 +12,8 @@ from torch import nn
 from gliomalib.networks.samples import Samples
 from gliomalib.settings import Classifier, Segmentation, named_seed
 
+NetworkName = Literal["unet2d", "unet3d", "resnet50"]
+
 
 @dataclass(frozen=True)
 class Job:
@@ -21,7 +23,7 @@ class Job:
     with the training data. ``label`` tells it from others of its network, its fold by default.
     """
 
-    network: Literal["unet2d", "unet3d", "resnet50"]
+    network: NetworkName
     settings: Segmentation | Classifier
     fold: int
     seed: int

@@ -30,7 +30,6 @@ from gliomalib.schema import (
     Labels,
     SettingsError,
 )
-from gliomalib.settings import NETWORKS
 
 CANONICAL = "canonical"
 """The labels 0 to 3 in the order of ``schema.CLASS_NAMES``, as against those of a release."""
@@ -38,7 +37,10 @@ CANONICAL = "canonical"
 NOT_CLINICAL = "For research only, not for clinical use."
 
 _DECIMALS = 9
+"""To which the way from voxel to voxel is rounded."""
+
 _EDGE = 1e-6
+"""How far outside of the grid, in its voxels, a centre may lie by rounding."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def segment_case(
     stored = patient.prepared(orientation.upright(scan), finished.study.preprocessing)
     answers = []
     for trained in folds:
-        networks = patient.load({name: trained.weights(name) for name in NETWORKS}, device)
+        checkpoints = {name: network.weights for name, network in trained.networks.items()}
+        networks = patient.load(checkpoints, device)
         answers.append(patient.answer(networks, stored, finished.study))
     fused = _mean([answer.fused.probabilities.astype(np.float32) for answer in answers])
     x, y, z = scan.images.shape[1:]

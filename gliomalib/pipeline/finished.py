@@ -37,10 +37,6 @@ class Fold:
     split: Split
     networks: Mapping[str, TrainedNetwork]
 
-    def weights(self, network: str) -> Path:
-        """Return the checkpoint of a network."""
-        return self.networks[network].weights
-
 
 @dataclass(frozen=True)
 class Finished:

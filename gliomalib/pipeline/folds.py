@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -14,15 +13,13 @@ from gliomalib import progress, settings
 from gliomalib.cohort.splits import read_splits
 from gliomalib.fusion import average, slices
 from gliomalib.networks import predict, training
-from gliomalib.networks.job import Job
+from gliomalib.networks.job import Job, NetworkName
 from gliomalib.pipeline import preprocess
 from gliomalib.pipeline.store import Store
 from gliomalib.provenance import digest_of, file_digest
 from gliomalib.records import Run
 from gliomalib.schema import Example, MismatchError, SliceSet, Split, Volume
 from gliomalib.scoring import tables as evaluate
-
-Network = Literal["unet2d", "unet3d", "resnet50"]
 
 BRANCHES = ("unet2d", "unet3d")
 SHORT = {"unet2d": "2D", "unet3d": "3D", "fused": "fused"}
@@ -81,7 +78,7 @@ def scored(material: Material) -> Iterator[tuple[Split, str, str]]:
                 yield split, part, patient
 
 
-def train_segmenters(material: Material, network: Network) -> list[training.Trained]:
+def train_segmenters(material: Material, network: NetworkName) -> list[training.Trained]:
     """Train ``unet2d`` or ``unet3d`` on the training patients of every fold."""
     trained = []
     for split in material.splits:
@@ -252,9 +249,9 @@ def _classified(made: training.Trained, images: SliceSet, study: settings.Study)
     return table
 
 
-def _job(material: Material, network: Network, split: Split, digest: str) -> Job:
+def _job(material: Material, network: NetworkName, split: Split, digest: str) -> Job:
     study = material.study
-    section = "classifier" if network == "resnet50" else network
+    _, section = settings.NETWORKS[network]
     return Job(
         network=network,
         settings=getattr(study, section),

@@ -124,7 +124,7 @@ def test_a_patient_of_the_study_gets_the_studys_own_numbers(
     expected = folds.volume(material, "fused", 0, case.patient_id)
     assert (volumes[0] == expected.probabilities).all()
     shown = folds.fused_slices(material, material.splits[0], [case.patient_id])
-    named = predict.classify(finished.folds[0].weights("resnet50"), shown, "cpu")
+    named = predict.classify(finished.folds[0].networks["resnet50"].weights, shown, "cpu")
     assert np.allclose(found.classes.iloc[:, 3:], named, atol=1e-6)
     keys = found.about["checkpoints"]["fold0"]
     assert keys["resnet50"] == finished.folds[0].networks["resnet50"].key
