@@ -20,7 +20,7 @@ from gliomalib.schema import (
     StoredCase,
     Volume,
 )
-from gliomalib.settings import Classifier, Segmentation
+from gliomalib.settings import Segmentation
 
 
 def case(name: str, shape: tuple[int, int, int] = (16, 12, 6)) -> StoredCase:
@@ -223,9 +223,9 @@ def test_classifier_gives_probabilities_in_order(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     images = rng.random((10, 3, 32, 32)).astype(np.float16)
     slices = SliceSet(images, rng.integers(0, 4, 10), ("P1",) * 10, np.arange(10))
-    settings = Classifier(epochs=1, batch_size=5, weights="random", learning_rate=0.001)
-    asked = Job("resnet50", settings, 0, 1, "cpu", 1, tmp_path, "data")
-    checkpoint = training.train_classifier(asked, slices, None).checkpoint
+    checkpoint = tmp_path / "final.pt"
+    state = models.empty_resnet50().state_dict()
+    torch.save({"network": "resnet50", "state": state, "threads": 1}, checkpoint)
     found = predict.classify(checkpoint, slices, "cpu", batch=4)
     loaded = predict.load_classifier(str(checkpoint), "cpu")
     np.testing.assert_array_equal(predict.classify(loaded, slices, batch=4), found)

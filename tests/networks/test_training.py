@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from gliomalib.networks import loop, models, samples, training
 from gliomalib.networks.job import Job
 from gliomalib.provenance import with_dependencies
 from gliomalib.schema import DataError, SettingsError, StoredCase
-from gliomalib.settings import Classifier
 from tests.networks import toys
 from tests.networks.toys import CASES
 
@@ -194,17 +192,11 @@ def test_odd_sizes_and_patches_train_together(tmp_path: Path) -> None:
     assert np.isfinite(training.train_segmenter(asked, cases, cases[2:]).history["loss"]).all()
 
 
-def small_classifier(_: Classifier) -> tuple[nn.Module, str]:
-    """Return what stands in for the ResNet50: a batch norm too, and a thousandth of its size."""
-    body = nn.Sequential(nn.Conv2d(3, 8, 3, 4), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2))
-    return nn.Sequential(body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)), "small"
-
-
 @pytest.mark.parametrize("balanced", [False, True])
 def test_classifier_resumes_bit_for_bit_and_is_not_mixed_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, balanced: bool
 ) -> None:
-    monkeypatch.setattr(models, "resnet50", small_classifier)
+    monkeypatch.setattr(models, "resnet50", toys.small_classifier)
     train, val = toys.fused_set(12), toys.fused_set(6)
 
     def done(folder: str, **more: Any) -> training.Trained:

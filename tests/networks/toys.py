@@ -9,7 +9,7 @@ from typing import Any, Never
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gliomalib.networks import samples, training
 from gliomalib.networks.job import Job
@@ -66,6 +66,12 @@ def fused_set(n: int = 24) -> SliceSet:
 def classify_job(directory: Path, **more: Any) -> Job:
     plain = {"epochs": 1, "batch_size": 8, "weights": "random", "learning_rate": 0.001}
     return Job("resnet50", Classifier(**(plain | more)), 0, 7, "cpu", 1, Path(directory), "data")
+
+
+def small_classifier(_: Classifier) -> tuple[nn.Module, str]:
+    """Return what stands in for the ResNet50: a batch norm too, and a thousandth of its size."""
+    body = nn.Sequential(nn.Conv2d(3, 8, 3, 4), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2))
+    return nn.Sequential(body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)), "small"
 
 
 def state_of(done: training.Trained) -> dict[str, Tensor]:

@@ -11,10 +11,11 @@ import pytest
 
 from gliomalib import records, settings
 from gliomalib.cohort.splits import write_splits
-from gliomalib.networks import loop, predict, training
+from gliomalib.networks import loop, models, predict, training
 from gliomalib.networks.job import Job
 from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import DataError, Grid, MismatchError, Split, StoredCase, Volume
+from tests.networks import toys
 
 SHAPE = (8, 8, 6)
 AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
@@ -129,22 +130,20 @@ def test_fused_slices_keep_patient_and_class(material: folds.Material) -> None:
 def test_another_alpha_or_validation_patient_trains_anew(
     material: folds.Material, run: records.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(models, "resnet50", toys.small_classifier)
     small = {"epochs": 1, "channels": [4, 8], "device": "cpu"}
     unet2d = runs_of(run, "03_train_unet2d", **small)
     resnet50 = runs_of(run, "06_train_resnet50", epochs=1, device="cpu")
     done = [*folds.train_segmenters(unet2d, "unet2d"), *folds.train_classifiers(resnet50)]
 
-    def refuse(*_: object, **__: object) -> None:
-        raise InterruptedError
-
-    monkeypatch.setattr(loop, "fit", refuse)
+    monkeypatch.setattr(loop, "fit", toys.stopped)
     again = [*folds.train_segmenters(unet2d, "unet2d"), *folds.train_classifiers(resnet50)]
     assert [training.key for training in again] == [training.key for training in done]
     for more in ({"alpha": 0.25}, {"label_rule": "enhancing_first"}):
-        with pytest.raises(InterruptedError):
+        with pytest.raises(toys.StoppedError):
             folds.train_classifiers(runs_of(run, "06_train_resnet50", epochs=1, **more))
     other = replace(material.splits[0], val=("B",), test=("C",))
-    with pytest.raises(InterruptedError):
+    with pytest.raises(toys.StoppedError):
         folds.train_segmenters(replace(unet2d, splits=(other,)), "unet2d")
 
 
