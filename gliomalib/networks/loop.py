@@ -86,6 +86,7 @@ class Loop(pl.LightningModule):
         if self.plan.job.network == "resnet50":
             logits = logits.unsqueeze(-1)  # MONAI's losses want a spatial axis
         loss = cast(Tensor, self.criterion(logits, targets))
+        # stays on the device until the epoch ends: a float at each step would wait for the GPU
         total, count = self.sums.get(part, (0.0, 0))
         self.sums[part] = (total + loss.detach() * len(images), count + len(images))
         return loss
@@ -150,6 +151,7 @@ class _EveryEpoch(pl.Callback):
         self.mark = self.line = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, loop: Any) -> None:
+        # dropout goes on alike in a resumed training, whatever was drawn in this process before
         torch.manual_seed(loop.plan.job.seed_of("epoch", trainer.current_epoch))
         loop.sums = {}
         self.spent = {"train": 0.0, "val": 0.0}
@@ -165,6 +167,7 @@ class _EveryEpoch(pl.Callback):
         self._spend("train")
         epoch = trainer.current_epoch
         for part, (total, count) in loop.sums.items():
+            # a mean over samples: batches differ in size by one
             loss = float(total) / count
             if not math.isfinite(loss):
                 raise SettingsError(

@@ -148,6 +148,7 @@ def _train(plan: Plan, build: Callable[[], tuple[nn.Module, str]]) -> Trained:
         log.info("%s: trained before, taken from %s", plan.job.title, plan.final.name)
         return finished
     plan.job.directory.mkdir(parents=True, exist_ok=True)
+    # the summary first: weights without it count as nothing
     for path in (plan.summary, plan.final):
         path.unlink(missing_ok=True)
     resumed = _epochs_done(plan)

@@ -130,6 +130,7 @@ def volume(material: Material, network: str, fold: int, patient: str) -> Volume:
         p2d, p3d = (volume(material, branch, fold, patient) for branch in plan.branches)
         return average.weighted_average(p2d, p3d, plan.alpha)
     predicted = predict.load(_predictions(material, network, fold) / f"{patient}.npy")
+    # the store may have been filled anew since, with another crop
     if predicted.grid != material.store.get(patient).grid:
         raise MismatchError(
             f"{network} of {patient}: predicted on another grid than the store's; "
@@ -212,7 +213,7 @@ def histories(trained: Sequence[training.Trained]) -> pd.DataFrame:
 
 
 def training_facts(trained: Sequence[training.Trained]) -> pd.DataFrame:
-    """Return one row per fold: parameters, epochs, seconds, device, resumed epochs and the note."""
+    """Return one row per fold: fold, parameters, epochs, seconds, device and the note."""
     rows = [
         {
             "fold": fold,
@@ -285,6 +286,7 @@ def _predictions(material: Material, network: str, fold: int) -> Path:
 def _fused_digest(material: Material, split: Split) -> str:
     """Return a digest of the volumes and the α of which a fold's slices are made."""
     parts = []
+    # by the bytes of the volumes: networks trained anew to the same bits change nothing
     for branch in material.study.fusion.branches:
         folder = _predictions(material, branch, split.fold)
         parts += [file_digest(folder / f"{name}.npy") for name in (*split.train, *split.val)]

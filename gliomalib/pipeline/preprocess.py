@@ -325,10 +325,12 @@ def _interpolated(volume: NDArray[Any], box: _Box, order: Literal[0, 1]) -> NDAr
 def _first_centre(box: _Box) -> tuple[float, ...]:
     """Centre of the grid's first voxel in voxels of the scan; box and grid share their centre."""
     rows = zip(box.start, box.size, box.shape, box.factors, strict=True)
+    # to the centre of the box, and from there back by half of the grid
     return tuple(start + (size - 1) / 2 - factor * (n - 1) / 2 for start, size, n, factor in rows)
 
 
 def _grid_affine(affine: Affine, box: _Box) -> Affine:
+    # voxel of the grid → voxel of the scan → millimetres
     step = np.diag([*box.factors, 1.0])
     step[:3, 3] = _first_centre(box)
     return tuple(tuple(float(entry) for entry in row) for row in np.asarray(affine) @ step)
