@@ -20,6 +20,7 @@ from gliomalib.experiments.leakage_splits import Assignment, Pool, Rows
 from gliomalib.experiments.values import ends, value
 from gliomalib.fusion import slices
 from gliomalib.networks import predict, training
+from gliomalib.networks.job import Job
 from gliomalib.pipeline import folds
 from gliomalib.schema import N_CLASSES, Confusion, Float32Array, FloatArray, SliceSet, Value
 from gliomalib.scoring import bootstrap, metrics
@@ -271,7 +272,7 @@ def _network(
 ) -> Rows:
     """Return the class that a ResNet50 gives to each test slice."""
     study = pool.study
-    job = training.Job(
+    job = Job(
         network="resnet50",
         settings=leakage_splits.classifier(study),
         fold=0,

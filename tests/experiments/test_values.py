@@ -34,5 +34,5 @@ def test_parts_that_a_table_has_come_with_their_prefix() -> None:
 
 
 def test_an_interval_that_is_not_there_has_ends_that_are_no_numbers() -> None:
-    assert values.ends(Interval(0.5, (0.1, 0.9), 5, "m")) == (0.1, 0.9)
-    assert all(map(math.isnan, values.ends(Interval(0.5, None, 1, "m"))))
+    assert values.ends(Interval(0.5, (0.1, 0.9), 5)) == (0.1, 0.9)
+    assert all(map(math.isnan, values.ends(Interval(0.5, None, 1))))
