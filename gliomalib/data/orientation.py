@@ -12,7 +12,8 @@ import nibabel.processing
 import numpy as np
 from numpy.typing import NDArray
 
-from gliomalib.schema import Affine, DataError, Scan
+from gliomalib.data import nifti
+from gliomalib.schema import Affine, Case, DataError, Scan
 
 AXES = "LPS"
 """Where the axes of an upright scan run: left, posterior, superior."""
@@ -25,6 +26,16 @@ _FLAT = 1e-3
 _STAYS = np.array([[0, 1], [1, 1], [2, 1]])
 
 _Matrix = NDArray[np.float64]
+
+
+def read(case: Case) -> Scan:
+    """Return a case in memory, upright: images float32 (4, X, Y, Z), canonical labels or None.
+
+    However it is stored, its axes run to the patient's left, back and top, see `upright`. It
+    needs no reader, so that a new one leaves the code that stored arrays were made with as it is.
+    Raises ``DataError`` as ``nifti.read_case`` and `upright` do.
+    """
+    return upright(nifti.read_case(case))
 
 
 def upright(scan: Scan) -> Scan:

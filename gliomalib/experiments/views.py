@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gliomalib import settings
 from gliomalib.cohort import gather
-from gliomalib.data.readers import survey
+from gliomalib.data import orientation
 from gliomalib.fusion import slices
 from gliomalib.pipeline import preprocess
 from gliomalib.pipeline.store import Store
@@ -35,14 +35,14 @@ def first_scan(cases: pd.DataFrame, part: str) -> Scan:
     found = gather.cases_of(cases, part)
     if not found:
         raise DataError(f"the table of cases has nobody in part {part!r}; run notebook 01 again")
-    return survey.read(found[0])
+    return orientation.read(found[0])
 
 
 def most_cropped(cases: pd.DataFrame, table: pd.DataFrame, box: settings.Preprocessing) -> CropView:
     """Return FLAIR of the patient whose tumour the crop cuts most, in its worst slice."""
     worst = table.sort_values(["lost_in_plane", "patient_id"]).iloc[-1]
     case = gather.case_of(cases[cases["case_id"] == worst["case_id"]].iloc[0])
-    scan = survey.read(case)
+    scan = orientation.read(case)
     if scan.labels is None:
         raise DataError(f"case {case.case_id} has no mask, so no tumour can be cropped")
     across, down, _ = preprocess.kept_box(scan, box)

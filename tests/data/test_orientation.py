@@ -376,13 +376,13 @@ def write_case(folder: Path, scan: Scan) -> Case:
 
 def test_files_of_one_scan_are_read_alike(tmp_path: Path) -> None:
     scan = scan_of()
-    expected = survey.read(write_case(tmp_path / "lps", scan))
+    expected = orientation.read(write_case(tmp_path / "lps", scan))
     assert (expected.images == scan.images).all()
     for name, flips in {"ras": (1, 1, 0), "lai": (0, 1, 1), "rpi": (1, 0, 1)}.items():
-        found = survey.read(write_case(tmp_path / name, stored_as(scan, (0, 1, 2), flips)))
+        found = orientation.read(write_case(tmp_path / name, stored_as(scan, (0, 1, 2), flips)))
         assert_same(found, expected)
     for name, order in {"slp": (2, 0, 1), "psl": (1, 2, 0)}.items():
-        found = survey.read(write_case(tmp_path / name, stored_as(scan, order, (0, 1, 0))))
+        found = orientation.read(write_case(tmp_path / name, stored_as(scan, order, (0, 1, 0))))
         assert_same(found, expected)
 
 

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gliomalib.data import nifti, orientation
 from gliomalib.data.readers import brats, brats_gli, layout, msd, ucsf, upenn
-from gliomalib.schema import Case, DataError, Fault, Scan
+from gliomalib.schema import Case, DataError, Fault
 
 DUPLICATE = "duplicate ID"
 """The kind of fault of a case whose ID stands twice."""
@@ -76,16 +75,6 @@ def discover(root: Path) -> list[Case]:
     if found.faults:
         raise DataError(sentence(found.faults, root), found.faults[0].kind)
     return list(found.cases)
-
-
-def read(case: Case) -> Scan:
-    """Return a case in memory, upright: images float32 (4, X, Y, Z), canonical labels or None.
-
-    However it is stored, its axes run to the patient's left, back and top: see
-    ``orientation.upright``. Raises ``DataError`` for files that are damaged, not on one grid or
-    with unknown labels, and for an affine of no use.
-    """
-    return orientation.upright(nifti.read_case(case))
 
 
 def sentence(faults: Sequence[Fault], root: Path) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gliomalib import labels
+from gliomalib.data import orientation
 from gliomalib.data.readers import survey
 from gliomalib.schema import SEQUENCES, Case, DataError, Scan
 from tests import layouts
@@ -40,7 +41,7 @@ def test_a_case_is_found_and_read(release: str, suffix: str, mask: bool, tmp_pat
     assert case.patient_id == layouts.patient_id(release, 7)
     assert case.grade == layouts.LAYOUTS[release].grade
     assert case.files == files
-    scan = survey.read(case)
+    scan = orientation.read(case)
     check_sequences(scan)
     if mask:
         assert scan.labels is not None
@@ -58,7 +59,7 @@ def test_many_releases_in_one_folder_give_all_their_cases(tmp_path: Path) -> Non
     found = survey.discover(tmp_path)
     assert [(case.release, case.case_id) for case in found] == sorted(wanted)
     for case in found:
-        check_sequences(survey.read(case))
+        check_sequences(orientation.read(case))
     assert {case.release for case in found if case.channels} == {"msd_task01"}
 
 
@@ -124,7 +125,7 @@ def test_a_label_of_another_release_is_named(release: str, wrong: int, tmp_path:
     raw = layouts.raw_mask(release)
     layouts.save(files["seg"], np.where(layouts.canonical_mask() == 3, wrong, raw).astype(np.uint8))
     with pytest.raises(DataError, match=f"{files['seg'].name}.*label {wrong} in 30 voxels"):
-        survey.read(survey.discover(tmp_path)[0])
+        orientation.read(survey.discover(tmp_path)[0])
 
 
 @pytest.mark.parametrize(

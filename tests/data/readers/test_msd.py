@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gliomalib.data import orientation
 from gliomalib.data.readers import survey
 from gliomalib.data.readers import msd
 from gliomalib.schema import SEQUENCES, DataError
@@ -132,4 +133,4 @@ def test_a_file_without_four_sequences_is_refused(shape: tuple[int, ...], root: 
     case = survey.discover(root)[0]
     layouts.save(case.images["t1"], np.ones(shape, np.int16))
     with pytest.raises(DataError, match=r"BRATS_001.nii.gz: (shape is|holds 3 sequences)"):
-        survey.read(case)
+        orientation.read(case)

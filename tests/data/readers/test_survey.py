@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from gliomalib.data import orientation
 from gliomalib.data.readers import survey
 from gliomalib.data.readers import brats
 from gliomalib.schema import SEQUENCES, Case, DataError
@@ -53,7 +54,7 @@ def test_each_layout_is_found_and_read(release: str, suffix: str, tmp_path: Path
     assert (case.case_id, case.patient_id, case.release) == (folder.name, folder.name, release)
     assert case.grade == {"brats2018": "HGG", "brats2019": "LGG"}.get(release)
     assert survey.discover(tmp_path) == [case]
-    scan = survey.read(case)
+    scan = orientation.read(case)
     assert scan.images.shape == (4, *SHAPE)
     assert scan.images.dtype == np.float32
     assert [int(image.min()) // 10 for image in scan.images] == [0, 1, 2, 3]
@@ -88,7 +89,7 @@ def test_a_case_without_mask_has_none(tmp_path: Path) -> None:
     write_case(tmp_path / "BraTS20_Validation_001", mask=None)
     (case,) = survey.discover(tmp_path)
     assert case.segmentation is None
-    assert survey.read(case).labels is None
+    assert orientation.read(case).labels is None
 
 
 def test_archive_litter_is_no_case(tmp_path: Path) -> None:
@@ -301,10 +302,10 @@ def test_faults_of_a_file_are_named(fault: str, tmp_path: Path) -> None:
     target, plant, message = FILE_FAULTS[fault]
     folder = write_case(tmp_path / "BraTS20_Training_001")
     (case,) = survey.discover(tmp_path)
-    survey.read(case)
+    orientation.read(case)
     plant(folder / f"{folder.name}_{target}.nii.gz")
     with pytest.raises(DataError, match=message):
-        survey.read(case)
+        orientation.read(case)
 
 
 def test_a_truncated_plain_file_is_refused(tmp_path: Path) -> None:
@@ -312,7 +313,7 @@ def test_a_truncated_plain_file_is_refused(tmp_path: Path) -> None:
     (case,) = survey.discover(tmp_path)
     _truncate(folder / f"{folder.name}_t1.nii")
     with pytest.raises(DataError, match=r"_t1.nii: truncated"):
-        survey.read(case)
+        orientation.read(case)
 
 
 def test_a_family_is_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,7 +341,7 @@ def test_real_releases_are_told_apart(real_data: Path) -> None:
 
 def test_a_real_case_is_read(real_data: Path) -> None:
     case = survey.discover(real_data)[3]
-    scan = survey.read(case)
+    scan = orientation.read(case)
     assert scan.images.shape == (4, 240, 240, 155)
     assert scan.spacing_mm == (1.0, 1.0, 1.0)
     assert scan.labels is not None
