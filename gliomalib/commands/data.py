@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gliomalib.commands.words import Verbs, say
+from gliomalib.commands import Verbs, say
 from gliomalib.runner import Folders
 
 if TYPE_CHECKING:
