@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,7 +70,7 @@ def _list(arguments: argparse.Namespace) -> None:
     from gliomalib.data import catalogue  # noqa: PLC0415
 
     if arguments.key:
-        for name, fact in asdict(catalogue.find(arguments.key)).items():
+        for name, fact in catalogue.find(arguments.key):
             text = ", ".join(fact) if isinstance(fact, tuple) else fact
             say(f"{name:10} {catalogue.UNKNOWN if text is None else text}")
         return
