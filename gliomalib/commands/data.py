@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +29,7 @@ def add(verbs: Verbs) -> None:
     listing.add_argument("key", nargs="?", default="", metavar="SET", help="all of one set")
     listing.set_defaults(verb=_list)
 
-    download = kinds.add_parser("download", help="fetch an open set, or go on with it")
+    download = kinds.add_parser("download", help="fetch an open set and unpack it")
     download.add_argument("key", metavar="SET", help="as `data list` calls it")
     download.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="where to (.)")
     download.set_defaults(verb=_download)
@@ -81,13 +79,7 @@ def _list(arguments: argparse.Namespace) -> None:
 def _download(arguments: argparse.Namespace) -> None:
     from gliomalib.data import download  # noqa: PLC0415
 
-    log, spoken = logging.getLogger("gliomalib"), logging.StreamHandler(sys.stdout)
-    log.addHandler(spoken)
-    log.setLevel(logging.INFO)
-    try:
-        say(f"unpacked to {download.fetch_open(arguments.key, arguments.to)}")
-    finally:
-        log.removeHandler(spoken)
+    say(f"unpacked to {download.fetch_open(arguments.key, arguments.to)}")
 
 
 def _verify(arguments: argparse.Namespace) -> int:
