@@ -22,7 +22,6 @@ ALIGNED = 1e-3
 """How far an axis of length 1 may lean towards the others and still count as aligned."""
 
 _SIGNS = (-1.0, -1.0, 1.0)
-_FLAT = 1e-3
 _STAYS = np.array([[0, 1], [1, 1], [2, 1]])
 
 def read(case: Case) -> Scan:
@@ -48,7 +47,8 @@ def upright(scan: Scan) -> Scan:
     Raises ``DataError`` for an affine that is not finite or whose axes lie in one plane.
     """
     affine = np.asarray(scan.affine, dtype=np.float64)
-    directions = _directions(affine, scan.case.case_id)
+    nifti.check_affine(affine, f"case {scan.case.case_id}")
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     turn = turn_of(affine)
     # of each column the two smaller entries say how far the axis leans from the patient's
     if (np.sort(np.abs(directions), axis=0)[:2] > ALIGNED).any():
@@ -69,21 +69,6 @@ def turned(values: NDArray[Any], turn: NDArray[np.int64]) -> NDArray[Any]:
     return view
 
 
-def _directions(affine: FloatArray, case_id: str) -> FloatArray:
-    """Return the axes of the scan in its columns, each of length 1."""
-    axes = affine[:3, :3]
-    lengths = np.linalg.norm(axes, axis=0)
-    usable = bool(np.isfinite(affine).all() and lengths.all())
-    if not usable or abs(np.linalg.det(axes / lengths)) < _FLAT:
-        raise DataError(
-            f"case {case_id}: the affine {affine.tolist()} does not span a volume, so nobody "
-            "knows where the voxels lie; correct the headers",
-            "singular affine",
-        )
-    directions: FloatArray = axes / lengths
-    return directions
-
-
 def _swapped(scan: Scan, affine: FloatArray, turn: NDArray[np.int64]) -> Scan:
     def swapped(volume: NDArray[Any]) -> NDArray[Any]:
         return np.ascontiguousarray(turned(volume, turn))
@@ -95,7 +80,7 @@ def _swapped(scan: Scan, affine: FloatArray, turn: NDArray[np.int64]) -> Scan:
         images=np.stack([swapped(image) for image in scan.images]),
         labels=None if scan.labels is None else swapped(scan.labels),
         spacing_mm=_spacing(scan, turn),
-        affine=_nested(affine @ back),
+        affine=nifti.nested(affine @ back),
     )
 
 
@@ -115,7 +100,7 @@ def _resampled(scan: Scan, affine: FloatArray, turn: NDArray[np.int64]) -> Scan:
         images=np.stack([resampled(volume, order=1) for volume in scan.images]),
         labels=None if scan.labels is None else resampled(scan.labels, order=0),
         spacing_mm=spacing,
-        affine=_nested(target[1]),
+        affine=nifti.nested(target[1]),
     )
 
 
@@ -135,8 +120,3 @@ def _covering(
 def _spacing(scan: Scan, turn: NDArray[np.int64]) -> tuple[float, float, float]:
     x, y, z = (scan.spacing_mm[axis] for axis in np.argsort(turn[:, 0]))
     return x, y, z
-
-
-def _nested(affine: FloatArray) -> Affine:
-    # adding zero makes one zero of the two that floats have
-    return tuple(tuple(float(entry) + 0.0 for entry in row) for row in affine)
