@@ -73,7 +73,9 @@ def load(path: str | Path = CATALOGUE) -> Mapping[str, DataSet]:
     except FileNotFoundError:
         raise SettingsError(f"{path}: the catalogue is missing; restore the file") from None
     except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: not YAML ({' '.join(str(error).split())}); correct the file") from None
+        raise SettingsError(
+            f"{path}: not YAML ({' '.join(str(error).split())}); correct the file"
+        ) from None
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"])) or "the file"

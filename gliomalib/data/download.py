@@ -134,7 +134,9 @@ def unpack(archive: str | Path, name: str, most_bytes: int) -> Path:
                 raise DataError(f"{archive}: has no folder {name}; delete it and fetch it again")
             return unpacked.rename(place)
     except tarfile.TarError as error:
-        raise DataError(f"{archive}: not unpacked ({error}); delete it and fetch it again") from None
+        raise DataError(
+            f"{archive}: not unpacked ({error}); delete it and fetch it again"
+        ) from None
 
 
 def _check(archive: Path, members: Sequence[tarfile.TarInfo], most_bytes: int) -> None:

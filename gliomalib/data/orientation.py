@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomalib.data import nifti
-from gliomalib.schema import Affine, Case, DataError, FloatArray, Scan
+from gliomalib.schema import Case, FloatArray, Scan
 
 AXES = "LPS"
 """Where the axes of an upright scan run: left, posterior, superior."""
@@ -23,6 +23,7 @@ ALIGNED = 1e-3
 
 _SIGNS = (-1.0, -1.0, 1.0)
 _STAYS = np.array([[0, 1], [1, 1], [2, 1]])
+
 
 def read(case: Case) -> Scan:
     """Return a case in memory, upright: images float32 (4, X, Y, Z), canonical labels or None.

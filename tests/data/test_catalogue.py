@@ -74,9 +74,7 @@ def test_a_set_cannot_be_changed() -> None:
         ({"key": "brats2019"}, "a key is duplicated"),
     ],
 )
-def test_a_faulty_file_is_refused(
-    change: dict[str, object], message: str, tmp_path: Path
-) -> None:
+def test_a_faulty_file_is_refused(change: dict[str, object], message: str, tmp_path: Path) -> None:
     sets = yaml.safe_load(catalogue.CATALOGUE.read_text(encoding="utf-8"))["sets"]
     path = tmp_path / "catalogue.yml"
     path.write_text(yaml.safe_dump({"sets": [{**sets[0], **change}, *sets[1:]]}))

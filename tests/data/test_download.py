@@ -231,9 +231,7 @@ def test_a_bomb_is_refused_before_anything_is_written(
     ],
     ids=["text", "empty", "truncated", "another set"],
 )
-def test_what_is_no_whole_archive_leaves_nothing(
-    content: bytes, says: str, tmp_path: Path
-) -> None:
+def test_what_is_no_whole_archive_leaves_nothing(content: bytes, says: str, tmp_path: Path) -> None:
     path = write(tmp_path, content)
     with pytest.raises(DataError, match=f"{path}: {says}.*fetch it again"):
         download.unpack(path, TASK, 10**7)
@@ -255,9 +253,7 @@ def test_a_stop_while_unpacking_leaves_nothing(
 # --- the sets of the catalogue
 
 
-def test_an_open_set_is_fetched_checked_and_unpacked(
-    offered: Server, tmp_path: Path
-) -> None:
+def test_an_open_set_is_fetched_checked_and_unpacked(offered: Server, tmp_path: Path) -> None:
     folder = download.fetch_open("msd_task01", tmp_path / "new")
     assert folder == tmp_path / "new" / TASK
     assert {name: (tmp_path / "new" / name).read_bytes() for name in FILES} == FILES

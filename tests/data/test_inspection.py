@@ -10,9 +10,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from gliomalib.data.readers import survey
 from gliomalib.data import fingerprint
 from gliomalib.data.inspection import Inspection, inspect, inspect_all
+from gliomalib.data.readers import survey
 from gliomalib.schema import SEQUENCES, Case
 from tests import faults, layouts
 from tests.faults import FAULTS

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from gliomalib.pipeline import preprocess
-from gliomalib.data.readers import survey
 from gliomalib.data import nifti, orientation
+from gliomalib.data.readers import survey
+from gliomalib.pipeline import preprocess
 from gliomalib.schema import SEQUENCES, Case, DataError, Scan
 from gliomalib.settings import Preprocessing
 
@@ -270,7 +270,7 @@ def test_an_affine_without_a_volume_is_refused(fault: object) -> None:
     scan = scan_of()
     affine = np.asarray(scan.affine).copy()
     fault(affine)  # type: ignore[operator]
-    with pytest.raises(DataError, match="case C1: affine is .* not span a volume") as caught:
+    with pytest.raises(DataError, match=r"case C1: affine is .* not span a volume") as caught:
         orientation.upright(replace(scan, affine=nested(affine)))
     assert caught.value.kind == "singular affine"
 

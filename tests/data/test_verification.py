@@ -18,11 +18,12 @@ import pandas as pd
 import pytest
 
 from gliomalib import __main__, settings
-from gliomalib.cohort import gather, table as casetable
+from gliomalib.cohort import gather
+from gliomalib.cohort import table as casetable
 from gliomalib.data import verification
 from gliomalib.data.readers import survey
-from gliomalib.schema import CLASS_NAMES, SEQUENCES, DataError
 from gliomalib.data.verification import Verification, verify
+from gliomalib.schema import CLASS_NAMES, SEQUENCES, DataError
 from tests import faults, layouts
 from tests.faults import FAULTS, PLAIN_FAULTS, Planted
 
@@ -176,7 +177,7 @@ OTHERS = [
     ("msd_task01", _five_sequences, "wrong dimension", "t1", "holds 5 sequences.*fetch it again"),
     ("msd_task01", _cut, "damaged gzip", "t1", "fetch it again"),
     ("msd_task01", _label_five, "unknown label", "seg", "allowed are 0, 1, 2, 3"),
-    ("brats2023", _second_mask, "mask twice", "", "take one away"),
+    ("brats2023", _second_mask, "duplicate mask", "", "remove one"),
     ("brats2024", _label_five, "unknown label", "seg", "5 in 30 voxels; allowed are 0, 1, 2, 3, 4"),
     ("ucsf_pdgm", _label_five, "unknown label", "seg", "allowed are 0, 1, 2, 4"),
     ("upenn_gbm", _cut, "damaged gzip", "t1", "fetch it again"),
@@ -205,7 +206,7 @@ def test_one_file_of_four_sequences_is_one_fault(tmp_path: Path) -> None:
 # --- the folder as a whole
 
 
-def test_a_case_that_stands_twice(tmp_path: Path) -> None:
+def test_a_case_that_is_duplicated(tmp_path: Path) -> None:
     for place in ("a", "b"):
         faults.write(tmp_path / place, 1)
     faults.write(tmp_path, SOUND)
@@ -514,10 +515,10 @@ def test_a_study_of_ruins_drops_nobody(ruin: Path, tmp_path: Path) -> None:
         gather.gather(study("stop"), ruin, tmp_path / "work")
 
 
-def test_a_case_that_stands_twice_is_used_once(tmp_path: Path) -> None:
+def test_a_case_that_is_duplicated_is_used_once(tmp_path: Path) -> None:
     for place in ("a", "b"):
         faults.write(tmp_path / place, 1)
-    with pytest.raises(DataError, match=r"stands twice.*remove one"):
+    with pytest.raises(DataError, match=r"is duplicated.*remove one"):
         gather.gather(study("stop"), tmp_path, tmp_path / "work")
     rows = gather.gather(study("exclude"), tmp_path, tmp_path / "work").cases
     assert rows[["case_id", "part"]].to_numpy().tolist() == [

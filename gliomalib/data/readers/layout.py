@@ -1,21 +1,23 @@
-"""What readers share: one walk through a folder, and a case put together from its files."""
+"""What readers share: one walk through a folder, tables of names, and a case from its files."""
 
 from __future__ import annotations
 
 import csv
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gliomalib.schema import SEQUENCES, Case, DataError, Fault
 
 SUFFIXES = (".nii.gz", ".nii")
 
+Row = TypeVar("Row")
+
 TABLE = "table of names"
-"""The kind of fault of a table that says who is who: no exclusion of a case mends it."""
+"""The kind of fault of a table that says who is who; leaving out a case does not mend it."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Tree:
 
 
 @dataclass(frozen=True)
-class Known:
+class CaseInfo:
     """What the names of files and the tables of a release say of a case; see ``schema.Case``."""
 
     case_id: str
@@ -59,11 +61,12 @@ class Naming:
         return {sequence: case + ending for sequence, ending in self.endings.items()}
 
 
-def scan(root: Path) -> Tree:
-    """Return what lies at or below ``root``, sorted; hidden names, __MACOSX and lost+found are not.
+def scan(root: str | Path) -> Tree:
+    """Return what lies at or below ``root``, sorted, but hidden names, __MACOSX and lost+found.
 
     Links to folders are followed, as large releases often lie on another disk, but none twice.
     """
+    root = Path(root)
     files: dict[Path, tuple[Path, ...]] = {}
     closed: list[Path] = []
     seen: set[Path] = set()
@@ -73,6 +76,7 @@ def scan(root: Path) -> Tree:
 
     for place, below, names in os.walk(root, followlinks=True, onerror=note):
         folder = Path(place)
+        # a link may lead back to a folder above it: emptying ``below`` in place ends the walk here
         if folder.resolve() in seen:
             below.clear()
             continue
@@ -82,10 +86,23 @@ def scan(root: Path) -> Tree:
     return Tree(root, files, tuple(closed))
 
 
-def tables(root: Path, pattern: re.Pattern[str]) -> list[Path]:
+def tables(root: str | Path, pattern: re.Pattern[str]) -> list[Path]:
     """Return the files at or below ``root`` whose whole name matches ``pattern``."""
-    found = (path for files in scan(root).files.values() for path in files)
-    return [path for path in found if pattern.fullmatch(path.name)]
+    return _matching(scan(root), pattern)
+
+
+def read_tables(
+    tree: Tree, pattern: re.Pattern[str], read: Callable[[Path], list[Row]], release: str
+) -> tuple[list[Row], list[Fault]]:
+    """Return the rows of all tables whose name matches, and a fault for each unreadable one."""
+    rows: list[Row] = []
+    faults = []
+    for path in _matching(tree, pattern):
+        try:
+            rows += read(path)
+        except DataError as error:
+            faults.append(table_fault(path, release, str(error)))
+    return rows, faults
 
 
 def case_folders(tree: Tree, naming: Naming) -> Iterator[tuple[Path, str]]:
@@ -95,23 +112,23 @@ def case_folders(tree: Tree, naming: Naming) -> Iterator[tuple[Path, str]]:
     folders of one name those count that hold a sequence, or the first one where none does: a case
     without any file is a faulty case, not nothing.
     """
-    alike: dict[str, list[Path]] = {}
+    by_case: dict[str, list[Path]] = {}
     for folder in tree.files:
         if match := naming.folder.fullmatch(folder.name):
-            alike.setdefault(match["case"], []).append(folder)
-    for case, folders in alike.items():
+            by_case.setdefault(match["case"], []).append(folder)
+    for case, folders in by_case.items():
         wanted = set(naming.stems(case).values())
-        full = [one for one in folders if wanted & {stem(path) for path in tree.files[one]}]
+        full = [path for path in folders if wanted & {stem(file) for file in tree.files[path]}]
         yield from ((folder, case) for folder in full or folders[:1])
 
 
-def rows_of(path: Path) -> list[dict[str, str | None]]:
+def rows_of(path: str | Path) -> list[dict[str, str | None]]:
     """Return the rows of a CSV table by column name.
 
     Raises ``DataError`` if it is unreadable or a row has more cells than there are names.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        with Path(path).open(encoding="utf-8-sig", newline="") as stream:
             table = csv.DictReader(stream, strict=True)
             return [_checked(row, f"line {table.line_num}") for row in table]
     except (OSError, ValueError, csv.Error) as error:
@@ -144,79 +161,76 @@ def listed(paths: Sequence[Path]) -> str:
 
 
 def assemble(
-    known: Known, files: Sequence[Path], stems: Mapping[str, str], mask: Path | Fault | None
+    info: CaseInfo, files: Sequence[Path], stems: Mapping[str, str], mask: Path | Fault | None
 ) -> list[Case | Fault]:
     """Return the case whose files are called ``stems`` (sequence → name without ending).
 
-    Where a sequence is missing or stands twice, a fault for each such sequence instead; a fault
-    in place of the mask is one more.
+    Where a sequence is missing or duplicated, return a fault for each such sequence instead; a
+    fault in place of the mask is one more.
     """
     images: dict[str, Path] = {}
     faults: list[Case | Fault] = [mask] if isinstance(mask, Fault) else []
     for sequence in SEQUENCES:
-        found = named(files, stems[sequence])
-        if len(found) == 1:
-            images[sequence] = found[0]
+        paths = named(files, stems[sequence])
+        if len(paths) == 1:
+            images[sequence] = paths[0]
         else:
-            faults.append(_absent(known, sequence, stems[sequence], found))
+            faults.append(_not_one(info, sequence, stems[sequence], paths))
     if faults or isinstance(mask, Fault):
         return faults
     return [
         Case(
-            case_id=known.case_id,
-            patient_id=known.patient_id,
-            release=known.release,
+            case_id=info.case_id,
+            patient_id=info.patient_id,
+            release=info.release,
             images=images,
             segmentation=mask,
-            grade=known.grade,
-            channels=known.channels,
+            grade=info.grade,
+            channels=info.channels,
         )
     ]
 
 
-def one_mask(known: Known, files: Sequence[Path], wanted: str) -> Path | Fault | None:
+def one_mask(info: CaseInfo, files: Sequence[Path], wanted: str) -> Path | Fault | None:
     """Return the mask called ``wanted``, None where there is none, a fault where there are two."""
-    found = named(files, wanted)
-    if len(found) > 1:
-        return known.fault(
-            known.folder,
-            "mask twice",
-            f"{known.folder}: case {known.case_id}: the mask stands twice "
-            f"({' and '.join(map(str, found))}); take one away",
+    paths = named(files, wanted)
+    if len(paths) > 1:
+        return info.fault(
+            info.folder,
+            "duplicate mask",
+            f"{info.folder}: case {info.case_id}: the mask is duplicated "
+            f"({' and '.join(map(str, paths))}); remove one",
         )
-    return found[0] if found else None
+    return paths[0] if paths else None
 
 
 def closed_faults(tree: Tree) -> Iterator[Fault]:
     """Yield a fault for every folder that may not be read, and for links that lead to none."""
     for folder in tree.closed:
-        yield Fault(
-            folder.name,
-            folder.name,
-            "unknown",
-            folder,
-            "no permission",
-            f"{folder}: this folder may not be read; change its permissions (chmod u+rx)",
-        )
+        message = f"{folder}: this folder may not be read; change its permissions (chmod u+rx)"
+        yield _of_unknown_release(folder, "no permission", message)
     for link in (path for files in tree.files.values() for path in files):
         # a file of a case says so itself; without an ending it is a case, or a whole release
         if not link.suffix and _leads_nowhere(link):
-            yield Fault(
-                link.name,
-                link.name,
-                "unknown",
-                link,
-                "dangling link",
-                f"{link}: this link leads nowhere; mount the disk to which it led, or remove it",
-            )
+            message = f"{link}: this link leads nowhere; mount the disk of its target or remove it"
+            yield _of_unknown_release(link, "dangling link", message)
 
 
-def _absent(known: Known, sequence: str, wanted: str, found: Sequence[Path]) -> Fault:
-    what = "is missing" if not found else f"stands twice ({listed(found)})"
-    return known.fault(
-        known.folder,
-        "missing sequence" if not found else "sequence twice",
-        f"{known.folder}: case {known.case_id}: sequence {sequence} {what}; "
+def _of_unknown_release(path: Path, kind: str, message: str) -> Fault:
+    return Fault(path.name, path.name, "unknown", path, kind, message)
+
+
+def _matching(tree: Tree, pattern: re.Pattern[str]) -> list[Path]:
+    paths = (path for files in tree.files.values() for path in files)
+    return [path for path in paths if pattern.fullmatch(path.name)]
+
+
+def _not_one(info: CaseInfo, sequence: str, wanted: str, paths: Sequence[Path]) -> Fault:
+    what = f"is duplicated ({listed(paths)})" if paths else "is missing"
+    return info.fault(
+        info.folder,
+        "duplicate sequence" if paths else "missing sequence",
+        f"{info.folder}: case {info.case_id}: sequence {sequence} {what}; "
         f"expected one file {wanted}.nii or .nii.gz",
     )
 

@@ -14,7 +14,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gliomalib.data.readers.layout import Known, Tree, assemble, images_in, listed, named, one_mask, stem
+from gliomalib.data.readers.layout import (
+    CaseInfo,
+    Tree,
+    assemble,
+    images_in,
+    listed,
+    named,
+    one_mask,
+    stem,
+)
 from gliomalib.labels import CONVENTIONS
 from gliomalib.schema import SEQUENCES, Case, Fault
 
@@ -53,7 +62,7 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
         yield from faults
         if not faults:
             for case in dict.fromkeys(stem(path) for path in images):
-                yield from _case(tree, Known(case, case, RELEASE, folder, channels=CHANNELS))
+                yield from _case(tree, CaseInfo(case, case, RELEASE, folder, channels=CHANNELS))
 
 
 def expected_description() -> dict[str, dict[str, str]]:
@@ -64,25 +73,25 @@ def expected_description() -> dict[str, dict[str, str]]:
     }
 
 
-def _case(tree: Tree, known: Known) -> list[Case | Fault]:
-    copies = named(tree.files[known.folder], known.case_id)
+def _case(tree: Tree, info: CaseInfo) -> list[Case | Fault]:
+    copies = named(tree.files[info.folder], info.case_id)
     if len(copies) > 1:
         message = (
-            f"{known.folder}: the image of case {known.case_id} stands twice ({listed(copies)}); "
-            "take one away"
+            f"{info.folder}: the image of case {info.case_id} is duplicated ({listed(copies)}); "
+            "remove one"
         )
-        return [known.fault(known.folder, "image twice", message)]
-    stems = dict.fromkeys(SEQUENCES, known.case_id)
-    if known.folder.name != _TRAINING:
-        return assemble(known, copies, stems, None)
-    labels = known.folder.parent / "labelsTr"
-    mask = one_mask(known, tree.files.get(labels, ()), known.case_id)
-    return assemble(known, copies, stems, mask or _no_mask(known, labels))
+        return [info.fault(info.folder, "duplicate image", message)]
+    stems = dict.fromkeys(SEQUENCES, info.case_id)
+    if info.folder.name != _TRAINING:
+        return assemble(info, copies, stems, None)
+    labels = info.folder.parent / "labelsTr"
+    mask = one_mask(info, tree.files.get(labels, ()), info.case_id)
+    return assemble(info, copies, stems, mask or _no_mask(info, labels))
 
 
-def _no_mask(known: Known, labels: Path) -> Fault:
-    wanted = labels / f"{known.case_id}.nii.gz"
-    return known.fault(
+def _no_mask(info: CaseInfo, labels: Path) -> Fault:
+    wanted = labels / f"{info.case_id}.nii.gz"
+    return info.fault(
         labels,
         "no mask",
         f"{wanted}: there is no such file in the folder that was given, though the release has a "
@@ -91,33 +100,35 @@ def _no_mask(known: Known, labels: Path) -> Fault:
 
 
 def _disagreements(tree: Tree, images: Path) -> list[Fault]:
-    """Return how a ``dataset.json`` beside a folder of images contradicts our tables."""
+    """Return a fault for each thing in which a ``dataset.json`` contradicts our tables."""
     path = images.parent / DESCRIPTION
     if path not in tree.files.get(images.parent, ()):
         return []
     try:
-        said = json.loads(path.read_text(encoding="utf-8-sig"))
+        description = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         return [_fault(path, f"cannot be read ({error}); fetch it again")]
-    if not isinstance(said, Mapping):
-        return [_fault(path, f"holds a {type(said).__name__}, expected an object; fetch it again")]
+    if not isinstance(description, Mapping):
+        kind = type(description).__name__
+        return [_fault(path, f"holds a {kind}, expected an object; fetch it again")]
     return [
         _fault(
             path,
-            f"{key} is {said.get(key)!r}, expected {wanted}; check that this is "
+            f"{key} is {description.get(key)!r}, expected {wanted}; check that this is "
             "Task01_BrainTumour as released, as its files are read in that order",
         )
         for key, wanted in expected_description().items()
-        if _plain(said.get(key)) != _plain(wanted)
+        if _plain(description.get(key)) != _plain(wanted)
     ]
 
 
-def _plain(said: Any) -> Any:
+def _plain(names: Any) -> Any:
     """Return names that differ only in spelling (T1gd, t1gd; tumour, tumor) alike."""
-    if not isinstance(said, Mapping):
-        return said
+    if not isinstance(names, Mapping):
+        return names
     return {
-        str(key): str(name).strip().lower().replace("tumour", "tumor") for key, name in said.items()
+        str(key): str(name).strip().lower().replace("tumour", "tumor")
+        for key, name in names.items()
     }
 
 

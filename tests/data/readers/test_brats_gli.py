@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from gliomalib.data import orientation
-from gliomalib.data.readers import survey
-from gliomalib.data.readers import brats_gli
+from gliomalib.data.readers import brats_gli, survey
 from tests import layouts
 
 DATA = Path("/data")

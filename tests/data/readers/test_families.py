@@ -77,7 +77,7 @@ def test_several_time_points_are_one_patient(release: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("sequence", SEQUENCES)
 @pytest.mark.parametrize("release", [name for name in RELEASES if name != "msd_task01"])
-def test_a_missing_sequence_and_one_that_stands_twice(
+def test_a_missing_and_a_duplicated_sequence(
     release: str, sequence: str, tmp_path: Path
 ) -> None:
     whole = survey.survey(_written(tmp_path, release))
@@ -85,29 +85,29 @@ def test_a_missing_sequence_and_one_that_stands_twice(
     path = whole.cases[0].images[sequence]
     copy = path.with_name(path.name.removesuffix(".gz"))
     layouts.save(copy, np.ones(layouts.SHAPE, np.int16))
-    _check_fault(tmp_path, whole.cases[0], "sequence twice", f"sequence {sequence} stands twice")
+    _check_fault(tmp_path, whole.cases[0], "duplicate sequence", f"sequence {sequence} is duplicated")
     path.unlink()
     copy.unlink()
     _check_fault(tmp_path, whole.cases[0], "missing sequence", f"sequence {sequence} is missing")
 
 
 @pytest.mark.parametrize("release", [name for name in RELEASES if name[:-2] != "brats20"])
-def test_a_mask_that_stands_twice(release: str, tmp_path: Path) -> None:
+def test_a_mask_that_is_duplicated(release: str, tmp_path: Path) -> None:
     (case,) = survey.discover(_written(tmp_path, release))
     assert case.segmentation
     plain = case.segmentation.with_name(case.segmentation.name.removesuffix(".gz"))
     layouts.save(plain, layouts.raw_mask(release))
-    _check_fault(tmp_path, case, "mask twice", f"the mask stands twice.*{plain}")
+    _check_fault(tmp_path, case, "duplicate mask", f"the mask is duplicated.*{plain}")
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_an_examination_that_stands_twice(release: str, tmp_path: Path) -> None:
+def test_an_examination_that_is_duplicated(release: str, tmp_path: Path) -> None:
     for copy in ("a", "b"):
         layouts.write(tmp_path / copy, release, 7)
     found = survey.survey(tmp_path)
     if release == "upenn_gbm":
         # its masks lie apart from its images, so nobody can say whose they are
-        assert {fault.kind for fault in found.faults} == {"mask twice"}
+        assert {fault.kind for fault in found.faults} == {"duplicate mask"}
     else:
         assert [fault.kind for fault in found.faults] == [survey.DUPLICATE]
 

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from gliomalib.data import orientation
-from gliomalib.data.readers import survey
-from gliomalib.data.readers import msd
+from gliomalib.data.readers import msd, survey
 from gliomalib.schema import SEQUENCES, DataError
 from tests import layouts
 
@@ -111,11 +110,11 @@ def test_the_images_alone_are_no_data_set_without_masks(root: Path) -> None:
         survey.discover(root / ROOT / "imagesTr")
 
 
-def test_an_image_that_stands_twice_is_one_fault(root: Path) -> None:
+def test_an_image_that_is_duplicated_is_one_fault(root: Path) -> None:
     folder = root / ROOT / "imagesTr"
     (folder / "BRATS_001.nii").write_bytes((folder / "BRATS_001.nii.gz").read_bytes())
     (fault,) = survey.survey(root).faults
-    assert (fault.case_id, fault.kind) == ("BRATS_001", "image twice")
+    assert (fault.case_id, fault.kind) == ("BRATS_001", "duplicate image")
 
 
 def test_other_files_beside_the_images_are_no_cases(root: Path) -> None:

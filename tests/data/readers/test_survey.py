@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from gliomalib.data import orientation
-from gliomalib.data.readers import survey
-from gliomalib.data.readers import brats
+from gliomalib.data.readers import brats, survey
 from gliomalib.schema import SEQUENCES, Case, DataError
 
 SHAPE = (5, 6, 4)
@@ -188,10 +187,10 @@ def test_a_survey_names_every_fault_and_keeps_the_sound_cases(tmp_path: Path) ->
         survey.discover(tmp_path)
 
 
-def test_a_case_that_stands_twice_is_refused(tmp_path: Path) -> None:
+def test_a_case_that_is_duplicated_is_refused(tmp_path: Path) -> None:
     for copy in ("a", "b"):
         write_case(tmp_path / copy / "BraTS20_Training_001")
-    with pytest.raises(DataError, match=r"BraTS20_Training_001 stands twice.*a/.*b/"):
+    with pytest.raises(DataError, match=r"BraTS20_Training_001 is duplicated.*a/.*b/"):
         survey.discover(tmp_path)
 
 
@@ -215,7 +214,7 @@ def _add_files(*names: str) -> Callable[[Path], None]:
     ("target", "plant", "message"),
     [
         ("t1ce", _remove, "case BraTS20_Training_001: sequence t1ce is missing"),
-        ("flair", _double, "sequence flair stands twice"),
+        ("flair", _double, "sequence flair is duplicated"),
         ("seg", _double, "cannot tell the mask"),
     ],
 )

@@ -60,7 +60,7 @@ def test_masks_in_two_folders_are_named_with_their_places(tmp_path: Path) -> Non
     copy = files["t1"].parent / files["seg"].name
     shutil.copy(files["seg"], copy)
     (fault,) = survey.survey(tmp_path).faults
-    assert fault.kind == "mask twice"
+    assert fault.kind == "duplicate mask"
     assert str(copy) in fault.message
     assert str(files["seg"]) in fault.message
 
