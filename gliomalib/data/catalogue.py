@@ -24,12 +24,6 @@ CATALOGUE = PROJECT_DIR / "data" / "catalogue.yml"
 UNKNOWN = "see the provider"
 """What is shown for a figure that no source gives."""
 
-COLUMNS = (
-    *("key", "title", "patients", "download", "licence", "access"),
-    *("provider", "page", "cite"),
-)
-"""Columns of `table`."""
-
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -97,27 +91,12 @@ def table() -> pd.DataFrame:
     """Return the catalogue for display, one row per set."""
     rows = []
     for dataset in load().values():
-        figures = {
-            "patients": _shown(dataset.patients),
-            "download": _shown(dataset.size_gb, " GB"),
-        }
+        download = _shown(dataset.size_gb, " GB")
+        figures = {"patients": _shown(dataset.patients), "download": download}
         rows.append(dataset.model_dump() | figures)
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def markdown() -> str:
-    """Return the catalogue as the table of ``data/README.md``, ending with a line break."""
-    sets = table()
-    sets["from"] = "[" + sets["provider"] + "](" + sets["page"] + ")"
-    sets["release key"] = "`" + sets["key"] + "`"
-    names = ["title", "release key", "patients", "download", "licence", "access", "from"]
-    rows = [names, ["---"] * len(names), *sets[names].itertuples(index=False)]
-    return "".join(f"| {' | '.join(_cell(value) for value in row)} |\n" for row in rows)
+    facts = ["key", "title", "patients", "download", "licence", "access"]
+    return pd.DataFrame(rows)[[*facts, "provider", "page", "cite"]]
 
 
 def _shown(value: float | None, unit: str = "") -> str:
     return UNKNOWN if value is None else f"{value:,g}{unit}"
-
-
-def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|")

@@ -40,13 +40,9 @@ def fetch_open(key: str, target: str | Path) -> Path:
     Address and MD5 are MONAI's own (``monai.apps.DecathlonDataset``). A folder that is there
     already is taken for whole and left alone: it gets its name only after the last file.
 
-    Raises
-    ------
-    SettingsError
-        For a key that is not in the catalogue; it lists the keys.
-    DataError
-        For a set that cannot be fetched from here (it says where it is had, and what to do then),
-        and as `fetch` and `unpack` do.
+    Raises ``SettingsError`` for a key that is not in the catalogue, and ``DataError`` for a set
+    that cannot be fetched from here (it says where to get it, and what to do then) and as `fetch`
+    and `unpack` do.
     """
     target, dataset = Path(target), find(key)
     if dataset.access != "open" or dataset.size_gb is None:
@@ -72,13 +68,9 @@ def fetch(url: str, md5: str, folder: str | Path) -> Path:
     """Fetch ``url`` into ``folder`` under its own name, with a progress bar; return the file.
 
     A file of that name with the right ``md5`` (hex digits) is not fetched again. Only a file with
-    the right digest gets its name.
-
-    Raises
-    ------
-    DataError
-        For a wrong digest, another or an incomplete file of that name, and a server that is not
-        reached, refuses or breaks off; it says how to resume by hand.
+    the right digest gets its name. Raises ``DataError`` for a wrong digest, another or an
+    incomplete file of that name, and a server that is not reached, refuses or breaks off; it says
+    how to resume by hand.
     """
     path = Path(folder) / PurePosixPath(urlsplit(url).path).name
     by_hand = f"in {path.parent} by curl -C - -O {url}"
@@ -110,14 +102,10 @@ def unpack(archive: str | Path, name: str, most_bytes: int) -> Path:
     """Unpack the folder ``name`` of a tar archive beside the archive and return the folder.
 
     Everything is written to a hidden folder first (``.unpacking-…``, which may be deleted if a
-    killed process has left it), so a folder under its own name is always whole.
-
-    Raises
-    ------
-    DataError
-        For a file that is no tar archive; a member with an absolute path, ``..``, or that is a
-        link or a device; more than ``most_bytes`` (B) or than the disk has free; and an archive
-        without the folder. Nothing is left behind.
+    killed process has left it), so a folder under its own name is always whole. Raises
+    ``DataError``, and leaves nothing behind, for a file that is no tar archive, a member that has
+    an absolute path or ``..`` or is a link or a device, more than ``most_bytes`` (B) or than the
+    disk has free, and an archive without the folder.
     """
     archive = Path(archive)
     place = archive.parent / name

@@ -104,7 +104,6 @@ def decode(path: str | Path, stored: bytes, channel: int | None = None) -> Nifti
     _check_finite(path, values)
     affine = np.asarray(image.affine, dtype=np.float64)
     spacing = _spacing(image, affine, path)
-    _check_begin(path, image)
     check_affine(affine, str(path))
     return NiftiVolume(path, values, spacing, nested(affine))
 
@@ -205,11 +204,8 @@ def _opened(path: Path, content: bytes) -> nib.nifti1.Nifti1Image:
     sizes = {int.from_bytes(content[:4], order) for order in ("little", "big")}
     kinds = [kind for size, kind in HEADER_BYTES.items() if size in sizes]
     if not kinds:
-        raise DataError(
-            f"{path}: cannot be read as NIfTI: it begins with {content[:4]!r}, not with a NIfTI "
-            "header; fetch it again",
-            "not a NIfTI",
-        )
+        message = f"it begins with {content[:4]!r}, not with a NIfTI header; fetch it again"
+        raise DataError(f"{path}: cannot be read as NIfTI: {message}", "not a NIfTI")
     try:
         header = kinds[0].header_class.from_fileobj(io.BytesIO(content), check=False)
         # before nibabel checks the header: it mends a negative size without saying so
@@ -225,15 +221,17 @@ def _check_data(path: Path, image: nib.nifti1.Nifti1Image, n_bytes: int) -> None
     if dtype.kind not in "iuf":
         message = f"voxels are of type {dtype}, expected one real number each"
         raise DataError(f"{path}: {message}; check that this is the right file", "data type")
-    # a damaged header may announce terabytes, which nibabel would ask the system for
+    # nibabel takes any place for the first voxel, and asks the system for whatever is announced
     stored: Any = image.dataobj
+    if stored.offset < image.header.sizeof_hdr:
+        message = f"its voxels would begin at byte {stored.offset}, inside the header"
+        raise DataError(
+            f"{path}: cannot be read as NIfTI: {message}; correct the header", "not a NIfTI"
+        )
     announced = stored.offset + math.prod(image.shape) * dtype.itemsize
     if announced > n_bytes:
-        raise DataError(
-            f"{path}: truncated or damaged (its header announces {announced} bytes, there are "
-            f"{n_bytes}); fetch it again",
-            "truncated",
-        )
+        message = f"its header announces {announced} bytes, there are {n_bytes}"
+        raise DataError(f"{path}: truncated or damaged ({message}); fetch it again", "truncated")
 
 
 def _check_sizes(path: Path, pixdim: NDArray[Any]) -> None:
@@ -255,15 +253,11 @@ def _check_shape(path: Path, shape: tuple[int, ...], channel: int | None) -> Non
     wanted = "three dimensions X, Y, Z" if channel is None else "four: X, Y, Z, sequence"
     n_wanted = 3 if channel is None else 4
     if len(shape) != n_wanted or min(shape) < 1:
-        raise DataError(
-            f"{path}: shape is {shape}, expected {wanted}; check that this is the right file",
-            "wrong dimension",
-        )
+        message = f"shape is {shape}, expected {wanted}; check that this is the right file"
+        raise DataError(f"{path}: {message}", "wrong dimension")
     if channel is not None and shape[3] != len(SEQUENCES):
-        raise DataError(
-            f"{path}: holds {shape[3]} sequences, expected {len(SEQUENCES)}; fetch it again",
-            "wrong dimension",
-        )
+        message = f"holds {shape[3]} sequences, expected {len(SEQUENCES)}; fetch it again"
+        raise DataError(f"{path}: {message}", "wrong dimension")
 
 
 def _check_finite(path: Path, values: NDArray[Any]) -> None:
@@ -282,23 +276,9 @@ def _spacing(
     from_affine = np.linalg.norm(affine[:3, :3], axis=0)
     if not np.allclose((x, y, z), from_affine, rtol=SPACING_TOLERANCE):
         rounded = tuple(round(float(size), 4) for size in from_affine)
-        raise DataError(
-            f"{path}: voxel size is {(x, y, z)} mm in the header but {rounded} mm in the affine; "
-            "correct the header",
-            "voxel size",
-        )
+        message = f"voxel size is {(x, y, z)} mm in the header but {rounded} mm in the affine"
+        raise DataError(f"{path}: {message}; correct the header", "voxel size")
     return x, y, z
-
-
-def _check_begin(path: Path, image: nib.nifti1.Nifti1Image) -> None:
-    # nibabel takes 0 for a place like any other
-    stored: Any = image.dataobj
-    if stored.offset < image.header.sizeof_hdr:
-        raise DataError(
-            f"{path}: cannot be read as NIfTI: its voxels would begin at byte {stored.offset}, "
-            "inside the header; correct the header",
-            "not a NIfTI",
-        )
 
 
 def _line(error: Exception) -> str:

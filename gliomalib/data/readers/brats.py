@@ -7,18 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gliomalib.data.readers.layout import (
-    CaseInfo,
-    Tree,
-    assemble,
-    images_in,
-    listed,
-    named,
-    read_tables,
-    rows_of,
-    stem,
-    table_fault,
-)
+from gliomalib.data.readers import layout
+from gliomalib.data.readers.layout import CaseInfo, Tree
 from gliomalib.schema import SEQUENCES, Case, DataError, Fault
 
 CASE_FOLDERS: Mapping[str, str] = {
@@ -73,7 +63,7 @@ def read_mapping(path: str | Path) -> list[Identity]:
 
     Raises ``DataError`` for a table without a subject ID column or a row without any ID.
     """
-    rows = rows_of(path)
+    rows = layout.rows_of(path)
     names = rows[0] if rows else {}
     columns = {name: int(match[1]) for name in names if (match := _YEAR_COLUMN.fullmatch(name))}
     if not columns:
@@ -118,11 +108,11 @@ def _merged(row: Identity, other: Identity) -> Identity:
 
 def _tables(tree: Tree) -> tuple[dict[str, Identity], list[Fault]]:
     """Return the patient of each ID by all tables of names, and the tables that are of no use."""
-    rows, faults = read_tables(tree, TABLE_NAME, read_mapping, "brats")
+    rows, faults = layout.read_tables(tree, TABLE_NAME, read_mapping, "brats")
     try:
         return identities(rows), faults
     except DataError as error:
-        return {}, [*faults, table_fault(tree.root, "brats", f"{tree.root}: {error}")]
+        return {}, [*faults, layout.table_fault(tree.root, "brats", f"{tree.root}: {error}")]
 
 
 def release_of(name: str) -> str | None:
@@ -142,24 +132,23 @@ def _cases(
         folder=folder,
         grade=above if above in GRADES else identity.grade if identity else None,
     )
-    images = images_in(files)
+    images = layout.images_in(files)
     stems = {sequence: f"{folder.name}_{sequence}" for sequence in SEQUENCES}
-    mask = _mask(info, [path for path in images if stem(path) not in stems.values()])
-    return assemble(info, images, stems, mask)
+    mask = _mask(info, [path for path in images if layout.stem(path) not in stems.values()])
+    return layout.assemble(info, images, stems, mask)
 
 
 def _mask(info: CaseInfo, others: Sequence[Path]) -> Path | Fault | None:
     # BraTS 2020 as distributed has one mask of another name (W39_1998.09.19_Segm.nii), so the only
     # file of a case that is no sequence counts as its mask if its name says segmentation
-    proper = named(others, f"{info.case_id}_seg")
+    proper = layout.named(others, f"{info.case_id}_seg")
     candidates = proper or [path for path in others if "seg" in path.name.lower()]
     if not others:
         return None
     if len(candidates) == 1 and (proper or len(others) == 1):
         return candidates[0]
     return info.fault(
-        info.folder,
         "ambiguous mask",
-        f"{info.folder}: case {info.case_id}: cannot tell the mask among {listed(others)}; "
-        f"name it {info.case_id}_seg.nii or .nii.gz and remove the rest",
+        f"cannot tell the mask among {layout.listed(others)}; name it {info.case_id}_seg.nii or "
+        ".nii.gz and remove the rest",
     )

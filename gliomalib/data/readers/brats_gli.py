@@ -15,7 +15,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gliomalib.data.readers.layout import CaseInfo, Naming, Tree, assemble, case_folders, one_mask
+from gliomalib.data.readers import layout
+from gliomalib.data.readers.layout import CaseInfo, Naming, Tree
 from gliomalib.schema import Case, Fault
 
 EXAMPLES = ("BraTS-GLI-00000-000", "BraTS-SSA-00002-000", "BraTS-GLI-00000-000-t1n")
@@ -44,14 +45,17 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
     A mask counts where it lies beside the sequences: one in another folder may be a prediction.
     A case without it has no segmentation. A case of BraTS-Africa that is no glioma is a fault.
     """
-    for folder, case in case_folders(tree, NAMING):
+    for folder, case in layout.case_folders(tree, NAMING):
         info = CaseInfo(case, case.rpartition("-")[0], release_of(folder), folder)
         if NO_GLIOMA.fullmatch(folder.parent.name):
-            yield _no_glioma(info)
+            advice = (
+                f"give the folder of the gliomas beside {folder.parent.name}, or remove that one"
+            )
+            yield info.fault("no glioma", f"lies among tumours that are no gliomas; {advice}")
             continue
         files = tree.files[folder]
-        mask = one_mask(info, files, f"{case}-seg")
-        yield from assemble(info, files, NAMING.stems(case), mask)
+        mask = layout.one_mask(info, files, f"{case}-seg")
+        yield from layout.assemble(info, files, NAMING.stems(case), mask)
 
 
 def release_of(folder: Path) -> str:
@@ -65,12 +69,3 @@ def release_of(folder: Path) -> str:
         return "brats_africa"
     years = (match[1] for above in folder.parents if (match := _YEAR.search(above.name)))
     return f"brats{next(years, '2024' if int(time) >= AFTER_TREATMENT else '2023')}"
-
-
-def _no_glioma(info: CaseInfo) -> Fault:
-    return info.fault(
-        info.folder,
-        "no glioma",
-        f"{info.folder}: case {info.case_id} lies among the tumours that are no gliomas; give "
-        f"the folder of the gliomas beside {info.folder.parent.name}, or remove that one",
-    )

@@ -40,9 +40,11 @@ class CaseInfo:
     grade: str | None = None
     channels: tuple[str, ...] = ()
 
-    def fault(self, path: Path, kind: str, message: str) -> Fault:
-        """Return a fault of this case."""
-        return Fault(self.case_id, self.patient_id, self.release, path, kind, message)
+    def fault(self, kind: str, sentence: str, path: Path | None = None) -> Fault:
+        """Return a fault of this case, at its folder unless ``path`` is given."""
+        place = path or self.folder
+        message = f"{place}: case {self.case_id}: {sentence}"
+        return Fault(self.case_id, self.patient_id, self.release, place, kind, message)
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,8 @@ def scan(root: str | Path) -> Tree:
     files: dict[Path, tuple[Path, ...]] = {}
     closed: list[Path] = []
     seen: set[Path] = set()
-
-    def note(error: OSError) -> None:
-        closed.append(Path(error.filename))
-
-    for place, below, names in os.walk(root, followlinks=True, onerror=note):
+    walk = os.walk(root, True, lambda error: closed.append(Path(error.filename)), followlinks=True)
+    for place, below, names in walk:
         folder = Path(place)
         # a link may lead back to a folder above it: emptying ``below`` in place ends the walk here
         if folder.resolve() in seen:
@@ -195,12 +194,8 @@ def one_mask(info: CaseInfo, files: Sequence[Path], wanted: str) -> Path | Fault
     """Return the mask called ``wanted``, None where there is none, a fault where there are two."""
     paths = named(files, wanted)
     if len(paths) > 1:
-        return info.fault(
-            info.folder,
-            "duplicate mask",
-            f"{info.folder}: case {info.case_id}: the mask is duplicated "
-            f"({' and '.join(map(str, paths))}); remove one",
-        )
+        both = " and ".join(map(str, paths))
+        return info.fault("duplicate mask", f"the mask is duplicated ({both}); remove one")
     return paths[0] if paths else None
 
 
@@ -228,10 +223,8 @@ def _matching(tree: Tree, pattern: re.Pattern[str]) -> list[Path]:
 def _not_one(info: CaseInfo, sequence: str, wanted: str, paths: Sequence[Path]) -> Fault:
     what = f"is duplicated ({listed(paths)})" if paths else "is missing"
     return info.fault(
-        info.folder,
         "duplicate sequence" if paths else "missing sequence",
-        f"{info.folder}: case {info.case_id}: sequence {sequence} {what}; "
-        f"expected one file {wanted}.nii or .nii.gz",
+        f"sequence {sequence} {what}; expected one file {wanted}.nii or .nii.gz",
     )
 
 

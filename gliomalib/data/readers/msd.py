@@ -14,16 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gliomalib.data.readers.layout import (
-    CaseInfo,
-    Tree,
-    assemble,
-    images_in,
-    listed,
-    named,
-    one_mask,
-    stem,
-)
+from gliomalib.data.readers import layout
+from gliomalib.data.readers.layout import CaseInfo, Tree
 from gliomalib.labels import CONVENTIONS
 from gliomalib.schema import SEQUENCES, Case, Fault
 
@@ -55,13 +47,13 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
     than ours is a fault in place of its cases.
     """
     for folder, files in tree.files.items():
-        images = [path for path in images_in(files) if _CASE.fullmatch(stem(path))]
+        images = [path for path in layout.images_in(files) if _CASE.fullmatch(layout.stem(path))]
         if folder.name not in (_TRAINING, "imagesTs") or not images:
             continue
         faults = _disagreements(tree, folder)
         yield from faults
         if not faults:
-            for case in dict.fromkeys(stem(path) for path in images):
+            for case in dict.fromkeys(layout.stem(path) for path in images):
                 yield from _case(tree, CaseInfo(case, case, RELEASE, folder, channels=CHANNELS))
 
 
@@ -74,28 +66,24 @@ def expected_description() -> dict[str, dict[str, str]]:
 
 
 def _case(tree: Tree, info: CaseInfo) -> list[Case | Fault]:
-    copies = named(tree.files[info.folder], info.case_id)
+    copies = layout.named(tree.files[info.folder], info.case_id)
     if len(copies) > 1:
-        message = (
-            f"{info.folder}: the image of case {info.case_id} is duplicated ({listed(copies)}); "
-            "remove one"
-        )
-        return [info.fault(info.folder, "duplicate image", message)]
+        both = layout.listed(copies)
+        return [info.fault("duplicate image", f"the image is duplicated ({both}); remove one")]
     stems = dict.fromkeys(SEQUENCES, info.case_id)
     if info.folder.name != _TRAINING:
-        return assemble(info, copies, stems, None)
+        return layout.assemble(info, copies, stems, None)
     labels = info.folder.parent / "labelsTr"
-    mask = one_mask(info, tree.files.get(labels, ()), info.case_id)
-    return assemble(info, copies, stems, mask or _no_mask(info, labels))
+    mask = layout.one_mask(info, tree.files.get(labels, ()), info.case_id)
+    return layout.assemble(info, copies, stems, mask or _no_mask(info, labels))
 
 
 def _no_mask(info: CaseInfo, labels: Path) -> Fault:
-    wanted = labels / f"{info.case_id}.nii.gz"
     return info.fault(
-        labels,
         "no mask",
-        f"{wanted}: there is no such file in the folder that was given, though the release has a "
-        f"mask for every case of {_TRAINING}; give the folder that holds both, or unpack it again",
+        f"mask {info.case_id}.nii.gz is missing, though the release has one for every case of "
+        f"{_TRAINING}; give the folder that holds both, or unpack it again",
+        labels,
     )
 
 

@@ -14,17 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gliomalib.data.readers.layout import (
-    CaseInfo,
-    Naming,
-    Tree,
-    assemble,
-    case_folders,
-    one_mask,
-    read_tables,
-    rows_of,
-    table_fault,
-)
+from gliomalib.data.readers import layout
+from gliomalib.data.readers.layout import CaseInfo, Naming, Tree
 from gliomalib.schema import Case, DataError, Fault
 
 RELEASE = "ucsf_pdgm"
@@ -95,7 +86,7 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
     """
     names, faults = _tables(tree)
     yield from faults
-    for folder, case in case_folders(tree, NAMING):
+    for folder, case in layout.case_folders(tree, NAMING):
         exam = RENAMED.get(case, case)
         patient = exam.partition("_")[0]
         info = CaseInfo(
@@ -106,8 +97,8 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
             grade=names.grades.get(exam),
         )
         files = tree.files[folder]
-        mask = one_mask(info, files, f"{case}_tumor_segmentation")
-        yield from assemble(info, files, NAMING.stems(case), mask)
+        mask = layout.one_mask(info, files, f"{case}_tumor_segmentation")
+        yield from layout.assemble(info, files, NAMING.stems(case), mask)
 
 
 def read_table(path: str | Path) -> list[Exam]:
@@ -115,7 +106,7 @@ def read_table(path: str | Path) -> list[Exam]:
 
     Raises ``DataError`` for a missing column, and for an ID or a grade that is none.
     """
-    rows = rows_of(path)
+    rows = layout.rows_of(path)
     missing = [name for name in COLUMNS if not rows or name not in rows[0]]
     if missing:
         raise DataError(
@@ -154,11 +145,11 @@ def names_of(exams: Sequence[Exam]) -> Names:
 
 
 def _tables(tree: Tree) -> tuple[Names, list[Fault]]:
-    exams, faults = read_tables(tree, TABLE_NAME, read_table, RELEASE)
+    exams, faults = layout.read_tables(tree, TABLE_NAME, read_table, RELEASE)
     try:
         return names_of(exams), faults
     except DataError as error:
-        return Names({}, {}), [*faults, table_fault(tree.root, RELEASE, str(error))]
+        return Names({}, {}), [*faults, layout.table_fault(tree.root, RELEASE, str(error))]
 
 
 def _exam(row: Mapping[str, str | None], where: str) -> Exam:

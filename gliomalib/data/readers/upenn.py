@@ -13,16 +13,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gliomalib.data.readers.layout import (
-    CaseInfo,
-    Naming,
-    Tree,
-    assemble,
-    case_folders,
-    images_in,
-    one_mask,
-    stem,
-)
+from gliomalib.data.readers import layout
+from gliomalib.data.readers.layout import CaseInfo, Naming, Tree
 from gliomalib.schema import Case, Fault
 
 RELEASE = "upenn_gbm"
@@ -49,10 +41,10 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
     """
     # masks lie in a folder of their own, or with the images
     by_stem: dict[str, list[Path]] = {}
-    for path in (path for files in tree.files.values() for path in images_in(files)):
-        by_stem.setdefault(stem(path), []).append(path)
-    for folder, case in case_folders(tree, NAMING):
+    for path in (path for files in tree.files.values() for path in layout.images_in(files)):
+        by_stem.setdefault(layout.stem(path), []).append(path)
+    for folder, case in layout.case_folders(tree, NAMING):
         info = CaseInfo(case, case.partition("_")[0], RELEASE, folder, GRADE)
         wanted = f"{case}_segm"
-        mask = one_mask(info, by_stem.get(wanted, []), wanted)
-        yield from assemble(info, tree.files[folder], NAMING.stems(case), mask)
+        mask = layout.one_mask(info, by_stem.get(wanted, []), wanted)
+        yield from layout.assemble(info, tree.files[folder], NAMING.stems(case), mask)

@@ -77,15 +77,15 @@ def test_several_time_points_are_one_patient(release: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("sequence", SEQUENCES)
 @pytest.mark.parametrize("release", [name for name in RELEASES if name != "msd_task01"])
-def test_a_missing_and_a_duplicated_sequence(
-    release: str, sequence: str, tmp_path: Path
-) -> None:
+def test_a_missing_and_a_duplicated_sequence(release: str, sequence: str, tmp_path: Path) -> None:
     whole = survey.survey(_written(tmp_path, release))
     assert (len(whole.cases), whole.faults) == (1, ())
     path = whole.cases[0].images[sequence]
     copy = path.with_name(path.name.removesuffix(".gz"))
     layouts.save(copy, np.ones(layouts.SHAPE, np.int16))
-    _check_fault(tmp_path, whole.cases[0], "duplicate sequence", f"sequence {sequence} is duplicated")
+    _check_fault(
+        tmp_path, whole.cases[0], "duplicate sequence", f"sequence {sequence} is duplicated"
+    )
     path.unlink()
     copy.unlink()
     _check_fault(tmp_path, whole.cases[0], "missing sequence", f"sequence {sequence} is missing")

@@ -42,7 +42,7 @@ def test_a_fault_in_place_of_the_mask_is_one_more_fault(tmp_path: Path) -> None:
     files = touch(tmp_path, *(f"X1-{name}.nii" for name in SEQUENCES), "X1-seg.nii")
     found = layout.assemble(info, files, NAMING.stems("X1"), files[-1])
     assert [type(one) for one in found] == [Case]
-    wrong = info.fault(tmp_path, "duplicate mask", "x")
+    wrong = info.fault("duplicate mask", "x")
     assert layout.assemble(info, files, NAMING.stems("X1"), wrong) == [wrong]
     both = layout.assemble(info, files[1:], NAMING.stems("X1"), wrong)
     assert [one.kind for one in both if isinstance(one, Fault)] == [

@@ -102,7 +102,7 @@ def test_a_training_case_without_mask_is_a_fault(root: Path) -> None:
     assert [case.case_id for case in found.cases] == ["BRATS_485"]
     (fault,) = found.faults
     assert (fault.case_id, fault.kind) == ("BRATS_001", "no mask")
-    assert "labelsTr/BRATS_001.nii.gz: there is no such file" in fault.message
+    assert "labelsTr: case BRATS_001: mask BRATS_001.nii.gz is missing" in fault.message
 
 
 def test_the_images_alone_are_no_data_set_without_masks(root: Path) -> None:

@@ -272,6 +272,7 @@ def _moved(path: Path) -> None:
 def _lying_header(path: Path) -> None:
     image = nib.Nifti1Image(np.zeros(SHAPE, np.int16), AFFINE)
     image.header["pixdim"][3] = 5
+    image.header["vox_offset"] = 352
     path.write_bytes(gzip.compress(image.header.binaryblock + bytes(4) + bytes(240)))
 
 
