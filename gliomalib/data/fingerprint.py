@@ -183,7 +183,7 @@ def _levels(intensities: Float32Array) -> Float32Array:
 
 
 def _cell_weights(voxels: Float32Array) -> Float32Array:
-    """Return the weight of each plane in each cell, (CELLS, planes); ``voxels`` counts per plane."""
+    """Return the weight of each plane in each cell, (CELLS, planes), from voxels per plane."""
     planes = np.arange(voxels.size)
     centre = np.average(planes, weights=voxels)
     spread = np.sqrt(np.average((planes - centre) ** 2, weights=voxels))

@@ -69,9 +69,9 @@ def inspect(case: Case, *, signatures: bool = False) -> Inspection:
             with _noted(case, volume.path, faults):
                 _check_brain(name, volume)
     voxels = _class_voxels(case, volumes["seg"], faults) if "seg" in volumes else None
-    digests = (_digest(contents.get(path)) for path in case.files.values())
+    digests = {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
     inspection = Inspection(
-        case=replace(case, digests=tuple(digests)),
+        case=replace(case, digests=tuple(digests.get(path, "") for path in case.files.values())),
         faults=(),
         n_bytes=sum(map(len, contents.values())),
         voxels=voxels,
@@ -181,7 +181,3 @@ def _recognised(
             raise DataError(message, "no brain") from None
         inspection = replace(inspection, content=content, signature=signature)
     return inspection
-
-
-def _digest(content: bytes | None) -> str:
-    return "" if content is None else hashlib.sha256(content).hexdigest()

@@ -224,10 +224,8 @@ def _check_data(path: Path, image: nib.nifti1.Nifti1Image, n_bytes: int) -> None
     # nibabel takes any place for the first voxel, and asks the system for whatever is announced
     stored: Any = image.dataobj
     if stored.offset < image.header.sizeof_hdr:
-        message = f"its voxels would begin at byte {stored.offset}, inside the header"
-        raise DataError(
-            f"{path}: cannot be read as NIfTI: {message}; correct the header", "not a NIfTI"
-        )
+        message = f"voxels would begin inside it (byte {stored.offset}); correct the header"
+        raise DataError(f"{path}: cannot be read as NIfTI: {message}", "not a NIfTI")
     announced = stored.offset + math.prod(image.shape) * dtype.itemsize
     if announced > n_bytes:
         message = f"its header announces {announced} bytes, there are {n_bytes}"

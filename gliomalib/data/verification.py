@@ -133,10 +133,8 @@ def _changes(root: Path, cases: Sequence[Case], used: Mapping[Path, str]) -> Ite
         for path, digest in zip(case.files.values(), case.digests, strict=True):
             # a file that could not be read now has no digest and another fault
             if digest and resolved.get(path.resolve(), digest) != digest:
-                message = (
-                    f"{path}: is not the file that the study has read; run 01_data_exploration "
-                    "again or put the old file back"
-                )
+                advice = "run 01_data_exploration again or put the old file back"
+                message = f"{path}: is not the file that the study has read; {advice}"
                 whose = (case.case_id, case.patient_id, case.release)
                 yield Fault(*whose, path, REPLACED, message)
     for path in below:

@@ -50,7 +50,7 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
     Faults are a missing or duplicated sequence, an ambiguous mask, and a table of names that
     cannot be read or that contradicts another one.
     """
-    patients, faults = _tables(tree)
+    patients, faults = layout.read_tables(tree, TABLE_NAME, read_mapping, identities, "brats")
     yield from faults
     for folder, files in tree.files.items():
         release = release_of(folder.name)
@@ -104,15 +104,6 @@ def _merged(row: Identity, other: Identity) -> Identity:
                 f"{other.ids[year]} in {year}; keep only the organisers' newest table"
             )
     return Identity({**other.ids, **row.ids}, row.grade or other.grade)
-
-
-def _tables(tree: Tree) -> tuple[dict[str, Identity], list[Fault]]:
-    """Return the patient of each ID by all tables of names, and the tables that are of no use."""
-    rows, faults = layout.read_tables(tree, TABLE_NAME, read_mapping, "brats")
-    try:
-        return identities(rows), faults
-    except DataError as error:
-        return {}, [*faults, layout.table_fault(tree.root, "brats", f"{tree.root}: {error}")]
 
 
 def release_of(name: str) -> str | None:

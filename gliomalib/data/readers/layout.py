@@ -15,6 +15,7 @@ from gliomalib.schema import SEQUENCES, Case, DataError, Fault
 SUFFIXES = (".nii.gz", ".nii")
 
 Row = TypeVar("Row")
+Names = TypeVar("Names")
 
 TABLE = "table of names"
 """The kind of fault of a table that says who is who; leaving out a case does not mend it."""
@@ -27,6 +28,11 @@ class Tree:
     root: Path
     files: Mapping[Path, tuple[Path, ...]]
     closed: tuple[Path, ...]
+
+    @property
+    def paths(self) -> list[Path]:
+        """All files, folder by folder."""
+        return [path for files in self.files.values() for path in files]
 
 
 @dataclass(frozen=True)
@@ -87,21 +93,35 @@ def scan(root: str | Path) -> Tree:
 
 def tables(root: str | Path, pattern: re.Pattern[str]) -> list[Path]:
     """Return the files at or below ``root`` whose whole name matches ``pattern``."""
-    return _matching(scan(root), pattern)
+    return [path for path in scan(root).paths if pattern.fullmatch(path.name)]
 
 
 def read_tables(
-    tree: Tree, pattern: re.Pattern[str], read: Callable[[Path], list[Row]], release: str
-) -> tuple[list[Row], list[Fault]]:
-    """Return the rows of all tables whose name matches, and a fault for each unreadable one."""
+    tree: Tree,
+    pattern: re.Pattern[str],
+    read: Callable[[Path], list[Row]],
+    join: Callable[[list[Row]], Names],
+    release: str,
+) -> tuple[Names, list[Fault]]:
+    """Return what the tables whose name matches say together, and the faults of tables.
+
+    ``read`` gives the rows of one, ``join`` puts the rows of all together; where rows contradict
+    one another, none of them counts.
+    """
     rows: list[Row] = []
     faults = []
-    for path in _matching(tree, pattern):
+    for path in tree.paths:
+        if not pattern.fullmatch(path.name):
+            continue
         try:
             rows += read(path)
         except DataError as error:
-            faults.append(table_fault(path, release, str(error)))
-    return rows, faults
+            faults.append(fault_of(path, TABLE, str(error), release))
+    try:
+        return join(rows), faults
+    except DataError as error:
+        message = f"{tree.root}: {error}"
+        return join([]), [*faults, fault_of(tree.root, TABLE, message, release)]
 
 
 def case_folders(tree: Tree, naming: Naming) -> Iterator[tuple[Path, str]]:
@@ -134,9 +154,9 @@ def rows_of(path: str | Path) -> list[dict[str, str | None]]:
         raise DataError(f"{path}: cannot be read ({error}); fetch the table again") from None
 
 
-def table_fault(path: Path, release: str, message: str) -> Fault:
-    """Return the fault of a table of names."""
-    return Fault(path.name, path.name, release, path, TABLE, message)
+def fault_of(path: Path, kind: str, message: str, release: str = "unknown") -> Fault:
+    """Return a fault of a file or folder that is not one case's."""
+    return Fault(path.name, path.name, release, path, kind, message)
 
 
 def images_in(files: Sequence[Path]) -> list[Path]:
@@ -177,17 +197,8 @@ def assemble(
             faults.append(_not_one(info, sequence, stems[sequence], paths))
     if faults or isinstance(mask, Fault):
         return faults
-    return [
-        Case(
-            case_id=info.case_id,
-            patient_id=info.patient_id,
-            release=info.release,
-            images=images,
-            segmentation=mask,
-            grade=info.grade,
-            channels=info.channels,
-        )
-    ]
+    whose = (info.case_id, info.patient_id, info.release)
+    return [Case(*whose, images, mask, grade=info.grade, channels=info.channels)]
 
 
 def one_mask(info: CaseInfo, files: Sequence[Path], wanted: str) -> Path | Fault | None:
@@ -203,21 +214,12 @@ def closed_faults(tree: Tree) -> Iterator[Fault]:
     """Yield a fault for every folder that may not be read, and for links that lead to none."""
     for folder in tree.closed:
         message = f"{folder}: this folder may not be read; change its permissions (chmod u+rx)"
-        yield _of_unknown_release(folder, "no permission", message)
-    for link in (path for files in tree.files.values() for path in files):
+        yield fault_of(folder, "no permission", message)
+    for link in tree.paths:
         # a file of a case says so itself; without an ending it is a case, or a whole release
         if not link.suffix and _leads_nowhere(link):
             message = f"{link}: this link leads nowhere; mount the disk of its target or remove it"
-            yield _of_unknown_release(link, "dangling link", message)
-
-
-def _of_unknown_release(path: Path, kind: str, message: str) -> Fault:
-    return Fault(path.name, path.name, "unknown", path, kind, message)
-
-
-def _matching(tree: Tree, pattern: re.Pattern[str]) -> list[Path]:
-    paths = (path for files in tree.files.values() for path in files)
-    return [path for path in paths if pattern.fullmatch(path.name)]
+            yield fault_of(link, "dangling link", message)
 
 
 def _not_one(info: CaseInfo, sequence: str, wanted: str, paths: Sequence[Path]) -> Fault:

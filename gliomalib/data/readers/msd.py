@@ -121,4 +121,4 @@ def _plain(names: Any) -> Any:
 
 
 def _fault(path: Path, what: str) -> Fault:
-    return Fault(path.name, path.name, RELEASE, path, DESCRIPTION, f"{path}: {what}")
+    return layout.fault_of(path, DESCRIPTION, f"{path}: {what}", RELEASE)

@@ -80,12 +80,8 @@ def discover(root: str | Path) -> list[Case]:
 
 def sentence(faults: Sequence[Fault], root: str | Path) -> str:
     """Return the first fault, and where to see the others, in one line."""
-    more = len(faults) - 1
-    if not more:
-        return faults[0].message
-    return (
-        f"{faults[0].message} (and {more} more: python -m gliomalib data verify {root} lists them)"
-    )
+    others = f" (and {len(faults) - 1} more: python -m gliomalib data verify {root} lists them)"
+    return faults[0].message + (others if len(faults) > 1 else "")
 
 
 def _unique(cases: Iterable[Case]) -> tuple[list[Case], list[Fault]]:
@@ -118,10 +114,10 @@ def _nearest(tree: layout.Tree) -> tuple[str, str]:
     """Return the name that is most like an example of a family, and the example; or no names."""
     examples = {_shape_of(name): name for family in FAMILIES for name in family.examples}
     best: tuple[float, str, str] = (0.6, "", "")
-    for name in dict.fromkeys(_names(tree)):
-        for shape in difflib.get_close_matches(_shape_of(name), examples, 1, best[0]):
-            score = difflib.SequenceMatcher(None, _shape_of(name), shape).ratio()
-            best = max(best, (score, name, examples[shape]))
+    for shape, name in {_shape_of(name): name for name in _names(tree)}.items():
+        for near in difflib.get_close_matches(shape, examples, 1, best[0]):
+            score = difflib.SequenceMatcher(None, shape, near).ratio()
+            best = max(best, (score, name, examples[near]))
     return best[1], best[2]
 
 

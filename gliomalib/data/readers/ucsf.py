@@ -84,7 +84,7 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
     one (of the first examination that has one), so that it is recognised there; without the table
     nothing says who is also in BraTS 2021. Faults are also tables that cannot be used.
     """
-    names, faults = _tables(tree)
+    names, faults = layout.read_tables(tree, TABLE_NAME, read_table, names_of, RELEASE)
     yield from faults
     for folder, case in layout.case_folders(tree, NAMING):
         exam = RENAMED.get(case, case)
@@ -142,14 +142,6 @@ def names_of(exams: Sequence[Exam]) -> Names:
         if brats_id := by_name[name].brats_id:
             first.setdefault(by_name[name].patient, brats_id)
     return Names(first, {name: exam.grade for name, exam in by_name.items()})
-
-
-def _tables(tree: Tree) -> tuple[Names, list[Fault]]:
-    exams, faults = layout.read_tables(tree, TABLE_NAME, read_table, RELEASE)
-    try:
-        return names_of(exams), faults
-    except DataError as error:
-        return Names({}, {}), [*faults, layout.table_fault(tree.root, RELEASE, str(error))]
 
 
 def _exam(row: Mapping[str, str | None], where: str) -> Exam:

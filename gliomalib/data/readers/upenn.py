@@ -41,7 +41,7 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
     """
     # masks lie in a folder of their own, or with the images
     by_stem: dict[str, list[Path]] = {}
-    for path in (path for files in tree.files.values() for path in layout.images_in(files)):
+    for path in layout.images_in(tree.paths):
         by_stem.setdefault(layout.stem(path), []).append(path)
     for folder, case in layout.case_folders(tree, NAMING):
         info = CaseInfo(case, case.partition("_")[0], RELEASE, folder, GRADE)

@@ -69,8 +69,32 @@ def test_rows_of_a_table_and_a_table_that_is_none(tmp_path: Path) -> None:
     path.write_bytes(b"ID\n\xff\xfe\n")
     with pytest.raises(DataError, match=r"names.csv: cannot be read.*fetch the table again"):
         layout.rows_of(path)
-    fault = layout.table_fault(path, "some", "why")
-    assert (fault.kind, fault.path, fault.release) == (layout.TABLE, path, "some")
+
+
+def test_tables_are_joined_unless_they_contradict_one_another(tmp_path: Path) -> None:
+    first, second, damaged = touch(tmp_path, "a/t1.csv", "b/t2.csv", "b/t3.csv")
+    first.write_text("ID\nX1\n")
+    second.write_text("ID\nX2\n")
+    damaged.write_text("ID\nX3,X4\n")
+
+    def join(rows: list[dict[str, str | None]]) -> set[str | None]:
+        names = {row["ID"] for row in rows}
+        if len(names) < len(rows):
+            raise DataError("X1 is duplicated; correct the table")
+        return names
+
+    def joined() -> tuple[set[str | None], list[Fault]]:
+        pattern = re.compile(r"t\d\.csv")
+        return layout.read_tables(layout.scan(tmp_path), pattern, layout.rows_of, join, "some")
+
+    names, (fault,) = joined()
+    assert names == {"X1", "X2"}
+    assert (fault.kind, fault.path, fault.release) == (layout.TABLE, damaged, "some")
+    second.write_text("ID\nX1\n")
+    names, faults = joined()
+    assert names == set()
+    assert [fault.path for fault in faults] == [damaged, tmp_path]
+    assert faults[1].message == f"{tmp_path}: X1 is duplicated; correct the table"
 
 
 # --- one walk through a folder
