@@ -173,9 +173,11 @@ FAULTS = {
         lambda files: files["t1ce"].unlink(), "missing sequence", "", "t1ce is missing; expected"
     ),
     "duplicate sequence": Planted(
-        partial(_twice, "flair"), "duplicate sequence", "", "flair is duplicated.*expected one file"
+        partial(_twice, "flair"), "duplicate sequence", "", "flair is duplicated.*expected one"
     ),
-    "ambiguous mask": Planted(_ambiguous, "ambiguous mask", "", "a_seg.nii, b_Segm.*remove the rest"),
+    "ambiguous mask": Planted(
+        _ambiguous, "ambiguous mask", "", "a_seg.nii, b_Segm.*remove the rest"
+    ),
     "mask twice": Planted(partial(_twice, "seg"), "ambiguous mask", "", "_seg.*remove the rest"),
     "case on a disk that is not there": Planted(
         _folder_elsewhere, "dangling link", "", "mount the disk"
