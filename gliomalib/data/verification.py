@@ -110,7 +110,7 @@ def used_files(cases: pd.DataFrame) -> dict[Path, str]:
 
 
 def _survey(root: Path) -> Survey:
-    """Return what a folder holds; a folder of no use is one fault."""
+    """Return what a folder holds; a folder that cannot be read is one fault."""
     try:
         return survey(root)
     except DataError as error:

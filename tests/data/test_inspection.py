@@ -20,7 +20,7 @@ from tests.faults import FAULTS
 
 def case_in(root: Path, number: int = 1) -> Case:
     """Return the only case of this number below a folder."""
-    (case,) = (one for one in survey.discover(root) if one.case_id == faults.name_of(number))
+    (case,) = (case for case in survey.discover(root) if case.case_id == faults.name_of(number))
     return case
 
 
@@ -57,8 +57,9 @@ def test_a_case_without_mask_has_no_counts(tmp_path: Path) -> None:
     assert len(found.case.digests) == 4
 
 
-def test_labels_are_counted_as_classes(tmp_path: Path) -> None:
-    layouts.write(tmp_path, "msd_task01", 1)
+@pytest.mark.parametrize("release", ["msd_task01", "brats2024"])
+def test_labels_are_counted_as_classes(release: str, tmp_path: Path) -> None:
+    layouts.write(tmp_path, release, 1)
     found = inspect(survey.discover(tmp_path)[0])
     assert found.voxels == layouts.VOXELS
 
@@ -69,6 +70,12 @@ def test_a_file_of_four_sequences_is_read_once(tmp_path: Path) -> None:
     assert found.n_bytes == files["t1"].stat().st_size + files["seg"].stat().st_size
     assert found.case.digests[:4] == (found.case.digests[0],) * 4
     assert found.case.digests[4] != found.case.digests[0]
+
+
+def test_a_damaged_file_of_four_sequences_is_one_fault(tmp_path: Path) -> None:
+    path = layouts.write(tmp_path, "msd_task01", 1)["t1"]
+    path.write_bytes(path.read_bytes()[:-30])
+    assert kinds(inspect(survey.discover(tmp_path)[0])) == ["damaged gzip"]
 
 
 def test_which_of_four_sequences_is_empty_is_said(tmp_path: Path) -> None:

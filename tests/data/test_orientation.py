@@ -279,9 +279,9 @@ def test_an_affine_without_a_volume_is_refused(fault: object) -> None:
 
 
 SPACINGS = (
-    (0.5, 0.5, 0.5), (0.9, 0.9, 3.0), (1.0, 1.0, 3.0), (1.2, 0.7, 2.0), (1.0, 1.0, 1.0),
-    (3.0, 3.0, 3.0),
-)  # fmt: skip
+    *((0.5, 0.5, 0.5), (1.0, 1.0, 1.0), (3.0, 3.0, 3.0)),
+    *((0.9, 0.9, 3.0), (1.0, 1.0, 3.0), (1.2, 0.7, 2.0)),
+)
 STORED = ("LPS", "RAS", "LAS", "RPI", "SAL", "PIR", "IRP", "ASL")
 """Axes of files, among them those that scanners write for sagittal and coronal slices."""
 

@@ -72,7 +72,7 @@ class Naming:
 def scan(root: str | Path) -> Tree:
     """Return what lies at or below ``root``, sorted, but hidden names, __MACOSX and lost+found.
 
-    Links to folders are followed, as large releases often lie on another disk, but none twice.
+    Links to folders are followed, as large releases often lie on another disk, but each once.
     """
     root = Path(root)
     files: dict[Path, tuple[Path, ...]] = {}

@@ -41,11 +41,11 @@ def test_a_fault_in_place_of_the_mask_is_one_more_fault(tmp_path: Path) -> None:
     info = CaseInfo("X1", "X", "some", tmp_path)
     files = touch(tmp_path, *(f"X1-{name}.nii" for name in SEQUENCES), "X1-seg.nii")
     found = layout.assemble(info, files, NAMING.stems("X1"), files[-1])
-    assert [type(one) for one in found] == [Case]
+    assert [type(entry) for entry in found] == [Case]
     wrong = info.fault("duplicate mask", "x")
     assert layout.assemble(info, files, NAMING.stems("X1"), wrong) == [wrong]
     both = layout.assemble(info, files[1:], NAMING.stems("X1"), wrong)
-    assert [one.kind for one in both if isinstance(one, Fault)] == [
+    assert [fault.kind for fault in both if isinstance(fault, Fault)] == [
         "duplicate mask",
         "missing sequence",
     ]
@@ -178,12 +178,12 @@ def test_every_sequence_that_is_missing_or_twice_is_a_fault(tmp_path: Path) -> N
     info = CaseInfo("X1", "X", "some", tmp_path)
     files = touch(tmp_path, "X1-t1.nii", "X1-t1.nii.gz", "X1-flair.nii", "X1-t1ce.nii.bz2")
     found = layout.assemble(info, files, NAMING.stems("X1"), None)
-    assert [one.kind for one in found if isinstance(one, Fault)] == [
+    assert [fault.kind for fault in found if isinstance(fault, Fault)] == [
         "duplicate sequence",
         "missing sequence",
         "missing sequence",
     ]
-    first, second, _ = (one.message for one in found if isinstance(one, Fault))
+    first, second, _ = (fault.message for fault in found if isinstance(fault, Fault))
     assert "X1-t1.nii, X1-t1.nii.gz" in first
     assert "case X1: sequence t1ce is missing; expected one file X1-t1ce.nii or .nii.gz" in second
     assert all(str(tmp_path) in text for text in (first, second))
