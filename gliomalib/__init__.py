@@ -16,7 +16,7 @@ from typing import Any
 
 _PLACES = {
     "discover": "data.readers.survey.discover",
-    "read": "data.readers.survey.read",
+    "read": "data.orientation.read",
     "load_study": "settings.load",
     "prepare": "pipeline.preprocess.prepare",
     "open_finished": "pipeline.finished.open_finished",

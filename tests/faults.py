@@ -172,11 +172,13 @@ FAULTS = {
     "missing sequence": Planted(
         lambda files: files["t1ce"].unlink(), "missing sequence", "", "t1ce is missing; expected"
     ),
-    "sequence twice": Planted(
-        partial(_twice, "flair"), "sequence twice", "", "flair stands twice.*expected one file"
+    "duplicate sequence": Planted(
+        partial(_twice, "flair"), "duplicate sequence", "", "flair is duplicated.*expected one"
     ),
-    "ambiguous mask": Planted(_ambiguous, "ambiguous mask", "", "a_seg.nii, b_Segm.*take the rest"),
-    "mask twice": Planted(partial(_twice, "seg"), "ambiguous mask", "", "_seg.*take the rest away"),
+    "ambiguous mask": Planted(
+        _ambiguous, "ambiguous mask", "", "a_seg.nii, b_Segm.*remove the rest"
+    ),
+    "mask twice": Planted(partial(_twice, "seg"), "ambiguous mask", "", "_seg.*remove the rest"),
     "case on a disk that is not there": Planted(
         _folder_elsewhere, "dangling link", "", "mount the disk"
     ),

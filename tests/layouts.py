@@ -33,7 +33,7 @@ OLD, NEW = (0, 1, 2, 4), (0, 1, 2, 3)
 
 @dataclass(frozen=True)
 class Layout:
-    """How a release names things; ``{n}`` is the number of a patient, ``{v}`` of his visits.
+    """How a release names things; ``{n}`` is the number of a patient, ``{v}`` of a visit.
 
     ``files`` is sequence (or seg) → path below ``folder`` with ``{case}`` for the case ID.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -13,6 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gliomalib import provenance, records
+from gliomalib.data import orientation
+from gliomalib.networks import predict, training
+from gliomalib.phantoms import write
+from gliomalib.pipeline import preprocess
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -137,6 +142,40 @@ def test_a_string_that_is_used_counts(package: Path) -> None:
     before = provenance.code_digest(module)
     (package / "low.py").write_text('RULE = "median"\n')
     assert provenance.code_digest(module) != before
+
+
+EXPENSIVE = (preprocess, write, training, predict)
+"""What stored arrays, synthetic patients, networks and predictions are kept by."""
+
+
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Copy the library's sources and let this process take the copy for them."""
+    folder = tmp_path / "gliomalib"
+    shutil.copytree(provenance.PACKAGE_DIR, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(provenance, "PACKAGE_DIR", folder)
+    return folder
+
+
+def test_a_new_reader_or_label_rule_leaves_what_was_expensive(copy: Path) -> None:
+    before = [provenance.code_digest(module) for module in EXPENSIVE]
+    readers = copy / "data" / "readers"
+    (readers / "site.py").write_text((readers / "upenn.py").read_text())
+    survey = (readers / "survey.py").read_text()
+    row = "    Family(site.LOOKED_FOR, site.EXAMPLES, site.find),\n"
+    survey = survey.replace("FAMILIES = (\n", f"FAMILIES = (\n{row}")
+    assert row in survey
+    (readers / "survey.py").write_text(f"{survey}\nfrom gliomalib.data.readers import site\n")
+    with (copy / "fusion" / "slices.py").open("a") as stream:
+        stream.write("LABEL_RULES['any'] = None\n")
+    assert [provenance.code_digest(module) for module in EXPENSIVE] == before
+
+
+def test_what_an_array_is_read_with_makes_it_stale(copy: Path) -> None:
+    before = provenance.code_digest(preprocess)
+    path = copy / "data" / "orientation.py"
+    path.write_text(path.read_text().replace(f'"{orientation.AXES}"', '"RAS"'))
+    assert provenance.code_digest(preprocess) != before
 
 
 def test_write_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gliomalib.commands.words import Verbs, say
+from gliomalib.commands import Verbs, say
 from gliomalib.runner import Folders
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
-import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gliomalib.commands.words import Verbs, say
+from gliomalib.commands import Verbs, say
 from gliomalib.runner import Folders
 
 if TYPE_CHECKING:
@@ -21,6 +18,7 @@ if TYPE_CHECKING:
     from gliomalib.data.verification import Verification
 
 MOST_WIDE = 200
+"""Characters of a cell that are shown."""
 
 
 def add(verbs: Verbs) -> None:
@@ -32,9 +30,9 @@ def add(verbs: Verbs) -> None:
     listing.add_argument("key", nargs="?", default="", metavar="SET", help="all of one set")
     listing.set_defaults(verb=_list)
 
-    download = kinds.add_parser("download", help="fetch an open set, or go on with it")
+    download = kinds.add_parser("download", help="fetch an open set and unpack it")
     download.add_argument("key", metavar="SET", help="as `data list` calls it")
-    download.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="where to (.)")
+    download.add_argument("--to", type=_folder, default=".", metavar="FOLDER", help="where to (.)")
     download.set_defaults(verb=_download)
 
     verify = kinds.add_parser("verify", help="look into every file; exit code 1 if any is at fault")
@@ -56,7 +54,7 @@ def add(verbs: Verbs) -> None:
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
     return int(text)
 
 
@@ -71,7 +69,7 @@ def _list(arguments: argparse.Namespace) -> None:
     from gliomalib.data import catalogue  # noqa: PLC0415
 
     if arguments.key:
-        for name, fact in asdict(catalogue.find(arguments.key)).items():
+        for name, fact in catalogue.find(arguments.key):
             text = ", ".join(fact) if isinstance(fact, tuple) else fact
             say(f"{name:10} {catalogue.UNKNOWN if text is None else text}")
         return
@@ -82,40 +80,35 @@ def _list(arguments: argparse.Namespace) -> None:
 def _download(arguments: argparse.Namespace) -> None:
     from gliomalib.data import download  # noqa: PLC0415
 
-    log, spoken = logging.getLogger("gliomalib"), logging.StreamHandler(sys.stdout)
-    log.addHandler(spoken)
-    log.setLevel(logging.INFO)
-    try:
-        say(f"unpacked to {download.fetch_open(arguments.key, arguments.to)}")
-    finally:
-        log.removeHandler(spoken)
+    say(f"unpacked to {download.fetch_open(arguments.key, arguments.to)}")
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from gliomalib.cohort import table as casetable  # noqa: PLC0415
+    from gliomalib.cohort import table  # noqa: PLC0415
     from gliomalib.data import verification  # noqa: PLC0415
 
     used = None
     if arguments.study:
         folder = Folders.of(arguments.data_dir).data / arguments.study
-        used = verification.used_files(casetable.read_cases(folder / "cases.csv"))
-    found = verification.verify(arguments.root, used, arguments.workers)
+        used = verification.used_files(table.read_cases(folder / "cases.csv"))
+    result = verification.verify(arguments.root, used, arguments.workers)
     if arguments.json:
-        say(json.dumps(found.as_json(), indent=1))
+        say(json.dumps(result.as_json(), indent=1))
     else:
-        _show(found)
-    return 0 if found.sound else 1
+        _show(result)
+    return 0 if result.sound else 1
 
 
-def _show(found: Verification) -> None:
-    if len(found.cases):
-        say(_text(found.cases))
-    for _, fault in found.faults.iterrows():
+def _show(result: Verification) -> None:
+    if len(result.cases):
+        say(_text(result.cases))
+    for _, fault in result.faults.iterrows():
         say(f"{fault['kind']}: {fault['message']}")
-    speed = found.n_bytes / 1e6 / max(found.seconds, 1e-3)
+    n_faults, megabytes = len(result.faults), result.n_bytes / 1e6
+    speed = megabytes / max(result.seconds, 1e-3)
     say(
-        f"{len(found.cases)} cases, {found.n_bytes / 1e6:.0f} MB in {found.seconds:.1f} s "
-        f"({speed:.0f} MB/s), {len(found.faults) or 'no'} fault{'s' * (len(found.faults) != 1)}"
+        f"{len(result.cases)} cases, {megabytes:.0f} MB in {result.seconds:.1f} s "
+        f"({speed:.0f} MB/s), {n_faults or 'no'} fault{'s' * (n_faults != 1)}"
     )
 
 
@@ -128,6 +121,6 @@ def _phantoms(arguments: argparse.Namespace) -> None:
     say(f"{arguments.count} synthetic patients in {folder}")
 
 
-def _text(table: pd.DataFrame) -> str:
-    shown = table.astype(object).where(table.notna(), "–")
-    return shown.to_string(index=False, max_colwidth=MOST_WIDE)
+def _text(rows: pd.DataFrame) -> str:
+    filled = rows.astype(object).where(rows.notna(), "–")
+    return filled.to_string(index=False, max_colwidth=MOST_WIDE)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gliomalib import labels
-from gliomalib.commands.words import Verbs, say
+from gliomalib.commands import Verbs, say
 from gliomalib.runner import Folders
 from gliomalib.schema import SEQUENCES, Case, DataError, SettingsError
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from gliomalib import settings
-from gliomalib.commands.words import Verbs, say
+from gliomalib.commands import Verbs, say
 from gliomalib.runner import CHAIN, Folders, Job, plan
 from gliomalib.runner.digests import with_digest
 from gliomalib.schema import SettingsError

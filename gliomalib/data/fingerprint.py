@@ -1,4 +1,4 @@
-"""Is this scan that scan? Told from the voxels alone, whatever the file's name or header says.
+"""Are two scans the same? Told by their voxels alone, whatever file names or headers say.
 
 ``content_digest`` answers exactly; ``signature`` and ``suspects`` point at scans that are
 probably one and the same, normalised or resampled otherwise. All of them are for skull-stripped
@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Array = NDArray[np.float32]
-Pair = tuple[int, int, float]
-"""Two rows of a table of signatures, the lower one first, and their similarity."""
+from gliomalib.schema import Float32Array
+
+Similarity = tuple[int, int, float]
+"""Two rows of a table of signatures, the lower one first, and how similar they are."""
 
 SAME_SCAN = 0.75
 """Similarity from which two scans are held for one; it lies between what was measured on T1.
@@ -67,13 +68,13 @@ def content_digest(values: NDArray[Any]) -> str:
     not three axes, is constant, or holds NaN or infinity.
     """
     _check(values)
-    found, counts = _tally(values[values != _background(values)])
+    occurring, counts = _tally(values[values != _background(values)])
     # adding zero makes one zero of the two that floats have
-    numbers = found.astype("<f8") + 0.0
+    numbers = occurring.astype("<f8") + 0.0
     return hashlib.sha256(numbers.tobytes() + counts.astype("<i8").tobytes()).hexdigest()
 
 
-def signature(values: NDArray[Any]) -> Array:
+def signature(values: NDArray[Any]) -> Float32Array:
     """Return what is individual in a brain as a vector (CELLS³,) of mean 0 and length 1.
 
     The dot product of two of them is their Pearson correlation: near 1 for one scan however it
@@ -95,10 +96,10 @@ def signature(values: NDArray[Any]) -> Array:
     return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
 
 
-def suspects(signatures: Array) -> list[Pair]:
+def suspects(signatures: Float32Array) -> list[Similarity]:
     """Return the pairs of rows whose similarity is at least ``SAME_SCAN``, the most similar first.
 
-    ``signatures`` holds one signature a row, shape (N, D); in a pair (i, j, similarity) i < j.
+    ``signatures`` holds one signature per row, shape (N, D); in a pair (i, j, similarity) i < j.
     Raises ``ValueError`` for rows that are not of length 1.
     """
     lengths = np.sqrt(np.einsum("ij,ij->i", signatures, signatures))
@@ -107,7 +108,8 @@ def suspects(signatures: Array) -> list[Pair]:
             f"the rows have lengths from {lengths.min()} to {lengths.max()}, not 1; give what "
             "`signature` returns"
         )
-    pairs: list[Pair] = []
+    pairs: list[Similarity] = []
+    # a block of rows against all rows from its first on; row < column then keeps each pair once
     for start in range(0, len(signatures), BLOCK):
         alike = signatures[start : start + BLOCK] @ signatures[start:].T
         pairs += [
@@ -134,8 +136,8 @@ def _background(values: NDArray[Any]) -> Any:
     # nearly always the corner's value fills more than half of a scan, so no other can fill more
     if 2 * np.count_nonzero(flat == flat[0]) > flat.size:
         return flat[0]
-    found, counts = _tally(flat)
-    return found[counts.argmax()]
+    occurring, counts = _tally(flat)
+    return occurring[counts.argmax()]
 
 
 def _tally(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -145,11 +147,11 @@ def _tally(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     # short integers are counted several times faster than they are sorted
     low = int(values.min())
     counts = np.bincount(values.astype(np.int64) - low)
-    found = counts.nonzero()[0]
-    return found + low, counts[found]
+    occurring = counts.nonzero()[0]
+    return occurring + low, counts[occurring]
 
 
-def _ranks(values: Array) -> tuple[Array, Array]:
+def _ranks(values: Float32Array) -> tuple[Float32Array, Float32Array]:
     """Return the box around the brain twice: ranks from −0.5 to 0.5 with 0 around, and 1 or 0."""
     _check(values)
     brain = _brain(values)
@@ -164,7 +166,7 @@ def _ranks(values: Array) -> tuple[Array, Array]:
     return ranks, inside.astype(np.float32)
 
 
-def _brain(values: Array) -> NDArray[np.bool_]:
+def _brain(values: Float32Array) -> NDArray[np.bool_]:
     """Tell the brain from a background that is constant but for what interpolation left there."""
     distance = np.abs(values - _background(values))
     far = distance > _ROUNDING * distance.max()
@@ -172,7 +174,7 @@ def _brain(values: Array) -> NDArray[np.bool_]:
     return np.asarray(distance > _FAINT * distance.sum() / np.count_nonzero(far))
 
 
-def _levels(intensities: Array) -> Array:
+def _levels(intensities: Float32Array) -> Float32Array:
     # the borders are intensities that occur, so a rising map moves them with the voxels
     ordered = np.sort(intensities[:: max(1, intensities.size // _SAMPLE)])
     borders = ordered[np.arange(1, LEVELS) * ordered.size // LEVELS]
@@ -180,8 +182,8 @@ def _levels(intensities: Array) -> Array:
     return levels / np.float32(LEVELS - 1) - np.float32(0.5)
 
 
-def _cell_weights(voxels: Array) -> Array:
-    """Return the weight of each plane in each cell, (CELLS, planes), from the voxels a plane."""
+def _cell_weights(voxels: Float32Array) -> Float32Array:
+    """Return the weight of each plane in each cell, (CELLS, planes), from voxels per plane."""
     planes = np.arange(voxels.size)
     centre = np.average(planes, weights=voxels)
     spread = np.sqrt(np.average((planes - centre) ** 2, weights=voxels))
@@ -193,18 +195,19 @@ def _cell_weights(voxels: Array) -> Array:
     return np.asarray(weights, dtype=np.float32)
 
 
-def _on_cells(values: Array, weights: list[Array]) -> Array:
+def _on_cells(values: Float32Array, weights: list[Float32Array]) -> Float32Array:
+    # the weights are separable; tensordot sums over the first axis and puts its cells last:
+    # (X, Y, Z) → (Y, Z, x) → (Z, x, y) → (x, y, z)
     cells = values
-    for of_axis in weights:
-        # the axis that is summed over comes first, its cells come last: three turns restore X, Y, Z
-        cells = np.tensordot(cells, of_axis, axes=(0, 1))
+    for weights_of_axis in weights:
+        cells = np.tensordot(cells, weights_of_axis, axes=(0, 1))
     return cells
 
 
-def _wider(cells: Array) -> Array:
+def _wider(cells: Float32Array) -> Float32Array:
     width = np.sqrt(COARSE**2 - FINE**2)
     return np.asarray(ndimage.gaussian_filter(cells, width, mode="constant"), dtype=np.float32)
 
 
-def _ratio(total: Array, share: Array) -> Array:
+def _ratio(total: Float32Array, share: Float32Array) -> Float32Array:
     return np.asarray(total / np.maximum(share, 1e-3), dtype=np.float32)

@@ -6,6 +6,7 @@ import io
 import math
 import stat
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,28 +20,30 @@ from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from gliomalib import labels
-from gliomalib.schema import SEQUENCES, Affine, Case, DataError, Scan
+from gliomalib.schema import SEQUENCES, Affine, Case, DataError, FloatArray, Scan
 
 AFFINE_TOLERANCE = 1e-3
 """Millimetres by which affines of one case may differ: headers keep single precision."""
 
+SPACING_TOLERANCE = 0.01
+"""Part by which voxel sizes of one case may differ, or those of header and affine of one file."""
+
 HEADER_BYTES = {348: nib.nifti1.Nifti1Image, 540: nib.nifti2.Nifti2Image}
 """Size of the header, which is a file's first number → the kind of image."""
+
+FLAT = 1e-3
+"""Volume that three axes of length 1 must span at least; less counts as lying in one plane."""
 
 _GZIP = b"\x1f\x8b"
 _GZIP_FORMAT = 31
 _MOST = 1032
 """How many times smaller than its content a deflated file can be."""
-_FLAT = 1e-3
+
 _UNREADABLE = (
-    ImageFileError,
-    HeaderDataError,
-    WrapStructError,
-    OSError,
-    EOFError,
-    ValueError,
-    OverflowError,
+    *(ImageFileError, HeaderDataError, WrapStructError),
+    *(OSError, EOFError, ValueError, OverflowError),
 )
+"""What nibabel raises for bytes that are no image."""
 
 
 @dataclass(frozen=True)
@@ -53,62 +56,59 @@ class NiftiVolume:
     affine: Affine
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: str | Path) -> bytes:
     """Return a file's bytes as they lie on disk.
 
     Raises ``DataError`` where there is no such file, it may not be read or it has 0 bytes.
     """
+    path = Path(path)
     try:
         mode = path.stat().st_mode
-        # a named pipe would be waited for without end
-        found = path.read_bytes() if stat.S_ISREG(mode) else None
+        # opening a named pipe would wait without end
+        stored = path.read_bytes() if stat.S_ISREG(mode) else None
     except FileNotFoundError:
-        raise DataError(
-            f"{path}: there is no such file; complete the case or leave it out", "no such file"
-        ) from None
+        message = "there is no such file; complete the case or leave it out"
+        raise DataError(f"{path}: {message}", "no such file") from None
     except PermissionError:
-        raise DataError(
-            f"{path}: this file may not be read; change its permissions (chmod u+r)",
-            "no permission",
-        ) from None
+        message = "this file may not be read; change its permissions (chmod u+r)"
+        raise DataError(f"{path}: {message}", "no permission") from None
     except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}); check the disk", "unreadable"
-        ) from None
-    if found is None:
+        message = f"cannot be read ({error.strerror}); check the disk"
+        raise DataError(f"{path}: {message}", "unreadable") from None
+    if stored is None:
         what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
         raise DataError(f"{path}: is {what}, expected a NIfTI file; unpack it again", what)
-    if not found:
+    if not stored:
         raise DataError(f"{path}: the file has 0 bytes; fetch it again", "0 bytes")
-    return found
+    return stored
 
 
-def decode(path: Path, stored: bytes, channel: int | None = None) -> NiftiVolume:
+def decode(path: str | Path, stored: bytes, channel: int | None = None) -> NiftiVolume:
     """Return the 3-D image in the bytes of a file, or one channel of a 4-D one.
 
     Raises ``DataError`` where the bytes are damaged or no NIfTI, the shape is not the expected
     one, a value is no number or not finite, or the header gives no usable voxel size or affine.
     """
+    path = Path(path)
     content = _unpacked(path, stored)
     image = _opened(path, content)
+    # the header is checked first: nibabel believes whatever it says
     _check_shape(path, image.shape, channel)
     _check_data(path, image, len(content))
     try:
         values = _voxels(image, content)
     except (TypeError, *_UNREADABLE) as error:
-        raise DataError(
-            f"{path}: truncated or damaged ({_line(error)}); fetch it again", "truncated"
-        ) from None
+        message = f"truncated or damaged ({_line(error)}); fetch it again"
+        raise DataError(f"{path}: {message}", "truncated") from None
     values = values if channel is None else values[..., channel]
     _check_finite(path, values)
     affine = np.asarray(image.affine, dtype=np.float64)
     spacing = _spacing(image, affine, path)
-    _check_begin(path, image)
-    _check_affine(path, affine)
-    return NiftiVolume(path, values, spacing, _nested(affine))
+    check_affine(affine, str(path))
+    return NiftiVolume(path, values, spacing, nested(affine))
 
 
-def load(path: Path, channel: int | None = None) -> NiftiVolume:
+def load(path: str | Path, channel: int | None = None) -> NiftiVolume:
     """Read one 3-D NIfTI file, or one channel of a 4-D one; raises what `decode` raises."""
     return decode(path, read_bytes(path), channel)
 
@@ -141,94 +141,102 @@ def read_case(case: Case) -> Scan:
     )
 
 
-def check_same_grid(volumes: list[NiftiVolume]) -> None:
+def check_same_grid(volumes: Sequence[NiftiVolume]) -> None:
     """Raise ``DataError`` for a file that is not on the grid of the first one."""
     first = volumes[0]
     for other in volumes[1:]:
-        _check_pair(first, other)
+        difference, kind = _difference(first, other)
+        if difference:
+            advice = "all files of a case must be on one grid, so fetch the case again"
+            raise DataError(f"{other.path}: {difference}; {advice}", f"different {kind}")
+
+
+def check_affine(affine: FloatArray, where: str) -> None:
+    """Raise ``DataError`` for a 4×4 matrix that is not finite or whose axes lie in one plane."""
+    axes = affine[:3, :3]
+    lengths = np.linalg.norm(axes, axis=0)
+    usable = bool(np.isfinite(affine).all() and lengths.all())
+    if not usable or abs(np.linalg.det(axes / lengths)) < FLAT:
+        raise DataError(
+            f"{where}: affine is {nested(affine)}, which does not span a volume, so nobody knows "
+            "where the voxels lie; correct the header",
+            "singular affine",
+        )
+
+
+def nested(affine: FloatArray) -> Affine:
+    """Return a 4×4 matrix as nested tuples, which compare and do not change."""
+    # adding zero makes one zero of the two that floats have
+    return tuple(tuple(float(entry) + 0.0 for entry in row) for row in affine)
 
 
 def _unpacked(path: Path, stored: bytes) -> bytes:
-    if not path.name.endswith(".gz"):
-        if stored.startswith(_GZIP):
-            raise DataError(
-                f"{path}: is compressed, though its name does not end with .gz; rename it to "
-                f"{path.name}.gz",
-                "gzip named .nii",
-            )
-        return stored
-    if not stored.startswith(_GZIP):
-        raise DataError(
-            f"{path}: cannot be read as gzip, though its name ends with .gz; fetch it again, or "
-            "rename it if it was never compressed",
-            "not gzip",
+    packed = stored.startswith(_GZIP)
+    if packed != path.name.endswith(".gz"):
+        message = (
+            f"is compressed, though its name does not end with .gz; rename it to {path.name}.gz"
+            if packed
+            else "cannot be read as gzip, though its name ends with .gz; fetch it again, or rename "
+            "it if it was never compressed"
         )
+        raise DataError(f"{path}: {message}", "gzip named .nii" if packed else "not gzip")
+    if not packed:
+        return stored
     try:
         return _gunzipped(stored)
     except (OSError, EOFError, zlib.error, isal_zlib.IsalError) as error:  # type: ignore[misc]
-        raise DataError(
-            f"{path}: truncated or damaged ({error}); fetch it again", "damaged gzip"
-        ) from None
+        message = f"truncated or damaged ({error}); fetch it again"
+        raise DataError(f"{path}: {message}", "damaged gzip") from None
 
 
 def _gunzipped(stored: bytes) -> bytes:
-    """Return what gzip packed; told the size it is a third faster, as no buffer has to grow."""
+    """Return what gzip packed."""
+    # a file ends with its size; told so, isal is a third faster, as no buffer has to grow
     size = int.from_bytes(stored[-4:], "little")
     unpacked: bytes = isal_zlib.decompress(stored, _GZIP_FORMAT, min(size, _MOST * len(stored)))
     if len(unpacked) == size:
         return unpacked
     # several members, or rubbish at the end
-    unpacked = igzip.decompress(stored)
-    return unpacked
+    return bytes(igzip.decompress(stored))
 
 
 def _opened(path: Path, content: bytes) -> nib.nifti1.Nifti1Image:
     sizes = {int.from_bytes(content[:4], order) for order in ("little", "big")}
     kinds = [kind for size, kind in HEADER_BYTES.items() if size in sizes]
     if not kinds:
-        raise DataError(
-            f"{path}: cannot be read as NIfTI: it begins with {content[:4]!r}, not with a NIfTI "
-            "header; fetch it again",
-            "not a NIfTI",
-        )
+        message = f"it begins with {content[:4]!r}, not with a NIfTI header; fetch it again"
+        raise DataError(f"{path}: cannot be read as NIfTI: {message}", "not a NIfTI")
     try:
         header = kinds[0].header_class.from_fileobj(io.BytesIO(content), check=False)
-        # before nibabel checks the header: it mends a negative size without a word
+        # before nibabel checks the header: it mends a negative size without saying so
         _check_sizes(path, header["pixdim"][1:4])
         return kinds[0].from_bytes(content)
     except _UNREADABLE as error:
-        raise DataError(
-            f"{path}: cannot be read as NIfTI ({_line(error)}); fetch it again", "not a NIfTI"
-        ) from None
+        message = f"cannot be read as NIfTI ({_line(error)}); fetch it again"
+        raise DataError(f"{path}: {message}", "not a NIfTI") from None
 
 
 def _check_data(path: Path, image: nib.nifti1.Nifti1Image, n_bytes: int) -> None:
-    kind = image.get_data_dtype()
-    if kind.kind not in "iuf":
-        raise DataError(
-            f"{path}: holds voxels of type {kind}, expected one real number each; check that this "
-            "is the right file",
-            "data type",
-        )
-    # a damaged header may announce terabytes, which nibabel would ask the system for
+    dtype = image.get_data_dtype()
+    if dtype.kind not in "iuf":
+        message = f"voxels are of type {dtype}, expected one real number each"
+        raise DataError(f"{path}: {message}; check that this is the right file", "data type")
+    # nibabel takes any place for the first voxel, and asks the system for whatever is announced
     stored: Any = image.dataobj
-    announced = stored.offset + math.prod(image.shape) * kind.itemsize
+    if stored.offset < image.header.sizeof_hdr:
+        message = f"voxels would begin inside it (byte {stored.offset}); correct the header"
+        raise DataError(f"{path}: cannot be read as NIfTI: {message}", "not a NIfTI")
+    announced = stored.offset + math.prod(image.shape) * dtype.itemsize
     if announced > n_bytes:
-        raise DataError(
-            f"{path}: truncated or damaged (its header announces {announced} bytes, there are "
-            f"{n_bytes}); fetch it again",
-            "truncated",
-        )
+        message = f"its header announces {announced} bytes, there are {n_bytes}"
+        raise DataError(f"{path}: truncated or damaged ({message}); fetch it again", "truncated")
 
 
 def _check_sizes(path: Path, pixdim: NDArray[Any]) -> None:
     sizes = tuple(float(size) for size in pixdim)
     if not np.isfinite(sizes).all() or min(sizes) <= 0:
-        raise DataError(
-            f"{path}: voxel size is {sizes} mm, expected three positive numbers; "
-            "correct the header",
-            "voxel size",
-        )
+        message = f"voxel size is {sizes} mm, expected three positive numbers; correct the header"
+        raise DataError(f"{path}: {message}", "voxel size")
 
 
 def _voxels(image: nib.nifti1.Nifti1Image, content: bytes) -> NDArray[Any]:
@@ -243,15 +251,11 @@ def _check_shape(path: Path, shape: tuple[int, ...], channel: int | None) -> Non
     wanted = "three dimensions X, Y, Z" if channel is None else "four: X, Y, Z, sequence"
     n_wanted = 3 if channel is None else 4
     if len(shape) != n_wanted or min(shape) < 1:
-        raise DataError(
-            f"{path}: shape is {shape}, expected {wanted}; check that this is the right file",
-            "wrong dimension",
-        )
+        message = f"shape is {shape}, expected {wanted}; check that this is the right file"
+        raise DataError(f"{path}: {message}", "wrong dimension")
     if channel is not None and shape[3] != len(SEQUENCES):
-        raise DataError(
-            f"{path}: holds {shape[3]} sequences, expected {len(SEQUENCES)}; fetch it again",
-            "wrong dimension",
-        )
+        message = f"holds {shape[3]} sequences, expected {len(SEQUENCES)}; fetch it again"
+        raise DataError(f"{path}: {message}", "wrong dimension")
 
 
 def _check_finite(path: Path, values: NDArray[Any]) -> None:
@@ -259,80 +263,40 @@ def _check_finite(path: Path, values: NDArray[Any]) -> None:
         return
     bad = int(values.size - np.isfinite(values).sum())
     if bad:
-        raise DataError(
-            f"{path}: {bad} of {values.size} voxels are not finite; fetch it again",
-            "not finite",
-        )
+        message = f"{bad} of {values.size} voxels are not finite; fetch it again"
+        raise DataError(f"{path}: {message}", "not finite")
 
 
 def _spacing(
-    image: nib.nifti1.Nifti1Image, affine: NDArray[np.float64], path: Path
+    image: nib.nifti1.Nifti1Image, affine: FloatArray, path: Path
 ) -> tuple[float, float, float]:
-    header = tuple(float(size) for size in image.header["pixdim"][1:4])
+    x, y, z = (float(size) for size in image.header["pixdim"][1:4])
     from_affine = np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.allclose(header, from_affine, rtol=0.01):
-        shown = tuple(round(float(size), 4) for size in from_affine)
-        raise DataError(
-            f"{path}: voxel size is {header} mm in the header but {shown} mm in the affine; "
-            "correct the header",
-            "voxel size",
-        )
-    return header[0], header[1], header[2]
-
-
-def _check_begin(path: Path, image: nib.nifti1.Nifti1Image) -> None:
-    # nibabel takes 0 for a place like any other
-    stored: Any = image.dataobj
-    if stored.offset < image.header.sizeof_hdr:
-        raise DataError(
-            f"{path}: cannot be read as NIfTI: its voxels would begin at byte {stored.offset}, "
-            "inside the header; correct the header",
-            "not a NIfTI",
-        )
-
-
-def _check_affine(path: Path, affine: NDArray[np.float64]) -> None:
-    axes = affine[:3, :3]
-    volume = abs(np.linalg.det(axes / np.linalg.norm(axes, axis=0)))
-    if not np.isfinite(affine).all() or volume < _FLAT:
-        raise DataError(
-            f"{path}: affine is {_nested(affine)}, which does not span a volume, so nobody knows "
-            "where the voxels lie; correct the header",
-            "singular affine",
-        )
+    if not np.allclose((x, y, z), from_affine, rtol=SPACING_TOLERANCE):
+        rounded = tuple(round(float(size), 4) for size in from_affine)
+        message = f"voxel size is {(x, y, z)} mm in the header but {rounded} mm in the affine"
+        raise DataError(f"{path}: {message}; correct the header", "voxel size")
+    return x, y, z
 
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _nested(affine: NDArray[np.float64]) -> Affine:
-    return tuple(tuple(float(entry) for entry in row) for row in affine)
-
-
-def _check_pair(first: NiftiVolume, other: NiftiVolume) -> None:
-    found, expected = other.values.shape, first.values.shape
-    advice = "all files of a case must be on one grid, so fetch the case again"
-    if found != expected:
-        raise DataError(
-            f"{other.path}: shape is {found} but {first.path} has {expected}; {advice}",
-            "different shape",
-        )
-    if not np.allclose(other.spacing_mm, first.spacing_mm, rtol=0.01):
-        raise DataError(
-            f"{other.path}: voxel size is {other.spacing_mm} mm but {first.path} has "
-            f"{first.spacing_mm} mm; {advice}",
-            "different spacing",
-        )
-    axes = [nib.orientations.aff2axcodes(np.asarray(one.affine)) for one in (other, first)]
-    if axes[0] != axes[1]:
-        raise DataError(
-            f"{other.path}: the axes run {''.join(axes[0])} but in {first.path} "
-            f"{''.join(axes[1])}; {advice}",
-            "different orientation",
-        )
+def _difference(first: NiftiVolume, other: NiftiVolume) -> tuple[str, str]:
+    """Return how a file is not on the grid of the first, and that in a word; empty if it is."""
+    where = first.path
+    if other.values.shape != first.values.shape:
+        return f"shape is {other.values.shape} but {where} has {first.values.shape}", "shape"
+    if not np.allclose(other.spacing_mm, first.spacing_mm, rtol=SPACING_TOLERANCE):
+        sizes = f"{other.spacing_mm} mm but {where} has {first.spacing_mm} mm"
+        return f"voxel size is {sizes}", "spacing"
+    axes, expected = (
+        "".join(nib.orientations.aff2axcodes(np.asarray(volume.affine)))
+        for volume in (other, first)
+    )
+    if axes != expected:
+        return f"the axes run {axes} but in {where} {expected}", "orientation"
     if not np.allclose(other.affine, first.affine, rtol=0, atol=AFFINE_TOLERANCE):
-        raise DataError(
-            f"{other.path}: affine is {other.affine} but {first.path} has {first.affine}; {advice}",
-            "different affine",
-        )
+        return f"affine is {other.affine} but {where} has {first.affine}", "affine"
+    return "", ""

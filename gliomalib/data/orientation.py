@@ -12,7 +12,8 @@ import nibabel.processing
 import numpy as np
 from numpy.typing import NDArray
 
-from gliomalib.schema import Affine, DataError, Scan
+from gliomalib.data import nifti
+from gliomalib.schema import Case, FloatArray, Scan
 
 AXES = "LPS"
 """Where the axes of an upright scan run: left, posterior, superior."""
@@ -21,10 +22,17 @@ ALIGNED = 1e-3
 """How far an axis of length 1 may lean towards the others and still count as aligned."""
 
 _SIGNS = (-1.0, -1.0, 1.0)
-_FLAT = 1e-3
 _STAYS = np.array([[0, 1], [1, 1], [2, 1]])
 
-_Matrix = NDArray[np.float64]
+
+def read(case: Case) -> Scan:
+    """Return a case in memory, upright: images float32 (4, X, Y, Z), canonical labels or None.
+
+    However it is stored, its axes run to the patient's left, back and top, see `upright`. It
+    needs no reader, so that a new one leaves the code that stored arrays were made with as it is.
+    Raises ``DataError`` as ``nifti.read_case`` and `upright` do.
+    """
+    return upright(nifti.read_case(case))
 
 
 def upright(scan: Scan) -> Scan:
@@ -40,83 +48,76 @@ def upright(scan: Scan) -> Scan:
     Raises ``DataError`` for an affine that is not finite or whose axes lie in one plane.
     """
     affine = np.asarray(scan.affine, dtype=np.float64)
-    directions = _directions(affine, scan.case.case_id)
-    orientation = nib.orientations.io_orientation(affine)
-    turn = nib.orientations.ornt_transform(
-        orientation, nib.orientations.axcodes2ornt(tuple(AXES))
-    ).astype(int)
+    nifti.check_affine(affine, f"case {scan.case.case_id}")
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    turn = turn_of(affine)
+    # of each column the two smaller entries say how far the axis leans from the patient's
     if (np.sort(np.abs(directions), axis=0)[:2] > ALIGNED).any():
         return _resampled(scan, affine, turn)
-    return scan if (turn == _STAYS).all() else _turned(scan, affine, turn)
+    return scan if (turn == _STAYS).all() else _swapped(scan, affine, turn)
 
 
-def _directions(affine: _Matrix, case_id: str) -> _Matrix:
-    """Return the axes of the scan in its columns, each of length 1."""
-    axes = affine[:3, :3]
-    lengths = np.linalg.norm(axes, axis=0)
-    usable = bool(np.isfinite(affine).all() and lengths.all())
-    if not usable or abs(np.linalg.det(axes / lengths)) < _FLAT:
-        raise DataError(
-            f"case {case_id}: the affine {affine.tolist()} does not span a volume, so nobody "
-            "knows where the voxels lie; correct the headers",
-            "singular affine",
-        )
-    directions: _Matrix = axes / lengths
-    return directions
+def turn_of(affine: FloatArray) -> NDArray[np.int64]:
+    """Return where each axis of a scan goes and its sign (3, 2), for its axes to run as `AXES`."""
+    wanted = nib.orientations.axcodes2ornt(tuple(AXES))
+    turn = nib.orientations.ornt_transform(nib.orientations.io_orientation(affine), wanted)
+    return np.asarray(turn, dtype=np.int64)
 
 
-def _turned(scan: Scan, affine: _Matrix, turn: NDArray[np.int64]) -> Scan:
-    def turned(volume: NDArray[Any]) -> NDArray[Any]:
-        return np.ascontiguousarray(nib.orientations.apply_orientation(volume, turn))
+def turned(values: NDArray[Any], turn: NDArray[np.int64]) -> NDArray[Any]:
+    """Return a view of voxels (X, Y, Z) with their axes swapped and reversed as `turn_of` says."""
+    view: NDArray[Any] = nib.orientations.apply_orientation(values, turn)
+    return view
 
+
+def _swapped(scan: Scan, affine: FloatArray, turn: NDArray[np.int64]) -> Scan:
+    def swapped(volume: NDArray[Any]) -> NDArray[Any]:
+        return np.ascontiguousarray(turned(volume, turn))
+
+    # the affine belongs to the voxels as stored: undo the turn, then apply it
     back = nib.orientations.inv_ornt_aff(turn, scan.images.shape[1:])
     return replace(
         scan,
-        images=np.stack([turned(volume) for volume in scan.images]),
-        labels=None if scan.labels is None else turned(scan.labels),
+        images=np.stack([swapped(image) for image in scan.images]),
+        labels=None if scan.labels is None else swapped(scan.labels),
         spacing_mm=_spacing(scan, turn),
-        affine=_nested(affine @ back),
+        affine=nifti.nested(affine @ back),
     )
 
 
-def _resampled(scan: Scan, affine: _Matrix, turn: NDArray[np.int64]) -> Scan:
+def _resampled(scan: Scan, affine: FloatArray, turn: NDArray[np.int64]) -> Scan:
     spacing = _spacing(scan, turn)
     target = _covering(scan.images.shape[1:], affine, spacing)
 
     def resampled(volume: NDArray[Any], order: int) -> NDArray[Any]:
         # "grid-constant", because "constant" drops a first slice that rounding puts at -1e-16
-        found = nib.processing.resample_from_to(
+        image = nib.processing.resample_from_to(
             nib.Nifti1Image(volume, affine), target, order=order, mode="grid-constant"
         )
-        return np.asarray(found.dataobj)
+        return np.asarray(image.dataobj)
 
     return replace(
         scan,
         images=np.stack([resampled(volume, order=1) for volume in scan.images]),
         labels=None if scan.labels is None else resampled(scan.labels, order=0),
         spacing_mm=spacing,
-        affine=_nested(target[1]),
+        affine=nifti.nested(target[1]),
     )
 
 
 def _covering(
-    shape: Sequence[int], affine: _Matrix, spacing: Sequence[float]
-) -> tuple[tuple[int, ...], _Matrix]:
+    shape: Sequence[int], affine: FloatArray, spacing: Sequence[float]
+) -> tuple[tuple[int, ...], FloatArray]:
     """Return shape and affine of the upright grid around a scan; the two share their centre."""
     corners = nib.affines.apply_affine(affine, list(product(*((0, n - 1) for n in shape))))
     low, high = corners.min(axis=0), corners.max(axis=0)
     # a rounding error must not add a voxel, and with it half a voxel of shift
     counts = np.ceil((high - low) / spacing - ALIGNED).astype(int) + 1
-    found = np.diag([*(np.asarray(_SIGNS) * spacing), 1.0])
-    found[:3, 3] = (low + high) / 2 - found[:3, :3] @ (counts - 1) / 2
-    return tuple(counts.tolist()), found
+    grid = np.diag([*(np.asarray(_SIGNS) * spacing), 1.0])
+    grid[:3, 3] = (low + high) / 2 - grid[:3, :3] @ (counts - 1) / 2
+    return tuple(counts.tolist()), grid
 
 
 def _spacing(scan: Scan, turn: NDArray[np.int64]) -> tuple[float, float, float]:
     x, y, z = (scan.spacing_mm[axis] for axis in np.argsort(turn[:, 0]))
     return x, y, z
-
-
-def _nested(affine: _Matrix) -> Affine:
-    # adding zero makes one zero of the two that floats have
-    return tuple(tuple(float(entry) + 0.0 for entry in row) for row in affine)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import os
-import tempfile
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
+from gliomalib.provenance import write_atomic
 from gliomalib.schema import Affine, DataError, Labels
 
 ALIGNED = 2
@@ -18,7 +17,7 @@ ALIGNED = 2
 _SHEAR = 1e-4
 
 
-def write_labels(path: Path, labels: Labels, affine: Affine) -> Path:
+def write_labels(path: str | Path, labels: Labels, affine: Affine) -> Path:
     """Write labels (X, Y, Z) uint8 on the grid of ``affine`` to ``path`` (.nii.gz).
 
     The header is made anew: no text, extension or file name of the scan is in it, and the same
@@ -27,6 +26,7 @@ def write_labels(path: Path, labels: Labels, affine: Affine) -> Path:
     when the process is killed half way. Raises ``DataError`` for a name that does not end with
     .nii.gz and for labels that are not three axes of uint8.
     """
+    path = Path(path)
     if not path.name.endswith(".nii.gz"):
         raise DataError(f"{path}: a label map is written as .nii.gz; name it so")
     if labels.ndim != 3 or labels.dtype != np.uint8:
@@ -34,8 +34,7 @@ def write_labels(path: Path, labels: Labels, affine: Affine) -> Path:
             f"{path}: labels are {labels.dtype} of shape {labels.shape}, expected uint8 (X, Y, Z)"
         )
     # a gzip header has room for a date and a name as well
-    _write_whole(path, gzip.compress(_image(labels, affine).to_bytes(), mtime=0))
-    return path
+    return write_atomic(path, gzip.compress(_image(labels, affine).to_bytes(), mtime=0))
 
 
 def _image(labels: Labels, affine: Affine) -> nib.nifti1.Nifti1Image:
@@ -47,16 +46,3 @@ def _image(labels: Labels, affine: Affine) -> nib.nifti1.Nifti1Image:
     if np.allclose(axes.T @ axes, np.eye(3), atol=_SHEAR):
         image.set_qform(matrix, ALIGNED)
     return image
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

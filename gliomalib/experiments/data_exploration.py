@@ -8,7 +8,7 @@ import pandas as pd
 
 from gliomalib.cohort import identity
 from gliomalib.cohort import table as casetable
-from gliomalib.data.readers import brats, survey
+from gliomalib.data.readers import brats
 from gliomalib.schema import DataError, Exclusion, Scan, Split, Value
 
 LINKS = {
@@ -109,4 +109,4 @@ def first_scan(cases: pd.DataFrame, part: str) -> Scan:
     of_part = casetable.cases_of(cases, part)
     if not of_part:
         raise DataError(f"the table of cases has nobody in part {part!r}; run notebook 01 again")
-    return survey.read(of_part[0])
+    return orientation.read(of_part[0])

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gliomalib import progress, provenance, settings
-from gliomalib.data.readers import survey
+from gliomalib.data import orientation
 from gliomalib.networks import models, predict
 from gliomalib.pipeline import patient
 from gliomalib.schema import Case, StoredCase, Volume
@@ -137,7 +137,7 @@ def from_files(case: Case, pipeline: Pipeline, clock: Clock) -> Answer:
     cannot be used.
     """
     with clock.stage("read"):
-        scan = survey.read(replace(case, segmentation=None))
+        scan = orientation.read(replace(case, segmentation=None))
     with clock.stage("preprocess"):
         stored = patient.prepared(scan, pipeline.study.preprocessing)
     del scan

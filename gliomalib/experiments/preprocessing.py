@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gliomalib import settings
 from gliomalib.cohort import table as casetable
-from gliomalib.data.readers import survey
+from gliomalib.data import orientation
 from gliomalib.experiments.values import mean, of
 from gliomalib.fusion import slices
 from gliomalib.pipeline import preprocess
@@ -85,7 +85,7 @@ def most_cropped(cases: pd.DataFrame, table: pd.DataFrame, box: settings.Preproc
     """
     worst = table.sort_values(["lost_in_plane", "patient_id"]).iloc[-1]
     case = casetable.case_of(cases[cases["case_id"] == worst["case_id"]].iloc[0])
-    scan = survey.read(case)
+    scan = orientation.read(case)
     if scan.labels is None:
         raise DataError(f"case {case.case_id} has no mask, so no tumour can be cropped")
     across, down, _ = preprocess.kept_box(scan, box)

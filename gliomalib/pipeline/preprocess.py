@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from gliomalib import progress
-from gliomalib.data.readers import survey
+from gliomalib.data import orientation
 from gliomalib.pipeline.store import Store
 from gliomalib.provenance import code_digest, digest_of, file_digest
 from gliomalib.schema import (
@@ -135,7 +135,7 @@ def prepare_images(scan: Scan, settings: Preprocessing) -> tuple[NDArray[np.floa
     The box of ``crop_mm`` by ``depth_mm`` lies around the scan's geometric centre and is filled
     with 0 where the scan is smaller. Voxels with a whole ratio of sizes along every axis are
     joined by their mean; others are interpolated linearly. The scan must be upright, as
-    ``survey.read`` gives it; it needs no mask. Raises ``DataError`` for a constant volume.
+    ``orientation.read`` gives it; it needs no mask. Raises ``DataError`` for a constant volume.
     """
     case = scan.case
     try:
@@ -226,7 +226,7 @@ def crop_facts(store: Store, patient_id: str) -> CropFacts:
 def _fill_one(store: Store, settings: Preprocessing, case: Case) -> CropFacts:
     digest = source_digest(case)
     if not store.is_fresh(case.patient_id, digest):
-        stored, facts = prepare(survey.read(case), settings)
+        stored, facts = prepare(orientation.read(case), settings)
         about = {"case_id": case.case_id, "release": case.release}
         store.put(stored, digest, {**about, "crop": asdict(facts)})
     return crop_facts(store, case.patient_id)

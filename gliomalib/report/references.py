@@ -126,7 +126,7 @@ def cited(text: str) -> tuple[Reference, ...]:
 
 def of_releases(releases: tuple[str, ...]) -> str:
     """Return how the makers of some releases ask to be cited, as text for brackets."""
-    told = [one.cite for one in catalogue.CATALOGUE.values() if set(one.releases) & set(releases)]
+    told = [one.cite for one in catalogue.load().values() if set(one.releases) & set(releases)]
     # the list of references has the places of papers already
     bare = [re.sub(r" \((arXiv|doi) [^)]*\)", "", cite) for cite in told]
     parts = [part.strip() for cite in bare for part in cite.split(",")]
@@ -135,13 +135,13 @@ def of_releases(releases: tuple[str, ...]) -> str:
 
 def title_of(release: str) -> str:
     """Return what a release is called, or its key where the catalogue does not have it."""
-    sets = catalogue.CATALOGUE.values()
+    sets = catalogue.load().values()
     return next((one.title for one in sets if release in one.releases), release)
 
 
 def licence_of(release: str) -> str:
     """Return under which licence a release is given out, or that nobody told."""
-    sets = catalogue.CATALOGUE.values()
+    sets = catalogue.load().values()
     return next((one.licence for one in sets if release in one.releases), catalogue.UNKNOWN)
 
 

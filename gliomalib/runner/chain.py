@@ -50,7 +50,12 @@ CHAIN: Mapping[str, Step] = {
     ),
     "13_external_validation": Step(after=("05_fusion", "06_train_resnet50"), gpu=True),
     "14_efficiency": Step(after=("05_fusion", "06_train_resnet50"), gpu=True, alone=True),
-    LAST: Step(files=("data/published.yml", "data/assumptions.yml", "data/checklists.yml")),
+    LAST: Step(
+        files=(
+            *("data/published.yml", "data/assumptions.yml"),
+            *("data/checklists.yml", "data/catalogue.yml"),
+        )
+    ),
 }
 """Every notebook of a study, each below those that it needs; a new one is one more row."""
 

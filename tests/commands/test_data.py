@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from gliomalib import __main__
-from gliomalib.commands import data, study
 from gliomalib.data import catalogue
 from gliomalib.data.readers import survey
 from gliomalib.data.verification import verify
@@ -303,10 +302,10 @@ def test_phantoms_go_into_no_file(tmp_path: Path, capsys: Captured) -> None:
 def test_an_error_is_one_sentence_and_no_traceback(
     error: Exception, says: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: object) -> None:
+    def fail() -> None:
         raise error
 
-    monkeypatch.setattr(data, "_list", fail)
+    monkeypatch.setattr(catalogue, "table", fail)
     code, out, err = said(capsys, "list")
     assert (code, out) == (1, "")
     assert err.startswith(f"error: {says}")
@@ -314,12 +313,12 @@ def test_an_error_is_one_sentence_and_no_traceback(
 
 
 def test_a_fault_of_our_own_is_not_passed_off_as_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: object) -> None:
+    def fail() -> None:
         raise AssertionError("ours")
 
-    monkeypatch.setattr(study, "_studies", fail)
+    monkeypatch.setattr(catalogue, "table", fail)
     with pytest.raises(AssertionError):
-        __main__.main(["studies"])
+        __main__.main(["data", "list"])
 
 
 def test_as_a_program_it_ends_with_the_same_codes(tmp_path: Path) -> None:

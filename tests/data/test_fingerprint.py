@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from gliomalib.data.readers import survey
 from gliomalib.data import fingerprint, nifti
 from gliomalib.data.fingerprint import SAME_SCAN, content_digest, signature, suspects
+from gliomalib.data.readers import survey
 from gliomalib.phantoms.write import PhantomPlan, make_patient
 
 Voxels = np.ndarray

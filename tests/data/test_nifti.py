@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from gliomalib.data import nifti
 from gliomalib.data.nifti import NiftiVolume
 from gliomalib.schema import SEQUENCES, Case, DataError
+from tests import faults
+from tests.faults import FAULTS
 
 SHAPE = (5, 6, 4)
 AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -265,3 +267,21 @@ def test_bytes_are_those_on_disk_also_behind_a_link(tmp_path: Path) -> None:
     (tmp_path / "a.nii").write_bytes(b"abc")
     (tmp_path / "b.nii").symlink_to("a.nii")
     assert nifti.read_bytes(tmp_path / "b.nii") == b"abc"
+
+
+WHOLE_SCANS = ("constant volume", "empty volume", "no brain", "no tumour")
+"""Kinds of faults that only an inspection looks for."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name, fault in FAULTS.items() if fault.at and fault.kind not in WHOLE_SCANS],
+)
+def test_a_case_at_fault_is_not_read(name: str, tmp_path: Path) -> None:
+    files, planted = faults.write(tmp_path, 1), FAULTS[name]
+    case = Case("C1", "P1", "brats2020", {part: files[part] for part in SEQUENCES}, files["seg"])
+    assert nifti.read_case(case).labels is not None
+    planted.plant(files)
+    with pytest.raises(DataError, match=planted.advice) as refused:
+        nifti.read_case(case)
+    assert str(planted.place(files)) in str(refused.value)

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from gliomalib.pipeline import preprocess
-from gliomalib.data.readers import survey
 from gliomalib.data import nifti, orientation
+from gliomalib.data.readers import survey
+from gliomalib.pipeline import preprocess
 from gliomalib.schema import SEQUENCES, Case, DataError, Scan
 from gliomalib.settings import Preprocessing
 
@@ -270,7 +270,7 @@ def test_an_affine_without_a_volume_is_refused(fault: object) -> None:
     scan = scan_of()
     affine = np.asarray(scan.affine).copy()
     fault(affine)  # type: ignore[operator]
-    with pytest.raises(DataError, match=r"case C1: the affine .* does not span a volume") as caught:
+    with pytest.raises(DataError, match=r"case C1: affine is .* not span a volume") as caught:
         orientation.upright(replace(scan, affine=nested(affine)))
     assert caught.value.kind == "singular affine"
 
@@ -279,9 +279,9 @@ def test_an_affine_without_a_volume_is_refused(fault: object) -> None:
 
 
 SPACINGS = (
-    (0.5, 0.5, 0.5), (0.9, 0.9, 3.0), (1.0, 1.0, 3.0), (1.2, 0.7, 2.0), (1.0, 1.0, 1.0),
-    (3.0, 3.0, 3.0),
-)  # fmt: skip
+    *((0.5, 0.5, 0.5), (1.0, 1.0, 1.0), (3.0, 3.0, 3.0)),
+    *((0.9, 0.9, 3.0), (1.0, 1.0, 3.0), (1.2, 0.7, 2.0)),
+)
 STORED = ("LPS", "RAS", "LAS", "RPI", "SAL", "PIR", "IRP", "ASL")
 """Axes of files, among them those that scanners write for sagittal and coronal slices."""
 
@@ -376,13 +376,13 @@ def write_case(folder: Path, scan: Scan) -> Case:
 
 def test_files_of_one_scan_are_read_alike(tmp_path: Path) -> None:
     scan = scan_of()
-    expected = survey.read(write_case(tmp_path / "lps", scan))
+    expected = orientation.read(write_case(tmp_path / "lps", scan))
     assert (expected.images == scan.images).all()
     for name, flips in {"ras": (1, 1, 0), "lai": (0, 1, 1), "rpi": (1, 0, 1)}.items():
-        found = survey.read(write_case(tmp_path / name, stored_as(scan, (0, 1, 2), flips)))
+        found = orientation.read(write_case(tmp_path / name, stored_as(scan, (0, 1, 2), flips)))
         assert_same(found, expected)
     for name, order in {"slp": (2, 0, 1), "psl": (1, 2, 0)}.items():
-        found = survey.read(write_case(tmp_path / name, stored_as(scan, order, (0, 1, 0))))
+        found = orientation.read(write_case(tmp_path / name, stored_as(scan, order, (0, 1, 0))))
         assert_same(found, expected)
 
 

@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 
 from gliomalib import records
 from gliomalib.__main__ import main
-from gliomalib.data import nifti
+from gliomalib.data import nifti, orientation
 from gliomalib.data.readers import survey
 from gliomalib.networks import predict
 from gliomalib.pipeline import apply, folds, patient, preprocess
@@ -216,7 +216,7 @@ def perfect(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what is made of a case whose truth the networks know, and that truth."""
     (case,) = survey.discover(tiny_study.write_case(folder / NEW, made))
-    stored, _ = preprocess.prepare(survey.read(case), finished.study.preprocessing)
+    stored, _ = preprocess.prepare(orientation.read(case), finished.study.preprocessing)
     believe(monkeypatch, lambda _: stored.labels)
     return apply.segment_case(case, finished).labels, made.labels
 

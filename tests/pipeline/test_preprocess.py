@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gliomalib import labels, provenance
-from gliomalib.data import inspection
+from gliomalib.data import inspection, nifti, orientation
 from gliomalib.data.readers import survey
 from gliomalib.pipeline import preprocess
 from gliomalib.pipeline.store import Store
@@ -290,7 +290,7 @@ def test_fill_gives_one_row_a_case(tmp_path: Path, store: Store) -> None:
     assert table["case_id"].tolist() == [case.case_id for case in cases]
     assert store.patients() == [case.patient_id for case in cases]
     for case, row in zip(cases, table.to_dict("records"), strict=True):
-        scan = survey.read(case)
+        scan = orientation.read(case)
         assert scan.labels is not None
         counts = np.bincount(scan.labels.ravel(), minlength=4)
         assert [row[f"voxels_{k}"] for k in (1, 2, 3)] == counts[1:].tolist()
@@ -408,7 +408,7 @@ def test_real_voxel_counts(real_data: Path) -> None:
     found = {}
     for case in survey.discover(real_data):
         assert case.segmentation is not None
-        raw = survey.nifti.load(case.segmentation).values
+        raw = nifti.load(case.segmentation).values
         known = labels.to_canonical(raw, case.release, case.case_id)
         found[case.case_id] = np.bincount(known.ravel())[1:].tolist()
     assert found == REAL_COUNTS
@@ -416,7 +416,7 @@ def test_real_voxel_counts(real_data: Path) -> None:
 
 def test_a_real_case_in_full(real_data: Path) -> None:
     case = survey.discover(real_data)[2]
-    stored, facts = preprocess.prepare(survey.read(case), Preprocessing())
+    stored, facts = preprocess.prepare(orientation.read(case), Preprocessing())
     assert case.case_id == "BraTS19_CBICA_ASK_1"
     assert list(facts.voxels[1:]) == REAL_COUNTS[case.case_id]
     assert round(facts.lost_in_plane, 2) == 0.34

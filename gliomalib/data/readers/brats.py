@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gliomalib.data.readers.layout import Known, Tree, assemble, images_in, listed, named, rows_of, stem, table_fault
+from gliomalib.data.readers import layout
+from gliomalib.data.readers.layout import CaseInfo, Tree
 from gliomalib.schema import SEQUENCES, Case, DataError, Fault
 
 CASE_FOLDERS: Mapping[str, str] = {
@@ -46,23 +47,23 @@ class Identity:
 def find(tree: Tree) -> Iterator[Case | Fault]:
     """Yield the cases of BraTS 2018 to 2021 in a folder, and what is wrong with the others.
 
-    Faults are a missing sequence or one that stands twice, an ambiguous mask, and a table of
-    names that cannot be read or that contradicts another one.
+    Faults are a missing or duplicated sequence, an ambiguous mask, and a table of names that
+    cannot be read or that contradicts another one.
     """
-    known, faults = _tables(tree)
+    patients, faults = layout.read_tables(tree, TABLE_NAME, read_mapping, identities, "brats")
     yield from faults
     for folder, files in tree.files.items():
         release = release_of(folder.name)
         if release:
-            yield from _cases(release, folder, files, known.get(folder.name))
+            yield from _cases(release, folder, files, patients.get(folder.name))
 
 
-def read_mapping(path: Path) -> list[Identity]:
-    """Read the organisers' table of subject IDs across years, one identity a row.
+def read_mapping(path: str | Path) -> list[Identity]:
+    """Read the organisers' table of subject IDs across years, one identity per row.
 
     Raises ``DataError`` for a table without a subject ID column or a row without any ID.
     """
-    rows = rows_of(path)
+    rows = layout.rows_of(path)
     names = rows[0] if rows else {}
     columns = {name: int(match[1]) for name in names if (match := _YEAR_COLUMN.fullmatch(name))}
     if not columns:
@@ -75,14 +76,15 @@ def identities(rows: list[Identity]) -> dict[str, Identity]:
 
     Raises ``DataError`` where two rows disagree about who a patient is.
     """
-    known: dict[str, Identity] = {}
+    patients: dict[str, Identity] = {}
     for row in rows:
         merged = row
         for name in row.ids.values():
-            if name in known:
-                merged = _merged(merged, known[name])
-        known |= dict.fromkeys(merged.ids.values(), merged)
-    return known
+            if name in patients:
+                merged = _merged(merged, patients[name])
+        # every ID of the merged patient, also those of rows before, points to the whole of it
+        patients |= dict.fromkeys(merged.ids.values(), merged)
+    return patients
 
 
 def _identity(row: Mapping[str, str | None], columns: Mapping[str, int], where: str) -> Identity:
@@ -94,31 +96,14 @@ def _identity(row: Mapping[str, str | None], columns: Mapping[str, int], where: 
     return Identity(ids, None if grade in _NO_ENTRY else grade)
 
 
-def _merged(one: Identity, other: Identity) -> Identity:
-    for year in sorted(set(one.ids) & set(other.ids)):
-        if one.ids[year] != other.ids[year]:
+def _merged(row: Identity, other: Identity) -> Identity:
+    for year in sorted(set(row.ids) & set(other.ids)):
+        if row.ids[year] != other.ids[year]:
             raise DataError(
-                f"the name tables contradict each other: one patient is {one.ids[year]} and "
+                f"the name tables contradict each other: one patient is {row.ids[year]} and "
                 f"{other.ids[year]} in {year}; keep only the organisers' newest table"
             )
-    return Identity({**other.ids, **one.ids}, one.grade or other.grade)
-
-
-def _tables(tree: Tree) -> tuple[dict[str, Identity], list[Fault]]:
-    """Return who is who by all tables of names, and the tables that cannot be used."""
-    rows: list[Identity] = []
-    faults: list[Fault] = []
-    for files in tree.files.values():
-        for path in files:
-            if TABLE_NAME.fullmatch(path.name):
-                try:
-                    rows += read_mapping(path)
-                except DataError as error:
-                    faults.append(table_fault(path, "brats", str(error)))
-    try:
-        return identities(rows), faults
-    except DataError as error:
-        return {}, [*faults, table_fault(tree.root, "brats", f"{tree.root}: {error}")]
+    return Identity({**other.ids, **row.ids}, row.grade or other.grade)
 
 
 def release_of(name: str) -> str | None:
@@ -131,31 +116,30 @@ def _cases(
     release: str, folder: Path, files: Sequence[Path], identity: Identity | None
 ) -> list[Case | Fault]:
     above = folder.parent.name
-    known = Known(
+    info = CaseInfo(
         case_id=folder.name,
         patient_id=identity.patient_id if identity else folder.name,
         release=release,
         folder=folder,
         grade=above if above in GRADES else identity.grade if identity else None,
     )
-    images = images_in(files)
+    images = layout.images_in(files)
     stems = {sequence: f"{folder.name}_{sequence}" for sequence in SEQUENCES}
-    mask = _mask(known, [path for path in images if stem(path) not in stems.values()])
-    return assemble(known, images, stems, mask)
+    mask = _mask(info, [path for path in images if layout.stem(path) not in stems.values()])
+    return layout.assemble(info, images, stems, mask)
 
 
-def _mask(known: Known, others: Sequence[Path]) -> Path | Fault | None:
-    # BraTS 2020 as distributed has a mask of another name (W39_1998.09.19_Segm.nii), so a case's
-    # only file that is no sequence counts as its mask if it calls itself a segmentation.
-    proper = named(others, f"{known.case_id}_seg")
+def _mask(info: CaseInfo, others: Sequence[Path]) -> Path | Fault | None:
+    # BraTS 2020 as distributed has one mask of another name (W39_1998.09.19_Segm.nii), so the only
+    # file of a case that is no sequence counts as its mask if its name says segmentation
+    proper = layout.named(others, f"{info.case_id}_seg")
     candidates = proper or [path for path in others if "seg" in path.name.lower()]
     if not others:
         return None
     if len(candidates) == 1 and (proper or len(others) == 1):
         return candidates[0]
-    return known.fault(
-        known.folder,
+    return info.fault(
         "ambiguous mask",
-        f"{known.folder}: case {known.case_id}: cannot tell the mask among {listed(others)}; "
-        f"name it {known.case_id}_seg.nii or .nii.gz and take the rest away",
+        f"cannot tell the mask among {layout.listed(others)}; name it {info.case_id}_seg.nii or "
+        ".nii.gz and remove the rest",
     )

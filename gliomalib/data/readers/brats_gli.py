@@ -1,4 +1,4 @@
-"""BraTS 2023 and 2024 (GLI, adult glioma) and BraTS-Africa (SSA): one folder an examination.
+"""BraTS 2023 and 2024 (GLI, adult glioma) and BraTS-Africa (SSA): one folder per examination.
 
 Names as in the challenge's archives and in code that reads them: ``BraTS-GLI-00005-100`` is
 patient 00005 at time point 100, its files end in ``-t1n``, ``-t1c``, ``-t2w``, ``-t2f`` and
@@ -15,7 +15,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gliomalib.data.readers.layout import Known, Naming, Tree, assemble, case_folders, one_mask
+from gliomalib.data.readers import layout
+from gliomalib.data.readers.layout import CaseInfo, Naming, Tree
 from gliomalib.schema import Case, Fault
 
 EXAMPLES = ("BraTS-GLI-00000-000", "BraTS-SSA-00002-000", "BraTS-GLI-00000-000-t1n")
@@ -44,14 +45,17 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
     A mask counts where it lies beside the sequences: one in another folder may be a prediction.
     A case without it has no segmentation. A case of BraTS-Africa that is no glioma is a fault.
     """
-    for folder, case in case_folders(tree, NAMING):
-        known = Known(case, case.rpartition("-")[0], release_of(folder), folder)
+    for folder, case in layout.case_folders(tree, NAMING):
+        info = CaseInfo(case, case.rpartition("-")[0], release_of(folder), folder)
         if NO_GLIOMA.fullmatch(folder.parent.name):
-            yield _no_glioma(known)
+            advice = (
+                f"give the folder of the gliomas beside {folder.parent.name}, or remove that one"
+            )
+            yield info.fault("no glioma", f"lies among tumours that are no gliomas; {advice}")
             continue
         files = tree.files[folder]
-        mask = one_mask(known, files, f"{case}-seg")
-        yield from assemble(known, files, NAMING.stems(case), mask)
+        mask = layout.one_mask(info, files, f"{case}-seg")
+        yield from layout.assemble(info, files, NAMING.stems(case), mask)
 
 
 def release_of(folder: Path) -> str:
@@ -65,12 +69,3 @@ def release_of(folder: Path) -> str:
         return "brats_africa"
     years = (match[1] for above in folder.parents if (match := _YEAR.search(above.name)))
     return f"brats{next(years, '2024' if int(time) >= AFTER_TREATMENT else '2023')}"
-
-
-def _no_glioma(known: Known) -> Fault:
-    return known.fault(
-        known.folder,
-        "no glioma",
-        f"{known.folder}: case {known.case_id} lies among the tumours that are no gliomas; give "
-        f"the folder of the gliomas beside {known.folder.parent.name}, or take that one away",
-    )

@@ -1,21 +1,24 @@
-"""What readers share: one walk through a folder, and a case put together from its files."""
+"""What readers share: one walk through a folder, tables of names, and a case from its files."""
 
 from __future__ import annotations
 
 import csv
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gliomalib.schema import SEQUENCES, Case, DataError, Fault
 
 SUFFIXES = (".nii.gz", ".nii")
 
+Row = TypeVar("Row")
+Names = TypeVar("Names")
+
 TABLE = "table of names"
-"""The kind of fault of a table that says who is who: no exclusion of a case mends it."""
+"""The kind of fault of a table that says who is who; leaving out a case does not mend it."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,14 @@ class Tree:
     files: Mapping[Path, tuple[Path, ...]]
     closed: tuple[Path, ...]
 
+    @property
+    def paths(self) -> list[Path]:
+        """All files, folder by folder."""
+        return [path for files in self.files.values() for path in files]
+
 
 @dataclass(frozen=True)
-class Known:
+class CaseInfo:
     """What the names of files and the tables of a release say of a case; see ``schema.Case``."""
 
     case_id: str
@@ -38,9 +46,11 @@ class Known:
     grade: str | None = None
     channels: tuple[str, ...] = ()
 
-    def fault(self, path: Path, kind: str, message: str) -> Fault:
-        """Return a fault of this case."""
-        return Fault(self.case_id, self.patient_id, self.release, path, kind, message)
+    def fault(self, kind: str, sentence: str, path: Path | None = None) -> Fault:
+        """Return a fault of this case, at its folder unless ``path`` is given."""
+        place = path or self.folder
+        message = f"{place}: case {self.case_id}: {sentence}"
+        return Fault(self.case_id, self.patient_id, self.release, place, kind, message)
 
 
 @dataclass(frozen=True)
@@ -59,20 +69,19 @@ class Naming:
         return {sequence: case + ending for sequence, ending in self.endings.items()}
 
 
-def scan(root: Path) -> Tree:
-    """Return what lies at or below ``root``, sorted; hidden names, __MACOSX and lost+found are not.
+def scan(root: str | Path) -> Tree:
+    """Return what lies at or below ``root``, sorted, but hidden names, __MACOSX and lost+found.
 
-    Links to folders are followed, as large releases often lie on another disk, but none twice.
+    Links to folders are followed, as large releases often lie on another disk, but each once.
     """
+    root = Path(root)
     files: dict[Path, tuple[Path, ...]] = {}
     closed: list[Path] = []
     seen: set[Path] = set()
-
-    def note(error: OSError) -> None:
-        closed.append(Path(error.filename))
-
-    for place, below, names in os.walk(root, followlinks=True, onerror=note):
+    walk = os.walk(root, True, lambda error: closed.append(Path(error.filename)), followlinks=True)
+    for place, below, names in walk:
         folder = Path(place)
+        # a link may lead back to a folder above it: emptying ``below`` in place ends the walk here
         if folder.resolve() in seen:
             below.clear()
             continue
@@ -82,10 +91,37 @@ def scan(root: Path) -> Tree:
     return Tree(root, files, tuple(closed))
 
 
-def tables(root: Path, pattern: re.Pattern[str]) -> list[Path]:
+def tables(root: str | Path, pattern: re.Pattern[str]) -> list[Path]:
     """Return the files at or below ``root`` whose whole name matches ``pattern``."""
-    found = (path for files in scan(root).files.values() for path in files)
-    return [path for path in found if pattern.fullmatch(path.name)]
+    return [path for path in scan(root).paths if pattern.fullmatch(path.name)]
+
+
+def read_tables(
+    tree: Tree,
+    pattern: re.Pattern[str],
+    read: Callable[[Path], list[Row]],
+    join: Callable[[list[Row]], Names],
+    release: str,
+) -> tuple[Names, list[Fault]]:
+    """Return what the tables whose name matches say together, and the faults of tables.
+
+    ``read`` gives the rows of one, ``join`` puts the rows of all together; where rows contradict
+    one another, none of them counts.
+    """
+    rows: list[Row] = []
+    faults = []
+    for path in tree.paths:
+        if not pattern.fullmatch(path.name):
+            continue
+        try:
+            rows += read(path)
+        except DataError as error:
+            faults.append(fault_of(path, TABLE, str(error), release))
+    try:
+        return join(rows), faults
+    except DataError as error:
+        message = f"{tree.root}: {error}"
+        return join([]), [*faults, fault_of(tree.root, TABLE, message, release)]
 
 
 def case_folders(tree: Tree, naming: Naming) -> Iterator[tuple[Path, str]]:
@@ -95,32 +131,32 @@ def case_folders(tree: Tree, naming: Naming) -> Iterator[tuple[Path, str]]:
     folders of one name those count that hold a sequence, or the first one where none does: a case
     without any file is a faulty case, not nothing.
     """
-    alike: dict[str, list[Path]] = {}
+    by_case: dict[str, list[Path]] = {}
     for folder in tree.files:
         if match := naming.folder.fullmatch(folder.name):
-            alike.setdefault(match["case"], []).append(folder)
-    for case, folders in alike.items():
+            by_case.setdefault(match["case"], []).append(folder)
+    for case, folders in by_case.items():
         wanted = set(naming.stems(case).values())
-        full = [one for one in folders if wanted & {stem(path) for path in tree.files[one]}]
+        full = [path for path in folders if wanted & {stem(file) for file in tree.files[path]}]
         yield from ((folder, case) for folder in full or folders[:1])
 
 
-def rows_of(path: Path) -> list[dict[str, str | None]]:
+def rows_of(path: str | Path) -> list[dict[str, str | None]]:
     """Return the rows of a CSV table by column name.
 
     Raises ``DataError`` if it is unreadable or a row has more cells than there are names.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        with Path(path).open(encoding="utf-8-sig", newline="") as stream:
             table = csv.DictReader(stream, strict=True)
             return [_checked(row, f"line {table.line_num}") for row in table]
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read ({error}); fetch the table again") from None
 
 
-def table_fault(path: Path, release: str, message: str) -> Fault:
-    """Return the fault of a table of names."""
-    return Fault(path.name, path.name, release, path, TABLE, message)
+def fault_of(path: Path, kind: str, message: str, release: str = "unknown") -> Fault:
+    """Return a fault of a file or folder that is not one case's."""
+    return Fault(path.name, path.name, release, path, kind, message)
 
 
 def images_in(files: Sequence[Path]) -> list[Path]:
@@ -144,80 +180,53 @@ def listed(paths: Sequence[Path]) -> str:
 
 
 def assemble(
-    known: Known, files: Sequence[Path], stems: Mapping[str, str], mask: Path | Fault | None
+    info: CaseInfo, files: Sequence[Path], stems: Mapping[str, str], mask: Path | Fault | None
 ) -> list[Case | Fault]:
     """Return the case whose files are called ``stems`` (sequence → name without ending).
 
-    Where a sequence is missing or stands twice, a fault for each such sequence instead; a fault
-    in place of the mask is one more.
+    Where a sequence is missing or duplicated, return a fault for each such sequence instead; a
+    fault in place of the mask is one more.
     """
     images: dict[str, Path] = {}
     faults: list[Case | Fault] = [mask] if isinstance(mask, Fault) else []
     for sequence in SEQUENCES:
-        found = named(files, stems[sequence])
-        if len(found) == 1:
-            images[sequence] = found[0]
+        paths = named(files, stems[sequence])
+        if len(paths) == 1:
+            images[sequence] = paths[0]
         else:
-            faults.append(_absent(known, sequence, stems[sequence], found))
+            faults.append(_not_one(info, sequence, stems[sequence], paths))
     if faults or isinstance(mask, Fault):
         return faults
-    return [
-        Case(
-            case_id=known.case_id,
-            patient_id=known.patient_id,
-            release=known.release,
-            images=images,
-            segmentation=mask,
-            grade=known.grade,
-            channels=known.channels,
-        )
-    ]
+    whose = (info.case_id, info.patient_id, info.release)
+    return [Case(*whose, images, mask, grade=info.grade, channels=info.channels)]
 
 
-def one_mask(known: Known, files: Sequence[Path], wanted: str) -> Path | Fault | None:
+def one_mask(info: CaseInfo, files: Sequence[Path], wanted: str) -> Path | Fault | None:
     """Return the mask called ``wanted``, None where there is none, a fault where there are two."""
-    found = named(files, wanted)
-    if len(found) > 1:
-        return known.fault(
-            known.folder,
-            "mask twice",
-            f"{known.folder}: case {known.case_id}: the mask stands twice "
-            f"({' and '.join(map(str, found))}); take one away",
-        )
-    return found[0] if found else None
+    paths = named(files, wanted)
+    if len(paths) > 1:
+        both = " and ".join(map(str, paths))
+        return info.fault("duplicate mask", f"the mask is duplicated ({both}); remove one")
+    return paths[0] if paths else None
 
 
 def closed_faults(tree: Tree) -> Iterator[Fault]:
     """Yield a fault for every folder that may not be read, and for links that lead to none."""
     for folder in tree.closed:
-        yield Fault(
-            folder.name,
-            folder.name,
-            "unknown",
-            folder,
-            "no permission",
-            f"{folder}: this folder may not be read; change its permissions (chmod u+rx)",
-        )
-    for link in (path for files in tree.files.values() for path in files):
+        message = f"{folder}: this folder may not be read; change its permissions (chmod u+rx)"
+        yield fault_of(folder, "no permission", message)
+    for link in tree.paths:
         # a file of a case says so itself; without an ending it is a case, or a whole release
         if not link.suffix and _leads_nowhere(link):
-            yield Fault(
-                link.name,
-                link.name,
-                "unknown",
-                link,
-                "dangling link",
-                f"{link}: this link leads nowhere; mount the disk to which it led, or remove it",
-            )
+            message = f"{link}: this link leads nowhere; mount the disk of its target or remove it"
+            yield fault_of(link, "dangling link", message)
 
 
-def _absent(known: Known, sequence: str, wanted: str, found: Sequence[Path]) -> Fault:
-    what = "is missing" if not found else f"stands twice ({listed(found)})"
-    return known.fault(
-        known.folder,
-        "missing sequence" if not found else "sequence twice",
-        f"{known.folder}: case {known.case_id}: sequence {sequence} {what}; "
-        f"expected one file {wanted}.nii or .nii.gz",
+def _not_one(info: CaseInfo, sequence: str, wanted: str, paths: Sequence[Path]) -> Fault:
+    what = f"is duplicated ({listed(paths)})" if paths else "is missing"
+    return info.fault(
+        "duplicate sequence" if paths else "missing sequence",
+        f"sequence {sequence} {what}; expected one file {wanted}.nii or .nii.gz",
     )
 
 

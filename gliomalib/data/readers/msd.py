@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gliomalib.data.readers.layout import Known, Tree, assemble, images_in, listed, named, one_mask, stem
+from gliomalib.data.readers import layout
+from gliomalib.data.readers.layout import CaseInfo, Tree
 from gliomalib.labels import CONVENTIONS
 from gliomalib.schema import SEQUENCES, Case, Fault
 
@@ -46,14 +47,14 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
     than ours is a fault in place of its cases.
     """
     for folder, files in tree.files.items():
-        images = [path for path in images_in(files) if _CASE.fullmatch(stem(path))]
+        images = [path for path in layout.images_in(files) if _CASE.fullmatch(layout.stem(path))]
         if folder.name not in (_TRAINING, "imagesTs") or not images:
             continue
         faults = _disagreements(tree, folder)
         yield from faults
         if not faults:
-            for case in dict.fromkeys(stem(path) for path in images):
-                yield from _case(tree, Known(case, case, RELEASE, folder, channels=CHANNELS))
+            for case in dict.fromkeys(layout.stem(path) for path in images):
+                yield from _case(tree, CaseInfo(case, case, RELEASE, folder, channels=CHANNELS))
 
 
 def expected_description() -> dict[str, dict[str, str]]:
@@ -64,62 +65,60 @@ def expected_description() -> dict[str, dict[str, str]]:
     }
 
 
-def _case(tree: Tree, known: Known) -> list[Case | Fault]:
-    copies = named(tree.files[known.folder], known.case_id)
+def _case(tree: Tree, info: CaseInfo) -> list[Case | Fault]:
+    copies = layout.named(tree.files[info.folder], info.case_id)
     if len(copies) > 1:
-        message = (
-            f"{known.folder}: the image of case {known.case_id} stands twice ({listed(copies)}); "
-            "take one away"
-        )
-        return [known.fault(known.folder, "image twice", message)]
-    stems = dict.fromkeys(SEQUENCES, known.case_id)
-    if known.folder.name != _TRAINING:
-        return assemble(known, copies, stems, None)
-    labels = known.folder.parent / "labelsTr"
-    mask = one_mask(known, tree.files.get(labels, ()), known.case_id)
-    return assemble(known, copies, stems, mask or _no_mask(known, labels))
+        both = layout.listed(copies)
+        return [info.fault("duplicate image", f"the image is duplicated ({both}); remove one")]
+    stems = dict.fromkeys(SEQUENCES, info.case_id)
+    if info.folder.name != _TRAINING:
+        return layout.assemble(info, copies, stems, None)
+    labels = info.folder.parent / "labelsTr"
+    mask = layout.one_mask(info, tree.files.get(labels, ()), info.case_id)
+    return layout.assemble(info, copies, stems, mask or _no_mask(info, labels))
 
 
-def _no_mask(known: Known, labels: Path) -> Fault:
-    wanted = labels / f"{known.case_id}.nii.gz"
-    return known.fault(
-        labels,
+def _no_mask(info: CaseInfo, labels: Path) -> Fault:
+    return info.fault(
         "no mask",
-        f"{wanted}: there is no such file in the folder that was given, though the release has a "
-        f"mask for every case of {_TRAINING}; give the folder that holds both, or unpack it again",
+        f"mask {info.case_id}.nii.gz is missing, though the release has one for every case of "
+        f"{_TRAINING}; give the folder that holds both, or unpack it again",
+        labels,
     )
 
 
 def _disagreements(tree: Tree, images: Path) -> list[Fault]:
-    """Return how a ``dataset.json`` beside a folder of images contradicts our tables."""
+    """Return a fault for each thing in which a ``dataset.json`` contradicts our tables."""
     path = images.parent / DESCRIPTION
     if path not in tree.files.get(images.parent, ()):
         return []
     try:
-        said = json.loads(path.read_text(encoding="utf-8-sig"))
+        description = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         return [_fault(path, f"cannot be read ({error}); fetch it again")]
-    if not isinstance(said, Mapping):
-        return [_fault(path, f"holds a {type(said).__name__}, expected an object; fetch it again")]
+    if not isinstance(description, Mapping):
+        kind = type(description).__name__
+        return [_fault(path, f"holds a {kind}, expected an object; fetch it again")]
     return [
         _fault(
             path,
-            f"{key} is {said.get(key)!r}, expected {wanted}; check that this is "
+            f"{key} is {description.get(key)!r}, expected {wanted}; check that this is "
             "Task01_BrainTumour as released, as its files are read in that order",
         )
         for key, wanted in expected_description().items()
-        if _plain(said.get(key)) != _plain(wanted)
+        if _plain(description.get(key)) != _plain(wanted)
     ]
 
 
-def _plain(said: Any) -> Any:
+def _plain(names: Any) -> Any:
     """Return names that differ only in spelling (T1gd, t1gd; tumour, tumor) alike."""
-    if not isinstance(said, Mapping):
-        return said
+    if not isinstance(names, Mapping):
+        return names
     return {
-        str(key): str(name).strip().lower().replace("tumour", "tumor") for key, name in said.items()
+        str(key): str(name).strip().lower().replace("tumour", "tumor")
+        for key, name in names.items()
     }
 
 
 def _fault(path: Path, what: str) -> Fault:
-    return Fault(path.name, path.name, RELEASE, path, DESCRIPTION, f"{path}: {what}")
+    return layout.fault_of(path, DESCRIPTION, f"{path}: {what}", RELEASE)

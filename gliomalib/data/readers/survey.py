@@ -1,6 +1,6 @@
-"""Examinations on disk: find them, look at them and read them.
+"""Examinations on disk, found by the readers of all families.
 
-A new family of data sets is one file here, with ``LOOKED_FOR``, ``EXAMPLES`` and ``find(tree)``,
+A new family of data sets is one module here, with ``LOOKED_FOR``, ``EXAMPLES`` and ``find(tree)``,
 one row of ``FAMILIES``, and the labels of its releases in ``labels.CONVENTIONS``.
 """
 
@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gliomalib.data import nifti, orientation
 from gliomalib.data.readers import brats, brats_gli, layout, msd, ucsf, upenn
-from gliomalib.schema import Case, DataError, Fault, Scan
+from gliomalib.schema import Case, DataError, Fault
 
 DUPLICATE = "duplicate ID"
-"""The kind of fault of a case whose ID stands twice."""
+"""The kind of fault of a case whose ID another one has too."""
 
 
 @dataclass(frozen=True)
@@ -46,96 +45,79 @@ class Survey:
     faults: tuple[Fault, ...]
 
 
-def survey(root: Path) -> Survey:
+def survey(root: str | Path) -> Survey:
     """Return every case of every known release at or below ``root``, by release and case ID.
 
     A case with a fault is among the faults and not among the cases. Raises ``DataError`` where
     there is no such folder, it may not be read, or nothing in it is recognised.
     """
+    root = Path(root)
     if not root.is_dir():
         what = "is a file" if root.exists() else "there is no such folder"
         raise DataError(f"{root}: {what}; give the folder of a data set", "no such folder")
     tree = layout.scan(root)
     if root in tree.closed:
         raise DataError(f"{root}: this folder may not be read; change its permissions (chmod u+rx)")
-    found = [one for family in FAMILIES for one in family.find(tree)]
-    faults = [one for one in found if isinstance(one, Fault)]
+    entries = [entry for family in FAMILIES for entry in family.find(tree)]
+    faults = [entry for entry in entries if isinstance(entry, Fault)]
     faults += layout.closed_faults(tree)
-    cases, twice = _unique(one for one in found if isinstance(one, Case))
+    cases, duplicates = _unique(entry for entry in entries if isinstance(entry, Case))
     if not cases and not faults:
         raise DataError(_unrecognised(tree), "unknown layout")
-    return Survey(tuple(cases), (*faults, *twice))
+    return Survey(tuple(cases), (*faults, *duplicates))
 
 
-def discover(root: Path) -> list[Case]:
+def discover(root: str | Path) -> list[Case]:
     """Return every case of every known release at or below ``root``, by release and case ID.
 
     Raises ``DataError`` for the first fault of `survey`, with the number of all.
     """
-    found = survey(root)
-    if found.faults:
-        raise DataError(sentence(found.faults, root), found.faults[0].kind)
-    return list(found.cases)
+    surveyed = survey(root)
+    if surveyed.faults:
+        raise DataError(sentence(surveyed.faults, root), surveyed.faults[0].kind)
+    return list(surveyed.cases)
 
 
-def read(case: Case) -> Scan:
-    """Return a case in memory, upright: images float32 (4, X, Y, Z), canonical labels or None.
-
-    However it is stored, its axes run to the patient's left, back and top: see
-    ``orientation.upright``. Raises ``DataError`` for files that are damaged, not on one grid or
-    with unknown labels, and for an affine of no use.
-    """
-    return orientation.upright(nifti.read_case(case))
-
-
-def sentence(faults: Sequence[Fault], root: Path) -> str:
+def sentence(faults: Sequence[Fault], root: str | Path) -> str:
     """Return the first fault, and where to see the others, in one line."""
-    more = len(faults) - 1
-    if not more:
-        return faults[0].message
-    return (
-        f"{faults[0].message} (and {more} more: python -m gliomalib data verify {root} lists them)"
-    )
+    others = f" (and {len(faults) - 1} more: python -m gliomalib data verify {root} lists them)"
+    return faults[0].message + (others if len(faults) > 1 else "")
 
 
 def _unique(cases: Iterable[Case]) -> tuple[list[Case], list[Fault]]:
     first: dict[str, Case] = {}
-    twice = []
-    for case in sorted(cases, key=lambda one: (one.release, one.case_id)):
+    duplicates = []
+    for case in sorted(cases, key=lambda case: (case.release, case.case_id)):
         if case.case_id in first:
-            twice.append(_duplicate(case, first[case.case_id]))
+            duplicates.append(_duplicate(case, first[case.case_id]))
         else:
             first[case.case_id] = case
-    return list(first.values()), twice
+    return list(first.values()), duplicates
 
 
 def _duplicate(case: Case, other: Case) -> Fault:
-    places = [next(iter(one.images.values())).parent for one in (other, case)]
-    return Fault(
-        case.case_id,
-        case.patient_id,
-        case.release,
-        places[1],
-        DUPLICATE,
-        f"case {case.case_id} stands twice, in {places[0]} and {places[1]}; remove one",
-    )
+    here, there = (next(iter(copy.images.values())).parent for copy in (case, other))
+    message = f"case {case.case_id} is duplicated, in {there} and {here}; remove one"
+    return Fault(case.case_id, case.patient_id, case.release, here, DUPLICATE, message)
 
 
 def _unrecognised(tree: layout.Tree) -> str:
     wanted = "; ".join(family.looked_for for family in FAMILIES)
-    name, known = _nearest(tree)
-    near = f"; the nearest is {name}, which would have to be called like {known}" if name else ""
-    return f"{tree.root}: no case recognised; looked for {wanted}; found {_seen(tree.root)}{near}"
+    name, example = _nearest(tree)
+    near = f"; the nearest is {name}, which would have to look like {example}" if name else ""
+    return (
+        f"{tree.root}: no case recognised; looked for {wanted}; found {_listing(tree.root)}{near}"
+    )
 
 
 def _nearest(tree: layout.Tree) -> tuple[str, str]:
-    """Return the name that looks most like one that is known, and the known one; else no names."""
-    known = {_shape_of(name): name for family in FAMILIES for name in family.examples}
+    """Return the name that is most like an example of a family, and the example; or no names."""
+    examples = {_shape_of(name): name for family in FAMILIES for name in family.examples}
     best: tuple[float, str, str] = (0.6, "", "")
-    for name in dict.fromkeys(_names(tree)):
-        for shape in difflib.get_close_matches(_shape_of(name), known, 1, best[0]):
-            score = difflib.SequenceMatcher(None, _shape_of(name), shape).ratio()
-            best = max(best, (score, name, known[shape]))
+    for shape, name in {_shape_of(name): name for name in _names(tree)}.items():
+        for near in difflib.get_close_matches(shape, examples, 1, best[0]):
+            score = difflib.SequenceMatcher(None, shape, near).ratio()
+            best = max(best, (score, name, examples[near]))
     return best[1], best[2]
 
 
@@ -147,10 +129,11 @@ def _names(tree: layout.Tree) -> Iterator[str]:
 
 
 def _shape_of(name: str) -> str:
+    # which number a patient has says nothing about how a release names its folders
     return re.sub(r"\d", "0", name.lower())
 
 
-def _seen(root: Path) -> str:
+def _listing(root: Path) -> str:
     names = sorted(path.name + "/" * path.is_dir() for path in root.iterdir())
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     return (", ".join(names[:8]) or "an empty folder") + more

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gliomalib.data.readers.layout import Known, Naming, Tree, assemble, case_folders, one_mask, rows_of, table_fault
+from gliomalib.data.readers import layout
+from gliomalib.data.readers.layout import CaseInfo, Naming, Tree
 from gliomalib.schema import Case, DataError, Fault
 
 RELEASE = "ucsf_pdgm"
@@ -80,32 +81,32 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
     """Yield the cases of UCSF-PDGM in a folder, and what is wrong with the others.
 
     Follow-ups belong to their patient. A patient has the ID of BraTS 2021 where the table gives
-    one (of the first examination that has one), so that he is known there; without the table
+    one (of the first examination that has one), so that it is recognised there; without the table
     nothing says who is also in BraTS 2021. Faults are also tables that cannot be used.
     """
-    names, faults = _tables(tree)
+    names, faults = layout.read_tables(tree, TABLE_NAME, read_table, names_of, RELEASE)
     yield from faults
-    for folder, case in case_folders(tree, NAMING):
+    for folder, case in layout.case_folders(tree, NAMING):
         exam = RENAMED.get(case, case)
-        own = exam.partition("_")[0]
-        known = Known(
+        patient = exam.partition("_")[0]
+        info = CaseInfo(
             case_id=exam,
-            patient_id=names.patient_ids.get(own, own),
+            patient_id=names.patient_ids.get(patient, patient),
             release=RELEASE,
             folder=folder,
             grade=names.grades.get(exam),
         )
         files = tree.files[folder]
-        mask = one_mask(known, files, f"{case}_tumor_segmentation")
-        yield from assemble(known, files, NAMING.stems(case), mask)
+        mask = layout.one_mask(info, files, f"{case}_tumor_segmentation")
+        yield from layout.assemble(info, files, NAMING.stems(case), mask)
 
 
-def read_table(path: Path) -> list[Exam]:
+def read_table(path: str | Path) -> list[Exam]:
     """Return the rows of the release's metadata table.
 
     Raises ``DataError`` for a missing column, and for an ID or a grade that is none.
     """
-    rows = rows_of(path)
+    rows = layout.rows_of(path)
     missing = [name for name in COLUMNS if not rows or name not in rows[0]]
     if missing:
         raise DataError(
@@ -116,14 +117,14 @@ def read_table(path: Path) -> list[Exam]:
 
 
 def names_of(exams: Sequence[Exam]) -> Names:
-    """Return who is who by the rows of all tables.
+    """Return patient IDs and grades by the rows of all tables.
 
     Raises ``DataError`` where two rows of one examination disagree, or two patients share an ID.
     """
-    known: dict[str, Exam] = {}
+    by_name: dict[str, Exam] = {}
     owners: dict[str, Exam] = {}
     for exam in exams:
-        before = known.setdefault(exam.name, exam)
+        before = by_name.setdefault(exam.name, exam)
         if (before.brats_id, before.grade) != (exam.brats_id, exam.grade):
             raise DataError(
                 f"{exam.where}: {exam.name} is {exam.brats_id}, {exam.grade}, but "
@@ -135,28 +136,12 @@ def names_of(exams: Sequence[Exam]) -> Names:
                 f"{exam.where}: {exam.brats_id} is {exam.patient}, but {owner.patient} in "
                 f"{owner.where}; correct the table"
             )
-    # by name: the first examination stands before its follow-ups
+    # sorted by name, the first examination comes before its follow-ups
     first: dict[str, str] = {}
-    for name in sorted(known):
-        if brats_id := known[name].brats_id:
-            first.setdefault(known[name].patient, brats_id)
-    return Names(first, {name: exam.grade for name, exam in known.items()})
-
-
-def _tables(tree: Tree) -> tuple[Names, list[Fault]]:
-    exams: list[Exam] = []
-    faults: list[Fault] = []
-    for files in tree.files.values():
-        for path in files:
-            if TABLE_NAME.fullmatch(path.name):
-                try:
-                    exams += read_table(path)
-                except DataError as error:
-                    faults.append(table_fault(path, RELEASE, str(error)))
-    try:
-        return names_of(exams), faults
-    except DataError as error:
-        return Names({}, {}), [*faults, table_fault(tree.root, RELEASE, str(error))]
+    for name in sorted(by_name):
+        if brats_id := by_name[name].brats_id:
+            first.setdefault(by_name[name].patient, brats_id)
+    return Names(first, {name: exam.grade for name, exam in by_name.items()})
 
 
 def _exam(row: Mapping[str, str | None], where: str) -> Exam:

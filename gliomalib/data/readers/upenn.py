@@ -13,7 +13,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gliomalib.data.readers.layout import Known, Naming, Tree, assemble, case_folders, images_in, one_mask, stem
+from gliomalib.data.readers import layout
+from gliomalib.data.readers.layout import CaseInfo, Naming, Tree
 from gliomalib.schema import Case, Fault
 
 RELEASE = "upenn_gbm"
@@ -39,11 +40,11 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
     ``<case>_automated_approx_segm`` is no expert's and is never used: most cases have no mask.
     """
     # masks lie in a folder of their own, or with the images
-    alike: dict[str, list[Path]] = {}
-    for path in (path for files in tree.files.values() for path in images_in(files)):
-        alike.setdefault(stem(path), []).append(path)
-    for folder, case in case_folders(tree, NAMING):
-        known = Known(case, case.partition("_")[0], RELEASE, folder, GRADE)
+    by_stem: dict[str, list[Path]] = {}
+    for path in layout.images_in(tree.paths):
+        by_stem.setdefault(layout.stem(path), []).append(path)
+    for folder, case in layout.case_folders(tree, NAMING):
+        info = CaseInfo(case, case.partition("_")[0], RELEASE, folder, GRADE)
         wanted = f"{case}_segm"
-        mask = one_mask(known, alike.get(wanted, []), wanted)
-        yield from assemble(known, tree.files[folder], NAMING.stems(case), mask)
+        mask = layout.one_mask(info, by_stem.get(wanted, []), wanted)
+        yield from layout.assemble(info, tree.files[folder], NAMING.stems(case), mask)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gliomalib.data.readers import survey
-from gliomalib.data.readers import brats_gli
+from gliomalib.data import orientation
+from gliomalib.data.readers import brats_gli, survey
 from tests import layouts
 
 DATA = Path("/data")
@@ -57,7 +57,7 @@ def test_a_resection_cavity_is_no_tumour(tmp_path: Path) -> None:
     raw = layouts.raw_mask("brats2024")
     assert (raw == 4).sum() == layouts.CAVITY
     layouts.save(files["seg"], np.where(raw == 4, 4, 0).astype(np.uint8))
-    scan = survey.read(survey.discover(tmp_path)[0])
+    scan = orientation.read(survey.discover(tmp_path)[0])
     assert scan.labels is not None
     assert not scan.labels.any()
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gliomalib import labels
+from gliomalib.data import orientation
 from gliomalib.data.readers import survey
 from gliomalib.schema import SEQUENCES, Case, DataError, Scan
 from tests import layouts
@@ -40,7 +41,7 @@ def test_a_case_is_found_and_read(release: str, suffix: str, mask: bool, tmp_pat
     assert case.patient_id == layouts.patient_id(release, 7)
     assert case.grade == layouts.LAYOUTS[release].grade
     assert case.files == files
-    scan = survey.read(case)
+    scan = orientation.read(case)
     check_sequences(scan)
     if mask:
         assert scan.labels is not None
@@ -58,7 +59,7 @@ def test_many_releases_in_one_folder_give_all_their_cases(tmp_path: Path) -> Non
     found = survey.discover(tmp_path)
     assert [(case.release, case.case_id) for case in found] == sorted(wanted)
     for case in found:
-        check_sequences(survey.read(case))
+        check_sequences(orientation.read(case))
     assert {case.release for case in found if case.channels} == {"msd_task01"}
 
 
@@ -76,37 +77,37 @@ def test_several_time_points_are_one_patient(release: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("sequence", SEQUENCES)
 @pytest.mark.parametrize("release", [name for name in RELEASES if name != "msd_task01"])
-def test_a_missing_sequence_and_one_that_stands_twice(
-    release: str, sequence: str, tmp_path: Path
-) -> None:
+def test_a_missing_and_a_duplicated_sequence(release: str, sequence: str, tmp_path: Path) -> None:
     whole = survey.survey(_written(tmp_path, release))
     assert (len(whole.cases), whole.faults) == (1, ())
     path = whole.cases[0].images[sequence]
     copy = path.with_name(path.name.removesuffix(".gz"))
     layouts.save(copy, np.ones(layouts.SHAPE, np.int16))
-    _check_fault(tmp_path, whole.cases[0], "sequence twice", f"sequence {sequence} stands twice")
+    _check_fault(
+        tmp_path, whole.cases[0], "duplicate sequence", f"sequence {sequence} is duplicated"
+    )
     path.unlink()
     copy.unlink()
     _check_fault(tmp_path, whole.cases[0], "missing sequence", f"sequence {sequence} is missing")
 
 
 @pytest.mark.parametrize("release", [name for name in RELEASES if name[:-2] != "brats20"])
-def test_a_mask_that_stands_twice(release: str, tmp_path: Path) -> None:
+def test_a_mask_that_is_duplicated(release: str, tmp_path: Path) -> None:
     (case,) = survey.discover(_written(tmp_path, release))
     assert case.segmentation
     plain = case.segmentation.with_name(case.segmentation.name.removesuffix(".gz"))
     layouts.save(plain, layouts.raw_mask(release))
-    _check_fault(tmp_path, case, "mask twice", f"the mask stands twice.*{plain}")
+    _check_fault(tmp_path, case, "duplicate mask", f"the mask is duplicated.*{plain}")
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_an_examination_that_stands_twice(release: str, tmp_path: Path) -> None:
+def test_an_examination_that_is_duplicated(release: str, tmp_path: Path) -> None:
     for copy in ("a", "b"):
         layouts.write(tmp_path / copy, release, 7)
     found = survey.survey(tmp_path)
     if release == "upenn_gbm":
         # its masks lie apart from its images, so nobody can say whose they are
-        assert {fault.kind for fault in found.faults} == {"mask twice"}
+        assert {fault.kind for fault in found.faults} == {"duplicate mask"}
     else:
         assert [fault.kind for fault in found.faults] == [survey.DUPLICATE]
 
@@ -124,7 +125,7 @@ def test_a_label_of_another_release_is_named(release: str, wrong: int, tmp_path:
     raw = layouts.raw_mask(release)
     layouts.save(files["seg"], np.where(layouts.canonical_mask() == 3, wrong, raw).astype(np.uint8))
     with pytest.raises(DataError, match=f"{files['seg'].name}.*label {wrong} in 30 voxels"):
-        survey.read(survey.discover(tmp_path)[0])
+        orientation.read(survey.discover(tmp_path)[0])
 
 
 @pytest.mark.parametrize(

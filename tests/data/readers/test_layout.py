@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gliomalib.data.readers import layout
-from gliomalib.data.readers.layout import Known, Naming
+from gliomalib.data.readers.layout import CaseInfo, Naming
 from gliomalib.schema import SEQUENCES, Case, DataError, Fault
 
 NAMING = Naming(re.compile(r"(?P<case>X\d)_mri"), {name: f"-{name}" for name in SEQUENCES})
@@ -38,25 +38,25 @@ def test_of_folders_of_one_name_those_with_a_sequence_count(tmp_path: Path) -> N
 
 
 def test_a_fault_in_place_of_the_mask_is_one_more_fault(tmp_path: Path) -> None:
-    known = Known("X1", "X", "some", tmp_path)
+    info = CaseInfo("X1", "X", "some", tmp_path)
     files = touch(tmp_path, *(f"X1-{name}.nii" for name in SEQUENCES), "X1-seg.nii")
-    found = layout.assemble(known, files, NAMING.stems("X1"), files[-1])
-    assert [type(one) for one in found] == [Case]
-    wrong = known.fault(tmp_path, "mask twice", "x")
-    assert layout.assemble(known, files, NAMING.stems("X1"), wrong) == [wrong]
-    both = layout.assemble(known, files[1:], NAMING.stems("X1"), wrong)
-    assert [one.kind for one in both if isinstance(one, Fault)] == [
-        "mask twice",
+    found = layout.assemble(info, files, NAMING.stems("X1"), files[-1])
+    assert [type(entry) for entry in found] == [Case]
+    wrong = info.fault("duplicate mask", "x")
+    assert layout.assemble(info, files, NAMING.stems("X1"), wrong) == [wrong]
+    both = layout.assemble(info, files[1:], NAMING.stems("X1"), wrong)
+    assert [fault.kind for fault in both if isinstance(fault, Fault)] == [
+        "duplicate mask",
         "missing sequence",
     ]
 
 
 def test_one_mask_none_or_two(tmp_path: Path) -> None:
-    known = Known("X1", "X", "some", tmp_path)
+    info = CaseInfo("X1", "X", "some", tmp_path)
     files = touch(tmp_path, "a/X1.nii", "b/X1.nii.gz", "b/X12.nii")
-    assert layout.one_mask(known, files[1:], "X1") == files[1]
-    assert layout.one_mask(known, files, "X3") is None
-    fault = layout.one_mask(known, files, "X1")
+    assert layout.one_mask(info, files[1:], "X1") == files[1]
+    assert layout.one_mask(info, files, "X3") is None
+    fault = layout.one_mask(info, files, "X1")
     assert isinstance(fault, Fault)
     assert str(files[0]) in fault.message
     assert str(files[1]) in fault.message
@@ -69,8 +69,32 @@ def test_rows_of_a_table_and_a_table_that_is_none(tmp_path: Path) -> None:
     path.write_bytes(b"ID\n\xff\xfe\n")
     with pytest.raises(DataError, match=r"names.csv: cannot be read.*fetch the table again"):
         layout.rows_of(path)
-    fault = layout.table_fault(path, "some", "why")
-    assert (fault.kind, fault.path, fault.release) == (layout.TABLE, path, "some")
+
+
+def test_tables_are_joined_unless_they_contradict_one_another(tmp_path: Path) -> None:
+    first, second, damaged = touch(tmp_path, "a/t1.csv", "b/t2.csv", "b/t3.csv")
+    first.write_text("ID\nX1\n")
+    second.write_text("ID\nX2\n")
+    damaged.write_text("ID\nX3,X4\n")
+
+    def join(rows: list[dict[str, str | None]]) -> set[str | None]:
+        names = {row["ID"] for row in rows}
+        if len(names) < len(rows):
+            raise DataError("X1 is duplicated; correct the table")
+        return names
+
+    def joined() -> tuple[set[str | None], list[Fault]]:
+        pattern = re.compile(r"t\d\.csv")
+        return layout.read_tables(layout.scan(tmp_path), pattern, layout.rows_of, join, "some")
+
+    names, (fault,) = joined()
+    assert names == {"X1", "X2"}
+    assert (fault.kind, fault.path, fault.release) == (layout.TABLE, damaged, "some")
+    second.write_text("ID\nX1\n")
+    names, faults = joined()
+    assert names == set()
+    assert [fault.path for fault in faults] == [damaged, tmp_path]
+    assert faults[1].message == f"{tmp_path}: X1 is duplicated; correct the table"
 
 
 # --- one walk through a folder
@@ -140,9 +164,9 @@ def test_names_of_files(tmp_path: Path) -> None:
 
 
 def test_a_case_is_put_together_with_all_that_is_known(tmp_path: Path) -> None:
-    known = Known("X1", "X", "some", tmp_path, grade="HGG", channels=SEQUENCES)
+    info = CaseInfo("X1", "X", "some", tmp_path, grade="HGG", channels=SEQUENCES)
     files = touch(tmp_path, *(f"X1-{name}.nii.gz" for name in reversed(SEQUENCES)), "X1-more.nii")
-    (case,) = layout.assemble(known, files, NAMING.stems("X1"), None)
+    (case,) = layout.assemble(info, files, NAMING.stems("X1"), None)
     assert isinstance(case, Case)
     assert list(case.images) == list(SEQUENCES)
     assert case.images["t1"] == tmp_path / "X1-t1.nii.gz"
@@ -151,15 +175,15 @@ def test_a_case_is_put_together_with_all_that_is_known(tmp_path: Path) -> None:
 
 
 def test_every_sequence_that_is_missing_or_twice_is_a_fault(tmp_path: Path) -> None:
-    known = Known("X1", "X", "some", tmp_path)
+    info = CaseInfo("X1", "X", "some", tmp_path)
     files = touch(tmp_path, "X1-t1.nii", "X1-t1.nii.gz", "X1-flair.nii", "X1-t1ce.nii.bz2")
-    found = layout.assemble(known, files, NAMING.stems("X1"), None)
-    assert [one.kind for one in found if isinstance(one, Fault)] == [
-        "sequence twice",
+    found = layout.assemble(info, files, NAMING.stems("X1"), None)
+    assert [fault.kind for fault in found if isinstance(fault, Fault)] == [
+        "duplicate sequence",
         "missing sequence",
         "missing sequence",
     ]
-    first, second, _ = (one.message for one in found if isinstance(one, Fault))
+    first, second, _ = (fault.message for fault in found if isinstance(fault, Fault))
     assert "X1-t1.nii, X1-t1.nii.gz" in first
     assert "case X1: sequence t1ce is missing; expected one file X1-t1ce.nii or .nii.gz" in second
     assert all(str(tmp_path) in text for text in (first, second))

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gliomalib.data.readers import survey
-from gliomalib.data.readers import msd
+from gliomalib.data import orientation
+from gliomalib.data.readers import msd, survey
 from gliomalib.schema import SEQUENCES, DataError
 from tests import layouts
 
@@ -102,7 +102,7 @@ def test_a_training_case_without_mask_is_a_fault(root: Path) -> None:
     assert [case.case_id for case in found.cases] == ["BRATS_485"]
     (fault,) = found.faults
     assert (fault.case_id, fault.kind) == ("BRATS_001", "no mask")
-    assert "labelsTr/BRATS_001.nii.gz: there is no such file" in fault.message
+    assert "labelsTr: case BRATS_001: mask BRATS_001.nii.gz is missing" in fault.message
 
 
 def test_the_images_alone_are_no_data_set_without_masks(root: Path) -> None:
@@ -110,11 +110,11 @@ def test_the_images_alone_are_no_data_set_without_masks(root: Path) -> None:
         survey.discover(root / ROOT / "imagesTr")
 
 
-def test_an_image_that_stands_twice_is_one_fault(root: Path) -> None:
+def test_an_image_that_is_duplicated_is_one_fault(root: Path) -> None:
     folder = root / ROOT / "imagesTr"
     (folder / "BRATS_001.nii").write_bytes((folder / "BRATS_001.nii.gz").read_bytes())
     (fault,) = survey.survey(root).faults
-    assert (fault.case_id, fault.kind) == ("BRATS_001", "image twice")
+    assert (fault.case_id, fault.kind) == ("BRATS_001", "duplicate image")
 
 
 def test_other_files_beside_the_images_are_no_cases(root: Path) -> None:
@@ -132,4 +132,4 @@ def test_a_file_without_four_sequences_is_refused(shape: tuple[int, ...], root: 
     case = survey.discover(root)[0]
     layouts.save(case.images["t1"], np.ones(shape, np.int16))
     with pytest.raises(DataError, match=r"BRATS_001.nii.gz: (shape is|holds 3 sequences)"):
-        survey.read(case)
+        orientation.read(case)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gliomalib.data.readers import survey
-from gliomalib.data.readers import layout, ucsf
+from gliomalib.data.readers import layout, survey, ucsf
 from gliomalib.schema import Case, DataError
 from tests import layouts
 

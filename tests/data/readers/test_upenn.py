@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gliomalib.data import orientation
 from gliomalib.data.readers import survey
 from tests import layouts
 
@@ -19,7 +20,7 @@ def test_only_the_experts_mask_is_used(tmp_path: Path) -> None:
     corrected, automatic = survey.discover(tmp_path)
     assert corrected.segmentation == files["seg"]
     assert automatic.segmentation is None
-    assert survey.read(automatic).labels is None
+    assert orientation.read(automatic).labels is None
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
@@ -33,7 +34,7 @@ def test_all_files_in_one_folder_a_case(suffix: str, tmp_path: Path) -> None:
     layouts.save(automatic, np.ones(layouts.SHAPE, np.uint8))
     (case,) = survey.discover(folder.parent)
     assert case.segmentation == folder / files["seg"].name
-    scan = survey.read(case)
+    scan = orientation.read(case)
     assert scan.labels is not None
     assert (scan.labels == layouts.canonical_mask()).all()
 
@@ -59,7 +60,7 @@ def test_masks_in_two_folders_are_named_with_their_places(tmp_path: Path) -> Non
     copy = files["t1"].parent / files["seg"].name
     shutil.copy(files["seg"], copy)
     (fault,) = survey.survey(tmp_path).faults
-    assert fault.kind == "mask twice"
+    assert fault.kind == "duplicate mask"
     assert str(copy) in fault.message
     assert str(files["seg"]) in fault.message
 
