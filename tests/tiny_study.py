@@ -10,7 +10,8 @@ import nibabel as nib
 import numpy as np
 
 from gliomalib import records
-from gliomalib.cohort import gather, table
+from gliomalib.cohort import table
+from gliomalib.cohort.splits import write_splits
 from gliomalib.data import inspection
 from gliomalib.data.readers import survey
 from gliomalib.pipeline import folds, preprocess
@@ -87,7 +88,7 @@ def _write_people(cases: list[Case], work: Path) -> None:
     found = inspection.inspect_all(cases, signatures=False)
     entries = [table.Entry(one.case, "internal", seen=one) for one in found]
     table.write_cases(table.table_of(entries), work / "cases.csv")
-    gather.write_splits(SPLITS, work / "splits.json")
+    write_splits(SPLITS, work / "splits.json")
 
 
 def _run(root: Path, notebook: str, more: Mapping[str, object] | None = None) -> records.Run:

@@ -12,46 +12,13 @@ import pandas as pd
 
 from gliomalib import settings
 from gliomalib.cohort import identity, pseudonyms
-from gliomalib.cohort.splits import (
-    check_splits,
-    make_splits,
-    read_splits,
-    split_table,
-    write_splits,
-)
-from gliomalib.cohort.table import (
-    COLUMNS,
-    PARTS,
-    Entry,
-    case_of,
-    cases_of,
-    in_order,
-    read_cases,
-    table_of,
-    write_cases,
-)
+from gliomalib.cohort.table import PARTS, Entry, in_order, table_of, write_cases
 from gliomalib.data import inspection
 from gliomalib.data.readers import brats, layout, survey
 from gliomalib.labels import RELEASES
 from gliomalib.phantoms import copies as phantom_copies
 from gliomalib.phantoms import write
 from gliomalib.schema import Case, DataError, Fault, SettingsError
-
-__all__ = [
-    "COLUMNS",
-    "PARTS",
-    "Cohort",
-    "case_of",
-    "cases_of",
-    "check_splits",
-    "gather",
-    "make_splits",
-    "read_cases",
-    "read_splits",
-    "split_table",
-    "write_cases",
-    "write_splits",
-]
 
 FIRST_EXTERNAL = 501
 """Number of the first external phantom; internal ones count from 1, so no ID stands twice."""

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gliomalib import settings
-from gliomalib.cohort import gather
+from gliomalib.cohort.table import case_of, cases_of
 from gliomalib.data.readers import survey
 from gliomalib.fusion import slices
 from gliomalib.pipeline import preprocess
@@ -32,7 +32,7 @@ class CropView:
 
 def first_scan(cases: pd.DataFrame, part: str) -> Scan:
     """Return the first examination of a part; raises ``DataError`` when the part is empty."""
-    found = gather.cases_of(cases, part)
+    found = cases_of(cases, part)
     if not found:
         raise DataError(f"the table of cases has nobody in part {part!r}; run notebook 01 again")
     return survey.read(found[0])
@@ -41,7 +41,7 @@ def first_scan(cases: pd.DataFrame, part: str) -> Scan:
 def most_cropped(cases: pd.DataFrame, table: pd.DataFrame, box: settings.Preprocessing) -> CropView:
     """Return FLAIR of the patient whose tumour the crop cuts most, in its worst slice."""
     worst = table.sort_values(["lost_in_plane", "patient_id"]).iloc[-1]
-    case = gather.case_of(cases[cases["case_id"] == worst["case_id"]].iloc[0])
+    case = case_of(cases[cases["case_id"] == worst["case_id"]].iloc[0])
     scan = survey.read(case)
     if scan.labels is None:
         raise DataError(f"case {case.case_id} has no mask, so no tumour can be cropped")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gliomalib import progress, settings
-from gliomalib.cohort import gather
+from gliomalib.cohort.splits import read_splits
 from gliomalib.fusion import average, slices
 from gliomalib.networks import predict, training
 from gliomalib.pipeline import preprocess
@@ -54,7 +54,7 @@ def open_material(run: Run) -> Material:
     Raises ``DataError`` where they are missing and ``MismatchError`` where a patient of the
     splits is not in the store or stands in two parts.
     """
-    splits = gather.read_splits(run.work_dir / "splits.json")
+    splits = read_splits(run.work_dir / "splits.json")
     store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
     stored = set(store.patients())
     for split in splits:

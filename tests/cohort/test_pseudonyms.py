@@ -24,7 +24,7 @@ from gliomalib.cohort import gather
 from gliomalib.cohort import pseudonyms as privacy
 from gliomalib.cohort.gather import Cohort
 from gliomalib.cohort.pseudonyms import Pseudonyms, open_pseudonyms
-from gliomalib.cohort.table import read_cases
+from gliomalib.cohort.table import read_cases, write_cases
 from gliomalib.data.verification import verify
 from gliomalib.schema import SEQUENCES, DataError
 from tests import faults
@@ -375,6 +375,6 @@ def test_nothing_that_a_header_hides_gets_out(
     for pseudonyms in (False, True):
         work = tmp_path / f"data{pseudonyms}" / "study"
         study = gathered(secretive, work, pseudonyms=pseudonyms, **only)
-        gather.write_cases(study.cases, work / "cases.csv")
+        write_cases(study.cases, work / "cases.csv")
         check_kept([*texts(study), (work / "cases.csv").read_text()])
         assert len(read_cases(work / "cases.csv")) == len(FAULTS) + 2

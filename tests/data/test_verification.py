@@ -18,7 +18,8 @@ import pandas as pd
 import pytest
 
 from gliomalib import __main__, settings
-from gliomalib.cohort import gather, table as casetable
+from gliomalib.cohort import gather
+from gliomalib.cohort import table as casetable
 from gliomalib.data import verification
 from gliomalib.data.readers import survey
 from gliomalib.schema import CLASS_NAMES, SEQUENCES, DataError

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from gliomalib import records, settings
-from gliomalib.cohort import gather
+from gliomalib.cohort.splits import write_splits
 from gliomalib.experiments import alpha_sweep
 from gliomalib.fusion import slices
 from gliomalib.fusion.optimum import Curve
@@ -54,7 +54,7 @@ def study(
     where = {"data_dir": str(root / "d"), "report_dir": str(root / "r")}
     run = records.begin("08_alpha_sweep", {"study": "smoke", **where})
     store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
-    gather.write_splits(splits, run.work_dir / "splits.json")
+    write_splits(splits, run.work_dir / "splits.json")
     for patient in sorted({name for split in splits for name in cohort_of(split)}):
         images = np.full((4, *SHAPE), 0.5, dtype=np.float16)
         grid = volume_of(patient, *flat).grid

@@ -12,7 +12,7 @@ import pytest
 from scipy import ndimage
 
 from gliomalib import records, settings
-from gliomalib.cohort import gather
+from gliomalib.cohort.splits import write_splits
 from gliomalib.experiments import failures
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds, preprocess
@@ -63,7 +63,7 @@ def study(root: Path, flat: Change = same, deep: Change = same) -> folds.Materia
     where = {"data_dir": str(root / "d"), "report_dir": str(root / "r")}
     run = records.begin("05_fusion", {"study": "smoke", **where})
     store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
-    gather.write_splits(SPLITS, run.work_dir / "splits.json")
+    write_splits(SPLITS, run.work_dir / "splits.json")
     for patient in PATIENTS[:9]:
         images = np.full((4, *SHAPE), 0.5, dtype=np.float16)
         store.put(StoredCase(grid(patient), images, labels_of(patient)), "digest", {})

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from gliomalib import settings
-from gliomalib.cohort import gather
+from gliomalib.cohort.table import COLUMNS
 from gliomalib.experiments import views
 from gliomalib.pipeline import preprocess
 from gliomalib.schema import Case, DataError, Grid, Scan, StoredCase
@@ -22,7 +22,7 @@ def cases() -> pd.DataFrame:
     row = {"release": "brats2020", "part": "internal", "grade": "HGG", "note": ""}
     files = {name: f"/x/{name}.nii" for name in ("t1", "t1ce", "t2", "flair", "seg")}
     rows = [{"case_id": name, "patient_id": name, **row, **files} for name in ("A", "B")]
-    return pd.DataFrame(rows, columns=list(gather.COLUMNS))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 @pytest.fixture

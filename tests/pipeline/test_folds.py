@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gliomalib import records, settings
-from gliomalib.cohort import gather
+from gliomalib.cohort.splits import write_splits
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import DataError, Grid, MismatchError, Split, StoredCase, Volume
@@ -48,7 +48,7 @@ def run(tmp_path: Path) -> records.Run:
         images = np.full((4, *SHAPE), 0.5, dtype=np.float16)
         store.put(StoredCase(grid(patient), images, labels_of(patient)), "digest", {})
     splits = (Split(0, ("A",), (), ("B", "C"), ("D",)),)
-    gather.write_splits(splits, run.work_dir / "splits.json")
+    write_splits(splits, run.work_dir / "splits.json")
     return run
 
 
@@ -63,7 +63,7 @@ def material(run: records.Run) -> folds.Material:
 
 def test_a_patient_of_the_splits_who_is_not_stored_is_named(run: records.Run) -> None:
     splits = (Split(0, ("A",), (), ("B", "C", "Z"), ("D",)),)
-    gather.write_splits(splits, run.work_dir / "splits.json")
+    write_splits(splits, run.work_dir / "splits.json")
     with pytest.raises(MismatchError, match="Z of the splits not in the store"):
         folds.open_material(run)
 
