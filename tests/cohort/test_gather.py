@@ -8,13 +8,12 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import ndimage
 
 from gliomalib import settings
 from gliomalib.cohort import gather
-from gliomalib.cohort.table import COLUMNS, PARTS, case_of, cases_of, read_cases, write_cases
+from gliomalib.cohort.table import COLUMNS
 from gliomalib.schema import SEQUENCES, DataError, SettingsError
 
 HEADER = (
@@ -267,36 +266,6 @@ def test_disguised_copies_are_found(phantom_calls: list[Any], tmp_path: Path) ->
 def test_more_phantoms_than_numbers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"phantoms.internal is 501, at most 500"):
         gather.gather(phantom_study(501, 1), None, tmp_path)
-
-
-def test_the_table_survives_the_disk(pool: Path, tmp_path: Path) -> None:
-    table = gather.gather(folder_study(["brats2019"], ["brats2021"]), pool, tmp_path).cases
-    found = read_cases(write_cases(table, tmp_path / "cases.csv"))
-    pd.testing.assert_frame_equal(found, table)
-    for part in PARTS:
-        assert cases_of(found, part) == cases_of(table, part)
-    (unmasked,) = (c for c in cases_of(found, "unused") if "Validation" in c.case_id)
-    assert (unmasked.segmentation, unmasked.grade) == (None, None)
-    case = case_of(found.iloc[0])
-    assert (case.case_id, case.grade) == ("BraTS19_A", "HGG")
-    assert case.images["t1ce"] == pool / "BraTS19_A" / "BraTS19_A_t1ce.nii.gz"
-    assert list(case.images) == list(SEQUENCES)
-
-
-def test_a_table_of_phantoms_survives_the_disk(phantom_calls: list[Any], tmp_path: Path) -> None:
-    table = gather.gather(phantom_study(2, 1), None, tmp_path).cases
-    found = read_cases(write_cases(table, tmp_path / "cases.csv"))
-    pd.testing.assert_frame_equal(found, table)
-
-
-def test_missing_or_foreign_tables_and_parts_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="table of cases is missing; run 01_data_exploration"):
-        read_cases(tmp_path / "cases.csv")
-    (tmp_path / "cases.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match="columns are a, b, expected case_id"):
-        read_cases(tmp_path / "cases.csv")
-    with pytest.raises(SettingsError, match="no part 'train'"):
-        cases_of(pd.DataFrame(columns=COLUMNS), "train")
 
 
 def test_ten_real_patients_internal_and_external(real_data: Path, tmp_path: Path) -> None:

@@ -224,7 +224,9 @@ def test_no_patient_has_two_names_and_no_name_two_patients(found: list[Inspectio
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from("pqrst"), st.sampled_from(["one", "two", "three"])), max_size=15
+        st.tuples(st.sampled_from("pqrst"), st.sampled_from(["one", "two", "three"])),
+        min_size=1,
+        max_size=15,
     )
 )
 def test_overlap_is_counted_as_by_hand(rows: list[tuple[str, str]]) -> None:
@@ -241,7 +243,7 @@ def test_overlap_is_counted_as_by_hand(rows: list[tuple[str, str]]) -> None:
             assert row[release] == len(both)
 
 
-# --- the tables of names (what they say of the years follows below)
+# --- the tables of names
 
 HEADER = "Grade,BraTS_2018_subject_ID,BraTS_2019_subject_ID,BraTS_2020_subject_ID\n"
 
