@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -230,9 +229,6 @@ COMMON = {
 }
 """Parameters of every notebook → the setting that each overrides (None: a folder)."""
 
-CORES = "GLIOMA_CORES"
-"""Variable with which whoever runs a study tells its notebooks how many processes may work."""
-
 TRAINING = ("epochs", "batch_size", "learning_rate", "precision", "loss")
 
 
@@ -370,18 +366,6 @@ def named_seed(root: int, *names: object) -> int:
     """Return the seed of one purpose: the same for the same root and names, on every machine."""
     text = "/".join([str(root), *map(str, names)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
-
-
-def cores() -> int:
-    """Return how many processes may work at once: what ``CORES=`` said of this run, else all.
-
-    It is no setting of a study, as no number depends on it. Raises ``SettingsError`` where the
-    variable ``GLIOMA_CORES`` is no whole number above 0.
-    """
-    text = os.environ.get(CORES, str(os.cpu_count() or 1))
-    if not text.isdecimal() or int(text) < 1:
-        raise SettingsError(f"{CORES} is {text!r}: give a whole number above 0, or unset it")
-    return int(text)
 
 
 def _listed(names: Any) -> str:

@@ -185,13 +185,3 @@ def test_synthetic_studies_say_so() -> None:
     assert not any("Synthetic patients" in caveat for caveat in real.caveats)
     assert not demo.full_size
     assert real.full_size
-
-
-def test_cores_are_what_the_run_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(settings.CORES, "3")
-    assert settings.cores() == 3
-    monkeypatch.setenv(settings.CORES, "0")
-    with pytest.raises(SettingsError, match="GLIOMA_CORES is '0': give a whole number above 0"):
-        settings.cores()
-    monkeypatch.delenv(settings.CORES)
-    assert settings.cores() >= 1

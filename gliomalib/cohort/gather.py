@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gliomalib import settings
+from gliomalib import provenance, settings
 from gliomalib.cohort import identity, pseudonyms
 from gliomalib.cohort.table import PARTS, Entry, table_of, write_cases
 from gliomalib.data import inspection
@@ -109,7 +109,7 @@ def _phantoms(study: settings.Study, raw: Path) -> _Source:
 
 
 def _phantom_cases(root: Path, plan: write.PhantomPlan, numbers: range) -> list[Case]:
-    write.write_cohort(root, plan, numbers, settings.cores())
+    write.write_cohort(root, plan, numbers, provenance.cores())
     # an earlier run may have left more patients here than are asked for now
     cases = [case for case in survey.discover(root) if int(case.case_id[-3:]) in numbers]
     if len(cases) != len(numbers):
