@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gliomalib.commands.words import Verbs, say
-from gliomalib.runner import Folders
+from gliomalib.runner.jobs import Folders
 
 if TYPE_CHECKING:
     # imported where they are used: the other verbs need none of them, and they take a second

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gliomalib import labels
 from gliomalib.commands.words import Verbs, say
-from gliomalib.runner import Folders
+from gliomalib.runner.jobs import Folders
 from gliomalib.schema import SEQUENCES, Case, DataError, SettingsError
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from typing import Any
 import nbformat
 
 from gliomalib import provenance
-from gliomalib.runner.digests import cells_of
-from gliomalib.runner.jobs import Job
+from gliomalib.runner.jobs import Job, cells_of
 
 CELL_FILE = re.compile(r"\S*/ipykernel_\d+/\d+\.py")
 INJECTED = "injected-parameters"

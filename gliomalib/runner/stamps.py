@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gliomalib import provenance
-from gliomalib.runner.digests import cells_of
-from gliomalib.runner.jobs import Job
+from gliomalib.runner.jobs import Job, cells_of
 
 NOT_CODE = {".py", ".pyc"}
 
