@@ -16,6 +16,7 @@ from gliomalib.data.readers import brats, layout, survey
 from gliomalib.labels import RELEASES
 from gliomalib.phantoms import copies as phantom_copies
 from gliomalib.phantoms import write
+from gliomalib.phantoms.patient import PhantomPlan
 from gliomalib.schema import Case, DataError, Fault, SettingsError
 
 FIRST_EXTERNAL = 501
@@ -96,7 +97,7 @@ def _phantoms(study: settings.Study, raw: Path) -> _Source:
     entries: list[Entry] = []
     for part, site, first, count in wanted:
         if count:
-            plan = write.PhantomPlan(seed=study.seed, spacing_mm=phantoms.spacing_mm, site=site)
+            plan = PhantomPlan(seed=study.seed, spacing_mm=phantoms.spacing_mm, site=site)
             cases = _phantom_cases(raw / part, plan, range(first, first + count))
             entries += [Entry(case, part) for case in cases]
     originals = [entry.case for entry in entries if entry.part == "internal"]
@@ -108,7 +109,7 @@ def _phantoms(study: settings.Study, raw: Path) -> _Source:
     return _Source(raw, entries, copied.faults)
 
 
-def _phantom_cases(root: Path, plan: write.PhantomPlan, numbers: range) -> list[Case]:
+def _phantom_cases(root: Path, plan: PhantomPlan, numbers: range) -> list[Case]:
     write.write_cohort(root, plan, numbers, provenance.cores())
     # an earlier run may have left more patients here than are asked for now
     cases = [case for case in survey.discover(root) if int(case.case_id[-3:]) in numbers]

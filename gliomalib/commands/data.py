@@ -121,8 +121,9 @@ def _show(found: Verification) -> None:
 
 def _phantoms(arguments: argparse.Namespace) -> None:
     from gliomalib.phantoms import write  # noqa: PLC0415
+    from gliomalib.phantoms.patient import PhantomPlan  # noqa: PLC0415
 
-    plan = write.PhantomPlan(seed=arguments.seed, spacing_mm=arguments.spacing, site=arguments.site)
+    plan = PhantomPlan(seed=arguments.seed, spacing_mm=arguments.spacing, site=arguments.site)
     numbers = range(1, arguments.count + 1)
     folder = write.write_cohort(arguments.root, plan, numbers, os.cpu_count() or 1)
     say(f"{arguments.count} synthetic patients in {folder}")

@@ -21,6 +21,7 @@ from gliomalib.data import fingerprint, inspection
 from gliomalib.data.inspection import Inspection
 from gliomalib.data.readers import brats, survey
 from gliomalib.phantoms import write
+from gliomalib.phantoms.patient import PhantomPlan
 from gliomalib.schema import SEQUENCES, Case, DataError
 
 
@@ -277,7 +278,7 @@ def test_tables_of_no_use_are_refused(tmp_path: Path) -> None:
 
 def test_no_two_phantoms_are_taken_for_one(tmp_path: Path) -> None:
     for site, first in (("A", 1), ("B", 7)):
-        plan = write.PhantomPlan(seed=3, spacing_mm=4.0, site=site)
+        plan = PhantomPlan(seed=3, spacing_mm=4.0, site=site)
         write.write_cohort(tmp_path / site, plan, range(first, first + 6), 1)
     found = inspection.inspect_all(survey.discover(tmp_path), signatures=True)
     assert len(found) == 12

@@ -13,7 +13,7 @@ import pytest
 from scipy import ndimage
 
 from gliomalib.fusion import average
-from gliomalib.phantoms.write import PhantomPlan, make_patient
+from gliomalib.phantoms.patient import PhantomPlan, make_patient
 from gliomalib.schema import Grid, MismatchError, StoredCase, Volume
 from gliomalib.scoring import metrics, signatures
 from gliomalib.scoring.signatures import BranchShift, RingCounts
