@@ -186,11 +186,12 @@ def _without_case(faults: Sequence[Fault]) -> list[Entry]:
     places: dict[Path, list[Fault]] = {}
     for fault in faults:
         places.setdefault(fault.path, []).append(fault)
-    return [
-        _excluded(Entry(Case(first.case_id, first.patient_id, first.release, {}, None), ""), alike)
-        for alike in places.values()
-        for first in alike[:1]
-    ]
+    entries = []
+    for alike in places.values():
+        first = alike[0]
+        case = Case(first.case_id, first.patient_id, first.release, {}, None)
+        entries.append(_excluded(Entry(case, "excluded"), alike))
+    return entries
 
 
 def _excluded(entry: Entry, faults: Sequence[Fault]) -> Entry:
@@ -205,12 +206,7 @@ def _one_each(entries: Sequence[Entry]) -> list[Entry]:
     for entry in sorted(entries, key=_rank):
         if entry.part in USED:
             kept.setdefault(entry.case.patient_id, entry)
-    return [
-        _duplicate(entry, kept[entry.case.patient_id])
-        if entry.part in USED and kept[entry.case.patient_id] is not entry
-        else entry
-        for entry in entries
-    ]
+    return [_against(entry, kept.get(entry.case.patient_id)) for entry in entries]
 
 
 def _rank(entry: Entry) -> tuple[int, int, str]:
@@ -218,10 +214,11 @@ def _rank(entry: Entry) -> tuple[int, int, str]:
     return PARTS.index(entry.part), newest_first, entry.case.case_id
 
 
-def _duplicate(entry: Entry, used: Entry) -> Entry:
-    return replace(
-        entry, part="duplicate", kind=_how(entry.seen, used.seen), same_as=used.case.case_id
-    )
+def _against(entry: Entry, used: Entry | None) -> Entry:
+    if entry.part not in USED or used is None or used is entry:
+        return entry
+    kind = _how(entry.seen, used.seen)
+    return replace(entry, part="duplicate", kind=kind, same_as=used.case.case_id)
 
 
 def _how(scan: inspection.Inspection | None, other: inspection.Inspection | None) -> str:

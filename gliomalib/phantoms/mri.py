@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 from scipy import ndimage
@@ -35,26 +34,24 @@ class Site:
     gain: tuple[float, float]
 
 
-SITES: Mapping[str, Site] = MappingProxyType(
-    {
-        "A": Site(
-            contrast=(1.0, 1.0, 1.0, 1.0),
-            dose=1.0,
-            noise=(0.030, 0.035, 0.035, 0.045),
-            slice_mm=(1.0, 1.0, 2.0, 3.0),
-            bias=0.05,
-            gain=(250.0, 1500.0),
-        ),
-        "B": Site(
-            contrast=(0.65, 0.80, 1.20, 0.80),
-            dose=0.65,
-            noise=(0.065, 0.065, 0.080, 0.090),
-            slice_mm=(5.0, 1.5, 5.0, 5.0),
-            bias=0.13,
-            gain=(100.0, 700.0),
-        ),
-    }
-)
+SITES: Mapping[str, Site] = {
+    "A": Site(
+        contrast=(1.0, 1.0, 1.0, 1.0),
+        dose=1.0,
+        noise=(0.030, 0.035, 0.035, 0.045),
+        slice_mm=(1.0, 1.0, 2.0, 3.0),
+        bias=0.05,
+        gain=(250.0, 1500.0),
+    ),
+    "B": Site(
+        contrast=(0.65, 0.80, 1.20, 0.80),
+        dose=0.65,
+        noise=(0.065, 0.065, 0.080, 0.090),
+        slice_mm=(5.0, 1.5, 5.0, 5.0),
+        bias=0.13,
+        gain=(100.0, 700.0),
+    ),
+}
 """Known sites: A is where networks are trained, B the external one."""
 
 _FLUID, _GREY, _WHITE = 0, 1, 2
@@ -146,7 +143,9 @@ def _signals(dice: Dice, site: Site, brain: Tissues, tumour: Tumour, frame: Fram
     """Noiseless signal of each sequence relative to white matter, float32 (4, X, Y, Z)."""
     means = _patient_means(dice, site)
     parts = _parts(dice, brain, tumour, frame)
-    fine, coarse = _texture(dice, frame)
+    # a fine grain of healthy tissue and a coarse mottle of lesions, both of variance 1
+    fine = smooth_field(dice.of("grain"), frame, 3.0)
+    coarse = smooth_field(dice.of("mottle"), frame, 6.0)
     agent = _agent(dice, site, tumour, parts[5], coarse, frame)
     vessels = _vessels(dice, brain, frame)
     spots = _white_matter_lesions(dice, brain, frame)
@@ -158,6 +157,7 @@ def _signals(dice: Dice, site: Site, brain: Tissues, tumour: Tumour, frame: Fram
         lesion = parts[3:].sum(axis=0)
         mottle = (-0.08, -0.10, 0.15, 0.12)[number] * coarse * lesion
         signals[number] *= np.exp(grain + mottle, dtype=np.float32)
+    # t1ce, t2 and flair, in the order of SEQUENCES
     signals[1] += agent + np.float32(1.3 * site.dose) * vessels
     signals[2] *= 1.0 - np.float32(0.5) * vessels
     signals[2] += np.float32(0.40) * spots
@@ -202,13 +202,6 @@ def _water(dice: Dice, tumour: Tumour, frame: Frame) -> Float32Array:
     rise = np.clip((tumour.log_odds - low) / max(high - low, 0.5), 0.0, 1.0)
     patchy = smooth_field(dice.of("water"), frame, 11.0)
     return np.clip(0.55 + 0.40 * rise + 0.12 * patchy, 0.25, 1.15).astype(np.float32)
-
-
-def _texture(dice: Dice, frame: Frame) -> tuple[Float32Array, Float32Array]:
-    """Fine grain of healthy tissue and coarse mottle of lesions, both of variance 1."""
-    fine = smooth_field(dice.of("grain"), frame, 3.0)
-    coarse = smooth_field(dice.of("mottle"), frame, 6.0)
-    return fine, coarse
 
 
 def _agent(

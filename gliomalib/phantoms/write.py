@@ -177,7 +177,7 @@ def _remove(place: Path) -> None:
 
 def _write_nifti(path: Path, voxels: NDArray[np.int16] | NDArray[np.uint8], matrix: Affine) -> None:
     """Write one volume; the same voxels give the same bytes, so no time goes into the file."""
-    # not as data.writing writes a mask: these are a scan's own coordinates, packed in a hurry
+    # not as data.writing writes a mask: these are a scan's own coordinates, packed quickly
     image = nib.Nifti1Image(voxels, np.array(matrix))
     image.header.set_xyzt_units("mm")
     image.set_qform(image.affine, code=1)

@@ -6,7 +6,6 @@ It runs in this very Python with a fixed number of threads, whatever kernels are
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,16 +57,16 @@ def environment(threads: int, work_dir: Path) -> dict[str, str]:
     The number of threads is fixed because sums over a varying number of them vary; the user's
     own IPython profile is left out because it could run code before the first cell.
     """
-    more = os.environ.get("PYTHONPATH")
-    found = {
-        "PYTHONPATH": os.pathsep.join([str(provenance.PROJECT_DIR), *([more] if more else [])]),
+    places = [str(provenance.PROJECT_DIR), os.environ.get("PYTHONPATH")]
+    variables = {
+        "PYTHONPATH": os.pathsep.join(filter(None, places)),
         "PYTHONNOUSERSITE": "1",
         "IPYTHONDIR": str(work_dir / "ipython"),
         # cuBLAS repeats its results only with a workspace of fixed size
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
-    return found | (dict.fromkeys(THREADS, str(threads)) if threads else {})
+    return variables | (dict.fromkeys(THREADS, str(threads)) if threads else {})
 
 
 def kernel_class(variables: Mapping[str, str], lock: int) -> type[AsyncKernelManager]:
@@ -122,21 +121,22 @@ def _check_record(job: Job) -> None:
             f"{_where(job.attempt)}"
         )
     record = records.read(job.record)
-    found = (record.notebook, record.variant, record.study)
-    if found != (job.notebook, job.variant, job.study.study):
-        raise RunError(f"{job.record}: the record is of {'/'.join(found)}, not of {job.name}")
+    written = (record.notebook, record.variant, record.study)
+    if written != (job.notebook, job.variant, job.study.study):
+        raise RunError(f"{job.record}: the record is of {'/'.join(written)}, not of {job.name}")
 
 
 def _sentence(error: PapermillExecutionError) -> str:
-    own = getattr(schema, error.ename, None)
+    kind = getattr(schema, error.ename, None)
     text = _one_line(str(error.evalue))
-    if isinstance(own, type) and issubclass(own, schema.GliomaError):
+    # our own errors are sentences for the reader; of any other the kind is told as well
+    if isinstance(kind, type) and issubclass(kind, schema.GliomaError):
         return text
     return f"{error.ename}: {text}"
 
 
 def _one_line(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip()[:600]
+    return " ".join(text.split())[:600]
 
 
 def _where(attempt: Path) -> str:
