@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from gliomalib import provenance
 from gliomalib.runner import stamps
-from tests.toy_project import FIRST, Project, finished, leave, write_notebook
+from gliomalib.runner.jobs import plan
+from tests.toy_project import FIRST, SECOND, Project, finished, leave, write_notebook
 
 
 def test_a_stamp_holds_for_one_record_and_one_digest(toy: Project) -> None:
@@ -23,6 +25,23 @@ def test_a_stamp_holds_for_one_record_and_one_digest(toy: Project) -> None:
     assert not stamps.is_current(job)
     finished(job).stamp.write_text("half a st")
     assert not stamps.is_current(job)
+
+
+def test_moved_patients_alone_make_nothing_stale(toy: Project, tmp_path: Path) -> None:
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    here, there = (
+        plan("toy", replace(toy.folders, source=tmp_path / name), SECOND)
+        for name in ("here", "there")
+    )
+    for job in here:
+        finished(job)
+    assert stamps.forget_changed(there) == []
+    # who reads the table of cases anew needs the present places of the files in it
+    there[1].record.unlink()
+    assert stamps.forget_changed(there) == [SECOND, FIRST]
+    finished(there[0])
+    assert stamps.forget_changed(there) == [SECOND]
 
 
 def test_page_changes_with_text_templates_and_code(
