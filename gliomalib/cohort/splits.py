@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gliomalib.cohort.table import MADE_BY
 from gliomalib.provenance import write_atomic
 from gliomalib.schema import DataError, MismatchError, Split
 from gliomalib.settings import SplitPlan, named_seed
-
-MADE_BY = "01_data_exploration"
-"""The notebook that writes the splits."""
 
 PARTS = ("train", "val", "test", "external")
 """Parts of a fold, as the fields of a ``Split`` are called."""

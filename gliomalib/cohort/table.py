@@ -24,7 +24,7 @@ COLUMNS = (
 """``kind``, ``same_as`` and ``note`` are those of an ``Entry``; all cells are text or missing."""
 
 MADE_BY = "01_data_exploration"
-"""The notebook that writes the table of cases."""
+"""The notebook that writes the table of cases and the splits."""
 
 
 @dataclass(frozen=True)

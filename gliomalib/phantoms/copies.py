@@ -67,6 +67,7 @@ def _stored(case: Case, root: Path, _: int) -> Path:
 
 
 def _processed(case: Case, root: Path, seed: int) -> Path:
+    # one generator for all sequences: the order in which they are written decides the noise
     rng = np.random.default_rng(seed)
 
     def changed(part: str, values: NDArray[Any]) -> NDArray[Any]:

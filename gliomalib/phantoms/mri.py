@@ -128,6 +128,7 @@ def _acquired(
     """Slices with Rician noise (Gudbjartsson & Patz 1995), interpolated back to the voxels."""
     down, up = slice_profile(signal.shape[2], thickness)
     slices = signal if thickness <= 1.0 else _along_z(down, signal)
+    # the length of a complex signal with normal noise in both parts
     real = slices + np.float32(noise) * rng.standard_normal(slices.shape, dtype=np.float32)
     imaginary = np.float32(noise) * rng.standard_normal(slices.shape, dtype=np.float32)
     magnitude = np.hypot(real, imaginary)

@@ -99,6 +99,7 @@ def grow_tumour(dice: Dice, traits: Traits) -> Growth:
     box = _box_around(foci, frame)
     start = _first_cells(dice.of("first cells"), foci, frame)[box]
     diffusivity = _diffusivity(traits, brain)[box]
+    # edema is where cells are sparse: its border is the border of the whole tumour
     wanted = traits.target_ml / frame.voxel_ml()
     density, days = grow_until(
         start * (diffusivity > 0),
@@ -228,6 +229,7 @@ def _highest(score: Float32Array, where: NDArray[np.bool_], count: int) -> NDArr
         return where.copy()
     chosen = np.zeros(score.shape, dtype=bool)
     if count > 0:
+        # no full sort: only the value of the last voxel that is taken counts
         limit = np.partition(inside, inside.size - count)[inside.size - count]
         chosen = where & (score >= limit)
     return chosen
