@@ -14,6 +14,7 @@ from scipy import ndimage
 from gliomalib import settings
 from gliomalib.cohort import gather
 from gliomalib.cohort.table import COLUMNS
+from gliomalib.provenance import CORES
 from gliomalib.schema import SEQUENCES, DataError, SettingsError
 
 HEADER = (
@@ -210,7 +211,7 @@ def phantom_calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     calls: list[Any] = []
 
     def write_cohort(root: Path, plan: Any, numbers: Sequence[int], workers: int) -> Path:
-        calls.append((root, plan, list(numbers)))
+        calls.append((root, plan, list(numbers), workers))
         for number in numbers:
             name = f"BraTS20_Training_{number:03d}"
             if not (root / name).exists():
@@ -226,9 +227,13 @@ def phantom_study(internal: int, external: int, copies: int = 0) -> settings.Stu
     return study({"phantoms": counts, "on_bad_case": "exclude"}, seed=11)
 
 
-def test_phantoms_are_written_and_gathered(phantom_calls: list[Any], tmp_path: Path) -> None:
+def test_phantoms_are_written_and_gathered(
+    phantom_calls: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CORES, "3")
     table = gather.gather(phantom_study(3, 2), None, tmp_path).cases
-    (inner, plan, numbers), (outer, other, others) = phantom_calls
+    (inner, plan, numbers, *workers), (outer, other, others, *_) = phantom_calls
+    assert workers == [3], "as many processes as the run was given"
     assert (inner, outer) == (tmp_path / "raw/internal", tmp_path / "raw/external")
     assert (numbers, others) == ([1, 2, 3], [501, 502])
     assert (plan.seed, plan.spacing_mm, plan.site) == (11, 2.0, "A")
