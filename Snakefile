@@ -3,30 +3,25 @@
 #
 # config: study, source (folder of the user's patients), data_dir, report_dir, until (a notebook)
 
+import shlex
 import sys
 
 sys.path.insert(0, workflow.basedir)
 
-from gliomalib import runner
+from gliomalib.runner.jobs import Folders, plan
+from gliomalib.runner.stamps import page_digest
 
 STUDY = str(config.get("study", "demo"))
-FOLDERS = runner.Folders.of(
+FOLDERS = Folders.of(
     str(config.get("data_dir", "")), str(config.get("report_dir", "")), str(config.get("source", ""))
 )
 UNTIL = config.get("until", "")
-JOBS = {job.name: job for job in runner.plan(STUDY, FOLDERS, UNTIL)}
+JOBS = {job.name: job for job in plan(STUDY, FOLDERS, UNTIL)}
 PAGE = FOLDERS.reports / STUDY / "index.html"
 
-CALL = f"cd '{workflow.basedir}' && exec '{sys.executable}' -m gliomalib"
-WHERE = " ".join(
-    f"{flag} '{folder}'"
-    for flag, folder in {
-        "--data-dir": FOLDERS.data,
-        "--report-dir": FOLDERS.reports,
-        "--source": FOLDERS.source,
-    }.items()
-    if folder
-)
+CALL = f"cd {shlex.quote(workflow.basedir)} && exec {shlex.quote(sys.executable)} -m gliomalib"
+WHERE = ["--data-dir", str(FOLDERS.data), "--report-dir", str(FOLDERS.reports)]
+WHERE = shlex.join([*WHERE, "--source", str(FOLDERS.source)] if FOLDERS.source else WHERE)
 
 
 rule everything:
@@ -55,7 +50,7 @@ for job in JOBS.values():
         resources:
             gpu=int(job.on_gpu),
         shell:
-            "{CALL} run {params.notebook} --study {STUDY} --variant '{params.variant}' {WHERE}"
+            "{CALL} run {params.notebook} --study {STUDY:q} --variant={params.variant:q} {WHERE}"
 
 
 rule report:
@@ -64,6 +59,6 @@ rule report:
     output:
         PAGE,
     params:
-        digest=runner.page_digest(list(JOBS.values())),
+        digest=page_digest(list(JOBS.values())),
     shell:
-        "{CALL} report {STUDY} {WHERE}"
+        "{CALL} report {STUDY:q} {WHERE}"

@@ -7,7 +7,7 @@ import io
 import sys
 from collections.abc import Sequence
 
-from gliomalib.commands import compare, data, predict, study
+from gliomalib.commands import data, predict, study
 from gliomalib.schema import GliomaError
 
 
@@ -31,7 +31,7 @@ def main(words: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m gliomalib", description=__doc__)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    for group in (study, compare, data, predict):
+    for group in (study, data, predict):
         group.add(verbs)
     return parser
 

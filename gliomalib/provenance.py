@@ -19,6 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
 
+from gliomalib.schema import SettingsError
+
 PACKAGE_DIR = Path(__file__).resolve().parent
 PROJECT_DIR = PACKAGE_DIR.parent
 FRAMES = ("schema", "settings", "provenance", "progress", "records")
@@ -26,6 +28,8 @@ FRAMES = ("schema", "settings", "provenance", "progress", "records")
 
 Otherwise a new notebook parameter would make every stored array and every network stale.
 """
+CORES = "GLIOMA_CORES"
+"""Variable with which whoever runs a study tells its notebooks how many processes may work."""
 PACKAGES = (
     *("torch", "torchvision", "monai", "pytorch-lightning", "scikit-learn"),
     *("nibabel", "numpy", "scipy", "pandas"),
@@ -206,6 +210,18 @@ def versions() -> dict[str, str]:
 def hardware() -> dict[str, str]:
     """Return what this machine computes with: no name of it, no path."""
     return {"processor": _processor(), "cores": str(os.cpu_count() or "unknown")}
+
+
+def cores() -> int:
+    """Return how many processes may work at once: what ``CORES=`` said of this run, else all.
+
+    It is no setting of a study, as no number depends on it. Raises ``SettingsError`` where the
+    variable ``GLIOMA_CORES`` is no whole number above 0.
+    """
+    text = os.environ.get(CORES, str(os.cpu_count() or 1))
+    if not text.isdecimal() or int(text) < 1:
+        raise SettingsError(f"{CORES} is {text!r}: give a whole number above 0, or unset it")
+    return int(text)
 
 
 def _processor() -> str:

@@ -240,6 +240,9 @@ def _training(section: str, *more: str) -> dict[str, str | None]:
     return {"variant": None, **{name: f"{section}.{name}" for name in (*TRAINING, *more)}}
 
 
+LAST = "15_reproducibility_report"
+"""The notebook that waits for every other one and for all variants."""
+
 UNET = ("channels", "focal_gamma", "class_weights", "sequences", "dropout")
 
 
@@ -273,7 +276,7 @@ NOTEBOOKS: dict[str, dict[str, str | None]] = {
     "12_metric_forensics": {},
     "13_external_validation": {"external_root": None},
     "14_efficiency": {"patients": "efficiency.patients", "repeats": "efficiency.repeats"},
-    "15_reproducibility_report": {},
+    LAST: {},
 }
 """Own parameters of each notebook → the setting that each overrides (None: not a setting)."""
 

@@ -1,4 +1,4 @@
-"""What all tests share: where real patients are, if they are anywhere."""
+"""What tests share: where real patients are, if they are anywhere, and a toy project."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+
+from gliomalib import settings
+from gliomalib.runner import jobs
+from tests.toy_project import Project
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,3 +24,12 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("GLIOMA_REAL_DATA does not point to real patients")
     return Path(folder)
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Toy project that this process takes for its own."""
+    project = Project(tmp_path / "project")
+    monkeypatch.setattr(jobs, "NOTEBOOKS_DIR", project.root / "notebooks")
+    monkeypatch.setattr(settings, "STUDIES_DIR", project.root / "notebooks" / "params")
+    return project

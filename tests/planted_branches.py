@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gliomalib import records
-from gliomalib.cohort import gather
+from gliomalib.cohort.splits import write_splits
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import Grid, Labels, Split, StoredCase, Volume
@@ -34,7 +34,7 @@ def material(
     where = {"data_dir": str(root / "d"), "report_dir": str(root / "r")}
     run = records.begin(notebook, {"study": "smoke", **where})
     store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
-    gather.write_splits(splits, run.work_dir / "splits.json")
+    write_splits(splits, run.work_dir / "splits.json")
     named = {name for split in splits for part in folds.parts_of(split).values() for name in part}
     for patient in sorted(named):
         labels = labels_of(patient)

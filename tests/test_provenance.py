@@ -18,6 +18,7 @@ from gliomalib.data import orientation
 from gliomalib.networks import predict, training
 from gliomalib.phantoms import write
 from gliomalib.pipeline import preprocess
+from gliomalib.schema import SettingsError
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -242,3 +243,13 @@ def test_commit_says_when_files_differ(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(head) == 12
     module.write_text("x = 2\n")
     assert provenance.commit() == f"{head}+changes"
+
+
+def test_cores_are_what_the_run_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(provenance.CORES, "3")
+    assert provenance.cores() == 3
+    monkeypatch.setenv(provenance.CORES, "0")
+    with pytest.raises(SettingsError, match="GLIOMA_CORES is '0': give a whole number above 0"):
+        provenance.cores()
+    monkeypatch.delenv(provenance.CORES)
+    assert provenance.cores() >= 1

@@ -1,63 +1,31 @@
-"""Who takes part: every case found, what is wrong with some, and who stands there twice."""
+"""Who takes part: every case found, what is wrong with some, and who is there several times."""
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from gliomalib import settings
+from gliomalib import provenance, settings
 from gliomalib.cohort import identity, pseudonyms
-from gliomalib.cohort.splits import (
-    check_splits,
-    make_splits,
-    read_splits,
-    split_table,
-    write_splits,
-)
-from gliomalib.cohort.table import (
-    COLUMNS,
-    PARTS,
-    Entry,
-    case_of,
-    cases_of,
-    in_order,
-    read_cases,
-    table_of,
-    write_cases,
-)
+from gliomalib.cohort.table import PARTS, Entry, table_of, write_cases
 from gliomalib.data import inspection
 from gliomalib.data.readers import brats, layout, survey
 from gliomalib.labels import RELEASES
 from gliomalib.phantoms import copies as phantom_copies
 from gliomalib.phantoms import write
+from gliomalib.phantoms.patient import PhantomPlan
 from gliomalib.schema import Case, DataError, Fault, SettingsError
 
-__all__ = [
-    "COLUMNS",
-    "PARTS",
-    "Cohort",
-    "case_of",
-    "cases_of",
-    "check_splits",
-    "gather",
-    "make_splits",
-    "read_cases",
-    "read_splits",
-    "split_table",
-    "write_cases",
-    "write_splits",
-]
-
 FIRST_EXTERNAL = 501
-"""Number of the first external phantom; internal ones count from 1, so no ID stands twice."""
+"""Number of the first external phantom; internal ones count from 1, so no ID is duplicated."""
 
 USED = ("internal", "external")
 """Parts whose cases are read."""
+
+FAULT_COLUMNS = ("case_id", "release", "kind", "file", "what to do")
 
 
 @dataclass(frozen=True)
@@ -74,48 +42,49 @@ class Cohort:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Source:
     """What a folder or the phantom maker gave, before anybody looked into a file."""
 
     root: Path
-    entries: list[Entry]
-    faults: list[Fault]
+    entries: Sequence[Entry]
+    faults: Sequence[Fault]
 
 
-def gather(study: settings.Study, source_dir: Path | None, work_dir: Path) -> Cohort:
+def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str | Path) -> Cohort:
     """Return everybody who could take part, nobody dropped; see ``COLUMNS`` and ``PARTS``.
 
     Phantoms are written under ``work_dir/raw`` first. Every case that the study asks for is
     inspected. Of a patient's several cases, as tables, equal voxels or a suspicion tell, one is
     used: an internal one before an external one, then the newest release, then the first
     examination; the others are ``duplicate``. A faulty case stops the study or, if the study
-    says so, is ``excluded``. ``note`` says why a case is not used. With ``snakemake.pseudonyms`` no
+    says so, is ``excluded``. ``note`` says why a case is not used. With ``study.pseudonyms`` no
     real ID is returned, but in the paths of files, which no report shows.
 
     Raises ``SettingsError`` for a missing folder or unusable releases, and ``DataError`` for a
     faulty case, a release without cases, and a part of the study in which nobody is left.
     """
-    made = _phantoms(study, work_dir / "raw") if not study.real_data else _folder(study, source_dir)
-    asked = [entry.case for entry in made.entries if entry.part in USED]
-    found = {one.case.case_id: one for one in inspection.inspect_all(asked, signatures=True)}
-    faults = [*made.faults, *(fault for one in found.values() for fault in one.faults)]
-    _stop(faults, made.root, study.data.on_bad_case)
-    whole = [one for one in found.values() if not one.faults]
-    links = identity.links(whole)
-    patients = identity.patients(whole, links)
-    entries = [_seen(entry, found, patients) for entry in made.entries]
-    entries = _one_each(_sorted_out(entries, found, made.faults))
+    work_dir = Path(work_dir)
+    source = _folder(study, source_dir) if study.real_data else _phantoms(study, work_dir / "raw")
+    asked = [entry.case for entry in source.entries if entry.part in USED]
+    seen = {scan.case.case_id: scan for scan in inspection.inspect_all(asked, signatures=True)}
+    faults = [*source.faults, *(fault for scan in seen.values() for fault in scan.faults)]
+    _stop(faults, source.root, study.data.on_bad_case)
+    sound = [scan for scan in seen.values() if not scan.faults]
+    links = identity.links(sound)
+    patients = identity.patients(sound, links)
+    entries = [_inspected(entry, seen, patients) for entry in source.entries]
+    entries = _one_each([*entries, *_without_case(source.faults)])
     _check_parts(entries, study.data)
     cohort = Cohort(
         cases=table_of(entries),
         links=identity.link_table(links),
-        faults=_fault_table(faults, made.root),
-        people=tuple(identity.named_patients(layout.tables(made.root, brats.TABLE_NAME))),
+        faults=_fault_table(faults, source.root),
+        people=tuple(identity.named_patients(layout.tables(source.root, brats.TABLE_NAME))),
     )
-    return _pseudonymous(cohort, work_dir) if study.pseudonyms else cohort
+    return _under_pseudonyms(cohort, entries, work_dir) if study.pseudonyms else cohort
 
 
-def _phantoms(study: settings.Study, raw: Path) -> _Found:
+def _phantoms(study: settings.Study, raw: Path) -> _Source:
     phantoms = study.data.phantoms
     if phantoms.internal >= FIRST_EXTERNAL:
         raise SettingsError(
@@ -128,54 +97,56 @@ def _phantoms(study: settings.Study, raw: Path) -> _Found:
     entries: list[Entry] = []
     for part, site, first, count in wanted:
         if count:
-            plan = write.PhantomPlan(seed=study.seed, spacing_mm=phantoms.spacing_mm, site=site)
+            plan = PhantomPlan(seed=study.seed, spacing_mm=phantoms.spacing_mm, site=site)
             cases = _phantom_cases(raw / part, plan, range(first, first + count))
             entries += [Entry(case, part) for case in cases]
     originals = [entry.case for entry in entries if entry.part == "internal"]
     copies = phantom_copies.write(raw / "copies", originals[: phantoms.copies], study.seed)
-    found = survey.survey(copies) if phantoms.copies else survey.Survey((), ())
+    copied = survey.survey(copies) if phantoms.copies else survey.Survey((), ())
     entries += [
-        Entry(replace(case, release=phantom_copies.RELEASE), "internal") for case in found.cases
+        Entry(replace(case, release=phantom_copies.RELEASE), "internal") for case in copied.cases
     ]
-    return _Found(raw, entries, list(found.faults))
+    return _Source(raw, entries, copied.faults)
 
 
-def _phantom_cases(root: Path, plan: write.PhantomPlan, numbers: range) -> list[Case]:
-    write.write_cohort(root, plan, numbers, os.cpu_count() or 1)
+def _phantom_cases(root: Path, plan: PhantomPlan, numbers: range) -> list[Case]:
+    write.write_cohort(root, plan, numbers, provenance.cores())
     # an earlier run may have left more patients here than are asked for now
-    found = [case for case in survey.discover(root) if int(case.case_id[-3:]) in numbers]
-    if len(found) != len(numbers):
-        raise DataError(f"{root}: {len(found)} phantoms, expected {len(numbers)}; delete it")
-    return [replace(case, release="phantom") for case in found]
+    cases = [case for case in survey.discover(root) if int(case.case_id[-3:]) in numbers]
+    if len(cases) != len(numbers):
+        raise DataError(f"{root}: {len(cases)} phantoms, expected {len(numbers)}; delete it")
+    return [replace(case, release="phantom") for case in cases]
 
 
-def _folder(study: settings.Study, source: Path | None) -> _Found:
-    if source is None:
+def _folder(study: settings.Study, source_dir: str | Path | None) -> _Source:
+    if source_dir is None:
         raise SettingsError(
             "this study reads a folder: pass source_dir to 01_data_exploration, or run "
             "make report DATA=/path"
         )
-    data = study.data
+    root, data = Path(source_dir), study.data
     _check_releases(data)
-    found = survey.survey(source)
-    there = sorted({one.release for one in found.cases} | {one.release for one in found.faults})
+    found = survey.survey(root)
+    there = {case.release for case in found.cases} | {fault.release for fault in found.faults}
     for release in (*data.internal_releases, *data.external_releases):
         if release not in there:
-            raise DataError(f"{source}: no case of {release}; found only {', '.join(there)}")
+            raise DataError(f"{root}: no case of {release}; found only {', '.join(sorted(there))}")
     asked = dict.fromkeys(data.internal_releases, "internal")
     asked |= dict.fromkeys(data.external_releases, "external")
-    entries = [_asked(case, asked) for case in found.cases]
     # what is wrong with a release that nobody asked for is no concern of the study
-    known = {*asked, *(fault.release for fault in found.faults if fault.release not in RELEASES)}
-    return _Found(source, entries, [fault for fault in found.faults if fault.release in known])
+    faults = [
+        fault for fault in found.faults if fault.release in asked or fault.release not in RELEASES
+    ]
+    return _Source(root, [_asked(case, asked) for case in found.cases], faults)
 
 
 def _check_releases(data: settings.Data) -> None:
     named = [*data.internal_releases, *data.external_releases]
-    strange = [name for name in named if name not in RELEASES]
-    if strange:
-        known = ", ".join(RELEASES)
-        raise SettingsError(f"no release {', '.join(strange)}: known releases are {known}")
+    unknown = [name for name in named if name not in RELEASES]
+    if unknown:
+        raise SettingsError(
+            f"no release {', '.join(unknown)}: known releases are {', '.join(RELEASES)}"
+        )
     if len(set(named)) < len(named) or not data.internal_releases:
         raise SettingsError(
             f"internal_releases {list(data.internal_releases)} must name a release, and none that "
@@ -193,42 +164,40 @@ def _asked(case: Case, asked: Mapping[str, str]) -> Entry:
 
 def _stop(faults: Sequence[Fault], root: Path, on_bad_case: str) -> None:
     # no exclusion mends a table of names: without it nobody knows who a patient is
-    fatal = faults if on_bad_case == "stop" else [one for one in faults if one.kind == layout.TABLE]
+    fatal = [fault for fault in faults if on_bad_case == "stop" or fault.kind == layout.TABLE]
     if fatal:
         raise DataError(survey.sentence(fatal, root), fatal[0].kind)
 
 
-def _seen(
-    entry: Entry, found: Mapping[str, inspection.Inspection], patients: Mapping[str, str]
+def _inspected(
+    entry: Entry, seen: Mapping[str, inspection.Inspection], patients: Mapping[str, str]
 ) -> Entry:
-    """Return an entry with what its inspection found and the one ID of its patient."""
+    """Return an entry with what its inspection found, excluded if that is a fault."""
     name = entry.case.case_id
-    if name not in found:
+    if name not in seen:
         return entry
-    case = replace(found[name].case, patient_id=patients.get(name, entry.case.patient_id))
-    return replace(entry, case=case, seen=found[name])
+    case = replace(seen[name].case, patient_id=patients.get(name, entry.case.patient_id))
+    entry = replace(entry, case=case, seen=seen[name])
+    return _excluded(entry, seen[name].faults) if seen[name].faults else entry
 
 
-def _sorted_out(
-    entries: Sequence[Entry], found: Mapping[str, inspection.Inspection], faults: Sequence[Fault]
-) -> list[Entry]:
-    """Return the entries with the faulty ones excluded, and those that never became a case."""
-    kept = []
-    for entry in entries:
-        wrong = found[entry.case.case_id].faults if entry.case.case_id in found else ()
-        kept.append(replace(entry, part="excluded", note=_kinds(wrong)) if wrong else entry)
+def _without_case(faults: Sequence[Fault]) -> list[Entry]:
+    """Return what never became a case, as its faults stand in the way, once for each path."""
     places: dict[Path, list[Fault]] = {}
     for fault in faults:
         places.setdefault(fault.path, []).append(fault)
-    for together in places.values():
-        one = together[0]
-        case = Case(one.case_id, one.patient_id, one.release, {}, None)
-        kept.append(Entry(case, "excluded", _kinds(together)))
-    return kept
+    entries = []
+    for alike in places.values():
+        first = alike[0]
+        case = Case(first.case_id, first.patient_id, first.release, {}, None)
+        entries.append(_excluded(Entry(case, "excluded"), alike))
+    return entries
 
 
-def _kinds(faults: Sequence[Fault]) -> str:
-    return "; ".join(dict.fromkeys(f"{fault.kind} ({fault.path.name})" for fault in faults))
+def _excluded(entry: Entry, faults: Sequence[Fault]) -> Entry:
+    kind = "; ".join(dict.fromkeys(fault.kind for fault in faults))
+    detail = "; ".join(dict.fromkeys(f"{fault.kind} ({fault.path.name})" for fault in faults))
+    return replace(entry, part="excluded", kind=kind, detail=detail)
 
 
 def _one_each(entries: Sequence[Entry]) -> list[Entry]:
@@ -237,31 +206,27 @@ def _one_each(entries: Sequence[Entry]) -> list[Entry]:
     for entry in sorted(entries, key=_rank):
         if entry.part in USED:
             kept.setdefault(entry.case.patient_id, entry)
-    return [_against(entry, kept) for entry in entries]
+    return [_against(entry, kept.get(entry.case.patient_id)) for entry in entries]
 
 
 def _rank(entry: Entry) -> tuple[int, int, str]:
-    return (
-        PARTS.index(entry.part),
-        -RELEASES.index(entry.case.release) if entry.part in USED else 0,
-        entry.case.case_id,
-    )
+    newest_first = -RELEASES.index(entry.case.release) if entry.part in USED else 0
+    return PARTS.index(entry.part), newest_first, entry.case.case_id
 
 
-def _against(entry: Entry, kept: Mapping[str, Entry]) -> Entry:
-    first = kept.get(entry.case.patient_id)
-    if entry.part not in USED or first is None or first is entry:
+def _against(entry: Entry, used: Entry | None) -> Entry:
+    if entry.part not in USED or used is None or used is entry:
         return entry
-    return replace(entry, part="duplicate", note=f"{_how(entry, first)} {first.case.case_id}")
+    kind = _how(entry.seen, used.seen)
+    return replace(entry, part="duplicate", kind=kind, same_as=used.case.case_id)
 
 
-def _how(entry: Entry, first: Entry) -> str:
+def _how(scan: inspection.Inspection | None, other: inspection.Inspection | None) -> str:
     """Return how it is known that two cases are one patient's."""
-    one, other = entry.seen, first.seen
     # an inspection keeps the ID that the release itself gives, before equal voxels joined cases
-    if one is None or other is None or one.case.patient_id == other.case.patient_id:
-        return "same patient as"
-    return "same voxels as" if one.content == other.content else "probably the same scan as"
+    if scan is None or other is None or scan.case.patient_id == other.case.patient_id:
+        return "same patient"
+    return "same voxels" if scan.content == other.content else "probably the same scan"
 
 
 def _check_parts(entries: Sequence[Entry], data: settings.Data) -> None:
@@ -280,54 +245,49 @@ def _check_parts(entries: Sequence[Entry], data: settings.Data) -> None:
 
 def _fault_table(faults: Sequence[Fault], root: Path) -> pd.DataFrame:
     rows = [
-        {
-            "case_id": fault.case_id,
-            "release": fault.release,
-            "kind": fault.kind,
-            "file": fault.path.name,
-            "what to do": fault.message.replace(f"{root}/", ""),
-        }
+        (
+            fault.case_id,
+            fault.release,
+            fault.kind,
+            fault.path.name,
+            fault.message.replace(f"{root}/", ""),
+        )
         for fault in faults
     ]
-    return pd.DataFrame(rows, columns=["case_id", "release", "kind", "file", "what to do"])
+    return pd.DataFrame(rows, columns=list(FAULT_COLUMNS))
 
 
-def _pseudonymous(cohort: Cohort, work_dir: Path) -> Cohort:
+def _under_pseudonyms(cohort: Cohort, entries: Sequence[Entry], work_dir: Path) -> Cohort:
     """Return a cohort without real IDs; the list of who is who stays in the working folder.
 
-    Rows are sorted anew, as their order would give away who has the next ID in the release.
+    Notes are written anew from fields that hold no real ID. Rows are sorted anew, as their order
+    would give away who has the next ID in the release.
     """
     names = pseudonyms.open_pseudonyms(work_dir.parent)
-    cases = cohort.cases
-    rows = cases[["case_id", "patient_id"]].drop_duplicates()
-    hidden = {name: names.case(name) for name in rows["case_id"]}
-    people = {name: names.patient(name) for name in rows["patient_id"]}
-    known = rows.assign(exam=rows["case_id"].map(hidden), patient=rows["patient_id"].map(people))
-    write_cases(known, work_dir / "pseudonyms.csv").chmod(0o600)
-    cases = cases.assign(
-        case_id=cases["case_id"].map(hidden),
-        patient_id=cases["patient_id"].map(people),
-        note=cases["note"].map(lambda note: _hidden(note, hidden)),
-    )
-    links = cohort.links.replace({"case_id": hidden, "same_as": hidden})
+    who = cohort.cases[["case_id", "patient_id"]].drop_duplicates()
+    exams = {name: names.case(name) for name in who["case_id"]}
+    people = {name: names.patient(name) for name in who["patient_id"]}
+    private = who.assign(exam=who["case_id"].map(exams), patient=who["patient_id"].map(people))
+    write_cases(private, work_dir / "pseudonyms.csv").chmod(0o600)
+    links = cohort.links.replace({"case_id": exams, "same_as": exams})
     faults = cohort.faults.assign(
-        case_id=cohort.faults["case_id"].map(lambda name: hidden.get(name, "a file")),
+        case_id=[exams.get(name, "a file") for name in cohort.faults["case_id"]],
         file="hidden",
         **{"what to do": "see python -m gliomalib data verify"},
     )
     return Cohort(
-        cases=in_order(cases),
+        cases=table_of([_renamed(entry, exams, people) for entry in entries]),
         links=links.sort_values(["case_id", "same_as"], ignore_index=True),
         faults=faults.sort_values(["case_id", "kind"], ignore_index=True),
         people=cohort.people,
     )
 
 
-def _hidden(note: str | None, names: Mapping[str, str]) -> str | None:
-    """Return a note with every ID replaced and without names of files, which hold IDs."""
-    if note is None or pd.isna(note):
-        return None
-    # a name may hold parentheses itself
-    text = re.sub(r" \(.*?\)(?=; |$)", "", note, flags=re.DOTALL)
-    known = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-    return re.sub(rf"(?<![\w-])({known})(?![\w-])", lambda match: names[match[0]], text)
+def _renamed(entry: Entry, exams: Mapping[str, str], people: Mapping[str, str]) -> Entry:
+    case = replace(
+        entry.case,
+        case_id=exams[entry.case.case_id],
+        patient_id=people[entry.case.patient_id],
+    )
+    # names of files hold IDs, so that of a faulty one goes with ``detail``
+    return replace(entry, case=case, same_as=entry.same_as and exams[entry.same_as], detail="")

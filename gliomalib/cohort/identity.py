@@ -1,4 +1,4 @@
-"""Who is who: patients that stand in several releases, by table, by content, or perhaps."""
+"""Who is who: patients that are in several releases, by table, by content, or perhaps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gliomalib.schema import DataError
 
 How = Literal["table", "content", "suspect"]
 
-YEARS = (2018, 2019, 2020)
+PAPER_YEARS = (2018, 2019, 2020)
 """The BraTS years that the paper names."""
 
 
@@ -52,38 +52,37 @@ class OverlapFacts:
     expected_share: float
 
 
-def links(found: Sequence[Inspection]) -> list[Link]:
+def links(scans: Sequence[Inspection]) -> list[Link]:
     """Return how cases belong together, each with the first case of its patient.
 
     Suspects are pairs that neither a table nor equal voxels join. Cases without a signature are
     compared by table and content only.
     """
-    joined = [*_same(found, "table"), *_same(found, "content")]
-    group = _joined([one.case.case_id for one in found], joined)
-    known = [one for one in found if one.signature is not None]
-    if len(known) < 2:
+    joined = [*_same(scans, "table"), *_same(scans, "content")]
+    first = _first_of_each([scan.case.case_id for scan in scans], joined)
+    signed = {scan.case.case_id: scan.signature for scan in scans if scan.signature is not None}
+    if len(signed) < 2:
         return joined
-    signatures = np.stack([one.signature for one in known if one.signature is not None])
-    for i, j, similarity in fingerprint.suspects(signatures):
-        names = known[i].case.case_id, known[j].case.case_id
-        if group[names[0]] != group[names[1]]:
-            joined.append(Link(*names, "suspect", float(similarity)))
+    names = list(signed)
+    for i, j, similarity in fingerprint.suspects(np.stack(list(signed.values()))):
+        if first[names[i]] != first[names[j]]:
+            joined.append(Link(names[i], names[j], "suspect", float(similarity)))
     return joined
 
 
-def patients(found: Sequence[Inspection], known: Sequence[Link]) -> dict[str, str]:
+def patients(scans: Sequence[Inspection], joined: Sequence[Link]) -> dict[str, str]:
     """Return case ID → patient ID, for all cases that belong together that of the first one.
 
     Suspects count as one patient: taking two patients for one costs a case, taking one for two
-    could put him into training and test.
+    could put it into training and test.
     """
-    own = {one.case.case_id: one.case.patient_id for one in found}
-    return {name: own[first] for name, first in _joined(own, known).items()}
+    named = {scan.case.case_id: scan.case.patient_id for scan in scans}
+    return {name: named[first] for name, first in _first_of_each(named, joined).items()}
 
 
-def link_table(known: Sequence[Link]) -> pd.DataFrame:
+def link_table(joined: Sequence[Link]) -> pd.DataFrame:
     """Return links as a table: case_id, same_as, how, similarity."""
-    rows = [(one.case_id, one.other_id, one.how, round(one.similarity, 3)) for one in known]
+    rows = [(link.case_id, link.other_id, link.how, round(link.similarity, 3)) for link in joined]
     return pd.DataFrame(rows, columns=["case_id", "same_as", "how", "similarity"])
 
 
@@ -93,19 +92,13 @@ def overlap(cases: pd.DataFrame) -> pd.DataFrame:
     One row a release: release, examinations, patients, then one column a release with the number
     of the row's patients who are also in it.
     """
-    members = {
-        str(name): set(group["patient_id"]) for name, group in cases.groupby("release", sort=True)
-    }
-    rows = [
-        {
-            "release": name,
-            "examinations": int((cases["release"] == name).sum()),
-            "patients": len(own),
-            **{other: len(own & theirs) for other, theirs in members.items()},
-        }
-        for name, own in members.items()
-    ]
-    return pd.DataFrame(rows, columns=["release", "examinations", "patients", *members])
+    examinations = cases.groupby(["patient_id", "release"]).size().unstack(fill_value=0)
+    there = (examinations > 0).astype(int)
+    # entry (a, b) of the product counts the patients who are in release a and in release b
+    shared = there.T @ there
+    shared.insert(0, "examinations", examinations.sum())
+    shared.insert(1, "patients", there.sum())
+    return shared.rename_axis(columns=None).reset_index()
 
 
 def named_patients(tables: Iterable[Path]) -> list[brats.Identity]:
@@ -114,8 +107,8 @@ def named_patients(tables: Iterable[Path]) -> list[brats.Identity]:
     Raises ``DataError`` for a table that cannot be read or that contradicts another.
     """
     rows = [row for table in tables for row in brats.read_mapping(table)]
-    merged = brats.identities(rows)
-    return list({id(one): one for one in merged.values()}.values())
+    # a patient stands there under each of its IDs
+    return list({id(person): person for person in brats.identities(rows).values()}.values())
 
 
 def year_overlap(people: Sequence[brats.Identity]) -> pd.DataFrame:
@@ -123,24 +116,22 @@ def year_overlap(people: Sequence[brats.Identity]) -> pd.DataFrame:
 
     Columns: year, patients, known (patients also in an earlier year), new, HGG, LGG.
     """
-    found = []
+    rows = []
     for year in sorted({year for person in people for year in person.ids}):
         there = [person for person in people if year in person.ids]
         known = sum(min(person.ids) < year for person in there)
-        grades = {grade: sum(one.grade == grade for one in there) for grade in brats.GRADES}
-        counts = {"patients": len(there), "known": known, "new": len(there) - known}
-        found.append({"year": year, **counts, **grades})
-    columns = ["year", "patients", "known", "new", *brats.GRADES]
-    return pd.DataFrame(found, columns=columns)
+        grades = (sum(person.grade == grade for person in there) for grade in brats.GRADES)
+        rows.append((year, len(there), known, len(there) - known, *grades))
+    return pd.DataFrame(rows, columns=["year", "patients", "known", "new", *brats.GRADES])
 
 
 def known_years(people: Sequence[brats.Identity]) -> tuple[int, ...]:
-    """Return which of the paper's years (``YEARS``) the tables of subject IDs know."""
-    return tuple(year for year in YEARS if any(year in person.ids for person in people))
+    """Return which of the paper's years (``PAPER_YEARS``) the tables of subject IDs know."""
+    return tuple(year for year in PAPER_YEARS if any(year in person.ids for person in people))
 
 
 def overlap_facts(
-    people: Sequence[brats.Identity], years: Sequence[int] = YEARS, test_share: float = 0.2
+    people: Sequence[brats.Identity], years: Sequence[int] = PAPER_YEARS, test_share: float = 0.2
 ) -> OverlapFacts:
     """Return what pooling ``years`` and splitting by volume does, by the organisers' tables.
 
@@ -164,26 +155,25 @@ def overlap_facts(
 def _expected_share(copies: Sequence[int], test: int) -> float:
     total = sum(copies)
     ways = math.comb(total - 1, test - 1)
+    # whole numbers until the division: the binomials of some thousand volumes exceed any float
     alone = [math.comb(total - m, test - m) / ways if m <= test else 0.0 for m in copies]
     return sum(m * (1 - p) for m, p in zip(copies, alone, strict=True)) / total
 
 
-def _same(found: Sequence[Inspection], how: Literal["table", "content"]) -> list[Link]:
+def _same(scans: Sequence[Inspection], how: Literal["table", "content"]) -> list[Link]:
     first: dict[str, str] = {}
     joined = []
-    for one in found:
-        mark = one.case.patient_id if how == "table" else one.content
+    for scan in scans:
+        mark = scan.case.patient_id if how == "table" else scan.content
         if mark is None:
             continue
-        name = one.case.case_id
-        if mark in first:
-            joined.append(Link(name, first[mark], how))
-        else:
-            first[mark] = name
+        name = first.setdefault(mark, scan.case.case_id)
+        if name != scan.case.case_id:
+            joined.append(Link(scan.case.case_id, name, how))
     return joined
 
 
-def _joined(names: Iterable[str], known: Iterable[Link]) -> dict[str, str]:
+def _first_of_each(names: Iterable[str], joined: Iterable[Link]) -> dict[str, str]:
     """Return each case's first case by the order of ``names``, over links in whatever order."""
     above = {name: name for name in names}
     place = {name: number for number, name in enumerate(above)}
@@ -193,7 +183,8 @@ def _joined(names: Iterable[str], known: Iterable[Link]) -> dict[str, str]:
             name = above[name]
         return name
 
-    for link in known:
+    # a forest: links a–c and c–b hang both under a, whichever comes first
+    for link in joined:
         first, other = sorted((top(link.case_id), top(link.other_id)), key=place.__getitem__)
         above[other] = first
     return {name: top(name) for name in above}

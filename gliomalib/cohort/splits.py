@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gliomalib.cohort.table import MADE_BY
 from gliomalib.provenance import write_atomic
 from gliomalib.schema import DataError, MismatchError, Split
 from gliomalib.settings import SplitPlan, named_seed
 
-MADE_BY = "01_data_exploration"
-"""The notebook that writes the splits."""
+PARTS = ("train", "val", "test", "external")
+"""Parts of a fold, as the fields of a ``Split`` are called."""
 
 
 def make_splits(
@@ -26,7 +28,7 @@ def make_splits(
 
     One fold: ``test_share`` (at least one patient) and ``val_share`` of all. More folds: each
     patient is tested once, and ``val_share`` of the rest of a fold validates. Raises
-    ``DataError`` where there are too few patients or one stands twice.
+    ``DataError`` where there are too few patients or one is duplicated.
     """
     patients = sorted(internal)
     least = max(2, plan.folds)
@@ -35,15 +37,15 @@ def make_splits(
     shuffled = _shuffled(patients, named_seed(seed, "split"))
     if plan.folds == 1:
         tests = [shuffled[: max(1, round(plan.test_share * len(shuffled)))]]
-        n_val = round(plan.val_share * len(shuffled))
     else:
+        # patients 0, n, 2n, … of the shuffled ones: sizes differ by one at most
         tests = [shuffled[fold :: plan.folds] for fold in range(plan.folds)]
-        n_val = None
     splits = []
     for fold, test in enumerate(tests):
         rest = [name for name in shuffled if name not in test]
         rest = _shuffled(rest, named_seed(seed, "split", "val", fold))
-        cut = round(plan.val_share * len(rest)) if n_val is None else n_val
+        # one split divides all patients by its shares, a fold divides what it does not test
+        cut = round(plan.val_share * len(shuffled if plan.folds == 1 else rest))
         parts = [tuple(sorted(part)) for part in (rest[cut:], rest[:cut], test, external)]
         splits.append(Split(fold, *parts))
     check_splits(splits, [*internal, *external])
@@ -59,8 +61,8 @@ def check_splits(splits: Sequence[Split], patients: Sequence[str]) -> None:
     """
     twice = _repeated(patients)
     if twice or not splits:
-        found = f"{', '.join(twice)} twice in the list of patients" if twice else "no fold at all"
-        raise DataError(f"splits: {found}; run {MADE_BY} again")
+        fault = f"{', '.join(twice)} twice in the list of patients" if twice else "no fold at all"
+        raise DataError(f"splits: {fault}; run {MADE_BY} again")
     for split in splits:
         _check_fold(split, patients)
     if any(sorted(split.external) != sorted(splits[0].external) for split in splits):
@@ -78,28 +80,31 @@ def check_splits(splits: Sequence[Split], patients: Sequence[str]) -> None:
 def split_table(splits: Sequence[Split]) -> pd.DataFrame:
     """Return one row a fold: how many patients train, validate, are tested, are external."""
     rows = [
-        {"fold": one.fold, "train": len(one.train), "val": len(one.val), "test": len(one.test),
-         "external": len(one.external), "held out": ", ".join(one.test)}
-        for one in splits
-    ]  # fmt: skip
+        {
+            "fold": split.fold,
+            **{part: len(getattr(split, part)) for part in PARTS},
+            "held out": ", ".join(split.test),
+        }
+        for split in splits
+    ]
     return pd.DataFrame(rows)
 
 
-def write_splits(splits: Sequence[Split], path: Path) -> Path:
+def write_splits(splits: Sequence[Split], path: str | Path) -> Path:
     """Write splits as JSON with the list of all patients; refuses what `check_splits` refuses."""
     patients = sorted(_everyone(splits[0])) if splits else []
     check_splits(splits, patients)
     content = {"patients": patients, "splits": [asdict(split) for split in splits]}
-    return write_atomic(path, json.dumps(content, indent=1) + "\n")
+    return write_atomic(Path(path), json.dumps(content, indent=1) + "\n")
 
 
-def read_splits(path: Path) -> tuple[Split, ...]:
+def read_splits(path: str | Path) -> tuple[Split, ...]:
     """Read what `write_splits` wrote and check it again, as somebody may have edited it.
 
     Raises ``DataError`` where the file is missing or damaged, and what `check_splits` raises.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
         splits = tuple(_split(entry) for entry in content["splits"])
         patients = list(content["patients"])
     except FileNotFoundError:
@@ -116,10 +121,7 @@ def _shuffled(names: Sequence[str], seed: int) -> list[str]:
 
 
 def _repeated(names: Sequence[str]) -> list[str]:
-    seen: dict[str, int] = {}
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-    return [name for name, count in seen.items() if count > 1]
+    return [name for name, count in Counter(names).items() if count > 1]
 
 
 def _everyone(split: Split) -> tuple[str, ...]:
@@ -145,5 +147,4 @@ def _check_fold(split: Split, patients: Sequence[str]) -> None:
 
 
 def _split(entry: Mapping[str, Any]) -> Split:
-    parts = {name: tuple(entry[name]) for name in ("train", "val", "test", "external")}
-    return Split(fold=int(entry["fold"]), **parts)
+    return Split(int(entry["fold"]), *(tuple(entry[part]) for part in PARTS))

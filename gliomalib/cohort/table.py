@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,55 +17,62 @@ PARTS = ("internal", "external", "duplicate", "excluded", "unused")
 """Trained and tested on; tested on only; the same patient again; faulty; not asked for, no mask."""
 
 COLUMNS = (
-    "case_id", "patient_id", "release", "part", "grade", *SEQUENCES, "seg", "channels", "digests",
-    "shape", "spacing_mm", "axes", "note",
-)  # fmt: skip
+    *("case_id", "patient_id", "release", "part", "grade"),
+    *(*SEQUENCES, "seg", "channels", "digests", "shape", "spacing_mm", "axes"),
+    *("kind", "same_as", "note"),
+)
+"""``kind``, ``same_as`` and ``note`` are those of an ``Entry``; all cells are text or missing."""
 
 MADE_BY = "01_data_exploration"
-"""The notebook that writes the table of cases."""
+"""The notebook that writes the table of cases and the splits."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A case with its part, why it is not used (None: it is), and what inspecting it found."""
+    """A case with its part, what inspecting it found, and why it is not used.
+
+    ``kind`` says why in words that name no patient and no file, empty if the case is used;
+    ``same_as`` is the case that is used in its place; ``detail`` is ``kind`` with names of files.
+    """
 
     case: Case
     part: str
-    note: str | None = None
+    kind: str = ""
+    same_as: str | None = None
+    detail: str = ""
     seen: Inspection | None = None
+
+    @property
+    def note(self) -> str | None:
+        """What a reader is told of why the case is not used, None if it is."""
+        text = f"{self.kind} as {self.same_as}" if self.same_as else self.detail or self.kind
+        return text or None
 
 
 def table_of(entries: Sequence[Entry]) -> pd.DataFrame:
-    """Return one row an entry, sorted by part, patient and case."""
-    rows = [_row(entry) for entry in entries]
-    return in_order(pd.DataFrame(rows, columns=list(COLUMNS), dtype="str"))
+    """Return one row an entry, with ``COLUMNS``, sorted by part, patient and case."""
+    rows = [_row(entry) for entry in sorted(entries, key=_place)]
+    return pd.DataFrame(rows, columns=list(COLUMNS), dtype="str")
 
 
-def in_order(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table of cases sorted by part, patient and case."""
-    rank = {part: number for number, part in enumerate(PARTS)}
-    keys = table[["part", "patient_id", "case_id"]].assign(part=table["part"].map(rank))
-    order = keys.sort_values(["part", "patient_id", "case_id"], kind="stable").index
-    return table.loc[order].reset_index(drop=True)
-
-
-def write_cases(table: pd.DataFrame, path: Path) -> Path:
+def write_cases(table: pd.DataFrame, path: str | Path) -> Path:
     """Write the table of cases as CSV, whole or not at all."""
-    return write_atomic(path, table.to_csv(index=False))
+    return write_atomic(Path(path), table.to_csv(index=False))
 
 
-def read_cases(path: Path) -> pd.DataFrame:
+def read_cases(path: str | Path) -> pd.DataFrame:
     """Read the table that `write_cases` wrote.
 
-    Raises ``DataError`` where it is missing, no table or has other columns.
+    Raises ``DataError`` where it is missing, is no table or has other columns.
     """
+    path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: the table of cases is missing; run {MADE_BY}")
     try:
         table = pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])
     except ValueError as error:
-        found = " ".join(str(error).split())
-        raise DataError(f"{path}: cannot be read ({found}); run {MADE_BY} again") from None
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: cannot be read ({reason}); run {MADE_BY} again") from None
     if tuple(table.columns) != COLUMNS:
         raise DataError(
             f"{path}: columns are {', '.join(table.columns)}, expected {', '.join(COLUMNS)}; "
@@ -103,13 +110,15 @@ def cases_of(table: pd.DataFrame, part: str) -> list[Case]:
     return [case_of(row) for _, row in table[table["part"] == part].iterrows()]
 
 
-def exclusions(table: pd.DataFrame) -> tuple[Exclusion, ...]:
-    """Return every examination that was left out for a fault of its files, in the table's order."""
-    rows = table[table["part"] == "excluded"]
-    return tuple(
-        Exclusion(row["case_id"], row["release"], "fault", row["note"])
-        for _, row in rows.iterrows()
-    )
+def exclusions(cases: pd.DataFrame) -> tuple[Exclusion, ...]:
+    """Return who was left out for faulty files, in the order of the table, for a record."""
+    excluded = cases[cases["part"] == "excluded"]
+    columns = excluded[["case_id", "release", "kind", "note"]]
+    return tuple(Exclusion(*row) for row in columns.itertuples(index=False))
+
+
+def _place(entry: Entry) -> tuple[int, str, str]:
+    return PARTS.index(entry.part), entry.case.patient_id, entry.case.case_id
 
 
 def _row(entry: Entry) -> dict[str, Any]:
@@ -125,15 +134,17 @@ def _row(entry: Entry) -> dict[str, Any]:
         "channels": " ".join(case.channels) or None,
         # a file that could not be read has none, and then nobody could tell whose the others are
         "digests": " ".join(case.digests) if case.digests and all(case.digests) else None,
-        "shape": "×".join(map(str, seen.shape)) if seen and seen.shape else None,
-        "spacing_mm": (
-            "×".join(f"{size:.4g}" for size in seen.spacing_mm)
-            if seen and seen.spacing_mm
-            else None
-        ),
+        "shape": _by(map(str, seen.shape or ())) if seen else None,
+        "spacing_mm": _by(f"{size:.4g}" for size in seen.spacing_mm or ()) if seen else None,
         "axes": seen.axes if seen else None,
+        "kind": entry.kind or None,
+        "same_as": entry.same_as,
         "note": entry.note,
     }
+
+
+def _by(sizes: Iterable[str]) -> str | None:
+    return "×".join(sizes) or None
 
 
 def _words(cell: Any) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gliomalib.commands import Verbs, say
-from gliomalib.runner import Folders
+from gliomalib.runner.jobs import Folders
 
 if TYPE_CHECKING:
     # imported where they are used: the other verbs need none of them, and they take a second
@@ -114,8 +114,9 @@ def _show(result: Verification) -> None:
 
 def _phantoms(arguments: argparse.Namespace) -> None:
     from gliomalib.phantoms import write  # noqa: PLC0415
+    from gliomalib.phantoms.patient import PhantomPlan  # noqa: PLC0415
 
-    plan = write.PhantomPlan(seed=arguments.seed, spacing_mm=arguments.spacing, site=arguments.site)
+    plan = PhantomPlan(seed=arguments.seed, spacing_mm=arguments.spacing, site=arguments.site)
     numbers = range(1, arguments.count + 1)
     folder = write.write_cohort(arguments.root, plan, numbers, os.cpu_count() or 1)
     say(f"{arguments.count} synthetic patients in {folder}")

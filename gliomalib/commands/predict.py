@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gliomalib import labels
 from gliomalib.commands import Verbs, say
-from gliomalib.runner import Folders
+from gliomalib.runner.jobs import Folders
 from gliomalib.schema import SEQUENCES, Case, DataError, SettingsError
 
 if TYPE_CHECKING:
@@ -66,45 +66,45 @@ def _predict(arguments: argparse.Namespace) -> None:
     folders = Folders.of(arguments.data_dir, arguments.report_dir)
     finished = open_finished(arguments.study, folders.data, folders.reports)
     finished.chosen(arguments.fold)
-    faults = []
+    failed = []
     for case in cases:
         try:
-            _one(case, finished, arguments)
+            _label(case, finished, arguments)
         except DataError as error:
             if len(cases) == 1:
                 raise
             say(f"{case.case_id}: not labelled, {error}")
-            faults.append(case.case_id)
-    if faults:
-        raise DataError(f"{len(faults)} of {len(cases)} cases not labelled: {', '.join(faults)}")
+            failed.append(case.case_id)
+    if failed:
+        raise DataError(f"{len(failed)} of {len(cases)} cases not labelled: {', '.join(failed)}")
 
 
-def _one(case: Case, finished: Finished, arguments: argparse.Namespace) -> None:
+def _label(case: Case, finished: Finished, arguments: argparse.Namespace) -> None:
     from gliomalib.pipeline import apply  # noqa: PLC0415
 
     started = time.monotonic()
-    found = apply.segment_case(case, finished, arguments.fold, arguments.device)
+    applied = apply.segment_case(case, finished, arguments.fold, arguments.device)
     out = arguments.out.expanduser()
-    path = apply.write(found, out, arguments.convention, arguments.force)
-    tumour = found.volumes["ml"].iloc[-1]
-    known = ", trained on this patient" if found.about["trained_on_this_patient"] else ""
+    path = apply.write(applied, out, arguments.convention, arguments.force)
+    tumour = applied.volumes["ml"].iloc[-1]
+    trained = ", trained on this patient" if applied.about["trained_on_this_patient"] else ""
     seconds = time.monotonic() - started
-    say(f"{case.case_id}: {tumour:.1f} mL of tumour, {path} ({seconds:.0f} s{known})")
+    say(f"{case.case_id}: {tumour:.1f} mL of tumour, {path} ({seconds:.0f} s{trained})")
 
 
 def _cases(arguments: argparse.Namespace) -> list[Case]:
-    given = {name: getattr(arguments, name) for name in SEQUENCES}
-    missing = [f"--{name}" for name, path in given.items() if path is None]
+    files = {name: getattr(arguments, name) for name in SEQUENCES}
+    missing = [f"--{name}" for name, path in files.items() if path is None]
     if arguments.path is not None:
-        if len(missing) < len(given):
+        if len(missing) < len(files):
             raise SettingsError("give PATH or the four files of one case, not both")
-        return _found(arguments.path.expanduser(), arguments.case)
+        return _cases_below(arguments.path.expanduser(), arguments.case)
     if missing:
         raise SettingsError(
             f"{' '.join(missing)} not given: give PATH of a case folder, or the four files of one "
             "case"
         )
-    return [_case_of(given, arguments.case)]
+    return [_case_of(files, arguments.case)]
 
 
 def _case_of(files: dict[str, Path], names: Sequence[str]) -> Case:
@@ -118,7 +118,7 @@ def _case_of(files: dict[str, Path], names: Sequence[str]) -> Case:
     return Case(name, name, OWN, images, None)
 
 
-def _found(folder: Path, wanted: Sequence[str]) -> list[Case]:
+def _cases_below(folder: Path, wanted: Sequence[str]) -> list[Case]:
     """Return the cases of a folder, or those ``wanted``; one that is faulty is refused."""
     from gliomalib.data.readers import survey  # noqa: PLC0415
 
@@ -131,11 +131,11 @@ def _found(folder: Path, wanted: Sequence[str]) -> list[Case]:
         ) from None
     cases = [case for case in found.cases if not wanted or case.case_id in wanted]
     faults = [fault for fault in found.faults if not wanted or fault.case_id in wanted]
-    absent = set(wanted) - {case.case_id for case in cases} - {one.case_id for one in faults}
+    absent = set(wanted) - {case.case_id for case in cases} - {fault.case_id for fault in faults}
     if absent:
-        known = ", ".join(case.case_id for case in found.cases[:8])
+        first = ", ".join(case.case_id for case in found.cases[:8])
         raise DataError(
-            f"{folder}: no case {', '.join(sorted(absent))}; there are {len(found.cases)}: {known}"
+            f"{folder}: no case {', '.join(sorted(absent))}; there are {len(found.cases)}: {first}"
         )
     if faults:
         raise DataError(survey.sentence(faults, folder), faults[0].kind)

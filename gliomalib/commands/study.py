@@ -1,4 +1,4 @@
-"""Verbs that run notebooks: ``run``, ``study``, ``report`` and ``studies``."""
+"""Verbs on studies: ``run``, ``study``, ``report``, ``studies`` and ``compare``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import yaml
 
 from gliomalib import settings
 from gliomalib.commands import Verbs, say
-from gliomalib.runner import CHAIN, Folders, Job, plan
-from gliomalib.runner.digests import with_digest
-from gliomalib.schema import SettingsError
+from gliomalib.runner.chain import CHAIN
+from gliomalib.runner.jobs import Folders, Job, plan, with_digest
+from gliomalib.schema import SettingsError, run_name
 
 
 def add(verbs: Verbs) -> None:
@@ -34,6 +34,17 @@ def add(verbs: Verbs) -> None:
     report = verbs.add_parser("report", help="make the report of a study from its records")
     report.add_argument("study", metavar="STUDY")
     report.set_defaults(verb=_report)
+
+    compare = verbs.add_parser("compare", help="write a page of two runs side by side")
+    for name in ("a", "b"):
+        compare.add_argument(
+            name, metavar=name.upper(), help="a study that has a report, or the folder of a report"
+        )
+    compare.add_argument("--report-dir", default="", metavar="FOLDER", help="all reports (reports)")
+    compare.add_argument(
+        "--out", type=Path, metavar="FILE", help="page (compare-A-B.html of these)"
+    )
+    compare.set_defaults(verb=_compare)
 
     for verb in (run, study, report):
         verb.add_argument("--source", default="", metavar="FOLDER", help="the user's data set")
@@ -58,14 +69,14 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _job(arguments: argparse.Namespace) -> Job:
     jobs = {job.name: job for job in plan(arguments.study, _folders(arguments), arguments.notebook)}
-    name = ".".join(filter(None, [arguments.notebook, arguments.variant]))
+    name = run_name(arguments.notebook, arguments.variant)
     if name not in jobs:
         raise SettingsError(f"the study {arguments.study} has no {name}: take {', '.join(jobs)}")
     if arguments.file is None:
         return jobs[name]
-    own = {**jobs[name].own, **_read_parameters(arguments.file)}
-    upstream = {other: jobs[other].digest for other in jobs[name].needs}
-    return with_digest(replace(jobs[name], own=own), upstream)
+    overrides = {**jobs[name].overrides, **_read_parameters(arguments.file)}
+    needed = {other: jobs[other].digest for other in jobs[name].needs}
+    return with_digest(replace(jobs[name], overrides=overrides), needed)
 
 
 def _read_parameters(path: Path) -> dict[str, object]:
@@ -103,3 +114,12 @@ def _report(arguments: argparse.Namespace) -> None:
 def _studies(_: argparse.Namespace) -> None:
     for name in settings.studies():
         say(f"{name:14} {settings.load(name).title}")
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    # nbconvert takes a second to import, and the other verbs need none of it
+    from gliomalib.report.compare import page  # noqa: PLC0415
+
+    reports = Folders.of(reports=arguments.report_dir).reports
+    out = arguments.out.expanduser() if arguments.out else None
+    say(f"side by side: {page.build(arguments.a, arguments.b, reports, out)}")

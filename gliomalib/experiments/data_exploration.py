@@ -8,6 +8,7 @@ import pandas as pd
 
 from gliomalib.cohort import identity
 from gliomalib.cohort import table as casetable
+from gliomalib.data import orientation
 from gliomalib.data.readers import brats
 from gliomalib.schema import DataError, Exclusion, Scan, Split, Value
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gliomalib.cohort import gather
+from gliomalib.cohort.table import cases_of, read_cases
 from gliomalib.experiments import classification, segmentation
 from gliomalib.experiments import engines as profiling
 from gliomalib.experiments.engines import NETWORKS, STAGES
@@ -133,9 +133,9 @@ def chosen(material: folds.Material) -> list[Case]:
     """
     split = material.splits[0]
     names = [*split.test, *split.external][: material.study.efficiency.patients]
-    table = gather.read_cases(material.run.work_dir / "cases.csv")
+    table = read_cases(material.run.work_dir / "cases.csv")
     parts = ("internal", "external")
-    known = {case.patient_id: case for part in parts for case in gather.cases_of(table, part)}
+    known = {case.patient_id: case for part in parts for case in cases_of(table, part)}
     absent = [name for name in names if name not in known]
     if absent:
         raise MismatchError(f"cases.csv lacks {', '.join(absent)}; run 01_data_exploration again")

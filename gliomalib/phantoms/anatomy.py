@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from gliomalib.phantoms.grid import Array, Dice, Frame, Point, smooth_field, spline
+from gliomalib.phantoms.grid import Dice, Frame, Point, smooth_field, spline
+from gliomalib.schema import Float32Array, FloatArray
 
 CENTRE_MM: Point = (119.0, 127.0, 72.0)
 """Where the middle of a brain lies in the field of view of BraTS, in millimetres."""
@@ -26,9 +27,9 @@ _ATLAS_AXES = np.diag([-1.0, -1.0, 1.0])
 class Tissues:
     """Shares of white matter, grey matter and fluid, each (X, Y, Z); they sum to 1 in ``brain``."""
 
-    white: Array
-    grey: Array
-    fluid: Array
+    white: Float32Array
+    grey: Float32Array
+    fluid: Float32Array
     brain: NDArray[np.bool_]
 
     @property
@@ -47,12 +48,12 @@ class Bulge:
     centre_mm: Point
     radius_mm: float
     push_mm: float
-    yielding: Array
+    yielding: Float32Array
     frame: Frame
 
 
 @lru_cache(maxsize=4)
-def atlas(spacing_mm: float) -> tuple[Array, Array, Array]:
+def atlas(spacing_mm: float) -> tuple[Float32Array, Float32Array, Float32Array]:
     """Return white matter, grey matter and brain of MNI152 (ICBM 2009a, Fonov et al. 2011).
 
     1 mm voxels, shape (197, 233, 189), as nilearn carries them in its package; smoothed to what
@@ -65,7 +66,7 @@ def atlas(spacing_mm: float) -> tuple[Array, Array, Array]:
 
 
 @lru_cache(maxsize=1)
-def _mni152() -> tuple[Array, Array, Array]:
+def _mni152() -> tuple[Float32Array, Float32Array, Float32Array]:
     from nilearn import datasets  # noqa: PLC0415  # slow: brings scikit-learn
 
     white = datasets.load_mni152_wm_template(resolution=1).get_fdata(dtype=np.float32)
@@ -74,7 +75,7 @@ def _mni152() -> tuple[Array, Array, Array]:
     return white, grey, mask * _without_outer_fluid(white + grey)
 
 
-def _without_outer_fluid(tissue: Array) -> Array:
+def _without_outer_fluid(tissue: Float32Array) -> Float32Array:
     """Return where tissue is, and the spaces inside and between folds: 0.5 at the border."""
     edge = 8
     coarse = np.pad(ndimage.gaussian_filter(tissue, 2.0)[::2, ::2, ::2] > 0.5, edge)
@@ -87,7 +88,7 @@ def _without_outer_fluid(tissue: Array) -> Array:
 
 def tissues(dice: Dice, frame: Frame, bulge: Bulge | None = None) -> Tissues:
     """Return the patient's tissues on ``frame``; the same brain on every frame."""
-    places = _atlas_places(dice, frame, bulge)
+    places = atlas_places(dice, frame, bulge)
     white, grey, mask = atlas(frame.spacing_mm)
     brain = ndimage.map_coordinates(mask, places, order=1) > 0.5
     inside = places[:, brain]
@@ -101,16 +102,17 @@ def tissues(dice: Dice, frame: Frame, bulge: Bulge | None = None) -> Tissues:
     return Tissues(maps[0], maps[1], maps[2], brain)
 
 
-def depth_mm(inside: NDArray[np.bool_], frame: Frame) -> Array:
+def depth_mm(inside: NDArray[np.bool_], frame: Frame) -> Float32Array:
     """Return how deep each voxel lies inside a mask, in millimetres; 0 outside."""
     depth = np.zeros(frame.shape, dtype=np.float32)
+    # only in the box around the mask, one voxel wider, so that its border is one also there
     for box in ndimage.find_objects(inside.astype(np.uint8)):
         wider = tuple(slice(max(0, part.start - 1), part.stop + 1) for part in box)
         depth[wider] = ndimage.distance_transform_edt(inside[wider], sampling=frame.spacing_mm)
     return depth
 
 
-def _sharpened(dice: Dice, white: Array, grey: Array) -> Array:
+def _sharpened(dice: Dice, white: Float32Array, grey: Float32Array) -> Float32Array:
     """Undo some of the averaging over 152 brains; age widens the fluid spaces."""
     age = dice.of("age").uniform(1.1, 2.4)
     fluid = np.clip(1.0 - white - grey, 0.0, 1.0)
@@ -122,22 +124,22 @@ def _sharpened(dice: Dice, white: Array, grey: Array) -> Array:
     return np.asarray(stack / np.maximum(stack.sum(axis=0), 1e-6), dtype=np.float32)
 
 
-def _atlas_places(dice: Dice, frame: Frame, bulge: Bulge | None) -> Array:
-    """Atlas voxel from which each voxel of ``frame`` takes its tissue, shape (3, X, Y, Z)."""
+def atlas_places(dice: Dice, frame: Frame, bulge: Bulge | None) -> Float32Array:
+    """Return the atlas voxel from which each voxel of ``frame`` takes its tissue, (3, X, Y, Z)."""
     places = frame.positions()
     if bulge is not None:
-        places = places - _push(bulge, frame)
+        places = places - displacement(bulge, frame)
     for scale_mm, reach_mm in ((45.0, 3.2), (18.0, 1.6), (9.0, 0.7)):
         for axis in range(3):
             rng = dice.of("deformation", scale_mm, axis)
             places[axis] += reach_mm * smooth_field(rng, frame, scale_mm)
     centred = places.reshape(3, -1) - np.array(CENTRE_MM)[:, None]
     turned = _ATLAS_AXES @ _size_and_pose(dice) @ centred
-    found = (turned + np.array(_ATLAS_MIDDLE)[:, None]).reshape(places.shape)
-    return np.asarray(found, dtype=np.float32)
+    moved = turned + np.array(_ATLAS_MIDDLE)[:, None]
+    return np.asarray(moved.reshape(places.shape), dtype=np.float32)
 
 
-def _size_and_pose(dice: Dice) -> NDArray[np.float64]:
+def _size_and_pose(dice: Dice) -> FloatArray:
     """Matrix from a patient's millimetres to those of the atlas: size, shear and small turns."""
     rng = dice.of("affine")
     size = MEAN_SIZE * np.exp(rng.normal(0.0, 0.025) + rng.normal(0.0, 0.02, 3))
@@ -147,8 +149,12 @@ def _size_and_pose(dice: Dice) -> NDArray[np.float64]:
     return np.asarray(shape @ (np.eye(3) + turns - turns.T + shears))
 
 
-def _push(bulge: Bulge, frame: Frame) -> NDArray[np.float64]:
-    """Displacement of tissue by the mass, shape (3, X, Y, Z), in millimetres."""
+def displacement(bulge: Bulge, frame: Frame) -> FloatArray:
+    """Return how far the mass pushes the tissue of each voxel, shape (3, X, Y, Z), in mm.
+
+    Along the ray from the centre, at distance r = q · radius: push · q · exp((1 − q²) / 2), which
+    is largest, and just ``push_mm``, at the radius itself; less where tissue yields less.
+    """
     offset = frame.positions() - np.array(bulge.centre_mm)[:, None, None, None]
     q = frame.distance_mm(bulge.centre_mm) / bulge.radius_mm
     strength = bulge.push_mm / bulge.radius_mm * np.exp(0.5 * (1.0 - q**2))

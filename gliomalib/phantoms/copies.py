@@ -1,9 +1,7 @@
-"""Synthetic patients that stand there again in disguise: what a study must find by itself."""
+"""Synthetic patients that are there again in disguise: what a study must find by itself."""
 
 from __future__ import annotations
 
-import csv
-import io
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomalib.data import nifti
-from gliomalib.phantoms.write import MAPPING, MAPPING_COLUMNS
+from gliomalib.phantoms.write import MAPPING, mapping
 from gliomalib.provenance import write_atomic
 from gliomalib.schema import Case
 from gliomalib.settings import named_seed
@@ -27,7 +25,7 @@ FOLDER_2021 = "BraTS2021_Training_Data"
 GAMMA = 0.8
 
 
-def write(root: Path, originals: Sequence[Case], seed: int) -> Path:
+def write(root: str | Path, originals: Sequence[Case], seed: int) -> Path:
     """Write every original once more under ``root``, whole or not at all, and return ``root``.
 
     In turn: ``named``, the same files as a case of BraTS 2019 that a table of names gives away;
@@ -35,16 +33,16 @@ def write(root: Path, originals: Sequence[Case], seed: int) -> Path:
     ``processed``, under an ID of 2021, with other intensities and a little noise; ``damaged``,
     under an ID of 2021 and cut off in the middle of FLAIR. What was there before goes.
     """
+    root = Path(root)
     fresh = root.with_name(f".{root.name}.new")
     for place in (fresh, root):
         shutil.rmtree(place, ignore_errors=True)
-    disguises: Sequence[Callable[[Case, Path, int], Path]]
     disguises = (_named, _stored, _processed, _damaged)
     for number, case in enumerate(originals, 1):
         disguises[(number - 1) % len(disguises)](case, fresh, named_seed(seed, "copy", number))
     if originals:
-        named = originals[:: len(disguises)]
-        write_atomic(fresh / FOLDER_2019 / MAPPING, _table(named))
+        rows = [_row(case) for case in originals[:: len(disguises)]]
+        write_atomic(fresh / FOLDER_2019 / MAPPING, mapping(rows))
         fresh.rename(root)
     return root
 
@@ -69,6 +67,7 @@ def _stored(case: Case, root: Path, _: int) -> Path:
 
 
 def _processed(case: Case, root: Path, seed: int) -> Path:
+    # one generator for all sequences: the order in which they are written decides the noise
     rng = np.random.default_rng(seed)
 
     def changed(part: str, values: NDArray[Any]) -> NDArray[Any]:
@@ -104,14 +103,6 @@ def _rewritten(
         image.header["descrip"] = "another header"
         nib.save(image, folder / f"{name}_{part}{suffix}")
     return folder
-
-
-def _table(cases: Sequence[Case]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, MAPPING_COLUMNS, lineterminator="\n", restval="NA")
-    writer.writeheader()
-    writer.writerows(_row(case) for case in cases)
-    return text.getvalue()
 
 
 def _row(case: Case) -> Mapping[str, str]:

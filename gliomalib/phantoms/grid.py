@@ -6,12 +6,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from gliomalib.schema import Float32Array, FloatArray
 from gliomalib.settings import named_seed
 
-Array = NDArray[np.float32]
 Point = tuple[float, float, float]
 
 FIELD_MM: Point = (240.0, 240.0, 155.0)
@@ -20,6 +19,7 @@ FIELD_MM: Point = (240.0, 240.0, 155.0)
 BRAIN_MM = ((36.0, 204.0), (24.0, 228.0), (0.0, 155.0))
 """Part of the field of view that can hold brain; the rest of a phantom is background."""
 
+# root of the mean square of a cubic B-spline's weights along one axis: the spread that it leaves
 _SPLINE_RMS = math.sqrt(151.0 / 315.0)
 
 
@@ -35,18 +35,18 @@ class Frame:
     start_mm: Point
     spacing_mm: float
 
-    def axes(self) -> list[NDArray[np.float64]]:
+    def axes(self) -> list[FloatArray]:
         """Return the positions of the voxels along each of the three axes, in millimetres."""
-        pairs = zip(self.shape, self.start_mm, strict=True)
         return [
-            start + self.spacing_mm * np.arange(size, dtype=np.float64) for size, start in pairs
+            start + self.spacing_mm * np.arange(size, dtype=np.float64)
+            for size, start in zip(self.shape, self.start_mm, strict=True)
         ]
 
-    def positions(self) -> NDArray[np.float64]:
+    def positions(self) -> FloatArray:
         """Return the position of every voxel, shape (3, X, Y, Z), in millimetres."""
         return np.stack(np.meshgrid(*self.axes(), indexing="ij"))
 
-    def distance_mm(self, point: Point) -> Array:
+    def distance_mm(self, point: Point) -> Float32Array:
         """Return the distance of every voxel to ``point``, shape (X, Y, Z)."""
         x, y, z = (a - c for a, c in zip(self.axes(), point, strict=True))
         squares = x[:, None, None] ** 2 + y[None, :, None] ** 2 + z[None, None, :] ** 2
@@ -91,24 +91,26 @@ def brain_frame(spacing_mm: float) -> Frame:
     return Frame((x.stop - x.start, y.stop - y.start, z.stop - z.start), start, spacing_mm)
 
 
-def smooth_field(rng: np.random.Generator, frame: Frame, scale_mm: float) -> Array:
+def smooth_field(rng: np.random.Generator, frame: Frame, scale_mm: float) -> Float32Array:
     """Return a smooth random field of mean 0 and variance 1, shape (X, Y, Z).
 
     Normal coefficients of cubic B-splines on a lattice of step ``scale_mm`` that spans the
     field of view: one generator gives one field, whatever the voxels it is looked at through.
     """
-    shape = [math.ceil(extent / scale_mm) + 3 for extent in FIELD_MM]
-    lattice = Frame((shape[0], shape[1], shape[2]), (-scale_mm,) * 3, scale_mm)
+    # a voxel needs one node before it and two after it, also at the ends of the field of view
+    x, y, z = (math.ceil(extent / scale_mm) + 3 for extent in FIELD_MM)
+    lattice = Frame((x, y, z), (-scale_mm,) * 3, scale_mm)
     coefficients = rng.standard_normal(lattice.shape, dtype=np.float32)
     return spline(coefficients, lattice, frame) / np.float32(_SPLINE_RMS**3)
 
 
-def spline(coefficients: Array, lattice: Frame, frame: Frame) -> Array:
+def spline(coefficients: Float32Array, lattice: Frame, frame: Frame) -> Float32Array:
     """Return the cubic B-spline with these coefficients at the voxels of ``frame``.
 
     With the values of a field as its coefficients this is the field, gently smoothed. Outside
     of the lattice the outermost coefficients go on.
     """
+    # one axis after the other, and each goes to the end: after three they stand as before
     result = coefficients
     for axis, positions in enumerate(frame.axes()):
         weights = _weights(
@@ -120,8 +122,9 @@ def spline(coefficients: Array, lattice: Frame, frame: Frame) -> Array:
     return np.ascontiguousarray(result, dtype=np.float32)
 
 
-def _weights(positions: NDArray[np.float64], size: int) -> sparse.csr_array:
+def _weights(positions: FloatArray, size: int) -> sparse.csr_array:
     """Cubic B-spline weights, shape (positions, size): four numbers of sum 1 in each row."""
+    # nodes:  first-1   first  · position ·  first+1   first+2,  with t = position - first
     first = np.floor(positions)
     t = (positions - first)[:, None]
     values = np.hstack(

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from gliomalib.phantoms.anatomy import Tissues
-from gliomalib.phantoms.grid import Array, Dice, Frame, smooth_field
+from gliomalib.phantoms.grid import Dice, Frame, smooth_field
 from gliomalib.phantoms.tumour import ED, ET, NCR, Tumour
-from gliomalib.schema import SEQUENCES, Images, SettingsError
+from gliomalib.schema import SEQUENCES, Float32Array, FloatArray, Images, SettingsError
 
 Four = tuple[float, float, float, float]
 """One number for each sequence, in the order of ``schema.SEQUENCES``."""
@@ -36,26 +34,24 @@ class Site:
     gain: tuple[float, float]
 
 
-SITES: Mapping[str, Site] = MappingProxyType(
-    {
-        "A": Site(
-            contrast=(1.0, 1.0, 1.0, 1.0),
-            dose=1.0,
-            noise=(0.030, 0.035, 0.035, 0.045),
-            slice_mm=(1.0, 1.0, 2.0, 3.0),
-            bias=0.05,
-            gain=(250.0, 1500.0),
-        ),
-        "B": Site(
-            contrast=(0.65, 0.80, 1.20, 0.80),
-            dose=0.65,
-            noise=(0.065, 0.065, 0.080, 0.090),
-            slice_mm=(5.0, 1.5, 5.0, 5.0),
-            bias=0.13,
-            gain=(100.0, 700.0),
-        ),
-    }
-)
+SITES: Mapping[str, Site] = {
+    "A": Site(
+        contrast=(1.0, 1.0, 1.0, 1.0),
+        dose=1.0,
+        noise=(0.030, 0.035, 0.035, 0.045),
+        slice_mm=(1.0, 1.0, 2.0, 3.0),
+        bias=0.05,
+        gain=(250.0, 1500.0),
+    ),
+    "B": Site(
+        contrast=(0.65, 0.80, 1.20, 0.80),
+        dose=0.65,
+        noise=(0.065, 0.065, 0.080, 0.090),
+        slice_mm=(5.0, 1.5, 5.0, 5.0),
+        bias=0.13,
+        gain=(100.0, 700.0),
+    ),
+}
 """Known sites: A is where networks are trained, B the external one."""
 
 _FLUID, _GREY, _WHITE = 0, 1, 2
@@ -107,7 +103,7 @@ def scan(dice: Dice, site: Site, brain: Tissues, tumour: Tumour, frame: Frame) -
     return images
 
 
-def slice_profile(size: int, thickness: float) -> tuple[Array, Array]:
+def slice_profile(size: int, thickness: float) -> tuple[Float32Array, Float32Array]:
     """Return the matrices voxels → slices and slices → voxels along one axis.
 
     Slices are ``thickness`` voxels thick and average what they cover, shape (slices, size);
@@ -126,17 +122,20 @@ def slice_profile(size: int, thickness: float) -> tuple[Array, Array]:
     return down.astype(np.float32), up.astype(np.float32)
 
 
-def _acquired(rng: np.random.Generator, signal: Array, thickness: float, noise: float) -> Array:
+def _acquired(
+    rng: np.random.Generator, signal: Float32Array, thickness: float, noise: float
+) -> Float32Array:
     """Slices with Rician noise (Gudbjartsson & Patz 1995), interpolated back to the voxels."""
     down, up = slice_profile(signal.shape[2], thickness)
     slices = signal if thickness <= 1.0 else _along_z(down, signal)
+    # the length of a complex signal with normal noise in both parts
     real = slices + np.float32(noise) * rng.standard_normal(slices.shape, dtype=np.float32)
     imaginary = np.float32(noise) * rng.standard_normal(slices.shape, dtype=np.float32)
     magnitude = np.hypot(real, imaginary)
     return magnitude if thickness <= 1.0 else _along_z(up, magnitude)
 
 
-def _along_z(matrix: Array, image: Array) -> Array:
+def _along_z(matrix: Float32Array, image: Float32Array) -> Float32Array:
     # einsum without optimisation: the sum's order, and so every bit, is the same everywhere
     return np.asarray(np.einsum("sz,xyz->xys", matrix, image, optimize=False), dtype=np.float32)
 
@@ -145,7 +144,9 @@ def _signals(dice: Dice, site: Site, brain: Tissues, tumour: Tumour, frame: Fram
     """Noiseless signal of each sequence relative to white matter, float32 (4, X, Y, Z)."""
     means = _patient_means(dice, site)
     parts = _parts(dice, brain, tumour, frame)
-    fine, coarse = _texture(dice, frame)
+    # a fine grain of healthy tissue and a coarse mottle of lesions, both of variance 1
+    fine = smooth_field(dice.of("grain"), frame, 3.0)
+    coarse = smooth_field(dice.of("mottle"), frame, 6.0)
     agent = _agent(dice, site, tumour, parts[5], coarse, frame)
     vessels = _vessels(dice, brain, frame)
     spots = _white_matter_lesions(dice, brain, frame)
@@ -157,6 +158,7 @@ def _signals(dice: Dice, site: Site, brain: Tissues, tumour: Tumour, frame: Fram
         lesion = parts[3:].sum(axis=0)
         mottle = (-0.08, -0.10, 0.15, 0.12)[number] * coarse * lesion
         signals[number] *= np.exp(grain + mottle, dtype=np.float32)
+    # t1ce, t2 and flair, in the order of SEQUENCES
     signals[1] += agent + np.float32(1.3 * site.dose) * vessels
     signals[2] *= 1.0 - np.float32(0.5) * vessels
     signals[2] += np.float32(0.40) * spots
@@ -164,14 +166,14 @@ def _signals(dice: Dice, site: Site, brain: Tissues, tumour: Tumour, frame: Fram
     return signals
 
 
-def _patient_means(dice: Dice, site: Site) -> NDArray[np.float64]:
+def _patient_means(dice: Dice, site: Site) -> FloatArray:
     """Intensities of one patient, shape (7 tissues, 4 sequences)."""
     spread = _BETWEEN_PATIENTS[:, None] * dice.of("intensities").standard_normal(_MEANS.shape)
     means = _MEANS * np.exp(spread)
     return np.asarray(means ** np.array(site.contrast))
 
 
-def _parts(dice: Dice, brain: Tissues, tumour: Tumour, frame: Frame) -> Array:
+def _parts(dice: Dice, brain: Tissues, tumour: Tumour, frame: Frame) -> Float32Array:
     """Share of each of the seven tissues in each voxel, shape (7, X, Y, Z), sum 1 in the brain.
 
     Edema is tissue with more water: the signal lies between healthy and soaked.
@@ -194,7 +196,7 @@ def _parts(dice: Dice, brain: Tissues, tumour: Tumour, frame: Frame) -> Array:
     return np.stack([*normal, *lesion]).astype(np.float32)
 
 
-def _water(dice: Dice, tumour: Tumour, frame: Frame) -> Array:
+def _water(dice: Dice, tumour: Tumour, frame: Frame) -> Float32Array:
     """How soaked edema is, about 0.4 at its border to 1.1 next to the core."""
     inside = tumour.log_odds[tumour.labels == ED]
     low, high = np.percentile(inside, [5, 80]) if inside.size else (-1.0, 1.0)
@@ -203,16 +205,9 @@ def _water(dice: Dice, tumour: Tumour, frame: Frame) -> Array:
     return np.clip(0.55 + 0.40 * rise + 0.12 * patchy, 0.25, 1.15).astype(np.float32)
 
 
-def _texture(dice: Dice, frame: Frame) -> tuple[Array, Array]:
-    """Fine grain of healthy tissue and coarse mottle of lesions, both of variance 1."""
-    fine = smooth_field(dice.of("grain"), frame, 3.0)
-    coarse = smooth_field(dice.of("mottle"), frame, 6.0)
-    return fine, coarse
-
-
 def _agent(
-    dice: Dice, site: Site, tumour: Tumour, rim: Array, coarse: Array, frame: Frame
-) -> Array:
+    dice: Dice, site: Site, tumour: Tumour, rim: Float32Array, coarse: Float32Array, frame: Frame
+) -> Float32Array:
     """Return what the contrast agent adds on T1ce: patchy in the rim, a trace of it in the core."""
     strength = site.dose * _AGENT * float(np.exp(0.25 * dice.of("dose").standard_normal()))
     patchy = smooth_field(dice.of("uptake"), frame, 4.0)
@@ -220,7 +215,7 @@ def _agent(
     return np.asarray(np.float32(strength) * rim * uptake, dtype=np.float32)
 
 
-def _vessels(dice: Dice, brain: Tissues, frame: Frame) -> Array:
+def _vessels(dice: Dice, brain: Tissues, frame: Frame) -> Float32Array:
     """Share of blood vessels: the curves where two random fields are both zero.
 
     They run where there is fluid or near the surface; they enhance like a rim, but are none.
@@ -233,7 +228,7 @@ def _vessels(dice: Dice, brain: Tissues, frame: Frame) -> Array:
     return np.asarray(tubes * np.clip(0.1 + 3.0 * near_fluid, 0.0, 1.0) * brain.brain, np.float32)
 
 
-def _white_matter_lesions(dice: Dice, brain: Tissues, frame: Frame) -> Array:
+def _white_matter_lesions(dice: Dice, brain: Tissues, frame: Frame) -> Float32Array:
     """Bright spots and caps of the ageing white matter: not tumour, but bright on FLAIR."""
     burden = dice.of("white matter lesions").beta(1.2, 3.0)
     field = smooth_field(dice.of("white matter lesions", "places"), frame, 8.0)

@@ -72,6 +72,7 @@ def make_patient(plan: PhantomPlan, number: int) -> Phantom:
     check_number(number)
     dice = Dice(named_seed(plan.seed, "phantom", plan.site, number))
     frame, box = brain_frame(plan.spacing_mm), brain_box(plan.spacing_mm)
+    # first the tumour, on voxels of its own: the brain is then looked at as the mass has pushed it
     growth = grow_tumour(dice, draw_traits(dice, plan.mass_effect))
     brain = tissues(dice, frame, growth.bulge)
     tumour = label_tumour(dice, growth, brain, frame)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from gliomalib.phantoms.anatomy import CENTRE_MM, Bulge, Tissues, depth_mm, tissues
-from gliomalib.phantoms.grid import Array, Dice, Frame, Point, brain_frame, smooth_field, spline
+from gliomalib.phantoms.grid import Dice, Frame, Point, brain_frame, smooth_field, spline
 from gliomalib.phantoms.growth import grow_until
-from gliomalib.schema import Labels
+from gliomalib.schema import Float32Array, Labels
 
 GROWTH_SPACING_MM = 3.0
 """Voxels of the growth model, whatever the voxels of the scan."""
@@ -56,7 +56,7 @@ class Growth:
 
     traits: Traits
     foci_mm: tuple[Point, ...]
-    log_odds: Array
+    log_odds: Float32Array
     frame: Frame
     bulge: Bulge | None
     days: float
@@ -67,7 +67,7 @@ class Tumour:
     """Canonical labels (X, Y, Z) on the scan's frame, with how dense the tumour is there."""
 
     labels: Labels
-    log_odds: Array
+    log_odds: Float32Array
 
 
 def draw_traits(dice: Dice, mass_effect: bool) -> Traits:
@@ -99,6 +99,7 @@ def grow_tumour(dice: Dice, traits: Traits) -> Growth:
     box = _box_around(foci, frame)
     start = _first_cells(dice.of("first cells"), foci, frame)[box]
     diffusivity = _diffusivity(traits, brain)[box]
+    # edema is where cells are sparse: its border is the border of the whole tumour
     wanted = traits.target_ml / frame.voxel_ml()
     density, days = grow_until(
         start * (diffusivity > 0),
@@ -149,7 +150,7 @@ def _draw_shares(rng: np.random.Generator, enhancing: bool) -> tuple[float, floa
 
 
 def _draw_foci(
-    rng: np.random.Generator, brain: Tissues, depth: Array, frame: Frame, traits: Traits
+    rng: np.random.Generator, brain: Tissues, depth: Float32Array, frame: Frame, traits: Traits
 ) -> tuple[Point, ...]:
     """Begin in the white matter of the hemispheres; a second focus at least 35 mm away."""
     x, y, z = frame.positions()
@@ -164,7 +165,7 @@ def _draw_foci(
     return tuple(foci)
 
 
-def _bulge(traits: Traits, focus: Point, depth: Array, frame: Frame) -> Bulge | None:
+def _bulge(traits: Traits, focus: Point, depth: Float32Array, frame: Frame) -> Bulge | None:
     if traits.push == 0:
         return None
     radius = float(np.cbrt(3000.0 * traits.target_ml / (4.0 * np.pi)))
@@ -184,7 +185,7 @@ def _box_around(foci: Sequence[Point], frame: Frame) -> tuple[slice, slice, slic
     return x, y, z
 
 
-def _first_cells(rng: np.random.Generator, foci: Sequence[Point], frame: Frame) -> Array:
+def _first_cells(rng: np.random.Generator, foci: Sequence[Point], frame: Frame) -> Float32Array:
     """Small balls of cells; a second focus has fewer of them and so stays smaller."""
     cells = np.zeros(frame.shape, dtype=np.float32)
     for order, focus in enumerate(foci):
@@ -193,24 +194,26 @@ def _first_cells(rng: np.random.Generator, foci: Sequence[Point], frame: Frame) 
     return np.minimum(cells, np.float32(1.0))
 
 
-def _diffusivity(traits: Traits, brain: Tissues) -> Array:
+def _diffusivity(traits: Traits, brain: Tissues) -> Float32Array:
     mixed = traits.white_diffusivity * brain.white + traits.grey_diffusivity * brain.grey
     return np.where(brain.solid, mixed, 0.0).astype(np.float32)
 
 
-def _log_odds(density: Array) -> Array:
+def _log_odds(density: Float32Array) -> Float32Array:
     kept = np.clip(density, 1e-7, 1.0 - 1e-6)
     return np.asarray(np.log(kept / (1.0 - kept)), dtype=np.float32)
 
 
-def _filled(values: Array, known: NDArray[np.bool_]) -> Array:
+def _filled(values: Float32Array, known: NDArray[np.bool_]) -> Float32Array:
     """Carry values from tissue a little into the fluid, so that interpolation meets no cliff."""
     weight = ndimage.gaussian_filter(known.astype(np.float32), 1.0)
     carried = ndimage.gaussian_filter(values * known, 1.0) / np.maximum(weight, 1e-3)
     return np.where(known, values, np.where(weight > 0.05, carried, -16.0)).astype(np.float32)
 
 
-def _rough(dice: Dice, name: str, frame: Frame, scales_mm: Sequence[float], height: float) -> Array:
+def _rough(
+    dice: Dice, name: str, frame: Frame, scales_mm: Sequence[float], height: float
+) -> Float32Array:
     """Noise of several sizes, the larger the higher; it makes a border irregular."""
     total = np.zeros(frame.shape, dtype=np.float32)
     for scale_mm in scales_mm:
@@ -219,13 +222,14 @@ def _rough(dice: Dice, name: str, frame: Frame, scales_mm: Sequence[float], heig
     return total
 
 
-def _highest(score: Array, where: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
+def _highest(score: Float32Array, where: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
     """Return the ``count`` voxels of ``where`` with the highest score; all, if there are fewer."""
     inside = score[where]
     if count >= inside.size:
         return where.copy()
     chosen = np.zeros(score.shape, dtype=bool)
     if count > 0:
+        # no full sort: only the value of the last voxel that is taken counts
         limit = np.partition(inside, inside.size - count)[inside.size - count]
         chosen = where & (score >= limit)
     return chosen

@@ -1,4 +1,4 @@
-"""Synthetic glioma patients: make one in memory, or write a cohort in the layout of BraTS 2020."""
+"""Synthetic glioma patients on disk: a cohort in the layout of BraTS 2020."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import multiprocessing
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -23,11 +24,9 @@ from numpy.typing import NDArray
 
 from gliomalib import labels as conventions
 from gliomalib import progress
-from gliomalib.phantoms.patient import Phantom, PhantomPlan, check_number, make_patient
+from gliomalib.phantoms.patient import PhantomPlan, check_number, make_patient
 from gliomalib.provenance import code_digest, write_atomic
 from gliomalib.schema import SEQUENCES, Affine, DataError, SettingsError
-
-__all__ = ["Phantom", "PhantomPlan", "case_name", "make_patient", "read_cards", "write_cohort"]
 
 RELEASE = "MICCAI_BraTS2020_TrainingData"
 MAPPING = "name_mapping.csv"
@@ -52,18 +51,20 @@ def case_name(number: int) -> str:
     return f"BraTS20_Training_{number:03d}"
 
 
-def write_cohort(root: Path, plan: PhantomPlan, numbers: Sequence[int], workers: int = 1) -> Path:
+def write_cohort(
+    root: str | Path, plan: PhantomPlan, numbers: Sequence[int], workers: int = 1
+) -> Path:
     """Write patients under ``root`` in the layout of BraTS 2020; return the release's folder.
 
     A patient that this plan and this code have written before stays as it is, every other is
     made, whole or not at all. Phantoms of the plan's site with other numbers are taken away, so
-    that the site's patients are just ``numbers``; those of another site stay. With ``workers``
-    > 1 in as many processes. Raises ``SettingsError`` for numbers that are not 1 to 999 or
-    stand twice, and ``DataError``, before anything is touched, where the folder holds a patient
+    that the site's patients are just ``numbers``; those of another site stay. ``workers``
+    processes work at once. Raises ``SettingsError`` for numbers that are not 1 to 999 or are
+    duplicated, and ``DataError``, before anything is touched, where the folder holds a patient
     that is not a phantom.
     """
     _check_numbers(numbers)
-    folder = root / RELEASE
+    folder = Path(root) / RELEASE
     folder.mkdir(parents=True, exist_ok=True)
     cards = read_cards(folder)
     _clear(folder, cards, plan.site, [case_name(number) for number in numbers])
@@ -77,18 +78,30 @@ def write_cohort(root: Path, plan: PhantomPlan, numbers: Sequence[int], workers:
     else:
         for number in progress.steps(todo, title):
             work(number)
-    _write_mapping(folder)
+    # phantoms have an ID of 2020 and no other
+    graded = {name: card["grade"] for name, card in read_cards(folder).items()}
+    rows = [{"Grade": grade, "BraTS_2020_subject_ID": name} for name, grade in graded.items()]
+    write_atomic(folder / MAPPING, mapping(rows))
     return folder
 
 
-def read_cards(folder: Path) -> dict[str, dict[str, Any]]:
+def mapping(rows: Iterable[Mapping[str, str]]) -> str:
+    """Return the organisers' table of names as CSV; a column that a row lacks is NA."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, MAPPING_COLUMNS, restval="NA", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def read_cards(folder: str | Path) -> dict[str, dict[str, Any]]:
     """Return the card of every phantom in a release's folder, by patient, in order of name.
 
     A card has the keys ``origin`` (plan, number, code), ``grade``, ``facts`` and ``bytes``.
     Raises ``DataError`` for a patient's folder with files but without a card: a real patient.
     """
     cards = {}
-    for place in sorted(folder.iterdir()):
+    for place in sorted(Path(folder).iterdir()):
         if not _PATIENT.fullmatch(place.name) or not any(place.iterdir()):
             continue
         try:
@@ -104,9 +117,9 @@ def read_cards(folder: Path) -> dict[str, dict[str, Any]]:
 def _check_numbers(numbers: Sequence[int]) -> None:
     for number in numbers:
         check_number(number)
-    twice = sorted({number for number in numbers if list(numbers).count(number) > 1})
+    twice = sorted(number for number, count in Counter(numbers).items() if count > 1)
     if twice:
-        raise SettingsError(f"phantom numbers {twice} stand twice: name each patient once")
+        raise SettingsError(f"phantom numbers {twice} are duplicated: name each patient once")
 
 
 def _clear(
@@ -164,18 +177,9 @@ def _remove(place: Path) -> None:
 
 def _write_nifti(path: Path, voxels: NDArray[np.int16] | NDArray[np.uint8], matrix: Affine) -> None:
     """Write one volume; the same voxels give the same bytes, so no time goes into the file."""
+    # not as data.writing writes a mask: these are a scan's own coordinates, packed quickly
     image = nib.Nifti1Image(voxels, np.array(matrix))
     image.header.set_xyzt_units("mm")
     image.set_qform(image.affine, code=1)
     image.set_sform(image.affine, code=1)
     path.write_bytes(gzip.compress(image.to_bytes(), _COMPRESSION, mtime=0))
-
-
-def _write_mapping(folder: Path) -> None:
-    """Write the organisers' table for the phantoms: they have an ID of 2020 and no other."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(MAPPING_COLUMNS)
-    for name, card in read_cards(folder).items():
-        writer.writerow([card["grade"], "NA", "NA", "NA", "NA", name])
-    write_atomic(folder / MAPPING, text.getvalue())

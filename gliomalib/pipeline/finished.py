@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from gliomalib import records
 from gliomalib.cohort import pseudonyms, splits
-from gliomalib.cohort.table import read_cases
+from gliomalib.cohort.table import MADE_BY, read_cases
 from gliomalib.pipeline import preprocess
 from gliomalib.provenance import file_digest
 from gliomalib.schema import Case, DataError, RecordError, SettingsError, Split
@@ -105,7 +105,7 @@ def open_finished(study: str, data_dir: str | Path, report_dir: str | Path) -> F
     if settings.pseudonyms and not (data_dir / pseudonyms.KEY_FILE).is_file():
         raise RecordError(
             f"{data_dir / pseudonyms.KEY_FILE}: the key of the pseudonyms is missing, so nobody "
-            f"knows who was trained on; put it back, or run {splits.MADE_BY} and the rest again"
+            f"knows who was trained on; put it back, or run {MADE_BY} and the rest again"
         )
     return Finished(
         study=settings,
@@ -121,7 +121,7 @@ def _people(work: Path) -> tuple[pd.DataFrame, tuple[Split, ...]]:
     for name in ("cases.csv", "splits.json"):
         if not (work / name).is_file():
             raise RecordError(
-                f"{work / name}: this study has not been run here; run {splits.MADE_BY}, or all "
+                f"{work / name}: this study has not been run here; run {MADE_BY}, or all "
                 f"notebooks with python -m gliomalib study {work.name}"
             )
     return read_cases(work / "cases.csv"), splits.read_splits(work / "splits.json")

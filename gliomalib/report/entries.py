@@ -27,7 +27,6 @@ VERDICT_COLUMNS = ("claim", "statement", "published", "obtained", "verdict", "re
 FOLDERS = ("data_dir", "report_dir")
 """Parameters that say where files lie on one machine, and nothing about a result."""
 
-LAST = "15_reproducibility_report"
 """The notebook that answers the question; its record and its verdict table lead the report."""
 
 
@@ -92,15 +91,15 @@ def verdicts(report_dir: Path) -> list[dict[str, str]]:
 
     Raises ``RecordError`` where the table is missing or lacks a column.
     """
-    path = report_dir / "tables" / f"{LAST}.verdicts.csv"
+    path = report_dir / "tables" / f"{settings.LAST}.verdicts.csv"
     if not path.is_file():
-        raise RecordError(f"tables/{path.name} is missing; run notebook {LAST}")
+        raise RecordError(f"tables/{path.name} is missing; run notebook {settings.LAST}")
     with path.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     lacking = [name for name in VERDICT_COLUMNS if rows and name not in rows[0]]
     if lacking or not rows:
         what = f"has no column {', '.join(lacking)}" if rows else "is empty"
-        raise RecordError(f"tables/{path.name} {what}; run notebook {LAST} again")
+        raise RecordError(f"tables/{path.name} {what}; run notebook {settings.LAST} again")
     return [{name: text or "" for name, text in row.items() if name} for row in rows]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gliomalib import settings
-from gliomalib.report import entries, patient_files, words
+from gliomalib.report import patient_files, words
 from gliomalib.report.entries import Entry
 from gliomalib.report.methods import FIRST
 from gliomalib.report.pages import Report
@@ -126,7 +126,7 @@ def _of(entry: Entry) -> Item:
 
 def _undecided(report: Report) -> tuple[Item, ...]:
     if report.verdict_fault:
-        return (Item(entries.LAST, f"No statement is decided: {report.verdict_fault}."),)
+        return (Item(settings.LAST, f"No statement is decided: {report.verdict_fault}."),)
     rows = [row for row in report.verdicts if row["verdict"] in UNDECIDED]
     outdated = [
         Item(name, "Its row does not fit the record that is there now: run notebook 15 again.")

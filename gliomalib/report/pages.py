@@ -95,7 +95,7 @@ class Report:
     @property
     def answer(self) -> str:
         """The study's answer in one paragraph, empty where nobody gave it."""
-        last = self.records.get(entries.LAST)
+        last = self.records.get(settings.LAST)
         return last.conclusion if last is not None else ""
 
     @property
@@ -270,7 +270,7 @@ def _environment() -> jinja2.Environment:
         "with_minus": digits.with_minus,
     }
     sheet = (notebooks.TEMPLATES / "report.css").read_text(encoding="utf-8")
-    constants: dict[str, Any] = {"tones": TONES, "few": FEW_PATIENTS, "last": entries.LAST}
+    constants: dict[str, Any] = {"tones": TONES, "few": FEW_PATIENTS, "last": settings.LAST}
     constants |= {"site": SITE}
     environment.globals |= {**constants, "counted": words.counted, "sheet": Markup(sheet)}
     return environment

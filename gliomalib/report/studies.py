@@ -56,7 +56,7 @@ def _is_study(path: Path, built: str) -> bool:
 def _listed(folder: Path, built: str) -> Listed:
     made, damaged = _records(folder)
     study = _settings(folder.name, made)
-    last = made.get(entries.LAST)
+    last = made.get(settings.LAST)
     answer = "" if last is None else opening(last.conclusion)
     faults = [*damaged, *_absent(folder.name, made)]
     return Listed(
@@ -118,8 +118,8 @@ def _patients(made: Mapping[str, Record]) -> str:
 
 def _absent(name: str, made: Mapping[str, Record]) -> list[str]:
     found = []
-    if entries.LAST not in made:
-        found.append(f"There is no answer: notebook {entries.LAST} left no record.")
+    if settings.LAST not in made:
+        found.append(f"There is no answer: notebook {settings.LAST} left no record.")
     others = sorted({record.study for record in made.values()} - {name})
     if others:
         found.append(f"Some records belong to another study: {words.listed(others)}.")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gliomalib.schema import SettingsError
+from gliomalib.settings import LAST
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,6 @@ class Step:
     variants_too: bool = False
     alone: bool = False
 
-
-LAST = "15_reproducibility_report"
-"""The notebook that waits for every other one and for all variants."""
 
 CHAIN: Mapping[str, Step] = {
     "01_data_exploration": Step(),
@@ -76,9 +74,9 @@ def wanted(until: str) -> list[str]:
         return list(CHAIN)
     if until not in CHAIN:
         raise SettingsError(f"there is no notebook {until!r}: take one of {', '.join(CHAIN)}")
-    found, queue = {until}, [until]
+    needed, queue = {until}, [until]
     while queue:
-        fresh = [name for name in upstream(queue.pop()) if name not in found]
-        found.update(fresh)
+        fresh = [name for name in upstream(queue.pop()) if name not in needed]
+        needed.update(fresh)
         queue.extend(fresh)
-    return [name for name in CHAIN if name in found]
+    return [name for name in CHAIN if name in needed]

@@ -10,8 +10,7 @@ from typing import Any
 import nbformat
 
 from gliomalib import provenance
-from gliomalib.runner.digests import cells_of
-from gliomalib.runner.jobs import Job
+from gliomalib.runner.jobs import Job, cells_of
 
 CELL_FILE = re.compile(r"\S*/ipykernel_\d+/\d+\.py")
 INJECTED = "injected-parameters"
@@ -41,8 +40,8 @@ def refresh_text(job: Job) -> bool:
     ran = nbformat.read(job.executed, as_version=4)
     present = cells_of(job.path)
     code = ["".join(c["source"]) for c in present if c["cell_type"] == "code"]
-    own = [c for c in ran.cells if INJECTED not in c.metadata.get("tags", [])]
-    if [c.source for c in own if c.cell_type == "code"] != code:
+    written = [c for c in ran.cells if INJECTED not in c.metadata.get("tags", [])]
+    if [c.source for c in written if c.cell_type == "code"] != code:
         return False
     cells = _with_present_text(ran.cells, present)
     if cells == ran.cells:
@@ -92,8 +91,11 @@ def _names(job: Job) -> dict[str, str]:
     if job.folders.source is not None:
         folders[job.folders.source] = "DATA"
     named = {str(path): name for path, name in folders.items() if len(path.parts) > 1}
-    own = {"data_dir": "data", "report_dir": "reports", "source_dir": "DATA"}
-    named |= {job.parameters[key]: name for key, name in own.items() if key in job.parameters}
+    parameters = {"data_dir": "data", "report_dir": "reports", "source_dir": "DATA"}
+    named |= {
+        job.parameters[key]: name for key, name in parameters.items() if key in job.parameters
+    }
+    # a folder inside another must be named before that one is
     return dict(sorted(named.items(), key=lambda entry: -len(entry[0])))
 
 
@@ -111,5 +113,6 @@ def _renamed(value: Any, names: dict[str, str]) -> Any:
         return value
     value = CELL_FILE.sub("a cell", value)
     for path, name in names.items():
+        # the whole path only: not the beginning of a longer name, nor the end of one
         value = re.sub(rf"(?<![\w.-]){re.escape(path)}(?![\w-])", name, value)
     return value

@@ -1,22 +1,31 @@
-"""Run one notebook through papermill; it is done when its record is there, and not before."""
+"""Run one notebook through papermill; it is done when its record is there, and not before.
+
+It runs in this very Python with a fixed number of threads, whatever kernels are installed.
+"""
 
 from __future__ import annotations
 
-import re
+import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import papermill
+from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from gliomalib import provenance, records, schema
 from gliomalib.runner.executed import tidy
-from gliomalib.runner.jobs import NOTEBOOKS_DIR, Job, RunError
-from gliomalib.runner.kernel import environment, kernel_class
+from gliomalib.runner.jobs import Job, RunError
 from gliomalib.runner.locks import held
 from gliomalib.runner.stamps import write_stamp
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 LINGERING_S = 20.0
 """How long the kernel of a killed run may take to notice that its parent is gone."""
@@ -42,6 +51,46 @@ def execute(job: Job) -> float:
     return time.monotonic() - started
 
 
+def environment(threads: int, work_dir: Path) -> dict[str, str]:
+    """Return the variables of a kernel: ``threads`` (0: as many as there are), nobody's start-up.
+
+    The number of threads is fixed because sums over a varying number of them vary; the user's
+    own IPython profile is left out because it could run code before the first cell.
+    """
+    places = [str(provenance.PROJECT_DIR), os.environ.get("PYTHONPATH")]
+    variables = {
+        "PYTHONPATH": os.pathsep.join(filter(None, places)),
+        "PYTHONNOUSERSITE": "1",
+        "IPYTHONDIR": str(work_dir / "ipython"),
+        # cuBLAS repeats its results only with a workspace of fixed size
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+    return variables | (dict.fromkeys(THREADS, str(threads)) if threads else {})
+
+
+def kernel_class(variables: Mapping[str, str], lock: int) -> type[AsyncKernelManager]:
+    """Return a kernel manager that starts this interpreter with ``variables``.
+
+    A kernel installed by the user under the same name is never taken. The kernel inherits the
+    lock ``lock``, so that one that outlives a killed parent is waited for.
+    """
+    spec = KernelSpec(**{**get_kernel_dict(), "env": dict(variables)})
+    # what goes wrong in a cell reaches the notebook; the rest is talk about the connection
+    spec.argv = [*spec.argv, "--log-level=CRITICAL"]
+
+    class Kernel(AsyncKernelManager):
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            return spec
+
+        async def start_kernel(self, **options: Any) -> Any:  # type: ignore[override]
+            options |= {"pass_fds": (lock,), "transport_encryption": "auto"}
+            return await super().start_kernel(**options)
+
+    return Kernel
+
+
 def _run(job: Job, lock: int) -> nbformat.NotebookNode:
     job.attempt.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -49,7 +98,7 @@ def _run(job: Job, lock: int) -> nbformat.NotebookNode:
             job.path,
             job.attempt,
             parameters=job.parameters,
-            cwd=NOTEBOOKS_DIR,
+            cwd=job.path.parent,
             kernel_name="python3",
             language="python",
             progress_bar=False,
@@ -72,21 +121,22 @@ def _check_record(job: Job) -> None:
             f"{_where(job.attempt)}"
         )
     record = records.read(job.record)
-    found = (record.notebook, record.variant, record.study)
-    if found != (job.notebook, job.variant, job.study.study):
-        raise RunError(f"{job.record}: the record is of {'/'.join(found)}, not of {job.name}")
+    written = (record.notebook, record.variant, record.study)
+    if written != (job.notebook, job.variant, job.study.study):
+        raise RunError(f"{job.record}: the record is of {'/'.join(written)}, not of {job.name}")
 
 
 def _sentence(error: PapermillExecutionError) -> str:
-    own = getattr(schema, error.ename, None)
+    kind = getattr(schema, error.ename, None)
     text = _one_line(str(error.evalue))
-    if isinstance(own, type) and issubclass(own, schema.GliomaError):
+    # our own errors are sentences for the reader; of any other the kind is told as well
+    if isinstance(kind, type) and issubclass(kind, schema.GliomaError):
         return text
     return f"{error.ename}: {text}"
 
 
 def _one_line(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip()[:600]
+    return " ".join(text.split())[:600]
 
 
 def _where(attempt: Path) -> str:

@@ -1,17 +1,20 @@
-"""One run of one notebook: its parameters, and where everything of it lies."""
+"""The runs of a study: parameters, places, needs, and a digest of what could change a result."""
 
 from __future__ import annotations
 
+import ast
+import json
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gliomalib import provenance, settings
-from gliomalib.runner.chain import CHAIN
-from gliomalib.schema import GliomaError
+from gliomalib.data.readers import layout
+from gliomalib.runner.chain import CHAIN, upstream, wanted
+from gliomalib.schema import DataError, GliomaError, SettingsError, run_name
 
 NOTEBOOKS_DIR = provenance.PROJECT_DIR / "notebooks"
 
@@ -31,9 +34,9 @@ class Folders:
     @classmethod
     def of(cls, data: str = "", reports: str = "", source: str = "") -> Folders:
         """Return absolute folders from what the user typed; empty means the default."""
-        given = {"data": data, "reports": reports, "source": source}
+        typed = {"data": data, "reports": reports, "source": source}
         return cls(
-            **{name: Path(text).expanduser().resolve() for name, text in given.items() if text}
+            **{name: Path(text).expanduser().resolve() for name, text in typed.items() if text}
         )
 
 
@@ -41,13 +44,15 @@ class Folders:
 class Job:
     """One run of one notebook: with the study's parameters, or with those of a variant.
 
-    ``digest`` changes when anything changes that could change the result, here or upstream.
+    ``overrides`` are put over the study's parameters; ``needs`` are the names of the jobs whose
+    results it reads; ``digest`` changes when anything changes that could change the result, here
+    or upstream.
     """
 
     notebook: str
     variant: str
     study: settings.Study
-    own: Mapping[str, Any]
+    overrides: Mapping[str, Any]
     folders: Folders
     needs: tuple[str, ...] = ()
     digest: str = field(default="", compare=False)
@@ -55,7 +60,7 @@ class Job:
     @property
     def name(self) -> str:
         """Name of the run, of its record and of its executed notebook."""
-        return f"{self.notebook}.{self.variant}" if self.variant else self.notebook
+        return run_name(self.notebook, self.variant)
 
     @property
     def path(self) -> Path:
@@ -108,18 +113,151 @@ class Job:
     @property
     def parameters(self) -> dict[str, Any]:
         """What papermill gives to the notebook, folders relative to the notebook's own."""
-        known = settings.parameters_of(self.notebook)
-        given: dict[str, Any] = {"study": self.study.study}
-        if self.variant:
-            given["variant"] = self.variant
-        if self.folders.data != Folders.data:
-            given["data_dir"] = _seen_from_notebooks(self.folders.data)
-        if self.folders.reports != Folders.reports:
-            given["report_dir"] = _seen_from_notebooks(self.folders.reports)
-        if "source_dir" in known and self.folders.source is not None:
-            given["source_dir"] = _seen_from_notebooks(self.folders.source)
-        return {**given, **self.own}
+        folders = {"data_dir": self.folders.data, "report_dir": self.folders.reports}
+        defaults = {"data_dir": Folders.data, "report_dir": Folders.reports}
+        if "source_dir" in settings.parameters_of(self.notebook) and self.folders.source:
+            folders["source_dir"] = self.folders.source
+        return {
+            "study": self.study.study,
+            **({"variant": self.variant} if self.variant else {}),
+            **{
+                name: os.path.relpath(folder, NOTEBOOKS_DIR)
+                for name, folder in folders.items()
+                if folder != defaults.get(name)
+            },
+            **self.overrides,
+        }
 
 
-def _seen_from_notebooks(folder: Path) -> str:
-    return os.path.relpath(folder, NOTEBOOKS_DIR)
+def plan(study: str, folders: Folders | None = None, until: str = "") -> tuple[Job, ...]:
+    """Return the jobs of a study, each after those that it needs.
+
+    With ``until`` only that notebook and what it needs. Raises ``SettingsError`` for an unknown
+    study, notebook or parameter, ``DataError`` where the study needs a folder that is not there,
+    and ``RunError`` for a missing or broken notebook.
+    """
+    folders = folders or Folders()
+    parameters = settings.load(study)
+    _check_source(parameters, folders)
+    _check_variants(parameters)
+    jobs: dict[str, Job] = {}
+    for notebook in wanted(until):
+        variants = parameters.variants.get(notebook, {})
+        for variant, overrides in {"": {}, **variants}.items():
+            job = Job(notebook, variant, parameters, overrides, folders)
+            job = replace(job, needs=tuple(_needed(job, jobs.values())))
+            jobs[job.name] = with_digest(job, {name: jobs[name].digest for name in job.needs})
+    return tuple(jobs.values())
+
+
+def with_digest(job: Job, needed: Mapping[str, str]) -> Job:
+    """Return the job with its digest, made of its code, parameters, data and ``needed`` digests.
+
+    Markdown, comments and docstrings do not count, nor does the date of any file but those of
+    the user's data. Raises ``SettingsError`` for a parameter that the notebook does not take or
+    of the wrong type, and ``RunError`` where the notebook is missing or broken.
+    """
+    settings.from_parameters(job.notebook, job.parameters)
+    cells = [cell for cell in cells_of(job.path) if cell["cell_type"] == "code"]
+    sources = ["".join(cell["source"]) for cell in cells]
+    parts = {
+        "cells": [ast.dump(_parsed(job.path, source)) for source in sources],
+        "code": provenance.imports_digest(sources),
+        "study": job.study.model_dump(mode="json", exclude={"variants"}),
+        "overrides": dict(job.overrides),
+        "source": _listing(job.folders.source) if "source_dir" in job.parameters else None,
+        "files": {name: _digest_of_file(name) for name in CHAIN[job.notebook].files},
+        "needed": dict(needed),
+    }
+    return replace(job, digest=provenance.digest_of(parts))
+
+
+def cells_of(path: str | Path) -> list[dict[str, Any]]:
+    """Return all cells of a notebook as its JSON has them.
+
+    Raises ``RunError`` where the file is missing or no notebook.
+    """
+    try:
+        cells: list[dict[str, Any]] = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
+    except FileNotFoundError:
+        raise RunError(f"{path}: this notebook is missing; take it from the repository") from None
+    except (ValueError, KeyError) as error:
+        raise RunError(f"{path}: not a notebook ({error}); take it from the repository") from None
+    return cells
+
+
+def _parsed(path: Path, source: str) -> ast.Module:
+    try:
+        return ast.parse(source)
+    except SyntaxError as error:
+        raise RunError(
+            f"{path}: a code cell is not Python: {error.msg} in {error.text!r}"
+        ) from None
+
+
+def _listing(folder: Path | None) -> dict[str, tuple[int, int] | None]:
+    """Return size and time of every file that a reader sees, by its place below ``folder``.
+
+    The time is there because a corrected mask often keeps its size. So a file that is touched,
+    or copied without its time, makes notebook 01 and what follows it run again; what they have
+    stored is keyed by content and used again. A moved folder changes nothing.
+    """
+    if folder is None:
+        return {}
+    tree = layout.scan(folder)
+    paths = [*tree.closed, *(path for files in tree.files.values() for path in files)]
+    return {str(path.relative_to(folder)): _size_and_time(path) for path in paths}
+
+
+def _size_and_time(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        # a dangling link, for instance: the reader says what is wrong with it
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def _digest_of_file(name: str) -> str:
+    path = provenance.PROJECT_DIR / name
+    return provenance.file_digest(path) if path.is_file() else "missing"
+
+
+def _needed(job: Job, planned: Iterable[Job]) -> Iterator[str]:
+    every_variant = job.notebook == settings.LAST or CHAIN[job.notebook].variants_too
+    fused = {_trained_by(branch) for branch in job.overrides.get("branches", ())}
+    for other in planned:
+        read = other.notebook in upstream(job.notebook) and (every_variant or not other.variant)
+        if read or other.name in fused:
+            yield other.name
+
+
+def _trained_by(branch: str) -> str:
+    """Return the run that trains ``network`` or ``network.variant``."""
+    network, _, variant = branch.partition(".")
+    return run_name(settings.NETWORKS[network][0], variant)
+
+
+def _check_source(study: settings.Study, folders: Folders) -> None:
+    if study.data.source == "folder" and folders.source is None:
+        raise DataError(
+            f"the study {study.study} reads patients from a folder: say which with DATA=/path"
+        )
+    if folders.source is not None and not folders.source.is_dir():
+        raise DataError(f"{folders.source}: there is no such folder; DATA must name one")
+
+
+def _check_variants(study: settings.Study) -> None:
+    for notebook, variants in study.variants.items():
+        if notebook not in CHAIN:
+            raise SettingsError(
+                f"{study.study}.yml: variants of {notebook!r}, which is no notebook: take one of "
+                f"{', '.join(CHAIN)}"
+            )
+        if variants and "variant" not in settings.parameters_of(notebook):
+            raise SettingsError(f"{study.study}.yml: {notebook} takes no variants; remove them")
+        wrong = [name for name in variants if not name.replace("-", "").replace("_", "").isalnum()]
+        if wrong:
+            raise SettingsError(
+                f"{study.study}.yml: {wrong[0]!r} cannot name a variant: letters, digits, - and _"
+            )

@@ -33,6 +33,7 @@ def held(path: Path, what: str, wait_s: float = 0.0) -> Iterator[int]:
 def _acquire(descriptor: int, what: str, deadline: float) -> None:
     while True:
         try:
+            # flock, not lockf: it belongs to the open file, so a child that inherits it holds it
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:

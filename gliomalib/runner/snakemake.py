@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 
-from gliomalib.provenance import PROJECT_DIR
-from gliomalib.runner.jobs import Folders, Job, RunError
+from gliomalib.provenance import CORES, PROJECT_DIR
+from gliomalib.runner.jobs import Folders, Job, RunError, plan
 from gliomalib.runner.locks import held
-from gliomalib.runner.planning import plan
 from gliomalib.runner.stamps import forget_changed
 
 
@@ -25,9 +25,9 @@ def bring_up_to_date(study: str, folders: Folders, cores: int, until: str = "") 
         if forget_changed(jobs):
             # a page that is there, from git for instance, would pass for the result of this run
             (folders.reports / study / "index.html").unlink(missing_ok=True)
-        command = snakemake_command(study, folders, cores, until)
-        if _finished(command, lock) != 0:
-            raise RunError(f"the study {study} is not complete: the reason stands above")
+        variables = {**os.environ, "PYTHONPATH": str(PROJECT_DIR), CORES: str(cores)}
+        if _finished(snakemake_command(study, folders, cores, until), variables, lock) != 0:
+            raise RunError(f"the study {study} is not complete: the reason is printed above")
     return jobs
 
 
@@ -52,9 +52,8 @@ def snakemake_command(study: str, folders: Folders, cores: int, until: str = "")
     ]
 
 
-def _finished(command: list[str], lock: int) -> int:
+def _finished(command: list[str], variables: Mapping[str, str], lock: int) -> int:
     """Run ``command`` to its end, with the lock, and return its exit code."""
-    variables = {**os.environ, "PYTHONPATH": str(PROJECT_DIR)}
     with subprocess.Popen(command, pass_fds=(lock,), env=variables) as process:
         while True:
             try:

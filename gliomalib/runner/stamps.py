@@ -7,32 +7,34 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gliomalib import provenance
-from gliomalib.runner.digests import cells_of
-from gliomalib.runner.jobs import Job
+from gliomalib.runner.jobs import Job, cells_of
 
 NOT_CODE = {".py", ".pyc"}
 
 
 def write_stamp(job: Job) -> None:
-    """Say that the record of ``job`` was made with its digest."""
-    stamp = {"digest": job.digest, "record": provenance.file_digest(job.record)}
-    provenance.write_atomic(job.stamp, json.dumps(stamp) + "\n")
+    """Say that the record of ``job`` was made with its digest, and from where it read patients."""
+    provenance.write_atomic(job.stamp, json.dumps({**_present(job), "place": _place(job)}) + "\n")
 
 
 def is_current(job: Job) -> bool:
     """Whether the record that lies there is the one that ``job`` would make now."""
     if not (job.stamp.is_file() and job.record.is_file() and job.executed.is_file()):
         return False
-    made = {"digest": job.digest, "record": provenance.file_digest(job.record)}
-    return bool(_read(job) == made)
+    return bool(_read(job).items() >= _present(job).items())
 
 
 def forget_changed(jobs: Iterable[Job]) -> list[str]:
     """Remove the stamps of jobs that are not current and return their names.
 
-    So a record that was checked out, edited or made with other parameters is made again.
+    So a record that was checked out, edited or made with other parameters is made again. Moved
+    patients make nothing stale; but where anything is, the table of cases, which holds the
+    places of files, is written anew as well, for whoever reads it.
     """
+    jobs = list(jobs)
     changed = [job for job in jobs if not is_current(job)]
+    if changed:
+        changed += [job for job in jobs if job not in changed and not job.needs and _moved(job)]
     for job in changed:
         job.stamp.unlink(missing_ok=True)
     return [job.name for job in changed]
@@ -51,8 +53,21 @@ def page_digest(jobs: Sequence[Job]) -> str:
     return provenance.digest_of(parts)
 
 
-def _read(job: Job) -> Any:
+def _present(job: Job) -> dict[str, str]:
+    return {"digest": job.digest, "record": provenance.file_digest(job.record)}
+
+
+def _place(job: Job) -> str:
+    return str(job.folders.source or job.work_dir)
+
+
+def _moved(job: Job) -> bool:
+    return job.stamp.is_file() and _read(job).get("place") != _place(job)
+
+
+def _read(job: Job) -> dict[str, Any]:
     try:
-        return json.loads(job.stamp.read_text(encoding="utf-8"))
+        stamp = json.loads(job.stamp.read_text(encoding="utf-8"))
     except ValueError:
-        return None
+        return {}
+    return stamp if isinstance(stamp, dict) else {}

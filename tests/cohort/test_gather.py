@@ -8,12 +8,13 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import ndimage
 
 from gliomalib import settings
 from gliomalib.cohort import gather
+from gliomalib.cohort.table import COLUMNS
+from gliomalib.provenance import CORES
 from gliomalib.schema import SEQUENCES, DataError, SettingsError
 
 HEADER = (
@@ -76,7 +77,7 @@ def folder_study(
 
 def gathered(root: Path, internal: Sequence[str], external: Sequence[str] = ()) -> dict[str, Any]:
     table = gather.gather(folder_study(internal, external), root, root).cases
-    assert tuple(table.columns) == gather.COLUMNS
+    assert tuple(table.columns) == COLUMNS
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
     return {row["case_id"]: (row["patient_id"], row["part"], row["note"]) for row in rows}
 
@@ -210,14 +211,14 @@ def phantom_calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     calls: list[Any] = []
 
     def write_cohort(root: Path, plan: Any, numbers: Sequence[int], workers: int) -> Path:
-        calls.append((root, plan, list(numbers)))
+        calls.append((root, plan, list(numbers), workers))
         for number in numbers:
             name = f"BraTS20_Training_{number:03d}"
             if not (root / name).exists():
                 write_case(root, name, number)
         return root
 
-    monkeypatch.setattr(gather.phantom, "write_cohort", write_cohort)
+    monkeypatch.setattr(gather.write, "write_cohort", write_cohort)
     return calls
 
 
@@ -226,9 +227,13 @@ def phantom_study(internal: int, external: int, copies: int = 0) -> settings.Stu
     return study({"phantoms": counts, "on_bad_case": "exclude"}, seed=11)
 
 
-def test_phantoms_are_written_and_gathered(phantom_calls: list[Any], tmp_path: Path) -> None:
+def test_phantoms_are_written_and_gathered(
+    phantom_calls: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CORES, "3")
     table = gather.gather(phantom_study(3, 2), None, tmp_path).cases
-    (inner, plan, numbers), (outer, other, others) = phantom_calls
+    (inner, plan, numbers, *workers), (outer, other, others, *_) = phantom_calls
+    assert workers == [3], "as many processes as the run was given"
     assert (inner, outer) == (tmp_path / "raw/internal", tmp_path / "raw/external")
     assert (numbers, others) == ([1, 2, 3], [501, 502])
     assert (plan.seed, plan.spacing_mm, plan.site) == (11, 2.0, "A")
@@ -266,36 +271,6 @@ def test_disguised_copies_are_found(phantom_calls: list[Any], tmp_path: Path) ->
 def test_more_phantoms_than_numbers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"phantoms.internal is 501, at most 500"):
         gather.gather(phantom_study(501, 1), None, tmp_path)
-
-
-def test_the_table_survives_the_disk(pool: Path, tmp_path: Path) -> None:
-    table = gather.gather(folder_study(["brats2019"], ["brats2021"]), pool, tmp_path).cases
-    found = gather.read_cases(gather.write_cases(table, tmp_path / "cases.csv"))
-    pd.testing.assert_frame_equal(found, table)
-    for part in gather.PARTS:
-        assert gather.cases_of(found, part) == gather.cases_of(table, part)
-    (unmasked,) = (c for c in gather.cases_of(found, "unused") if "Validation" in c.case_id)
-    assert (unmasked.segmentation, unmasked.grade) == (None, None)
-    case = gather.case_of(found.iloc[0])
-    assert (case.case_id, case.grade) == ("BraTS19_A", "HGG")
-    assert case.images["t1ce"] == pool / "BraTS19_A" / "BraTS19_A_t1ce.nii.gz"
-    assert list(case.images) == list(SEQUENCES)
-
-
-def test_a_table_of_phantoms_survives_the_disk(phantom_calls: list[Any], tmp_path: Path) -> None:
-    table = gather.gather(phantom_study(2, 1), None, tmp_path).cases
-    found = gather.read_cases(gather.write_cases(table, tmp_path / "cases.csv"))
-    pd.testing.assert_frame_equal(found, table)
-
-
-def test_missing_or_foreign_tables_and_parts_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="table of cases is missing; run 01_data_exploration"):
-        gather.read_cases(tmp_path / "cases.csv")
-    (tmp_path / "cases.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match="columns are a, b, expected case_id"):
-        gather.read_cases(tmp_path / "cases.csv")
-    with pytest.raises(SettingsError, match="no part 'train'"):
-        gather.cases_of(pd.DataFrame(columns=gather.COLUMNS), "train")
 
 
 def test_ten_real_patients_internal_and_external(real_data: Path, tmp_path: Path) -> None:

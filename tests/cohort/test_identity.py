@@ -21,6 +21,7 @@ from gliomalib.data import fingerprint, inspection
 from gliomalib.data.inspection import Inspection
 from gliomalib.data.readers import brats, survey
 from gliomalib.phantoms import write
+from gliomalib.phantoms.patient import PhantomPlan
 from gliomalib.schema import SEQUENCES, Case, DataError
 
 
@@ -224,7 +225,9 @@ def test_no_patient_has_two_names_and_no_name_two_patients(found: list[Inspectio
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from("pqrst"), st.sampled_from(["one", "two", "three"])), max_size=15
+        st.tuples(st.sampled_from("pqrst"), st.sampled_from(["one", "two", "three"])),
+        min_size=1,
+        max_size=15,
     )
 )
 def test_overlap_is_counted_as_by_hand(rows: list[tuple[str, str]]) -> None:
@@ -241,7 +244,7 @@ def test_overlap_is_counted_as_by_hand(rows: list[tuple[str, str]]) -> None:
             assert row[release] == len(both)
 
 
-# --- the tables of names (what they say of the years follows below)
+# --- the tables of names
 
 HEADER = "Grade,BraTS_2018_subject_ID,BraTS_2019_subject_ID,BraTS_2020_subject_ID\n"
 
@@ -275,7 +278,7 @@ def test_tables_of_no_use_are_refused(tmp_path: Path) -> None:
 
 def test_no_two_phantoms_are_taken_for_one(tmp_path: Path) -> None:
     for site, first in (("A", 1), ("B", 7)):
-        plan = write.PhantomPlan(seed=3, spacing_mm=4.0, site=site)
+        plan = PhantomPlan(seed=3, spacing_mm=4.0, site=site)
         write.write_cohort(tmp_path / site, plan, range(first, first + 6), 1)
     found = inspection.inspect_all(survey.discover(tmp_path), signatures=True)
     assert len(found) == 12

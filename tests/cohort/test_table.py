@@ -12,9 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gliomalib.cohort import table as casetable
-from gliomalib.cohort.table import COLUMNS, PARTS, Entry, case_of, cases_of, read_cases, table_of
+from gliomalib.cohort.table import (
+    COLUMNS,
+    PARTS,
+    Entry,
+    case_of,
+    cases_of,
+    exclusions,
+    read_cases,
+    table_of,
+)
 from gliomalib.data.inspection import Inspection
-from gliomalib.schema import SEQUENCES, Case, DataError, SettingsError
+from gliomalib.schema import SEQUENCES, Case, DataError, Exclusion, SettingsError
 
 DIGESTS = tuple(letter * 64 for letter in "abcde")
 
@@ -27,7 +36,7 @@ def case(name: str = "c1", folder: str = "/data", **more: object) -> Case:
 
 
 def entry(name: str, part: str, patient: str = "p", note: str | None = None) -> Entry:
-    return Entry(case(name, patient_id=patient), part, note)
+    return Entry(case(name, patient_id=patient), part, note or "")
 
 
 def again(entries: Sequence[Entry], tmp_path: Path) -> pd.DataFrame:
@@ -67,7 +76,7 @@ def test_what_inspection_found_is_in_the_row() -> None:
     seen = Inspection(
         case(), (), 9, shape=(240, 240, 155), spacing_mm=(1.0, 0.9375, 1.25), axes="LPS"
     )
-    row = table_of([Entry(case(grade="HGG", digests=DIGESTS), "internal", None, seen)]).iloc[0]
+    row = table_of([Entry(case(grade="HGG", digests=DIGESTS), "internal", seen=seen)]).iloc[0]
     assert (row["shape"], row["spacing_mm"], row["axes"]) == ("240×240×155", "1×0.9375×1.25", "LPS")
     assert (row["grade"], row["digests"]) == ("HGG", " ".join(DIGESTS))
     assert row["seg"] == "/data/seg.nii"
@@ -175,5 +184,28 @@ def test_a_table_is_written_whole_over_an_older_one(tmp_path: Path) -> None:
 def test_the_order_is_the_same_from_any_order(order: list[int]) -> None:
     rng = np.random.default_rng(0)
     entries = [entry(f"c{k}", PARTS[rng.integers(5)], f"p{rng.integers(3)}") for k in range(8)]
-    shuffled = table_of(entries).iloc[order].reset_index(drop=True)
-    pd.testing.assert_frame_equal(casetable.in_order(shuffled), table_of(entries))
+    shuffled = table_of([entries[k] for k in order])
+    pd.testing.assert_frame_equal(shuffled, table_of(entries))
+
+
+def test_a_note_is_made_from_its_fields() -> None:
+    damaged = "damaged gzip (c3_t1.nii.gz)"
+    entries = [
+        Entry(case("c1"), "internal"),
+        Entry(case("c2"), "duplicate", "same voxels", same_as="c1"),
+        Entry(case("c3"), "excluded", "damaged gzip", detail=damaged),
+        Entry(case("c4"), "excluded", "damaged gzip"),
+    ]
+    table = table_of(entries)
+    fields = table[["kind", "same_as", "note"]].astype(object).where(table.notna(), None)
+    assert fields.to_numpy().tolist() == [
+        [None, None, None],
+        ["same voxels", "c1", "same voxels as c1"],
+        ["damaged gzip", None, damaged],
+        ["damaged gzip", None, "damaged gzip"],
+    ]
+    assert exclusions(table) == (
+        Exclusion("c3", "brats2020", "damaged gzip", damaged),
+        Exclusion("c4", "brats2020", "damaged gzip", "damaged gzip"),
+    )
+    assert exclusions(table_of(entries[:2])) == ()

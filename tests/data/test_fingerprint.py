@@ -21,7 +21,7 @@ from scipy import ndimage
 from gliomalib.data import fingerprint, nifti
 from gliomalib.data.fingerprint import SAME_SCAN, content_digest, signature, suspects
 from gliomalib.data.readers import survey
-from gliomalib.phantoms.write import PhantomPlan, make_patient
+from gliomalib.phantoms.patient import PhantomPlan, make_patient
 
 Voxels = np.ndarray
 Disguise = Callable[[Voxels], Voxels]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gliomalib import records
-from gliomalib.cohort import gather
+from gliomalib.cohort.splits import write_splits
 from gliomalib.experiments import adaptive_fusion
 from gliomalib.fusion import rules
 from gliomalib.networks import predict
@@ -49,7 +49,7 @@ def study(root: Path, splits: tuple[Split, ...]) -> folds.Material:
     where = {"data_dir": str(root / "d"), "report_dir": str(root / "r")}
     run = records.begin("10_adaptive_fusion", {"study": "smoke", **where})
     store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
-    gather.write_splits(splits, run.work_dir / "splits.json")
+    write_splits(splits, run.work_dir / "splits.json")
     for patient in PATIENTS:
         images = np.full((4, *SHAPE), 0.5, dtype=np.float16)
         store.put(StoredCase(grid(patient), images, labels_of(patient)), "digest", {})

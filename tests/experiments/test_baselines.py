@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from gliomalib import records
-from gliomalib.cohort import gather
+from gliomalib.cohort.splits import write_splits
 from gliomalib.experiments import baselines
 from gliomalib.fusion.slices import slice_classes
 from gliomalib.networks import predict
@@ -75,7 +75,7 @@ def study(root: Path, splits: tuple[Split, ...]) -> folds.Material:
     where = {"data_dir": str(root / "d"), "report_dir": str(root / "r")}
     run = records.begin("07_baselines", {"study": "smoke", **where})
     store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
-    gather.write_splits(splits, run.work_dir / "splits.json")
+    write_splits(splits, run.work_dir / "splits.json")
     for patient in PATIENTS:
         images = np.full((4, *SHAPE), 0.5, dtype=np.float16)
         store.put(StoredCase(grid(patient), images, labels_of(patient)), "digest", {})

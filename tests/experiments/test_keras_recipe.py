@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gliomalib import records, settings
-from gliomalib.cohort import gather
+from gliomalib.cohort.splits import write_splits
 from gliomalib.experiments import keras_recipe
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds, preprocess
@@ -57,7 +57,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
         crop = {"voxels": voxels, "in_plane": voxels, "in_box": inside.tolist(), "voxel_mm3": 1.0}
         store.put(case_of(patient), "digest", {"crop": crop})
     splits = (Split(0, ("A", "D"), (), ("B", "C")), Split(1, ("B", "C"), (), ("A", "D")))
-    gather.write_splits(splits, run.work_dir / "splits.json")
+    write_splits(splits, run.work_dir / "splits.json")
     own = run.study.variants[keras_recipe.NOTEBOOK][keras_recipe.VARIANT]
     training = folds.open_material(
         begin(keras_recipe.NOTEBOOK, root, variant=keras_recipe.VARIANT, **own)

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from gliomalib import records, settings
-from gliomalib.cohort import gather, table
+from gliomalib.cohort import table
+from gliomalib.cohort.splits import write_splits
 from gliomalib.experiments import leakage_audit, leakage_splits
 from gliomalib.experiments.leakage_splits import Pool
 from gliomalib.fusion import slices
@@ -194,7 +195,7 @@ def material_of(root: Path, study: str = "smoke", **more: object) -> folds.Mater
         grid = Grid(patient, (12, 12, 6), (4.0, 4.0, 4.0), (0, 0, 0), AFFINE)
         store.put(StoredCase(grid, images, labels), "digest", {})
     splits = (Split(0, PATIENTS[:4], ("E",), ("F", "G"), ("H",)),)
-    gather.write_splits(splits, run.work_dir / "splits.json")
+    write_splits(splits, run.work_dir / "splits.json")
     return folds.open_material(run)
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gliomalib import records, settings
-from gliomalib.cohort import gather
+from gliomalib.cohort.splits import write_splits
 from gliomalib.figures import gallery
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds, preprocess
@@ -61,9 +61,7 @@ def material(tmp_path: Path) -> folds.Material:
         for branch in folds.BRANCHES:
             path = run.work_dir / "predictions" / branch / "fold0" / f"{patient}.npy"
             predict.save(volume_of(predicted, patient), path)
-    gather.write_splits(
-        (Split(0, ("T",), (), ("A", "B", "C"), ("X",)),), run.work_dir / "splits.json"
-    )
+    write_splits((Split(0, ("T",), (), ("A", "B", "C"), ("X",)),), run.work_dir / "splits.json")
     return folds.open_material(run)
 
 

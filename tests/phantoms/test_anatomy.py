@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gliomalib.phantoms.anatomy import CENTRE_MM, Bulge, Tissues, depth_mm, tissues
+from gliomalib.phantoms.anatomy import (
+    CENTRE_MM,
+    Bulge,
+    Tissues,
+    atlas_places,
+    depth_mm,
+    displacement,
+    tissues,
+)
 from gliomalib.phantoms.grid import Dice, brain_frame, smooth_field
 
 FRAME = brain_frame(4.0)
@@ -72,10 +80,8 @@ def test_a_mass_pushes_tissue_outwards_and_leaves_the_far_side(brains: list[Tiss
 
 def test_a_push_moves_tissue_by_what_it_says() -> None:
     """Watch one field as it is carried: at the radius it has moved outwards by ``push_mm``."""
-    from gliomalib.phantoms import anatomy
-
     push = Bulge((120.0, 120.0, 72.0), 24.0, 6.0, np.ones(FRAME.shape, np.float32), FRAME)
-    moved = anatomy._push(push, FRAME)
+    moved = displacement(push, FRAME)
     radius = FRAME.distance_mm(push.centre_mm)
     ring = np.abs(radius - 24.0) < 0.5
     assert np.sqrt((moved**2).sum(axis=0))[ring] == pytest.approx(6.0, rel=0.02)
@@ -93,10 +99,8 @@ def test_depth_is_the_distance_to_the_outside() -> None:
 
 def test_the_deformation_is_gentle() -> None:
     """No fold: neighbours in the patient stay in order in the atlas."""
-    from gliomalib.phantoms import anatomy
-
     for root in range(4):
-        places = anatomy._atlas_places(Dice(root), FRAME, None)
+        places = atlas_places(Dice(root), FRAME, None)
         gradients = np.stack([np.stack(np.gradient(part, 4.0)) for part in places])
         volumes = np.linalg.det(np.moveaxis(gradients, (0, 1), (-2, -1)))
         assert volumes.min() > 0.15

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from gliomalib.phantoms import write
-from gliomalib.phantoms.write import PhantomPlan, make_patient, write_cohort
+from gliomalib.phantoms.patient import PhantomPlan, make_patient
+from gliomalib.phantoms.write import write_cohort
 from gliomalib.provenance import file_digest
 from gliomalib.schema import SEQUENCES, DataError, SettingsError
 
@@ -168,13 +169,13 @@ def test_a_killed_run_leaves_no_half_patient(cohort: Path, monkeypatch: pytest.M
     shutil.rmtree(cohort / NAMES[0])
     calls = []
 
-    def break_down(path: Path, *_: object) -> None:
-        calls.append(path.name)
+    def break_down(*_: object, **__: object) -> bytes:
+        calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        path.write_bytes(b"half")
+        return b"half"
 
-    monkeypatch.setattr(write, "_write_nifti", break_down)
+    monkeypatch.setattr(write.gzip, "compress", break_down)
     with pytest.raises(KeyboardInterrupt):
         write_cohort(cohort.parent, PLAN, NUMBERS)
     assert not (cohort / NAMES[0]).exists()

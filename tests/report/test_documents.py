@@ -12,7 +12,7 @@ from bs4 import BeautifulSoup, Tag
 from nbformat import v4
 
 from gliomalib import records, report, settings
-from gliomalib.report import documents, entries, methods, pages, phrases, references
+from gliomalib.report import documents, methods, pages, phrases, references
 from gliomalib.report import errors as faults
 from gliomalib.schema import Value
 from gliomalib.scoring import comparisons
@@ -341,13 +341,13 @@ def test_missed_masks_are_named_patient_by_patient(folder: Path) -> None:
 def test_undecided_statements_keep_their_reason(folder: Path) -> None:
     told = [one.text for one in faults_of(folder, "undecided").found if one.subject == "C1"]
     assert told[0] == "not testable on this data: too few"
-    (folder / "tables" / f"{entries.LAST}.verdicts.csv").unlink()
+    (folder / "tables" / f"{settings.LAST}.verdicts.csv").unlink()
     (item,) = faults_of(folder, "undecided").found
     assert "No statement is decided" in item.text
 
 
 def test_statements_with_one_reason_share_a_line_and_are_counted(folder: Path) -> None:
-    path = folder / "tables" / f"{entries.LAST}.verdicts.csv"
+    path = folder / "tables" / f"{settings.LAST}.verdicts.csv"
     row = path.read_text(encoding="utf-8").splitlines()[1]
     others = [row.replace("C1,", f"{name},", 1) for name in ("C2", "C3", "Q1")]
     path.write_text("\n".join([planted.VERDICTS.strip(), row, *others, ""]), encoding="utf-8")

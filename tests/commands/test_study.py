@@ -1,9 +1,8 @@
-"""The verb ``compare``: what it writes, what it says, and its errors in one sentence."""
+"""Verbs on studies: what they write, what they say, and their errors in one sentence."""
 
 from __future__ import annotations
 
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,38 @@ import pytest
 from gliomalib.__main__ import main
 from gliomalib.provenance import PROJECT_DIR
 from tests.report.compare.test_page import COUNT, change_values, make_report
+from tests.toy_project import FIRST, Project
+
+
+def test_studies_are_listed(toy: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["studies"]) == 0
+    assert capsys.readouterr().out == "toy            Toy\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "content", "message"),
+    [
+        ((), "sed: 1\n", f"error: {FIRST} has no parameter sed: its parameters are study, seed"),
+        ((), "[1, 2]\n", "parameters are lines of `name: value`, found [1, 2]"),
+        ((), "a: [", "not a readable YAML file"),
+        (("--variant", "x"), "", f"has no {FIRST}.x: take {FIRST}"),
+    ],
+)
+def test_wrong_parameters_and_variants_are_one_sentence(
+    words: tuple[str, ...],
+    content: str,
+    message: str,
+    toy: Project,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = toy.root / "more.yml"
+    path.write_text(content)
+    assert main(["run", FIRST, "--study", "toy", "-f", str(path), *words]) == 1
+    said = capsys.readouterr().err
+    assert message in said and said.startswith("error: ")
+
+
+# --- compare
 
 
 @pytest.fixture
@@ -75,15 +106,3 @@ def test_make_knows_the_target() -> None:
         check=True,
     )
     assert 'python -m gliomalib compare "demo" "/tmp/x y"' in done.stdout
-
-
-def test_the_verb_is_light_to_start() -> None:
-    heavy = ["nbformat", "jinja2", "nbconvert", "bs4"]
-    code = (
-        "import sys, gliomalib.commands.compare\n"
-        f"print([name for name in {heavy} if name in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=PROJECT_DIR, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"

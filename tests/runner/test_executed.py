@@ -1,0 +1,77 @@
+"""Executed notebooks as they are kept: no path of the machine, the words of today."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nbformat
+
+from gliomalib import provenance
+from gliomalib.runner import executed
+from tests.toy_project import FIRST, Project
+
+
+def executed_notebook() -> nbformat.NotebookNode:
+    """Return a notebook as papermill leaves it, with paths of the machine."""
+    home = Path.home()
+    root = provenance.PROJECT_DIR
+    said = f"{root}/gliomalib/x.py:3 {home}/secret /tmp/ipykernel_71/42.py:1: {root}-other"
+    picture = {"image/png": f"{root}/abc", "text/plain": f"{root}/abc"}
+    cells = [
+        nbformat.v4.new_markdown_cell("old words"),
+        nbformat.v4.new_code_cell("x = 1", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell("x = 2", metadata={"tags": ["injected-parameters"]}),
+        nbformat.v4.new_code_cell(
+            "y = x",
+            metadata={
+                "papermill": {"duration": 1.5, "start_time": "2026-01-01"},
+                "execution": {"iopub.status.busy": "2026-01-01"},
+            },
+            outputs=[
+                nbformat.v4.new_output("stream", text=said),
+                nbformat.v4.new_output("display_data", data=picture),
+            ],
+        ),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata["papermill"] = {"input_path": str(root), "duration": 3.0}
+    return notebook
+
+
+def test_executed_notebook_keeps_durations_and_no_paths(toy: Project) -> None:
+    job = toy.planned()[FIRST]
+    kept = executed.tidy(executed_notebook(), job)
+    nbformat.validate(kept)
+    stream, picture = kept.cells[3].outputs
+    root = provenance.PROJECT_DIR
+    assert stream.text == f"./gliomalib/x.py:3 ~/secret a cell:1: {root}-other"
+    assert picture.data == {"image/png": f"{root}/abc", "text/plain": "./abc"}
+    assert kept.cells[3].metadata == {"papermill": {"duration": 1.5}}
+    assert kept.metadata.papermill == {"duration": 3.0, "run": FIRST}
+    assert "2026" not in json.dumps(kept)
+
+
+def test_reworded_text_reaches_the_executed_copy_and_code_does_not(toy: Project) -> None:
+    job = toy.planned()[FIRST]
+    job.executed.parent.mkdir(parents=True)
+    kept = executed.tidy(executed_notebook(), job)
+    nbformat.write(kept, job.executed)
+    source = nbformat.v4.new_notebook(cells=[kept.cells[0], kept.cells[1], kept.cells[3]])
+    source.cells[0] = nbformat.v4.new_markdown_cell("new words")
+    source.cells.append(nbformat.v4.new_markdown_cell("more words"))
+    nbformat.write(source, job.path)
+    assert executed.refresh_text(job)
+    after = nbformat.read(job.executed, as_version=4)
+    assert [cell.source for cell in after.cells] == [
+        "new words",
+        "x = 1",
+        "x = 2",
+        "y = x",
+        "more words",
+    ]
+    assert after.cells[3].outputs == kept.cells[3].outputs
+    assert not executed.refresh_text(job)
+    source.cells[2].source = "y = 3 * x"
+    nbformat.write(source, job.path)
+    assert not executed.refresh_text(job), "a copy that ran other code is left alone"

@@ -1,0 +1,68 @@
+"""One notebook through papermill, in this process."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from gliomalib import provenance
+from gliomalib.runner import execution, stamps
+from gliomalib.runner.jobs import Job, RunError
+from tests.toy_project import FIRST, Project, finished, leave, write_notebook
+
+
+def test_kernel_is_this_python_with_fixed_threads(tmp_path: Path) -> None:
+    variables = execution.environment(3, tmp_path)
+    assert {variables[name] for name in execution.THREADS} == {"3"}
+    assert not set(execution.THREADS) & set(execution.environment(0, tmp_path))
+    spec = execution.kernel_class(variables, 0)().kernel_spec
+    assert spec is not None
+    assert spec.argv[0] == sys.executable
+    assert spec.env["OMP_NUM_THREADS"] == "3"
+
+
+@pytest.fixture
+def project(toy: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Toy project in which kernels import the copied package."""
+    toy.with_package()
+    monkeypatch.setattr(provenance, "PROJECT_DIR", toy.root)
+    return toy
+
+
+def run(project: Project, *code: str) -> Job:
+    """Run a toy notebook 01 with ``code``."""
+    write_notebook(project.root, FIRST, *code)
+    job = project.planned(FIRST)[FIRST]
+    execution.execute(job)
+    return job
+
+
+def test_kernel_and_kept_files(project: Project) -> None:
+    check = f"""
+import os, sys
+assert sys.executable == {sys.executable!r}, sys.executable
+assert os.environ["OMP_NUM_THREADS"] == "1"
+assert os.getcwd() == {str(project.root / "notebooks")!r}
+print(os.getcwd())
+"""
+    job = run(project, check, leave(FIRST))
+    assert stamps.is_current(job)
+    kept = job.executed.read_text()
+    assert str(project.root) not in kept
+    assert 'data_dir = \\"data\\"' in kept
+    assert not job.attempt.exists()
+
+
+def test_notebook_without_record_is_not_done(project: Project) -> None:
+    job = finished(project.planned(FIRST)[FIRST])
+    with pytest.raises(RunError, match="the notebook ended without a record"):
+        run(project, "x = 1")
+    assert not job.record.exists(), "the record of an earlier run does not stand in for it"
+    assert not stamps.is_current(job)
+
+
+def test_killed_kernel_is_not_done(project: Project) -> None:
+    with pytest.raises(RunError, match="its process ended before the notebook did"):
+        run(project, leave(FIRST), "import os; os._exit(9)")

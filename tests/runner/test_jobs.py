@@ -1,0 +1,208 @@
+"""Jobs: what each needs, where it lies, and what changes its digest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gliomalib import provenance, settings
+from gliomalib.runner.jobs import Folders, Job, RunError, plan
+from gliomalib.schema import DataError, SettingsError
+from tests.toy_project import FIFTH, FIRST, FOURTH, SECOND, THIRD, Project, leave, write_notebook
+
+
+def test_last_notebook_waits_for_everything(toy: Project) -> None:
+    toy.study(f"variants: {{{THIRD}: {{slow: {{learning_rate: 0.5}}}}}}\n")
+    toy.every_notebook()
+    jobs = toy.planned("")
+    assert set(jobs[settings.LAST].needs) == set(jobs) - {settings.LAST}
+    assert f"{THIRD}.slow" in jobs[settings.LAST].needs
+    assert jobs["05_fusion"].needs == (THIRD, FOURTH), "a variant holds up only who asks for it"
+
+
+def test_a_classifier_waits_for_the_variants_whose_volumes_it_fuses(toy: Project) -> None:
+    toy.study(
+        f"variants:\n  {FOURTH}: {{seed2: {{seed: 3}}, other: {{seed: 4}}}}\n"
+        "  06_train_resnet50: {two: {branches: [unet3d, unet3d.seed2]}, ce: {loss: dice_ce}}\n"
+    )
+    toy.every_notebook()
+    jobs = toy.planned("06_train_resnet50")
+    assert f"{FOURTH}.seed2" in jobs["06_train_resnet50.two"].needs
+    assert f"{FOURTH}.other" not in jobs["06_train_resnet50.two"].needs
+    assert jobs["06_train_resnet50.ce"].needs == ("05_fusion",)
+
+
+def changed(before: dict[str, Job], after: dict[str, Job]) -> list[str]:
+    """Return the names of the jobs whose digest differs."""
+    return [name for name in after if before[name].digest != after[name].digest]
+
+
+def test_code_changes_the_digest_here_and_downstream(toy: Project) -> None:
+    before = toy.planned()
+    write_notebook(toy.root, THIRD, leave(THIRD, value=2))
+    assert changed(before, toy.planned()) == [THIRD, FIFTH]
+
+
+def test_comments_and_markdown_do_not_change_the_digest(toy: Project) -> None:
+    before = toy.planned()
+    write_notebook(toy.root, FIRST, "# why\n" + leave(FIRST), text="other words")
+    assert changed(before, toy.planned()) == []
+
+
+def test_parameters_change_the_digest_and_variants_only_their_own(toy: Project) -> None:
+    toy.study(f"variants: {{{THIRD}: {{slow: {{epochs: 3}}}}}}\n")
+    before = toy.planned()
+    toy.study(f"variants: {{{THIRD}: {{slow: {{epochs: 4}}}}}}\n")
+    assert changed(before, toy.planned()) == [f"{THIRD}.slow"]
+    toy.study(f"seed: 7\nvariants: {{{THIRD}: {{slow: {{epochs: 3}}}}}}\n")
+    assert changed(before, toy.planned()) == list(before)
+
+
+def test_library_code_changes_the_digest_and_its_docstrings_do_not(
+    toy: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance, "PACKAGE_DIR", toy.with_package().root / "gliomalib")
+    write_notebook(toy.root, FIRST, "x = 1")
+
+    def edited(old: str, new: str) -> list[str]:
+        before = toy.planned(SECOND)
+        module = toy.root / "gliomalib" / "toy.py"
+        module.write_text(module.read_text().replace(old, new))
+        return changed(before, toy.planned(SECOND))
+
+    assert edited("What a toy notebook calls", "Called by toys") == []
+    assert edited('"wall_s": 0', '"wall_s": 1') == [SECOND]
+
+
+def test_published_values_make_stale_only_what_reads_them(
+    toy: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy.every_notebook()
+    monkeypatch.setattr(provenance, "PROJECT_DIR", toy.root)
+    before = toy.planned("")
+    (toy.root / "data").mkdir()
+    (toy.root / "data" / "published.yml").write_text("accuracy: 99.25")
+    assert changed(before, toy.planned("")) == ["12_metric_forensics", settings.LAST]
+
+
+# --- the user's folder
+
+Change = Callable[[Path], None]
+
+
+def source_digest(toy: Project, source: Path) -> str:
+    """Return the digest of notebook 01 on a folder of patients."""
+    return plan("toy", replace(toy.folders, source=source), FIRST)[0].digest
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Write what a reader sees of a release: a case, tables, a link, and one that leads nowhere."""
+    folder = tmp_path / "disk" / "patients"
+    for name in ("case/t1.nii.gz", "case/seg.nii.gz", "dataset.json", "a.csv", "b.tsv", "c.xlsx"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("0000")
+    (tmp_path / "disk" / "elsewhere").mkdir()
+    (tmp_path / "disk" / "elsewhere" / "t2.nii.gz").write_text("0000")
+    (folder / "linked").symlink_to("../elsewhere")
+    (folder / "gone").symlink_to("nowhere")
+    return folder
+
+
+def corrected(path: Path) -> None:
+    """Write as many other bytes into a file, a moment later."""
+    before = path.stat().st_mtime_ns
+    path.write_text("1111")
+    os.utime(path, ns=(before + 1, before + 1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "case" / "new.nii.gz").write_text("new"),
+        lambda folder: (folder / "linked" / "new.nii.gz").write_text("new"),
+        lambda folder: corrected(folder / "case/seg.nii.gz"),
+        lambda folder: corrected(folder / "linked/t2.nii.gz"),
+        lambda folder: corrected(folder / "dataset.json"),
+        lambda folder: corrected(folder / "a.csv"),
+        lambda folder: corrected(folder / "b.tsv"),
+        lambda folder: corrected(folder / "c.xlsx"),
+        lambda folder: (folder / "a.csv").unlink(),
+        lambda folder: (folder / "gone").unlink(),
+        lambda folder: (folder / "case").rename(folder / "another"),
+    ],
+)
+def test_whatever_a_reader_sees_changes_the_digest(
+    change: Change, toy: Project, source: Path
+) -> None:
+    before = source_digest(toy, source)
+    assert source_digest(toy, source) == before
+    change(source)
+    assert source_digest(toy, source) != before
+
+
+def test_what_no_reader_sees_and_where_the_folder_lies_do_not_count(
+    toy: Project, source: Path
+) -> None:
+    before = source_digest(toy, source)
+    (source / ".DS_Store").write_text("hidden")
+    source.parent.rename(source.parents[1] / "another disk")
+    assert source_digest(toy, source.parents[1] / "another disk" / "patients") == before
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("{03_train_unet2d: {a: {learning_rte: 1}}}", "no parameter learning_rte: its parameters"),
+        ("{03_train_unet2d: {a: {epochs: many}}}", "epochs"),
+        ("{03_train_unet2: {a: {epochs: 1}}}", "'03_train_unet2', which is no notebook"),
+        ("{05_fusion: {a: {alpha: 0.5}}}", "05_fusion takes no variants"),
+        ("{03_train_unet2d: {a/b: {epochs: 1}}}", "'a/b' cannot name a variant"),
+    ],
+)
+def test_wrong_variants_stop_before_anything_runs(toy: Project, more: str, words: str) -> None:
+    toy.study(f"variants: {more}\n")
+    with pytest.raises(SettingsError, match=words):
+        toy.planned()
+
+
+def test_wrong_notebook_study_and_folder_are_named(toy: Project) -> None:
+    with pytest.raises(SettingsError, match=r"no notebook '99'.*01_data_exploration"):
+        toy.planned("99")
+    with pytest.raises(SettingsError, match="no study 'toys': take one of toy"):
+        plan("toys")
+    with pytest.raises(DataError, match="nowhere: there is no such folder"):
+        plan("toy", Folders(source=Path("/nowhere")))
+    toy.study("data: {source: folder}\n")
+    with pytest.raises(DataError, match="say which with DATA="):
+        toy.planned()
+
+
+def test_broken_and_missing_notebooks_are_named(toy: Project) -> None:
+    write_notebook(toy.root, FIRST, "%matplotlib inline")
+    with pytest.raises(RunError, match=r"01_data_exploration.ipynb: a code cell is not Python"):
+        toy.planned()
+    (toy.root / "notebooks" / f"{FIRST}.ipynb").write_text("{}")
+    with pytest.raises(RunError, match=r"01_data_exploration.ipynb: not a notebook"):
+        toy.planned()
+    (toy.root / "notebooks" / f"{FIRST}.ipynb").unlink()
+    with pytest.raises(RunError, match=r"01_data_exploration.ipynb: this notebook is missing"):
+        toy.planned()
+
+
+def test_folders_reach_the_notebook_without_the_path_of_the_project(toy: Project) -> None:
+    source = toy.root / "patients"
+    source.mkdir()
+    jobs = plan("toy", replace(toy.folders, source=source), SECOND)
+    assert jobs[0].parameters == {
+        "study": "toy",
+        "data_dir": "../data",
+        "report_dir": "../reports",
+        "source_dir": "../patients",
+    }
+    assert "source_dir" not in jobs[1].parameters
+    assert plan("toy", until=FIRST)[0].parameters == {"study": "toy"}

@@ -1,0 +1,130 @@
+"""The chain through real Snakemake and papermill: one story, since each start takes seconds."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gliomalib.provenance import CORES
+from tests.toy_project import FIFTH, FIRST, FOURTH, SECOND, THIRD, Project, leave, write_notebook
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Toy project through which the tests of the next section go, one after the other."""
+    # neither Snakemake nor a shell may stumble over a blank or a quote in a path
+    return Project(tmp_path_factory.mktemp("chain") / "somebody's project").with_package()
+
+
+def test_first_run_runs_all_and_a_second_nothing(project: Project) -> None:
+    cores = f"import os\nassert os.environ[{CORES!r}] == '2'"
+    write_notebook(project.root, FIRST, cores, leave(FIRST))
+    assert project.make(SECOND) == [FIRST, SECOND]
+    before = project.written()
+    assert before
+    assert project.make(SECOND) == [], "a notebook was started"
+    assert project.written() == before, "a result was written anew"
+
+
+def test_text_and_dates_make_nothing_stale(project: Project) -> None:
+    notebook = project.root / f"notebooks/{FIRST}.ipynb"
+    notebook.write_text(notebook.read_text().replace("a question", "a better question"))
+    for path in project.root.rglob("*.*"):
+        path.touch()
+    assert project.make(SECOND) == []
+
+
+def test_failure_is_one_sentence_and_stops_what_follows(project: Project) -> None:
+    words = "the mask of case 355 has label 7: expected 0, 1, 2 or 4"
+    fail = f"from gliomalib.schema import DataError\nraise DataError({words!r})"
+    write_notebook(project.root, SECOND, "x = 1", fail)
+    page = project.root / "reports/toy/index.html"
+    page.write_text("results of another day")
+    done = project.call("study", "toy", "--cores", "2", "--until", THIRD)
+    said = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert f"error: {SECOND}: {words} (the notebook as far as it got:" in said
+    assert "Traceback" not in said
+    assert project.ran() == [], "neither the notebook before it nor the one after it"
+    assert (project.root / f"data/toy/logs/{SECOND}.ipynb").is_file()
+    assert not (project.root / f"reports/toy/records/{SECOND}.json").exists()
+    assert not page.exists(), "an old page does not pass for the result of this run"
+
+
+CHECKPOINT = """
+import os, pathlib, time
+kept = pathlib.Path("../data/toy/checkpoints/epoch.txt")
+kept.parent.mkdir(parents=True, exist_ok=True)
+if not kept.exists():
+    kept.write_text("3")
+    pathlib.Path("../kernel.txt").write_text(str(os.getpid()))
+    time.sleep(60)
+"""
+
+
+def test_killed_run_is_simply_started_again(project: Project) -> None:
+    write_notebook(project.root, SECOND, CHECKPOINT, leave(SECOND, value=5))
+    process = subprocess.Popen(
+        project.command("study", "toy", "--cores", "2", "--until", SECOND),
+        cwd=project.root,
+        env=project.environment(),
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    number = project.root / "kernel.txt"
+    wait_for(lambda: number.is_file() and number.read_text() != "")
+    second = project.call("study", "toy", "--until", SECOND)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert second.returncode == 1
+    assert "the study toy is being run by another process" in second.stderr
+
+    assert project.make(SECOND) == [SECOND], "only what was killed, without any unlocking"
+    assert (project.root / "data/toy/checkpoints/epoch.txt").is_file()
+    assert not alive(int(number.read_text())), "the kernel of the killed run is gone"
+
+
+MEET = """
+import pathlib, time
+pathlib.Path(f"../here_{me}").touch()
+for _ in range(300):
+    # a variant does not wait, or the two runs of 03 could hold both processes
+    if variant or pathlib.Path(f"../here_{other}").exists():
+        break
+    time.sleep(0.1)
+else:
+    raise TimeoutError("the other branch never came")
+"""
+
+
+def test_branches_run_side_by_side_and_variants_too(project: Project) -> None:
+    write_notebook(project.root, THIRD, f"me, other = 3, 4{MEET}", leave(THIRD))
+    write_notebook(project.root, FOURTH, f"me, other = 4, 3{MEET}", leave(FOURTH))
+    project.study(f"variants: {{{THIRD}: {{slow: {{learning_rate: 0.5}}}}}}\n")
+    ran = project.make(FIFTH)
+    assert sorted(ran) == [THIRD, f"{THIRD}.slow", FOURTH, FIFTH]
+    variant = (project.root / f"reports/toy/notebooks/{THIRD}.slow.ipynb").read_text()
+    assert "learning_rate = 0.5" in variant
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until ``condition`` holds; fail after 40 s."""
+    deadline = time.monotonic() + 40
+    while not condition():
+        assert time.monotonic() < deadline, "waited 40 s in vain"
+        time.sleep(0.1)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process that is not a zombie has this number."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ")[-1][0] != "Z"
+    except OSError:
+        return False
