@@ -10,7 +10,7 @@ import pytest
 
 from gliomalib import settings
 from gliomalib.cohort import table as casetable
-from gliomalib.data.readers import survey
+from gliomalib.data import orientation
 from gliomalib.experiments import preprocessing
 from gliomalib.pipeline import preprocess
 from gliomalib.schema import Case, Grid, Scan, StoredCase
@@ -60,7 +60,7 @@ def test_the_most_cropped_patient_is_shown_where_most_is_cut(
         images = np.ones((4, 16, 16, 5), dtype=np.float32)
         return Scan(case, images, labels, (1.0, 1.0, 1.0), AFFINE)
 
-    monkeypatch.setattr(survey, "read", read)
+    monkeypatch.setattr(orientation, "read", read)
     files = {name: Path(f"/x/{name}.nii") for name in ("t1", "t1ce", "t2", "flair")}
     cases = casetable.table_of(
         [casetable.Entry(Case(name, name, "r", files, None), "internal") for name in "AB"]
