@@ -159,9 +159,11 @@ class Report(Model):
     """What the pages show; volumes of real patients only where this says so.
 
     Data under terms of use must not be passed on: a page with ``real_volumes`` stays at home.
+    ``patient_pages`` is how many patients have a page of their own (None: all of them).
     """
 
     real_volumes: bool = False
+    patient_pages: int | None = Field(8, ge=1)
 
 
 class Study(Model):
@@ -272,6 +274,12 @@ NOTEBOOKS: dict[str, dict[str, str | None]] = {
     "15_reproducibility_report": {},
 }
 """Own parameters of each notebook → the setting that each overrides (None: not a setting)."""
+
+LAST_NOTEBOOK = "15_reproducibility_report"
+"""The notebook that answers the question, from the records of all others."""
+
+INJECTED_TAG = "injected-parameters"
+"""Tag of the cell in which papermill puts the parameters of a run."""
 
 NETWORKS: Mapping[str, tuple[str, str]] = {
     "unet2d": ("03_train_unet2d", "unet2d"),

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from gliomalib import settings
-from gliomalib.schema import SettingsError
+from gliomalib.schema import SettingsError, run_name
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Sibling:
     @property
     def name(self) -> str:
         """Name of its record, and with a dot and a word of its tables."""
-        return f"{self.notebook}.{self.variant}" if self.variant else self.notebook
+        return run_name(self.notebook, self.variant)
 
     @property
     def network(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gliomalib import settings
 from gliomalib.schema import SettingsError
 
 
@@ -25,7 +26,7 @@ class Step:
     alone: bool = False
 
 
-LAST = "15_reproducibility_report"
+LAST = settings.LAST_NOTEBOOK
 """The notebook that waits for every other one and for all variants."""
 
 CHAIN: Mapping[str, Step] = {

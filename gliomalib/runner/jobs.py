@@ -11,7 +11,7 @@ from typing import Any
 
 from gliomalib import provenance, settings
 from gliomalib.runner.chain import CHAIN
-from gliomalib.schema import GliomaError
+from gliomalib.schema import GliomaError, run_name
 
 NOTEBOOKS_DIR = provenance.PROJECT_DIR / "notebooks"
 
@@ -55,7 +55,7 @@ class Job:
     @property
     def name(self) -> str:
         """Name of the run, of its record and of its executed notebook."""
-        return f"{self.notebook}.{self.variant}" if self.variant else self.notebook
+        return run_name(self.notebook, self.variant)
 
     @property
     def path(self) -> Path:

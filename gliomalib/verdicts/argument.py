@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from gliomalib import digits
 from gliomalib.provenance import PROJECT_DIR
-from gliomalib.schema import Record, SettingsError
+from gliomalib.schema import Record, SettingsError, run_name
 from gliomalib.settings import Model, Study
 from gliomalib.verdicts import claims, judge
 
@@ -155,7 +155,7 @@ def _reasons(untold: Sequence[claims.Verdict]) -> list[str]:
 def _sensitivity(one: Assumption, records: Mapping[str, Record]) -> str:
     if one.source is None:
         return one.says
-    name = f"{one.source.notebook}.{one.source.variant}".rstrip(".")
+    name = run_name(one.source.notebook, one.source.variant)
     values = {value.name: value for value in records[name].values} if name in records else {}
     if one.source.value not in values:
         return f"{one.says}: not run in this study"

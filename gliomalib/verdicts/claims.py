@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from gliomalib import digits
 from gliomalib.provenance import PROJECT_DIR
-from gliomalib.schema import Record, RecordError, SettingsError, Value
+from gliomalib.schema import Record, RecordError, SettingsError, Value, run_name
 from gliomalib.settings import Model
 from gliomalib.verdicts.decisions import (
     NEEDS_PUBLISHED,
@@ -286,7 +286,7 @@ COLUMNS = [
 
 
 def _name(claim: Claim | Source) -> str:
-    return f"{claim.notebook}.{claim.variant}" if claim.variant else claim.notebook
+    return run_name(claim.notebook, claim.variant)
 
 
 def number(claim: Claim | Source, record: Record, context: Context) -> Value:

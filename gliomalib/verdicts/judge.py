@@ -11,7 +11,7 @@ from typing import get_args
 import pandas as pd
 
 from gliomalib import settings
-from gliomalib.schema import Record, Value
+from gliomalib.schema import Record, Value, run_name
 from gliomalib.verdicts import claims
 
 KINDS: tuple[str, ...] = get_args(claims.Outcome)
@@ -143,4 +143,4 @@ def _counted(verdicts: Sequence[claims.Verdict]) -> Counter[str]:
 
 
 def _record_name(claim: claims.Claim | claims.Source) -> str:
-    return f"{claim.notebook}.{claim.variant}" if claim.variant else claim.notebook
+    return run_name(claim.notebook, claim.variant)
