@@ -20,6 +20,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from gliomalib.experiments.views import CropView
+from gliomalib.figures import encode
 from gliomalib.schema import CLASS_COLOURS, CLASS_NAMES, SEQUENCES, Example, Labels
 
 NETWORK_COLOURS = {"2D": "#56b4e9", "3D": "#e69f00", "fused": "#444444"}
@@ -64,9 +65,10 @@ class Picture:
         stream = io.BytesIO()
         # No program, no date, names by hash: the same data give the same bytes.
         names: dict[str, Any] = {"Software": None} if kind == "png" else {"Date": None}
-        with mpl.rc_context({"svg.hashsalt": "gliomalib"}):
+        with mpl.rc_context({"svg.hashsalt": "gliomalib", **encode.FONTS}):
             self.figure.savefig(stream, format=kind, metadata=names)
-        return stream.getvalue()
+        content = stream.getvalue()
+        return encode.png(content) if kind == "png" else encode.svg(content.decode()).encode()
 
 
 def cohort(cases: pd.DataFrame) -> Picture:
