@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -21,22 +20,11 @@ from tests.report.compare.two_runs import (
     comparison,
     differing_cells,
     log,
-    make_report,
     page_of,
     put,
     said,
     shown,
 )
-
-
-@pytest.fixture
-def a(tmp_path: Path) -> Path:
-    return make_report(tmp_path / "one" / "smoke")
-
-
-@pytest.fixture
-def b(a: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(a, tmp_path / "two" / "smoke"))
 
 
 def test_a_changed_output_is_shown_as_a_small_difference(a: Path, b: Path) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from bs4 import BeautifulSoup
 
 from gliomalib.report import pages
@@ -21,7 +19,6 @@ from tests.report.compare.two_runs import (
     change_cell,
     change_record,
     comparison,
-    make_report,
     page_of,
     put,
     said,
@@ -29,16 +26,6 @@ from tests.report.compare.two_runs import (
     verdict_rows,
     write_verdicts,
 )
-
-
-@pytest.fixture
-def a(tmp_path: Path) -> Path:
-    return make_report(tmp_path / "one" / "smoke")
-
-
-@pytest.fixture
-def b(a: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(a, tmp_path / "two" / "smoke"))
 
 
 def test_a_copy_is_the_same_everywhere(a: Path, b: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,22 +28,11 @@ from tests.report.compare.two_runs import (
     change_record,
     change_values,
     comparison,
-    make_report,
     page_of,
     said,
     verdict_rows,
     write_verdicts,
 )
-
-
-@pytest.fixture
-def a(tmp_path: Path) -> Path:
-    return make_report(tmp_path / "one" / "smoke")
-
-
-@pytest.fixture
-def b(a: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(a, tmp_path / "two" / "smoke"))
 
 
 def test_a_changed_parameter_is_shown_with_both_values(a: Path, b: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,17 +9,7 @@ import pytest
 from gliomalib.report.compare import page as compare
 from gliomalib.report.compare import runs
 from gliomalib.schema import RecordError, SettingsError
-from tests.report.compare.two_runs import FUSION, VARIANT, make_report, page_of, said
-
-
-@pytest.fixture
-def a(tmp_path: Path) -> Path:
-    return make_report(tmp_path / "one" / "smoke")
-
-
-@pytest.fixture
-def b(a: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(a, tmp_path / "two" / "smoke"))
+from tests.report.compare.two_runs import FUSION, VARIANT, page_of, said
 
 
 def test_a_missing_record_is_named_on_both_ways(a: Path, b: Path) -> None:
