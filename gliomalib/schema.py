@@ -222,6 +222,12 @@ def run_name(notebook: str, variant: str = "") -> str:
     return f"{notebook}.{variant}" if variant else notebook
 
 
+def split_run_name(name: str) -> tuple[str, str]:
+    """Return the notebook and the variant of a run, the variant empty for the study's own run."""
+    notebook, _, variant = name.partition(".")
+    return notebook, variant
+
+
 @dataclass(frozen=True)
 class Record:
     """What a finished notebook leaves behind; the report is made from nothing else."""

@@ -163,9 +163,11 @@ class Report(Model):
     """What the pages show; volumes of real patients only where this says so.
 
     Data under terms of use must not be passed on: a page with ``real_volumes`` stays at home.
+    ``patient_pages`` is how many patients have a page of their own (None: all of them).
     """
 
     real_volumes: bool = False
+    patient_pages: int | None = Field(8, ge=1)
 
 
 class Study(Model):
@@ -240,11 +242,11 @@ def _training(section: str, *more: str) -> dict[str, str | None]:
     return {"variant": None, **{name: f"{section}.{name}" for name in (*TRAINING, *more)}}
 
 
-LAST = "15_reproducibility_report"
-"""The notebook that waits for every other one and for all variants."""
-
 UNET = ("channels", "focal_gamma", "class_weights", "sequences", "dropout")
 
+
+LAST_NOTEBOOK = "15_reproducibility_report"
+"""The notebook that answers the question, from the records of all others."""
 
 NOTEBOOKS: dict[str, dict[str, str | None]] = {
     "01_data_exploration": {
@@ -276,9 +278,12 @@ NOTEBOOKS: dict[str, dict[str, str | None]] = {
     "12_metric_forensics": {},
     "13_external_validation": {"external_root": None},
     "14_efficiency": {"patients": "efficiency.patients", "repeats": "efficiency.repeats"},
-    LAST: {},
+    LAST_NOTEBOOK: {},
 }
 """Own parameters of each notebook → the setting that each overrides (None: not a setting)."""
+
+INJECTED_TAG = "injected-parameters"
+"""Tag of the cell in which papermill puts the parameters of a run."""
 
 NETWORKS: Mapping[str, tuple[str, str]] = {
     "unet2d": ("03_train_unet2d", "unet2d"),

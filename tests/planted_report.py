@@ -9,7 +9,7 @@ import nbformat
 from nbformat import NotebookNode, v4
 
 from gliomalib import records, settings
-from gliomalib.schema import Record, Value
+from gliomalib.schema import Exclusion, Record, Value
 
 ATTACK = "<script>alert(1)</script>\"'\u202eabc"
 """A patient's ID that is no such thing: a tag, both quotes, a mark that turns the writing."""
@@ -59,7 +59,7 @@ def values() -> dict[str, list[Value]]:
         "14_efficiency": [
             *counts({"parameters_2d": 402113, "parameters_3d": 1205117}),
             *counts({"parameters_resnet50": 23516228}),
-            Value("within_real_time", 1.0, None, 3, rule="1 if quick; A Good Machine (4 cores)"),
+            Value("within_real_time", 1.0, None, 3, rule="1 if quick"),
         ],
         "15_reproducibility_report": counts({"claims_not_run": 3}),
     }  # fmt: skip
@@ -75,7 +75,8 @@ def record(study: settings.Study, name: str, found: list[Value], **more: Any) ->
         "wall_s": 60.0,
         "peak_memory_bytes": 1_200_000_000,
         "provenance": {"date": "2026-01-02", "commit": "abc123", "lock_sha256": "d1",
-                       "code_digest": "c1", "data_digest": "e1", "versions": VERSIONS},
+                       "code_digest": "c1", "data_digest": "e1", "versions": VERSIONS,
+                       "hardware": {"processor": "A Good Machine", "cores": "4"}},
         "caveats": study.caveats,
         "conclusion": f"Nothing is decided by {name}. It has 2.5 reasons. More.",
     }  # fmt: skip
@@ -95,7 +96,6 @@ def fill(folder: Path, study: str = "demo") -> Path:
     own = settings.load(study)
     for name, found in values().items():
         records.write(record(own, name, found), folder)
-    exclude(folder, study, ())
     tables = folder / "tables"
     tables.mkdir()
     (tables / "01_data_exploration.faults.csv").write_text("case_id,release,kind,file,what to do\n")
@@ -109,11 +109,10 @@ def fill(folder: Path, study: str = "demo") -> Path:
     return folder
 
 
-def exclude(folder: Path, study: str, sentences: tuple[str, ...]) -> None:
-    """Write the record of notebook 01 with a caveat for each excluded examination."""
+def exclude(folder: Path, study: str, *left_out: Exclusion) -> None:
+    """Write the record of notebook 01 with the examinations that it left out."""
     own, name = settings.load(study), "01_data_exploration"
-    caveats = (*own.caveats, *sentences)
-    records.write(record(own, name, values()[name], caveats=caveats), folder)
+    records.write(record(own, name, values()[name], exclusions=left_out), folder)
 
 
 def write_notebook(folder: Path, name: str, notebook: NotebookNode) -> None:

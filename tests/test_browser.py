@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from gliomalib import settings
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.report import bundle
-from gliomalib.report.pages import collect
+from gliomalib.report.pages import MOST_BYTES, collect
 
 REPORTS = PROJECT_DIR / "reports"
 STUDIES = ("demo", "brats-mini")
@@ -128,7 +128,7 @@ def test_every_relative_link_leads_to_a_file_and_a_place_in_it(path: Path) -> No
     soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
     broken = [link for link in addresses(soup) if not leads_somewhere(path, link)]
     assert broken == []
-    assert len(path.read_bytes()) <= 3_000_000, "too large for a telephone"
+    assert len(path.read_bytes()) <= MOST_BYTES, "too large for a telephone"
 
 
 def addresses(soup: BeautifulSoup) -> Iterator[str]:
@@ -216,7 +216,7 @@ def test_a_volume_is_scrolled_by_keys(browser: Browser) -> None:
 
 def test_of_a_real_patient_no_volume_is_published() -> None:
     pages = patient_pages("brats-mini")
-    assert len(pages) == 10
+    assert pages
     assert not [path.name for path in pages if "<canvas" in path.read_text(encoding="utf-8")]
     files = (REPORTS / "brats-mini" / "patients").glob("*.json")
     assert [path.name for path in files if '"volume": null' not in path.read_text()] == []

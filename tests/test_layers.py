@@ -22,7 +22,7 @@ ONLY_IN = {
     "seaborn": ("figures",),
     "papermill": ("runner",),
     "nbconvert": ("report",),
-    "PIL": ("figures.gallery",),
+    "PIL": ("figures.gallery", "figures.encode"),
     "onnx": ("experiments.engines",),
     "onnxruntime": ("experiments.engines",),
     **dict.fromkeys(

@@ -1,13 +1,11 @@
 """Pictures of every reported patient for a page of their own: two slices, or a volume to scroll.
 
-One JSON file per patient, with PNG pictures as data addresses. Of a real patient no more than
+One JSON file per patient, with WebP pictures as data addresses. Of a real patient no more than
 single slices leave the working folder, unless the study's ``report.real_volumes`` says so.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import math
 from collections.abc import Mapping
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gliomalib import progress
+from gliomalib.figures import encode
 from gliomalib.pipeline import folds
 from gliomalib.provenance import write_atomic
 from gliomalib.schema import CLASS_COLOURS, SEQUENCES, Labels, StoredCase
@@ -64,16 +63,16 @@ def write(material: folds.Material, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def scrollable(scores: pd.DataFrame) -> tuple[str, ...]:
-    """Return the worst, the middle and the best held-out patient, and the worst external one.
+    """Return the worst held-out patient and the worst external one.
 
     By the mean Dice of the fused volume, folds averaged.
     """
     fused = tables.with_mean(scores[scores["network"] == "fused"])
     chosen: list[str] = []
-    for part, places in (("test", (0.0, 0.5, 1.0)), ("external", (0.0,))):
+    for part in ("test", "external"):
         if (fused["part"] == part).any():
             ranked = tables.per_patient(fused, "mean", part).sort_values(kind="stable").index
-            chosen += [str(ranked[round(place * (len(ranked) - 1))]) for place in places]
+            chosen.append(str(ranked[0]))
     return tuple(dict.fromkeys(chosen))
 
 
@@ -160,7 +159,7 @@ def _labels(material: folds.Material, case: StoredCase, fold: int) -> dict[str, 
 
 def _grey(image: NDArray[Any]) -> str:
     scaled = np.clip(np.asarray(image, dtype=np.float32) * 255, 0, 255).round()
-    return _address(Image.fromarray(scaled.astype(np.uint8)))
+    return encode.address(Image.fromarray(scaled.astype(np.uint8)), exact=False)
 
 
 def _coloured(labels: NDArray[Any]) -> str:
@@ -168,10 +167,4 @@ def _coloured(labels: NDArray[Any]) -> str:
     picture = Image.fromarray(np.ascontiguousarray(labels, dtype=np.uint8)).convert("P")
     picture.putpalette([int(c[i : i + 2], 16) for c in CLASS_COLOURS for i in (1, 3, 5)])
     picture.info["transparency"] = 0
-    return _address(picture)
-
-
-def _address(picture: Image.Image) -> str:
-    stream = io.BytesIO()
-    picture.save(stream, format="PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    return encode.address(picture.convert("RGBA"), exact=True)

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from gliomalib.figures import encode
 from gliomalib.schema import CLASS_COLOURS, CLASS_NAMES, SEQUENCES, Labels
 
 NETWORK_COLOURS = {"2D": "#56b4e9", "3D": "#e69f00", "fused": "#444444"}
@@ -68,9 +69,10 @@ class Picture:
         stream = io.BytesIO()
         # No program, no date, names by hash: the same data give the same bytes.
         names: dict[str, Any] = {"Software": None} if kind == "png" else {"Date": None}
-        with mpl.rc_context({**STYLE, "svg.hashsalt": "gliomalib"}):
+        with mpl.rc_context({**STYLE, "svg.hashsalt": "gliomalib", **encode.FONTS}):
             self.figure.savefig(stream, format=kind, metadata=names)
-        return stream.getvalue()
+        content = stream.getvalue()
+        return encode.png(content) if kind == "png" else encode.svg(content.decode()).encode()
 
 
 def styled(draw: Callable[Arguments, Picture]) -> Callable[Arguments, Picture]:

@@ -25,7 +25,7 @@ from gliomalib.report.pages import (
 __all__ = ["build"]
 
 
-def build(study: str, report_dir: Path) -> Path:
+def build(study: str, report_dir: str | Path) -> Path:
     """Write the pages of a study, the list of studies and the archive, and return the index.
 
     Parameters
@@ -43,6 +43,7 @@ def build(study: str, report_dir: Path) -> Path:
         Where there is no such study. What is missing or damaged in the folder raises nothing: it
         is named on the index.
     """
+    report_dir = Path(report_dir)
     report = collect(settings.load(study), report_dir)
     html = report_dir / "html"
     sizes = _write(html, _notebooks(report))

@@ -10,7 +10,8 @@ from pathlib import Path
 from posixpath import dirname, join, normpath
 from urllib.parse import unquote, urlsplit
 
-from gliomalib.report.pages import Report
+from gliomalib.provenance import open_atomic
+from gliomalib.report.pages import Report, render
 
 FOLDERS = {"html": "*.html", "tables": "*.csv", "records": "*.json", "figures": "*"}
 """What goes in beside the index; executed notebooks and pictures of patients do not."""
@@ -23,20 +24,6 @@ LEVEL = 6
 SCRIPT = re.compile(r"(<script\b.*?</script\s*>)", re.DOTALL | re.IGNORECASE)
 LINK = re.compile(r"""(<a\b[^>]*?)\shref="([^"]*)\"""", re.IGNORECASE)
 
-NOTE = """Report of the study {study}.
-
-Open index.html in a browser. Nothing of it needs a network.
-
-In here are the pages, the tables (CSV), the records (JSON) and the figures. The executed
-notebooks are not: their pages in html/ show the same. Links to what is not in here are
-inactive and say so.{kept_back}
-"""
-
-KEPT_BACK = """
-
-The pages of the patients are not in here either: they hold volumes of real patients, which
-may not be passed on."""
-
 
 def write(report: Report, report_dir: Path) -> Path:
     """Write ``<study>.zip`` into a study's folder, whole or not at all, and return it.
@@ -47,21 +34,14 @@ def write(report: Report, report_dir: Path) -> Path:
     study = report.study.study
     inside = members(report, report_dir)
     path = report_dir / f"{study}.zip"
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        with zipfile.ZipFile(unfinished, "w") as archive:
-            kept_back = KEPT_BACK if _keeps_back(report) else ""
-            note = NOTE.format(study=study, kept_back=kept_back)
-            _add(archive, f"{study}/README.txt", note.encode())
-            for name in inside:
-                content = (report_dir / name).read_bytes()
-                if name.endswith(".html"):
-                    content = without_dead_links(content.decode(), name, inside).encode()
-                _add(archive, f"{study}/{name}", content)
-        unfinished.chmod(0o644)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    note = render("archive.txt.j2", study=study, kept_back=_keeps_back(report))
+    with open_atomic(path) as stream, zipfile.ZipFile(stream, "w") as archive:
+        _add(archive, f"{study}/README.txt", note.encode())
+        for name in inside:
+            content = (report_dir / name).read_bytes()
+            if name.endswith(".html"):
+                content = without_dead_links(content.decode(), name, inside).encode()
+            _add(archive, f"{study}/{name}", content)
     return path
 
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gliomalib import digits, settings
-from gliomalib.report import methods, phrases
-from gliomalib.report.methods import CLASSES, DEEP, FLAT, FUSED, TIMES, value_of
+from gliomalib import settings
+from gliomalib.report import phrases
+from gliomalib.report.facts import (
+    CLASSES,
+    FIRST,
+    FUSED,
+    TIMES,
+    UNET2D,
+    UNET3D,
+    as_run,
+    value_of,
+)
 from gliomalib.report.pages import Report
 from gliomalib.schema import Record, Value
 
 OUTSIDE = "13_external_validation"
 
-REGIONS = {
-    "dice_mean": "mean of NCR, ED and ET",
-    "dice_NCR": "necrotic core (NCR)",
-    "dice_ED": "edema (ED)",
-    "dice_ET": "enhancing tumour (ET)",
-    "dice_WT": "whole tumour (WT)",
-    "dice_TC": "tumour core (TC)",
+DICE = {"dice_mean": "mean of NCR, ED and ET"} | {
+    f"dice_{short}": f"{name} ({short})" for short, name in phrases.REGIONS.items()
 }
 
 SCORES = {
@@ -34,21 +38,29 @@ SCORES = {
     "classes_predicted": "classes predicted, of four",
 }
 
-PARTS = {"": "held-out patients", "external_": "external patients"}
+PREFIXES = {"": "held-out patients", "external_": "external patients"}
 """How the name of a value begins → whose value it is."""
+
+COLLAPSE = ("class_collapse", "collapse_to_edema")
+JOINS = ("ring_artefacts", "ring_excess", "ring_ratio", "misalignment", "mean_branch_shift")
+CALIBRATION = ("ece_internal", "brier_internal", "ece_external", "brier_external")
+DROPS = (
+    *("drop_mean_dice", "drop_WT", "drop_ET", "drop_TC", "drop_mean_dice_2d", "drop_mean_dice_3d"),
+    *("drop_accuracy", "drop_balanced_accuracy"),
+)
+"""Values that tell of a kind of failure."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """One trained network: what it is, its sizes, and the run that trained it.
+    """One trained network: its settings, its sizes, and the run that trained it.
 
-    ``facts`` are pairs of a word and a text; sizes are those of notebook 14, None where it told
-    none.
+    Sizes are those of notebook 14, None where it told none.
     """
 
     title: str
     run: str
-    facts: tuple[tuple[str, str], ...]
+    plan: settings.Optimisation
     parameters: Value | None
     operations: Value | None
     record: Record | None
@@ -82,82 +94,73 @@ class Failure:
 
 def networks(report: Report) -> tuple[Network, ...]:
     """Return the three networks as the records describe them."""
-    flat, deep = methods.as_run(report, FLAT).unet2d, methods.as_run(report, DEEP).unet3d
-    own = methods.as_run(report, CLASSES).classifier
     rows = (
-        ("2D U-Net", FLAT, "2d", _segmenter(flat, "slice")),
-        ("3D U-Net", DEEP, "3d", _segmenter(deep, "volume" if deep.patch is None else "box")),
-        ("ResNet50", CLASSES, "resnet50", _classifier(own)),
+        ("2D U-Net", UNET2D, "2d", as_run(report, UNET2D).unet2d),
+        ("3D U-Net", UNET3D, "3d", as_run(report, UNET3D).unet3d),
+        ("ResNet50", CLASSES, "resnet50", as_run(report, CLASSES).classifier),
     )
     return tuple(
         Network(
             title=title,
             run=run,
-            facts=facts,
+            plan=plan,
             parameters=value_of(report, TIMES, f"parameters_{short}"),
             operations=value_of(report, TIMES, f"gflops_{short}"),
             record=report.records.get(run),
         )
-        for title, run, short, facts in rows
+        for title, run, short, plan in rows
     )
 
 
 def scores(report: Report) -> tuple[Scores, ...]:
     """Return Dice by region and network, then the classifier's scores, held out and external."""
-    runs = {"2D": FLAT, "3D": DEEP, "fused": FUSED}
+    runs = {"2D": UNET2D, "3D": UNET3D, "fused": FUSED}
     tables = []
-    for prefix, who in PARTS.items():
+    for prefix, who in PREFIXES.items():
         rows = [
             Row(title, tuple(value_of(report, run, f"{prefix}{name}") for run in runs.values()))
-            for name, title in REGIONS.items()
+            for name, title in DICE.items()
         ]
         tables.append(Scores(f"Dice, {who}", tuple(runs), _filled(rows)))
     rows = [
-        Row(title, tuple(value_of(report, CLASSES, f"{prefix}{name}") for prefix in PARTS))
+        Row(title, tuple(value_of(report, CLASSES, f"{prefix}{name}") for prefix in PREFIXES))
         for name, title in SCORES.items()
     ]
-    return (*tables, Scores("Classification of slices", tuple(PARTS.values()), _filled(rows)))
+    return (*tables, Scores("Classification of slices", tuple(PREFIXES.values()), _filled(rows)))
 
 
 def failures(report: Report) -> tuple[Failure, ...]:
     """Return what is known of how the networks fail, failure by failure."""
-    collapse, joins = ("class_collapse", "collapse_to_edema"), ("ring_", "misalignment", "mean_br")
     return (
         _missed(report),
-        _failure(report, "Lost classes", (FLAT, DEEP, CLASSES), collapse),
-        _failure(report, "Rings and shifts where the branches are joined", (FUSED,), joins),
-        _failure(report, "Calibration", (OUTSIDE,), ("ece_", "brier_")),
-        _failure(report, "Drop on external patients", (OUTSIDE,), ("drop_",)),
+        _failure(report, "Lost classes", (UNET2D, UNET3D, CLASSES), COLLAPSE),
+        _failure(report, "Rings and shifts where the branches are joined", (FUSED,), JOINS),
+        _failure(report, "Calibration", (OUTSIDE,), CALIBRATION),
+        _failure(report, "Drop on external patients", (OUTSIDE,), DROPS),
     )
 
 
 def _missed(report: Report) -> Failure:
-    found, silent = [], []
-    for run in (FLAT, DEEP, FUSED):
-        record = report.records.get(run)
-        if record is None:
-            silent.append(run)
-            continue
-        values = tuple(
-            value
-            for value in record.values
-            if value.n_missed and value.name.removeprefix("external_") in REGIONS
-        )
-        found += [(run, values)] if values else []
+    runs = (UNET2D, UNET3D, FUSED)
+    found = _telling(
+        report, runs, lambda v: bool(v.n_missed) and v.name.removeprefix("external_") in DICE
+    )
     title = "Missed masks: only truth or only prediction is empty"
-    return Failure(title, tuple(found), tuple(silent))
+    return Failure(title, found, tuple(run for run in runs if run not in report.records))
 
 
 def _failure(report: Report, title: str, runs: Sequence[str], names: tuple[str, ...]) -> Failure:
-    found, silent = [], []
-    for run in runs:
-        record = report.records.get(run)
-        values = [] if record is None else [v for v in record.values if v.name.startswith(names)]
-        if values:
-            found.append((run, tuple(values)))
-        else:
-            silent.append(run)
-    return Failure(title, tuple(found), tuple(silent))
+    found = _telling(report, runs, lambda value: value.name in names)
+    return Failure(title, found, tuple(run for run in runs if run not in dict(found)))
+
+
+def _telling(
+    report: Report, runs: Sequence[str], tells: Callable[[Value], bool]
+) -> tuple[tuple[str, tuple[Value, ...]], ...]:
+    """Return the values that tell of a failure, by run; no run without any."""
+    values = {run: report.records[run].values for run in runs if run in report.records}
+    found = {run: tuple(filter(tells, own)) for run, own in values.items()}
+    return tuple((run, own) for run, own in found.items() if own)
 
 
 def _filled(rows: Sequence[Row]) -> tuple[Row, ...]:
@@ -165,35 +168,7 @@ def _filled(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(rows) if any(value for row in rows for value in row.values) else ()
 
 
-def _segmenter(own: settings.Segmentation, what: str) -> tuple[tuple[str, str], ...]:
-    return (
-        ("what it is", f"MONAI U-Net, {phrases.shape(own)}"),
-        ("it sees", f"{phrases.sequences(own)}, a {what} at a time"),
-        ("it gives", "the probabilities of four classes for each voxel"),
-        ("loss", phrases.loss(own)),
-        ("training", phrases.schedule(own, what)),
-    )
-
-
-def _classifier(own: settings.Classifier) -> tuple[tuple[str, str], ...]:
-    size = "at its own size"
-    if own.image_size is not None:
-        size = f"{own.image_size} × {own.image_size}"
-    return (
-        ("what it is", f"torchvision's ResNet50 {phrases.WEIGHTS[own.weights]}"),
-        ("it sees", f"{phrases.IMAGES[own.image]}, {size}"),
-        ("it gives", f"one class a slice; true is {phrases.RULES[own.label_rule]}"),
-        ("loss", phrases.LOSSES[own.loss]),
-        ("training", phrases.schedule(own, "slice")),
-    )
-
-
 def releases(report: Report) -> tuple[str, ...]:
     """Return the keys of the releases of real patients, internal ones first."""
-    data = methods.as_run(report, methods.FIRST).data
+    data = as_run(report, FIRST).data
     return (*data.internal_releases, *data.external_releases) if report.study.real_data else ()
-
-
-def size(value: Value | None) -> str:
-    """Return a size as text, or that it is not known."""
-    return "not known" if value is None else digits.number(value.value)

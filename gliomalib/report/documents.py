@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gliomalib import labels
-from gliomalib.report import card, entries, errors, methods, references, words
+from gliomalib.report import card, entries, errors, facts, methods, phrases, references, words
 from gliomalib.report.pages import Report, render
 from gliomalib.schema import CLASS_NAMES, SettingsError
+
+MODEL_CARDS = "mitchell2019"
+"""Key of the work whose order a model card follows."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
 def methods_page(report: Report) -> str:
     """Return the methods text of this study, to read and to copy, with references and BibTeX."""
     found = methods.sections(report)
-    works = references.cited(" ".join(one.text for one in found))
+    works = references.cited(" ".join(section.text for section in found))
     try:
         bibtex, fault = references.bibtex(), ""
     except SettingsError as error:
@@ -56,7 +59,7 @@ def methods_page(report: Report) -> str:
         "methods.html.j2",
         report=report,
         sections=found,
-        fusion=methods.as_run(report, methods.FUSED).fusion,
+        fusion=facts.as_run(report, facts.FUSED).fusion,
         plain=methods.plain(found),
         references=works,
         bibtex=bibtex,
@@ -67,22 +70,21 @@ def methods_page(report: Report) -> str:
 
 def card_page(report: Report) -> str:
     """Return the model card of the trained networks."""
-    texts = {one.title: one.text for one in methods.sections(report)}
-    model_cards = next(one for one in references.REFERENCES if one.short.startswith("Mitchell"))
+    texts = {section.title: section.text for section in methods.sections(report)}
     return render(
         "card.html.j2",
         report=report,
         texts=texts,
         networks=card.networks(report),
-        size=card.size,
+        phrases=phrases,
         scores=card.scores(report),
         failures=card.failures(report),
         releases=[
             (references.title_of(key), references.licence_of(key)) for key in card.releases(report)
         ],
         licence=_licence(),
-        machine=methods.machine(report),
-        source=model_cards,
+        machine=facts.machine(report),
+        source=references.works()[MODEL_CARDS],
         classes=CLASS_NAMES,
         regions=tuple(labels.REGIONS),
         planned=planned(report),
@@ -100,9 +102,9 @@ def downloads_page(report: Report, report_dir: Path) -> str:
         Files(entry.name, entry.heading, tuple(_files(entry, report_dir)))
         for entry in report.entries
     ]
-    listed = {one.address for run in runs for one in run.found}
-    others = [path for path in sorted((report_dir / "tables").glob("*.csv"))
-              if f"../tables/{path.name}" not in listed]  # fmt: skip
+    listed = {file.address for run in runs for file in run.found}
+    tables = sorted((report_dir / "tables").glob("*.csv"))
+    others = [path for path in tables if f"../tables/{path.name}" not in listed]
     return render(
         "downloads.html.j2",
         report=report,
@@ -114,7 +116,7 @@ def downloads_page(report: Report, report_dir: Path) -> str:
 
 def planned(report: Report) -> list[str]:
     """Return the runs that a methods text rests on and that left no record: it tells the plan."""
-    runs = (methods.FIRST, methods.CROP, methods.FLAT, methods.DEEP, methods.FUSED, methods.CLASSES)
+    runs = (facts.FIRST, facts.CROP, facts.UNET2D, facts.UNET3D, facts.FUSED, facts.CLASSES)
     return [run for run in runs if run not in report.records]
 
 
@@ -141,11 +143,11 @@ def _table(path: Path, name: str) -> Download:
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             columns, *rows = csv.reader(stream)
-        told = f"{words.counted(len(rows), 'row')}, {words.counted(len(columns), 'column')}"
+        content = f"{words.counted(len(rows), 'row')}, {words.counted(len(columns), 'column')}"
     except (OSError, ValueError, csv.Error):
-        columns, told = [], "a table that cannot be read"
+        columns, content = [], "a table that cannot be read"
     size = file_size(path.stat().st_size)
-    return Download(name, f"../tables/{path.name}", told, tuple(columns), size)
+    return Download(name, f"../tables/{path.name}", content, tuple(columns), size)
 
 
 def _licence() -> str:

@@ -12,22 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
-from nbformat import NotebookNode, ValidationError
-from nbformat.reader import NotJSONError
+from nbformat import NotebookNode
 
 from gliomalib import records, settings
 from gliomalib.provenance import PROJECT_DIR
+from gliomalib.report import notebooks
 from gliomalib.report.notebooks import Again
-from gliomalib.schema import Record, RecordError
+from gliomalib.schema import Record, RecordError, run_name, split_run_name
+from gliomalib.settings import LAST_NOTEBOOK
 
 VERDICT_COLUMNS = ("claim", "statement", "published", "obtained", "verdict", "reason", "notebook")
 """Columns without which the verdict table is no verdict table; more are shown where known."""
 
 FOLDERS = ("data_dir", "report_dir")
 """Parameters that say where files lie on one machine, and nothing about a result."""
-
-"""The notebook that answers the question; its record and its verdict table lead the report."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,8 @@ class Entry:
 
     ``problems`` are sentences that a reader must see before the numbers; ``missing`` says that
     the record or the executed copy is absent or unusable. ``rule`` is the decision rule that the
-    notebook states before its result. ``command`` runs it alone with its
-    parameters, ``again`` is what makes its figures and tables once more.
+    notebook states before its result. ``command`` runs it alone with its parameters, ``again`` is
+    the shortest way to make its figures and tables once more.
     """
 
     name: str
@@ -54,12 +52,12 @@ class Entry:
     @property
     def notebook(self) -> str:
         """The notebook, without the variant."""
-        return self.name.partition(".")[0]
+        return split_run_name(self.name)[0]
 
     @property
     def variant(self) -> str:
         """The variant, empty for the study's own run."""
-        return self.name.partition(".")[2]
+        return split_run_name(self.name)[1]
 
     @property
     def missing(self) -> bool:
@@ -72,7 +70,7 @@ def expected(study: settings.Study) -> list[str]:
     names: list[str] = []
     for notebook in settings.NOTEBOOKS:
         variants = study.variants.get(notebook, {})
-        names += [notebook, *(f"{notebook}.{variant}" for variant in variants)]
+        names += [notebook, *(run_name(notebook, variant) for variant in variants)]
     return names
 
 
@@ -82,7 +80,7 @@ def entries(study: settings.Study, report_dir: Path) -> list[Entry]:
     found = {path.stem for path in report_dir.glob("records/*.json")}
     found |= {path.stem for path in report_dir.glob("notebooks/*.ipynb")}
     extra = sorted(found - set(wanted))
-    order = sorted([*wanted, *extra], key=lambda name: name.partition(".")[0])
+    order = sorted([*wanted, *extra], key=lambda name: split_run_name(name)[0])
     return [_entry(study, report_dir, name, name in wanted) for name in order]
 
 
@@ -91,15 +89,15 @@ def verdicts(report_dir: Path) -> list[dict[str, str]]:
 
     Raises ``RecordError`` where the table is missing or lacks a column.
     """
-    path = report_dir / "tables" / f"{settings.LAST}.verdicts.csv"
+    path = report_dir / "tables" / f"{LAST_NOTEBOOK}.verdicts.csv"
     if not path.is_file():
-        raise RecordError(f"tables/{path.name} is missing; run notebook {settings.LAST}")
+        raise RecordError(f"tables/{path.name} is missing; run notebook {LAST_NOTEBOOK}")
     with path.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     lacking = [name for name in VERDICT_COLUMNS if rows and name not in rows[0]]
     if lacking or not rows:
         what = f"has no column {', '.join(lacking)}" if rows else "is empty"
-        raise RecordError(f"tables/{path.name} {what}; run notebook {settings.LAST} again")
+        raise RecordError(f"tables/{path.name} {what}; run notebook {LAST_NOTEBOOK} again")
     return [{name: text or "" for name, text in row.items() if name} for row in rows]
 
 
@@ -121,7 +119,7 @@ def _entry(study: settings.Study, report_dir: Path, name: str, is_expected: bool
         record=record,
         executed=executed,
         problems=tuple(problems),
-        command=_command(study, name, executed),
+        command=_papermill(study, name, executed),
         again=_again(study, name, executed, record),
         tables=tuple(path.name for path in _tables(report_dir, name)),
     )
@@ -143,11 +141,9 @@ def _notebook(path: Path) -> tuple[NotebookNode | None, str]:
     if not path.is_file():
         return None, ""
     try:
-        notebook = nbformat.read(path, as_version=4)
-        nbformat.validate(notebook)
-    except (NotJSONError, ValidationError, ValueError, AttributeError, KeyError, TypeError):
-        return None, "Its executed copy cannot be read: the file is damaged; run it again."
-    return notebook, ""
+        return notebooks.read(path), ""
+    except RecordError as error:
+        return None, f"Its executed copy cannot be read: {error}."
 
 
 def _absent(record: object, executed: object) -> list[str]:
@@ -184,13 +180,13 @@ def _opening(name: str, executed: NotebookNode | None) -> str:
     """Return the first text cell: of the executed copy, else of the notebook in the project."""
     notebook = executed
     if notebook is None:
-        notebook, _ = _notebook(PROJECT_DIR / "notebooks" / f"{name.partition('.')[0]}.ipynb")
+        notebook, _ = _notebook(PROJECT_DIR / "notebooks" / f"{split_run_name(name)[0]}.ipynb")
     cells = [] if notebook is None else notebook.cells
     return next((str(cell.source) for cell in cells if cell.cell_type == "markdown"), "")
 
 
 def _heading(name: str, text: str) -> str:
-    notebook, _, variant = name.partition(".")
+    notebook, variant = split_run_name(name)
     match = re.search(r"^#\s+(.+?)\s*#*$", text, re.MULTILINE)
     heading = _plain(match[1]) if match else ""
     # the number stands beside the heading already
@@ -212,17 +208,18 @@ def _plain(markdown: str) -> str:
 
 def _planned(study: settings.Study, name: str) -> dict[str, Any]:
     """Return the parameters that the study gives to a run."""
-    notebook, _, variant = name.partition(".")
+    notebook, variant = split_run_name(name)
     own = study.variants.get(notebook, {}).get(variant, {})
     return {"study": study.study, **({"variant": variant} if variant else {}), **own}
 
 
-def _command(study: settings.Study, name: str, executed: NotebookNode | None) -> str:
-    notebook = name.partition(".")[0]
+def _papermill(study: settings.Study, name: str, executed: NotebookNode | None) -> str:
+    """Return the command that runs one notebook with the parameters of a run."""
     parameters = _portable({**_planned(study, name), **_injected(executed)})
-    given = json.dumps(parameters, ensure_ascii=False)
     target = f"reports/{study.study}/notebooks/{name}.ipynb"
-    return shlex.join(["papermill", f"notebooks/{notebook}.ipynb", target, "-y", given])
+    source = f"notebooks/{split_run_name(name)[0]}.ipynb"
+    given = json.dumps(parameters, ensure_ascii=False)
+    return shlex.join(["papermill", source, target, "-y", given])
 
 
 def _again(
@@ -230,16 +227,16 @@ def _again(
 ) -> Again:
     kept = {} if executed is None else executed.metadata.get("papermill", {})
     seconds = kept.get("duration") or (None if record is None else record.wall_s)
-    command = _simplest(study, name, executed)
+    command = _command(study, name, executed)
     return Again(command, seconds, "" if record is None else record.device)
 
 
-def _simplest(study: settings.Study, name: str, executed: NotebookNode | None) -> str:
+def _command(study: settings.Study, name: str, executed: NotebookNode | None) -> str:
     """Return the shortest command that gives a run as it was: by hand, as a variant, by make."""
-    notebook, _, variant = name.partition(".")
+    notebook, variant = split_run_name(name)
     planned = _planned(study, name)
     if _portable({**planned, **_injected(executed)}) != _portable(planned):
-        return _command(study, name, executed)
+        return _papermill(study, name, executed)
     if variant:
         words = [".venv/bin/python", "-m", "gliomalib", "run", notebook, "--study", study.study]
         source = ["--source", "/path/to/data"] if study.real_data else []
@@ -251,7 +248,7 @@ def _simplest(study: settings.Study, name: str, executed: NotebookNode | None) -
 def _injected(executed: NotebookNode | None) -> dict[str, Any]:
     """Return the parameters that papermill put into an executed notebook."""
     for cell in [] if executed is None else executed.cells:
-        if "injected-parameters" in cell.metadata.get("tags", []):
+        if notebooks.is_injected(cell):
             return _literals(cell.source)
     return {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,12 +15,13 @@ import jinja2
 from markupsafe import Markup
 
 from gliomalib import digits, settings
-from gliomalib.report import anchors, citation, entries, notebooks, phrases, words
+from gliomalib.report import cleaning, entries, notebooks, phrases, references, words
 from gliomalib.report.entries import Entry
-from gliomalib.report.statements import Number, Statement, number, statements
-from gliomalib.schema import Record, RecordError
+from gliomalib.report.statements import Number, Statement, anchor, marked, number, statements
+from gliomalib.schema import Exclusion, Record, RecordError
+from gliomalib.settings import LAST_NOTEBOOK
 
-MOST_BYTES = 3_000_000
+MOST_BYTES = 1_100_000
 """A page above this opens slowly on a telephone; the index says so."""
 
 FEW_PATIENTS = 50
@@ -46,27 +48,13 @@ SITE = {
 }
 """Pages beside those of the notebooks, seen from the index, and what a link to them is called."""
 
-KEY_NUMBERS = (
-    ("06_train_resnet50", "accuracy", "Accuracy of the classifier, held-out slices"),
-    ("06_train_resnet50", "balanced_accuracy", "Balanced accuracy of the same"),
-    ("05_fusion", "dice_WT", "Dice of the whole tumour, fused"),
-    ("05_fusion", "dice_mean", "Mean Dice of the three sub-regions, fused"),
-    ("05_fusion", "fused_minus_2d_mean_dice", "Fused minus 2D only, mean Dice"),
-    ("05_fusion", "fused_minus_3d_mean_dice", "Fused minus 3D only, mean Dice"),
-    ("08_alpha_sweep", "best_alpha", "Best weight of the 2D branch, α"),
-    ("02_preprocessing", "worst_lost_by_box", "Tumour cut off by the crop, worst patient"),
-)
-"""Run, value and words of the numbers that stand below the answer."""
-
-SHARED = ("commit", "lock_sha256", "code_digest", "data_digest")
-"""What should be the same in all records of a study."""
-
-SHARED_NAMES = {
+ORIGIN = {
     "commit": "commit",
     "lock_sha256": "lock (SHA-256)",
     "code_digest": "code digest",
     "data_digest": "data digest",
 }
+"""What should be the same in all records of a study → what a page calls it."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +82,8 @@ class Report:
 
     @property
     def answer(self) -> str:
-        """The study's answer in one paragraph, empty where nobody gave it."""
-        last = self.records.get(settings.LAST)
+        """The study's answer in one paragraph, empty where there is none."""
+        last = self.records.get(LAST_NOTEBOOK)
         return last.conclusion if last is not None else ""
 
     @property
@@ -117,28 +105,22 @@ class Report:
     @property
     def blocks(self) -> list[list[Statement]]:
         """The statements, one list a group, in the order of the table."""
-        rows = groupby(self.statements, lambda one: one.row.get("group", ""))
+        rows = groupby(self.statements, lambda statement: statement.row.get("group", ""))
         return [list(block) for _, block in rows]
 
     @property
     def outdated(self) -> list[str]:
         """The statements whose row no longer fits the records."""
-        return [one.row["claim"] for one in self.statements if one.note]
+        return [statement.row["claim"] for statement in self.statements if statement.note]
 
-    @property
-    def key_numbers(self) -> list[tuple[str, str, Number | None]]:
-        """Words, run and number of what stands below the answer; None where there is no number."""
-        found = [
-            (label, run, number(run, name, self.records, self.pages))
-            for run, name, label in KEY_NUMBERS
-            if run in {entry.name for entry in self.entries}
-        ]
-        return found if any(one for _, _, one in found) else []
+    def number(self, run: str, name: str) -> Number | None:
+        """Return a value of the record of a run with its place, None where there is none."""
+        return number(run, name, self.records, self.pages)
 
     @property
     def excluded(self) -> Number | None:
         """How many examinations were left out, where the study told that it left out any."""
-        told = number("01_data_exploration", "excluded", self.records, self.pages)
+        told = self.number("01_data_exploration", "excluded")
         return told if told is not None and told.value.value else None
 
     @property
@@ -149,6 +131,12 @@ class Report:
         """
         values = [value for record in self.records.values() for value in record.values]
         return max((value.n_patients for value in values if value.ci95), default=0)
+
+    @property
+    def exclusions(self) -> tuple[Exclusion, ...]:
+        """The examinations that notebook 01 left out."""
+        first = self.records.get("01_data_exploration")
+        return first.exclusions if first is not None else ()
 
     @property
     def caveats(self) -> dict[str, list[str]]:
@@ -165,7 +153,7 @@ class Report:
         """What the records say of their origin → each answer → the runs that give it."""
         found: dict[str, dict[str, list[str]]] = {}
         for name, record in self.records.items():
-            origin = {"date (UTC)": "date"} | {SHARED_NAMES[key]: key for key in SHARED}
+            origin = {"date (UTC)": "date"} | {title: key for key, title in ORIGIN.items()}
             said = {name: record.provenance.get(key, "not stated") for name, key in origin.items()}
             said |= record.provenance.get("versions", {})
             for key, answer in {**said, "seed": record.seed, "device": record.device}.items():
@@ -175,7 +163,7 @@ class Report:
     @property
     def differing(self) -> list[str]:
         """What of commit, lock, code and data is not the same in all records."""
-        return [name for name in SHARED_NAMES.values() if len(self.provenance.get(name, {})) > 1]
+        return [name for name in ORIGIN.values() if len(self.provenance.get(name, {})) > 1]
 
     @property
     def wall_s(self) -> float:
@@ -208,18 +196,15 @@ def notebook_page(report: Report, entry: Entry) -> str:
     place = report.pages.index(entry.name)
     body = notebooks.body(entry.executed, number_of(entry.name), report.pages, entry.again)
     values = [] if entry.record is None else entry.record.values
-    body = anchors.marked(body, [value.name for value in values])
-    return (
-        _environment()
-        .get_template("notebook.html.j2")
-        .render(
-            report=report,
-            entry=entry,
-            # cells.body escapes whatever is not a plain tag
-            body=Markup(body),
-            previous=report.pages[place - 1] if place else None,
-            following=report.pages[place + 1] if place + 1 < len(report.pages) else None,
-        )
+    body = marked(body, [value.name for value in values])
+    return render(
+        "notebook.html.j2",
+        report=report,
+        entry=entry,
+        # what the body holds beside plain tags has been dropped or escaped
+        body=Markup(body),
+        previous=report.pages[place - 1] if place else None,
+        following=report.pages[place + 1] if place + 1 < len(report.pages) else None,
     )
 
 
@@ -230,7 +215,7 @@ def index_page(report: Report) -> str:
         report=report,
         overview=_embedded(report.overview),
         example=_embedded(report.example),
-        citations=citation.sentences(),
+        citations=references.sentences(),
     )
 
 
@@ -252,7 +237,7 @@ def _embedded(path: Path | None) -> str:
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(notebooks.TEMPLATES),
-        autoescape=True,
+        autoescape=lambda name: name is None or not name.endswith(".txt.j2"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -264,13 +249,23 @@ def _environment() -> jinja2.Environment:
         "memory": words.memory,
         "listed": words.listed,
         "number_of": number_of,
-        "anchor": anchors.anchor,
+        "anchor": anchor,
         "changes": phrases.changes,
-        "breakable": notebooks.breakable,
+        "branch": phrases.branch,
+        "title_of": references.title_of,
+        "of_releases": references.of_releases,
+        "main_answer": lambda answers: max(answers, key=lambda answer: len(answers[answer])),
+        "breakable": cleaning.breakable,
         "with_minus": digits.with_minus,
     }
-    sheet = (notebooks.TEMPLATES / "report.css").read_text(encoding="utf-8")
-    constants: dict[str, Any] = {"tones": TONES, "few": FEW_PATIENTS, "last": settings.LAST}
+    sheets = {path.stem: _sheet(path) for path in notebooks.TEMPLATES.glob("*.css")}
+    constants: dict[str, Any] = {"tones": TONES, "few": FEW_PATIENTS, "last": LAST_NOTEBOOK}
     constants |= {"site": SITE}
-    environment.globals |= {**constants, "counted": words.counted, "sheet": Markup(sheet)}
+    environment.globals |= {**constants, "counted": words.counted, "sheets": sheets}
     return environment
+
+
+def _sheet(path: Path) -> Markup:
+    """Return a style sheet without comments and blanks, a quarter of it: every page holds it."""
+    sheet = re.sub(r"/\*.*?\*/|(?<=:)\s+", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return Markup(re.sub(r"\s*([{};,>])\s*", r"\1", sheet).strip())

@@ -1,6 +1,6 @@
 """What a study left of each reported patient: pictures, scores, the classifier's answers.
 
-Nothing here trusts a file: pictures that are no pictures and rows that are no rows are named.
+Nothing here trusts a file: a damaged picture file or table is named and left out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
@@ -18,12 +18,12 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-SCORES, SLICES = "05_fusion.scores", "06_train_resnet50.slices"
+SCORE_TABLE, SLICE_TABLE = "05_fusion.scores", "06_train_resnet50.slices"
 CLASSES = ("NCR", "ED", "ET")
 """Regions that are one class each; the mean Dice of a patient is over these."""
 
 FUSED = "fused"
-Picture = Annotated[str, Field(pattern=r"^data:image/png;base64,[A-Za-z0-9+/]+=*$")]
+Picture = Annotated[str, Field(pattern=r"^data:image/(png|webp);base64,[A-Za-z0-9+/]+=*$")]
 Number = Annotated[float, BeforeValidator(lambda text: "nan" if text == "" else text)]
 """A cell of a table; an empty one is a number that is not defined."""
 
@@ -33,7 +33,7 @@ class _Part(BaseModel):
 
 
 class Slice(_Part):
-    """One axial slice: a picture a sequence, an overlay a layer."""
+    """One axial slice: a picture per sequence, an overlay per layer."""
 
     z: int
     why: str
@@ -69,7 +69,7 @@ class Pictures(_Part):
     @property
     def largest(self) -> Slice:
         """The slice with most tumour."""
-        return max(self.slices, key=lambda one: one.tumour)
+        return max(self.slices, key=lambda axial: axial.tumour)
 
     @model_validator(mode="after")
     def _whole(self) -> Pictures:
@@ -111,7 +111,7 @@ class Answer(_Part):
 
 @dataclass(frozen=True)
 class Patient:
-    """One reported patient. ``page`` is the name of his page without ending.
+    """One reported patient. ``page`` is the name of its page without ending, empty without one.
 
     ``fault`` says why there are no pictures, empty where there are.
     """
@@ -123,6 +123,11 @@ class Patient:
     fault: str
     scores: tuple[Score, ...]
     answers: tuple[Answer, ...]
+
+    @property
+    def link(self) -> str:
+        """The address of its page as seen from the others, empty where it has none."""
+        return f"{self.page}.html" if self.page else ""
 
     @cached_property
     def masks(self) -> tuple[Score, ...]:
@@ -138,6 +143,12 @@ class Patient:
     def folds(self) -> tuple[int, ...]:
         """The folds with scores of this patient."""
         return tuple(sorted({score.fold for score in self.scores}))
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether the Dice of its whole tumour is a measurement: defined, and of some voxels."""
+        whole = [s for s in self.scores if s.network == FUSED and s.region == "WT"]
+        return not math.isnan(self.dice("WT")) and all(s.state != "empty" for s in whole)
 
     @property
     def fold(self) -> int | None:
@@ -169,12 +180,23 @@ class Cohort:
 
     patients: tuple[Patient, ...]
     picture_faults: tuple[str, ...]
-    table_faults: tuple[str, ...]
+    score_fault: str
+    answer_fault: str
+
+    @property
+    def table_faults(self) -> tuple[str, ...]:
+        """What is missing or damaged of the tables, a sentence each."""
+        return tuple(filter(None, (self.score_fault, self.answer_fault)))
 
     @property
     def faults(self) -> tuple[str, ...]:
         """All that is missing or damaged, a sentence each."""
         return (*self.picture_faults, *self.table_faults)
+
+    @property
+    def with_page(self) -> list[Patient]:
+        """The patients who have a page of their own."""
+        return [patient for patient in self.patients if patient.page]
 
     @property
     def parts(self) -> list[tuple[str, list[Patient]]]:
@@ -183,32 +205,57 @@ class Cohort:
         return [(name, [p for p in self.patients if p.part == name]) for name in names]
 
 
-def read(report_dir: Path) -> Cohort:
+def read(report_dir: Path, most_pages: int | None = None) -> Cohort:
     """Return every patient with pictures, scores or answers; missing and damaged files are named.
 
     Worst first by the mean Dice of the fused volume over the three classes, those without last.
+    At most ``most_pages`` of them have a page of their own (``chosen``), None: all.
     """
     pictures, damaged, faults = _all_pictures(report_dir)
-    scores, fault = _table(report_dir, SCORES, Score)
-    answers, other = _table(report_dir, SLICES, Answer)
+    scores, score_fault = _table(report_dir, SCORE_TABLE, Score)
+    answers, answer_fault = _table(report_dir, SLICE_TABLE, Answer)
     by_patient, answers_of = _grouped(scores), _grouped(answers)
     names = sorted({*pictures, *damaged, *by_patient, *answers_of})
     pages = page_names(names)
     absent = "There are no pictures of this patient: notebook 05_fusion wrote none."
     found = []
     for name in names:
-        own, said = by_patient.get(name, ()), answers_of.get(name, ())
-        one = pictures.get(name)
-        rows: list[Score | Answer] = [*own, *said]
-        part = one.part if one else next((row.part for row in rows), "not known")
-        why = "" if one else damaged.get(name, absent)
-        found.append(Patient(name, pages[name], part, one, why, own, said))
-    ranked = tuple(sorted(found, key=_worst_first))
-    return Cohort(ranked, tuple(faults), tuple(filter(None, (fault, other))))
+        rows = (by_patient.get(name, ()), answers_of.get(name, ()))
+        drawn = pictures.get(name)
+        part = drawn.part if drawn else next((r.part for group in rows for r in group), "not known")
+        fault = "" if drawn else damaged.get(name, absent)
+        found.append(Patient(name, pages[name], part, drawn, fault, *rows))
+    ranked = sorted(found, key=_worst_first)
+    kept = chosen(ranked, most_pages)
+    patients = tuple(p if p.patient_id in kept else replace(p, page="") for p in ranked)
+    return Cohort(patients, tuple(faults), score_fault, answer_fault)
+
+
+def chosen(patients: Sequence[Patient], most: int | None) -> set[str]:
+    """Return who has a page of its own: everyone, or ``most`` from the worst to the best.
+
+    First come those whose volume can be scrolled; then, by the Dice of the whole tumour in the
+    fused volume, the worst, the best and evenly between them. A Dice that only stands for an
+    empty mask ranks nobody; who has no rank comes last.
+    """
+    if most is None or len(patients) <= most:
+        return {patient.patient_id for patient in patients}
+    whole = [p for p in patients if p.pictures is not None and p.pictures.volume is not None][:most]
+    others = [patient for patient in patients if patient not in whole]
+    ranked = sorted(
+        (patient for patient in others if patient.is_ranked),
+        key=lambda patient: (patient.dice("WT"), patient.patient_id),
+    )
+    room = min(most - len(whole), len(ranked))
+    # from the first to the last rank in equal steps; a single page is that of the worst
+    places = [round(n * (len(ranked) - 1) / max(room - 1, 1)) for n in range(room)]
+    unranked = [patient for patient in others if not patient.is_ranked]
+    kept = [*whole, *(ranked[place] for place in places), *unranked][:most]
+    return {patient.patient_id for patient in kept}
 
 
 def page_names(patient_ids: Iterable[str]) -> dict[str, str]:
-    """Return a name for the page of each patient that is safe for a file and belongs to him alone.
+    """Return a name for the page of each patient that is safe for a file and belongs to it alone.
 
     An ID with other signs than letters, digits, ``_``, ``-`` and ``.``, a long one, and those that
     differ in case only get a digest.
@@ -243,17 +290,17 @@ def _all_pictures(report_dir: Path) -> tuple[dict[str, Pictures], dict[str, str]
     faults = [] if paths else ["There are no pictures: patients/ is empty; run notebook 05_fusion."]
     for path in paths:
         try:
-            one = Pictures.model_validate_json(path.read_bytes())
+            drawn = Pictures.model_validate_json(path.read_bytes())
         except (ValueError, OSError) as error:
             said = f"patients/{path.name} cannot be read ({_said(error)}); run notebook 05_fusion"
             damaged[path.stem] = f"There are no pictures of this patient: {said} again."
             faults.append(f"{said} again.")
             continue
-        if one.patient_id in found:
+        if drawn.patient_id in found:
             faults.append(
                 f"patients/{path.name} is of a patient who has another file; it is left out."
             )
-        found.setdefault(one.patient_id, one)
+        found.setdefault(drawn.patient_id, drawn)
     return found, {name: text for name, text in damaged.items() if name not in found}, faults
 
 

@@ -1,11 +1,13 @@
-"""What settings are called in a methods text."""
+"""What settings, regions and states are called in the sentences of a report."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from gliomalib import digits, settings
 from gliomalib.report import words
+from gliomalib.schema import split_run_name
 
 BRANCHES = {"unet2d": "the 2D network", "unet3d": "the 3D network"}
 
@@ -34,7 +36,7 @@ IMAGES = {
     "mri": "FLAIR, contrast-enhanced T1 and T2, not the fused volume",
 }
 
-RULES = {
+LABEL_RULES = {
     "dominant": "the sub-region with the largest area in the slice",
     "enhancing_first": "enhancing tumour where the slice has any, else the sub-region with the "
     "largest area",
@@ -48,34 +50,28 @@ EMPTY = {
     "empty in only one of them counts as 0",
 }
 
-PACKAGES = {
-    "python": "Python",
-    "torch": "PyTorch (Paszke et al. 2019)",
-    "torchvision": "torchvision",
-    "monai": "MONAI (Cardoso et al. 2022)",
-    "pytorch-lightning": "PyTorch Lightning (Falcon et al. 2019)",
-    "nibabel": "nibabel (Brett et al.)",
-    "numpy": "NumPy (Harris et al. 2020)",
-    "scipy": "SciPy (Virtanen et al. 2020)",
-    "scikit-learn": "scikit-learn (Pedregosa et al. 2011)",
-    "pandas": "pandas",
+REGIONS = {
+    "NCR": "necrotic core",
+    "ED": "edema",
+    "ET": "enhancing tumour",
+    "WT": "whole tumour",
+    "TC": "tumour core",
 }
-"""What the records call a package → what a paper calls it."""
 
+PARTS = {"test": "held-out", "external": "external"}
 
-def was(count: int) -> str:
-    """Return the verb for a count."""
-    return "was" if count == 1 else "were"
-
-
-def by(sizes: tuple[int, ...]) -> str:
-    """Return ``3 × 4 × 5``."""
-    return " × ".join(map(str, sizes))
+STATES = {
+    "missed": "Missed: the truth has voxels, the prediction has none",
+    "spurious": "Predicted where the truth has none",
+    "elsewhere": "Dice exactly 0 although both have voxels: predicted in another place",
+    "empty": "Empty in truth and prediction: what Dice is then is a rule, not a measurement",
+}
+"""State of a mask → what it means."""
 
 
 def branch(name: str) -> str:
     """Return what a branch of the fused volume is called, ``network`` or ``network.variant``."""
-    network, _, variant = name.partition(".")
+    network, variant = split_run_name(name)
     return f"{BRANCHES[network]} of the run {variant}" if variant else BRANCHES[network]
 
 
@@ -89,7 +85,7 @@ def shape(network: settings.Segmentation) -> str:
     """Return widths, residual units, norm and dropout of a U-Net."""
     units = "no residual units"
     if network.residual_units:
-        units = f"{words.counted(network.residual_units, 'residual unit')} a level"
+        units = f"{words.counted(network.residual_units, 'residual unit')} per level"
     dropout = f"dropout of {network.dropout:g}" if network.dropout else "no dropout"
     widths = words.listed([str(width) for width in network.channels])
     return f"{widths} channels wide from top to bottom, with instance norm, {units} and {dropout}"
@@ -128,3 +124,12 @@ def changes(changed: Mapping[str, object]) -> str:
 def setting(value: object) -> str:
     """Return the value of a setting as a reader writes it."""
     return words.listed([str(part) for part in value]) if isinstance(value, list) else str(value)
+
+
+def dotted(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by their dotted names: ``unet2d.loss``."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        is_nested = isinstance(value, Mapping)
+        flat |= dotted(value, f"{prefix}{key}.") if is_nested else {f"{prefix}{key}": value}
+    return flat

@@ -1,16 +1,25 @@
-"""The rows of the verdict table beside the records that they were made from."""
+"""The rows of the verdict table, and the places in pages to which their numbers lead."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gliomalib.report.anchors import anchor
-from gliomalib.schema import Record, SettingsError, Value
+from bs4 import BeautifulSoup, Tag
+
+from gliomalib.schema import Record, SettingsError, Value, run_name
 from gliomalib.verdicts import claims
 
 NONE = ("", "–")
 """What the table shows where there is no number."""
+
+
+NAME_COLUMN = "value of"
+"""Heading of the column of names in a table of values (``records.value_table``)."""
+
+FINISH = "records.finish"
+"""The call that writes the record; the cell with it is the last place where a value is known."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +58,10 @@ def statements(
     there, has no number to link to.
     """
     try:
-        known = {claim.id: claim for claim in claims.load()}
+        by_id = {claim.id: claim for claim in claims.load()}
     except SettingsError:
-        known = {}
-    return [_statement(row, known.get(row["claim"]), records, pages) for row in rows]
+        by_id = {}
+    return [_statement(row, by_id.get(row["claim"]), records, pages) for row in rows]
 
 
 def number(
@@ -60,9 +69,9 @@ def number(
 ) -> Number | None:
     """Return the value ``name`` in the record of ``run``, None where there is none."""
     record = records.get(run)
-    found = [value for value in record.values if value.name == name] if record else []
     href = f"html/{run}.html#{anchor(name)}" if run in pages else ""
-    return Number(run, found[0], href) if found else None
+    values = record.values if record else ()
+    return next((Number(run, value, href) for value in values if value.name == name), None)
 
 
 def _statement(
@@ -79,8 +88,8 @@ def _statement(
     other = claim.faithful
     faithful = number(_run(other), other.value, records, pages) if other else None
     note = _note(row, claim, run, obtained)
-    told = claim.told(obtained.value) if obtained and not note else stored
-    return Statement(row, obtained, faithful, *told, claim.unit_behind, note)
+    shown = claim.told(obtained.value) if obtained and not note else stored
+    return Statement(row, obtained, faithful, *shown, claim.unit_behind, note)
 
 
 def _note(row: Mapping[str, str], claim: claims.Claim, run: str, obtained: Number | None) -> str:
@@ -94,4 +103,64 @@ def _note(row: Mapping[str, str], claim: claims.Claim, run: str, obtained: Numbe
 
 
 def _run(source: claims.Claim | claims.Source) -> str:
-    return f"{source.notebook}.{source.variant}" if source.variant else source.notebook
+    return run_name(source.notebook, source.variant)
+
+
+def anchor(value: str) -> str:
+    """Return the id of a value's place: ``value-dice_ET``."""
+    return "value-" + re.sub(r"[^\w.+-]+", "-", value)
+
+
+def marked(body: str, values: Iterable[str]) -> str:
+    """Return the cells of a notebook as HTML with a place for every value.
+
+    That is the row of the table of values which begins with its name; else the first cell whose
+    output names it; else the cell that wrote the record. A page without any cell has no places.
+
+    Parameters
+    ----------
+    body
+        What ``notebooks.body`` returned.
+    values
+        Names of the values of the notebook's record.
+    """
+    soup = BeautifulSoup(body, features="html.parser")
+    rows = _rows(soup)
+    shown = [(cell, _shown(cell)) for cell in soup.select("div.cell")]
+    finish = [cell for cell, _ in shown if FINISH in _code(cell)] or [cell for cell, _ in shown]
+    for value in values:
+        if value in rows:
+            rows[value]["id"] = anchor(value)
+            continue
+        named = [cell for cell, words in shown if value in words] or finish[-1:]
+        if named:
+            place = soup.new_tag("span", attrs={"class": "place", "id": anchor(value)})
+            named[0].insert(0, place)
+    return str(soup)
+
+
+def _rows(soup: BeautifulSoup) -> dict[str, Tag]:
+    """Return the first row for each name in the tables of values."""
+    found: dict[str, Tag] = {}
+    for table in soup.select(".output table"):
+        heads = [cell.get_text().strip() for cell in table.select("thead tr:first-child > *")]
+        if NAME_COLUMN not in heads:
+            continue
+        place = heads.index(NAME_COLUMN)
+        for row in table.select("tbody tr"):
+            cells = row.find_all(["th", "td"], recursive=False)
+            if len(cells) == len(heads):
+                found.setdefault(cells[place].get_text().strip(), row)
+    return found
+
+
+def _shown(cell: Tag) -> set[str]:
+    """Return the words and the cells of tables that a notebook cell shows as its output."""
+    outputs = cell.select(".output, .text")
+    texts = [part.get_text(" ") for part in outputs]
+    words = {word.strip(".,;:()") for text in texts for word in text.split()}
+    return words | {part.get_text().strip() for part in cell.select(".output td, .output th")}
+
+
+def _code(cell: Tag) -> str:
+    return " ".join(part.get_text() for part in cell.select("details.code"))

@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from gliomalib import records, settings
 from gliomalib.provenance import write_atomic
-from gliomalib.report import entries, methods, words
+from gliomalib.report import entries, facts, words
 from gliomalib.report.pages import render
 from gliomalib.schema import Record, RecordError, SettingsError
+from gliomalib.settings import LAST_NOTEBOOK
 
 BETWEEN = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"“])")
 """Between two sentences of a text; a point inside of a number ends none."""
@@ -56,7 +57,7 @@ def _is_study(path: Path, built: str) -> bool:
 def _listed(folder: Path, built: str) -> Listed:
     made, damaged = _records(folder)
     study = _settings(folder.name, made)
-    last = made.get(settings.LAST)
+    last = made.get(LAST_NOTEBOOK)
     answer = "" if last is None else opening(last.conclusion)
     faults = [*damaged, *_absent(folder.name, made)]
     return Listed(
@@ -103,11 +104,13 @@ def _settings(name: str, made: Mapping[str, Record]) -> settings.Study | None:
 
 def _stated(made: Mapping[str, Record], what: str) -> tuple[str, ...]:
     """Return what the records state of their origin, each answer once, in order."""
-    return tuple(sorted({str(one.provenance.get(what, "not stated")) for one in made.values()}))
+    return tuple(
+        sorted({str(record.provenance.get(what, "not stated")) for record in made.values()})
+    )
 
 
 def _patients(made: Mapping[str, Record]) -> str:
-    first = made.get(methods.FIRST)
+    first = made.get(facts.FIRST)
     values = {} if first is None else {value.name: value.value for value in first.values}
     names = ("patients_internal", "patients_external")
     if any(name not in values for name in names):
@@ -118,8 +121,8 @@ def _patients(made: Mapping[str, Record]) -> str:
 
 def _absent(name: str, made: Mapping[str, Record]) -> list[str]:
     found = []
-    if settings.LAST not in made:
-        found.append(f"There is no answer: notebook {settings.LAST} left no record.")
+    if LAST_NOTEBOOK not in made:
+        found.append(f"There is no answer: notebook {LAST_NOTEBOOK} left no record.")
     others = sorted({record.study for record in made.values()} - {name})
     if others:
         found.append(f"Some records belong to another study: {words.listed(others)}.")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gliomalib.schema import SettingsError
-from gliomalib.settings import LAST
+from gliomalib.settings import LAST_NOTEBOOK
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ CHAIN: Mapping[str, Step] = {
     ),
     "13_external_validation": Step(after=("05_fusion", "06_train_resnet50"), gpu=True),
     "14_efficiency": Step(after=("05_fusion", "06_train_resnet50"), gpu=True, alone=True),
-    LAST: Step(
+    LAST_NOTEBOOK: Step(
         files=(
             *("data/published.yml", "data/assumptions.yml"),
             *("data/checklists.yml", "data/catalogue.yml"),
@@ -60,8 +60,8 @@ CHAIN: Mapping[str, Step] = {
 
 def upstream(notebook: str) -> tuple[str, ...]:
     """Return the notebooks whose results ``notebook`` reads."""
-    if notebook == LAST:
-        return tuple(name for name in CHAIN if name != LAST)
+    if notebook == LAST_NOTEBOOK:
+        return tuple(name for name in CHAIN if name != LAST_NOTEBOOK)
     return CHAIN[notebook].after
 
 

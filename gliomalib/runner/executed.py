@@ -11,9 +11,10 @@ import nbformat
 
 from gliomalib import provenance
 from gliomalib.runner.jobs import Job, cells_of
+from gliomalib.settings import INJECTED_TAG
 
+BETWEEN_TAGS = re.compile(r">\s*\n\s*<")
 CELL_FILE = re.compile(r"\S*/ipykernel_\d+/\d+\.py")
-INJECTED = "injected-parameters"
 
 
 def tidy(notebook: nbformat.NotebookNode, job: Job) -> nbformat.NotebookNode:
@@ -40,7 +41,7 @@ def refresh_text(job: Job) -> bool:
     ran = nbformat.read(job.executed, as_version=4)
     present = cells_of(job.path)
     code = ["".join(c["source"]) for c in present if c["cell_type"] == "code"]
-    written = [c for c in ran.cells if INJECTED not in c.metadata.get("tags", [])]
+    written = [c for c in ran.cells if INJECTED_TAG not in c.metadata.get("tags", [])]
     if [c.source for c in written if c.cell_type == "code"] != code:
         return False
     cells = _with_present_text(ran.cells, present)
@@ -72,8 +73,14 @@ def _tidy_cell(cell: nbformat.NotebookNode, names: dict[str, str]) -> nbformat.N
     timing = kept.metadata.pop("papermill", {})
     if timing.get("duration") is not None:
         kept.metadata["papermill"] = {"duration": timing["duration"]}
-    if INJECTED in kept.metadata.get("tags", []):
-        kept["id"] = INJECTED
+    for output in kept.get("outputs", []):
+        # what stands beside a table or a picture for a terminal: "<Figure size 640x480>"
+        if len(output.get("data", {})) > 1:
+            output["data"].pop("text/plain", None)
+        if "text/html" in output.get("data", {}):
+            output["data"]["text/html"] = BETWEEN_TAGS.sub("><", output["data"]["text/html"])
+    if INJECTED_TAG in kept.metadata.get("tags", []):
+        kept["id"] = INJECTED_TAG
     tidied: nbformat.NotebookNode = nbformat.from_dict(kept)
     return tidied
 

@@ -224,7 +224,7 @@ def _digest_of_file(name: str) -> str:
 
 
 def _needed(job: Job, planned: Iterable[Job]) -> Iterator[str]:
-    every_variant = job.notebook == settings.LAST or CHAIN[job.notebook].variants_too
+    every_variant = job.notebook == settings.LAST_NOTEBOOK or CHAIN[job.notebook].variants_too
     fused = {_trained_by(branch) for branch in job.overrides.get("branches", ())}
     for other in planned:
         read = other.notebook in upstream(job.notebook) and (every_variant or not other.variant)

@@ -72,7 +72,7 @@ def scores(material: folds.Material) -> pd.DataFrame:
 
 def pixels(address: str) -> np.ndarray:
     """Return a picture as it is seen: (rows, columns, red green blue alpha)."""
-    assert address.startswith("data:image/png;base64,")
+    assert address.startswith("data:image/webp;base64,")
     stream = io.BytesIO(base64.b64decode(address.partition(",")[2]))
     return np.asarray(Image.open(stream).convert("RGBA"))
 
@@ -126,7 +126,7 @@ def test_images_are_as_bright_as_the_scan(material: folds.Material, scores: pd.D
     gallery.write(material, scores)
     seen = pixels(content(material, "A")["slices"][0]["images"]["t2"])[..., 0].T
     images = material.store.get("A").images[2, ..., 3].astype(float)
-    assert np.abs(seen / 255 - images).max() < 0.01
+    assert np.abs(seen / 255 - images).max() < 0.03
 
 
 @given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 9), st.integers(1, 4))
@@ -139,10 +139,12 @@ def test_a_mosaic_can_be_cut_up_again(width: int, height: int, depth: int, colum
         assert (array[..., z] == tile.T).all()
 
 
-def test_volumes_are_of_a_handful(material: folds.Material, scores: pd.DataFrame) -> None:
-    assert gallery.scrollable(scores) == ("C", "B", "A", "X")
+def test_volumes_are_of_the_worst_of_each_part(
+    material: folds.Material, scores: pd.DataFrame
+) -> None:
+    assert gallery.scrollable(scores) == ("C", "X")
     table = gallery.write(material, scores).set_index("patient_id")
-    assert table["volume"].all()
+    assert table["volume"].to_dict() == {"A": False, "B": False, "C": True, "X": True}
     volume = content(material, "C")["volume"]
     assert volume["columns"] == 3 and set(volume["images"]) == set(SEQUENCES)
     assert pixels(volume["labels"]["fused"]).shape[:2] == (2 * SHAPE[1], 3 * SHAPE[0])
@@ -165,7 +167,7 @@ def test_a_large_volume_is_thinned(
         assert np.array_equal(tile.T, labels[::2, ::2, 2 * k] > 0)
 
 
-@pytest.mark.parametrize(("allowed", "volumes"), [(False, 0), (True, 4)])
+@pytest.mark.parametrize(("allowed", "volumes"), [(False, 0), (True, 2)])
 def test_of_a_real_patient_no_volume_without_leave(
     material: folds.Material, scores: pd.DataFrame, allowed: bool, volumes: int
 ) -> None:

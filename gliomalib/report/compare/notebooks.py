@@ -4,105 +4,62 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 from nbformat import NotebookNode
 
-from gliomalib.report.compare.lines import Line, Text, differing
+from gliomalib.report.compare.lines import side_by_side
 from gliomalib.report.compare.records import CLOCK_NOTEBOOK
 from gliomalib.report.compare.runs import Side, in_order
-from gliomalib.report.notebooks import KEPT_TYPES
-
-RULES = (
-    "Code cells are compared; text around them is no result. Cells are paired by their number in "
-    "the notebook’s file, else by equal code.",
-    "Code must be the same but for blanks at the ends of lines and for the folders that the "
-    "injected parameters name (data_dir, report_dir, source_dir, external_root).",
-    "Texts and tables must be the same to the last digit that is shown, pictures to the last byte.",
-    "In log lines times do not count, nor do lines of progress that only one machine was slow "
-    "enough to write.",
-    "In tables the columns of times and of memory do not count (seconds, minutes, peak memory), "
-    "nor do rows of claims that notebook 14 decides; neither do addresses in memory.",
-    "All outputs of notebook 14 are measured with a clock, and the provenance cell differs by "
-    "its nature: there only the number of pictures and an error count. What they say is compared "
-    "in the tables above.",
-)
-"""What counts as the same, in words for the page."""
+from gliomalib.report.notebooks import is_injected, shown_type
+from gliomalib.schema import split_run_name
 
 FOLDERS = re.compile(r"^(data_dir|report_dir|source_dir|external_root)\s*=.*$")
 PROVENANCE = "versions_of("
-INJECTED = "injected-parameters"
 CLOCK_COLUMN = re.compile(r"seconds|minutes|hours|.*_s|peak[ _]memory.*|memory_gb")
 TIME = re.compile(r"\b\d+(\.\d+)? ?(ms|s|min|h)\b")
 STEP = re.compile(r"(?P<step>.*?: (epoch )?\d+ of \d+), .*\bleft")
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
-PICTURES = ("image/svg+xml", "image/png", "image/jpeg")
 MASK = "#"
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture of an output: its type, its bytes in base64, and what stands for it in words."""
-
-    kind: str
-    data: str
-    alt: str = field(compare=False)
-
-    @property
-    def address(self) -> str:
-        """The whole picture as an address inside of the page."""
-        return f"data:{self.kind};base64,{self.data}"
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What a cell shows: lines of its log, lines of texts and tables, pictures, errors."""
-
-    log: tuple[Text, ...] = ()
-    texts: tuple[Text, ...] = ()
-    pictures: tuple[Picture, ...] = ()
-    errors: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The lines in which the code, the log or the output of a cell differ, and how many more."""
-
-    what: str
-    lines: tuple[Line, ...]
-    cut: int
-
-    @property
-    def size(self) -> int:
-        """Number of characters."""
-        return sum(line.size for line in self.lines)
-
-
-PicturePair = tuple[Picture | None, Picture | None]
 
 Placed = tuple[int, NotebookNode]
 """A cell with its place in the notebook, from 1."""
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture as an address that holds it, and the text that stands for it."""
+
+    address: str
+    alt: str = field(compare=False)
+
+
+@dataclass(frozen=True)
 class Cell:
     """A code cell of both copies. ``state`` is same, clock, differs or missing.
 
-    ``clock``: it differs in nothing but what a clock or the provenance makes. ``place`` says
-    where it stands, ``title`` is its first line, ``why`` says what is not the same, ``left_out``
-    what of it a page has no room for.
+    ``clock``: what differs is made by a clock or is the provenance. ``place`` says where the cell
+    stands, ``title`` is its first line, ``why`` says what is not the same, ``lines`` are the
+    tables of differing lines (HTML), ``pictures`` the differing ones of A and B, None where a side
+    has none. ``left_out`` says that the page has no room for them.
     """
 
     place: str
     title: str
     state: str
     why: tuple[str, ...] = ()
-    differences: tuple[Difference, ...] = ()
-    pictures: tuple[PicturePair, ...] = ()
-    left_out: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    pictures: tuple[tuple[Picture | None, Picture | None], ...] = ()
+    left_out: bool = False
+
+    @property
+    def size(self) -> int:
+        """Number of characters that what differs takes on a page."""
+        pictures = [picture for pair in self.pictures for picture in pair if picture]
+        return sum(map(len, [*self.lines, *(picture.address for picture in pictures)]))
 
 
 @dataclass(frozen=True)
@@ -125,19 +82,15 @@ class NotebookPair:
 
 def compare(a: Side, b: Side) -> list[NotebookPair]:
     """Return every notebook of either side, cell by cell, in the order in which they run."""
-    claims = {
-        claim
-        for side in (a, b)
-        for claim, row in side.verdicts.items()
-        if row["notebook"].partition(".")[0] == CLOCK_NOTEBOOK
-    }
-    found = []
+    rows = [*a.verdicts.items(), *b.verdicts.items()]
+    claims = {claim for claim, row in rows if split_run_name(row["notebook"])[0] == CLOCK_NOTEBOOK}
+    pairs = []
     for run in in_order([*a.notebooks, *b.notebooks]):
         cells = [_code_cells(side.notebooks.get(run)) for side in (a, b)]
         only = "" if run in a.notebooks and run in b.notebooks else "A" if cells[0] else "B"
-        pairs = _paired(*cells)
-        found.append(NotebookPair(run, tuple(_cell(run, *pair, claims) for pair in pairs), only))
-    return found
+        found = tuple(_cell(run, *pair, claims) for pair in _paired(*cells))
+        pairs.append(NotebookPair(run, found, only))
+    return pairs
 
 
 def _code_cells(notebook: NotebookNode | None) -> list[Placed]:
@@ -152,158 +105,116 @@ def _code_cells(notebook: NotebookNode | None) -> list[Placed]:
 def _paired(a: Sequence[Placed], b: Sequence[Placed]) -> list[tuple[Placed | None, Placed | None]]:
     """Pair cells by their key; those that are left over by equal code, in order."""
     theirs = dict(zip(_keys(b), b, strict=True))
-    pairs = [(one, theirs.pop(key, None)) for key, one in zip(_keys(a), a, strict=True)]
+    pairs = [(placed, theirs.pop(key, None)) for key, placed in zip(_keys(a), a, strict=True)]
     found: list[tuple[Placed | None, Placed | None]] = []
-    for one, other in pairs:
-        same = [key for key, left in theirs.items() if _code(left[1]) == _code(one[1])]
-        found.append((one, theirs.pop(same[0]) if other is None and same else other))
-    return [*found, *((None, left) for left in theirs.values())]
+    for left, right in pairs:
+        alike = [key for key, other in theirs.items() if _code(other[1]) == _code(left[1])]
+        found.append((left, theirs.pop(alike[0]) if right is None and alike else right))
+    return [*found, *((None, right) for right in theirs.values())]
 
 
 def _keys(cells: Sequence[Placed]) -> list[tuple[str, int]]:
-    """Return what a cell is known by: its id, and the how manieth with this id it is."""
-    names = [INJECTED if _is_injected(cell) else str(cell.get("id", "")) for _, cell in cells]
+    """Return what each cell is known by: its id, and its number among the cells of this id."""
+    names = ["injected" if is_injected(cell) else str(cell.get("id", "")) for _, cell in cells]
     return [(name, names[:place].count(name)) for place, name in enumerate(names)]
-
-
-def _is_injected(cell: NotebookNode) -> bool:
-    return INJECTED in cell.metadata.get("tags", [])
 
 
 def _code(cell: NotebookNode) -> list[str]:
     lines = [line.rstrip() for line in cell.source.rstrip().splitlines()]
-    if _is_injected(cell):
-        lines = [line for line in lines if not FOLDERS.match(line)]
-    return lines
+    return [line for line in lines if not (is_injected(cell) and FOLDERS.match(line))]
 
 
 def _cell(run: str, a: Placed | None, b: Placed | None, claims: Collection[str]) -> Cell:
-    number, cell = next(one for one in (a, b) if one is not None)
+    number, cell = next(placed for placed in (a, b) if placed is not None)
     title = next((line for line in _code(cell) if line and line[0] != "#"), "")[:80]
     if a is None or b is None:
         return Cell(str(number), title, "missing", (f"only in {'A' if b is None else 'B'}",))
     place = str(a[0]) if a[0] == b[0] else f"{a[0]} in A, {b[0]} in B"
-    idle = [side for side, one in (("A", a), ("B", b)) if one[1].execution_count is None]
+    idle = [side for side, (_, cell) in (("A", a), ("B", b)) if cell.execution_count is None]
     if idle:
         return Cell(place, title, "missing", (f"not executed in {' and '.join(idle)}",))
     return _executed(run, Cell(place, title, "same"), (a[1], b[1]), claims)
 
 
 def _executed(
-    run: str, cell: Cell, pair: tuple[NotebookNode, NotebookNode], claims: Collection[str]
+    run: str, same: Cell, pair: tuple[NotebookNode, NotebookNode], claims: Collection[str]
 ) -> Cell:
-    code = [tuple(Text(line, line) for line in _code(one)) for one in pair]
-    a, b = (_shown(one, claims) for one in pair)
-    same_code = code[0] == code[1]
-    if same_code and a == b:
-        return cell
-    lenient = run.partition(".")[0] == CLOCK_NOTEBOOK or any(PROVENANCE in t.shown for t in code[0])
-    as_many = len(a.pictures) == len(b.pictures) and a.errors == b.errors
-    if same_code and lenient and as_many:
-        return _with(cell, "clock")
-    logs = (_counted(a.log, b.log), _counted(b.log, a.log))
-    compared = {"code": code, "log": logs, "output": (a.texts, b.texts)}
-    differences = [
-        Difference(what, *differing(*sides))
-        for what, sides in compared.items()
-        if [text.compared for text in sides[0]] != [text.compared for text in sides[1]]
-    ]
-    pictures = [two for two in zip_longest(a.pictures, b.pictures) if two[0] != two[1]]
-    if not differences and not pictures:
-        return _with(cell, "clock")
-    why = [*(one.what for one in differences), *_told(pictures)]
-    return Cell(cell.place, cell.title, "differs", tuple(why), tuple(differences), tuple(pictures))
+    code, errors = [_code(cell) for cell in pair], [_errors(cell) for cell in pair]
+    pictures = [_pictures(cell) for cell in pair]
+    left, right = (_texts(cell, claims) for cell in pair)
+    texts = [_without_steps(left, right), _without_steps(right, left)]
+    unlike = {"code": code, "output": texts}
+    unlike = {what: sides for what, sides in unlike.items() if sides[0] != sides[1]}
+    drawn = [(left, right) for left, right in zip_longest(*pictures) if left != right]
+    if not unlike and not drawn:
+        return same
+    lenient = split_run_name(run)[0] == CLOCK_NOTEBOOK or any(PROVENANCE in c for c in code[0])
+    as_many = len(pictures[0]) == len(pictures[1]) and errors[0] == errors[1]
+    if "code" not in unlike and lenient and as_many:
+        return Cell(same.place, same.title, "clock")
+    why = (*unlike, *(["picture"] if drawn else []))
+    tables = tuple(side_by_side(*sides) for sides in unlike.values())
+    return Cell(same.place, same.title, "differs", why, tables, tuple(drawn))
 
 
-def _told(pictures: Sequence[PicturePair]) -> list[str]:
-    formats = [{one.kind for one in pair if one} for pair in pictures]
-    if not pictures:
-        return []
-    return ["picture in another format" if all(len(two) == 2 for two in formats) else "picture"]
+def _without_steps(lines: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Return the lines of one side without steps of progress that the other did not write."""
+    steps = {match["step"] for line in others if (match := STEP.match(line))}
+    return [ln for ln in lines if not (match := STEP.match(ln)) or match["step"] in steps]
 
 
-def _with(cell: Cell, state: str) -> Cell:
-    return Cell(cell.place, cell.title, state)
-
-
-def _plain(lines: Sequence[str]) -> tuple[Text, ...]:
-    return tuple(Text(line, ADDRESS.sub(MASK, line)) for line in lines)
-
-
-def _counted(lines: Sequence[Text], others: Sequence[Text]) -> tuple[Text, ...]:
-    """Return the lines of a log without steps of progress that the other log did not write."""
-    steps = {match["step"] for line in others if (match := STEP.match(line.shown))}
-    return tuple(
-        line for line in lines if not (match := STEP.match(line.shown)) or match["step"] in steps
-    )
-
-
-def _shown(cell: NotebookNode, claims: Collection[str]) -> Shown:
-    log = ""
-    texts: list[Text] = []
-    pictures: list[Picture] = []
-    errors: list[str] = []
+def _pictures(cell: NotebookNode) -> list[Picture]:
+    found = []
     for output in cell.outputs:
-        if output.output_type == "stream":
-            # a line may come in pieces
-            log += output.text
-        elif output.output_type == "error":
-            errors.append(f"{output.ename}: {output.evalue}")
-        elif _preferred(output) in PICTURES:
-            pictures.append(_picture(_preferred(output), output))
-        else:
-            texts += _texts(output, claims)
-    texts += _plain(errors)
-    timed = tuple(Text(line, TIME.sub(MASK, line)) for line in log.splitlines())
-    return Shown(timed, tuple(texts), tuple(pictures), tuple(errors))
+        kind = shown_type(output)
+        if kind.startswith("image/"):
+            data = output.data[kind]
+            coded = base64.b64encode(data.encode()).decode() if kind == "image/svg+xml" else data
+            alt = output.metadata.get(kind, {}).get("alt") or "a figure without a description"
+            found.append(Picture(f"data:{kind};base64,{coded}".replace("\n", ""), str(alt)))
+    return found
 
 
-def _preferred(output: NotebookNode) -> str:
-    return next((kind for kind in KEPT_TYPES if kind in output.data), "")
+def _errors(cell: NotebookNode) -> list[str]:
+    stops = [output for output in cell.outputs if output.output_type == "error"]
+    return [f"{output.ename}: {output.evalue}" for output in stops]
 
 
-def _picture(kind: str, output: NotebookNode) -> Picture:
-    data = output.data[kind]
-    coded = base64.b64encode(data.encode()).decode() if kind == "image/svg+xml" else data
-    own = output.metadata.get(kind, {})
-    alt = (own.get("alt") if isinstance(own, Mapping) else "") or output.metadata.get("alt") or ""
-    return Picture(kind, coded.replace("\n", ""), str(alt))
+def _texts(cell: NotebookNode, claims: Collection[str]) -> list[str]:
+    """Return the lines that a cell shows, log first, with a mask over what does not count."""
+    # a line of a log may come in pieces
+    log = "".join(output.text for output in cell.outputs if output.output_type == "stream")
+    lines = []
+    for output in cell.outputs:
+        kind = shown_type(output)
+        if kind == "text/html":
+            lines += _of_html(output.data[kind], claims)
+        elif not kind.startswith("image/"):
+            lines += str(output.get("data", {}).get(kind, "")).splitlines()
+    lines = [ADDRESS.sub(MASK, line) for line in [*lines, *_errors(cell)]]
+    return [*(TIME.sub(MASK, line) for line in log.splitlines()), *lines]
 
 
-def _texts(output: NotebookNode, claims: Collection[str]) -> list[Text]:
-    kind = _preferred(output)
-    if kind == "text/html":
-        return _of_html(output.data[kind], claims)
-    if kind:
-        return list(_plain(str(output.data[kind]).splitlines()))
-    return list(_plain([f"[an output of the type {', '.join(output.data)}]"]))
-
-
-def _of_html(html: str, claims: Collection[str]) -> list[Text]:
+def _of_html(html: str, claims: Collection[str]) -> list[str]:
     soup = BeautifulSoup(html, features="html.parser")
     for tag in soup.find_all(["style", "script"]):
         tag.decompose()
-    lines: list[Text] = []
-    for table in soup.find_all("table"):
-        rows = [
-            [" ".join(cell.get_text().split()) for cell in row.find_all(["th", "td"])]
-            for row in table.find_all("tr")
-        ]
-        lines += [_row(row, rows[0], claims) for row in rows]
-        table.decompose()
+    lines = [line for table in soup.find_all("table") for line in _rows(table.extract(), claims)]
     rest = [line.strip() for line in soup.get_text("\n").splitlines()]
-    return [*lines, *_plain([line for line in rest if line])]
+    return [*lines, *filter(None, rest)]
 
 
-def _row(row: Sequence[str], head: Sequence[str], claims: Collection[str]) -> Text:
-    shown = " | ".join(row)
-    if len(row) != len(head) or row is head:
-        return Text(shown, shown)
-    named = dict(zip(head, row, strict=True))
-    if named.get("claim") in claims:
-        return Text(shown, str(named["claim"]))
-    cells = [
-        MASK if CLOCK_COLUMN.fullmatch(name) else ADDRESS.sub(MASK, text)
-        for name, text in zip(head, row, strict=True)
-    ]
-    return Text(shown, " | ".join(cells))
+def _rows(table: Tag, claims: Collection[str]) -> list[str]:
+    head: list[str] = []
+    lines = []
+    for row in table.find_all("tr"):
+        cells = [" ".join(cell.get_text().split()) for cell in row.find_all(["th", "td"])]
+        head = head or cells
+        if len(cells) == len(head):
+            of_clock = dict(zip(head, cells, strict=True)).get("claim") in claims
+            cells = [
+                MASK if name != "claim" and (of_clock or CLOCK_COLUMN.fullmatch(name)) else text
+                for name, text in zip(head, cells, strict=True)
+            ]
+        lines.append(" | ".join(cells))
+    return lines

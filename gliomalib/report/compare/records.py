@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from gliomalib.report.compare.runs import Side, in_order
-from gliomalib.schema import Record, Value
+from gliomalib.report.pages import ORIGIN
+from gliomalib.report.phrases import dotted
+from gliomalib.schema import Record, Value, split_run_name
 
 CLOCK_NOTEBOOK = "14_efficiency"
 """The notebook whose values are times and memory of the machine that ran it."""
@@ -25,14 +27,6 @@ CLOSE = 1e-9
 """Relative difference up to which two numbers of two records are one number."""
 
 ABSENT = "not stated"
-
-ORIGIN = {
-    "commit": "commit",
-    "lock_sha256": "lock (SHA-256)",
-    "code_digest": "code digest",
-    "data_digest": "data digest",
-}
-"""What a record says of its origin, beside versions, device and seed."""
 
 
 @dataclass(frozen=True)
@@ -86,15 +80,6 @@ class Changed:
         return bool(self.a and self.b) and self.a["statement"] != self.b["statement"]
 
 
-@dataclass(frozen=True)
-class Time:
-    """Wall times of a run in seconds, None where there is no record."""
-
-    run: str
-    a: float | None
-    b: float | None
-
-
 def shared(a: Side, b: Side) -> list[str]:
     """Return the names of the runs of which both sides have a record."""
     return in_order([name for name in a.records if name in b.records])
@@ -102,7 +87,7 @@ def shared(a: Side, b: Side) -> list[str]:
 
 def parameters(a: Side, b: Side) -> list[Difference]:
     """Return the settings that differ by their dotted names, each pair of answers once."""
-    return _grouped(a, b, lambda record: _flat(record.parameters))
+    return _grouped(a, b, _settings)
 
 
 def origins(a: Side, b: Side) -> list[Difference]:
@@ -125,8 +110,8 @@ def lone_values(side: Side, other: Side) -> dict[str, list[str]]:
     """Return the values that just ``side`` has: run → their names, nothing where it has none."""
     found: dict[str, list[str]] = {}
     for run, record in side.records.items():
-        known = {value.name for value in other.records[run].values} if run in other.records else ()
-        names = [value.name for value in record.values if value.name not in known]
+        theirs = {value.name for value in other.records[run].values} if run in other.records else ()
+        names = [value.name for value in record.values if value.name not in theirs]
         found |= {run: names} if names else {}
     return found
 
@@ -139,23 +124,17 @@ def verdicts(a: Side, b: Side) -> list[Changed]:
     if not (a.verdicts and b.verdicts):
         return []
     claims = list(dict.fromkeys([*a.verdicts, *b.verdicts]))
-    pairs = [Changed(one, a.verdicts.get(one, {}), b.verdicts.get(one, {})) for one in claims]
+    pairs = [
+        Changed(claim, a.verdicts.get(claim, {}), b.verdicts.get(claim, {})) for claim in claims
+    ]
     return [
         pair for pair in pairs if pair.a.get("verdict") != pair.b.get("verdict") or pair.other_claim
     ]
 
 
-def times(a: Side, b: Side) -> list[Time]:
-    """Return the wall times of all runs that one of the sides has."""
-    return [
-        Time(run, *(side.records[run].wall_s if run in side.records else None for side in (a, b)))
-        for run in in_order([*a.records, *b.records])
-    ]
-
-
 def is_clocks(run: str, value: Value) -> bool:
     """Say whether a clock makes this value: it is another one whenever it is measured."""
-    return run.partition(".")[0] == CLOCK_NOTEBOOK or value.unit in CLOCK_UNITS
+    return split_run_name(run)[0] == CLOCK_NOTEBOOK or value.unit in CLOCK_UNITS
 
 
 def overlap(a: Value, b: Value) -> bool | None:
@@ -176,14 +155,8 @@ def _grouped(a: Side, b: Side, told: Callable[[Record], Mapping[str, str]]) -> l
     return [Difference(*key, tuple(runs)) for key, runs in sorted(found.items())]
 
 
-def _flat(settings: Mapping[str, Any], before: str = "") -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{before}{name}.")
-        else:
-            found[f"{before}{name}"] = _text(value)
-    return found
+def _settings(record: Record) -> dict[str, str]:
+    return {name: _text(value) for name, value in dotted(record.parameters).items()}
 
 
 def _text(value: Any) -> str:
@@ -194,9 +167,11 @@ def _text(value: Any) -> str:
 
 
 def _origin(record: Record) -> dict[str, str]:
-    told = {title: str(record.provenance.get(key, ABSENT)) for key, title in ORIGIN.items()}
-    told |= {name: str(one) for name, one in record.provenance.get("versions", {}).items()}
-    return {**told, "device": record.device, "seed": str(record.seed)}
+    stated = {title: str(record.provenance.get(key, ABSENT)) for key, title in ORIGIN.items()}
+    stated |= {
+        name: str(version) for name, version in record.provenance.get("versions", {}).items()
+    }
+    return {**stated, "device": record.device, "seed": str(record.seed)}
 
 
 def _pair(run: str, a: Value, b: Value) -> ValuePair:

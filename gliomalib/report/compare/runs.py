@@ -8,14 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
-from nbformat import NotebookNode, ValidationError
-from nbformat.reader import NotJSONError
+from nbformat import NotebookNode
 
 from gliomalib import records
 from gliomalib.provenance import PROJECT_DIR
-from gliomalib.report import entries
-from gliomalib.schema import Record, RecordError, SettingsError
+from gliomalib.report import entries, notebooks
+from gliomalib.schema import Record, RecordError, SettingsError, split_run_name
 
 CASES = "01_data_exploration.cases.csv"
 """The table that says who is in the data."""
@@ -78,14 +76,14 @@ def read(letter: str, folder: Path) -> Side:
     Raises ``RecordError`` where not one record can be read.
     """
     faults: list[str] = []
-    found = _records(folder, faults)
-    if not found:
+    readable = _records(folder, faults)
+    if not readable:
         raise RecordError(f"{folder}: not one record can be read: {faults[0]}")
     return Side(
         letter=letter,
         name=re.sub(r"[^\w.-]+", "_", folder.name) or "run",
         label=_label(folder),
-        records=found,
+        records=readable,
         notebooks=_notebooks(folder, faults),
         verdicts=_verdicts(folder, faults),
         cases=_cases(folder, faults),
@@ -95,7 +93,7 @@ def read(letter: str, folder: Path) -> Side:
 
 def in_order(names: Sequence[str]) -> list[str]:
     """Return the names of runs as a study runs them, each notebook before its variants."""
-    return sorted(set(names), key=lambda name: name.partition("."))
+    return sorted(set(names), key=split_run_name)
 
 
 def _label(folder: Path) -> str:
@@ -119,11 +117,9 @@ def _notebooks(folder: Path, faults: list[str]) -> dict[str, NotebookNode]:
     found = {}
     for path in sorted(folder.glob("notebooks/*.ipynb")):
         try:
-            notebook = nbformat.read(path, as_version=4)
-            nbformat.validate(notebook)
-            found[path.stem] = notebook
-        except (NotJSONError, ValidationError, ValueError, AttributeError, KeyError, TypeError):
-            faults.append(f"notebooks/{path.name}: the file is damaged; run it again")
+            found[path.stem] = notebooks.read(path)
+        except RecordError as error:
+            faults.append(str(error))
     return {name: found[name] for name in in_order(list(found))}
 
 

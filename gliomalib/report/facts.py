@@ -1,0 +1,50 @@
+"""What the records of a study say of how its runs were made: settings, numbers, hardware."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from gliomalib import settings
+from gliomalib.report.pages import Report
+from gliomalib.schema import Value
+
+NOTEBOOKS = {
+    "FIRST": "01_data_exploration",
+    "CROP": "02_preprocessing",
+    "UNET2D": "03_train_unet2d",
+    "UNET3D": "04_train_unet3d",
+    "FUSED": "05_fusion",
+    "CLASSES": "06_train_resnet50",
+    "TIMES": "14_efficiency",
+}
+"""What a sentence calls a notebook → its name."""
+
+FIRST, CROP, UNET2D, UNET3D, FUSED, CLASSES, TIMES = NOTEBOOKS.values()
+
+
+def as_run(report: Report, notebook: str) -> settings.Study:
+    """Return the settings with which a notebook ran, as its record says.
+
+    Without a record, or where its parameters are not those of this version, the study's.
+    """
+    record = report.records.get(notebook)
+    try:
+        return settings.Study.model_validate(record.parameters) if record else report.study
+    except ValidationError:
+        return report.study
+
+
+def value_of(report: Report, notebook: str, name: str) -> Value | None:
+    """Return a number of a record, or None where the record or the number is missing."""
+    record = report.records.get(notebook)
+    values = record.values if record is not None else ()
+    return next((value for value in values if value.name == name), None)
+
+
+def machine(report: Report) -> str:
+    """Return the machine on which notebook 14 took times, empty where its record names none."""
+    record = report.records.get(TIMES)
+    hardware = record.provenance.get("hardware") if record is not None else None
+    if record is None or not hardware:
+        return ""
+    return f"{hardware['processor']} ({hardware['cores']} cores; ran on: {record.device})"

@@ -1,0 +1,207 @@
+"""Differences of records: parameters, origin, values and verdicts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gliomalib.report.compare import page as compare
+from gliomalib.report.compare import records as differences
+from gliomalib.report.compare import runs
+from gliomalib.schema import Value
+from tests.report.compare.two_runs import (
+    CLOCK,
+    COUNT,
+    DICE,
+    FUSION,
+    LAST,
+    PARAMETERS,
+    PROVENANCE,
+    RUNS,
+    SECONDS,
+    VARIANT,
+    change_record,
+    change_values,
+    comparison,
+    page_of,
+    said,
+    verdict_rows,
+    write_verdicts,
+)
+
+
+def test_a_changed_parameter_is_shown_with_both_values(a: Path, b: Path) -> None:
+    changed = {**PARAMETERS, "seed": 4, "unet2d": {"loss": "dice", "channels": [8, 16]}}
+    for name in RUNS:
+        change_record(b, name, parameters=changed if name == FUSION else {**PARAMETERS, "seed": 4})
+    found = comparison(a, b)
+    assert [(one.name, one.a, one.b) for one in found.parameters] == [
+        ("seed", "3", "4"),
+        ("unet2d.loss", "focal", "dice"),
+    ]
+    assert [one.runs for one in found.parameters] == [tuple(RUNS), (FUSION,)]
+    told = said(page_of(a, b), "#parameters")
+    assert "seed 3 4 all 5 runs" in told and "unet2d.loss focal dice 05_fusion" in told
+    assert "title" not in told and not found.same
+
+
+def test_a_parameter_that_one_does_not_know_and_folders_are_named(a: Path, b: Path) -> None:
+    own = {"classifier": {"weights_file": "/home/me/secret/w.pt"}}
+    change_record(b, parameters={**PARAMETERS, **own})
+    (found,) = comparison(a, b).parameters
+    assert (found.a, found.b) == ("not stated", "/path/to/w.pt")
+    assert "secret" not in compare.page(comparison(a, b))
+
+
+def test_origin_is_compared_run_by_run(a: Path, b: Path) -> None:
+    versions = {"versions": {"python": "3.11.9", "torch": "2.13.0"}}
+    change_record(b, provenance={**PROVENANCE, "commit": "xyz", **versions}, device="cuda")
+    found = {one.name: (one.a, one.b, one.runs) for one in comparison(a, b).origins}
+    assert found == {
+        "commit": ("abc", "xyz", (FUSION,)),
+        "device": ("cpu", "cuda", (FUSION,)),
+        "torch": ("2.12.1", "2.13.0", (FUSION,)),
+    }
+    soup = page_of(a, b)
+    assert "commit abc xyz 05_fusion" in said(soup, "#origin")
+    assert "Of their origin differ: commit, device and torch." in said(soup, ".answer")
+
+
+def test_data_are_the_same_by_digest_else_by_their_list_else_not(a: Path, b: Path) -> None:
+    for name in RUNS:
+        change_record(b, name, provenance={**PROVENANCE, "data_digest": "else"})
+    told = said(page_of(a, b), ".answer")
+    assert "Both list the same 2 cases; the data digests differ" in told
+    assert "whether the voxels are the same is not known" in told
+    (b / "tables" / runs.CASES).write_text("case_id,release\nP2,phantom\nP3,x\nP4,x\n")
+    told = said(page_of(a, b), ".answer")
+    assert "They were made on other data: 2 cases in A, 3 in B, 1 in both lists." in told
+    (b / "tables" / runs.CASES).unlink()
+    soup = page_of(a, b)
+    assert "Whether the data are the same is not known." in said(soup, ".answer")
+    assert "01_data_exploration.cases.csv is missing" in said(soup, ".banner.stop")
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "told"),
+    [
+        (replace(DICE, value=0.75, ci95=(0.65, 0.85)), "within", "1 differ with intervals that"),
+        (replace(DICE, value=0.90, ci95=(0.80, 0.95)), "within", "1 differ with intervals that"),
+        (replace(DICE, value=0.90, ci95=(0.81, 0.95)), "beyond", "1 differ with intervals apart"),
+        (replace(DICE, value=0.30, ci95=(0.20, 0.59)), "beyond", "1 differ with intervals apart"),
+        (replace(DICE, ci95=None), "open", "1 differ without two intervals"),
+        (replace(DICE, value=math.nan, ci95=(math.nan, math.nan)), "open", "1 differ without two"),
+        (replace(DICE, ci95=(0.60, 0.81)), "within", "1 differ with intervals that overlap"),
+        (replace(DICE, n_missed=2), "within", "1 differ with intervals that overlap"),
+        (replace(COUNT, value=121.0), "open", "1 differ without two intervals"),
+        (replace(DICE, value=0.70 * (1 + 1e-12)), "equal", "8 values that both have, 8 are equal"),
+    ],
+)
+def test_a_changed_value_is_judged_by_its_intervals(
+    value: Value, kind: str, told: str, a: Path, b: Path
+) -> None:
+    change_values(b, value)
+    found = comparison(a, b)
+    changed = [p for p in found.values if p.run == FUSION and p.name == value.name]
+    assert [pair.kind for pair in changed] == [kind]
+    assert found.same == (kind == "equal")
+    assert sum(pair.kind == "equal" for pair in found.values) == 15 - (kind != "equal")
+    assert told in said(page_of(a, b), ".answer")
+
+
+def test_both_values_intervals_difference_and_counts_are_shown(a: Path, b: Path) -> None:
+    changed = replace(DICE, value=0.9, ci95=(0.85, 0.95), n_patients=10, unit="Dice", rule="new")
+    change_values(b, changed)
+    told = said(page_of(a, b), "#values")
+    assert "Intervals apart (1) value A B B − A what else differs 05_fusion dice" in told
+    assert "0.70 0.60 to 0.80 0.900 Dice 0.850 to 0.950 0.2 patients 12 in A, 10 in B; unit" in told
+    assert "unit none in A, Dice in B; made by a rule that is worded differently" in told
+
+
+def test_equal_values_by_another_rule_are_named(a: Path, b: Path) -> None:
+    change_values(b, replace(DICE, rule="mean over patients, worded anew"))
+    told = said(page_of(a, b), "#values")
+    assert "1 value equal in both though the rule is worded differently: 05_fusion dice" in told
+    assert comparison(a, b).same
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (FUSION, replace(SECONDS, value=99.0, ci95=(98.0, 99.5))),
+        (CLOCK, replace(DICE, value=0.1, ci95=(0.05, 0.15))),
+        (CLOCK, replace(COUNT, value=3.0)),
+    ],
+)
+def test_what_a_clock_makes_is_shown_and_never_counted(
+    name: str, value: Value, a: Path, b: Path
+) -> None:
+    change_values(b, value, name=name)
+    change_record(b, VARIANT, wall_s=3600.0)
+    found = comparison(a, b)
+    assert [p.kind for p in found.values if p.kind != "equal"] == ["clock"]
+    assert found.same, "a clock is no difference"
+    soup = page_of(a, b)
+    assert "Made by a clock: never counted as not reproduced (1)" in said(soup, "#values")
+    assert "8 are equal." in said(soup, ".answer") and "1 of them differ" in said(soup, ".answer")
+    assert "03_train_unet2d.ce 1 min 2 s 1 h 0 min" in said(soup, "#times")
+
+
+def test_values_of_one_side_are_listed(a: Path, b: Path) -> None:
+    change_record(a, values=(DICE, COUNT, SECONDS, replace(DICE, name="new_in_a")))
+    change_record(b, values=(DICE, SECONDS))
+    found = comparison(a, b)
+    assert found.lone_values == {"A": {FUSION: ["voxels", "new_in_a"]}, "B": {}}
+    soup = page_of(a, b)
+    assert "Only in A (2) 05_fusion: voxels, new_in_a" in said(soup, "#values")
+    assert "Others stand on one side alone: 2 in A." in said(soup, ".answer")
+    assert not found.same
+
+
+@given(
+    st.tuples(*[st.floats(-2, 2)] * 2).map(sorted), st.tuples(*[st.floats(-2, 2)] * 2).map(sorted)
+)
+def test_overlap_is_symmetric_and_means_a_common_point(one: list[float], two: list[float]) -> None:
+    left, right = (replace(DICE, ci95=(ends[0], ends[1])) for ends in (one, two))
+    common = any(one[0] <= end <= one[1] for end in two) or two[0] <= one[0] <= two[1]
+    assert differences.overlap(left, right) is common
+    assert differences.overlap(right, left) is common
+
+
+def test_a_changed_verdict_is_shown_from_both_sides(a: Path, b: Path) -> None:
+    rows = verdict_rows()
+    rows[0] |= {"verdict": "does not hold", "obtained": "0.51", "reason": "far below"}
+    write_verdicts(b, rows)
+    soup = page_of(a, b)
+    told = said(soup, "#verdicts")
+    assert "C1 Fused is better holds obtained 0.70 below does not hold obtained 0.51" in told
+    assert "Q3" not in told and "1 of 2 verdicts changed." in said(soup, ".answer")
+    assert not comparison(a, b).same
+
+
+def test_a_verdict_that_a_clock_decides_is_marked_and_not_counted(a: Path, b: Path) -> None:
+    rows = verdict_rows()
+    rows[1] |= {"verdict": "does not hold"}
+    write_verdicts(b, rows)
+    assert "decided by a clock" in said(page_of(a, b), "#verdicts")
+    assert comparison(a, b).same
+
+
+def test_a_claim_of_one_side_and_a_renumbered_one_are_named(a: Path, b: Path) -> None:
+    rows = [{**verdict_rows()[0], "statement": "3D is better"}]
+    write_verdicts(b, rows)
+    told = said(page_of(a, b), "#verdicts")
+    assert "in B this number stands for: 3D is better" in told
+    assert "Q3 Fused is better" in told and "not judged" in told
+
+
+def test_a_missing_table_of_verdicts_is_said(a: Path, b: Path) -> None:
+    (b / "tables" / f"{LAST}.verdicts.csv").unlink()
+    soup = page_of(a, b)
+    assert "Verdicts cannot be compared" in said(soup, ".answer")
+    assert f"B: tables/{LAST}.verdicts.csv is missing" in said(soup, ".banner.stop")

@@ -1,0 +1,134 @@
+"""The page of what went wrong: every kind of fault, also where there is none."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from nbformat import v4
+
+from gliomalib import records, report, settings
+from gliomalib.report import documents
+from gliomalib.schema import Exclusion
+from gliomalib.settings import LAST_NOTEBOOK
+from tests import planted_report as planted
+from tests.report.reading import collected, faults_of, part, soup, text
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return planted.fill(tmp_path / "reports" / "demo")
+
+
+def test_nothing_is_said_under_every_heading(folder: Path) -> None:
+    page = soup(documents.errors_page(collected(folder), folder))
+    sections_of = page.select("section.document")
+    anchors = [tag["href"] for tag in page.select(".tally-list a")]
+    assert anchors == [f"#{one['id']}" for one in sections_of]
+    for one in sections_of:
+        assert one.find("li") or one.p.get_text().startswith("Nothing"), one["id"]
+    for name in ("excluded", "files", "missed", "origin", "settings", "large", "caveats"):
+        assert part(str(page), name).find("li") is None, name
+
+
+def test_deleted_record_failed_notebook_and_excluded_patient_are_on_errors_and_index(
+    folder: Path,
+) -> None:
+    records.record_path(folder, "04_train_unet3d").unlink()
+    failed = planted.executed("05 · Fused?")
+    error = v4.new_output("error", ename="ValueError", evalue="went wrong", traceback=[])
+    failed.cells[-1].outputs = [error]
+    planted.write_notebook(folder, "05_fusion", failed)
+    planted.exclude(folder, "demo", Exclusion("P77", "brats2020", "labels", "mask has 7: really"))
+    index = text(report.build("demo", folder).read_text())
+    errors = (folder / "html" / "errors.html").read_text()
+    assert "04_train_unet3d" in text(str(part(errors, "missing")))
+    assert "ValueError: went wrong" in text(str(part(errors, "doubts")))
+    assert "P77 (brats2020) : mask has 7: really" in text(str(part(errors, "excluded")))
+    for told in (
+        "04_train_unet3d",
+        "ValueError: went wrong",
+        "P77 (brats2020): mask has 7: really",
+    ):
+        assert told in index
+
+
+def test_without_its_record_nobody_can_tell_who_was_excluded(folder: Path) -> None:
+    records.record_path(folder, "01_data_exploration").unlink()
+    (folder / "tables" / "01_data_exploration.faults.csv").unlink()
+    for anchor in ("excluded", "files"):
+        (item,) = faults_of(folder, anchor).found
+        assert "cannot be told" in item.text
+
+
+def test_missed_masks_are_named_patient_by_patient(folder: Path) -> None:
+    rows = [
+        (planted.ATTACK, "ET", 0, "", "missed", 2, 0, "fused", "test", 0),
+        (planted.ATTACK, "NCR", 0, "", "spurious", 0, 2, "2D", "test", 0),
+        ("P2", "ET", 1, 0, "empty", 0, 0, "fused", "test", 0),
+    ]
+    with (folder / "tables" / "05_fusion.scores.csv").open("a", newline="") as stream:
+        csv.writer(stream).writerows(rows)
+    (item,) = faults_of(folder, "missed").found
+    assert item.subject == planted.ATTACK
+    assert "ET (fused, fold 0)" in item.text
+    assert "NCR (2D, fold 0)" in item.text
+    (folder / "tables" / "05_fusion.scores.csv").unlink()
+    found = faults_of(folder, "missed").found
+    assert any("05_fusion.scores.csv is missing" in one.text for one in found)
+
+
+def test_undecided_statements_keep_their_reason(folder: Path) -> None:
+    told = [one.text for one in faults_of(folder, "undecided").found if one.subject == "C1"]
+    assert told[0] == "not testable on this data: too few"
+    (folder / "tables" / f"{LAST_NOTEBOOK}.verdicts.csv").unlink()
+    (item,) = faults_of(folder, "undecided").found
+    assert "No statement is decided" in item.text
+
+
+def test_statements_with_one_reason_share_a_line_and_are_counted(folder: Path) -> None:
+    path = folder / "tables" / f"{LAST_NOTEBOOK}.verdicts.csv"
+    row = path.read_text(encoding="utf-8").splitlines()[1]
+    others = [row.replace("C1,", f"{name},", 1) for name in ("C2", "C3", "Q1")]
+    path.write_text("\n".join([planted.VERDICTS.strip(), row, *others, ""]), encoding="utf-8")
+    heading = faults_of(folder, "undecided")
+    assert heading.found[0].subject == "C1–C3, Q1"
+    assert heading.found[0].count == 4 <= heading.count
+
+
+def test_caveats_and_variants_that_did_not_run_are_listed(folder: Path) -> None:
+    told = {one.text for one in faults_of(folder, "limits").found}
+    assert any("random weights" in one for one in told)
+    assert any("CPU-size" in one for one in told)
+    absent = {one.subject: one.text for one in faults_of(folder, "variants").found}
+    assert absent["04_train_unet3d.seed2"] == "It would have set seed: 2026."
+    assert len(absent) == sum(map(len, settings.load("demo").variants.values()))
+
+
+def test_other_settings_than_the_files_are_told(folder: Path) -> None:
+    other = settings.load("demo", {"unet2d.epochs": 77})
+    name = "03_train_unet2d"
+    records.write(planted.record(other, name, planted.values()[name]), folder)
+    (item,) = faults_of(folder, "settings").found
+    assert (item.subject, item.text) == (name, "unet2d.epochs is 77, the file says 8.")
+    records.write(planted.record(other, name, planted.values()[name], parameters={}), folder)
+    (item,) = faults_of(folder, "settings").found
+    assert "cannot be compared" in item.text
+
+
+def test_a_variants_own_parameters_are_no_deviation(folder: Path) -> None:
+    own = settings.load("demo", {"seed": 2026})
+    found = planted.dice("", 0.5, 11)
+    records.write(planted.record(own, "04_train_unet3d.seed2", found), folder)
+    assert not faults_of(folder, "settings").found
+
+
+def test_different_origin_is_told(folder: Path) -> None:
+    own, name = settings.load("demo"), "05_fusion"
+    origin = {"commit": "xyz", "lock_sha256": "d1", "code_digest": "c1", "data_digest": "e1"}
+    found = planted.values()[name]
+    records.write(planted.record(own, name, found, provenance=origin), folder)
+    (item,) = faults_of(folder, "origin").found
+    assert item.subject == "commit"
+    assert "xyz in 05_fusion" in item.text

@@ -1,0 +1,45 @@
+"""What records say of how the runs of a study were made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gliomalib import records, settings
+from gliomalib.report import facts
+from tests import planted_report as planted
+from tests.report.reading import collected
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return planted.fill(tmp_path / "reports" / "demo")
+
+
+def test_settings_are_those_of_the_record_else_of_the_study(folder: Path) -> None:
+    other = settings.load("demo", {"fusion.alpha": 0.35})
+    for parameters, alpha in ((None, 0.35), ({"alpha": 1}, 0.6)):
+        made = planted.record(other, facts.FUSED, planted.values()[facts.FUSED])
+        made = made if parameters is None else replace(made, parameters=parameters)
+        records.write(made, folder)
+        assert facts.as_run(collected(folder), facts.FUSED).fusion.alpha == alpha
+    records.record_path(folder, facts.FUSED).unlink()
+    assert facts.as_run(collected(folder), facts.FUSED) == settings.load("demo")
+
+
+def test_a_value_that_is_not_there_is_none(folder: Path) -> None:
+    report = collected(folder)
+    accuracy = facts.value_of(report, facts.CLASSES, "accuracy")
+    assert accuracy is not None and accuracy.value == 0.8125
+    assert facts.value_of(report, facts.CLASSES, "no such value") is None
+    assert facts.value_of(report, "09_loss_ablations", "accuracy") is None
+
+
+def test_the_machine_is_a_field_of_the_record(folder: Path) -> None:
+    assert facts.machine(collected(folder)) == "A Good Machine (4 cores; ran on: cpu)"
+    path = records.record_path(folder, facts.TIMES)
+    origin = {"commit": "abc123"}
+    records.write(replace(records.read(path), provenance=origin), folder)
+    assert facts.machine(collected(folder)) == "", "a record of an older version"

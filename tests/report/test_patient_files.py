@@ -1,0 +1,119 @@
+"""Pictures, scores and answers of patients as files: what is read, what is named as damaged."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gliomalib.report import patient_files
+from gliomalib.report.patient_files import Patient, Pictures
+from tests.report.small_cohort import (
+    built,
+    fill,
+    gallery_of,
+    own_pages,
+    page_of,
+    pictures_of,
+    plant_studies,
+    scores_of,
+    words_of,
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a finished study without pages, to be spoilt by one test."""
+    plant_studies(tmp_path / "params", monkeypatch)
+    return fill(tmp_path / "small")
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"patient_id": 3}', "\xff"])
+def test_damaged_pictures_are_named(folder: Path, content: str) -> None:
+    (folder / "patients" / "A.json").write_bytes((folder / "patients" / "0.json").read_bytes())
+    (folder / "patients" / "0.json").unlink()
+    built(folder)
+    (folder / "patients" / "A.json").write_bytes(content.encode("latin-1"))
+    soup = page_of(built(folder), "A")
+    assert "patients/A.json cannot be read" in words_of(soup)
+    assert not soup.find("img")
+    assert soup.select_one("table.masks"), "the scores are there"
+    assert "patients/A.json cannot be read" in words_of(gallery_of(folder))
+    assert "patients/A.json" not in words_of(page_of(folder, "B"))
+
+
+@pytest.mark.parametrize("source", ["https://example.org/x.png", "data:image/svg+xml,x", '"><b>'])
+def test_pictures_from_elsewhere_are_no_pictures(folder: Path, source: str) -> None:
+    path = folder / "patients" / "0.json"
+    content = json.loads(path.read_text())
+    content["slices"][0]["images"]["t1"] = source
+    path.write_text(json.dumps(content))
+    built(folder)
+    assert all("example.org" not in page.read_text() for page in own_pages(folder))
+    assert "patients/0.json cannot be read" in words_of(gallery_of(folder))
+
+
+def test_a_missing_layer_is_named(folder: Path) -> None:
+    path = folder / "patients" / "0.json"
+    content = json.loads(path.read_text())
+    del content["slices"][1]["labels"]["3D"]
+    path.write_text(json.dumps(content))
+    assert "a picture is missing: 3D" in words_of(gallery_of(built(folder)))
+
+
+def test_missing_tables_are_named_and_pictures_stay(folder: Path) -> None:
+    (folder / "tables" / "05_fusion.scores.csv").unlink()
+    (folder / "tables" / "06_train_resnet50.slices.csv").write_text("patient_id,z\nA,x\n")
+    soup = page_of(built(folder), "A")
+    said = words_of(soup)
+    assert "tables/05_fusion.scores.csv is missing; run notebook 05_fusion." in said
+    assert "tables/06_train_resnet50.slices.csv cannot be read" in said
+    assert "There are no scores of this patient." in said
+    assert "There are no answers of the classifier" in said
+    assert len(soup.select("section.slice")) == 2
+    assert "so they are in no order of quality" in words_of(gallery_of(folder))
+
+
+@given(st.lists(st.text(min_size=1), unique=True, max_size=8))
+def test_page_names_are_safe_and_unique(names: list[str]) -> None:
+    found = patient_files.page_names(names)
+    assert len({name.casefold() for name in found.values()}) == len(names)
+    assert all(re.fullmatch(r"patient-[A-Za-z0-9_.-]{1,80}", name) for name in found.values())
+
+
+def test_folds_of_a_patient_are_averaged_first() -> None:
+    rows = [*scores_of("A", {"NCR": 0.0, "ED": 0.5}, 0), *scores_of("A", {"NCR": 1.0}, 1)]
+    patient = Patient("A", "patient-A", "external", None, "", tuple(rows), ())
+    assert patient.dice("NCR") == 0.5
+    assert patient.dice("mean") == pytest.approx((0.25 + 1.0) / 2)
+    assert math.isnan(patient.dice("ET"))
+
+
+def with_whole(name: str, dice: float, *, state: str = "both", volume: bool = False) -> Patient:
+    pictures = Pictures.model_validate(pictures_of(name, "test", volume=volume))
+    (score,) = scores_of(name, {"WT": dice})
+    score = score.model_copy(update={"state": state})
+    return Patient(name, f"patient-{name}", "test", pictures, "", (score,), ())
+
+
+def test_pages_go_from_the_worst_to_the_best_and_never_by_an_empty_mask() -> None:
+    ranked = [with_whole(f"{place}", place / 10) for place in range(9)]
+    empty = with_whole("empty", 1.0, state="empty")
+    assert patient_files.chosen([*ranked, empty], None) == {*"012345678", "empty"}
+    assert patient_files.chosen([*ranked, empty], 3) == {"0", "4", "8"}
+    assert patient_files.chosen([*ranked, empty], 5) == {"0", "2", "4", "6", "8"}
+    assert patient_files.chosen([*ranked, empty], 1) == {"0"}
+    scrolled = [with_whole("7", 0.7, volume=True), *ranked[:7], ranked[8]]
+    assert patient_files.chosen(scrolled, 3) == {"7", "0", "8"}
+
+
+@given(st.lists(st.floats(0, 1), max_size=20), st.integers(1, 20), st.integers(0, 3))
+def test_there_are_as_many_pages_as_may_be(dice: list[float], most: int, others: int) -> None:
+    group = [with_whole(f"{place}", value) for place, value in enumerate(dice)]
+    group += [with_whole(f"e{place}", 1.0, state="empty") for place in range(others)]
+    assert len(patient_files.chosen(group, most)) == min(most, len(group))
