@@ -118,6 +118,10 @@ class Classifier(Optimisation):
         return self
 
 
+PAPER_ALPHA = 0.6
+"""The weight of the 2D branch in the paper (arXiv 2502.18775)."""
+
+
 class Fusion(Model):
     """Which two volumes are fused, the weight of the first, and the step of the sweep over it.
 
@@ -125,7 +129,7 @@ class Fusion(Model):
     """
 
     branches: tuple[Branch, Branch] = ("unet2d", "unet3d")
-    alpha: float = Field(0.6, ge=0, le=1)
+    alpha: float = Field(PAPER_ALPHA, ge=0, le=1)
     sweep_step: float = Field(0.01, gt=0, le=0.5)
 
 
@@ -311,7 +315,8 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Study:
     try:
         found = Study.model_validate(content)
     except ValidationError as error:
-        raise SettingsError(f"{path.name}: {_explain(error)}") from None
+        known = _listed(_keys_near(error))
+        raise SettingsError(f"{path.name}: {explain(error)}; known keys are {known}") from None
     if found.study != study:
         raise SettingsError(f"{path.name}: study is {found.study!r}, it must be {study!r}")
     return found
@@ -368,16 +373,17 @@ def named_seed(root: int, *names: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
-def _listed(names: Any) -> str:
-    return ", ".join(names)
-
-
-def _explain(error: ValidationError) -> str:
+def explain(error: ValidationError) -> str:
+    """Return what is wrong with a file and where: each place, its fault, and what stands there."""
     parts = []
     for fault in error.errors():
-        where = ".".join(map(str, fault["loc"])) or "the file"
-        parts.append(f"{where}: {fault['msg']} (found {fault['input']!r:.60})")
-    return f"{'; '.join(parts)}; known keys are {_listed(_keys_near(error))}"
+        place = ".".join(map(str, fault["loc"])) or "the file"
+        parts.append(f"{place}: {fault['msg']} (found {fault['input']!r:.60})")
+    return "; ".join(parts)
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(names)
 
 
 def _keys_near(error: ValidationError) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gliomalib import digits, progress, settings
-from gliomalib.fusion import rules
+from gliomalib.fusion import agreement, learned, rules
 from gliomalib.pipeline import folds
 from gliomalib.schema import Example, RecordError, Split, Value
 from gliomalib.scoring import bootstrap, comparisons, metrics, tables
@@ -76,7 +76,7 @@ def try_rules(material: folds.Material) -> Trial:
                     {**about, "network": key, "region": region, "dice": dice}
                     for region, dice in _dice(found, material.study).items()
                 ]
-            errors.append({**about, **rules.error_correlation(pair, labels)})
+            errors.append({**about, **agreement.error_correlation(pair, labels)})
     return Trial(pd.DataFrame(scores), pd.DataFrame(fits), pd.DataFrame(errors))
 
 
@@ -199,8 +199,9 @@ def _fitted(
         text = f"not fitted: {len(training)} validation patients"
         if not needs or len(training) >= FEWEST:
             seed = settings.named_seed(material.study.seed, "rule", key, split.fold)
-            fitted[key] = rules.fit(key, training, seed, material.study.evaluation.empty)
-            text = _found(fitted[key].found)
+            study = material.study
+            fitted[key] = rules.fit(key, training, seed, study.evaluation.empty, study.fusion.alpha)
+            text = _found(fitted[key].parameters)
         told.append(
             {"fold": split.fold, "rule": rule.title, "fitted on": rule.fitted_on,
              "inner patients": len(training) if needs else 0, "found": text}
@@ -212,7 +213,7 @@ def _named(split: Split, part: str) -> list[tuple[str, str]]:
     return [(part, patient) for patient in folds.parts_of(split)[part]]
 
 
-def _pair(material: folds.Material, split: Split, patient: str) -> rules.Pair:
+def _pair(material: folds.Material, split: Split, patient: str) -> learned.VolumePair:
     flat, deep = (folds.volume(material, name, split.fold, patient) for name in folds.BRANCHES)
     return flat, deep
 

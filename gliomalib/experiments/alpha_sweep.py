@@ -20,7 +20,7 @@ from gliomalib.experiments import values as summaries
 from gliomalib.fusion import average, optimum, slices
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds
-from gliomalib.schema import Confusion, RecordError, Split, Value
+from gliomalib.schema import Confusion, RecordError, SliceSet, Split, Value
 from gliomalib.scoring import bootstrap, comparisons, metrics
 from gliomalib.scoring import tables as evaluate
 from gliomalib.scoring.comparisons import MARGIN
@@ -360,11 +360,11 @@ def _on_grid(curves: Sequence[optimum.Curve], study: settings.Study) -> Value:
 
 def _fused(
     material: folds.Material, split: Split
-) -> Iterator[tuple[float, slices.SliceSet, dict[str, NDArray[np.int64]]]]:
+) -> Iterator[tuple[float, SliceSet, dict[str, NDArray[np.int64]]]]:
     """Yield for each α the held-out slices of a fold and their classes in both ways."""
     plan = material.study.classifier
     checkpoint = folds.checkpoint(material, "resnet50", split.fold)
-    before: slices.SliceSet | None = None
+    before: SliceSet | None = None
     by_network = np.empty(0, dtype=np.int64)
     for alpha in progress.steps(LEVELS, f"resnet50, fold {split.fold}: levels of α"):
         sets, by_area = [], []
@@ -387,9 +387,7 @@ def _fused(
         yield alpha, found, {"resnet50": by_network, "area_rule": np.concatenate(by_area)}
 
 
-def _rows(
-    found: slices.SliceSet, way: str, alpha: float, predicted: NDArray[np.int64]
-) -> pd.DataFrame:
+def _rows(found: SliceSet, way: str, alpha: float, predicted: NDArray[np.int64]) -> pd.DataFrame:
     return pd.DataFrame(
         {"way": way, "alpha": alpha, "patient_id": found.patients, "z": found.z,
          "truth": found.classes, "predicted": predicted}

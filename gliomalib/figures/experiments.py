@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from gliomalib.figures.picture import STYLE, Picture
+from gliomalib.figures import picture
+from gliomalib.figures.picture import BLUE, GREY, ORANGE, Picture, canvas, spoken, styled
 from gliomalib.scoring.keras_metrics import Saturation, saturated_mean_iou
+from gliomalib.settings import PAPER_ALPHA
+
+MARGIN = 0.01
+"""Half the width of the grey band: differences inside are not worth having."""
 
 LOOKS: dict[str, dict[str, Any]] = {
-    "paper": {"marker": "D", "color": "#d55e00", "label": "the paper"},
-    "recipe, scan": {"marker": "o", "color": "#0072b2", "label": "recipe, whole scan"},
+    "paper": {"marker": "D", "color": ORANGE, "label": "the paper"},
+    "recipe, scan": {"marker": "o", "color": BLUE, "label": "recipe, whole scan"},
     "recipe, box": {"marker": "o", "color": "#56b4e9", "label": "recipe, box"},
     "constant, scan": {"marker": "s", "color": "#555555", "label": "'no tumour', whole scan"},
     "constant, box": {"marker": "s", "color": "#aaaaaa", "label": "'no tumour', box"},
@@ -24,76 +27,89 @@ LOOKS: dict[str, dict[str, Any]] = {
 """Marker, colour and name of each row of ``metric_forensics.beside``."""
 
 SCORES = {
-    "accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1",
-    "specificity": "specificity", "iou": "IoU\n(Keras)",
-}  # fmt: skip
+    **{name: name for name in ("accuracy", "precision", "recall")},
+    "f1": "F1",
+    "specificity": "specificity",
+    "iou": "IoU\n(Keras)",
+}
+
+CLASSIFIERS = {
+    "neighbour": ("#56b4e9", "s", -0.13, "nearest neighbour"),
+    "resnet50": (BLUE, "o", 0.13, "ResNet50"),
+}
+"""Colour, marker, shift and name of the classifiers of ``leakage_audit.scores``."""
 
 DEALT = {"patient": "dealt by patient", "slice": "by slice", "years": "by pooled year"}
 """Splits of ``leakage`` from top to bottom."""
 
 
+@styled
 def beside(scores: pd.DataFrame, dice: pd.DataFrame) -> Picture:
     """Draw pooled scores beside the Dice of every patient, on one axis from 0 to 1.
 
     ``scores`` has the columns of ``metric_forensics.beside``, ``dice`` those of
     ``keras_recipe.dice``; an empty one leaves its panel empty and says so.
     """
-    figure = _figure(9.0, 3.8)
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=[2, 1])
+    figure, (left, right) = canvas(9.0, 3.8, 1, 2, sharey=True, width_ratios=[2, 1])
     _draw_scores(left, scores)
     left.set(title="pooled over voxels", ylabel="score", ylim=(-0.03, 1.03))
-    _draw_dice(right, dice)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5)
-    return Picture(figure, _told(scores, dice))
+    means = dice.groupby("region", sort=False)["dice"].mean()
+    _draw_dice(right, dice, means)
+    picture.legend_below(figure, left, 5)
+    accuracy = scores[scores["score"] == "accuracy"]
+    pairs = zip(accuracy["who"], accuracy["value"], strict=True)
+    accuracies = "; ".join(f"{LOOKS[who]['label']} {value:.4f}" for who, value in pairs)
+    if dice.empty:
+        return Picture(figure, f"Accuracies: {accuracies}. No Dice was measured.")
+    in_words = ", ".join(f"{region} {value:.2f}" for region, value in means.items())
+    return Picture(
+        figure, f"Accuracies: {accuracies}. Mean Dice of the recipe's predictions: {in_words}."
+    )
 
 
-def gains(table: pd.DataFrame) -> Picture:
+@styled
+def gains(table: pd.DataFrame, alpha: float = PAPER_ALPHA) -> Picture:
     """Draw what each rule gains over the fixed weight, from ``adaptive_fusion.compared``."""
     rows = table[table["rule"] != "published"].reset_index(drop=True)
-    figure = _figure(7.0, 0.9 + 0.3 * len(rows))
-    axes: Axes = figure.subplots()
+    figure, axes = canvas(7.0, 0.9 + 0.3 * len(rows))
     bound = rows["rule"] == "oracle"
-    for chosen, colour in ((~bound, "#0072b2"), (bound, "#aaaaaa")):
-        part = rows[chosen]
-        axes.hlines(part.index, part["low"], part["high"], color=colour, linewidth=2)
-        axes.plot(part["gain"], part.index, "o", color=colour)
-    axes.axvline(0, color="#d55e00", linestyle=":", label="α = 0.6")
-    axes.axvspan(-0.01, 0.01, color="#d55e00", alpha=0.12, linewidth=0, label="within ±0.01")
+    for chosen, colour in ((~bound, BLUE), (bound, "#aaaaaa")):
+        _draw_intervals(axes, rows[chosen], "gain", colour)
+    axes.axvline(0, color=ORANGE, linestyle=":", label=f"α = {alpha:g}")
+    _draw_margin(axes, ORANGE, 0.12)
     axes.set_yticks(rows.index, rows["title"])
     axes.invert_yaxis()
-    axes.set(xlabel="gain in mean Dice over α = 0.6, 95 % interval over patients")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=2)
-    told = dict(zip(rows["title"], rows["gain"].round(3), strict=True))
-    return Picture(figure, f"Gain over the fixed weight by rule: {told}.")
+    axes.set(xlabel=f"gain in mean Dice over α = {alpha:g}, 95 % interval over patients")
+    picture.legend_above(axes, 2)
+    by_rule = spoken(rows.set_index("title")["gain"].round(3))
+    return Picture(figure, f"Gain over the fixed weight by rule: {by_rule}.")
 
 
+@styled
 def leaks(scores: pd.DataFrame, majority: float) -> Picture:
     """Draw accuracy by split for both classifiers, of true classes and of random ones.
 
     ``scores`` is ``leakage_audit.scores``'s table, ``majority`` what the commonest class alone
     reaches.
     """
-    figure = _figure(9.0, 2.9)
-    left, right = figure.subplots(1, 2, sharey=True)
+    figure, (left, right) = canvas(9.0, 2.9, 1, 2, sharey=True)
     _draw_splits(left, scores[scores["labels"] == "true"])
     _draw_splits(right, scores[scores["labels"] == "random"])
     left.axvline(majority, color="#888888", linestyle="--", label="commonest class", zorder=0)
     left.set(title="classes of the experts", ylim=(2.5, -0.5), xlim=(-0.02, 1.02))
     left.set_yticks(range(len(DEALT)), list(DEALT.values()))
-    right.set(title="one random class a patient", xlim=(-0.02, 1.02))
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    right.set(title="one random class per patient", xlim=(-0.02, 1.02))
+    picture.legend_below(figure, left, 4)
     rows = scores[scores["classifier"] == "neighbour"]
     keys = zip(rows["labels"], rows["split"], rows["accuracy"], strict=True)
-    told = "; ".join(
+    accuracies = "; ".join(
         f"{labels} classes dealt by {split} {value:.2f}" for labels, split, value in keys
     )
-    return Picture(figure, f"Accuracy of the nearest neighbour: {told}.")
+    return Picture(figure, f"Accuracy of the nearest neighbour: {accuracies}.")
 
 
 def _draw_splits(axes: Axes, scores: pd.DataFrame) -> None:
-    looks = {"neighbour": ("#56b4e9", "s", -0.13, "nearest neighbour"),
-             "resnet50": ("#0072b2", "o", 0.13, "ResNet50")}  # fmt: skip
-    for classifier, (colour, marker, shift, label) in looks.items():
+    for classifier, (colour, marker, shift, label) in CLASSIFIERS.items():
         rows = scores[scores["classifier"] == classifier].set_index("split").reindex(list(DEALT))
         places = np.arange(len(DEALT)) + shift
         axes.hlines(places, rows["accuracy_low"], rows["accuracy_high"], color=colour, linewidth=2)
@@ -103,31 +119,31 @@ def _draw_splits(axes: Axes, scores: pd.DataFrame) -> None:
     axes.grid(visible=False, axis="y")
 
 
-def saturation(printed: float, forced: float, found: Saturation | None) -> Picture:
+@styled
+def saturation(printed: float, forced: float, measured: Saturation | None) -> Picture:
     """Draw what Keras's MeanIoU of a network that is always right makes of its saturated share.
 
-    ``printed`` is the paper's IoU, ``forced`` the least that its F1 allows for an IoU, ``found``
-    what was measured, None where nothing was.
+    ``printed`` is the paper's IoU, ``forced`` the least that its F1 allows for an IoU, ``measured``
+    the recipe's own, None where it was not run.
     """
-    figure = _figure(6.5, 3.6)
-    axes: Axes = figure.subplots()
+    figure, axes = canvas(6.5, 3.6)
     shares = np.linspace(0, 1, 201)
     values = [saturated_mean_iou(share, 0) for share in shares]
-    axes.plot(shares, values, color="#444444", label="MeanIoU of Keras, every class right")
+    axes.plot(shares, values, color=picture.DARK, label="MeanIoU of Keras, every class right")
     axes.axhspan(forced, 1, color="#009e73", alpha=0.35, linewidth=0)
     axes.text(0.01, forced - 0.01, "where the printed F1 puts an IoU", va="top", fontsize=8)
-    axes.axhline(printed, **_line())
+    axes.axhline(printed, color=ORANGE, linestyle=":", linewidth=1.2)
     axes.text(0.01, printed - 0.01, f"printed: {printed:g}", va="top", fontsize=8)
-    told = "No network was measured."
-    if found is not None:
-        value = saturated_mean_iou(found.right, found.wrong)
-        axes.plot(found.right, value, clip_on=False, zorder=3, **_mark("recipe, box"))
-        told = f"The recipe lies at {found.right:.2f} and {value:.3f}."
+    place = "No network was measured."
+    if measured is not None:
+        value = saturated_mean_iou(measured.right, measured.wrong)
+        axes.plot(measured.right, value, clip_on=False, zorder=3, **_mark("recipe, box"))
+        place = f"The recipe lies at {measured.right:.2f} and {value:.3f}."
     axes.set(xlim=(0, 1), ylim=(0.3, 1.01), ylabel="value of the metric")
     axes.set_xlabel("share of voxels whose true class has a probability of exactly 1")
     axes.legend(loc="lower right")
     crossed = float(np.interp(printed, values, shares))
-    return Picture(figure, f"A rising curve that meets the printed IoU at {crossed:.2f}. {told}")
+    return Picture(figure, f"A rising curve that meets the printed IoU at {crossed:.2f}. {place}")
 
 
 def _draw_scores(axes: Axes, scores: pd.DataFrame) -> None:
@@ -141,117 +157,92 @@ def _draw_scores(axes: Axes, scores: pd.DataFrame) -> None:
     axes.grid(visible=False, axis="x")
 
 
-def _draw_dice(axes: Axes, dice: pd.DataFrame) -> None:
+def _draw_dice(axes: Axes, dice: pd.DataFrame, means: pd.Series) -> None:
     if dice.empty:
         axes.text(0.5, 0.5, "not measured", ha="center", transform=axes.transAxes)
         axes.set_xticks([])
     else:
         blue = LOOKS["recipe, box"]["color"]
         sns.swarmplot(dice, x="region", y="dice", ax=axes, color=blue, size=3.5, warn_thresh=0.5)
-        means = dice.groupby("region", sort=False)["dice"].mean()
         axes.plot(range(len(means)), means, "_", color="black", markersize=16)
         axes.plot(range(len(means)), np.zeros(len(means)), **_mark("constant, box"))
         axes.set_xlim(-0.7, len(means) - 0.3)
     axes.set(title="Dice of each patient, same predictions", xlabel="", ylabel="")
 
 
-def _told(scores: pd.DataFrame, dice: pd.DataFrame) -> str:
-    accuracy = scores[scores["score"] == "accuracy"]
-    pairs = zip(accuracy["who"], accuracy["value"], strict=True)
-    told = "; ".join(f"{LOOKS[who]['label']} {value:.4f}" for who, value in pairs)
-    if dice.empty:
-        return f"Accuracies: {told}. No Dice was measured."
-    means = dice.groupby("region", sort=False)["dice"].mean()
-    spoken = ", ".join(f"{region} {value:.2f}" for region, value in means.items())
-    return f"Accuracies: {told}. Mean Dice of the recipe's predictions: {spoken}."
-
-
 def _mark(who: str) -> dict[str, Any]:
     return {"linestyle": "none", "markersize": 5, **LOOKS[who]}
 
 
-def _line() -> dict[str, Any]:
-    return {"color": LOOKS["paper"]["color"], "linestyle": ":", "linewidth": 1.2}
-
-
-def _figure(width: float, height: float) -> Figure:
-    mpl.rcParams.update(STYLE)
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-BLUE, GREY = "#0072b2", "#999999"
-
-
+@styled
 def methods(patients: pd.DataFrame, table: pd.DataFrame, label: str) -> Picture:
     """Draw a score of every patient by method, and what the first method exceeds each other by.
 
-    ``patients`` has one row a patient and one column a method, ``table`` is that of
+    ``patients`` has one row per patient and one column per method, ``table`` is that of
     ``baselines.compared`` with a row for each column.
     """
-    figure = _figure(9.0, 1.3 + 0.42 * len(table))
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
+    figure, (left, right) = canvas(
+        9.0, 1.3 + 0.42 * len(table), 1, 2, sharey=True, width_ratios=[3, 2]
+    )
     _draw_patients(left, patients)
     left.plot(table["mean"], table.index, "|", color=BLUE, markersize=18, markeredgewidth=2.5)
     left.set(xlabel=f"{label}; points: patients, line: mean", xlim=(-0.03, 1.03))
     left.set_yticks(table.index, table["title"])
     left.set_ylim(len(table) - 0.5, -0.5)
-    right.axvspan(-0.01, 0.01, color=GREY, alpha=0.25, linewidth=0, label="within ±0.01")
+    _draw_margin(right, GREY, 0.25)
     right.axvline(0, color=GREY, linewidth=1)
     _draw_intervals(right, table, "difference")
     right.locator_params(axis="x", nbins=5)
-    right.set_xlabel(f"{table['title'][0]} less the method, 95 % interval")
+    first = table["title"][0]
+    right.set_xlabel(f"{first} less the method, 95 % interval")
     right.legend(loc="lower center", bbox_to_anchor=(0.5, 1))
-    others = table.iloc[1:]
-    told = dict(zip(others["title"], others["difference"].round(3), strict=True))
-    return Picture(figure, f"{label}: {table['title'][0]} less each other method: {told}.")
+    differences = spoken(table.iloc[1:].set_index("title")["difference"].round(3))
+    return Picture(figure, f"{label}: {first} less each other method: {differences}.")
 
 
+@styled
 def classifiers(table: pd.DataFrame) -> Picture:
     """Draw accuracy and balanced accuracy of every classifier, the majority class as a bound.
 
     ``table`` is that of ``baselines.classifiers``.
     """
     titles = table["title"].drop_duplicates()
-    figure = _figure(9.0, 1.3 + 0.32 * len(titles))
-    panels = figure.subplots(1, 2, sharey=True)
-    for axes, (score, rows) in zip(panels, table.groupby("score", sort=False), strict=True):
-        own = rows.reset_index(drop=True)
-        _draw_intervals(axes, own, "value")
-        bound = own.loc[own["method"] == "majority", "value"].iloc[0]
+    figure, panels = canvas(9.0, 1.3 + 0.32 * len(titles), 1, 2, sharey=True)
+    for axes, (score, part) in zip(panels, table.groupby("score", sort=False), strict=True):
+        rows = part.reset_index(drop=True)
+        _draw_intervals(axes, rows, "value")
+        bound = rows.loc[rows["method"] == "majority", "value"].iloc[0]
         axes.axvline(bound, color=GREY, linestyle="--", label="majority class", zorder=0)
-        words = str(score).replace("_", " ")
-        axes.set(xlabel=f"{words} of slices, 95 % interval", xlim=(-0.02, 1.02))
+        name = str(score).replace("_", " ")
+        axes.set(xlabel=f"{name} of slices, 95 % interval", xlim=(-0.02, 1.02))
     panels[0].set_yticks(range(len(titles)), list(titles))
     panels[0].set_ylim(len(titles) - 0.5, -0.5)
     panels[0].legend(loc="lower left", bbox_to_anchor=(0, 1))
-    accuracy = table[table["score"] == "accuracy"]
-    told = dict(zip(accuracy["title"], accuracy["value"].round(3), strict=True))
-    return Picture(figure, f"Accuracy of slices by classifier: {told}.")
+    accuracy = table[table["score"] == "accuracy"].set_index("title")["value"].round(3)
+    return Picture(figure, f"Accuracy of slices by classifier: {spoken(accuracy)}.")
 
 
+@styled
 def cells(patients: pd.DataFrame, seeds: pd.DataFrame, table: pd.DataFrame, label: str) -> Picture:
     """Draw a score by cell of a grid: patients as points, seeds as rings, mean with interval.
 
     ``patients``, ``seeds`` and ``table`` are those of ``loss_ablations.patients``,
     ``.seed_means`` and ``.overview``, with the same cells.
     """
-    figure = _figure(7.5, 1.5 + 0.45 * len(table))
-    axes: Axes = figure.subplots()
+    figure, axes = canvas(7.5, 1.5 + 0.45 * len(table))
     _draw_patients(axes, patients)
     rows = table.assign(mean=patients.mean().to_numpy())
     _draw_intervals(axes, rows.set_index(rows.index - 0.3), "mean")
     order = {name: row for row, name in enumerate(table["cell"])}
-    axes.plot(
-        seeds["value"], seeds["cell"].map(order) - 0.3, "o", markersize=9, color="black",
-        markerfacecolor="none", label="a seed",
-    )  # fmt: skip
+    ring: dict[str, Any] = {"markersize": 9, "color": "black", "markerfacecolor": "none"}
+    axes.plot(seeds["value"], seeds["cell"].map(order) - 0.3, "o", label="a seed", **ring)
     axes.set(xlabel=label, ylabel="", xlim=(-0.03, 1.03), ylim=(len(table) - 0.6, -0.6))
     axes.set_yticks(range(len(table)), table["title"])
     axes.plot([], [], ".", color=GREY, label="a patient")
     axes.plot([], [], "o-", color=BLUE, label="mean, 95 % interval over patients")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=3)
-    told = dict(zip(rows["title"], rows["mean"].round(3), strict=True))
-    return Picture(figure, f"{label}, mean by cell: {told}.")
+    picture.legend_above(axes, 3)
+    means = spoken(rows.set_index("title")["mean"].round(3))
+    return Picture(figure, f"{label}, mean by cell: {means}.")
 
 
 def _draw_patients(axes: Axes, patients: pd.DataFrame) -> None:
@@ -261,12 +252,22 @@ def _draw_patients(axes: Axes, patients: pd.DataFrame) -> None:
     axes.set(ylabel="")
 
 
-def _draw_intervals(axes: Axes, rows: pd.DataFrame, column: str) -> None:
-    axes.hlines(rows.index, rows["low"], rows["high"], color=BLUE, linewidth=2)
-    axes.plot(rows[column], rows.index, "o", color=BLUE, markersize=5)
+def _draw_intervals(axes: Axes, rows: pd.DataFrame, column: str, colour: str = BLUE) -> None:
+    axes.hlines(rows.index, rows["low"], rows["high"], color=colour, linewidth=2)
+    axes.plot(rows[column], rows.index, "o", color=colour, markersize=5)
 
 
-def patient_optima(spans: pd.DataFrame, published: float) -> Picture:
+def _draw_margin(axes: Axes, colour: str, opacity: float) -> None:
+    name = f"within ±{MARGIN:g}"
+    axes.axvspan(-MARGIN, MARGIN, color=colour, alpha=opacity, linewidth=0, label=name)
+
+
+def _draw_paper(axes: Axes, alpha: float) -> None:
+    axes.axvline(alpha, color=ORANGE, linestyle=":", linewidth=1.2, label=f"paper: {alpha:g}")
+
+
+@styled
+def patient_optima(spans: pd.DataFrame, published: float = PAPER_ALPHA) -> Picture:
     """Draw the best α of every patient as lines, thin where it is nearly the best one.
 
     ``spans`` are those of ``alpha_sweep.spans``; patients are sorted by the middle of their best α.
@@ -276,37 +277,41 @@ def patient_optima(spans: pd.DataFrame, published: float) -> Picture:
     )
     order = best.groupby("patient_id")["middle"].mean().sort_values(kind="stable").index
     places = {name: row for row, name in enumerate(order)}
-    figure = _figure(7.0, min(1.1 + 0.22 * len(order), 14.0))
-    axes: Axes = figure.subplots()
+    figure, axes = canvas(7.0, min(1.1 + 0.22 * len(order), 14.0))
     near = spans[spans["within"] > 0]
-    axes.hlines(
-        near["patient_id"].map(places), near["start"], near["end"], color=BLUE, linewidth=4,
-        alpha=0.3, label=f"within {near['within'].max():g} Dice of the best",
-    )  # fmt: skip
-    axes.plot(best["middle"], best["patient_id"].map(places), "|", color=BLUE, markersize=9,
-              markeredgewidth=2, label="best α of a patient")  # fmt: skip
-    axes.axvline(published, **_line(), label=f"paper: {published:g}")
+    wide: dict[str, Any] = {"color": BLUE, "linewidth": 4, "alpha": 0.3}
+    name = f"within {near['within'].max():g} Dice of the best"
+    axes.hlines(near["patient_id"].map(places), near["start"], near["end"], label=name, **wide)
+    stroke: dict[str, Any] = {"color": BLUE, "markersize": 9, "markeredgewidth": 2}
+    rows = best["patient_id"].map(places)
+    axes.plot(best["middle"], rows, "|", label="best α of a patient", **stroke)
+    _draw_paper(axes, published)
     axes.set_yticks(range(len(order)), order if len(order) <= 60 else [""] * len(order))
     axes.set(xlabel="α (0: 3D only, 1: 2D only)", xlim=(-0.01, 1.01))
-    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=3)
+    picture.legend_above(axes, 3)
     low, high = best["middle"].min(), best["middle"].max()
     return Picture(figure, f"Best α of {len(order)} patients, from {low:.2f} to {high:.2f}.")
 
 
-def classifier_levels(table: pd.DataFrame, published: float) -> Picture:
+@styled
+def classifier_levels(table: pd.DataFrame, published: float = PAPER_ALPHA) -> Picture:
     """Draw the scores of slices over α with their bands; the table is ``alpha_sweep.levels``'s."""
-    figure = _figure(8.5, 3.2)
-    panels = figure.subplots(1, 2, sharey=True)
-    looks = {"resnet50": (BLUE, "ResNet50"), "area_rule": (GREY, "areas alone, no network")}
+    figure, panels = canvas(8.5, 3.2, 1, 2, sharey=True)
+    looks = {
+        "resnet50": (BLUE, "ResNet50"),
+        "area_rule": (GREY, "areas alone, no network"),
+    }
     for axes, (score, rows) in zip(panels, table.groupby("score", sort=False), strict=True):
         for way, part in rows.groupby("way", sort=False):
             colour, name = looks[str(way)]
             axes.plot(part["alpha"], part["value"], "o-", color=colour, markersize=4, label=name)
             axes.fill_between(part["alpha"], part["low"], part["high"], color=colour, alpha=0.15)
-        axes.axvline(published, **_line(), label=f"paper: {published:g}")
+        _draw_paper(axes, published)
         axes.set(title=str(score).replace("_", " "), xlabel="α (0: 3D only, 1: 2D only)")
     panels[0].set(ylabel="score of slices", ylim=(-0.03, 1.03))
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    picture.legend_below(figure, panels[0], 3)
     best = table.loc[table.groupby(["way", "score"], sort=False)["value"].idxmax()]
-    told = [f"{one['way']} {one['score']} at {one['alpha']:g}" for _, one in best.iterrows()]
-    return Picture(figure, f"Scores of slices over α; best: {', '.join(told)}.")
+    peaks = ", ".join(
+        f"{row['way']} {row['score']} at {row['alpha']:g}" for _, row in best.iterrows()
+    )
+    return Picture(figure, f"Scores of slices over α; best: {peaks}.")

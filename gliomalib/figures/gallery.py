@@ -1,7 +1,7 @@
 """Pictures of every reported patient for a page of their own: two slices, or a volume to scroll.
 
-One JSON file a patient, with PNG pictures as data addresses. Of a real patient no more than single
-slices leave the working folder, unless the study's ``report.real_volumes`` says so.
+One JSON file per patient, with PNG pictures as data addresses. Of a real patient no more than
+single slices leave the working folder, unless the study's ``report.real_volumes`` says so.
 """
 
 from __future__ import annotations
@@ -27,40 +27,40 @@ from gliomalib.scoring import tables
 TRUTH = "truth"
 
 MOST_ACROSS = 64
-"""Voxels along the longest side of a volume to scroll: 1 MB a page for all its pictures."""
+"""Voxels along the longest side of a volume to scroll: 1 MB per page for all its pictures."""
 
 
 def write(material: folds.Material, scores: pd.DataFrame) -> pd.DataFrame:
     """Write ``patients/<id>.json`` of the report for all reported patients; return what is in each.
 
-    ``scores`` are those of notebook 05. An external patient is shown as the first fold saw him.
+    ``scores`` are those of notebook 05. An external patient is shown as the first fold saw it.
     A few patients get whole volumes (``scrollable``). Files of others are removed. Columns:
     patient_id, part, fold, slices, volume.
     """
     whole = scrollable(scores) if _volumes_allowed(material) else ()
     folder = material.run.report_dir / "patients"
-    shown: dict[str, dict[str, Any]] = {}
+    rows: dict[str, dict[str, Any]] = {}
     for split, part, patient in progress.steps(list(folds.scored(material)), "pictures"):
-        if patient in shown:
+        if patient in rows:
             continue
         case = material.store.get(patient)
         labels = _labels(material, case, split.fold)
-        content = {"patient_id": patient, "part": part, "fold": split.fold,
-                   "spacing_mm": list(case.grid.spacing_mm), "shape": list(case.grid.shape),
-                   "layers": list(labels), "slices": slices_that_matter(case, labels),
-                   "volume": volume(case, labels) if patient in whole else None}  # fmt: skip
+        slices = slices_that_matter(case, labels)
+        about = {"patient_id": patient, "part": part, "fold": split.fold}
+        content = {
+            **about,
+            "spacing_mm": list(case.grid.spacing_mm),
+            "shape": list(case.grid.shape),
+            "layers": list(labels),
+            "slices": slices,
+            "volume": volume(case, labels) if patient in whole else None,
+        }
         write_atomic(folder / f"{patient}.json", json.dumps(content) + "\n")
-        shown[patient] = content
+        rows[patient] = {**about, "slices": len(slices), "volume": patient in whole}
     for path in folder.glob("*.json"):
-        if path.stem not in shown:
+        if path.stem not in rows:
             path.unlink()
-    return pd.DataFrame(
-        [
-            {"patient_id": name, "part": one["part"], "fold": one["fold"],
-             "slices": len(one["slices"]), "volume": one["volume"] is not None}
-            for name, one in shown.items()
-        ]
-    )  # fmt: skip
+    return pd.DataFrame(list(rows.values()))
 
 
 def scrollable(scores: pd.DataFrame) -> tuple[str, ...]:
@@ -82,22 +82,29 @@ def slices_that_matter(case: StoredCase, labels: Mapping[str, Labels]) -> list[d
 
     Each with z, why it is shown, how many of its voxels are wrong and how many truly tumour, the
     voxels of the classes 1 to 3 of each of ``labels``, and one picture for each sequence and each
-    of ``labels``; a slice that is both stands once.
+    of ``labels``; a slice that is both comes once.
     """
-    wrong = labels["fused"] != labels[TRUTH]
-    found: dict[int, list[str]] = {}
-    for why, mask in (("most tumour", labels[TRUTH] > 0), ("most voxels wrong", wrong)):
-        found.setdefault(int(mask.sum(axis=(0, 1)).argmax()), []).append(why)
+    truth, wrong = labels[TRUTH], labels["fused"] != labels[TRUTH]
+    reasons: dict[int, list[str]] = {}
+    for reason, mask in (("most tumour", truth > 0), ("most voxels wrong", wrong)):
+        reasons.setdefault(int(mask.sum(axis=(0, 1)).argmax()), []).append(reason)
     return [
-        {"z": z, "why": " and ".join(why), "wrong": int(wrong[..., z].sum()),
-         "tumour": int((labels[TRUTH][..., z] > 0).sum()),
-         "voxels": {name: np.bincount(one[..., z].ravel(), minlength=4)[1:].tolist()
-                    for name, one in labels.items()},
-         "images": {name: _grey(case.images[index, ..., z].T)
-                    for index, name in enumerate(SEQUENCES)},
-         "labels": {name: _coloured(one[..., z].T) for name, one in labels.items()}}
-        for z, why in found.items()
-    ]  # fmt: skip
+        {
+            "z": z,
+            "why": " and ".join(why),
+            "wrong": int(wrong[..., z].sum()),
+            "tumour": int((truth[..., z] > 0).sum()),
+            "voxels": {
+                name: np.bincount(layer[..., z].ravel(), minlength=4)[1:].tolist()
+                for name, layer in labels.items()
+            },
+            "images": {
+                name: _grey(case.images[index, ..., z].T) for index, name in enumerate(SEQUENCES)
+            },
+            "labels": {name: _coloured(layer[..., z].T) for name, layer in labels.items()},
+        }
+        for z, why in reasons.items()
+    ]
 
 
 def volume(case: StoredCase, labels: Mapping[str, Labels]) -> dict[str, Any]:
@@ -117,7 +124,8 @@ def volume(case: StoredCase, labels: Mapping[str, Labels]) -> dict[str, Any]:
             for index, name in enumerate(SEQUENCES)
         },
         "labels": {
-            name: _coloured(mosaic(_thinned(one, step), columns)) for name, one in labels.items()
+            name: _coloured(mosaic(_thinned(layer, step), columns))
+            for name, layer in labels.items()
         },
     }
 
@@ -129,11 +137,8 @@ def mosaic(array: NDArray[Any], columns: int) -> NDArray[Any]:
     sheet = np.zeros((rows * height, columns * width), dtype=array.dtype)
     for z in range(depth):
         row, column = divmod(z, columns)
-        place = (
-            slice(row * height, (row + 1) * height),
-            slice(column * width, (column + 1) * width),
-        )
-        sheet[place] = array[..., z].T
+        top, left = row * height, column * width
+        sheet[top : top + height, left : left + width] = array[..., z].T
     return sheet
 
 
@@ -146,11 +151,11 @@ def _volumes_allowed(material: folds.Material) -> bool:
 
 
 def _labels(material: folds.Material, case: StoredCase, fold: int) -> dict[str, Labels]:
-    found = {TRUTH: np.asarray(case.labels)}
+    layers = {TRUTH: np.asarray(case.labels)}
     for network in (*folds.BRANCHES, "fused"):
         predicted = folds.volume(material, network, fold, case.grid.patient_id)
-        found[folds.short(network)] = tables.predicted_labels(predicted)
-    return found
+        layers[folds.short(network)] = tables.predicted_labels(predicted)
+    return layers
 
 
 def _grey(image: NDArray[Any]) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gliomalib.schema import (
     N_CLASSES,
     Confusion,
+    Float32Array,
     Labels,
     MismatchError,
     SettingsError,
@@ -17,8 +18,6 @@ from gliomalib.schema import (
     check_same_grid,
 )
 from gliomalib.scoring.metrics import confusion_matrix
-
-Singles = NDArray[np.float32]
 
 
 def weighted_average(p2d: Volume, p3d: Volume, alpha: float) -> Volume:
@@ -31,8 +30,42 @@ def weighted_average(p2d: Volume, p3d: Volume, alpha: float) -> Volume:
     """
     _check_alpha(alpha)
     check_same_grid(p2d, p3d)
-    fused = _weighted(_singles(p2d), _singles(p3d), alpha)
+    fused = _weighted(in_float32(p2d), in_float32(p3d), alpha)
     return Volume(fused.astype(np.float16), p2d.grid)
+
+
+def in_float32(volume: Volume) -> Float32Array:
+    """Return the probabilities (4, X, Y, Z) of a volume in float32.
+
+    Raises ``ValueError`` for what is outside of 0–1, NaN among it.
+    """
+    values = volume.probabilities.astype(np.float32)
+    low, high = values.min(initial=0), values.max(initial=0)
+    # said this way round, so that NaN fails as well
+    if not (low >= 0 and high <= 1):
+        raise ValueError(
+            f"the probabilities of {volume.grid.patient_id} run from {low} to {high}; they must "
+            "lie in 0–1, so predict them again"
+        )
+    return values
+
+
+def check_labels(volume: Volume, labels: Labels) -> None:
+    """Refuse labels that are not on the grid of a volume or not canonical.
+
+    Raises ``MismatchError`` and ``ValueError``.
+    """
+    name, shape = volume.grid.patient_id, volume.grid.shape
+    if labels.shape != shape:
+        raise MismatchError(
+            f"the labels have shape {labels.shape}, the grid of {name} is {shape}; "
+            "take the labels of the same stored case"
+        )
+    if labels.max(initial=0) >= N_CLASSES:
+        raise ValueError(
+            f"the labels of {name} go up to {labels.max()}, the classes are 0 to {N_CLASSES - 1}; "
+            "convert the labels to the canonical ones first"
+        )
 
 
 def alpha_sweep(p2d: Volume, p3d: Volume, labels: Labels, alphas: Sequence[float]) -> Confusion:
@@ -69,12 +102,8 @@ def alpha_sweep(p2d: Volume, p3d: Volume, labels: Labels, alphas: Sequence[float
     for alpha in alphas:
         _check_alpha(alpha)
     check_same_grid(p2d, p3d)
-    if labels.shape != p2d.grid.shape:
-        raise MismatchError(
-            f"the labels have shape {labels.shape}, the grid of {p2d.grid.patient_id} is "
-            f"{p2d.grid.shape}; take the labels of the same stored case"
-        )
-    flat2d, flat3d = (_singles(volume).reshape(N_CLASSES, -1) for volume in (p2d, p3d))
+    check_labels(p2d, labels)
+    flat2d, flat3d = (in_float32(volume).reshape(N_CLASSES, -1) for volume in (p2d, p3d))
     truth, class2d, class3d = labels.ravel(), _argmax(flat2d), _argmax(flat3d)
     agree = class2d == class3d
     settled = confusion_matrix(truth[agree], class2d[agree])
@@ -86,11 +115,11 @@ def alpha_sweep(p2d: Volume, p3d: Volume, labels: Labels, alphas: Sequence[float
     return counts
 
 
-def _weighted(a: Singles, b: Singles, alpha: float) -> Singles:
-    return np.float32(alpha) * a + np.float32(1 - alpha) * b
+def _weighted(p2d: Float32Array, p3d: Float32Array, alpha: float) -> Float32Array:
+    return np.float32(alpha) * p2d + np.float32(1 - alpha) * p3d
 
 
-def _argmax(probabilities: Singles) -> NDArray[np.uint8]:
+def _argmax(probabilities: Float32Array) -> NDArray[np.uint8]:
     """Return ``probabilities.argmax(axis=0)``, several times faster for a short first axis."""
     best = probabilities[0].copy()
     index = np.zeros(best.shape, dtype=np.uint8)
@@ -98,17 +127,6 @@ def _argmax(probabilities: Singles) -> NDArray[np.uint8]:
         np.putmask(index, values > best, np.uint8(label))
         np.maximum(best, values, out=best)
     return index
-
-
-def _singles(volume: Volume) -> Singles:
-    values = volume.probabilities.astype(np.float32)
-    low, high = values.min(initial=0), values.max(initial=0)
-    if not (low >= 0 and high <= 1):
-        raise ValueError(
-            f"the probabilities of {volume.grid.patient_id} run from {low} to {high}; they must "
-            "lie in 0–1, so predict them again"
-        )
-    return values
 
 
 def _check_alpha(alpha: float) -> None:

@@ -17,25 +17,24 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from gliomalib.fusion import average
 from gliomalib.schema import (
     CLASS_NAMES,
     N_CLASSES,
     DataError,
+    Float32Array,
+    FloatArray,
     Labels,
-    MismatchError,
     RecordError,
     Volume,
     check_same_grid,
 )
 
-Singles = NDArray[np.float32]
-Floats = NDArray[np.float64]
-
-Pair = tuple[Volume, Volume]
+VolumePair = tuple[Volume, Volume]
 """The volumes of the 2D and of the 3D branch of one patient."""
 
-Training = Sequence[tuple[Pair, Labels]]
-"""Inner patients; a sequence that reads them from disk will do, they are gone through in order."""
+InnerPatients = Sequence[tuple[VolumePair, Labels]]
+"""Pairs with labels; a sequence that reads them from disk will do, it is gone through in order."""
 
 FLOOR = 2.0**-25
 """Half of the smallest float16."""
@@ -53,43 +52,25 @@ ITERATIONS, TOLERANCE = 2_000, 1e-6
 """Rounds of a logistic regression after which it counts as failed, and when it is done."""
 
 
-def singles(pair: Pair) -> tuple[Singles, Singles]:
-    """Return the probabilities of both branches as float32 (4, X, Y, Z).
+def branches(pair: VolumePair) -> tuple[Float32Array, Float32Array]:
+    """Return the probabilities of the 2D and of the 3D branch as float32 (4, X, Y, Z).
 
     Raises ``MismatchError`` as ``check_same_grid`` does and ``ValueError`` for
     probabilities outside of 0–1 or that do not sum to 1.
     """
     check_same_grid(*pair)
-    flat, deep = (volume.probabilities.astype(np.float32) for volume in pair)
-    for values in (flat, deep):
+    p2d, p3d = (average.in_float32(volume) for volume in pair)
+    for values in (p2d, p3d):
         off = float(np.abs(values.sum(axis=0) - 1).max(initial=0))
-        if not (values.min(initial=0) >= 0 and off <= SUM_TOLERANCE):
+        if off > SUM_TOLERANCE:
             raise ValueError(
-                f"probabilities of {pair[0].grid.patient_id} start at {values.min():.3g} and their "
-                f"sums are up to {off:.3g} away from 1; predict them again"
+                f"the probabilities of {pair[0].grid.patient_id} have sums up to {off:.3g} away "
+                "from 1; predict them again"
             )
-    return flat, deep
+    return p2d, p3d
 
 
-def check_labels(pair: Pair, labels: Labels) -> None:
-    """Refuse labels that are not on the grid of the pair or not canonical.
-
-    Raises ``MismatchError`` and ``ValueError``.
-    """
-    name = pair[0].grid.patient_id
-    if labels.shape != pair[0].grid.shape:
-        raise MismatchError(
-            f"the labels have shape {labels.shape}, the grid of {name} is {pair[0].grid.shape}; "
-            "take the labels of the same stored case"
-        )
-    if labels.max(initial=0) >= N_CLASSES:
-        raise ValueError(
-            f"the labels of {name} go up to {labels.max()}, the classes are 0 to {N_CLASSES - 1}; "
-            "convert the labels to the canonical ones first"
-        )
-
-
-def entropy(probabilities: Singles) -> Singles:
+def entropy(probabilities: Float32Array) -> Float32Array:
     """Return the entropy over the first axis, divided by its maximum: 0 sure, 1 all classes alike.
 
     ``probabilities`` has shape (4, …).
@@ -100,18 +81,19 @@ def entropy(probabilities: Singles) -> Singles:
 # --- one weight
 
 
-def cross_entropy_alpha(training: Training) -> float:
+def cross_entropy_alpha(inner: InnerPatients) -> float:
     """Return the α with the least mean −log(α·p₂D + (1 − α)·p₃D) of the true classes.
 
     All voxels of all patients count alike. The function is convex in α, and what is solved is
     that its derivative is 0; where it rises (or falls) all the way the end 0 (or 1) is the answer.
-    Raises what ``singles`` and ``check_labels`` raise.
+    Raises what ``branches`` and ``check_labels`` raise.
     """
-    each = [_true_probabilities(pair, labels) for pair, labels in training]
-    flat, deep, counts = (np.concatenate(parts) for parts in zip(*each, strict=True))
+    each = [_true_probabilities(pair, labels) for pair, labels in inner]
+    p2d, p3d, counts = (np.concatenate(parts) for parts in zip(*each, strict=True))
 
+    # its sign alone counts; dividing by the number of voxels would only cost digits
     def derivative(alpha: float) -> float:
-        return float((counts * (deep - flat) / (alpha * flat + (1 - alpha) * deep)).sum())
+        return float((counts * (p3d - p2d) / (alpha * p2d + (1 - alpha) * p3d)).sum())
 
     if derivative(0) >= 0:
         return 0.0
@@ -120,22 +102,27 @@ def cross_entropy_alpha(training: Training) -> float:
     return float(optimize.brentq(derivative, 0, 1, xtol=1e-9))
 
 
-def _true_probabilities(pair: Pair, labels: Labels) -> tuple[Floats, Floats, Floats]:
+def _true_probabilities(
+    pair: VolumePair, labels: Labels
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return what both branches give to the true class, each different pair once, with counts."""
-    singles(pair)
-    check_labels(pair, labels)
+    branches(pair)
+    average.check_labels(pair[0], labels)
     index = labels[None].astype(np.intp)
-    taken = [np.take_along_axis(volume.probabilities, index, axis=0).ravel() for volume in pair]
-    bits = (taken[0].view(np.uint16).astype(np.uint32) << 16) | taken[1].view(np.uint16)
-    different, counts = np.unique(bits, return_counts=True)
+    p2d, p3d = (
+        np.take_along_axis(volume.probabilities, index, axis=0).ravel().view(np.uint16)
+        for volume in pair
+    )
+    # two float16 side by side in 32 bits: millions of voxels become a few thousand distinct pairs
+    distinct, counts = np.unique((p2d.astype(np.uint32) << 16) | p3d, return_counts=True)
     first, second = (
         _floored(half.astype(np.uint16).view(np.float16))
-        for half in (different >> 16, different & 0xFFFF)
+        for half in (distinct >> 16, distinct & 0xFFFF)
     )
     return first, second, counts.astype(np.float64)
 
 
-def _floored(probabilities: NDArray[Any]) -> Floats:
+def _floored(probabilities: NDArray[Any]) -> FloatArray:
     return np.maximum(probabilities.astype(np.float64), FLOOR)
 
 
@@ -150,27 +137,27 @@ class Stack:
     number of each class that it was fitted to.
     """
 
-    weights: Floats
-    offsets: Floats
+    weights: FloatArray
+    offsets: FloatArray
     voxels: tuple[int, ...]
 
-    def apply(self, pair: Pair) -> Singles:
+    def apply(self, pair: VolumePair) -> Float32Array:
         """Return the stacked probabilities (4, X, Y, Z)."""
-        flat, deep = singles(pair)
-        features = _logs(flat, deep)
+        p2d, p3d = branches(pair)
+        features = _logs(p2d, p3d)
         logits = self.weights.astype(np.float32) @ features
         logits += self.offsets.astype(np.float32)[:, None]
-        return np.asarray(special.softmax(logits, axis=0).reshape(flat.shape))
+        return np.asarray(special.softmax(logits, axis=0).reshape(p2d.shape))
 
 
-def fit_stack(training: Training, seed: int) -> Stack:
+def fit_stack(inner: InnerPatients, seed: int) -> Stack:
     """Fit stacking to a sample of inner voxels that has every class equally often.
 
     ``VOXELS_OF_CLASS`` voxels of each class (all where it has fewer) are drawn from all patients
     together. A sample by class changes nothing in a logistic model but the offsets, by the log of
     sampled share over true share of each class (Prentice and Pyke 1979,
     doi:10.1093/biomet/66.3.403); this is taken back. The penalty is scikit-learn's usual one
-    (L2, C = 1). ``training`` is gone through twice.
+    (L2, C = 1). ``inner`` is gone through twice.
 
     Raises
     ------
@@ -179,7 +166,7 @@ def fit_stack(training: Training, seed: int) -> Stack:
     RecordError
         Where the regression does not converge.
     """
-    counts = np.stack([_class_counts(pair, labels) for pair, labels in training])
+    counts = np.stack([_class_counts(pair, labels) for pair, labels in inner])
     total = counts.sum(axis=0)
     absent = [name for name, count in zip(CLASS_NAMES, total, strict=True) if not count]
     if absent:
@@ -187,10 +174,11 @@ def fit_stack(training: Training, seed: int) -> Stack:
             f"the {len(counts)} inner patients have no voxel of class {', '.join(absent)}; "
             "stacking needs every class, so give more patients or leave this rule out"
         )
-    drawn = [_drawn(counts[:, label], label, seed) for label in range(N_CLASSES)]
+    # which voxels is settled by counts alone, so that one patient at a time need be in memory
+    drawn = [draw_voxels(counts[:, label], label, seed) for label in range(N_CLASSES)]
     features, truth = [], []
-    for number, (pair, labels) in enumerate(training):
-        logs = _logs(*singles(pair))
+    for number, (pair, labels) in enumerate(inner):
+        logs = _logs(*branches(pair))
         for label in range(N_CLASSES):
             places = np.flatnonzero(labels == label)[drawn[label][number]]
             features.append(logs[:, places].T)
@@ -199,17 +187,22 @@ def fit_stack(training: Training, seed: int) -> Stack:
     classes = np.concatenate(truth)
     _fit(model, model, np.concatenate(features), classes)
     sampled = np.bincount(classes, minlength=N_CLASSES)
+    # the offsets learned the shares of the sample; back to those of all voxels
     shift = np.log(total / total.sum()) - np.log(sampled / sampled.sum())
     return Stack(model.coef_, model.intercept_ + shift, tuple(sampled.tolist()))
 
 
-def _class_counts(pair: Pair, labels: Labels) -> NDArray[np.intp]:
-    check_labels(pair, labels)
+def _class_counts(pair: VolumePair, labels: Labels) -> NDArray[np.intp]:
+    average.check_labels(pair[0], labels)
     return np.bincount(labels.ravel(), minlength=N_CLASSES)
 
 
-def _drawn(counts: NDArray[np.intp], label: int, seed: int) -> list[NDArray[np.int64]]:
-    """Draw voxels of one class: for each patient, which of its voxels of that class."""
+def draw_voxels(counts: NDArray[np.intp], label: int, seed: int) -> list[NDArray[np.int64]]:
+    """Draw ``VOXELS_OF_CLASS`` voxels of one class from all patients together.
+
+    ``counts`` (n,) are the voxels of that class in each patient. Returned are for each patient the
+    places of the drawn ones among them, in rising order.
+    """
     generator = np.random.default_rng([seed, label])
     ends = counts.cumsum()
     size = min(VOXELS_OF_CLASS, int(ends[-1]))
@@ -218,14 +211,15 @@ def _drawn(counts: NDArray[np.intp], label: int, seed: int) -> list[NDArray[np.i
     return [part - start for part, start in zip(parts, ends - counts, strict=True)]
 
 
-def _logs(flat: Singles, deep: Singles) -> Singles:
-    both = np.concatenate([flat, deep]).reshape(2 * N_CLASSES, -1)
-    return np.asarray(np.log(np.maximum(both, np.float32(FLOOR))))
+def _logs(p2d: Float32Array, p3d: Float32Array) -> Float32Array:
+    rows = np.concatenate([p2d, p3d]).reshape(2 * N_CLASSES, -1)
+    return np.asarray(np.log(np.maximum(rows, np.float32(FLOOR))))
 
 
-def _fit(last: LogisticRegression, model: Any, features: Singles, truth: NDArray[Any]) -> None:
+def _fit(last: LogisticRegression, model: Any, features: Float32Array, truth: NDArray[Any]) -> None:
     """Fit ``model``, whose last step is the regression ``last``."""
-    model.fit(features.astype(np.float64), truth)  # float32 would end far from the optimum
+    # in float32 the solver stops far from the optimum
+    model.fit(features.astype(np.float64), truth)
     if last.n_iter_.max() >= ITERATIONS:
         raise RecordError(
             f"a logistic regression on {len(truth)} voxels did not converge in {ITERATIONS} "
@@ -249,37 +243,40 @@ class Gate:
     share: float
     voxels: int
 
-    def alpha(self, pair: Pair) -> Singles:
+    def alpha(self, pair: VolumePair) -> Float32Array:
         """Return the weight of the 2D branch in each voxel, float32 (X, Y, Z)."""
-        flat, deep = singles(pair)
-        shape = flat.shape[1:]
+        p2d, p3d = branches(pair)
+        shape = p2d.shape[1:]
         if self.model is None:
             return np.full(shape, self.share, dtype=np.float32)
-        features = gate_features(flat, deep, pair[0].grid.spacing_mm)
+        features = gate_features(p2d, p3d, pair[0].grid.spacing_mm)
         chance = self.model.predict_proba(features.reshape(len(features), -1).T)[:, 1]
         return np.asarray(chance.astype(np.float32).reshape(shape))
 
-    def apply(self, pair: Pair) -> Singles:
+    def apply(self, pair: VolumePair) -> Float32Array:
         """Return the fused probabilities (4, X, Y, Z)."""
-        flat, deep = singles(pair)
+        p2d, p3d = branches(pair)
         alpha = self.alpha(pair)
-        return np.asarray(alpha * flat + (1 - alpha) * deep)
+        return np.asarray(alpha * p2d + (1 - alpha) * p3d)
 
 
-def gate_features(flat: Singles, deep: Singles, spacing_mm: tuple[float, float, float]) -> Singles:
+def gate_features(
+    p2d: Float32Array, p3d: Float32Array, spacing_mm: tuple[float, float, float]
+) -> Float32Array:
     """Return what the gate sees of each voxel, float32 (5, X, Y, Z).
 
     Entropy of the 2D and of the 3D branch, their highest probabilities, and how many millimetres
     the voxel lies inside a region where the branches differ (0 where they agree; beyond the
     volume they agree).
     """
-    differ = np.pad(flat.argmax(axis=0) != deep.argmax(axis=0), 1)
+    # a margin of agreement, so that a volume of pure disagreement has a depth as well
+    differ = np.pad(p2d.argmax(axis=0) != p3d.argmax(axis=0), 1)
     depth = ndimage.distance_transform_edt(differ, sampling=spacing_mm)[1:-1, 1:-1, 1:-1]
-    parts = [entropy(flat), entropy(deep), flat.max(axis=0), deep.max(axis=0), depth]
+    parts = [entropy(p2d), entropy(p3d), p2d.max(axis=0), p3d.max(axis=0), depth]
     return np.stack(parts).astype(np.float32)
 
 
-def fit_gate(training: Training, seed: int) -> Gate:
+def fit_gate(inner: InnerPatients, seed: int) -> Gate:
     """Fit the gate to the inner voxels in which just one of the branches is right.
 
     A logistic regression (L2, C = 1, features of unit variance) says from ``gate_features`` which
@@ -289,13 +286,13 @@ def fit_gate(training: Training, seed: int) -> Gate:
     Raises ``RecordError`` where the regression does not converge.
     """
     features, right = [], []
-    for pair, labels in training:
-        check_labels(pair, labels)
-        flat, deep = singles(pair)
-        first, second = flat.argmax(axis=0) == labels, deep.argmax(axis=0) == labels
-        one = first != second
-        features.append(gate_features(flat, deep, pair[0].grid.spacing_mm)[:, one].T)
-        right.append(first[one])
+    for pair, labels in inner:
+        average.check_labels(pair[0], labels)
+        p2d, p3d = branches(pair)
+        first, second = p2d.argmax(axis=0) == labels, p3d.argmax(axis=0) == labels
+        disputed = first != second
+        features.append(gate_features(p2d, p3d, pair[0].grid.spacing_mm)[:, disputed].T)
+        right.append(first[disputed])
     seen, target = np.concatenate(features), np.concatenate(right)
     kept = np.random.default_rng(seed).permutation(len(target))[:GATE_VOXELS]
     seen, target = seen[kept], target[kept]

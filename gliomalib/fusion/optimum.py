@@ -7,24 +7,33 @@ of 2⁻²⁴, so differences of them have no rounding in float64, and two lines 
 two whole numbers up to 2²⁵. Such fractions are equal or at least 2⁻⁵⁰ apart, float64 below 1 are
 at most 2⁻⁵³ apart, and division rounds correctly: α are equal if and only if their float64 are.
 
-``average.alpha_sweep`` takes the weighted sums in float32. Its class of a voxel is the exact one
-except where the two highest sums are closer than that rounding, about 2⁻²³: at an α where lines
-meet, and very near to it.
+A tie of two lines has a class of its own (the lower of the two), so that a single α may have
+another score than both sides of it. Cells hold them apart: even ones are single α, odd ones the
+open intervals between. Curves are joined by putting each cell where it begins among all α::
+
+    α of one patient    0          0.25                   0.6         1
+                        ├───────────┼──────────────────────┼──────────┤
+    its cells           0     1     2           3          4     5    6
+
+    α of two patients   0    0.1   0.25        0.5        0.6         1
+                        ├─────┼─────┼───────────┼──────────┼──────────┤
+    cells of both       0  1  2  3  4     5     6     7    8     9    10
+    one's begin in      0  1        4     5                8     9    10
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gliomalib.fusion import average
-from gliomalib.schema import N_CLASSES, Confusion, Labels, Volume
+from gliomalib.schema import N_CLASSES, Confusion, FloatArray, Labels, Volume, check_same_grid
 from gliomalib.scoring import bootstrap, metrics
 
-Floats = NDArray[np.float64]
 Cells = NDArray[np.intp]
 """Places on 0–1 in rising order: cell 2i is the single α number i, cell 2i + 1 all α that lie
 between it and the next one."""
@@ -39,7 +48,7 @@ GRID = 1000
 
 @dataclass(frozen=True)
 class Steps:
-    """The confusion matrix of one patient, or of several together, at every α.
+    """The confusion matrix of one patient at every α.
 
     ``alphas`` float64 (m,) rise from 0 to 1; in between are the α at which voxels change their
     class. ``first`` is the matrix (4, 4) at α = 0. Change number j happens on entering cell
@@ -47,7 +56,7 @@ class Steps:
     ``moves[j, 1]`` to ``moves[j, 2]``; ``moves`` is uint8 (n, 3).
     """
 
-    alphas: Floats
+    alphas: FloatArray
     first: Confusion
     cells: Cells
     moves: NDArray[np.uint8]
@@ -62,20 +71,20 @@ class Steps:
 class Curve:
     """A score at every α: ``values`` (2m − 1,) in the cells of ``alphas`` (m,), 0 to 1."""
 
-    alphas: Floats
-    values: Floats
+    alphas: FloatArray
+    values: FloatArray
 
     @property
-    def points(self) -> Floats:
+    def points(self) -> FloatArray:
         """The values at the single α, shape (m,); ties of two classes go to the lower one there."""
         return self.values[::2]
 
     @property
-    def between(self) -> Floats:
+    def between(self) -> FloatArray:
         """The values in the open intervals between neighbouring α, shape (m − 1,)."""
         return self.values[1::2]
 
-    def at(self, alphas: ArrayLike) -> Floats:
+    def at(self, alphas: ArrayLike) -> FloatArray:
         """Return the values at any α, of the same shape; ``ValueError`` outside of 0–1."""
         return np.asarray(self.values[_cells_of(self.alphas, alphas)])
 
@@ -110,95 +119,57 @@ def steps_of(p2d: Volume, p3d: Volume, labels: Labels) -> Steps:
 
     Only voxels to which the branches give different classes are followed: where α = 0 and α = 1
     have the same class, every α has it. ``labels`` are canonical, (X, Y, Z) on the grid of both.
-    Raises what ``average.alpha_sweep`` raises.
+    Raises ``MismatchError`` and ``ValueError`` as ``average.weighted_average`` and
+    ``average.check_labels`` do.
     """
-    first = average.alpha_sweep(p2d, p3d, labels, [0.0])[0]
-    differ = p2d.probabilities.argmax(axis=0) != p3d.probabilities.argmax(axis=0)
-    high, low = (volume.probabilities[:, differ].astype(np.float64) for volume in (p2d, p3d))
-    found = list(_changes(low, high))
-    alpha = np.concatenate([part.alpha for part in found])
-    after = np.concatenate([np.full(len(part.alpha), part.after) for part in found])
-    moves = np.concatenate([part.moves(labels[differ]) for part in found])
-    alphas = np.unique(np.append(alpha, [0.0, 1.0]))
-    cells = 2 * np.searchsorted(alphas, alpha) + after
+    check_same_grid(p2d, p3d)
+    average.check_labels(p2d, labels)
+    class2d, class3d = (average.in_float32(volume).argmax(axis=0) for volume in (p2d, p3d))
+    differ = class2d != class3d
+    at_1, at_0 = (volume.probabilities[:, differ].astype(np.float64) for volume in (p2d, p3d))
+    changes = zip(*_changes(at_0, at_1), strict=True)
+    alpha, after, voxels, old, new = (np.concatenate(part) for part in changes)
+    real = old != new
+    alphas = np.unique(np.append(alpha[real], [0.0, 1.0]))
+    # a change at α number i is in cell 2i, one just after it in cell 2i + 1
+    cells = 2 * np.searchsorted(alphas, alpha[real]) + after[real]
+    moves = np.stack([labels[differ][voxels], old, new], axis=1)[real].astype(np.uint8)
     order = np.argsort(cells, kind="stable")
+    first = metrics.confusion_matrix(labels, class3d)
     return Steps(alphas, first, cells[order], moves[order])
 
 
-@dataclass(frozen=True)
-class _Change:
-    """Voxels that go from one class to another on reaching an α, or just ``after`` it."""
+def _changes(at_0: FloatArray, at_1: FloatArray) -> Iterator[tuple[NDArray[Any], ...]]:
+    """Follow the highest of four lines per voxel, from its height at α = 0 to that at α = 1.
 
-    alpha: Floats
-    after: bool
-    voxels: NDArray[np.intp]
-    old: NDArray[np.intp]
-    new: NDArray[np.intp]
-
-    def moves(self, truth: Labels) -> NDArray[np.uint8]:
-        return np.stack([truth[self.voxels], self.old, self.new], axis=1).astype(np.uint8)
-
-    def real(self) -> _Change:
-        """Leave out those whose class stays."""
-        kept = self.old != self.new
-        parts = (self.alpha, self.voxels, self.old, self.new)
-        alpha, voxels, old, new = (part[kept] for part in parts)
-        return _Change(alpha, self.after, voxels, old, new)
-
-
-def _changes(low: Floats, high: Floats) -> Iterator[_Change]:
-    """Follow the highest of four lines that run from ``low`` at α = 0 to ``high`` at α = 1."""
-    slope, voxels, line = high - low, np.arange(low.shape[1]), low.argmax(axis=0)
+    Each round goes to the next α at which another line meets the highest one. It yields what
+    happens at that α, then what happens just after it: α, 0 or 1 for after, the voxels, their old
+    and their new class, which may be the same.
+    """
+    slope, voxels, line = at_1 - at_0, np.arange(at_0.shape[1]), at_0.argmax(axis=0)
     for _ in range(N_CLASSES - 1):
-        below, above = _of(low, line) - low, high - _of(high, line)
+        below, above = _of(at_0, line) - at_0, at_1 - _of(at_1, line)
         # the highest line is met by steeper ones only; those that end below it come too late
         ahead = (below + above > 0) & (above >= 0)
-        meets = np.full(low.shape, np.inf)
+        meets = np.full(at_0.shape, np.inf)
         np.divide(below, below + above, out=meets, where=ahead)
         alpha = meets.min(axis=0)
         going = np.isfinite(alpha)
-        low, high, slope, meets = (part[:, going] for part in (low, high, slope, meets))
+        at_0, at_1, slope, meets = (part[:, going] for part in (at_0, at_1, slope, meets))
         alpha, line, voxels = alpha[going], line[going], voxels[going]
+        # at the α itself the lowest of the tied classes counts, after it the steepest line leads;
+        # after α = 1 there is nothing
         tied = meets == alpha
         here = np.minimum(line, tied.argmax(axis=0))
         steepest = np.where(tied, slope, -np.inf).argmax(axis=0)
         following = np.where(alpha < 1, steepest, here)
-        yield _Change(alpha, False, voxels, line, here).real()
-        yield _Change(alpha, True, voxels, here, following).real()
+        yield alpha, np.zeros_like(line), voxels, line, here
+        yield alpha, np.ones_like(line), voxels, here, following
         line = steepest
 
 
-def _of(heights: Floats, line: NDArray[np.intp]) -> Floats:
+def _of(heights: FloatArray, line: NDArray[np.intp]) -> FloatArray:
     return np.asarray(np.take_along_axis(heights, line[None], axis=0)[0])
-
-
-def pooled(patients: Sequence[Steps]) -> Steps:
-    """Return the steps of the voxels of all patients together.
-
-    Raises ``ValueError`` for no patient.
-    """
-    alphas = _all_alphas([steps.alphas for steps in patients])
-    cells = [_renumbered(steps.cells, steps.alphas, alphas) for steps in patients]
-    together = np.concatenate(cells)
-    order = np.argsort(together, kind="stable")
-    moves = np.concatenate([steps.moves for steps in patients])
-    first = np.stack([steps.first for steps in patients]).sum(axis=0)
-    return Steps(alphas, first, together[order], moves[order])
-
-
-def confusions_at(steps: Steps, alphas: ArrayLike) -> Confusion:
-    """Return the matrices (n, 4, 4) at the weights ``alphas`` (n,), in any order.
-
-    Raises ``ValueError`` for an α outside of 0–1.
-    """
-    wanted, back = np.unique(_cells_of(steps.alphas, alphas), return_inverse=True)
-    place = np.searchsorted(wanted, steps.cells)
-    counts = np.zeros((len(wanted) + 1, N_CLASSES, N_CLASSES), dtype=np.int64)
-    truth, old, new = steps.moves.T
-    np.add.at(counts, (place, truth, new), 1)
-    np.add.at(counts, (place, truth, old), -1)
-    found: Confusion = (steps.first + counts.cumsum(axis=0))[back]
-    return found
 
 
 def dice_at(steps: Steps, classes: tuple[int, ...], empty: metrics.EmptyRule) -> Curve:
@@ -212,7 +183,7 @@ def dice_at(steps: Steps, classes: tuple[int, ...], empty: metrics.EmptyRule) ->
     truth, old, new = np.isin(steps.moves, chosen).T
     gain = new.astype(np.float64) - old
 
-    def along(start: np.int64, changes: Floats) -> Floats:
+    def along(start: np.int64, changes: FloatArray) -> FloatArray:
         added = np.bincount(steps.cells, weights=changes, minlength=steps.n_cells)
         return np.asarray(start + added.cumsum())
 
@@ -223,19 +194,11 @@ def dice_at(steps: Steps, classes: tuple[int, ...], empty: metrics.EmptyRule) ->
     return _shortened(Curve(steps.alphas, values))
 
 
-def best(steps: Steps, classes: tuple[int, ...], empty: metrics.EmptyRule) -> Best:
-    """Return the highest Dice of a patient and all α that reach it.
-
-    Parameters and errors are those of ``metrics.dice``, and ``best_of``.
-    """
-    return best_of(dice_at(steps, classes, empty))
-
-
 def best_of(curve: Curve) -> Best:
     """Return the highest value of a curve in an interval of α, and all such intervals.
 
-    Intervals next to one another are one if the α between them is as high. NaN is no candidate;
-    raises ``ValueError`` where there is nothing else.
+    Values within ``TIE`` of the highest count as highest, and intervals side by side as one where
+    the α between them is as high. NaN is no candidate; raises ``ValueError`` for nothing else.
     """
     if np.isnan(curve.between).all():
         raise ValueError("the score is NaN at every α; leave this patient out and count it")
@@ -275,24 +238,27 @@ def mean_curve(curves: Sequence[Curve], undefined: metrics.Undefined | None = No
             "them, or say what NaN is"
         )
     alphas = _all_alphas([curve.alphas for curve in curves])
+    # whole numbers add up without rounding, in any order; their sum stays below 2⁶³
     unit = 2.0 ** (62 - len(curves).bit_length())
     wholes = (np.rint(np.nan_to_num(curve.values) * unit).astype(np.int64) for curve in curves)
     sums = _added(curves, alphas, wholes) / unit
     if not missing:
         return _shortened(Curve(alphas, sums / len(curves)))
-    there = ((~np.isnan(curve.values)).astype(np.int64) for curve in curves)
-    known = _added(curves, alphas, there)
-    count = known if undefined == "exclude" else np.full(len(sums), len(curves))
+    defined = ((~np.isnan(curve.values)).astype(np.int64) for curve in curves)
+    n_defined = _added(curves, alphas, defined)
+    count = n_defined if undefined == "exclude" else np.full(len(sums), len(curves))
     values = np.full(len(sums), np.nan)
-    usable = known == len(curves) if undefined == "nan" else count > 0
+    usable = n_defined == len(curves) if undefined == "nan" else count > 0
     np.divide(sums, count, out=values, where=usable)
     return _shortened(Curve(alphas, values))
 
 
 def _added(
-    curves: Sequence[Curve], alphas: Floats, wholes: Iterable[NDArray[np.int64]]
+    curves: Sequence[Curve], alphas: FloatArray, wholes: Iterable[NDArray[np.int64]]
 ) -> NDArray[np.int64]:
     """Return the sum in the cells of ``alphas`` of a whole number in each cell of each curve."""
+    # a curve is its jumps: each is put into the cell in which it begins, and the running sum
+    # carries it through the finer cells behind
     total = np.zeros(2 * len(alphas) - 1, dtype=np.int64)
     for curve, whole in zip(curves, wholes, strict=True):
         cells = _renumbered(np.arange(len(whole)), curve.alphas, alphas)
@@ -308,13 +274,13 @@ def optimum_intervals(
     ``alpha`` is the middle of the exact optimum. ``lost`` is the highest mean score less that at
     the weight given; both are of the same patients, so it is never negative and on the average
     too large: a best α looks better where it was chosen. Patients are drawn with their whole
-    curve, as in ``bootstrap``; draws look at the middles of ``GRID`` equal parts of 0–1, at the
+    curve, as ``bootstrap`` does; draws look at the middles of ``GRID`` equal parts of 0–1, at the
     exact optimum and at the weight given, and the interval of α is half a part wider at both ends.
 
     Parameters
     ----------
     curves
-        One a patient.
+        One per patient.
     alpha
         The weight that is put to the test, 0–1.
     seed, draws
@@ -328,10 +294,10 @@ def optimum_intervals(
     exact = best_of(mean_curve(curves))
     tried = np.unique([*(np.arange(GRID) + 0.5) / GRID, exact.alpha, alpha])
     rows = np.stack([curve.at(tried) for curve in curves])
-    given = int(np.searchsorted(tried, alpha))
+    tested = int(np.searchsorted(tried, alpha))
 
-    def lost(sums: Floats) -> Floats:
-        return np.asarray((sums[:, 0].max(axis=1) - sums[:, 0, given]) / len(rows))
+    def lost(sums: FloatArray) -> FloatArray:
+        return np.asarray((sums[:, 0].max(axis=1) - sums[:, 0, tested]) / len(rows))
 
     where = bootstrap.argmax_interval(rows, tried, seed, draws)
     if where.ci95:
@@ -341,32 +307,36 @@ def optimum_intervals(
     return {"alpha": replace(where, value=exact.alpha), "lost": loss}
 
 
-def _cells_of(known: Floats, alphas: ArrayLike) -> Cells:
-    """Return the cell of each α."""
+def _cells_of(steps: FloatArray, alphas: ArrayLike) -> Cells:
+    """Return the cell of each α among the α ``steps`` of a curve."""
     wanted = np.asarray(alphas, dtype=np.float64)
     outside = wanted[~((wanted >= 0) & (wanted <= 1))]
     if outside.size:
         raise ValueError(f"alpha is {outside.flat[0]}; the weight of the 2D branch lies in 0–1")
-    place = np.searchsorted(known, wanted, side="right") - 1
-    return np.asarray(2 * place + (known[place] != wanted))
+    place = np.searchsorted(steps, wanted, side="right") - 1
+    return np.asarray(2 * place + (steps[place] != wanted))
 
 
-def _all_alphas(each: Sequence[Floats]) -> Floats:
+def _all_alphas(each: Sequence[FloatArray]) -> FloatArray:
     if not each:
         raise ValueError("there is no patient; give at least one")
     return np.unique(np.concatenate(each))
 
 
-def _renumbered(cells: Cells, alphas: Floats, into: Floats) -> Cells:
-    """Return cells of ``alphas`` as the cells of ``into`` in which they begin."""
+def _renumbered(cells: Cells, alphas: FloatArray, into: FloatArray) -> Cells:
+    """Return cells of ``alphas`` as the cells of ``into`` in which they begin.
+
+    ``into`` has all of ``alphas``. Cell 2i goes to α number i wherever that is now, cell 2i + 1 to
+    the first cell behind it: the parity stays.
+    """
     return np.asarray(2 * np.searchsorted(into, alphas)[cells // 2] + cells % 2)
 
 
 def _shortened(curve: Curve) -> Curve:
-    """Leave out the α at which nothing changes."""
+    """Leave out the α at which nothing changes: the point is what both sides are."""
     left, point, right = curve.between[:-1], curve.points[1:-1], curve.between[1:]
-    unknown = np.isnan(left) & np.isnan(point) & np.isnan(right)
-    kept = np.concatenate([[True], ~(unknown | ((left == point) & (point == right))), [True]])
+    undefined = np.isnan(left) & np.isnan(point) & np.isnan(right)
+    kept = np.concatenate([[True], ~(undefined | ((left == point) & (point == right))), [True]])
     values = np.empty(2 * kept.sum() - 1)
     values[::2], values[1::2] = curve.points[kept], curve.between[kept[:-1]]
     return Curve(curve.alphas[kept], values)

@@ -1,6 +1,6 @@
 """Rules that fuse the 2D and the 3D branch: fitted to inner patients, applied to any pair.
 
-A rule is fitted with ``fit``, which sees the training patients and nothing else; what it returns
+A rule is fitted with ``fit``, which sees the inner patients and nothing else; what it returns
 takes pairs of volumes without labels. ``oracle`` is the exception, and no method. Any two volumes
 on one grid are a pair: ``half`` on two seeds of the 3D net is their average.
 """
@@ -8,7 +8,7 @@ on one grid are a pair: ``half`` on two seeds of the 3D net is their average.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal
@@ -18,15 +18,20 @@ from numpy.typing import NDArray
 from scipy import special
 
 from gliomalib.fusion import average, learned, optimum
+from gliomalib.fusion.learned import InnerPatients, VolumePair
 from gliomalib.fusion.staple import staple
-from gliomalib.schema import Confusion, DataError, Labels, SettingsError, Volume, check_same_grid
+from gliomalib.schema import (
+    Confusion,
+    DataError,
+    Float32Array,
+    FloatArray,
+    Labels,
+    SettingsError,
+    Volume,
+    check_same_grid,
+)
 from gliomalib.scoring import metrics
-
-Pair = learned.Pair
-"""The volumes of the 2D and of the 3D branch of one patient."""
-
-Training = learned.Training
-"""Inner patients: pairs with their labels."""
+from gliomalib.settings import PAPER_ALPHA
 
 FittedOn = Literal["nothing", "inner patients", "the patient itself (bound, not a method)"]
 
@@ -47,76 +52,66 @@ EVEN = 1e-6
 """What decides where a rule has nothing to go by: this much of the plain mean."""
 
 
+Fuse = Callable[[VolumePair], NDArray[Any]]
+"""From the volumes of a pair to probabilities (4, X, Y, Z)."""
+
+
 @dataclass(frozen=True)
-class Rule:
-    """A way to fuse: its key, what tables call it, and the patients from whom it learns."""
+class Evidence:
+    """What a rule may be fitted to; ``alpha`` is the fixed weight of the study."""
 
-    key: str
-    title: str
-    fitted_on: FittedOn
-
-
-RULES: Mapping[str, Rule] = MappingProxyType(
-    {
-        rule.key: rule
-        for rule in (
-            Rule("two_d", "2D only", "nothing"),
-            Rule("three_d", "3D only", "nothing"),
-            Rule("half", "α = 0.5", "nothing"),
-            Rule("published", "α = 0.6", "nothing"),
-            Rule("chosen_alpha", "α of best inner Dice", "inner patients"),
-            Rule("per_class_alpha", "α of each class", "inner patients"),
-            Rule("learnable_scalar", "α of least cross-entropy", "inner patients"),
-            Rule("log_pool", "log pool (equal weights)", "nothing"),
-            Rule("entropy_weighted", "weighted by entropy", "nothing"),
-            Rule("stacking", "stacking", "inner patients"),
-            Rule("gate", "gate for each voxel", "inner patients"),
-            Rule("staple", "STAPLE", "nothing"),
-        )
-    }
-)
-"""All rules that ``fit`` knows, by key."""
-
-ORACLE = Rule("oracle", "oracle α", "the patient itself (bound, not a method)")
-
-Combine = Callable[[Pair], NDArray[Any]]
+    inner: InnerPatients
+    seed: int
+    empty: metrics.EmptyRule
+    alpha: float
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A rule ready for use; ``found`` holds what was fitted, for tables and records."""
+    """A rule ready for use.
 
-    rule: Rule
-    found: Mapping[str, Any]
-    combine: Combine
+    ``parameters`` are for tables and records, ``fitted`` is whether they come from inner patients.
+    """
 
-    def apply(self, pair: Pair) -> Volume:
+    parameters: Mapping[str, Any]
+    fuse: Fuse
+    title: str = ""
+    fitted: bool = False
+
+    def apply(self, pair: VolumePair) -> Volume:
         """Return the fused probabilities (4, X, Y, Z) float16 on the grid of the pair.
 
         They sum to 1 as closely as float16 can say. Raises ``MismatchError`` where the two are not
         on one grid and ``ValueError`` for what is no probability.
         """
         check_same_grid(*pair)
-        return Volume(self.combine(pair).astype(np.float16, copy=False), pair[0].grid)
+        return Volume(self.fuse(pair).astype(np.float16, copy=False), pair[0].grid)
 
 
 @dataclass(frozen=True)
-class _Inner:
-    """What a rule may be fitted to."""
+class Rule:
+    """A way to fuse: key, title in tables, the patients from whom it learns, and how it learns."""
 
-    training: Training
-    seed: int
-    empty: metrics.EmptyRule
+    key: str
+    title: str
+    fitted_on: FittedOn
+    fit: Callable[[Evidence], Fitted] = field(repr=False)
 
 
-def fit(rule_key: str, training: Training, seed: int, empty: metrics.EmptyRule = "brats") -> Fitted:
+def fit(
+    rule_key: str,
+    inner: InnerPatients,
+    seed: int,
+    empty: metrics.EmptyRule = "brats",
+    alpha: float = PAPER_ALPHA,
+) -> Fitted:
     """Fit a rule to inner patients.
 
     Parameters
     ----------
     rule_key
         A key of ``RULES``.
-    training
+    inner
         Pairs and labels of the inner patients, at least two; a rule that is fitted on nothing
         looks at none of them.
     seed
@@ -124,6 +119,8 @@ def fit(rule_key: str, training: Training, seed: int, empty: metrics.EmptyRule =
     empty
         The rule for empty masks where Dice decides (``chosen_alpha``, ``per_class_alpha``); with
         ``exclude`` means leave out what is undefined at that weight.
+    alpha
+        The weight of ``published``.
 
     Raises
     ------
@@ -140,93 +137,59 @@ def fit(rule_key: str, training: Training, seed: int, empty: metrics.EmptyRule =
             f"there is no fusion rule {rule_key!r} to fit: take one of {', '.join(RULES)}"
         )
     rule = RULES[rule_key]
-    if rule.fitted_on == "inner patients" and len(training) < 2:
+    learns = rule.fitted_on == "inner patients"
+    if learns and len(inner) < 2:
         raise DataError(
-            f"{rule_key} is fitted to inner patients and got {len(training)}; give at least two"
+            f"{rule_key} is fitted to inner patients and got {len(inner)}; give at least two"
         )
-    found, combine = _FITS[rule_key](_Inner(training, seed, empty))
-    return Fitted(rule, found, combine)
+    fitted = rule.fit(Evidence(inner, seed, empty, alpha))
+    return replace(fitted, title=fitted.title or rule.title, fitted=learns)
 
 
-def oracle(pair: Pair, labels: Labels, empty: metrics.EmptyRule = "brats") -> Fitted:
+def oracle(pair: VolumePair, labels: Labels, empty: metrics.EmptyRule = "brats") -> Fitted:
     """Return the α that is best for this very patient: a bound for all rules with one α.
 
     It sees the labels of the patient on whom it is judged, so it is no method and its Dice no
     result. The α is the middle of the widest interval with the highest mean Dice of the three
     tumour classes. Raises what ``optimum.steps_of`` raises.
     """
-    best = optimum.best_of(_tumour_curve(pair, labels, empty))
-    found, combine = _linear(best.alpha)
-    return Fitted(ORACLE, {**found, "dice": best.value}, combine)
-
-
-def error_correlation(pair: Pair, labels: Labels) -> dict[str, float]:
-    """Return how the errors of the two branches go together, over all voxels of a patient.
-
-    Nothing can be gained by fusion where both are wrong in the same way. Correlations count a
-    voxel as right or wrong (Kuncheva and Whitaker 2003, doi:10.1023/A:1022859003006).
-
-    Returns
-    -------
-    ``phi``, the correlation of the errors, and Yule's ``yule_q``, both −1 to 1 and NaN where they
-    are 0/0, as for a branch without an error; as shares of all voxels ``disagreement`` (different
-    classes), ``one_right``, ``both_right``, ``both_wrong_same`` and ``both_wrong_differently``.
-
-    Raises
-    ------
-    MismatchError, ValueError
-        As ``Fitted.apply``, and for labels that do not belong.
-    """
-    learned.check_labels(pair, labels)
-    first, second = (values.argmax(axis=0) for values in learned.singles(pair))
-    (right, only2d), (only3d, wrong) = metrics.confusion_matrix(
-        first != labels, second != labels, 2
-    ).tolist()  # only2d: the 2D branch alone is right
-    margins = (right + only2d) * (only3d + wrong) * (right + only3d) * (only2d + wrong)
-    alike, unlike = right * wrong, only2d * only3d
-    same = int(((first == second) & (first != labels)).sum())
-    shares = {
-        "disagreement": int((first != second).sum()),
-        "one_right": only2d + only3d,
-        "both_right": right,
-        "both_wrong_same": same,
-        "both_wrong_differently": wrong - same,
-    }
-    undefined = float("nan")
-    return {
-        "phi": (alike - unlike) / margins**0.5 if margins else undefined,
-        "yule_q": (alike - unlike) / (alike + unlike) if alike + unlike else undefined,
-        **{name: count / labels.size for name, count in shares.items()},
-    }
+    best = ORACLE.fit(Evidence([(pair, labels)], 0, empty, PAPER_ALPHA))
+    return replace(best, title=ORACLE.title)
 
 
 # --- one weight for all voxels
 
 
-def _linear(alpha: float) -> tuple[dict[str, Any], Combine]:
-    return {"alpha": alpha}, partial(_average, alpha)
+def _weighted(alpha: float, title: str = "", **more: float) -> Fitted:
+    def fuse(pair: VolumePair) -> NDArray[np.float16]:
+        return average.weighted_average(*pair, alpha).probabilities
+
+    return Fitted({"alpha": alpha, **more}, fuse, title)
 
 
-def _average(alpha: float, pair: Pair) -> NDArray[np.float16]:
-    return average.weighted_average(*pair, alpha).probabilities
+def _fixed(alpha: float) -> Callable[[Evidence], Fitted]:
+    return lambda _: _weighted(alpha)
 
 
-def _chosen(inner: _Inner) -> tuple[dict[str, Any], Combine]:
-    curves = [_tumour_curve(pair, labels, inner.empty) for pair, labels in inner.training]
+def _published(evidence: Evidence) -> Fitted:
+    return _weighted(evidence.alpha, f"α = {evidence.alpha:g}")
+
+
+def _chosen(evidence: Evidence) -> Fitted:
+    curves = [_tumour_curve(pair, labels, evidence.empty) for pair, labels in evidence.inner]
     best = optimum.best_of(optimum.mean_curve(curves, "exclude"))
-    found, combine = _linear(best.alpha)
-    return {**found, "dice": best.value, "width": best.width}, combine
+    return _weighted(best.alpha, dice=best.value, width=best.width)
 
 
-def _tumour_curve(pair: Pair, labels: Labels, empty: metrics.EmptyRule) -> optimum.Curve:
+def _tumour_curve(pair: VolumePair, labels: Labels, empty: metrics.EmptyRule) -> optimum.Curve:
     """Return the mean Dice of the tumour classes of one patient at every α."""
     steps = optimum.steps_of(*pair, labels)
     each = [optimum.dice_at(steps, (label,), empty) for label in TUMOUR]
     return optimum.mean_curve(each, "exclude")
 
 
-def _scalar(inner: _Inner) -> tuple[dict[str, Any], Combine]:
-    return _linear(learned.cross_entropy_alpha(inner.training))
+def _scalar(evidence: Evidence) -> Fitted:
+    return _weighted(learned.cross_entropy_alpha(evidence.inner))
 
 
 # --- a weight for each class
@@ -236,123 +199,136 @@ def _scalar(inner: _Inner) -> tuple[dict[str, Any], Combine]:
 class _Open:
     """The voxels of a patient that some weights can change, (4, n) each, and a count of others."""
 
-    flat: learned.Singles
-    deep: learned.Singles
+    p2d: Float32Array
+    p3d: Float32Array
     truth: Labels
     settled: Confusion
 
-    def confusion(self, weights: learned.Floats) -> Confusion:
-        found = _by_class(weights, self.flat, self.deep).argmax(axis=0)
-        return self.settled + metrics.confusion_matrix(self.truth, found)
+    def confusion(self, weights: FloatArray) -> Confusion:
+        predicted = _by_class(weights, self.p2d, self.p3d).argmax(axis=0)
+        return self.settled + metrics.confusion_matrix(self.truth, predicted)
 
 
-def _per_class(inner: _Inner) -> tuple[dict[str, Any], Combine]:
+def _per_class(evidence: Evidence) -> Fitted:
     """Search one class after the other for a weight that gives more Dice than all before.
 
-    The search starts at the best common α, so on the inner patients it never ends below it.
+    The search starts at the best common α, so on the inner patients it never ends below it. Of
+    weights with equal Dice the first one stays.
     """
-    start = _chosen(inner)[0]["alpha"]
-    patients = [_open(pair, labels) for pair, labels in inner.training]
+    start = _chosen(evidence).parameters["alpha"]
+    patients = [_open(pair, labels) for pair, labels in evidence.inner]
     weights = np.full(4, start)
-    dice = _mean_dice(patients, weights, inner.empty)
+    dice = _mean_dice(patients, weights, evidence.empty)
     for _ in range(CLASS_ROUNDS):
         before = weights
         for label in range(len(weights)):
             for value in np.linspace(0, 1, round(1 / CLASS_STEP) + 1):
                 tried = np.where(np.arange(len(weights)) == label, value, weights)
-                reached = _mean_dice(patients, tried, inner.empty)
+                reached = _mean_dice(patients, tried, evidence.empty)
                 if reached > dice:
                     weights, dice = tried, reached
         if (weights == before).all():
             break
-    found = {"alphas": tuple(weights.tolist()), "dice": dice}
-    return found, partial(_weighted_by_class, weights)
+    parameters = {"alphas": tuple(weights.tolist()), "dice": dice}
+    return Fitted(parameters, partial(weighted_by_class, weights))
 
 
-def _open(pair: Pair, labels: Labels) -> _Open:
+def _open(pair: VolumePair, labels: Labels) -> _Open:
     """Leave out voxels of which one class is above the others even at its lower probability."""
-    learned.check_labels(pair, labels)
-    flat, deep = (values.reshape(len(values), -1) for values in learned.singles(pair))
-    low, rest = np.minimum(flat, deep), np.maximum(flat, deep)
+    average.check_labels(pair[0], labels)
+    p2d, p3d = (values.reshape(len(values), -1) for values in learned.branches(pair))
+    # whatever its weight, a class has at least ``low`` and any other at most ``high``
+    low, high = np.minimum(p2d, p3d), np.maximum(p2d, p3d)
     safest = low.argmax(axis=0)
-    np.put_along_axis(rest, safest[None], 0, axis=0)
-    settled = low.max(axis=0) > rest.max(axis=0)
+    np.put_along_axis(high, safest[None], 0, axis=0)
+    settled = low.max(axis=0) > high.max(axis=0)
     truth = labels.ravel()
     counts = metrics.confusion_matrix(truth[settled], safest[settled])
-    return _Open(flat[:, ~settled], deep[:, ~settled], truth[~settled], counts)
+    return _Open(p2d[:, ~settled], p3d[:, ~settled], truth[~settled], counts)
 
 
-def _mean_dice(
-    patients: Sequence[_Open], weights: learned.Floats, empty: metrics.EmptyRule
-) -> float:
-    confusions = [patient.confusion(weights) for patient in patients]
-    dice = np.array(
-        [[metrics.dice(one, (label,), empty) for label in TUMOUR] for one in confusions]
-    )
-    means = [float(row[~np.isnan(row)].mean()) for row in dice if not np.isnan(row).all()]
+def _mean_dice(patients: Sequence[_Open], weights: FloatArray, empty: metrics.EmptyRule) -> float:
+    means = []
+    for patient in patients:
+        counts = patient.confusion(weights)
+        dice = np.array([metrics.dice(counts, (label,), empty) for label in TUMOUR])
+        if not np.isnan(dice).all():
+            means.append(float(dice[~np.isnan(dice)].mean()))
     return float(np.mean(means)) if means else float("nan")
 
 
-def _weighted_by_class(weights: learned.Floats, pair: Pair) -> learned.Singles:
-    fused = _by_class(weights, *learned.singles(pair))
+def weighted_by_class(weights: FloatArray, pair: VolumePair) -> Float32Array:
+    """Return α_k·S₂D + (1 − α_k)·S₃D of each class k, normalised; ``weights`` are α (4,)."""
+    fused = _by_class(weights, *learned.branches(pair))
     return np.asarray(fused / fused.sum(axis=0))
 
 
-def _by_class(
-    weights: learned.Floats, flat: learned.Singles, deep: learned.Singles
-) -> learned.Singles:
+def _by_class(weights: FloatArray, p2d: Float32Array, p3d: Float32Array) -> Float32Array:
     """Return the sums before they are normalised; where a voxel is left with nothing, the mean."""
-    alpha = weights.astype(np.float32).reshape(-1, *[1] * (flat.ndim - 1))
-    even = np.float32(EVEN / 2) * (flat + deep)
-    return np.asarray(alpha * flat + (1 - alpha) * deep + even)
+    alpha = weights.astype(np.float32).reshape(-1, *[1] * (p2d.ndim - 1))
+    # weights such as 0 for the one class that 2D sees and 1 for the one that 3D sees leave 0/0
+    even = np.float32(EVEN / 2) * (p2d + p3d)
+    return np.asarray(alpha * p2d + (1 - alpha) * p3d + even)
 
 
 # --- rules of one voxel at a time
 
 
-def _log_pool(pair: Pair) -> learned.Singles:
+def _plain(fuse: Fuse) -> Callable[[Evidence], Fitted]:
+    return lambda _: Fitted({}, fuse)
+
+
+def _log_pool(pair: VolumePair) -> Float32Array:
     """Return the geometric mean of both branches, normalised (Genest and Zidek 1986)."""
-    flat, deep = (np.log(np.maximum(one, learned.FLOOR)) for one in learned.singles(pair))
-    return np.asarray(special.softmax(LOG_WEIGHT * flat + (1 - LOG_WEIGHT) * deep, axis=0))
+    log2d, log3d = (np.log(np.maximum(p, learned.FLOOR)) for p in learned.branches(pair))
+    return np.asarray(special.softmax(LOG_WEIGHT * log2d + (1 - LOG_WEIGHT) * log3d, axis=0))
 
 
-def _entropy_weighted(pair: Pair) -> learned.Singles:
+def _entropy_weighted(pair: VolumePair) -> Float32Array:
     """Weigh each branch by 1 − H / log 4; where both know nothing they count alike."""
-    flat, deep = learned.singles(pair)
-    sure2d, sure3d = (np.maximum(1 - learned.entropy(one), 0) + EVEN for one in (flat, deep))
+    p2d, p3d = learned.branches(pair)
+    # rounding may take the entropy of four equal probabilities above 1
+    sure2d, sure3d = (np.maximum(1 - learned.entropy(p), 0) + EVEN for p in (p2d, p3d))
     alpha = sure2d / (sure2d + sure3d)
-    return np.asarray(alpha * flat + (1 - alpha) * deep)
+    return np.asarray(alpha * p2d + (1 - alpha) * p3d)
 
 
-def _staple(pair: Pair) -> learned.Floats:
-    first, second = (one.argmax(axis=0).astype(np.uint8) for one in learned.singles(pair))
+def _staple(pair: VolumePair) -> FloatArray:
+    first, second = (p.argmax(axis=0).astype(np.uint8) for p in learned.branches(pair))
     return staple(first, second, pair[0].grid.spacing_mm)
 
 
-def _stacking(inner: _Inner) -> tuple[dict[str, Any], Combine]:
-    stack = learned.fit_stack(inner.training, inner.seed)
-    parts = {"weights": stack.weights.tolist(), "offsets": stack.offsets.tolist()}
-    return {**parts, "voxels": stack.voxels}, stack.apply
+def _stacking(evidence: Evidence) -> Fitted:
+    stack = learned.fit_stack(evidence.inner, evidence.seed)
+    logistic = {"weights": stack.weights.tolist(), "offsets": stack.offsets.tolist()}
+    return Fitted({**logistic, "voxels": stack.voxels}, stack.apply)
 
 
-def _gate(inner: _Inner) -> tuple[dict[str, Any], Combine]:
-    gate = learned.fit_gate(inner.training, inner.seed)
-    return {"share_2d_right": gate.share, "voxels": gate.voxels}, gate.apply
+def _gate(evidence: Evidence) -> Fitted:
+    gate = learned.fit_gate(evidence.inner, evidence.seed)
+    return Fitted({"share_2d_right": gate.share, "voxels": gate.voxels}, gate.apply)
 
 
-_FITS: Mapping[str, Callable[[_Inner], tuple[dict[str, Any], Combine]]] = MappingProxyType(
+RULES: Mapping[str, Rule] = MappingProxyType(
     {
-        "two_d": lambda _: _linear(1.0),
-        "three_d": lambda _: _linear(0.0),
-        "half": lambda _: _linear(0.5),
-        "published": lambda _: _linear(0.6),
-        "chosen_alpha": _chosen,
-        "per_class_alpha": _per_class,
-        "learnable_scalar": _scalar,
-        "log_pool": lambda _: ({}, _log_pool),
-        "entropy_weighted": lambda _: ({}, _entropy_weighted),
-        "stacking": _stacking,
-        "gate": _gate,
-        "staple": lambda _: ({}, _staple),
+        rule.key: rule
+        for rule in (
+            Rule("two_d", "2D only", "nothing", _fixed(1.0)),
+            Rule("three_d", "3D only", "nothing", _fixed(0.0)),
+            Rule("half", "α = 0.5", "nothing", _fixed(0.5)),
+            Rule("published", f"α = {PAPER_ALPHA:g}", "nothing", _published),
+            Rule("chosen_alpha", "α of best inner Dice", "inner patients", _chosen),
+            Rule("per_class_alpha", "α of each class", "inner patients", _per_class),
+            Rule("learnable_scalar", "α of least cross-entropy", "inner patients", _scalar),
+            Rule("log_pool", "log pool (equal weights)", "nothing", _plain(_log_pool)),
+            Rule("entropy_weighted", "weighted by entropy", "nothing", _plain(_entropy_weighted)),
+            Rule("stacking", "stacking", "inner patients", _stacking),
+            Rule("gate", "gate for each voxel", "inner patients", _gate),
+            Rule("staple", "STAPLE", "nothing", _plain(_staple)),
+        )
     }
 )
+"""All rules that ``fit`` knows, by key."""
+
+ORACLE = Rule("oracle", "oracle α", "the patient itself (bound, not a method)", _chosen)
+"""The rule of ``oracle``."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gliomalib.schema import (
     N_CLASSES,
     SEQUENCES,
+    Grid,
     Labels,
     MismatchError,
     SettingsError,
@@ -20,19 +21,8 @@ from gliomalib.schema import (
 )
 from gliomalib.settings import Classifier
 
-__all__ = [
-    "SliceSet", "areas", "class_counts", "concatenate", "fused_slices", "mri_slices", "resized",
-    "slice_classes", "subset",
-]  # fmt: skip
-
 FLAIR, T1CE, T2 = (SEQUENCES.index(name) for name in ("flair", "t1ce", "t2"))
 ENHANCING = 3
-
-
-def areas(labels: Labels) -> NDArray[np.int64]:
-    """Return the voxels of each class in each axial slice, (Z, 4), of labels (X, Y, Z)."""
-    per_class = [(labels == index).sum(axis=(0, 1)) for index in range(N_CLASSES)]
-    return np.stack(per_class, axis=1).astype(np.int64)
 
 
 def slice_classes(labels: Labels, rule: str) -> NDArray[np.int64]:
@@ -44,22 +34,24 @@ def slice_classes(labels: Labels, rule: str) -> NDArray[np.int64]:
     whose own volume the slice holds the largest share. A slice without tumour is 0. At a tie the
     higher class wins. Raises ``SettingsError`` for another rule.
     """
-    found = areas(labels)[:, 1:]
+    per_class = [(labels == index).sum(axis=(0, 1)) for index in range(1, N_CLASSES)]
+    areas = np.stack(per_class, axis=1)  # (Z, 3)
     if rule == "dominant":
-        chosen = _highest(found)
+        chosen = _highest(areas)
     elif rule == "enhancing_first":
-        chosen = np.where(found[:, ENHANCING - 1] > 0, ENHANCING, _highest(found))
+        chosen = np.where(areas[:, ENHANCING - 1] > 0, ENHANCING, _highest(areas))
     elif rule == "largest_share":
-        chosen = _highest(found / np.maximum(found.sum(axis=0), 1))
+        chosen = _highest(areas / np.maximum(areas.sum(axis=0), 1))
     else:
         raise SettingsError(
             f"label_rule {rule!r} is unknown: take dominant, enhancing_first or largest_share"
         )
-    return np.where(found.any(axis=1), chosen, 0).astype(np.int64)
+    return np.where(areas.any(axis=1), chosen, 0).astype(np.int64)
 
 
 def _highest(scores: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the class of the largest column, the last one of equals."""
+    # argmax takes the first of equals, so it looks from the last column backwards
     last = scores.shape[1] - 1
     highest: NDArray[np.int64] = last - np.argmax(scores[:, ::-1], axis=1) + 1
     return highest
@@ -79,15 +71,9 @@ def fused_slices(
     images are needed and not given.
     """
     _check_shapes(volume, labels, images)
-    depth = volume.grid.shape[2]
     channels = _channels(volume, labels, settings.image, images)
-    return SliceSet(
-        images=resized(np.moveaxis(channels, 3, 0), settings.image_size),
-        classes=slice_classes(labels, settings.label_rule),
-        patients=(volume.grid.patient_id,) * depth,
-        z=np.arange(depth, dtype=np.int64),
-        blank=None if images is None else ~np.any(images, axis=(0, 1, 2)),
-    )
+    blank = None if images is None else ~np.any(images, axis=(0, 1, 2))
+    return _slice_set(volume.grid, channels, labels, settings, blank)
 
 
 def mri_slices(case: StoredCase, settings: Classifier) -> SliceSet:
@@ -95,14 +81,24 @@ def mri_slices(case: StoredCase, settings: Classifier) -> SliceSet:
 
     FLAIR, T1ce and T2 come from the scan alone, so no U-Net stands between it and the classifier.
     """
-    channels = _scan_channels(case.images)
-    depth = case.grid.shape[2]
+    blank = ~np.any(case.images, axis=(0, 1, 2))
+    return _slice_set(case.grid, _scan_channels(case.images), case.labels, settings, blank)
+
+
+def _slice_set(
+    grid: Grid,
+    channels: NDArray[np.float16],
+    labels: Labels,
+    settings: Classifier,
+    blank: NDArray[np.bool_] | None,
+) -> SliceSet:
+    depth = grid.shape[2]
     return SliceSet(
         images=resized(np.moveaxis(channels, 3, 0), settings.image_size),
-        classes=slice_classes(case.labels, settings.label_rule),
-        patients=(case.grid.patient_id,) * depth,
+        classes=slice_classes(labels, settings.label_rule),
+        patients=(grid.patient_id,) * depth,
         z=np.arange(depth, dtype=np.int64),
-        blank=~np.any(case.images, axis=(0, 1, 2)),
+        blank=blank,
     )
 
 
@@ -149,13 +145,8 @@ def concatenate(sets: Sequence[SliceSet]) -> SliceSet:
     )
 
 
-def class_counts(slices: SliceSet) -> NDArray[np.int64]:
-    """Return the number of slices of each class, (4,)."""
-    return np.bincount(slices.classes, minlength=N_CLASSES).astype(np.int64)
-
-
 def subset(slices: SliceSet, rows: NDArray[np.int64]) -> SliceSet:
-    """Return the slices of these rows, in their order; a row may stand several times."""
+    """Return the slices of these rows, in their order; a row may come several times."""
     return SliceSet(
         images=slices.images[rows],
         classes=slices.classes[rows],
@@ -180,12 +171,12 @@ def resized(images: NDArray[np.float16], size: int | None) -> NDArray[np.float16
 
 def _check_shapes(volume: Volume, labels: Labels, images: NDArray[np.float16] | None) -> None:
     shape = volume.grid.shape
-    found = {"probabilities": volume.probabilities.shape, "labels": (N_CLASSES, *labels.shape)}
+    shapes = {"probabilities": volume.probabilities.shape, "labels": (N_CLASSES, *labels.shape)}
     if images is not None:
-        found["images"] = images.shape
-    for name, given in found.items():
-        if given != (N_CLASSES, *shape):
+        shapes["images"] = images.shape
+    for name, actual in shapes.items():
+        if actual != (N_CLASSES, *shape):
             raise MismatchError(
-                f"{volume.grid.patient_id}: the {name} are {given[1:]} voxels, the fused volume's "
+                f"{volume.grid.patient_id}: the {name} are {actual[1:]} voxels, the fused volume's "
                 f"grid is {shape}; take them from the same stored case"
             )

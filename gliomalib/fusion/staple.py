@@ -22,9 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from gliomalib.schema import N_CLASSES, Labels, MismatchError
-
-Floats = NDArray[np.float64]
+from gliomalib.schema import N_CLASSES, FloatArray, Labels, MismatchError
 
 MARGIN_MM = 10.0
 """How far the box reaches beyond the tumour of either rater: what lies outside does not count."""
@@ -39,7 +37,7 @@ SAID = np.array([[1, 1, 0, 0], [1, 0, 1, 0]], dtype=bool)
 """What each of the two raters says in the four patterns: both, first, second, neither."""
 
 
-def staple(first: Labels, second: Labels, spacing_mm: tuple[float, float, float]) -> Floats:
+def staple(first: Labels, second: Labels, spacing_mm: tuple[float, float, float]) -> FloatArray:
     """Return the probabilities (4, X, Y, Z) of two segmentations under STAPLE.
 
     Every class, background too, is judged against the rest, in the box around the tumour of both
@@ -63,15 +61,15 @@ def staple(first: Labels, second: Labels, spacing_mm: tuple[float, float, float]
         raise MismatchError(
             f"segmentations have shapes {first.shape} and {second.shape}; take both of one grid"
         )
-    found = np.zeros((N_CLASSES, *first.shape))
-    found[0] = 1
+    probabilities = np.zeros((N_CLASSES, *first.shape))
+    probabilities[0] = 1
     box = _box((first > 0) | (second > 0), spacing_mm)
     if box is not None:
-        found[:, *box] = _in_box(first[box], second[box])
-    return found
+        probabilities[:, *box] = _in_box(first[box], second[box])
+    return probabilities
 
 
-def rater_patterns(counts: Floats) -> tuple[Floats, Floats, Floats]:
+def rater_patterns(counts: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Run STAPLE on one mask of two raters.
 
     The prior is the mean share of voxels that the raters gave to the mask. A sensitivity (or
@@ -93,6 +91,7 @@ def rater_patterns(counts: Floats) -> tuple[Floats, Floats, Floats]:
     for _ in range(ITERATIONS if 0 < prior < 1 else 0):
         inside = prior * np.where(SAID, yes[:, None], 1 - yes[:, None]).prod(axis=0)
         outside = (1 - prior) * np.where(SAID, 1 - no[:, None], no[:, None]).prod(axis=0)
+        # expectation: how probable the mask is, given what was said; then each rater anew by it
         before, truth = truth, _ratio(inside, inside + outside, truth)
         yes = _ratio(SAID @ (counts * truth), (counts * truth).sum(), yes)
         no = _ratio(~SAID @ (counts * (1 - truth)), (counts * (1 - truth)).sum(), no)
@@ -101,18 +100,20 @@ def rater_patterns(counts: Floats) -> tuple[Floats, Floats, Floats]:
     return truth, yes, no
 
 
-def _in_box(first: Labels, second: Labels) -> Floats:
-    found = np.empty((N_CLASSES, *first.shape))
+def _in_box(first: Labels, second: Labels) -> FloatArray:
+    fused = np.empty((N_CLASSES, *first.shape))
     for label in range(N_CLASSES):
+        # voxels about which the raters say the same have the same probability in every round, so
+        # the four patterns (the columns of SAID) are counted once and stand for all voxels
         pattern = 3 - 2 * (first == label).astype(np.intp) - (second == label)
         counts = np.bincount(pattern.ravel(), minlength=4).astype(np.float64)
-        found[label] = rater_patterns(counts)[0][pattern]
+        fused[label] = rater_patterns(counts)[0][pattern]
     classes = np.arange(N_CLASSES)[:, None, None, None]
     votes = ((first == classes).astype(np.float64) + (second == classes)) / 2
-    return _ratio(found, found.sum(axis=0), votes)
+    return _ratio(fused, fused.sum(axis=0), votes)
 
 
-def _ratio(above: Floats, below: Floats | np.float64, otherwise: Floats) -> Floats:
+def _ratio(above: FloatArray, below: FloatArray | np.float64, otherwise: FloatArray) -> FloatArray:
     """Return above / below, and ``otherwise`` where that is 0/0."""
     above, below, result = np.broadcast_arrays(above, below, otherwise)
     return np.asarray(np.divide(above, below, out=result.copy(), where=below > 0))
@@ -121,11 +122,11 @@ def _ratio(above: Floats, below: Floats | np.float64, otherwise: Floats) -> Floa
 def _box(
     tumour: NDArray[np.bool_], spacing_mm: tuple[float, float, float]
 ) -> tuple[slice, ...] | None:
-    found = ndimage.find_objects(tumour.astype(np.uint8))
-    if not found:
+    boxes = ndimage.find_objects(tumour.astype(np.uint8))
+    if not boxes:
         return None
     margins = [int(np.ceil(MARGIN_MM / step)) for step in spacing_mm]
     return tuple(
         slice(max(part.start - margin, 0), part.stop + margin)
-        for part, margin in zip(found[0], margins, strict=True)
+        for part, margin in zip(boxes[0], margins, strict=True)
     )

@@ -18,7 +18,7 @@ from gliomalib.pipeline import preprocess
 from gliomalib.pipeline.store import Store
 from gliomalib.provenance import digest_of, file_digest
 from gliomalib.records import Run
-from gliomalib.schema import Example, MismatchError, Split, Volume
+from gliomalib.schema import Example, MismatchError, SliceSet, Split, Volume
 from gliomalib.scoring import tables as evaluate
 
 Network = Literal["unet2d", "unet3d", "resnet50"]
@@ -168,7 +168,7 @@ def ranked(material: Material, scores: pd.DataFrame, networks: Sequence[str]) ->
     return [_example(material, row, networks) for row in chosen]
 
 
-def fused_slices(material: Material, split: Split, patients: Sequence[str]) -> slices.SliceSet:
+def fused_slices(material: Material, split: Split, patients: Sequence[str]) -> SliceSet:
     """Return the fused axial slices of ``patients`` with their classes."""
     sets = []
     for patient in progress.steps(patients, f"fold {split.fold}: fused slices"):
@@ -239,9 +239,7 @@ def _example(material: Material, row: pd.Series, networks: Sequence[str]) -> Exa
     return Example(np.asarray(case.images[3]), np.asarray(case.labels), predictions, title)
 
 
-def _classified(
-    made: training.Trained, found: slices.SliceSet, study: settings.Study
-) -> pd.DataFrame:
+def _classified(made: training.Trained, found: SliceSet, study: settings.Study) -> pd.DataFrame:
     probabilities = predict.classify(made.checkpoint, found, study.device)
     table = pd.DataFrame({"patient_id": found.patients, "z": found.z, "truth": found.classes})
     table["predicted"] = probabilities.argmax(axis=1)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import pandas as pd
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from gliomalib import digits
 from gliomalib.provenance import PROJECT_DIR
-from gliomalib.schema import Record, RecordError, SettingsError, Value
-from gliomalib.settings import Model
+from gliomalib.schema import Record, RecordError, SettingsError, Value, run_name
+from gliomalib.settings import Model, explain
 from gliomalib.verdicts.decisions import (
     NEEDS_PUBLISHED,
     Decision,
@@ -26,6 +27,8 @@ from gliomalib.verdicts.decisions import (
 )
 
 PUBLISHED = PROJECT_DIR / "data" / "published.yml"
+
+Content = TypeVar("Content")
 
 Outcome = Literal[
     "reproduced",
@@ -68,8 +71,13 @@ class Source(Model):
     variant: str = ""
     value: str
 
+    @property
+    def run(self) -> str:
+        """Name of the run in whose record the number stands."""
+        return run_name(self.notebook, self.variant)
 
-class Claim(Model):
+
+class Claim(Source):
     """One statement, the number that answers it and the rule for its verdict.
 
     ``published`` is a share where ``unit`` is %; None where the paper gives no number. ``value``
@@ -84,9 +92,6 @@ class Claim(Model):
     published: float | None = None
     unit: str
     level: Literal["voxel", "slice", "patient", "text"]
-    notebook: str
-    variant: str = ""
-    value: str
     decision: Decision
     testable_on: Needs
     source: str
@@ -128,22 +133,22 @@ class Claim(Model):
             return "undefined"
         return f"{100 * value:.2f} %" if self.unit == "%" else f"{value:.4g}"
 
-    def told(self, found: Value | None) -> tuple[str, str]:
+    def told(self, value: Value | None) -> tuple[str, str]:
         """Return a number of a record and its interval to read, with the digits that it allows.
 
         Percentages and words are those of ``shown``; a dash stands for none. The table of verdicts
         keeps four digits, so that it is found out of date by more than what a reader sees.
         """
-        if found is None:
+        if value is None:
             return self.shown(None), "–"
-        ends = interval(found)
+        ends = interval(value)
         if not self.unit_behind:
-            return self.shown(found.value), " to ".join(map(self.shown, ends)) if ends else "–"
-        bounds = digits.interval(found.value, ends) if ends else "–"
-        return digits.number(found.value, ends), bounds
+            return self.shown(value.value), " to ".join(map(self.shown, ends)) if ends else "–"
+        bounds = digits.interval(value.value, ends) if ends else "–"
+        return digits.number(value.value, ends), bounds
 
 
-class Published(Model):
+class PublishedClaims(Model):
     """The file of the paper's claims."""
 
     paper: str
@@ -151,11 +156,11 @@ class Published(Model):
     claims: tuple[Claim, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _ids_are_unique(self) -> Published:
-        ids = [claim.id for claim in self.claims]
-        twice = sorted({one for one in ids if ids.count(one) > 1})
-        if twice:
-            raise ValueError(f"{', '.join(twice)} stands twice; number each claim once")
+    def _ids_are_unique(self) -> PublishedClaims:
+        counts = Counter(claim.id for claim in self.claims)
+        repeated = sorted(name for name, count in counts.items() if count > 1)
+        if repeated:
+            raise ValueError(f"{', '.join(repeated)} is duplicated; number each claim once")
         return self
 
 
@@ -177,152 +182,143 @@ class Verdict:
     """
 
     claim: Claim
-    published: float | None
     obtained: Value | None
     verdict: Outcome
-    reason: str
+    reasons: tuple[str, ...]
     faithful: Value | None = None
 
+    @property
+    def reason(self) -> str:
+        """All reasons in one sentence."""
+        return "; ".join(self.reasons)
 
-def load(path: Path = PUBLISHED) -> tuple[Claim, ...]:
+
+def load(path: str | Path = PUBLISHED) -> tuple[Claim, ...]:
     """Read the claims of a paper in the order of the file.
 
     Raises ``SettingsError`` for a missing file, an unknown or missing key, a value of the wrong
-    type, a rule without the number it compares, and an id that stands twice.
+    type, a rule without the number it compares, and a duplicated id.
     """
+    return read(path, PublishedClaims).claims
+
+
+def read(path: str | Path, kind: type[Content]) -> Content:
+    """Return a YAML file as the model, or the collection of models, that it must be.
+
+    Raises ``SettingsError``, which names the file and what is wrong with it.
+    """
+    path = Path(path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Published.model_validate(content).claims
+        return TypeAdapter(kind).validate_python(content)
     except FileNotFoundError:
-        raise SettingsError(f"{path}: the paper's claims are missing; restore the file") from None
+        raise SettingsError(f"{path}: this file is missing; restore it") from None
     except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: not YAML ({error}); correct the file") from None
+        raise SettingsError(f"{path.name}: not YAML ({error}); correct the file") from None
     except ValidationError as error:
-        raise SettingsError(f"{path.name}: {_faults(error)}; correct the file") from None
+        raise SettingsError(f"{path.name}: {explain(error)}; correct the file") from None
 
 
 def judge(claim: Claim, record: Record | None, context: Context) -> Verdict:
     """Return the verdict on a claim: not run, then what the data allow, then the claim's rule.
 
-    A record without the claim's value, such as that of a variant which the study does not have,
-    counts as not run.
-
-    Parameters
-    ----------
-    claim
-        A claim of ``load``.
-    record
-        The record of the claim's notebook in this study, None where it was not run.
-    context
-        What the study was run on.
-
-    Raises
-    ------
-    RecordError
-        Where the record is of another notebook, variant or study, or gives a percentage where a
-        share belongs.
+    ``record`` is that of the claim's notebook in this study, None where it was not run; ``context``
+    is what the study was run on. Raises ``RecordError`` where the record is of another notebook,
+    variant or study, or gives a percentage where a share belongs.
     """
-    if record is None:
-        unmet = "; ".join(_unmet(claim.testable_on, context, None))
-        also = f"; it could not have tested this claim either: {unmet}" if unmet else ""
-        reason = f"study {context.study} has no record of {_name(claim)}{also}"
-        return Verdict(claim, claim.published, None, "not run", reason)
-    _check_own(claim, record, context)
-    if claim.value not in {value.name for value in record.values}:
-        reason = f"the record of {_name(claim)} has no {claim.value}: this study did not make it"
-        return Verdict(claim, claim.published, None, "not run", reason)
-    obtained = number(claim, record, context)
-    unmet = "; ".join(_unmet(claim.testable_on, context, obtained))
+    if record is not None:
+        _check_own(claim, record, context)
+        return judge_values(claim, record.values, context)
+    reasons = [f"study {context.study} has no record of {claim.run}"]
+    unmet = _unmet(claim.testable_on, context, None)
     if unmet:
-        return Verdict(claim, claim.published, obtained, "not testable on this data", unmet)
+        unmet[0] = f"it could not have tested this claim either: {unmet[0]}"
+    return Verdict(claim, None, "not run", (*reasons, *unmet))
+
+
+def judge_values(claim: Claim, values: Sequence[Value], context: Context) -> Verdict:
+    """Return the verdict on a claim from the values of its notebook, recorded or about to be.
+
+    Without the claim's value, such as in a variant which the study does not have, it counts as
+    not run. Raises ``RecordError`` for a percentage where a share belongs.
+    """
+    if claim.value not in {value.name for value in values}:
+        reason = f"the record of {claim.run} has no {claim.value}: this study did not make it"
+        return Verdict(claim, None, "not run", (reason,))
+    obtained = _of(claim, values)
+    unmet = _unmet(claim.testable_on, context, obtained)
+    if unmet:
+        return Verdict(claim, obtained, "not testable on this data", tuple(unmet))
     answer, reason = decide(claim.decision, obtained, claim.published, claim.shown)
     words: dict[str, Outcome] = dict(zip(("yes", "no"), claim.words, strict=True))
-    return Verdict(claim, claim.published, obtained, words.get(answer, "inconclusive"), reason)
+    return Verdict(claim, obtained, words.get(answer, "inconclusive"), (reason,))
 
 
 def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
-    """Return one row a verdict, in words and percentages, for people to read."""
-    rows = [
-        {
-            "claim": one.claim.id,
-            "group": one.claim.group,
-            "statement": one.claim.statement,
-            "metric": one.claim.metric,
-            "level": one.claim.level,
-            "published": one.claim.shown(one.published),
-            "faithful": one.claim.shown(one.faithful.value if one.faithful else None),
-            "obtained": one.claim.shown(one.obtained.value if one.obtained else None),
-            "95 % interval": _shown_interval(one),
-            "unit": one.claim.unit_behind or "–",
-            "patients": str(one.obtained.n_patients) if one.obtained else "–",
-            "decision rule": one.claim.rule,
-            "verdict": one.verdict,
-            "reason": one.reason,
-            "notebook": one.claim.notebook,
-        }
-        for one in verdicts
-    ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    """Return one row per verdict, in words and percentages, for people to read."""
+    return pd.DataFrame([_row(verdict) for verdict in verdicts])
 
 
-COLUMNS = [
-    "claim",
-    "group",
-    "statement",
-    "metric",
-    "level",
-    "published",
-    "faithful",
-    "obtained",
-    "95 % interval",
-    "unit",
-    "patients",
-    "decision rule",
-    "verdict",
-    "reason",
-    "notebook",
-]
-"""Columns of ``table``, also when it has no row."""
+def _row(verdict: Verdict) -> dict[str, str]:
+    claim, obtained, faithful = verdict.claim, verdict.obtained, verdict.faithful
+    bounds = interval(obtained) if obtained else None
+    return {
+        "claim": claim.id,
+        "group": claim.group,
+        "statement": claim.statement,
+        "metric": claim.metric,
+        "level": claim.level,
+        "published": claim.shown(claim.published),
+        "faithful": claim.shown(faithful.value if faithful else None),
+        "obtained": claim.shown(obtained.value if obtained else None),
+        "95 % interval": " to ".join(map(claim.shown, bounds)) if bounds else "–",
+        "unit": claim.unit_behind or "–",
+        "patients": str(obtained.n_patients) if obtained else "–",
+        "decision rule": claim.rule,
+        "verdict": verdict.verdict,
+        "reason": verdict.reason,
+        "notebook": claim.notebook,
+    }
 
 
-def _name(claim: Claim | Source) -> str:
-    return f"{claim.notebook}.{claim.variant}" if claim.variant else claim.notebook
-
-
-def number(claim: Claim | Source, record: Record, context: Context) -> Value:
+def number(source: Source, record: Record, context: Context) -> Value:
     """Return the number that a claim, or the faithful protocol of one, finds in its record.
 
     Raises ``RecordError`` as ``judge`` does, and where the record has no such value.
     """
-    _check_own(claim, record, context)
-    values = {value.name: value for value in record.values}
-    if claim.value not in values:
+    _check_own(source, record, context)
+    return _of(source, record.values)
+
+
+def _of(source: Source, values: Sequence[Value]) -> Value:
+    by_name = {value.name: value for value in values}
+    if source.value not in by_name:
         raise RecordError(
-            f"the record of {_name(claim)} has no value {claim.value!r} for {_titled(claim)}, "
-            f"only {', '.join(values)}; name it so in the notebook or correct published.yml"
+            f"the record of {source.run} has no value {source.value!r} for {_titled(source)}, "
+            f"only {', '.join(by_name)}; name it so in the notebook or correct published.yml"
         )
-    obtained = values[claim.value]
-    is_share = isinstance(claim, Claim) and claim.unit == "%"
+    obtained = by_name[source.value]
+    is_share = isinstance(source, Claim) and source.unit == "%"
     if is_share and not math.isnan(obtained.value) and not 0 <= obtained.value <= 1:
         raise RecordError(
-            f"the record of {_name(claim)} has {claim.value} = {obtained.value}; "
+            f"the record of {source.run} has {source.value} = {obtained.value}; "
             "records hold shares of 0 to 1, so divide percentages by 100"
         )
     return obtained
 
 
-def _check_own(claim: Claim | Source, record: Record, context: Context) -> None:
-    found = (record.study, record.notebook, record.variant)
-    expected = (context.study, claim.notebook, claim.variant)
-    if found != expected:
+def _check_own(source: Source, record: Record, context: Context) -> None:
+    actual = (record.study, record.notebook, record.variant)
+    expected = (context.study, source.notebook, source.variant)
+    if actual != expected:
         raise RecordError(
-            f"{_titled(claim)} is answered by (study, notebook, variant) {expected}, the record "
-            f"is of {found}; give its own record"
+            f"{_titled(source)} is answered by (study, notebook, variant) {expected}, the record "
+            f"is of {actual}; give its own record"
         )
 
 
-def _titled(claim: Claim | Source) -> str:
-    return f"claim {claim.id}" if isinstance(claim, Claim) else "a faithful protocol"
+def _titled(source: Source) -> str:
+    return f"claim {source.id}" if isinstance(source, Claim) else "a faithful protocol"
 
 
 def _unmet(needs: Needs, context: Context, obtained: Value | None) -> list[str]:
@@ -338,18 +334,3 @@ def _unmet(needs: Needs, context: Context, obtained: Value | None) -> list[str]:
     if obtained is not None and obtained.n_patients < needs.min_patients:
         unmet.append(f"{obtained.n_patients} test patients, at least {needs.min_patients} needed")
     return unmet
-
-
-def _shown_interval(verdict: Verdict) -> str:
-    bounds = interval(verdict.obtained) if verdict.obtained else None
-    if bounds is None:
-        return "–"
-    return " to ".join(verdict.claim.shown(bound) for bound in bounds)
-
-
-def _faults(error: ValidationError) -> str:
-    parts = []
-    for fault in error.errors():
-        where = ".".join(map(str, fault["loc"])) or "the file"
-        parts.append(f"{where}: {fault['msg']} (found {fault['input']!r:.60})")
-    return "; ".join(parts)

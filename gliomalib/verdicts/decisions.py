@@ -16,7 +16,7 @@ Shown = Callable[[float], str]
 """How a number of this statement is written, with its unit."""
 
 ROUNDING = 1e-9
-"""A bound this close to a limit is on it: 0.6 on a grid of steps of 0.01 is not exactly 0.6."""
+"""A bound this close to a limit is on it: sixty steps of 0.01 are not exactly 0.6."""
 
 
 class AtLeast(Model):
@@ -48,7 +48,7 @@ class Contains(Model):
 
 
 class Exact(Model):
-    """A number without sampling error, of arithmetic or of a table: ``least`` to ``most``."""
+    """A number that has no interval, as of arithmetic or a stopwatch: ``least`` to ``most``."""
 
     kind: Literal["exact"]
     least: float | None = None
@@ -90,13 +90,17 @@ def decide(
     bounds = interval(value)
     if bounds is None:
         return "open", f"{value.name} has no 95 % interval, so nothing is excluded"
-    return _by_interval(decision, bounds, published, shown)
+    if isinstance(decision, AtLeast | AtMost):
+        return _limited(decision, bounds, published, shown)
+    if isinstance(decision, Contains):
+        return _contains(decision, _number(published), bounds, shown)
+    return _greater(decision, *bounds, shown)
 
 
 def in_words(
     decision: Decision, published: float | None, shown: Shown, words: tuple[str, str]
 ) -> str:
-    """Return a rule as a sentence; ``words`` are what a yes and a no are called."""
+    """Return a rule as a sentence; ``words`` are what yes and no are called."""
     yes, no = words
     if isinstance(decision, AtLeast):
         limit = shown(_number(published) - decision.margin)
@@ -122,39 +126,25 @@ def interval(value: Value) -> tuple[float, float] | None:
     """Return the 95 % interval of a value, None where it has none or one that is not finite."""
     bounds = value.ci95
     # a bound that was not finite comes back from a record's JSON as None
-    if bounds is None or any(one is None or not math.isfinite(one) for one in bounds):
+    if bounds is None or any(bound is None or not math.isfinite(bound) for bound in bounds):
         return None
     return bounds if math.isfinite(value.value) else None
 
 
-def _by_interval(
-    decision: AtLeast | AtMost | GreaterThanZero | Contains,
-    bounds: tuple[float, float],
-    published: float | None,
-    shown: Shown,
+def _limited(
+    decision: AtLeast | AtMost, bounds: tuple[float, float], published: float | None, shown: Shown
 ) -> tuple[Answer, str]:
+    low, high = bounds
     if isinstance(decision, AtLeast):
-        return _at_least(_number(published) - decision.margin, *bounds, shown)
-    if isinstance(decision, AtMost):
-        return _at_most(decision.limit, *bounds, shown)
-    if isinstance(decision, Contains):
-        return _contains(decision, _number(published), bounds, shown)
-    return _greater(decision, *bounds, shown)
-
-
-def _at_least(limit: float, low: float, high: float, shown: Shown) -> tuple[Answer, str]:
-    if low >= limit - ROUNDING:
-        return "yes", f"the whole interval is at or above {shown(limit)}"
-    if high < limit - ROUNDING:
-        return "no", f"the whole interval is below {shown(limit)}"
-    return "open", f"the interval has values on both sides of {shown(limit)}"
-
-
-def _at_most(limit: float, low: float, high: float, shown: Shown) -> tuple[Answer, str]:
-    if high <= limit + ROUNDING:
-        return "yes", f"the whole interval is at or below {shown(limit)}"
-    if low > limit + ROUNDING:
-        return "no", f"the whole interval is above {shown(limit)}"
+        limit, good, bad = _number(published) - decision.margin, "above", "below"
+        inside, outside = low >= limit - ROUNDING, high < limit - ROUNDING
+    else:
+        limit, good, bad = decision.limit, "below", "above"
+        inside, outside = high <= limit + ROUNDING, low > limit + ROUNDING
+    if inside:
+        return "yes", f"the whole interval is at or {good} {shown(limit)}"
+    if outside:
+        return "no", f"the whole interval is {bad} {shown(limit)}"
     return "open", f"the interval has values on both sides of {shown(limit)}"
 
 
@@ -192,8 +182,8 @@ def _exact(decision: Exact, number: float, shown: Shown) -> tuple[Answer, str]:
     least = -math.inf if decision.least is None else decision.least
     most = math.inf if decision.most is None else decision.most
     inside = least - ROUNDING <= number <= most + ROUNDING
-    told = f"{shown(number)}, and the rule asks for {_range(decision, shown)}"
-    return ("yes" if inside else "no"), told
+    answer: Answer = "yes" if inside else "no"
+    return answer, f"{shown(number)}, and the rule asks for {_range(decision, shown)}"
 
 
 def _found(number: float) -> tuple[Answer, str]:

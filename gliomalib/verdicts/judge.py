@@ -11,7 +11,7 @@ from typing import get_args
 import pandas as pd
 
 from gliomalib import settings
-from gliomalib.schema import Record, Value
+from gliomalib.schema import Record, SettingsError, Value
 from gliomalib.verdicts import claims
 
 KINDS: tuple[str, ...] = get_args(claims.Outcome)
@@ -27,14 +27,36 @@ def judge_all(
     published: Sequence[claims.Claim], records: Mapping[str, Record], study: settings.Study
 ) -> list[claims.Verdict]:
     """Return a verdict on every statement, in their order, also where its notebook was not run."""
-    context = claims.Context(
+    context = _context(study)
+    verdicts = [claims.judge(claim, records.get(claim.run), context) for claim in published]
+    return [
+        replace(verdict, faithful=_faithful(verdict.claim, records, context))
+        for verdict in verdicts
+    ]
+
+
+def verdict_on(claim_id: str, values: Sequence[Value], study: settings.Study) -> claims.Verdict:
+    """Return the verdict on one statement from the values that a notebook is about to record.
+
+    A notebook that says "holds" or "beats" asks here, so that its sentence and the verdicts of
+    notebook 15 follow one rule, that of ``data/published.yml``, which is the only file read. The
+    word is ``verdict.verdict``, the reason ``verdict.reason``; without the statement's own value
+    it counts as not run, and ``study`` may have no patients or networks to test it on. Raises
+    ``SettingsError`` for an unknown id, ``RecordError`` for a percentage where a share belongs.
+    """
+    by_id = {claim.id: claim for claim in claims.load()}
+    if claim_id not in by_id:
+        raise SettingsError(f"there is no statement {claim_id!r}: take one of {', '.join(by_id)}")
+    return claims.judge_values(by_id[claim_id], values, _context(study))
+
+
+def _context(study: settings.Study) -> claims.Context:
+    return claims.Context(
         study=study.study,
         real_data=study.real_data,
         full_size=study.full_size,
         weights=study.classifier.weights,
     )
-    found = [claims.judge(claim, records.get(_record_name(claim)), context) for claim in published]
-    return [replace(one, faithful=_faithful(one.claim, records, context)) for one in found]
 
 
 def numbers(verdicts: Sequence[claims.Verdict]) -> pd.DataFrame:
@@ -43,15 +65,22 @@ def numbers(verdicts: Sequence[claims.Verdict]) -> pd.DataFrame:
     Columns: claim, metric, published, faithful (NaN where there is none), value, low, high.
     """
     rows = []
-    for one in verdicts:
-        claimed = one.claim.id[0] == "C" and one.published is not None
-        if claimed and one.obtained is not None:
-            low, high = one.obtained.ci95 or (one.obtained.value, one.obtained.value)
-            rows.append(
-                {"claim": one.claim.id, "metric": f"{one.claim.id} {one.claim.metric}",
-                 "published": one.published, "value": one.obtained.value, "low": low, "high": high,
-                 "faithful": one.faithful.value if one.faithful else math.nan}
-            )  # fmt: skip
+    for verdict in verdicts:
+        claim, obtained, faithful = verdict.claim, verdict.obtained, verdict.faithful
+        if claim.id[0] != "C" or claim.published is None or obtained is None:
+            continue
+        low, high = obtained.ci95 or (obtained.value, obtained.value)
+        rows.append(
+            {
+                "claim": claim.id,
+                "metric": f"{claim.id} {claim.metric}",
+                "published": claim.published,
+                "value": obtained.value,
+                "low": low,
+                "high": high,
+                "faithful": faithful.value if faithful else math.nan,
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -67,18 +96,19 @@ def values(verdicts: Sequence[claims.Verdict]) -> list[Value]:
 
 def answer(verdicts: Sequence[claims.Verdict], study: settings.Study) -> str:
     """Return the answer of the study in one paragraph: claims, questions, what needs no image."""
-    claimed = [one for one in verdicts if one.claim.id[0] == "C"]
-    asked = [one for one in verdicts if one.claim.id[0] not in "CW"]
+    claimed = [verdict for verdict in verdicts if verdict.claim.id[0] == "C"]
+    asked = [verdict for verdict in verdicts if verdict.claim.id[0] not in "CW"]
     parts = [] if study.real_data else [ON_PHANTOMS]
-    parts.append(f"Of the paper's {len(claimed)} claims {_told(claimed)}.")
+    parts.append(f"Of the paper's {len(claimed)} claims {_summed_up(claimed)}.")
     if asked:
-        parts.append(f"Of {len(asked)} questions about it {_told(asked)}.")
+        parts.append(f"Of {len(asked)} questions about it {_summed_up(asked)}.")
     decided = {"reproduced", "not reproduced", "holds", "does not hold"}
-    if study.real_data and not any(one.verdict in decided for one in [*claimed, *asked]):
+    if study.real_data and not any(v.verdict in decided for v in [*claimed, *asked]):
         parts.append("Nothing of these is decided by these data: the table says for each why.")
-    certain = [one for one in verdicts if one.claim.id[0] == "W" and one.verdict == "holds"]
+    certain = [v.claim for v in verdicts if v.claim.id[0] == "W" and v.verdict == "holds"]
     if certain:
-        parts.append("Without any image it is certain: " + " ".join(map(_statement, certain)))
+        statements = (f"({claim.id}) {claim.statement}" for claim in certain)
+        parts.append("Without any image it is certain: " + " ".join(statements))
     return " ".join(parts)
 
 
@@ -99,48 +129,40 @@ def compute(records: Mapping[str, Record]) -> pd.DataFrame:
 def ranges(ids: Sequence[str]) -> str:
     """Return ids that are in order as people write them: ``C1–C6, C11``."""
     runs: list[list[str]] = []
-    for one in ids:
-        if runs and one == _next(runs[-1][-1]):
-            runs[-1].append(one)
+    for name in ids:
+        if runs and name == _next(runs[-1][-1]):
+            runs[-1].append(name)
         else:
-            runs.append([one])
+            runs.append([name])
     return ", ".join(run[0] if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
 
 
-def _next(one: str) -> str | None:
-    """Return the id after ``one``, ``C2`` after ``C1``; none after what is no id."""
-    return f"{one[0]}{int(one[1:]) + 1}" if one[1:].isdecimal() else None
+def _next(name: str) -> str | None:
+    """Return the id after ``name``, ``C2`` after ``C1``; none after what is no id."""
+    return f"{name[0]}{int(name[1:]) + 1}" if name[1:].isdecimal() else None
 
 
-def _told(verdicts: Sequence[claims.Verdict]) -> str:
+def _summed_up(verdicts: Sequence[claims.Verdict]) -> str:
     """Return which statements got which verdict, the undecided ones by number only."""
     parts = []
     for kind, count in _counted(verdicts).most_common():
-        names = ranges([one.claim.id for one in verdicts if one.verdict == kind])
-        what = {"holds": "hold", "does not hold": "do not hold"}.get(kind, f"are {kind}")
-        parts.append(f"{count} {what} ({names})")
+        names = ranges([verdict.claim.id for verdict in verdicts if verdict.verdict == kind])
+        verb = {"holds": "hold", "does not hold": "do not hold"}.get(kind, f"are {kind}")
+        parts.append(f"{count} {verb} ({names})")
     return "; ".join(parts)
-
-
-def _statement(one: claims.Verdict) -> str:
-    return f"({one.claim.id}) {one.claim.statement}"
 
 
 def _faithful(
     claim: claims.Claim, records: Mapping[str, Record], context: claims.Context
 ) -> Value | None:
     source = claim.faithful
-    record = records.get(_record_name(source)) if source else None
+    record = records.get(source.run) if source else None
     if source is None or record is None:
         return None
     # the recipe is a variant, which a study need not have
-    known = {value.name for value in record.values}
-    return claims.number(source, record, context) if source.value in known else None
+    names = {value.name for value in record.values}
+    return claims.number(source, record, context) if source.value in names else None
 
 
 def _counted(verdicts: Sequence[claims.Verdict]) -> Counter[str]:
-    return Counter(str(one.verdict) for one in verdicts)
-
-
-def _record_name(claim: claims.Claim | claims.Source) -> str:
-    return f"{claim.notebook}.{claim.variant}" if claim.variant else claim.notebook
+    return Counter(str(verdict.verdict) for verdict in verdicts)

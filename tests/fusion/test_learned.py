@@ -11,16 +11,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from gliomalib.fusion import learned
-from gliomalib.schema import DataError, Grid, MismatchError, RecordError, Volume
+from gliomalib.schema import DataError, MismatchError, RecordError, Volume
+from tests.fusion.simulated import volume
 
 SHAPE = (8, 7, 6)
-
-
-def volume(values: Any, patient: str = "p") -> Volume:
-    """Return a volume of probabilities (4, X, Y, Z)."""
-    probabilities = np.asarray(values, np.float16)
-    x, y, z = probabilities.shape[1:]
-    return Volume(probabilities, Grid(patient, (x, y, z), (2.0,) * 3, (0, 0, 0), ((1.0,) * 4,) * 4))
 
 
 def network(labels: Any, skill: float, seed: int) -> Volume:
@@ -60,9 +54,9 @@ def true_probabilities(training: Any) -> Any:
 @pytest.mark.parametrize("skills", [(1.5, 1.5), (2.5, 1.5), (1.2, 2.0)])
 def test_the_scalar_is_that_of_a_dense_grid(skills: Any) -> None:
     training = patients(3, skills)
-    flat, deep = true_probabilities(training)
+    p2d, p3d = true_probabilities(training)
     grid = np.linspace(0, 1, 2001)
-    losses = [-np.log(alpha * flat + (1 - alpha) * deep).mean() for alpha in grid]
+    losses = [-np.log(alpha * p2d + (1 - alpha) * p3d).mean() for alpha in grid]
     best = grid[int(np.argmin(losses))]
     assert 0 < best < 1
     assert learned.cross_entropy_alpha(training) == pytest.approx(best, abs=5e-4)
@@ -89,9 +83,9 @@ def test_the_scalar_goes_to_the_end_where_one_net_is_always_better() -> None:
 
 def test_a_true_class_with_probability_0_is_not_infinitely_bad() -> None:
     labels = np.zeros((2, 1, 1), np.uint8)
-    flat, deep = np.full((2, 4, 2, 1, 1), 0.25)
-    flat[:, 0, 0, 0], deep[:, 1, 0, 0] = [0, 1, 0, 0], [0, 1, 0, 0]
-    assert 0 < learned.cross_entropy_alpha([((volume(flat), volume(deep)), labels)]) < 1
+    p2d, p3d = np.full((2, 4, 2, 1, 1), 0.25)
+    p2d[:, 0, 0, 0], p3d[:, 1, 0, 0] = [0, 1, 0, 0], [0, 1, 0, 0]
+    assert 0 < learned.cross_entropy_alpha([((volume(p2d), volume(p3d)), labels)]) < 1
 
 
 # --- stacking
@@ -159,13 +153,13 @@ def test_the_sample_has_no_voxel_twice_and_is_spread_over_the_patients(
 ) -> None:
     counts = np.array([1000, 0, 3000])
     monkeypatch.setattr(learned, "VOXELS_OF_CLASS", 2000)
-    drawn = learned._drawn(counts, 1, 0)
+    drawn = learned.draw_voxels(counts, 1, 0)
     for part, count in zip(drawn, counts, strict=True):
         assert len(np.unique(part)) == len(part)
         assert ((part >= 0) & (part < count)).all()
     assert [len(part) for part in drawn] == pytest.approx([500, 0, 1500], abs=60)
     monkeypatch.setattr(learned, "VOXELS_OF_CLASS", 5000)
-    for part, count in zip(learned._drawn(counts, 1, 0), counts, strict=True):
+    for part, count in zip(learned.draw_voxels(counts, 1, 0), counts, strict=True):
         np.testing.assert_array_equal(part, np.arange(count))
 
 
@@ -220,10 +214,10 @@ def test_the_gate_mixes_as_its_weight_says() -> None:
     training = patients(3, (1.5, 2))
     pair = training[0][0]
     gate = learned.fit_gate(training, 0)
-    flat, deep = learned.singles(pair)
+    p2d, p3d = learned.branches(pair)
     alpha = gate.alpha(pair)
     assert alpha.min() < alpha.max()
-    np.testing.assert_allclose(gate.apply(pair), flat * alpha + deep * (1 - alpha), atol=1e-6)
+    np.testing.assert_allclose(gate.apply(pair), p2d * alpha + p3d * (1 - alpha), atol=1e-6)
 
 
 def test_the_gate_is_constant_where_there_is_nothing_to_learn() -> None:
@@ -248,18 +242,18 @@ def test_the_gate_looks_only_where_just_one_net_is_right(monkeypatch: pytest.Mon
 
 def test_what_the_gate_sees() -> None:
     sure, unsure = [1.0, 0, 0, 0], [0.1, 0.5, 0.2, 0.2]
-    flat = np.moveaxis(np.array([sure, sure, sure, sure, sure]), 0, 1).reshape(4, 5, 1, 1)
-    deep = np.moveaxis(np.array([sure, unsure, unsure, unsure, sure]), 0, 1).reshape(4, 5, 1, 1)
-    found = learned.gate_features(flat.astype(np.float32), deep.astype(np.float32), (3, 50, 50))
+    p2d = np.moveaxis(np.array([sure, sure, sure, sure, sure]), 0, 1).reshape(4, 5, 1, 1)
+    p3d = np.moveaxis(np.array([sure, unsure, unsure, unsure, sure]), 0, 1).reshape(4, 5, 1, 1)
+    found = learned.gate_features(p2d.astype(np.float32), p3d.astype(np.float32), (3, 50, 50))
     h = -sum(p * np.log(p) for p in unsure) / np.log(4)
     expected = [[0] * 5, [0, h, h, h, 0], [1] * 5, [1, 0.5, 0.5, 0.5, 1], [0, 3, 6, 3, 0]]
     np.testing.assert_allclose(found[:, :, 0, 0], expected, rtol=1e-5)
 
 
 def test_a_volume_of_disagreement_still_has_a_depth() -> None:
-    flat, deep = np.zeros((2, 4, 3, 3, 3), np.float32)
-    flat[0], deep[1] = 1, 1
-    depth = learned.gate_features(flat, deep, (1, 1, 1))[4]
+    p2d, p3d = np.zeros((2, 4, 3, 3, 3), np.float32)
+    p2d[0], p3d[1] = 1, 1
+    depth = learned.gate_features(p2d, p3d, (1, 1, 1))[4]
     assert (depth.min(), depth.max()) == (1, 2)
 
 
@@ -276,8 +270,8 @@ def test_what_is_no_probability_is_refused(wrong: float) -> None:
     good, bad = network(labels_of(0), 1, 0), network(labels_of(0), 1, 1)
     bad.probabilities[2, 0, 1, 1] = wrong
     for pair in ((good, bad), (bad, good)):
-        with pytest.raises(ValueError, match="probabilities of p start at"):
-            learned.singles(pair)
+        with pytest.raises(ValueError, match=r"probabilities of p (run from|have sums)"):
+            learned.branches(pair)
 
 
 @pytest.mark.parametrize("fit", [learned.fit_stack, learned.fit_gate])

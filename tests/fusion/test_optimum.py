@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gliomalib.fusion import average, optimum
-from gliomalib.schema import Grid, MismatchError, Volume
+from gliomalib.fusion import optimum
+from gliomalib.schema import MismatchError, Volume
 from gliomalib.scoring import bootstrap, comparisons, metrics
+from tests.fusion.simulated import volume
 
 SHAPE = (3, 2, 2)
 ANY = hnp.arrays(np.float16, (4, *SHAPE), elements=st.floats(0, 1, width=16))
@@ -22,13 +23,6 @@ TIES = hnp.arrays(np.float16, (4, *SHAPE), elements=st.sampled_from([0, 0.25, 0.
 TINY = hnp.arrays(np.float16, (4, *SHAPE), elements=st.sampled_from([6e-8, 1.2e-7, 0.5, 0.9995]))
 LABELS = hnp.arrays(np.uint8, SHAPE, elements=st.integers(0, 3))
 REGIONS: list[tuple[int, ...]] = [(0,), (1,), (3,), (1, 3), (1, 2, 3)]
-
-
-def volume(values: Any) -> Volume:
-    """Return a volume of ``values`` (4, X, Y, Z)."""
-    probabilities = np.asarray(values, np.float16)
-    x, y, z = probabilities.shape[1:]
-    return Volume(probabilities, Grid("p", (x, y, z), (1.0,) * 3, (0, 0, 0), ((1.0,) * 4,) * 4))
 
 
 def softmax(seed: int, shape: tuple[int, int, int] = (5, 4, 3)) -> Volume:
@@ -45,9 +39,9 @@ def patient(seed: int, shape: tuple[int, int, int] = (5, 4, 3)) -> tuple[Volume,
 
 def voxels(*rows: tuple[list[float], list[float], int]) -> tuple[Volume, Volume, Any]:
     """Return the branches and labels of voxels given as (2D, 3D, truth)."""
-    flat, deep, truth = zip(*rows, strict=True)
+    p2d, p3d, truth = zip(*rows, strict=True)
     shape = (len(rows), 1, 1)
-    both = [volume(np.array(part).T.reshape(4, *shape)) for part in (flat, deep)]
+    both = [volume(np.array(part).T.reshape(4, *shape)) for part in (p2d, p3d)]
     return both[0], both[1], np.array(truth, np.uint8).reshape(shape)
 
 
@@ -55,6 +49,30 @@ def looked_at(curve: optimum.Curve | optimum.Steps) -> Any:
     """Return an α of every cell: each single one, and the middle of each interval."""
     middles = (curve.alphas[1:] + curve.alphas[:-1]) / 2
     return np.sort(np.append(curve.alphas, middles))
+
+
+def confusions_at(steps: optimum.Steps, alphas: Any) -> Any:
+    """Return the matrices (n, 4, 4) at these α: the first one, and all changes up to there."""
+    counts = np.repeat(steps.first[None], len(alphas), axis=0)
+    for matrix, alpha in zip(counts, alphas, strict=True):
+        place = int(np.searchsorted(steps.alphas, alpha, side="right")) - 1
+        cell = 2 * place + (steps.alphas[place] != alpha)
+        for truth, old, new in steps.moves[steps.cells <= cell]:
+            matrix[truth, old] -= 1
+            matrix[truth, new] += 1
+    return counts
+
+
+def swept(p2d: Volume, p3d: Volume, labels: Any, alphas: Any) -> Any:
+    """Return the matrices (n, 4, 4) by weighing all voxels in float32 at each of these α."""
+    a, b = (one.probabilities.astype(np.float32) for one in (p2d, p3d))
+    weighted = (np.float32(alpha) * a + np.float32(1 - alpha) * b for alpha in alphas)
+    return np.stack([metrics.confusion_matrix(labels, fused.argmax(axis=0)) for fused in weighted])
+
+
+def best(steps: optimum.Steps, classes: tuple[int, ...], empty: Any) -> optimum.Best:
+    """Return the optimum of one patient."""
+    return optimum.best_of(optimum.dice_at(steps, classes, empty))
 
 
 # --- the confusion matrix at every α
@@ -91,7 +109,7 @@ def test_every_alpha_has_its_exact_confusion(pair: Any, labels: Any) -> None:
     meetings = sorted(slow_meetings(pair[1], pair[0]))
     assert set(steps.alphas) <= {float(alpha) for alpha in meetings}
     everywhere = [*meetings, *((a + b) / 2 for a, b in pairwise(meetings))]
-    found = optimum.confusions_at(steps, [float(alpha) for alpha in everywhere])
+    found = confusions_at(steps, [float(alpha) for alpha in everywhere])
     expected = [slow_confusion(pair[1], pair[0], labels, alpha) for alpha in everywhere]
     np.testing.assert_array_equal(found, expected)
 
@@ -104,35 +122,23 @@ def test_the_sweep_says_the_same_in_the_middle_of_every_interval() -> None:
         # narrower ones are too near to where two sums meet for the float32 of the sweep
         wide = np.diff(steps.alphas) > 2e-3
         middles = ((steps.alphas[1:] + steps.alphas[:-1]) / 2)[wide]
-        swept = average.alpha_sweep(p2d, p3d, labels, middles.tolist())
-        np.testing.assert_array_equal(optimum.confusions_at(steps, middles), swept)
+        expected = swept(p2d, p3d, labels, middles)
+        np.testing.assert_array_equal(confusions_at(steps, middles), expected)
         checked += len(middles)
     assert checked > 150
-
-
-def test_the_sweep_says_the_same_on_a_grid_away_from_the_steps() -> None:
-    grid, checked = np.linspace(0, 1, 101), 0
-    for seed in range(10):
-        p2d, p3d, labels = patient(seed)
-        steps = optimum.steps_of(p2d, p3d, labels)
-        away = np.abs(grid[:, None] - steps.alphas[1:-1]).min(axis=1) > 1e-3
-        swept = average.alpha_sweep(p2d, p3d, labels, grid[away].tolist())
-        np.testing.assert_array_equal(optimum.confusions_at(steps, grid[away]), swept)
-        checked += away.sum()
-    assert checked > 500
 
 
 def test_at_an_exact_tie_the_sweep_may_round_to_the_other_class() -> None:
     # 3 / (3 + 2) is 0.6: both classes are equal there and the lower one is 1, but the float32
     # next to 0.6 lies above it
-    flat, deep = [0, 42 / 256, 44 / 256, 0], [0, 45 / 256, 42 / 256, 0]
-    branches = voxels((flat, deep, 1))
+    p2d, p3d = [0, 42 / 256, 44 / 256, 0], [0, 45 / 256, 42 / 256, 0]
+    branches = voxels((p2d, p3d, 1))
     steps = optimum.steps_of(*branches)
     assert steps.alphas.tolist() == [0, 0.6, 1]
-    exact = optimum.confusions_at(steps, [0.599, 0.6, 0.601])
+    exact = confusions_at(steps, [0.599, 0.6, 0.601])
     assert exact.argmax(axis=2)[:, 1].tolist() == [1, 1, 2]
-    swept = average.alpha_sweep(*branches, [0.599, 0.6, 0.601])
-    assert swept.argmax(axis=2)[:, 1].tolist() == [1, 2, 2]
+    rounded = swept(*branches, [0.599, 0.6, 0.601])
+    assert rounded.argmax(axis=2)[:, 1].tolist() == [1, 2, 2]
 
 
 def test_where_the_branches_agree_nothing_is_stored() -> None:
@@ -140,7 +146,7 @@ def test_where_the_branches_agree_nothing_is_stored() -> None:
     steps = optimum.steps_of(p2d, p2d, labels)
     assert steps.alphas.tolist() == [0, 1]
     assert len(steps.moves) == 0
-    found = optimum.confusions_at(steps, [0.3])[0]
+    found = confusions_at(steps, [0.3])[0]
     classes = p2d.probabilities.argmax(axis=0)
     np.testing.assert_array_equal(found, metrics.confusion_matrix(labels, classes))
 
@@ -182,7 +188,7 @@ def test_volumes_that_do_not_belong_together_are_refused() -> None:
         optimum.steps_of(p2d, softmax(1, (4, 4, 3)), labels)
     with pytest.raises(MismatchError, match="the labels have shape"):
         optimum.steps_of(p2d, p3d, labels[:2])
-    with pytest.raises(ValueError, match="the label 4"):
+    with pytest.raises(ValueError, match="go up to 4"):
         optimum.steps_of(p2d, p3d, np.full_like(labels, 4))
     p2d.probabilities[0, 0, 0, 0] = np.nan
     with pytest.raises(ValueError, match="probabilities of p run from"):
@@ -193,22 +199,7 @@ def test_volumes_that_do_not_belong_together_are_refused() -> None:
 def test_weights_outside_of_the_branches_are_refused(alpha: float) -> None:
     steps = optimum.steps_of(*patient(0))
     with pytest.raises(ValueError, match=f"alpha is {alpha}"):
-        optimum.confusions_at(steps, [0.5, alpha])
-    with pytest.raises(ValueError, match=f"alpha is {alpha}"):
         optimum.dice_at(steps, (1,), "brats").at(alpha)
-
-
-def test_pooled_patients_are_one_large_patient() -> None:
-    patients = [patient(seed) for seed in range(4)]
-    found = optimum.pooled([optimum.steps_of(*one) for one in patients])
-    joined = [volume(np.concatenate([one[k].probabilities for one in patients], 1)) for k in (0, 1)]
-    together = optimum.steps_of(joined[0], joined[1], np.concatenate([one[2] for one in patients]))
-    np.testing.assert_array_equal(found.alphas, together.alphas)
-    everywhere = looked_at(found)
-    counts = optimum.confusions_at(found, everywhere)
-    np.testing.assert_array_equal(counts, optimum.confusions_at(together, everywhere))
-    with pytest.raises(ValueError, match="no patient"):
-        optimum.pooled([])
 
 
 # --- Dice
@@ -224,7 +215,7 @@ def test_dice_is_that_of_the_confusion_at_every_alpha(
         steps = optimum.steps_of(p2d, p3d, labels)
         curve = optimum.dice_at(steps, classes, empty)
         everywhere = looked_at(steps)
-        slow = [metrics.dice(m, classes, empty) for m in optimum.confusions_at(steps, everywhere)]
+        slow = [metrics.dice(m, classes, empty) for m in confusions_at(steps, everywhere)]
         np.testing.assert_array_equal(curve.at(everywhere), slow)
         np.testing.assert_array_equal(curve.values, curve.at(looked_at(curve)))
 
@@ -252,7 +243,7 @@ def test_unknown_classes_and_rules_are_refused() -> None:
 def test_the_optimum_is_the_whole_plateau() -> None:
     rises = ([0.0, 1.0, 0, 0], [0.75, 0.5, 0, 0], 1)  # class 1 from 0.2 on
     falls = ([0.75, 0, 0.5, 0], [0.5, 0, 1.0, 0], 2)  # class 2 until 2/3
-    found = optimum.best(optimum.steps_of(*voxels(rises, falls)), (1, 2), "brats")
+    found = best(optimum.steps_of(*voxels(rises, falls)), (1, 2), "brats")
     assert (found.value, found.higher) == (1, ())
     assert found.intervals == ((0.2, 2 / 3),)
     assert found.width == pytest.approx(2 / 3 - 0.2)
@@ -264,6 +255,13 @@ def test_two_equal_optima_are_both_named_and_the_wider_one_counts() -> None:
     found = optimum.best_of(curve)
     assert found.intervals == ((0, 0.25), (0.5, 1))
     assert (found.width, found.alpha, found.value) == (0.75, 0.75, 0.8)
+
+
+def test_optima_that_differ_by_rounding_only_both_count() -> None:
+    almost = np.nextafter(0.8, 0)
+    values = np.array([0, 0.8, 0.5, 0.7, 0.7, almost, almost, 0.8, 0])
+    curve = optimum.Curve(np.array([0, 0.25, 0.5, 0.75, 1]), values)
+    assert optimum.best_of(curve).intervals == ((0, 0.25), (0.5, 1))
 
 
 @pytest.mark.parametrize(
@@ -284,23 +282,23 @@ def test_a_single_alpha_joins_or_parts_but_is_not_the_optimum(
 
 def test_saturated_branches_tie_at_a_half_and_that_is_said() -> None:
     one, two = [0, 1.0, 0, 0], [0, 0, 1.0, 0]
-    found = optimum.best(optimum.steps_of(*voxels((one, two, 1), (two, one, 1))), (1,), "brats")
+    found = best(optimum.steps_of(*voxels((one, two, 1), (two, one, 1))), (1,), "brats")
     assert found.higher == (0.5,)
     assert found.value == pytest.approx(2 / 3)
 
 
 def test_no_optimum_of_nothing() -> None:
     nothing = optimum.steps_of(*voxels(([1.0, 0, 0, 0], [0.75, 0, 0, 0], 0)))
-    assert optimum.best(nothing, (1,), "brats").intervals == ((0, 1),)
+    assert best(nothing, (1,), "brats").intervals == ((0, 1),)
     with pytest.raises(ValueError, match="NaN at every"):
-        optimum.best(nothing, (1,), "exclude")
+        best(nothing, (1,), "exclude")
 
 
 def test_undefined_alphas_are_no_candidates() -> None:
     # class 1 is falsely found from 0.5 on; below there is neither truth nor prediction
     steps = optimum.steps_of(*voxels(([0, 1.0, 0, 0], [1.0, 0, 0, 0], 0)))
-    assert optimum.best(steps, (1,), "exclude").intervals == ((0.5, 1),)
-    assert optimum.best(steps, (1,), "brats").intervals == ((0, 0.5),)
+    assert best(steps, (1,), "exclude").intervals == ((0.5, 1),)
+    assert best(steps, (1,), "brats").intervals == ((0, 0.5),)
 
 
 # --- the optimum of several patients

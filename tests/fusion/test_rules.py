@@ -13,45 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
-from gliomalib.fusion import average, optimum, rules
-from gliomalib.schema import DataError, Grid, MismatchError, SettingsError, Volume
+from gliomalib.fusion import average, rules
+from gliomalib.schema import DataError, MismatchError, SettingsError, Volume
 from gliomalib.scoring import metrics, tables
+from tests.fusion.simulated import SHAPE, network, patients, tumour, volume
 
-SHAPE = (12, 11, 10)
 INNER = [key for key, rule in rules.RULES.items() if rule.fitted_on == "inner patients"]
 FREE = [key for key, rule in rules.RULES.items() if rule.fitted_on == "nothing"]
-
-
-def volume(values: Any, patient: str = "p") -> Volume:
-    """Return a volume of probabilities (4, X, Y, Z)."""
-    probabilities = np.asarray(values, np.float16)
-    x, y, z = probabilities.shape[1:]
-    return Volume(probabilities, Grid(patient, (x, y, z), (2.0,) * 3, (0, 0, 0), ((1.0,) * 4,) * 4))
-
-
-def tumour(seed: int) -> Any:
-    """Return labels: a core in a rim in edema, somewhere in the volume."""
-    centre = np.random.default_rng(seed).uniform(4, 7, 3)
-    distance = np.linalg.norm(np.indices(SHAPE) - centre[:, None, None, None], axis=0)
-    return np.select([distance < 2, distance < 3, distance < 4.5], [1, 3, 2], 0).astype(np.uint8)
-
-
-def network(labels: Any, skill: Any, seed: int) -> Volume:
-    """Return a net that sees the truth of class k with ``skill`` (one, or four) in normal noise."""
-    noise = np.random.default_rng(seed).normal(size=(4, *labels.shape))
-    truth = np.moveaxis(np.eye(4)[labels], -1, 0)
-    strength = np.broadcast_to(skill, 4)[labels]
-    return volume(special.softmax(strength * truth + noise, axis=0))
-
-
-def patients(count: int, skill2d: Any, skill3d: Any, first: int = 0) -> Any:
-    """Return patients with pairs of nets of these skills."""
-    found = []
-    for seed in range(first, first + count):
-        labels = tumour(seed)
-        pair = network(labels, skill2d, 1000 + seed), network(labels, skill3d, 2000 + seed)
-        found.append((pair, labels))
-    return found
 
 
 def mean_dice(fitted: rules.Fitted, tested: Any) -> float:
@@ -62,6 +30,17 @@ def mean_dice(fitted: rules.Fitted, tested: Any) -> float:
         counts = metrics.confusion_matrix(labels, classes)
         found += [metrics.dice(counts, (label,), "brats") for label in (1, 2, 3)]
     return float(np.mean(found))
+
+
+def dice_on_grid(pair: Any, labels: Any) -> Any:
+    """Return the mean Dice of the tumour classes at 301 α, from float32 sums of all voxels."""
+    p2d, p3d = (one.probabilities.astype(np.float32) for one in pair)
+    dice = []
+    for alpha in np.linspace(0, 1, 301):
+        classes = (np.float32(alpha) * p2d + np.float32(1 - alpha) * p3d).argmax(axis=0)
+        counts = metrics.confusion_matrix(labels, classes)
+        dice.append(np.mean([metrics.dice(counts, (k,), "brats") for k in (1, 2, 3)]))
+    return np.array(dice)
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +133,7 @@ def test_two_inner_patients_are_the_least(inner: Any, key: str) -> None:
             DataError, match=f"{key} is fitted to inner patients and got {len(few)}"
         ):
             rules.fit(key, few, 0)
-    assert rules.fit(key, inner[:2], 0).rule.key == key
+    assert rules.fit(key, inner[:2], 0).title == rules.RULES[key].title
 
 
 class Untouchable(Sequence[Any]):
@@ -169,7 +148,7 @@ class Untouchable(Sequence[Any]):
 
 @pytest.mark.parametrize("key", FREE)
 def test_a_rule_fitted_on_nothing_looks_at_nobody(key: str) -> None:
-    assert rules.fit(key, Untouchable(), 0).rule.fitted_on == "nothing"
+    assert not rules.fit(key, Untouchable(), 0).fitted
 
 
 @pytest.mark.parametrize("key", INNER)
@@ -179,7 +158,7 @@ def test_a_fitted_rule_looks_at_every_patient(key: str) -> None:
 
 
 def test_no_rule_can_see_the_labels_of_whom_it_is_applied_to() -> None:
-    assert list(inspect.signature(rules.fit).parameters)[:3] == ["rule_key", "training", "seed"]
+    assert list(inspect.signature(rules.fit).parameters)[:3] == ["rule_key", "inner", "seed"]
     assert list(inspect.signature(rules.Fitted.apply).parameters) == ["self", "pair"]
     bound = "the patient itself (bound, not a method)"
     assert bound not in {rule.fitted_on for rule in rules.RULES.values()}
@@ -195,7 +174,7 @@ def test_unknown_rules_are_refused(key: str) -> None:
 @pytest.mark.parametrize("key", rules.RULES)
 def test_the_same_seed_fits_the_same(inner: Any, key: str) -> None:
     one, other = (rules.fit(key, inner, 5) for _ in range(2))
-    assert one.found == other.found
+    assert one.parameters == other.parameters
     pair = inner[0][0]
     a, b = one.apply(pair), other.apply(pair)
     np.testing.assert_array_equal(a.probabilities, b.probabilities)
@@ -214,9 +193,16 @@ def test_fixed_weights_are_the_weighted_average(
     found = fitted[key].apply(pair).probabilities
     expected = average.weighted_average(*pair, alpha).probabilities
     np.testing.assert_array_equal(found, expected)
-    assert fitted[key].found == {"alpha": alpha}
+    assert fitted[key].parameters == {"alpha": alpha}
     if alpha in (0, 1):
         np.testing.assert_array_equal(found, pair[0 if alpha else 1].probabilities)
+
+
+def test_the_published_rule_has_the_weight_of_the_study() -> None:
+    for more, alpha in (({}, 0.6), ({"alpha": 0.7}, 0.7)):
+        fitted = rules.fit("published", (), 0, **more)
+        assert fitted.parameters == {"alpha": alpha}
+        assert (fitted.title, fitted.fitted) == (f"α = {alpha}", False)
 
 
 def test_two_seeds_of_one_net_can_be_averaged() -> None:
@@ -230,13 +216,8 @@ def test_two_seeds_of_one_net_can_be_averaged() -> None:
 def test_no_weight_has_more_inner_dice_than_the_chosen_one(
     fitted: dict[str, rules.Fitted], inner: Any
 ) -> None:
-    grid = np.linspace(0, 1, 301).tolist()
-    curves = []
-    for pair, labels in inner:
-        counts = average.alpha_sweep(*pair, labels, grid)
-        curves.append([[metrics.dice(one, (k,), "brats") for k in (1, 2, 3)] for one in counts])
-    swept = np.mean(curves, axis=(0, 2))
-    found = fitted["chosen_alpha"].found
+    swept = np.mean([dice_on_grid(pair, labels) for pair, labels in inner], axis=0)
+    found = fitted["chosen_alpha"].parameters
     assert swept.max() - 1e-12 <= found["dice"] < swept.max() + 0.02
     assert 0 < found["width"] < 0.1
     assert found["dice"] == pytest.approx(mean_dice(fitted["chosen_alpha"], inner), abs=0.005)
@@ -247,23 +228,20 @@ def test_an_empty_class_counts_as_the_rule_for_empty_masks_says() -> None:
     labels = np.zeros((4, 1, 1), np.uint8)
     labels[1:] = 1
     background, core, edema = np.eye(4)[[0, 1, 2]] * 0.9 + 0.025
-    deep = volume(np.array([background, core, background, background]).T.reshape(4, 4, 1, 1))
-    flat = volume(np.array([edema, core, core, core]).T.reshape(4, 4, 1, 1))
-    training = [((flat, deep), labels)] * 2
+    p3d = volume(np.array([background, core, background, background]).T.reshape(4, 4, 1, 1))
+    p2d = volume(np.array([edema, core, core, core]).T.reshape(4, 4, 1, 1))
+    training = [((p2d, p3d), labels)] * 2
     for empty, dice in (("brats", (1 + 0.5 + 1) / 3), ("exclude", 0.5)):
-        found = rules.fit("chosen_alpha", training, 0, empty).found  # type: ignore[arg-type]
+        found = rules.fit("chosen_alpha", training, 0, empty).parameters  # type: ignore[arg-type]
         assert found["dice"] == pytest.approx(dice), empty
 
 
 def test_the_oracle_is_a_bound_for_every_weight(inner: Any) -> None:
     for pair, labels in inner:
         found = rules.oracle(pair, labels)
-        grid = np.linspace(0, 1, 201).tolist()
-        counts = average.alpha_sweep(*pair, labels, grid)
-        swept = [np.mean([metrics.dice(one, (k,), "brats") for k in (1, 2, 3)]) for one in counts]
-        assert found.found["dice"] >= max(swept) - 1e-12
-        assert found.rule is rules.ORACLE
-        expected = average.weighted_average(*pair, found.found["alpha"]).probabilities
+        assert found.parameters["dice"] >= dice_on_grid(pair, labels).max() - 1e-12
+        assert (found.title, found.fitted) == (rules.ORACLE.title, False)
+        expected = average.weighted_average(*pair, found.parameters["alpha"]).probabilities
         np.testing.assert_array_equal(found.apply(pair).probabilities, expected)
 
 
@@ -274,10 +252,10 @@ def test_each_class_gets_the_net_that_knows_it() -> None:
     # only 2D sees well where there is no tumour, only 3D sees edema well
     training = patients(4, (3, 3, 1, 3), (1, 3, 3, 3))
     found = rules.fit("per_class_alpha", training, 0)
-    weights = found.found["alphas"]
+    weights = found.parameters["alphas"]
     assert weights[0] > 0.6 > 0.4 > weights[2]  # noqa: PLR0133
     chosen = rules.fit("chosen_alpha", training, 0)
-    assert found.found["dice"] > chosen.found["dice"] + 0.02
+    assert found.parameters["dice"] > chosen.parameters["dice"] + 0.02
     tested = patients(3, (3, 3, 1, 3), (1, 3, 3, 3), first=30)
     assert mean_dice(found, tested) > mean_dice(chosen, tested) + 0.01
 
@@ -285,16 +263,16 @@ def test_each_class_gets_the_net_that_knows_it() -> None:
 def test_the_weights_of_classes_are_a_local_optimum(
     fitted: dict[str, rules.Fitted], inner: Any
 ) -> None:
-    found = fitted["per_class_alpha"].found
-    assert found["dice"] >= fitted["chosen_alpha"].found["dice"]
+    found = fitted["per_class_alpha"].parameters
+    assert found["dice"] >= fitted["chosen_alpha"].parameters["dice"]
 
     def slow(weights: Any) -> float:
         dice = []
         for pair, labels in inner:
-            flat, deep = (one.probabilities.astype(np.float32) for one in pair)
+            p2d, p3d = (one.probabilities.astype(np.float32) for one in pair)
             alpha = np.asarray(weights, np.float32)[:, None, None, None]
-            mean = np.float32(0.5e-6) * (flat + deep)
-            classes = (alpha * flat + (1 - alpha) * deep + mean).argmax(axis=0)
+            mean = np.float32(0.5e-6) * (p2d + p3d)
+            classes = (alpha * p2d + (1 - alpha) * p3d + mean).argmax(axis=0)
             counts = metrics.confusion_matrix(labels, classes)
             dice += [metrics.dice(counts, (label,), "brats") for label in (1, 2, 3)]
         return float(np.mean(dice))
@@ -307,11 +285,16 @@ def test_the_weights_of_classes_are_a_local_optimum(
             assert slow(weights) <= found["dice"] + 1e-12
 
 
+def test_of_weights_with_equal_dice_the_first_stays() -> None:
+    same = [((pair[0], pair[0]), labels) for pair, labels in patients(2, 3, 3)]
+    found = rules.fit("per_class_alpha", same, 0).parameters
+    assert found["alphas"] == (0.5,) * 4, "no weight gains anything on the middle of 0 to 1"
+
+
 def test_weights_that_leave_a_voxel_nothing_leave_it_the_mean() -> None:
-    flat, deep = np.zeros((2, 4, 2, 1, 1))
-    flat[1, 0], deep[2, 0], flat[3, 1], deep[3, 1] = 1, 1, 1, 1
-    pair = volume(flat), volume(deep)
-    found = rules._weighted_by_class(np.array([0.5, 0, 1, 0.5]), pair)
+    p2d, p3d = np.zeros((2, 4, 2, 1, 1))
+    p2d[1, 0], p3d[2, 0], p2d[3, 1], p3d[3, 1] = 1, 1, 1, 1
+    found = rules.weighted_by_class(np.array([0.5, 0, 1, 0.5]), (volume(p2d), volume(p3d)))
     np.testing.assert_allclose(found[:, :, 0, 0].T, [[0, 0.5, 0.5, 0], [0, 0, 0, 1]])
 
 
@@ -364,7 +347,7 @@ def test_staple_takes_classes_and_not_probabilities(inner: Any) -> None:
 def test_stacking_beats_every_weight_where_skill_depends_on_the_class() -> None:
     training = patients(4, (3, 3, 1, 3), (1, 3, 3, 3))
     tested = patients(3, (3, 3, 1, 3), (1, 3, 3, 3), first=30)
-    bound = np.mean([rules.oracle(pair, labels).found["dice"] for pair, labels in tested])
+    bound = np.mean([rules.oracle(pair, labels).parameters["dice"] for pair, labels in tested])
     assert mean_dice(rules.fit("stacking", training, 0), tested) > bound + 0.05
 
 
@@ -376,52 +359,4 @@ def test_stacking_without_a_class_is_refused() -> None:
         rules.fit("stacking", training, 0)
     for key in INNER:
         if key != "stacking":
-            assert rules.fit(key, training, 0).rule.key == key
-
-
-# --- how the errors go together
-
-
-def test_errors_are_counted_and_correlated() -> None:
-    truth = np.array([0, 0, 0, 0, 1, 1, 2, 2, 3, 3], np.uint8).reshape(10, 1, 1)
-    flat = np.array([0, 0, 0, 1, 1, 2, 3, 1, 0, 3]).reshape(10, 1, 1)
-    deep = np.array([0, 0, 0, 1, 2, 1, 3, 0, 3, 3]).reshape(10, 1, 1)
-    pair = tuple(volume(np.moveaxis(np.eye(4)[one], -1, 0)) for one in (flat, deep))
-    found = rules.error_correlation(pair, truth)  # type: ignore[arg-type]
-    wrong2d, wrong3d = ((one != truth).ravel() for one in (flat, deep))
-    assert found["phi"] == pytest.approx(np.corrcoef(wrong2d, wrong3d)[0, 1])
-    # right by both 4, wrong by both 3, 2D alone right 1, 3D alone right 2
-    assert found["yule_q"] == pytest.approx((4 * 3 - 1 * 2) / (4 * 3 + 1 * 2))
-    assert found["both_right"] == 0.4
-    assert found["one_right"] == pytest.approx(0.3)
-    assert found["both_wrong_same"] == pytest.approx(0.2)
-    assert found["both_wrong_differently"] == pytest.approx(0.1)
-    assert found["disagreement"] == pytest.approx(0.4)
-
-
-def test_independent_errors_do_not_correlate_and_equal_ones_do() -> None:
-    (pair, labels), *_ = patients(1, 2, 2)
-    assert abs(rules.error_correlation(pair, labels)["phi"]) < 0.1
-    same = rules.error_correlation((pair[0], pair[0]), labels)
-    assert (same["phi"], same["yule_q"], same["disagreement"]) == (pytest.approx(1), 1, 0)
-
-
-def test_errors_of_a_perfect_net_correlate_with_nothing() -> None:
-    (pair, labels), *_ = patients(1, 30, 1)
-    found = rules.error_correlation(pair, labels)
-    assert np.isnan(found["phi"])
-    assert np.isnan(found["yule_q"])
-    assert found["one_right"] == found["disagreement"] > 0
-    with pytest.raises(MismatchError, match="the labels have shape"):
-        rules.error_correlation(pair, labels[:3])
-
-
-def test_fusion_can_only_gain_where_just_one_is_right(inner: Any) -> None:
-    for pair, labels in inner:
-        found = rules.error_correlation(pair, labels)
-        steps = optimum.steps_of(*pair, labels)
-        counts = optimum.confusions_at(steps, (steps.alphas[1:] + steps.alphas[:-1]) / 2)
-        right = np.trace(counts, axis1=1, axis2=2).max() / labels.size
-        assert right > found["both_right"]
-        same = found["both_wrong_same"]
-        assert right <= 1 - same
+            assert rules.fit(key, training, 0).title == rules.RULES[key].title

@@ -95,12 +95,10 @@ def test_an_assumption_shows_the_number_that_hangs_on_it() -> None:
 
 def test_every_assumption_names_a_setting_and_a_notebook_that_there_are() -> None:
     names = set(settings.Study.model_fields)
-    for one in argument.Assumptions.model_validate(
-        argument._content(argument.ASSUMPTIONS)
-    ).assumptions:
-        parts = [part.split(".")[0] for part in one.setting.split(", ")]
+    for assumption in claims.read(argument.ASSUMPTIONS, argument.Assumptions).assumptions:
+        parts = [part.split(".")[0] for part in assumption.setting.split(", ")]
         assert set(parts) <= {*names, "none"}
-        assert one.source is None or one.source.notebook in CHAIN
+        assert assumption.source is None or assumption.source.notebook in CHAIN
 
 
 def test_the_checklists_are_whole() -> None:

@@ -41,7 +41,7 @@ def decided(content: dict[str, Any], ci95: Any, value: float = 0.0) -> str:
         ((-0.1, 0.05), "yes"),
         ((0.02, 0.05 + 1e-12), "yes"),
         ((0.04, 0.0501), "open"),
-        ((0.05, 0.2), "open"),
+        ((0.05 + 1e-12, 0.2), "open"),
         ((0.0501, 0.2), "no"),
     ],
 )

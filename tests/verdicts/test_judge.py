@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from gliomalib import settings
-from gliomalib.schema import Record, Value
+from gliomalib.schema import Record, SettingsError, Value
 from gliomalib.verdicts import claims, judge
 
 
@@ -41,6 +43,23 @@ def test_on_phantoms_the_same_numbers_decide_nothing() -> None:
     )
     assert by_id(found)["C7"] == "not testable on this data"
     assert judge.answer(found, study).startswith("These results were made on synthetic")
+
+
+def test_a_notebook_asks_for_the_verdict_that_the_report_will_give() -> None:
+    reported = judge.judge_all(claims.load(), {"05_fusion": GAINS}, REAL)
+    for verdict in reported:
+        if verdict.claim.id in ("C7", "C8"):
+            assert judge.verdict_on(verdict.claim.id, GAINS.values, REAL) == verdict
+    assert judge.verdict_on("C9", GAINS.values, REAL).verdict == "not run"
+    with pytest.raises(SettingsError, match=r"no statement 'Q9': take one of C1, "):
+        judge.verdict_on("Q9", GAINS.values, REAL)
+
+
+@pytest.mark.parametrize(("p95", "expected"), [(1.0, "holds"), (1.01, "does not hold")])
+def test_real_time_hangs_on_the_slow_end(p95: float, expected: str) -> None:
+    quick = Value("seconds_per_patient_all", 0.5, (0.4, 0.6), 40, rule="median")
+    slow = Value("seconds_p95_all", p95, None, 40, rule="95th percentile")
+    assert judge.verdict_on("Q3", [quick, slow], REAL).verdict == expected
 
 
 def test_the_counts_cover_all_claims() -> None:

@@ -1,0 +1,131 @@
+"""Figures of who takes part: cohorts, overlaps, tumour volumes, examinations, the crop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.patches import Patch, Rectangle
+from numpy.typing import NDArray
+
+from gliomalib.experiments.views import CropView
+from gliomalib.figures import picture
+from gliomalib.figures.picture import DARK, PART_COLOURS, Picture, canvas, spoken, styled
+from gliomalib.schema import SEQUENCES, Labels
+
+
+@styled
+def cohort(cases: pd.DataFrame) -> Picture:
+    """Draw how many cases each part and release holds; ``cases`` is the table of notebook 01."""
+    counts = cases.groupby(["part", "release", "grade"], dropna=False).size().reset_index(name="n")
+    counts["grade"] = counts["grade"].fillna("grade unknown")
+    counts["group"] = counts["part"] + "\n" + counts["release"]
+    figure, axes = canvas(6.5, 0.9 + 0.55 * counts["group"].nunique())
+    table = counts.pivot_table(index="group", columns="grade", values="n", fill_value=0)
+    left = pd.Series(0.0, index=table.index)
+    for grade, colour in zip(table.columns, sns.color_palette("Greys", 5)[1:], strict=False):
+        axes.barh(table.index, table[grade], left=left, color=colour, label=grade)
+        left += table[grade]
+    for row, total in enumerate(left):
+        axes.text(total, row, f" {total:.0f}", va="center")
+    axes.set(xlabel="examinations", ylabel="")
+    axes.legend(title="")
+    return Picture(figure, f"Bars: {spoken(left)}.")
+
+
+@styled
+def overlap(table: pd.DataFrame) -> Picture:
+    """Draw how many patients each pair of releases shares; the table is ``identity.overlap``'s."""
+    by_release = table.set_index("release")
+    shared = by_release.drop(columns=["examinations", "patients"])
+    size = 1.6 + 0.62 * len(shared)
+    figure, axes = canvas(size + 1.2, size)
+    looks: dict[str, Any] = {"cmap": "Greys", "vmin": 0, "cbar": False, "linewidths": 1}
+    sns.heatmap(shared, annot=True, fmt="d", square=True, ax=axes, **looks)
+    axes.set(xlabel="also in", ylabel="patients of")
+    axes.grid(visible=False)
+    axes.set_xticks(axes.get_xticks(), list(map(str, shared)), rotation=40, ha="right")
+    axes.tick_params(axis="y", rotation=0)
+    counts = spoken(by_release["patients"])
+    return Picture(figure, f"Patients by release: {counts}; shared ones in the cells.")
+
+
+@styled
+def years(table: pd.DataFrame) -> Picture:
+    """Draw who of a BraTS year was in an earlier one; the table is ``identity.year_overlap``'s."""
+    figure, axes = canvas(6.5, 1.1 + 0.42 * max(len(table), 1))
+    if table.empty:
+        axes.text(0.5, 0.5, "no table of subject IDs across years", ha="center", va="center")
+        axes.set_axis_off()
+        return Picture(figure, "There is no table of subject IDs across years.")
+    names = table["year"].astype(str)
+    axes.barh(names, table["known"], color=DARK, label="in an earlier year too")
+    axes.barh(names, table["new"], left=table["known"], color="#bbbbbb", label="new")
+    for row, (known, total) in enumerate(zip(table["known"], table["patients"], strict=True)):
+        axes.text(total, row, f" {total} ({known} known)", va="center")
+    axes.set(xlabel="patients", ylabel="", xlim=(0, 1.25 * table["patients"].max()))
+    axes.invert_yaxis()
+    picture.legend_above(axes, 2)
+    counts = spoken(table.set_index("year")["patients"])
+    return Picture(figure, f"Bars: patients named for each year, {counts}; dark: known.")
+
+
+@styled
+def volumes(table: pd.DataFrame) -> Picture:
+    """Draw tumour volumes per patient in mL; columns patient_id, part, region, ml."""
+    figure, axes = canvas(6.5, 3.2)
+    palette = {part: PART_COLOURS[part] for part in table["part"].unique()}
+    sns.swarmplot(
+        table, x="ml", y="region", hue="part", palette=palette, ax=axes, size=4, warn_thresh=0.5
+    )
+    axes.set(xlabel="volume, mL", ylabel="", xlim=(0, None))
+    axes.legend(title="")
+    median = spoken(table.groupby("region", sort=False)["ml"].median().round(1))
+    return Picture(figure, f"Points, one per patient: median volumes in mL are {median}.")
+
+
+@styled
+def examination(images: NDArray[Any], labels: Labels, title: str) -> Picture:
+    """Draw the slice with the most tumour: four sequences (4, X, Y, Z) and the expert labels."""
+    z = picture.busiest_slice(labels)
+    figure, panels = canvas(9.5, 2.4, 1, 5)
+    for axes, name, image in zip(panels, picture.SEQUENCE_TITLES.values(), images, strict=False):
+        picture.show_slice(axes, image[..., z], name)
+    picture.show_slice(panels[4], images[SEQUENCES.index("flair")][..., z], "truth", labels[..., z])
+    picture.class_legend(figure)
+    figure.suptitle(title, fontsize=9)
+    return Picture(figure, f"{title}: T1, T1ce, T2, FLAIR and labels in slice {z}.")
+
+
+@styled
+def crop_outline(view: CropView) -> Picture:
+    """Draw a slice with its labels and the rectangle that the crop keeps."""
+    figure, axes = canvas(4.4, 4.4)
+    picture.show_slice(axes, view.image, view.title.replace(": ", ":\n"), view.labels)
+    across, down = view.box
+    width, height = across.stop - across.start, down.stop - down.start
+    dashes: dict[str, Any] = {"fill": False, "edgecolor": "white", "linestyle": "--"}
+    axes.add_patch(Rectangle((across.start, down.start), width, height, **dashes))
+    outside = int((view.labels > 0).sum() - (view.labels[view.box] > 0).sum())
+    picture.class_legend(figure)
+    return Picture(
+        figure, f"{view.title}: {outside} tumour voxels of this slice lie outside the crop."
+    )
+
+
+@styled
+def shares(table: pd.DataFrame, column: str, label: str) -> Picture:
+    """Draw a share (0–1) per patient, sorted, coloured by part; columns patient_id, part."""
+    ordered = table.sort_values(column, ascending=False).reset_index(drop=True)
+    figure, axes = canvas(6.5, 2.8)
+    axes.bar(ordered.index, 100 * ordered[column], color=ordered["part"].map(PART_COLOURS))
+    axes.set(xlabel="patients, sorted", ylabel=label, ylim=(0, None), xticks=[])
+    present = [part for part in PART_COLOURS if part in set(ordered["part"])]
+    axes.legend(handles=[Patch(color=PART_COLOURS[part], label=part) for part in present])
+    most, least = ordered.iloc[0], ordered.iloc[-1]
+    return Picture(
+        figure,
+        f"Bars: {label} per patient, from {100 * most[column]:.0f} ({most['patient_id']}) "
+        f"down to {100 * least[column]:.0f}.",
+    )

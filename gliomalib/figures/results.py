@@ -1,0 +1,153 @@
+"""Figures of what the networks reach: losses, Dice, segmentations, slices, and all beside print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.colors import ListedColormap
+from matplotlib.ticker import LogLocator, MaxNLocator
+from numpy.typing import NDArray
+
+from gliomalib.figures import picture
+from gliomalib.figures.picture import DARK, ORANGE, Picture, canvas, spoken, styled
+from gliomalib.schema import CLASS_COLOURS, CLASS_NAMES, Example
+from gliomalib.settings import PAPER_ALPHA
+
+REGION_COLOURS = (DARK, *CLASS_COLOURS[1:], "#56b4e9", "#cc79a7")
+
+
+@styled
+def loss_curves(history: pd.DataFrame, title: str) -> Picture:
+    """Draw loss per epoch; columns epoch, part, loss and, with several folds, fold."""
+    figure, axes = canvas(6.5, 2.8)
+    looks: dict[str, Any] = {"color": DARK, "errorbar": None}
+    if history["fold"].nunique() > 1:
+        looks |= {"hue": "fold", "palette": "viridis"}
+    if history["epoch"].nunique() < 3:
+        looks["marker"] = "o"
+    sns.lineplot(history, x="epoch", y="loss", style="part", ax=axes, **looks)
+    axes.set(title=title, ylabel="loss", yscale="log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axes.yaxis.set_minor_formatter("{x:.2g}")
+    axes.tick_params(axis="y", which="minor", labelsize=7)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    last = spoken(history.groupby("part")["loss"].last().round(4))
+    return Picture(figure, f"{title}: loss over epochs; last values {last}.")
+
+
+@styled
+def dice_by_region(table: pd.DataFrame) -> Picture:
+    """Draw Dice of every patient; columns region, dice, and network or part to colour by."""
+    hue, colours = (
+        ("network", picture.NETWORK_COLOURS)
+        if "network" in table
+        else ("part", picture.PART_COLOURS)
+    )
+    palette = {name: colours[name] for name in table[hue].unique()}
+    figure, axes = canvas(7.5, 3.2)
+    drawn = {"x": "region", "y": "dice", "hue": hue, "ax": axes, "palette": palette}
+    sns.boxplot(table, **drawn, showfliers=False, fill=False, linewidth=1, legend=False)
+    # a swarm, not a jitter: every patient is seen, and the same table gives the same picture
+    sns.swarmplot(table, **drawn, dodge=True, size=3, warn_thresh=0.5)
+    axes.set(ylabel="Dice", xlabel="", ylim=(-0.03, 1.03))
+    axes.legend(title="", loc="lower left", ncols=3, bbox_to_anchor=(0, 1))
+    means = table.groupby(["region", hue], sort=False)["dice"].mean().round(2)
+    means.index = means.index.map(" ".join)
+    return Picture(figure, f"Dice per patient, with quartiles; means: {spoken(means)}.")
+
+
+@styled
+def segmentation(example: Example) -> Picture:
+    """Draw FLAIR, truth and predicted labels side by side in the slice with most tumour."""
+    z = picture.busiest_slice(example.labels)
+    layers = {"FLAIR": None, "truth": example.labels, **example.predictions}
+    figure, panels = canvas(1.9 * len(layers), 2.5, 1, len(layers))
+    for axes, (name, labels) in zip(panels, layers.items(), strict=True):
+        classes = None if labels is None else labels[..., z]
+        picture.show_slice(axes, example.image[..., z], name, classes)
+    picture.class_legend(figure)
+    figure.suptitle(example.title, fontsize=9)
+    return Picture(figure, f"{example.title}: {', '.join(layers)} in slice {z}.")
+
+
+@styled
+def confusion(matrices: Mapping[str, NDArray[Any]]) -> Picture:
+    """Draw 4×4 confusion matrices, each row divided by its sum, counts written in the cells."""
+    figure, panels = canvas(4.4 * len(matrices), 3.7, 1, len(matrices), squeeze=False)
+    names = [name.replace(" ", "\n") for name in CLASS_NAMES]
+    looks: dict[str, Any] = {"cmap": "Greys", "vmin": 0, "vmax": 1, "cbar": False, "square": True}
+    looks |= {"xticklabels": names, "yticklabels": names}
+    for axes, (title, counts) in zip(panels[0], matrices.items(), strict=True):
+        rows = counts.sum(axis=1, keepdims=True)
+        sns.heatmap(counts / np.maximum(rows, 1), annot=counts, fmt="d", ax=axes, **looks)
+        axes.set(title=f"{title}: {int(counts.sum())} slices", xlabel="predicted", ylabel="truth")
+        axes.tick_params(axis="y", rotation=0)
+        axes.grid(visible=False)
+    right = {name: int(np.trace(counts)) for name, counts in matrices.items()}
+    return Picture(figure, f"Confusion matrices; slices on the diagonal: {spoken(right)}.")
+
+
+@styled
+def along_z(table: pd.DataFrame, patients: Sequence[str]) -> Picture:
+    """Draw true and predicted class over the slices; columns patient_id, z, truth, predicted."""
+    height = len(patients) + 0.6
+    figure, panels = canvas(7.5, height, len(patients), sharex=True, squeeze=False)
+    colours = ListedColormap(CLASS_COLOURS)
+    for axes, patient in zip(panels[:, 0], patients, strict=True):
+        rows = table[table["patient_id"] == patient].sort_values("z")
+        strip = rows[["truth", "predicted"]].to_numpy().T
+        axes.imshow(strip, cmap=colours, vmin=0, vmax=3, aspect="auto", interpolation="nearest")
+        axes.set_yticks([0, 1], ["truth", "predicted"])
+        wrong = int((rows["truth"] != rows["predicted"]).sum())
+        axes.set_title(f"{patient}: {wrong} of {len(rows)} slices wrong", fontsize=8, loc="left")
+        axes.grid(visible=False)
+    panels[-1, 0].set_xlabel("axial slice")
+    picture.class_legend(figure, everything=True)
+    return Picture(figure, f"True and predicted class along the head for {', '.join(patients)}.")
+
+
+@styled
+def alpha_curves(curves: pd.DataFrame, published: float = PAPER_ALPHA) -> Picture:
+    """Draw mean Dice over α with its band; columns alpha, region, dice, low, high."""
+    figure, axes = canvas(7.0, 3.4)
+    colours = dict(zip(curves["region"].unique(), REGION_COLOURS, strict=False))
+    best = curves.loc[curves.groupby("region", sort=False)["dice"].idxmax()].set_index("region")
+    for region, rows in curves.groupby("region", sort=False):
+        colour = colours[region]
+        axes.plot(rows["alpha"], rows["dice"], color=colour, label=region)
+        axes.fill_between(rows["alpha"], rows["low"], rows["high"], color=colour, alpha=0.1)
+        top = best.loc[region]
+        axes.plot(top["alpha"], top["dice"], "o", color=colour, markersize=5)
+    axes.axvline(published, color=ORANGE, linestyle=":", linewidth=1.5)
+    place: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+    name = f"paper: {published:g}"
+    axes.annotate(name, (published, 1), xytext=(3, -2), va="top", fontsize=8, **place)
+    axes.set(xlabel="α (0: 3D only, 1: 2D only)", ylabel="mean Dice", xlim=(0, 1))
+    axes.legend(title="", loc="center left", bbox_to_anchor=(1, 0.5))
+    peaks = spoken(best["alpha"].round(2))
+    return Picture(figure, f"Mean Dice over α with 95 % bands; best α: {peaks}.")
+
+
+@styled
+def published_and_obtained(table: pd.DataFrame) -> Picture:
+    """Draw published, faithful and obtained values; the table is ``judge.numbers``'s."""
+    rows = table.iloc[::-1].reset_index(drop=True)
+    figure, axes = canvas(7.5, 0.8 + 0.32 * len(rows))
+    axes.hlines(rows.index, rows["low"], rows["high"], color=DARK, linewidth=2)
+    axes.plot(rows["value"], rows.index, "o", color=DARK, label="obtained, 95 % interval")
+    axes.plot(rows["faithful"], rows.index, "s", color="#56b4e9", label="pixel recipe")
+    axes.plot(rows["published"], rows.index, "D", color=ORANGE, label="published", mfc="none")
+    axes.set_yticks(rows.index, rows["metric"])
+    axes.set(xlabel="value")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return Picture(
+        figure,
+        "Published values (diamonds) beside obtained ones (dots, intervals) and those of the pixel "
+        "recipe (squares).",
+    )

@@ -1,0 +1,72 @@
+"""Figures of results show every network, slice and score that they are given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from gliomalib.figures import results
+from gliomalib.schema import Example
+
+
+def test_curves_of_several_folds_end_with_their_last_losses() -> None:
+    history = pd.DataFrame(
+        [
+            (epoch, part, 1 / (1 + epoch), fold)
+            for fold in (0, 1)
+            for part in ("train", "val")
+            for epoch in range(4)
+        ],
+        columns=["epoch", "part", "loss", "fold"],
+    )
+    assert results.loss_curves(history, "2D").alt.endswith("last values train 0.25, val 0.25.")
+
+
+def test_dice_is_coloured_by_part_where_there_is_one_network() -> None:
+    table = pd.DataFrame(
+        {"part": ["test", "external"], "region": "WT", "dice": [0.8, 0.5], "patient_id": ["A", "B"]}
+    )
+    assert "means: WT test 0.8, WT external 0.5" in results.dice_by_region(table).alt
+
+
+def test_segmentations_show_every_network() -> None:
+    labels = np.zeros((6, 5, 4), np.uint8)
+    labels[2:4, 2:4, 1] = 3
+    example = Example(np.zeros(labels.shape), labels, {"2D": labels, "3D": labels * 0}, "P1")
+    picture = results.segmentation(example)
+    titles = [axes.get_title() for axes in picture.figure.axes]
+    assert titles == ["FLAIR", "truth", "2D", "3D"]
+
+
+def test_confusion_counts_the_diagonal() -> None:
+    picture = results.confusion({"test": np.diag([4, 3, 2, 1])})
+    assert "test 10" in picture.alt
+
+
+def test_slices_that_are_wrong_are_counted_by_patient() -> None:
+    table = pd.DataFrame(
+        {"patient_id": "A", "z": range(5), "truth": [0, 0, 2, 2, 3], "predicted": [0, 1, 2, 0, 3]}
+    )
+    picture = results.along_z(table, ["A"])
+    assert picture.figure.axes[0].get_title(loc="left") == "A: 2 of 5 slices wrong"
+
+
+def test_alpha_curves_mark_the_published_value_and_the_best() -> None:
+    alphas = np.linspace(0, 1, 5)
+    table = pd.DataFrame(
+        {"region": "WT", "alpha": alphas, "dice": [0.1, 0.5, 0.4, 0.3, 0.2], "low": 0, "high": 1}
+    )
+    picture = results.alpha_curves(table, 0.6)
+    assert "WT 0.25" in picture.alt
+    assert any(line.get_xdata()[0] == 0.6 for line in picture.figure.axes[0].lines)
+
+
+def test_published_faithful_and_obtained_values_are_told_apart() -> None:
+    table = pd.DataFrame(
+        {"metric": ["C1 accuracy", "C9 weight"], "published": [0.99, 0.6], "value": [0.8, 0.5],
+         "low": [0.7, 0.2], "high": [0.9, 0.9], "faithful": [0.995, np.nan]}
+    )  # fmt: skip
+    picture = results.published_and_obtained(table)
+    labels = [text.get_text() for text in picture.figure.legends[0].get_texts()]
+    assert labels == ["obtained, 95 % interval", "pixel recipe", "published"]
+    assert "squares" in picture.alt

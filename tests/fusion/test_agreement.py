@@ -1,0 +1,54 @@
+"""Errors of two branches are counted and correlated as by hand, and bound what fusion gains."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gliomalib.fusion import agreement, average
+from gliomalib.schema import MismatchError
+from gliomalib.scoring import tables
+from tests.fusion.simulated import patients, volume
+
+
+def test_errors_are_counted_and_correlated() -> None:
+    truth = np.array([0, 0, 0, 0, 1, 1, 2, 2, 3, 3], np.uint8).reshape(10, 1, 1)
+    p2d = np.array([0, 0, 0, 1, 1, 2, 3, 1, 0, 3]).reshape(10, 1, 1)
+    p3d = np.array([0, 0, 0, 1, 2, 1, 3, 0, 3, 3]).reshape(10, 1, 1)
+    pair = tuple(volume(np.moveaxis(np.eye(4)[one], -1, 0)) for one in (p2d, p3d))
+    found = agreement.error_correlation(pair, truth)  # type: ignore[arg-type]
+    wrong2d, wrong3d = ((one != truth).ravel() for one in (p2d, p3d))
+    assert found["phi"] == pytest.approx(np.corrcoef(wrong2d, wrong3d)[0, 1])
+    # right by both 4, wrong by both 3, 2D alone right 1, 3D alone right 2
+    assert found["yule_q"] == pytest.approx((4 * 3 - 1 * 2) / (4 * 3 + 1 * 2))
+    assert found["both_right"] == 0.4
+    assert found["one_right"] == pytest.approx(0.3)
+    assert found["both_wrong_same"] == pytest.approx(0.2)
+    assert found["both_wrong_differently"] == pytest.approx(0.1)
+    assert found["disagreement"] == pytest.approx(0.4)
+
+
+def test_independent_errors_do_not_correlate_and_equal_ones_do() -> None:
+    (pair, labels), *_ = patients(1, 2, 2)
+    assert abs(agreement.error_correlation(pair, labels)["phi"]) < 0.1
+    same = agreement.error_correlation((pair[0], pair[0]), labels)
+    assert (same["phi"], same["yule_q"], same["disagreement"]) == (pytest.approx(1), 1, 0)
+
+
+def test_errors_of_a_perfect_net_correlate_with_nothing() -> None:
+    (pair, labels), *_ = patients(1, 30, 1)
+    found = agreement.error_correlation(pair, labels)
+    assert np.isnan(found["phi"])
+    assert np.isnan(found["yule_q"])
+    assert found["one_right"] == found["disagreement"] > 0
+    with pytest.raises(MismatchError, match="the labels have shape"):
+        agreement.error_correlation(pair, labels[:3])
+
+
+def test_fusion_can_only_gain_where_just_one_is_right() -> None:
+    for pair, labels in patients(4, (3.5, 3.5, 2, 3), (3.5, 2, 3, 3)):
+        found = agreement.error_correlation(pair, labels)
+        alphas = np.linspace(0, 1, 101)
+        fused = (average.weighted_average(*pair, alpha) for alpha in alphas)
+        right = max((tables.predicted_labels(volume) == labels).mean() for volume in fused)
+        assert found["both_right"] < right <= 1 - found["both_wrong_same"]
