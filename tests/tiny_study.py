@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
 from gliomalib import records
-from gliomalib.cohort import gather, table
+from gliomalib.cohort import table
+from gliomalib.cohort.splits import write_splits
 from gliomalib.data import inspection
 from gliomalib.data.readers import survey
 from gliomalib.pipeline import folds, preprocess
@@ -62,6 +67,23 @@ def write_case(folder: Path, made: Phantom, masked: bool = True) -> Path:
 
 
 def make(root: Path) -> Path:
+    """Write a finished study to ``root``, a copy of one that each process makes once.
+
+    Whoever asks gets files of their own to spoil.
+    """
+    shutil.copytree(_once(), root, dirs_exist_ok=True)
+    _write_people(survey.discover(root / "raw"), root / "data" / STUDY)
+    return root
+
+
+@cache
+def _once() -> Path:
+    root = Path(tempfile.mkdtemp(prefix="tiny-study-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    return _run_study(root)
+
+
+def _run_study(root: Path) -> Path:
     """Run a study as its notebooks do, with tiny networks; return ``root``."""
     for number, name in enumerate(PATIENTS):
         write_case(root / "raw" / name, phantom(number))
@@ -87,7 +109,7 @@ def _write_people(cases: list[Case], work: Path) -> None:
     found = inspection.inspect_all(cases, signatures=False)
     entries = [table.Entry(one.case, "internal", seen=one) for one in found]
     table.write_cases(table.table_of(entries), work / "cases.csv")
-    gather.write_splits(SPLITS, work / "splits.json")
+    write_splits(SPLITS, work / "splits.json")
 
 
 def _run(root: Path, notebook: str, more: Mapping[str, object] | None = None) -> records.Run:

@@ -26,16 +26,13 @@ from torch import Tensor, nn
 
 from gliomalib import progress, provenance, settings
 from gliomalib.data.readers import survey
-from gliomalib.fusion import average, slices
 from gliomalib.networks import models, predict
-from gliomalib.pipeline import preprocess
-from gliomalib.schema import Case, RecordError, SliceSet, StoredCase, Volume
+from gliomalib.pipeline import patient
+from gliomalib.schema import Case, StoredCase, Volume
 
 NETWORKS = ("unet2d", "unet3d", "resnet50")
 STAGES = ("read", "preprocess", "unet2d", "unet3d", "fusion", "slices", "resnet50")
 """The way from file to class, in its order."""
-
-SLICES_AT_ONCE = 64
 
 CPU_COMPILE = "torch.compile was not tried on a CPU: there it takes tens of seconds and a compiler"
 GPU_ONNX = "ONNX Runtime was not tried on a GPU: it is installed for the CPU only"
@@ -125,16 +122,12 @@ def load(checkpoints: Mapping[str, Path], study: settings.Study) -> Pipeline:
     Raises ``RecordError`` where a checkpoint is missing or none, ``SettingsError`` where it holds
     another network.
     """
+    networks = patient.load(checkpoints, study.device)
     flat, deep = (
-        replace(predict.load_segmenter(checkpoints[name], study.device), threads=study.threads)
-        for name in NETWORKS[:2]
+        replace(segmenter, threads=study.threads)
+        for segmenter in (networks.unet2d, networks.unet3d)
     )
-    path = checkpoints["resnet50"]
-    if not path.is_file():
-        raise RecordError(f"{path}: this training is missing; run its notebook")
-    classifier = models.empty_resnet50()
-    classifier.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state"])
-    return Pipeline(flat, deep, classifier.to(flat.device).eval(), study)
+    return Pipeline(flat, deep, networks.resnet50.network, study)
 
 
 def from_files(case: Case, pipeline: Pipeline, clock: Clock) -> Answer:
@@ -146,42 +139,25 @@ def from_files(case: Case, pipeline: Pipeline, clock: Clock) -> Answer:
     with clock.stage("read"):
         scan = survey.read(replace(case, segmentation=None))
     with clock.stage("preprocess"):
-        images, grid = preprocess.prepare_images(scan, pipeline.study.preprocessing)
+        stored = patient.prepared(scan, pipeline.study.preprocessing)
     del scan
-    return from_store(StoredCase(grid, images, np.zeros(grid.shape, np.uint8)), pipeline, clock)
+    return from_store(stored, pipeline, clock)
 
 
 def from_store(case: StoredCase, pipeline: Pipeline, clock: Clock) -> Answer:
     """Carry a preprocessed case to the classes of its slices."""
     study = pipeline.study
-    with clock.stage("unet2d"):
-        flat = predict.segment(pipeline.flat, case)
-    with clock.stage("unet3d"):
-        deep = predict.segment(pipeline.deep, case)
-    with clock.stage("fusion"):
-        fused = average.weighted_average(flat, deep, study.fusion.alpha)
-    with clock.stage("slices"):
-        shown = slices.fused_slices(fused, case.labels, study.classifier, case.images)
-    with clock.stage("resnet50"):
-        named = classify(pipeline, shown)
-    return Answer(case, {"unet2d": flat, "unet3d": deep, "fused": fused}, named)
+    classifier = predict.SliceClassifier(pipeline.classifier, study.threads, pipeline.device)
+    networks = patient.Networks(pipeline.flat, pipeline.deep, classifier)
+    answer = patient.answer(networks, case, study, clock.stage)
+    volumes = {"unet2d": answer.p2d, "unet3d": answer.p3d, "fused": answer.fused}
+    return Answer(case, volumes, answer.classes)
 
 
 def again(case: StoredCase, pipeline: Pipeline) -> tuple[Answer, dict[str, float]]:
     """Return ``from_store`` of a case, and the seconds of its stages."""
     clock = Clock(pipeline.device)
     return from_store(case, pipeline, clock), clock.seconds
-
-
-def classify(pipeline: Pipeline, shown: SliceSet) -> NDArray[np.float32]:
-    """Return what ``predict.classify`` does, from a network that is loaded already."""
-    found = []
-    with torch.inference_mode(), models.threads(pipeline.study.threads):
-        for part in torch.split(torch.from_numpy(shown.images), SLICES_AT_ONCE):
-            logits = pipeline.classifier(part.to(pipeline.device).float())
-            found.append(logits.softmax(dim=1).cpu())
-    probabilities: NDArray[np.float32] = torch.cat(found).numpy()
-    return probabilities
 
 
 # --- what a network is

@@ -23,7 +23,7 @@ from gliomalib.experiments import remedies
 from gliomalib.fusion import average
 from gliomalib.labels import RELEASES
 from gliomalib.networks import models, predict
-from gliomalib.pipeline import folds, preprocess
+from gliomalib.pipeline import folds, patient, preprocess
 from gliomalib.pipeline.finished import open_finished
 from gliomalib.schema import (
     SEQUENCES,
@@ -364,14 +364,13 @@ def _remedied(sites: Sites) -> pd.DataFrame:
 def _pipeline(material: folds.Material, split: Split) -> remedies.Segment:
     """Return the networks of a fold as one step, from a stored case to the fused volume."""
     study = material.study
-    networks = [
+    branches = [
         predict.load_segmenter(folds.checkpoint(material, branch, split.fold), study.device)
         for branch in study.fusion.branches
     ]
 
     def segment(case: StoredCase) -> Volume:
-        first, second = (predict.segment(network, case) for network in networks)
-        return average.weighted_average(first, second, study.fusion.alpha)
+        return average.weighted_average(*patient.segment(branches, case), study.fusion.alpha)
 
     return segment
 

@@ -17,6 +17,7 @@ from gliomalib.experiments import leakage_splits
 from gliomalib.experiments.leakage_splits import Assignment, Rows
 from gliomalib.fusion import slices
 from gliomalib.networks import predict, training
+from gliomalib.networks.job import Job
 from gliomalib.pipeline import folds
 from gliomalib.schema import N_CLASSES, Confusion, MismatchError, SliceSet, Value
 from gliomalib.scoring import bootstrap, metrics
@@ -292,7 +293,7 @@ def _network(
 ) -> Rows:
     """Return the class that a ResNet50 gives to each test slice."""
     study = pool.study
-    job = training.Job(
+    job = Job(
         network="resnet50",
         settings=_classifier(study),
         fold=0,

@@ -9,7 +9,6 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,12 +16,15 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning_fabric.utilities.warnings import PossibleUserWarning
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from gliomalib.networks.samples import Job, Pair, Samples, batches, mirrored
+from gliomalib.networks.job import Job, Plan
+from gliomalib.networks.samples import Sample, Samples, batches, mirrored
+from gliomalib.provenance import open_atomic
 from gliomalib.schema import SettingsError
 
 log = logging.getLogger("gliomalib")
@@ -30,7 +32,7 @@ log = logging.getLogger("gliomalib")
 SECONDS_BETWEEN_LINES = 5.0
 
 
-class _Drawn(Dataset[Pair]):
+class _Drawn(Dataset[Sample]):
     """The samples as one seed draws them: the order of reading does not matter."""
 
     def __init__(self, samples: Samples, seed: int, mirror: bool) -> None:
@@ -39,21 +41,21 @@ class _Drawn(Dataset[Pair]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> Pair:
+    def __getitem__(self, index: int) -> Sample:
         rng = np.random.default_rng((self.seed, index))
-        pair = self.samples.draw(index, rng)
-        return mirrored(pair, rng) if self.mirror else pair
+        sample = self.samples.draw(index, rng)
+        return mirrored(sample, rng) if self.mirror else sample
 
 
-def _collate(pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
+def _collate(drawn: Sequence[Sample]) -> tuple[Tensor, Tensor]:
     """Stack samples; smaller ones get zeros (background, no tumour) at the end of their axes."""
-    shapes = np.array([image.shape[1:] for image, _ in pairs])
-    wanted = shapes.max(axis=0)
-    missing = [[(0, 0), *((0, int(gap)) for gap in wanted - shape)] for shape in shapes]
-    images = [np.pad(image, gap) for (image, _), gap in zip(pairs, missing, strict=True)]
-    targets = [target for _, target in pairs]
-    if targets[0].shape[1:] == pairs[0][0].shape[1:]:
-        targets = [np.pad(target, gap) for target, gap in zip(targets, missing, strict=True)]
+    images, targets = [image for image, _ in drawn], [target for _, target in drawn]
+    largest = np.max([image.shape for image in images], axis=0)
+    gaps = [[(0, int(gap)) for gap in largest - image.shape] for image in images]
+    # a target is a map on the image's grid, or the one class of an image, which has no grid
+    if targets[0].shape[1:] == images[0].shape[1:]:
+        targets = [np.pad(target, gap) for target, gap in zip(targets, gaps, strict=True)]
+    images = [np.pad(image, gap) for image, gap in zip(images, gaps, strict=True)]
     return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(targets))
 
 
@@ -66,33 +68,6 @@ def _loader(drawn: _Drawn, order: NDArray[np.int64], size: int, pin: bool) -> An
         # without its own generator a loader draws from torch's global one, where dropout draws
         generator=torch.Generator().manual_seed(drawn.seed),
     )
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the loop needs beside the network: the job, its key, its samples and its files."""
-
-    job: Job
-    key: str
-    train: Samples
-    val: Samples | None
-    loss: nn.Module
-    device: torch.device
-
-    @property
-    def last(self) -> Path:
-        """The checkpoint of the last whole epoch; gone once the training is finished."""
-        return self.job.directory / "last.ckpt"
-
-    @property
-    def final(self) -> Path:
-        """The weights of the last epoch, and the settings to load them."""
-        return self.job.directory / "final.pt"
-
-    @property
-    def summary(self) -> Path:
-        """What the training was and how it went; without it nothing counts as finished."""
-        return self.job.directory / "training.json"
 
 
 class Loop(pl.LightningModule):
@@ -109,8 +84,9 @@ class Loop(pl.LightningModule):
         images, targets = batch
         logits = self.network(images.float())
         if self.plan.job.network == "resnet50":
-            logits = logits.unsqueeze(-1)
+            logits = logits.unsqueeze(-1)  # MONAI's losses want a spatial axis
         loss = cast(Tensor, self.criterion(logits, targets))
+        # stays on the device until the epoch ends: a float at each step would wait for the GPU
         total, count = self.sums.get(part, (0.0, 0))
         self.sums[part] = (total + loss.detach() * len(images), count + len(images))
         return loss
@@ -124,7 +100,11 @@ class Loop(pl.LightningModule):
         self._loss(batch, "val")
 
     def configure_optimizers(self) -> Any:
-        """AdamW with a short warm-up and a cosine to 0: fixed, whatever the validation says."""
+        """AdamW with a short warm-up and a cosine to 0: fixed, whatever the validation says.
+
+        The rate of step t of T is learning_rate · min((t + 1) / W, (1 + cos(π·t / T)) / 2), where
+        the warm-up W is the first twentieth of the steps; weight decay is torch's, 0.01.
+        """
         settings = self.plan.job.settings
         steps = settings.epochs * math.ceil(len(self.plan.train) / settings.batch_size)
         warm_up = max(steps // 20, 1)
@@ -171,6 +151,7 @@ class _EveryEpoch(pl.Callback):
         self.mark = self.line = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, loop: Any) -> None:
+        # dropout goes on alike in a resumed training, whatever was drawn in this process before
         torch.manual_seed(loop.plan.job.seed_of("epoch", trainer.current_epoch))
         loop.sums = {}
         self.spent = {"train": 0.0, "val": 0.0}
@@ -186,6 +167,7 @@ class _EveryEpoch(pl.Callback):
         self._spend("train")
         epoch = trainer.current_epoch
         for part, (total, count) in loop.sums.items():
+            # a mean over samples: batches differ in size by one
             loss = float(total) / count
             if not math.isfinite(loss):
                 raise SettingsError(
@@ -194,9 +176,7 @@ class _EveryEpoch(pl.Callback):
                 )
             seconds = round(self.spent[part], 3)
             loop.rows.append({"epoch": epoch, "part": part, "loss": loss, "seconds": seconds})
-        unfinished = loop.plan.last.with_suffix(".unfinished")
-        trainer.save_checkpoint(unfinished)
-        unfinished.replace(loop.plan.last)
+        trainer.save_checkpoint(loop.plan.last)
         self._write_line(loop.plan.job, loop.rows)
 
     def _spend(self, part: str) -> None:
@@ -210,18 +190,29 @@ class _EveryEpoch(pl.Callback):
             return
         self.line = time.monotonic()
         losses = {row["part"]: row["loss"] for row in rows if row["epoch"] == done - 1}
-        told = ", ".join(f"{part} loss {loss:.4g}" for part, loss in losses.items())
+        listed = ", ".join(f"{part} loss {loss:.4g}" for part, loss in losses.items())
         seconds = sum(row["seconds"] for row in rows)
         left = seconds / done * (epochs - done)
         log.info(
             "%s: epoch %d of %d, %s, %.0f s, %.0f s left",
-            *(job.title, done, epochs, told, seconds, left),
+            *(job.title, done, epochs, listed, seconds, left),
         )
 
 
-def fit(plan: Plan, network: nn.Module, resume: bool) -> Loop:
+class _WholeFiles(TorchCheckpointIO):
+    """Checkpoints that are whole or not there, whenever the process is killed."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        with open_atomic(Path(path)) as stream:
+            torch.save(checkpoint, stream)
+
+
+def fit(plan: Plan, network: nn.Module, resume: bool) -> list[dict[str, Any]]:
     """Train ``network`` to its last epoch, from the plan's checkpoint if ``resume``.
 
+    Returns the history, a row per epoch (from 0) and part (train, val): epoch, part, loss, seconds.
     An interrupt comes out as ``KeyboardInterrupt``. Raises ``SettingsError`` when a loss is no
     longer finite.
     """
@@ -235,7 +226,7 @@ def fit(plan: Plan, network: nn.Module, resume: bool) -> Loop:
         # Lightning ends the process at an interrupt and ignores later ones; a notebook lives on
         signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from None
-    return loop
+    return loop.rows
 
 
 def _trainer(plan: Plan) -> pl.Trainer:
@@ -246,7 +237,7 @@ def _trainer(plan: Plan) -> pl.Trainer:
         max_epochs=plan.job.settings.epochs,
         callbacks=[_EveryEpoch()],
         # one process also where a cluster's variables would make Lightning expect several
-        plugins=[LightningEnvironment()],
+        plugins=[LightningEnvironment(), _WholeFiles()],
         default_root_dir=plan.job.directory,
         reload_dataloaders_every_n_epochs=1,
         limit_val_batches=None if plan.val else 0,

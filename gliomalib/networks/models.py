@@ -215,22 +215,17 @@ def _weights_from(path: Path) -> dict[str, Any]:
 
 def _fill(network: nn.Module, state: dict[str, Any], source: str) -> bool:
     """Put ``state`` into a ResNet50; return whether the head was taken over."""
-    own = network.state_dict()
-    head = {f"fc.{name}": own[f"fc.{name}"] for name in ("weight", "bias")}
     other_head = "fc.weight" in state and len(state["fc.weight"]) != N_CLASSES
-    filled = {**state, **head} if other_head else state
-    faults = sorted(own.keys() ^ filled.keys())
-    faults += [
-        f"{name} is {tuple(filled[name].shape)}, not {tuple(own[name].shape)}"
-        for name in own
-        if name in filled and filled[name].shape != own[name].shape
-    ]
-    if faults:
+    if other_head:
+        fresh = network.state_dict()
+        state = {**state, **{name: fresh[name] for name in ("fc.weight", "fc.bias")}}
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        faults = " ".join(str(error).split())
         raise SettingsError(
-            f"{source}: not those of torchvision's ResNet50, {len(faults)} tensors are missing, "
-            f"unknown or of another shape ({'; '.join(faults[:3])}); give another file"
-        )
-    network.load_state_dict(filled)
+            f"{source}: not those of torchvision's ResNet50 ({faults:.400}); give another file"
+        ) from None
     return not other_head
 
 

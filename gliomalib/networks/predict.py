@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 from torch import Tensor, nn
 
+from gliomalib.data.arrays import ArrayFile
 from gliomalib.networks import models, samples
-from gliomalib.provenance import code_digest, digest_of, file_digest, write_atomic
+from gliomalib.provenance import code_digest, digest_of, file_digest
 from gliomalib.schema import (
     N_CLASSES,
     DataError,
-    Grid,
-    Probabilities,
+    Float32Array,
     RecordError,
     SettingsError,
     SliceSet,
@@ -32,7 +30,12 @@ from gliomalib.schema import (
 from gliomalib.settings import Segmentation
 
 SLICES_AT_ONCE = 32
+"""Axial slices that the 2D net takes in one pass."""
+
 OVERLAP = 0.5
+"""Share of a box that it has in common with its neighbour, where a volume is cut into boxes."""
+
+REMEDY = "run the training notebook again"
 
 
 @dataclass(frozen=True)
@@ -46,21 +49,42 @@ class Segmenter:
     device: torch.device
 
 
-def load_segmenter(checkpoint: Path, device: str = "auto") -> Segmenter:
+@dataclass(frozen=True)
+class SliceClassifier:
+    """A trained ResNet50, and the threads that its training had."""
+
+    network: nn.Module
+    threads: int
+    device: torch.device
+
+
+def load_segmenter(checkpoint: str | Path, device: str = "auto") -> Segmenter:
     """Return the U-Net of a finished training.
 
     Raises ``RecordError`` where the file is missing or no such checkpoint, ``SettingsError``
     where it holds a classifier.
     """
-    content = _read(checkpoint, ("unet2d", "unet3d"))
+    content = _read(Path(checkpoint), ("unet2d", "unet3d"))
     settings = Segmentation.model_validate(content["settings"])
     dims = 2 if content["network"] == "unet2d" else 3
-    network, where = models.unet(settings, dims), models.find_device(device)
+    network, target = models.unet(settings, dims), models.find_device(device)
     network.load_state_dict(content["state"])
-    return Segmenter(network.to(where).eval(), dims, settings, content["threads"], where)
+    return Segmenter(network.to(target).eval(), dims, settings, content["threads"], target)
 
 
-def segment(segmenter: Segmenter | Path, case: StoredCase, device: str = "auto") -> Volume:
+def load_classifier(checkpoint: str | Path, device: str = "auto") -> SliceClassifier:
+    """Return the ResNet50 of a finished training.
+
+    Raises ``RecordError`` where the file is missing or no such checkpoint, ``SettingsError``
+    where it holds a U-Net.
+    """
+    content = _read(Path(checkpoint), ("resnet50",))
+    network, target = models.empty_resnet50(), models.find_device(device)
+    network.load_state_dict(content["state"])
+    return SliceClassifier(network.to(target).eval(), content["threads"], target)
+
+
+def segment(segmenter: Segmenter | str | Path, case: StoredCase, device: str = "auto") -> Volume:
     """Return the class probabilities (4, X, Y, Z) float16 of a case on its own grid.
 
     The 2D net goes through the axial slices; one without any brain, such as it never saw in
@@ -73,8 +97,8 @@ def segment(segmenter: Segmenter | Path, case: StoredCase, device: str = "auto")
 
 
 def unrounded(
-    segmenter: Segmenter | Path, case: StoredCase, device: str = "auto"
-) -> NDArray[np.float32]:
+    segmenter: Segmenter | str | Path, case: StoredCase, device: str = "auto"
+) -> Float32Array:
     """Return what ``segment`` does as the network gives it, in float32, shape (4, X, Y, Z).
 
     For scores that ask whether a probability is exactly 1: float16 rounds many others to 1.
@@ -83,8 +107,8 @@ def unrounded(
     return np.ascontiguousarray(probabilities, dtype=np.float32)
 
 
-def _inferred(segmenter: Segmenter | Path, case: StoredCase, device: str) -> Tensor:
-    if isinstance(segmenter, Path):
+def _inferred(segmenter: Segmenter | str | Path, case: StoredCase, device: str) -> Tensor:
+    if not isinstance(segmenter, Segmenter):
         segmenter = load_segmenter(segmenter, device)
     seen = case.images[samples.channels_of(segmenter.settings.sequences)]
     images = torch.from_numpy(np.array(seen, np.float32)).to(segmenter.device)
@@ -93,22 +117,23 @@ def _inferred(segmenter: Segmenter | Path, case: StoredCase, device: str) -> Ten
 
 
 def _slicewise(segmenter: Segmenter, images: Tensor) -> Tensor:
-    slices = images.permute(3, 0, 1, 2)
-    shown = slices.flatten(1).any(dim=1)
-    found = slices.new_zeros((len(slices), N_CLASSES, *slices.shape[2:]))
-    found[:, 0] = 1
-    if shown.any():
-        parts = torch.split(slices[shown], SLICES_AT_ONCE)
-        found[shown] = torch.cat([segmenter.network(part).softmax(dim=1) for part in parts])
-    return found.permute(1, 2, 3, 0)
+    slices = images.permute(3, 0, 1, 2)  # (C, X, Y, Z) to (Z, C, X, Y)
+    with_brain = slices.flatten(1).any(dim=1)
+    probabilities = slices.new_zeros((len(slices), N_CLASSES, *slices.shape[2:]))
+    probabilities[:, 0] = 1
+    if with_brain.any():
+        parts = torch.split(slices[with_brain], SLICES_AT_ONCE)
+        answers = [segmenter.network(part).softmax(dim=1) for part in parts]
+        probabilities[with_brain] = torch.cat(answers)
+    return probabilities.permute(1, 2, 3, 0)
 
 
 def _whole(segmenter: Segmenter, images: Tensor) -> Tensor:
     from monai.inferers.utils import sliding_window_inference  # noqa: PLC0415  # slow
 
     def probabilities(box: Tensor) -> Tensor:
-        found: Tensor = segmenter.network(box).softmax(dim=1)
-        return found
+        # softmax before boxes are averaged: a mean of logits would let the surest box win
+        return cast(Tensor, segmenter.network(box).softmax(dim=1))
 
     patch = segmenter.settings.patch
     if patch is None or all(a <= b for a, b in zip(images.shape[1:], patch, strict=True)):
@@ -116,90 +141,66 @@ def _whole(segmenter: Segmenter, images: Tensor) -> Tensor:
     averaged = sliding_window_inference(
         images[None], patch, 1, probabilities, overlap=OVERLAP, mode="gaussian"
     )
-    assert isinstance(averaged, Tensor)
-    return averaged[0]
+    return cast(Tensor, averaged)[0]
 
 
 def segment_all(
-    checkpoint: Path, cases: Iterable[StoredCase], directory: Path, device: str = "auto"
+    checkpoint: str | Path, cases: Iterable[StoredCase], directory: str | Path, device: str = "auto"
 ) -> list[Path]:
     """Predict every case to ``directory/<patient>.npy`` and return the files in that order.
 
     A file that this checkpoint and this code made of the same images stays as it is. Raises
-    ``DataError`` where a patient comes twice.
+    ``DataError`` for a patient that is given more than once.
     """
     segmenter = load_segmenter(checkpoint, device)
-    made_by = [file_digest(checkpoint), code_digest(sys.modules[__name__])]
+    made_by = [file_digest(Path(checkpoint)), code_digest(sys.modules[__name__])]
     paths: list[Path] = []
     for case in cases:
-        path = directory / f"{case.grid.patient_id}.npy"
+        path = Path(directory) / f"{case.grid.patient_id}.npy"
         if path in paths:
-            raise DataError(f"{case.grid.patient_id} comes twice; predict each patient once")
+            raise DataError(f"{case.grid.patient_id} is duplicated; predict each patient once")
         key = digest_of([made_by, asdict(case.grid), _array_digest(case.images)])
-        if not _made_before(path, key):
+        if not ArrayFile(path, REMEDY).intact(key=key):
             save(segment(segmenter, case), path, key)
         paths.append(path)
     return paths
 
 
-def save(volume: Volume, path: Path, key: str = "") -> None:
-    """Write a volume to ``path`` (.npy) with its grid in a ``.json`` beside it, written last.
+def save(volume: Volume, path: str | Path, key: str = "") -> None:
+    """Write a volume and its grid to ``path``, named ``<patient>.npy``, see ``data.arrays``.
 
-    ``key`` names what the volume was made from. A killed process leaves either both files or no
-    ``.json``, without which the array does not count.
+    ``key`` names what the volume was made from.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sidecar, unfinished = path.with_suffix(".json"), path.with_suffix(".unfinished")
-    sidecar.unlink(missing_ok=True)
-    with unfinished.open("wb") as stream:
-        np.save(stream, volume.probabilities)
-    unfinished.replace(path)
-    content = {"grid": asdict(volume.grid), "key": key, "bytes": path.stat().st_size}
-    write_atomic(sidecar, json.dumps(content, indent=1) + "\n")
+    ArrayFile(Path(path), REMEDY).write(volume.probabilities, volume.grid, {"key": key})
 
 
-def load(path: Path) -> Volume:
+def load(path: str | Path) -> Volume:
     """Return a saved volume, memory-mapped.
 
-    Raises ``DataError`` where the array or its ``.json`` is missing or the two do not agree.
+    Raises ``DataError`` where it is missing, damaged or of another patient than ``path`` says.
     """
-    try:
-        content = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        probabilities: Probabilities = np.load(path, mmap_mode="r")
-        grid = TypeAdapter(Grid).validate_python(content["grid"])
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{error.filename}: this prediction is missing; run the training notebook again"
-        ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path}: not a prediction ({error}); delete it and predict again"
-        ) from None
-    if probabilities.shape[1:] != grid.shape:
-        raise DataError(
-            f"{path}: has shape {probabilities.shape}, its grid says {grid.shape}; "
-            "delete it and predict again"
-        )
-    return Volume(probabilities, grid)
+    return Volume(*ArrayFile(Path(path), REMEDY).read())
 
 
 def classify(
-    checkpoint: Path, slices: SliceSet, device: str = "auto", batch: int = 64
-) -> NDArray[np.float32]:
+    classifier: SliceClassifier | str | Path,
+    slices: SliceSet,
+    device: str = "auto",
+    batch: int = 64,
+) -> Float32Array:
     """Return the class probabilities (N, 4) of fused slices, in their order.
 
-    Raises ``RecordError`` where the file is missing or no such checkpoint, ``SettingsError``
-    where it holds a U-Net.
+    ``device`` counts for a checkpoint; a loaded net stays where it is. Raises what
+    ``load_classifier`` raises.
     """
-    content = _read(checkpoint, ("resnet50",))
-    network, where = models.empty_resnet50(), models.find_device(device)
-    network.load_state_dict(content["state"])
-    network.to(where).eval()
-    found = []
-    with torch.inference_mode(), models.threads(content["threads"]):
+    if not isinstance(classifier, SliceClassifier):
+        classifier = load_classifier(classifier, device)
+    answers = []
+    with torch.inference_mode(), models.threads(classifier.threads):
         for part in torch.split(torch.from_numpy(slices.images), batch):
-            found.append(network(part.to(where).float()).softmax(dim=1).cpu())
-    probabilities: NDArray[np.float32] = torch.cat(found).numpy()
+            logits = classifier.network(part.to(classifier.device).float())
+            answers.append(logits.softmax(dim=1).cpu())
+    probabilities: Float32Array = torch.cat(answers).numpy()
     return probabilities
 
 
@@ -221,11 +222,3 @@ def _read(checkpoint: Path, networks: tuple[str, ...]) -> dict[str, Any]:
 
 def _array_digest(array: NDArray[np.float16]) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
-
-
-def _made_before(path: Path, key: str) -> bool:
-    sidecar = path.with_suffix(".json")
-    if not (path.is_file() and sidecar.is_file()):
-        return False
-    content = json.loads(sidecar.read_text(encoding="utf-8"))
-    return bool(content["key"] == key and content["bytes"] == path.stat().st_size)

@@ -1,50 +1,18 @@
-"""A training as it is asked for, and what it draws by seed and place: slices, boxes, images."""
+"""What a training draws by seed and place: axial slices, boxes of volumes, fused images."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gliomalib.schema import SEQUENCES, SliceSet, StoredCase
-from gliomalib.settings import Classifier, Segmentation, named_seed
 
-Pair = tuple[NDArray[np.float16], NDArray[np.uint8]]
+Sample = tuple[NDArray[np.float16], NDArray[np.uint8]]
 """One image (C, *S) and its target (1, *S), or (1, 1) for the class of an image."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One training: what is trained how, on which fold, and where its files go.
-
-    ``device`` is auto, cpu or cuda; ``threads`` 0 is torch's default; ``data_digest`` changes
-    with the training data. ``label`` tells it from others of its network, its fold by default.
-    """
-
-    network: Literal["unet2d", "unet3d", "resnet50"]
-    settings: Segmentation | Classifier
-    fold: int
-    seed: int
-    device: str
-    threads: int
-    directory: Path
-    data_digest: str
-    label: str = ""
-
-    @property
-    def title(self) -> str:
-        """What the training is called in a sentence."""
-        return f"{self.network}, {self.label or f'fold {self.fold}'}"
-
-    def seed_of(self, *names: object) -> int:
-        """Return the seed of one purpose of this training."""
-        return named_seed(self.seed, self.network, self.fold, *names)
 
 
 def channels_of(sequences: Sequence[str]) -> list[int] | slice:
@@ -62,7 +30,7 @@ class Samples(ABC):
         """Return the number of samples of one epoch."""
 
     @abstractmethod
-    def draw(self, index: int, rng: np.random.Generator) -> Pair:
+    def draw(self, index: int, rng: np.random.Generator) -> Sample:
         """Return one sample."""
 
     def order(self, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -82,10 +50,9 @@ class AxialSlices(Samples):
         ]
 
     def __len__(self) -> int:
-        """Return the number of slices."""
         return len(self.places)
 
-    def draw(self, index: int, rng: np.random.Generator) -> Pair:
+    def draw(self, index: int, rng: np.random.Generator) -> Sample:
         """Return one slice and its labels."""
         number, z = self.places[index]
         case = self.cases[number]
@@ -107,10 +74,9 @@ class Boxes(Samples):
         self.cases, self.patch, self.channels = cases, patch, channels_of(sequences)
 
     def __len__(self) -> int:
-        """Return the number of volumes."""
         return len(self.cases)
 
-    def draw(self, index: int, rng: np.random.Generator) -> Pair:
+    def draw(self, index: int, rng: np.random.Generator) -> Sample:
         """Return one box and its labels."""
         case = self.cases[index]
         box = self._box(case.labels, rng) if self.patch else ()
@@ -118,6 +84,7 @@ class Boxes(Samples):
 
     def _box(self, labels: NDArray[np.uint8], rng: np.random.Generator) -> tuple[slice, ...]:
         patch = np.array(self.patch)
+        # an axis shorter than the patch has no room: its box starts at 0 and ends with the axis
         room = np.maximum(np.array(labels.shape) - patch, 0)
         start = rng.integers(0, room + 1)
         if rng.random() < 0.5:
@@ -135,10 +102,9 @@ class FusedImages(Samples):
         self.slices, self.balanced = slices, balanced
 
     def __len__(self) -> int:
-        """Return the number of slices."""
         return len(self.slices.classes)
 
-    def draw(self, index: int, rng: np.random.Generator) -> Pair:
+    def draw(self, index: int, rng: np.random.Generator) -> Sample:
         """Return one image and its class."""
         image = self.slices.images[index]
         return image, np.full((1, 1), self.slices.classes[index], np.uint8)
@@ -148,15 +114,17 @@ class FusedImages(Samples):
         if not self.balanced:
             return super().order(rng)
         classes = self.slices.classes
+        # each slice weighs 1 / (slices of its class), so that every class weighs 1 in all
         weights = 1 / np.bincount(classes)[classes]
         return rng.choice(len(classes), len(classes), p=weights / weights.sum())
 
 
-def mirrored(pair: Pair, rng: np.random.Generator) -> Pair:
+def mirrored(sample: Sample, rng: np.random.Generator) -> Sample:
     """Return a sample as it is or mirrored along its first axis (left and right), half and half."""
     if rng.random() < 0.5:
-        return pair
-    return pair[0][:, ::-1], pair[1][:, ::-1]
+        return sample
+    image, target = sample
+    return image[:, ::-1], target[:, ::-1]
 
 
 def batches(order: NDArray[np.int64], size: int) -> list[list[int]]:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -17,15 +17,10 @@ import torch
 from torch import nn
 
 from gliomalib.networks import models, samples
-from gliomalib.networks.samples import Job
-from gliomalib.provenance import code_digest, digest_of, file_digest, write_atomic
+from gliomalib.networks.job import Job, Plan
+from gliomalib.provenance import code_digest, digest_of, file_digest, open_atomic, write_atomic
 from gliomalib.schema import DataError, SettingsError, SliceSet, StoredCase
 from gliomalib.settings import Classifier, Segmentation
-
-if TYPE_CHECKING:
-    from gliomalib.networks.loop import Loop, Plan
-
-__all__ = ["Job", "Trained", "train_classifier", "train_segmenter"]
 
 log = logging.getLogger("gliomalib")
 
@@ -36,7 +31,7 @@ DIMS = {"unet2d": 2, "unet3d": 3}
 class Trained:
     """A finished training: the weights of its last epoch and how it went.
 
-    ``history`` has one row an epoch (from 0) and part (train, val): epoch, part, loss, seconds.
+    ``history`` has a row per epoch (from 0) and part (train, val): epoch, part, loss, seconds.
     ``resumed_from`` is the number of epochs that an earlier, interrupted call had finished.
     """
 
@@ -44,19 +39,23 @@ class Trained:
     key: str
     history: pd.DataFrame
     device: str
-    seconds: float
     n_parameters: int
     resumed_from: int
     deterministic: bool
     note: str
 
+    @property
+    def seconds(self) -> float:
+        """Seconds of all epochs together."""
+        return float(self.history["seconds"].sum())
+
 
 def train_segmenter(job: Job, train: Sequence[StoredCase], val: Sequence[StoredCase]) -> Trained:
     """Train the 2D or the 3D U-Net and return the weights of its last epoch.
 
-    The 2D net sees all axial slices with any brain, the 3D net whole volumes or one ``patch`` a
-    volume and epoch. ``val`` gives a curve and decides nothing. A training that the folder holds
-    already is returned, one that was interrupted goes on from its last whole epoch; on a CPU both
+    The 2D net sees all axial slices with any brain, the 3D net whole volumes or one ``patch``
+    per volume and epoch. ``val`` gives a curve and decides nothing. A training that the folder
+    holds already is returned, an interrupted one goes on from its last whole epoch; on a CPU both
     give the bits of a straight run. Raises ``DataError`` without training volumes and
     ``SettingsError`` for a job that cannot run here.
     """
@@ -91,9 +90,9 @@ def train_classifier(job: Job, train: SliceSet, val: SliceSet | None) -> Trained
         raise SettingsError(f"{job.title}: batch_size is 1; a batch norm needs 2 or more")
     if len(train.classes) < 2:
         raise DataError(f"{job.title}: {len(train.classes)} training slices; check the split")
-    given = [train] if val is None or not len(val.classes) else [train, val]
-    content = [_slices_digest(slices) for slices in given]
-    parts = [samples.FusedImages(slices, settings.balanced) for slices in given]
+    sets = [train] if val is None or not len(val.classes) else [train, val]
+    content = [_slices_digest(slices) for slices in sets]
+    parts = [samples.FusedImages(slices, settings.balanced) for slices in sets]
     plan = _plan(job, content, parts, models.classification_loss(settings))
     return _train(plan, lambda: models.resnet50(settings))
 
@@ -114,16 +113,18 @@ def _slices_digest(slices: SliceSet) -> str:
 
 
 def _plan(job: Job, content: Any, parts: Sequence[samples.Samples], loss: nn.Module) -> Plan:
-    """Check that the job can run here, and name it by all that its result depends on."""
-    from gliomalib.networks.loop import Plan  # noqa: PLC0415  # slow: brings Lightning
+    """Check that the job can run here, and name it by all that its result depends on.
 
+    ``content`` says what the samples are made of. Code that made them is not in the key: what
+    counts of it is in ``content`` and in the job's ``data_digest``.
+    """
     device = models.find_device(job.device)
     if device.type == "cpu" and job.settings.precision != "32-true":
         raise SettingsError(
             f"{job.title}: precision {job.settings.precision} is for a GPU, this runs on a CPU; "
             "set precision: 32-true"
         )
-    told = {
+    asked = {
         "network": job.network,
         "settings": job.settings.model_dump(mode="json"),
         "fold": job.fold,
@@ -132,32 +133,33 @@ def _plan(job: Job, content: Any, parts: Sequence[samples.Samples], loss: nn.Mod
     }
     if isinstance(job.settings, Classifier) and job.settings.weights_file:
         path = Path(job.settings.weights_file).expanduser()
-        told["weights"] = file_digest(path) if path.is_file() else "missing"
-    key = digest_of([told, content, code_digest(models, sys.modules[__name__])])
-    return Plan(
-        job, key, parts[0], parts[1] if len(parts) > 1 and len(parts[1]) else None, loss, device
-    )
+        asked["weights"] = file_digest(path) if path.is_file() else "missing"
+    key = digest_of([asked, content, code_digest(models, sys.modules[__name__])])
+    val = parts[1] if len(parts) > 1 and len(parts[1]) else None
+    return Plan(job, key, parts[0], val, loss, device)
 
 
 def _train(plan: Plan, build: Callable[[], tuple[nn.Module, str]]) -> Trained:
     """Return the training in the plan's folder, made or finished now if need be."""
-    from gliomalib.networks.loop import fit  # noqa: PLC0415  # slow: brings Lightning
+    from gliomalib.networks import loop  # noqa: PLC0415  # slow: brings Lightning
 
     finished = _finished(plan)
     if finished:
         log.info("%s: trained before, taken from %s", plan.job.title, plan.final.name)
         return finished
     plan.job.directory.mkdir(parents=True, exist_ok=True)
+    # the summary first: weights without it count as nothing
     for path in (plan.summary, plan.final):
         path.unlink(missing_ok=True)
     resumed = _epochs_done(plan)
     if resumed:
         log.info("%s: goes on after epoch %d", plan.job.title, resumed)
+    # the fork gives the caller's random numbers back as they were
     with models.threads(plan.job.threads), torch.random.fork_rng():
         torch.manual_seed(plan.job.seed_of("weights"))
         network, note = build()
-        loop = fit(plan, network, resume=resumed > 0)
-    _save(plan, loop, {"note": note, "resumed_from": resumed})
+        history = loop.fit(plan, network, resume=resumed > 0)
+    _save(plan, network, {"note": note, "resumed_from": resumed, "history": history})
     plan.last.unlink()
     return cast(Trained, _finished(plan))
 
@@ -173,15 +175,15 @@ def _epochs_done(plan: Plan) -> int:
     return 0
 
 
-def _save(plan: Plan, loop: Loop, told: dict[str, Any]) -> None:
+def _save(plan: Plan, network: nn.Module, facts: dict[str, Any]) -> None:
     """Write the weights, then the summary without which they do not count as finished."""
     job = plan.job
-    state = {name: part.cpu() for name, part in loop.network.state_dict().items()}
+    state = {name: part.cpu() for name, part in network.state_dict().items()}
     content = {"network": job.network, "settings": job.settings.model_dump(mode="json")}
-    unfinished = plan.final.with_suffix(".unfinished")
-    torch.save({**content, "key": plan.key, "threads": job.threads, "state": state}, unfinished)
-    unfinished.replace(plan.final)
-    told |= {
+    with open_atomic(plan.final) as stream:
+        torch.save({**content, "key": plan.key, "threads": job.threads, "state": state}, stream)
+    summary = {
+        **facts,
         **content,
         "key": plan.key,
         "fold": job.fold,
@@ -190,20 +192,18 @@ def _save(plan: Plan, loop: Loop, told: dict[str, Any]) -> None:
         "weights_sha256": file_digest(plan.final),
         "device": models.device_name(plan.device),
         "deterministic": plan.device.type == "cpu",
-        "n_parameters": models.parameter_count(loop.network),
-        "history": loop.rows,
+        "n_parameters": models.parameter_count(network),
     }
-    write_atomic(plan.summary, json.dumps(told, indent=1) + "\n")
+    write_atomic(plan.summary, json.dumps(summary, indent=1) + "\n")
 
 
 def _finished(plan: Plan) -> Trained | None:
     """Return what the folder holds, or None where it is unfinished, damaged or another training."""
     if not (plan.summary.is_file() and plan.final.is_file()):
         return None
-    told = json.loads(plan.summary.read_text(encoding="utf-8"))
-    if told["key"] != plan.key or told["weights_sha256"] != file_digest(plan.final):
+    summary = json.loads(plan.summary.read_text(encoding="utf-8"))
+    if summary["key"] != plan.key or summary["weights_sha256"] != file_digest(plan.final):
         return None
-    history = pd.DataFrame(told["history"], columns=["epoch", "part", "loss", "seconds"])
+    history = pd.DataFrame(summary["history"], columns=["epoch", "part", "loss", "seconds"])
     names = ("key", "device", "n_parameters", "resumed_from", "deterministic", "note")
-    facts = {name: told[name] for name in names}
-    return Trained(plan.final, history=history, seconds=float(history["seconds"].sum()), **facts)
+    return Trained(plan.final, history=history, **{name: summary[name] for name in names})

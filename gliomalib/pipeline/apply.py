@@ -1,4 +1,4 @@
-"""A finished study applied to a case: labels on the case's own grid, and a class for each slice."""
+"""A finished study applied to a case: labels on the case's own grid, a class for each slice."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ from scipy import ndimage
 
 from gliomalib import labels as conventions
 from gliomalib.data import nifti, orientation, writing
-from gliomalib.fusion import average, slices
-from gliomalib.networks import predict
-from gliomalib.pipeline import preprocess
+from gliomalib.pipeline import patient
 from gliomalib.pipeline.finished import Finished, Fold
 from gliomalib.provenance import commit, file_digest, versions, write_atomic
 from gliomalib.schema import (
@@ -26,10 +24,11 @@ from gliomalib.schema import (
     N_CLASSES,
     Affine,
     Case,
+    Float32Array,
+    FloatArray,
     Grid,
     Labels,
     SettingsError,
-    StoredCase,
 )
 
 CANONICAL = "canonical"
@@ -38,9 +37,10 @@ CANONICAL = "canonical"
 NOT_CLINICAL = "For research only, not for clinical use."
 
 _DECIMALS = 9
-_EDGE = 1e-6
+"""To which the way from voxel to voxel is rounded."""
 
-Singles = NDArray[np.float32]
+_EDGE = 1e-6
+"""How far outside of the grid, in its voxels, a centre may lie by rounding."""
 
 
 @dataclass(frozen=True)
@@ -71,26 +71,28 @@ def segment_case(
     fold or device.
     """
     folds = finished.chosen(fold)
-    own = nifti.read_case(replace(case, segmentation=None))
-    upright = orientation.upright(own)
-    images, grid = preprocess.prepare_images(upright, finished.study.preprocessing)
-    stored = StoredCase(grid, images, np.zeros(grid.shape, np.uint8))
-    made = [_by_fold(stored, one, finished, device) for one in folds]
-    volume, named = (_mean([pair[part] for pair in made]) for part in (0, 1))
-    x, y, z = own.images.shape[1:]
-    found = labels_on(volume, grid, (x, y, z), own.affine)
+    scan = nifti.read_case(replace(case, segmentation=None))
+    stored = patient.prepared(orientation.upright(scan), finished.study.preprocessing)
+    answers = []
+    for trained in folds:
+        checkpoints = {name: network.weights for name, network in trained.networks.items()}
+        networks = patient.load(checkpoints, device)
+        answers.append(patient.answer(networks, stored, finished.study))
+    fused = _mean([answer.fused.probabilities.astype(np.float32) for answer in answers])
+    x, y, z = scan.images.shape[1:]
+    labels = labels_on(fused, stored.grid, (x, y, z), scan.affine)
     return Applied(
         case=case,
-        labels=found,
-        affine=own.affine,
-        classes=_class_table(named, grid),
-        volumes=_volume_table(found, own.affine),
+        labels=labels,
+        affine=scan.affine,
+        classes=_class_table(_mean([answer.classes for answer in answers]), stored.grid),
+        volumes=_volume_table(labels, scan.affine),
         about=_about(case, finished, folds),
     )
 
 
 def labels_on(
-    probabilities: Singles, grid: Grid, shape: tuple[int, int, int], affine: Affine
+    probabilities: Float32Array, grid: Grid, shape: tuple[int, int, int], affine: Affine
 ) -> Labels:
     """Return the most probable class of each voxel of another grid, (X, Y, Z) uint8.
 
@@ -98,20 +100,24 @@ def labels_on(
     voxels of ``shape`` and ``affine``; of equal ones the lowest class wins. A voxel whose centre
     lies outside of the grid's voxels is no tumour.
     """
+    # voxel of the case → millimetres → voxel of the grid
     step = np.linalg.inv(np.asarray(grid.affine)) @ np.asarray(affine)
     reached = _reached(grid.shape, shape, step)
+    # only the box that the grid can reach is sampled, so count from the box's first voxel
     step[:3, 3] += step[:3, :3] @ [part.start for part in reached]
     # rounded, so that a file and its mirror image meet the same places of the grid
     step = np.round(step, _DECIMALS)
     size = tuple(part.stop - part.start for part in reached)
     sampled = _most_probable(probabilities, step, size)
-    found: Labels = np.zeros(shape, np.uint8)
-    found[reached] = np.where(_within(grid.shape, size, step), sampled, 0)
-    return found
+    labels: Labels = np.zeros(shape, np.uint8)
+    labels[reached] = np.where(_within(grid.shape, size, step), sampled, 0)
+    return labels
 
 
-def write(applied: Applied, out: Path, convention: str = CANONICAL, force: bool = False) -> Path:
-    """Write what was found to ``out`` and return the label map, the first of four files.
+def write(
+    applied: Applied, out: str | Path, convention: str = CANONICAL, force: bool = False
+) -> Path:
+    """Write four files to ``out`` and return the first of them, the label map.
 
     ``<case>_labels.nii.gz`` has the labels of ``convention``: canonical ones, or those of a
     release. ``<case>_about.json`` is written last, so a case without it is not finished. Raises
@@ -119,7 +125,7 @@ def write(applied: Applied, out: Path, convention: str = CANONICAL, force: bool 
     """
     case_id = applied.case.case_id
     check_outputs([case_id], out, convention, force)
-    paths = _paths(case_id, out)
+    paths = _paths(case_id, Path(out))
     paths["about"].unlink(missing_ok=True)
     raw = applied.labels
     if convention != CANONICAL:
@@ -132,7 +138,7 @@ def write(applied: Applied, out: Path, convention: str = CANONICAL, force: bool 
     return paths["labels"]
 
 
-def check_outputs(case_ids: Sequence[str], out: Path, convention: str, force: bool) -> None:
+def check_outputs(case_ids: Sequence[str], out: str | Path, convention: str, force: bool) -> None:
     """Refuse what could not be written after a long prediction.
 
     Raises ``SettingsError`` for a file that is there already (unless ``force``), a case ID that
@@ -142,35 +148,19 @@ def check_outputs(case_ids: Sequence[str], out: Path, convention: str, force: bo
     for case_id in case_ids:
         if not case_id or Path(case_id).name != case_id:
             raise SettingsError(f"case {case_id!r} cannot begin a file name; give another --case")
-        there = [path for path in _paths(case_id, out).values() if path.exists()]
-        if there and not force:
-            raise SettingsError(f"{there[0]}: is there already; give --force to replace it")
+        existing = [path for path in _paths(case_id, Path(out)).values() if path.exists()]
+        if existing and not force:
+            raise SettingsError(f"{existing[0]}: is there already; give --force to replace it")
 
 
 # --- one case
 
 
-def _by_fold(
-    case: StoredCase, fold: Fold, finished: Finished, device: str
-) -> tuple[Singles, Singles]:
-    """Return the fused probabilities (4, X, Y, Z), and those of the slices (Z, 4)."""
-    study = finished.study
-    flat, deep = (
-        predict.segment(fold.weights(name), case, device) for name in ("unet2d", "unet3d")
-    )
-    fused = average.weighted_average(flat, deep, study.fusion.alpha)
-    shown = slices.fused_slices(fused, case.labels, study.classifier, case.images)
-    named = predict.classify(fold.weights("resnet50"), shown, device)
-    return fused.probabilities.astype(np.float32), named
+def _mean(arrays: Sequence[Float32Array]) -> Float32Array:
+    return np.asarray(sum(arrays[1:], start=arrays[0]) / np.float32(len(arrays)), np.float32)
 
 
-def _mean(found: Sequence[Singles]) -> Singles:
-    return np.asarray(sum(found[1:], start=found[0]) / np.float32(len(found)), np.float32)
-
-
-def _reached(
-    grid: Sequence[int], shape: Sequence[int], step: NDArray[np.float64]
-) -> tuple[slice, ...]:
+def _reached(grid: Sequence[int], shape: Sequence[int], step: FloatArray) -> tuple[slice, ...]:
     """Return the box of voxels of ``shape`` around the voxels of the grid; ``step`` leads there."""
     corners = np.array(list(product(*((-0.5, n - 0.5) for n in grid))))
     places = (corners - step[:3, 3]) @ np.linalg.inv(step[:3, :3]).T
@@ -179,24 +169,20 @@ def _reached(
     return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
 
 
-def _most_probable(
-    probabilities: Singles, step: NDArray[np.float64], shape: tuple[int, ...]
-) -> Labels:
+def _most_probable(probabilities: Float32Array, step: FloatArray, shape: tuple[int, ...]) -> Labels:
     """Return the argmax of the interpolated probabilities, one class in memory at a time."""
     best = np.full(shape, -1.0, np.float32)
-    found: Labels = np.zeros(shape, np.uint8)
+    labels: Labels = np.zeros(shape, np.uint8)
     for label, values in enumerate(probabilities):
         sampled = ndimage.affine_transform(
             values, step[:3, :3], step[:3, 3], output_shape=shape, order=1, mode="nearest"
         )
-        np.putmask(found, sampled > best, np.uint8(label))
+        np.putmask(labels, sampled > best, np.uint8(label))
         np.maximum(best, sampled, out=best)
-    return found
+    return labels
 
 
-def _within(
-    grid: Sequence[int], shape: Sequence[int], step: NDArray[np.float64]
-) -> NDArray[np.bool_]:
+def _within(grid: Sequence[int], shape: Sequence[int], step: FloatArray) -> NDArray[np.bool_]:
     """Say which voxels of ``shape`` have their centre in the box of the grid's voxels."""
     i, j, k = np.ogrid[tuple(slice(n) for n in shape)]
     inside = np.ones(tuple(shape), bool)
@@ -206,13 +192,13 @@ def _within(
     return inside
 
 
-def _class_table(named: Singles, grid: Grid) -> pd.DataFrame:
+def _class_table(probabilities: Float32Array, grid: Grid) -> pd.DataFrame:
     middle = [(n - 1) / 2 for n in grid.shape[:2]]
     places = np.array([[*middle, z, 1] for z in range(grid.shape[2])]) @ np.asarray(grid.affine).T
     table = pd.DataFrame({"slice": range(grid.shape[2]), "z_mm": places[:, 2]})
-    table["class"] = [CLASS_NAMES[label] for label in named.argmax(axis=1)]
+    table["class"] = [CLASS_NAMES[label] for label in probabilities.argmax(axis=1)]
     for label, name in enumerate(CLASS_NAMES):
-        table[name.replace(" ", "_")] = named[:, label]
+        table[name.replace(" ", "_")] = probabilities[:, label]
     return table
 
 
@@ -236,8 +222,8 @@ def _about(case: Case, finished: Finished, folds: Sequence[Fold]) -> dict[str, A
         "case": case.case_id,
         "study": study.study,
         "title": study.title,
-        "folds": [one.split.fold for one in folds],
-        "checkpoints": {f"fold{one.split.fold}": _keys(one) for one in folds},
+        "folds": [fold.split.fold for fold in folds],
+        "checkpoints": {f"fold{fold.split.fold}": _keys(fold) for fold in folds},
         "alpha": study.fusion.alpha,
         "preprocessing": study.preprocessing.model_dump(mode="json"),
         "trained_on_this_patient": bool(trained_on),
@@ -251,7 +237,7 @@ def _about(case: Case, finished: Finished, folds: Sequence[Fold]) -> dict[str, A
 
 
 def _keys(fold: Fold) -> dict[str, str]:
-    return {name: training.key for name, training in fold.networks.items()}
+    return {name: network.key for name, network in fold.networks.items()}
 
 
 def _case_caveats(
@@ -259,21 +245,21 @@ def _case_caveats(
 ) -> list[str]:
     plan = finished.study.preprocessing
     sizes = [*plan.crop_mm, *([plan.depth_mm] if plan.depth_mm else [])]
-    found = [
+    caveats = [
         f"Only the central {' × '.join(f'{size:g}' for size in sizes)} mm were looked at; "
         "everything outside is labelled no tumour.",
         "The networks know registered sequences without skull only, such as BraTS gives out.",
         *finished.caveats,
     ]
     if len(folds) > 1:
-        numbers = ", ".join(str(one.split.fold) for one in folds)
-        found.append(f"Probabilities are the mean over the networks of folds {numbers}.")
+        numbers = ", ".join(str(fold.split.fold) for fold in folds)
+        caveats.append(f"Probabilities are the mean over the networks of folds {numbers}.")
     if trained_on:
-        found.append(
+        caveats.append(
             f"Networks of fold {', '.join(map(str, trained_on))} were trained on this patient, "
             "so this says nothing of how they do on others."
         )
-    return found
+    return caveats
 
 
 # --- files
@@ -286,6 +272,6 @@ def _paths(case_id: str, out: Path) -> dict[str, Path]:
 
 def _meanings(convention: str) -> dict[str, str]:
     """Return what each label of the written map means."""
-    known = np.arange(N_CLASSES, dtype=np.uint8)
-    raw = known if convention == CANONICAL else conventions.to_raw(known, convention)
+    canonical = np.arange(N_CLASSES, dtype=np.uint8)
+    raw = canonical if convention == CANONICAL else conventions.to_raw(canonical, convention)
     return {str(label): name for label, name in zip(raw.tolist(), CLASS_NAMES, strict=True)}

@@ -1,4 +1,4 @@
-"""What a finished study offers to who would apply it: networks, settings, and who trained them."""
+"""What a finished study offers: its networks, their settings, and who they were trained on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gliomalib.settings import NETWORKS, Study, load
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainedNetwork:
     """A finished training: its weights, its key, its settings, and the digest of its images."""
 
     weights: Path
@@ -35,11 +35,7 @@ class Fold:
     """The three networks of one fold by name, and who they were trained on."""
 
     split: Split
-    networks: Mapping[str, Training]
-
-    def weights(self, network: str) -> Path:
-        """Return the checkpoint of a network."""
-        return self.networks[network].weights
+    networks: Mapping[str, TrainedNetwork]
 
 
 @dataclass(frozen=True)
@@ -61,11 +57,11 @@ class Finished:
 
     def chosen(self, fold: int | None) -> tuple[Fold, ...]:
         """Return one fold, or all of them for None; raises ``SettingsError`` for another number."""
-        found = tuple(one for one in self.folds if fold in (None, one.split.fold))
-        if not found:
-            known = ", ".join(str(one.split.fold) for one in self.folds)
-            raise SettingsError(f"{self.study.study} has no fold {fold}: take one of {known}")
-        return found
+        chosen = tuple(part for part in self.folds if fold in (None, part.split.fold))
+        if not chosen:
+            numbers = ", ".join(str(part.split.fold) for part in self.folds)
+            raise SettingsError(f"{self.study.study} has no fold {fold}: take one of {numbers}")
+        return chosen
 
     def parts(self, case: Case, digests: Sequence[str], folds: Sequence[Fold]) -> dict[int, str]:
         """Return fold → part of its split in which the patient of a case is, where it is in any.
@@ -94,18 +90,18 @@ class Finished:
         return names | set(rows["patient_id"])
 
 
-def open_finished(study: str, data_dir: Path, report_dir: Path) -> Finished:
+def open_finished(study: str, data_dir: str | Path, report_dir: str | Path) -> Finished:
     """Return what the finished ``study`` offers; the folders are the parents of the study's own.
 
     Raises ``SettingsError`` for an unknown study and ``RecordError`` for a part that is missing,
     damaged or does not fit the others; it says which notebook to run.
     """
     load(study)
-    work = data_dir / study
-    cases, known = _people(work)
-    folds = tuple(_fold(work, split) for split in known)
-    recorded = {name: _record(report_dir / study, name) for name in NETWORKS}
-    settings = _as_trained(folds, {name: one[0] for name, one in recorded.items()})
+    data_dir, work = Path(data_dir), Path(data_dir) / study
+    cases, study_splits = _people(work)
+    folds = tuple(_fold(work, split) for split in study_splits)
+    recorded = {name: _record(Path(report_dir) / study, name) for name in NETWORKS}
+    settings = _as_trained(folds, {name: ran for name, (ran, _) in recorded.items()})
     if settings.pseudonyms and not (data_dir / pseudonyms.KEY_FILE).is_file():
         raise RecordError(
             f"{data_dir / pseudonyms.KEY_FILE}: the key of the pseudonyms is missing, so nobody "
@@ -136,21 +132,21 @@ def _fold(work: Path, split: Split) -> Fold:
     return Fold(split, {name: _training(folder, name) for name, folder in folders.items()})
 
 
-def _training(folder: Path, network: str) -> Training:
+def _training(folder: Path, network: str) -> TrainedNetwork:
     weights, summary = folder / "final.pt", folder / "training.json"
     notebook = NETWORKS[network][0]
     for path in (weights, summary):
         if not path.is_file():
             raise RecordError(f"{path}: this network is not trained; run {notebook}")
     try:
-        told = json.loads(summary.read_text(encoding="utf-8"))
-        found = Training(weights, told["key"], told["settings"], told["data_digest"])
-        fits = told["network"] == network and told["weights_sha256"] == file_digest(weights)
+        content = json.loads(summary.read_text(encoding="utf-8"))
+        facts = {name: content[name] for name in ("key", "settings", "data_digest")}
+        fits = content["network"] == network and content["weights_sha256"] == file_digest(weights)
     except (ValueError, KeyError, TypeError) as error:
         raise RecordError(f"{summary}: damaged ({error!r}); run {notebook} again") from None
     if not fits:
         raise RecordError(f"{weights}: not the weights of {summary.name}; run {notebook} again")
-    return found
+    return TrainedNetwork(weights, **facts)
 
 
 def _record(report_dir: Path, network: str) -> tuple[Study, str]:

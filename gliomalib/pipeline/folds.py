@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from gliomalib import progress, settings
-from gliomalib.cohort import gather
+from gliomalib.cohort.splits import read_splits
 from gliomalib.fusion import average, slices
 from gliomalib.networks import predict, training
+from gliomalib.networks.job import Job, NetworkName
 from gliomalib.pipeline import preprocess
 from gliomalib.pipeline.store import Store
 from gliomalib.provenance import digest_of, file_digest
 from gliomalib.records import Run
 from gliomalib.schema import Example, MismatchError, SliceSet, Split, Volume
 from gliomalib.scoring import tables as evaluate
-
-Network = Literal["unet2d", "unet3d", "resnet50"]
 
 BRANCHES = ("unet2d", "unet3d")
 SHORT = {"unet2d": "2D", "unet3d": "3D", "fused": "fused"}
@@ -52,9 +50,9 @@ def open_material(run: Run) -> Material:
     """Return the splits and the store that notebooks 01 and 02 left for this study.
 
     Raises ``DataError`` where they are missing and ``MismatchError`` where a patient of the
-    splits is not in the store or stands in two parts.
+    splits is not in the store or is in two parts.
     """
-    splits = gather.read_splits(run.work_dir / "splits.json")
+    splits = read_splits(run.work_dir / "splits.json")
     store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
     stored = set(store.patients())
     for split in splits:
@@ -80,7 +78,7 @@ def scored(material: Material) -> Iterator[tuple[Split, str, str]]:
                 yield split, part, patient
 
 
-def train_segmenters(material: Material, network: Network) -> list[training.Trained]:
+def train_segmenters(material: Material, network: NetworkName) -> list[training.Trained]:
     """Train ``unet2d`` or ``unet3d`` on the training patients of every fold."""
     trained = []
     for split in material.splits:
@@ -113,8 +111,9 @@ def predict_volumes(
             name for name in parts_of(split) if name != "train" or _learned_from(material, network)
         ]
         names = [name for part in parts for name in parts_of(split)[part]]
-        told = progress.steps(names, f"{network}, fold {split.fold}: volumes")
-        cases = (material.store.get(name) for name in told)
+        steps = progress.steps(names, f"{network}, fold {split.fold}: volumes")
+        # one by one: all patients at once may not fit into memory
+        cases = (material.store.get(name) for name in steps)
         paths = predict.segment_all(made.checkpoint, cases, folder, material.study.device)
         rows.append({"fold": split.fold, "patients": len(paths), "checkpoint": made.key})
     return pd.DataFrame(rows)
@@ -128,15 +127,16 @@ def volume(material: Material, network: str, fold: int, patient: str) -> Volume:
     """
     if network == "fused":
         plan = material.study.fusion
-        pair = [volume(material, branch, fold, patient) for branch in plan.branches]
-        return average.weighted_average(pair[0], pair[1], plan.alpha)
-    found = predict.load(_predictions(material, network, fold) / f"{patient}.npy")
-    if found.grid != material.store.get(patient).grid:
+        p2d, p3d = (volume(material, branch, fold, patient) for branch in plan.branches)
+        return average.weighted_average(p2d, p3d, plan.alpha)
+    predicted = predict.load(_predictions(material, network, fold) / f"{patient}.npy")
+    # the store may have been filled anew since, with another crop
+    if predicted.grid != material.store.get(patient).grid:
         raise MismatchError(
             f"{network} of {patient}: predicted on another grid than the store's; "
             "run the training notebook again"
         )
-    return found
+    return predicted
 
 
 def segmentation_scores(material: Material, networks: Sequence[str]) -> pd.DataFrame:
@@ -146,18 +146,18 @@ def segmentation_scores(material: Material, networks: Sequence[str]) -> pd.DataF
         title = f"{short(network)}: scores"
         for split, part, patient in progress.steps(list(scored(material)), title):
             case = material.store.get(patient)
-            found = volume(material, network, split.fold, patient)
-            table = evaluate.score_volume(case, found, material.study.evaluation.empty)
+            predicted = volume(material, network, split.fold, patient)
+            table = evaluate.score_volume(case, predicted, material.study.evaluation.empty)
             tables.append(table.assign(network=short(network), part=part, fold=split.fold))
     return pd.concat(tables, ignore_index=True)
 
 
 def branch_volumes(material: Material, part: str) -> Iterator[evaluate.CaseVolumes]:
     """Yield every patient of a part with the volumes of both branches, fold by fold."""
-    asked = [(split.fold, name) for split in material.splits for name in parts_of(split)[part]]
-    for fold, patient in progress.steps(asked, f"{part} patients"):
-        pair = [volume(material, branch, fold, patient) for branch in BRANCHES]
-        yield material.store.get(patient), pair[0], pair[1]
+    places = [(split.fold, name) for split in material.splits for name in parts_of(split)[part]]
+    for fold, patient in progress.steps(places, f"{part} patients"):
+        p2d, p3d = (volume(material, branch, fold, patient) for branch in BRANCHES)
+        yield material.store.get(patient), p2d, p3d
 
 
 def ranked(material: Material, scores: pd.DataFrame, networks: Sequence[str]) -> list[Example]:
@@ -190,7 +190,7 @@ def train_classifiers(material: Material) -> list[training.Trained]:
 
 
 def classify_slices(material: Material, trained: Sequence[training.Trained]) -> pd.DataFrame:
-    """Return one row a slice of every reported patient.
+    """Return one row per slice of every reported patient.
 
     Columns: fold, part, patient_id, z, truth, predicted, and p0–p3, the probabilities of the four
     classes.
@@ -200,8 +200,8 @@ def classify_slices(material: Material, trained: Sequence[training.Trained]) -> 
         for part in ("test", "external"):
             patients = parts_of(split)[part]
             if patients:
-                found = fused_slices(material, split, patients)
-                table = _classified(made, found, material.study)
+                images = fused_slices(material, split, patients)
+                table = _classified(made, images, material.study)
                 tables.append(table.assign(fold=split.fold, part=part))
     return pd.concat(tables, ignore_index=True)
 
@@ -213,7 +213,7 @@ def histories(trained: Sequence[training.Trained]) -> pd.DataFrame:
 
 
 def training_facts(trained: Sequence[training.Trained]) -> pd.DataFrame:
-    """Return one row a fold: parameters, epochs, seconds, device, resumed epochs and the note."""
+    """Return one row per fold: fold, parameters, epochs, seconds, device and the note."""
     rows = [
         {
             "fold": fold,
@@ -236,22 +236,24 @@ def _example(material: Material, row: pd.Series, networks: Sequence[str]) -> Exa
         for name in networks
     }
     title = f"{patient}: mean Dice {row['dice']:.2f} ({short(networks[0])})"
-    return Example(np.asarray(case.images[3]), np.asarray(case.labels), predictions, title)
+    return Example(
+        np.asarray(case.images[slices.FLAIR]), np.asarray(case.labels), predictions, title
+    )
 
 
-def _classified(made: training.Trained, found: SliceSet, study: settings.Study) -> pd.DataFrame:
-    probabilities = predict.classify(made.checkpoint, found, study.device)
-    table = pd.DataFrame({"patient_id": found.patients, "z": found.z, "truth": found.classes})
+def _classified(made: training.Trained, images: SliceSet, study: settings.Study) -> pd.DataFrame:
+    probabilities = predict.classify(made.checkpoint, images, study.device)
+    table = pd.DataFrame({"patient_id": images.patients, "z": images.z, "truth": images.classes})
     table["predicted"] = probabilities.argmax(axis=1)
-    for index, column in enumerate(np.asarray(probabilities).T):
-        table[f"p{index}"] = column
+    for label, column in enumerate(probabilities.T):
+        table[f"p{label}"] = column
     return table
 
 
-def _job(material: Material, network: Network, split: Split, digest: str) -> training.Job:
+def _job(material: Material, network: NetworkName, split: Split, digest: str) -> Job:
     study = material.study
-    section = "classifier" if network == "resnet50" else network
-    return training.Job(
+    _, section = settings.NETWORKS[network]
+    return Job(
         network=network,
         settings=getattr(study, section),
         fold=split.fold,
@@ -265,15 +267,15 @@ def _job(material: Material, network: Network, split: Split, digest: str) -> tra
 
 def _named(run: Run, network: str) -> str:
     """Return the folder of a network: a run with a variant means the one that it trains itself."""
-    own = run.notebook == settings.NETWORKS.get(network, ("",))[0]
-    return f"{network}.{run.variant}" if own and run.variant else network
+    trains_it = run.notebook == settings.NETWORKS.get(network, ("",))[0]
+    return f"{network}.{run.variant}" if trains_it and run.variant else network
 
 
 def _learned_from(material: Material, network: str) -> bool:
     """Tell whether a classifier learns from the volumes that this run makes with ``network``."""
     run = material.run
     classifiers = material.study.variants.get(settings.NETWORKS["resnet50"][0], {})
-    branches = {name for own in classifiers.values() for name in own.get("branches", ())}
+    branches = {name for changes in classifiers.values() for name in changes.get("branches", ())}
     return not run.variant or _named(run, network) in branches
 
 
@@ -282,7 +284,9 @@ def _predictions(material: Material, network: str, fold: int) -> Path:
 
 
 def _fused_digest(material: Material, split: Split) -> str:
+    """Return a digest of the volumes and the α of which a fold's slices are made."""
     parts = []
+    # by the bytes of the volumes: networks trained anew to the same bits change nothing
     for branch in material.study.fusion.branches:
         folder = _predictions(material, branch, split.fold)
         parts += [file_digest(folder / f"{name}.npy") for name in (*split.train, *split.val)]

@@ -159,9 +159,9 @@ def store_key(settings: Preprocessing) -> str:
     return digest_of([settings.model_dump(mode="json"), code_digest(sys.modules[__name__])])
 
 
-def open_store(root: Path, settings: Preprocessing) -> Store:
+def open_store(root: str | Path, settings: Preprocessing) -> Store:
     """Return the store under ``root`` that these settings and the present code make."""
-    return Store(root, store_key(settings))
+    return Store(Path(root), store_key(settings), remedy="run 02_preprocessing again")
 
 
 def kept_box(scan: Scan, settings: Preprocessing) -> tuple[slice, slice, slice]:
@@ -176,8 +176,8 @@ def source_digest(case: Case) -> str:
     Raises ``DataError`` for a file that is not the one that was inspected.
     """
     files = {name: file_digest(path) for name, path in case.files.items()}
-    seen = case.digests or tuple(files.values())
-    for (name, digest), before in zip(files.items(), seen, strict=True):
+    inspected = case.digests or tuple(files.values())
+    for (name, digest), before in zip(files.items(), inspected, strict=True):
         if digest != before:
             raise DataError(
                 f"{case.files[name]}: this is not the file that 01_data_exploration looked at; "
@@ -190,7 +190,7 @@ def source_digest(case: Case) -> str:
 def fill(
     store: Store, cases: Sequence[Case], settings: Preprocessing, workers: int = 1
 ) -> pd.DataFrame:
-    """Put every case that is not fresh into the store and return one row a case, in order.
+    """Put every case that is not fresh into the store and return one row per case, in order.
 
     Columns: case_id, patient_id, release, voxels_1 to voxels_3 and voxels_tumour of the raw
     scan, the same as mm3_…, lost_in_plane, lost_by_box, dice_ceiling. ``workers`` processes work
@@ -205,13 +205,12 @@ def fill(
     _check_one_case_each(cases)
     work = partial(_fill_one, store, settings)
     if workers <= 1:
-        told = progress.steps(cases, "cases preprocessed")
-        return pd.DataFrame([_row(case, work(case)) for case in told])
+        steps = progress.steps(cases, "cases preprocessed")
+        return pd.DataFrame([_row(case, work(case)) for case in steps])
     # fork would copy locks that other threads of this process may hold
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         done = progress.results(pool.map(work, cases), len(cases), "cases preprocessed")
-        found = list(done)
-    return pd.DataFrame([_row(case, facts) for case, facts in zip(cases, found, strict=True)])
+        return pd.DataFrame([_row(case, facts) for case, facts in zip(cases, done, strict=True)])
 
 
 def crop_facts(store: Store, patient_id: str) -> CropFacts:
@@ -265,22 +264,22 @@ def _lost(tumour: int, kept: int) -> float:
 
 def _central_box(scan: Scan, settings: Preprocessing) -> _Box:
     extents = (*settings.crop_mm, settings.depth_mm)
-    shape, size, start, factors = [], [], [], []
-    for extent, n, spacing in zip(extents, scan.images.shape[1:], scan.spacing_mm, strict=True):
-        factor = settings.spacing_mm / spacing
-        if round(factor) and abs(factor - round(factor)) <= WHOLE_FACTOR_TOLERANCE:
-            factor = float(round(factor))
-        # all slices: rather a partly empty last slice than one slice less
-        voxels = math.ceil(n / factor) if extent is None else round(extent / settings.spacing_mm)
-        shape.append(max(1, voxels))
-        size.append(round(shape[-1] * factor))
-        start.append((n - size[-1]) // 2)
-        factors.append(factor)
-    return _Box(_three(start), _three(size), _three(shape), _three(factors))
+    sides = zip(extents, scan.images.shape[1:], scan.spacing_mm, strict=True)
+    axes = [_axis(*side, settings.spacing_mm) for side in sides]
+    return _Box(*zip(*axes, strict=True))
 
 
-def _three(values: Sequence[Any]) -> tuple[Any, Any, Any]:
-    return values[0], values[1], values[2]
+def _axis(
+    extent: float | None, n: int, spacing: float, wanted: float
+) -> tuple[int, int, int, float]:
+    """Return start and size of the box along an axis, its voxels on the grid, and their ratio."""
+    factor = wanted / spacing
+    if round(factor) and abs(factor - round(factor)) <= WHOLE_FACTOR_TOLERANCE:
+        factor = float(round(factor))
+    # all slices: rather a partly empty last slice than one slice less
+    voxels = max(1, math.ceil(n / factor) if extent is None else round(extent / wanted))
+    size = round(voxels * factor)
+    return (n - size) // 2, size, voxels, factor
 
 
 def _inside(box: _Box, shape: Sequence[int]) -> tuple[slice, ...]:
@@ -290,7 +289,7 @@ def _inside(box: _Box, shape: Sequence[int]) -> tuple[slice, ...]:
 
 
 def _cropped(volume: NDArray[Any], box: _Box) -> NDArray[Any]:
-    rows = list(zip(box.start, box.size, volume.shape, strict=True))
+    rows = zip(box.start, box.size, volume.shape, strict=True)
     pad = [(max(0, -start), max(0, start + size - n)) for start, size, n in rows]
     return np.pad(volume[_inside(box, volume.shape)], pad)
 
@@ -300,6 +299,7 @@ def _on_grid(volume: NDArray[Any], box: _Box, *, images: bool) -> NDArray[Any]:
         return _interpolated(volume, box, order=1 if images else 0)
     if box.size == box.shape:
         return volume
+    # every axis becomes two, the blocks and the voxels in a block, and the second is joined
     x, y, z = box.shape
     a, b, c = (round(factor) for factor in box.factors)
     blocks = volume.reshape(x, a, y, b, z, c)
@@ -307,6 +307,7 @@ def _on_grid(volume: NDArray[Any], box: _Box, *, images: bool) -> NDArray[Any]:
 
 
 def _majority(blocks: NDArray[np.uint8]) -> Labels:
+    # argmax takes the first of equals, which is why the labels stand in the order of ties
     counts = np.stack([(blocks == label).sum(axis=(1, 3, 5)) for label in TIE_ORDER])
     winners: Labels = np.asarray(TIE_ORDER, dtype=np.uint8)[counts.argmax(axis=0)]
     return winners
@@ -314,24 +315,22 @@ def _majority(blocks: NDArray[np.uint8]) -> Labels:
 
 def _interpolated(volume: NDArray[Any], box: _Box, order: Literal[0, 1]) -> NDArray[Any]:
     """Sample the crop at the centres of the grid's voxels; outside of the crop is the edge."""
-    found: NDArray[Any] = ndimage.affine_transform(
-        volume,
-        matrix=np.asarray(box.factors),
-        offset=[first - start for first, start in zip(_first_centre(box), box.start, strict=True)],
-        output_shape=box.shape,
-        order=order,
-        mode="nearest",
+    centre = np.array(_first_centre(box)) - box.start
+    step = np.asarray(box.factors)
+    return np.asarray(
+        ndimage.affine_transform(volume, step, centre, box.shape, order=order, mode="nearest")
     )
-    return found
 
 
 def _first_centre(box: _Box) -> tuple[float, ...]:
     """Centre of the grid's first voxel in voxels of the scan; box and grid share their centre."""
     rows = zip(box.start, box.size, box.shape, box.factors, strict=True)
+    # to the centre of the box, and from there back by half of the grid
     return tuple(start + (size - 1) / 2 - factor * (n - 1) / 2 for start, size, n, factor in rows)
 
 
 def _grid_affine(affine: Affine, box: _Box) -> Affine:
+    # voxel of the grid → voxel of the scan → millimetres
     step = np.diag([*box.factors, 1.0])
     step[:3, 3] = _first_centre(box)
     return tuple(tuple(float(entry) for entry in row) for row in np.asarray(affine) @ step)

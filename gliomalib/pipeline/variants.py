@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from gliomalib import settings
-from gliomalib.schema import SettingsError
+from gliomalib.schema import SettingsError, run_name
 
 
 @dataclass(frozen=True)
@@ -23,26 +23,26 @@ class Sibling:
     @property
     def name(self) -> str:
         """Name of its record, and with a dot and a word of its tables."""
-        return f"{self.notebook}.{self.variant}" if self.variant else self.notebook
+        return run_name(self.notebook, self.variant)
 
     @property
     def network(self) -> str:
         """The network that it trains, as ``folds.volume`` takes it: ``unet3d.seed2``."""
         for network, (notebook, _) in settings.NETWORKS.items():
             if notebook == self.notebook:
-                return f"{network}.{self.variant}" if self.variant else network
+                return run_name(network, self.variant)
         raise SettingsError(f"{self.notebook} trains no network")
 
 
 def siblings(study: settings.Study, notebook: str, varying: Collection[str]) -> list[Sibling]:
     """Return the study's run of ``notebook`` and the variants that change only ``varying``.
 
-    ``varying`` are names of parameters, such as ``loss`` and ``seed``; a variant that sets another
-    one is not comparable and is left out. The study's own run comes first.
+    ``varying`` are names of parameters, such as ``loss`` and ``seed``; a variant that sets
+    another parameter is not comparable and is left out. The study's own run comes first.
     """
-    found = [Sibling(notebook, "", study)]
-    for variant, own in study.variants.get(notebook, {}).items():
-        if set(own) <= set(varying):
-            given = {"study": study.study, **own}
-            found.append(Sibling(notebook, variant, settings.from_parameters(notebook, given)))
-    return found
+    runs = [Sibling(notebook, "", study)]
+    for variant, changes in study.variants.get(notebook, {}).items():
+        if set(changes) <= set(varying):
+            parameters = {"study": study.study, **changes}
+            runs.append(Sibling(notebook, variant, settings.from_parameters(notebook, parameters)))
+    return runs

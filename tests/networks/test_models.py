@@ -156,6 +156,27 @@ def test_random_resnet_says_so() -> None:
         assert network(torch.rand(2, 3, 32, 40)).shape == (2, 4)
 
 
+@pytest.mark.parametrize(("identity", "weight"), [(True, 0.0), (False, 1.0)])
+def test_identity_blocks_end_with_a_norm_of_zeros(identity: bool, weight: float) -> None:
+    network = models.empty_resnet50(identity_blocks=identity).network
+    blocks = [block for part in range(1, 5) for block in getattr(network, f"layer{part}")]
+    assert len(blocks) == 16
+    assert all((block.bn3.weight == weight).all() for block in blocks)
+    assert (network.bn1.weight == 1).all()
+
+
+def test_images_are_scaled_as_imagenet_was() -> None:
+    from torchvision.models import ResNet50_Weights
+
+    theirs = ResNet50_Weights.DEFAULT.transforms()
+    assert theirs.mean == list(models.IMAGENET_MEAN)
+    assert theirs.std == list(models.IMAGENET_STD)
+    image = torch.rand(1, 3, 4, 5)
+    mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in (theirs.mean, theirs.std))
+    seen = models.Normalised(nn.Identity())(image)
+    torch.testing.assert_close(seen, (image - mean) / std)
+
+
 @pytest.fixture
 def weights_file(tmp_path: Path) -> Writer:
     def write(state: Any) -> Classifier:
@@ -195,10 +216,12 @@ def test_weights_of_other_shapes_are_refused(
 ) -> None:
     state = dict(trained_state)
     state["conv1.weight"] = torch.zeros(64, 4, 7, 7)
-    with pytest.raises(SettingsError, match=r"weights\.pth.*1 tensors.*conv1\.weight is \(64, 4"):
+    with pytest.raises(
+        SettingsError, match=r"weights\.pth.*conv1\.weight.*\[64, 4, 7, 7\].*give another file"
+    ):
         models.resnet50(weights_file(state))
     del state["bn1.weight"]
-    with pytest.raises(SettingsError, match=r"2 tensors.*bn1\.weight"):
+    with pytest.raises(SettingsError, match=r"Missing key.*bn1\.weight.*conv1\.weight"):
         models.resnet50(weights_file(state))
 
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
 
 from gliomalib.networks import samples
 from gliomalib.schema import Grid, SliceSet, StoredCase
-from gliomalib.settings import load
 
 AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 
@@ -91,10 +87,3 @@ def test_mirroring_keeps_image_and_target_together() -> None:
         np.testing.assert_array_equal(image[:, ::step], pair[0])
         np.testing.assert_array_equal(target[:, ::step], pair[1])
     assert seen == {True, False}
-
-
-def test_a_training_is_called_by_its_label_or_by_its_fold(tmp_path: Path) -> None:
-    settings = load("smoke").classifier
-    job = samples.Job("resnet50", settings, 2, 1, "cpu", 1, tmp_path, "d")
-    assert job.title == "resnet50, fold 2"
-    assert replace(job, label="true classes by slice").title == "resnet50, true classes by slice"

@@ -1,247 +1,108 @@
-"""Training learns, is the same bits when interrupted, and never takes another run's files."""
+"""Training learns, is not repeated, and never takes another training's files."""
+
+from __future__ import annotations
 
 import json
-import logging
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Never
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
 
 from gliomalib.networks import loop, models, samples, training
-from gliomalib.provenance import PROJECT_DIR
-from gliomalib.schema import DataError, Grid, SettingsError, SliceSet, StoredCase
-from gliomalib.settings import Classifier, Segmentation
-
-AFFINE = tuple(map(tuple, np.eye(4)))
-
-
-def toy_case(name: str, shape: tuple[int, int, int] = (16, 16, 6), blank: int = 1) -> StoredCase:
-    """Return a case whose nested boxes are brightest where the class is highest."""
-    rng = np.random.default_rng(sum(name.encode()))
-    labels = np.zeros(shape, np.uint8)
-    x, y = rng.integers(1, 4, 2)
-    labels[x : x + 10, y : y + 10, : shape[2] - 1] = 2
-    labels[x + 1 : x + 8, y + 2 : y + 9, 1:5] = 3
-    labels[x + 2 : x + 6, y + 3 : y + 7, 1:4] = 1
-    noise = rng.normal(0, 0.03, (4, *shape))
-    strength = np.array([0.2, 0.9, 0.5, 0.7])[labels]
-    images = np.clip(strength + noise, 0, 1).astype(np.float16)
-    images[..., shape[2] - blank :] = 0
-    grid = Grid(name, shape, (1.0, 1.0, 1.0), (0, 0, 0), AFFINE)
-    return StoredCase(grid, images, labels)
-
-
-CASES = [toy_case(f"P{number}") for number in range(4)]
-
-
-def segmentation(**more: Any) -> Segmentation:
-    plain = {"epochs": 4, "batch_size": 4, "channels": (4, 8), "residual_units": 1}
-    return Segmentation(**(plain | {"dropout": 0.2, "learning_rate": 0.01} | more))
-
-
-def job(directory: Path, network: Any = "unet2d", **more: Any) -> training.Job:
-    return training.Job(network, segmentation(**more), 0, 7, "cpu", 1, Path(directory), "data")
-
-
-def fused_set(n: int = 24) -> SliceSet:
-    rng = np.random.default_rng(n)
-    classes = rng.integers(0, 4, n)
-    images = 0.2 * rng.random((n, 3, 32, 32))
-    for index, label in enumerate(classes):
-        if label:
-            images[index, label - 1, 8:24, 8:24] += 0.7
-    names = tuple(f"P{index % 3}" for index in range(n))
-    return SliceSet(images.astype(np.float16), classes, names, np.arange(n))
-
-
-def classify_job(directory: Path, **more: Any) -> training.Job:
-    plain = {"epochs": 1, "batch_size": 8, "weights": "random", "learning_rate": 0.001}
-    setting = Classifier(**(plain | more))
-    return training.Job("resnet50", setting, 0, 7, "cpu", 1, Path(directory), "data")
-
-
-def state_of(trained: training.Trained) -> dict[str, Tensor]:
-    return torch.load(trained.checkpoint, weights_only=True)["state"]
-
-
-def same_training(one: training.Trained, other: training.Trained) -> bool:
-    a, b = state_of(one), state_of(other)
-    same_weights = a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
-    columns = ["epoch", "part", "loss"]
-    return same_weights and one.history[columns].equals(other.history[columns])
-
-
-class StoppedError(Exception):
-    """What these tests stop a training with."""
-
-
-def stop_at(monkeypatch: pytest.MonkeyPatch, count: int, action: Callable[[], None]) -> None:
-    """Call ``action`` at the draw with this number."""
-    draw, drawn = samples.AxialSlices.draw, iter(range(10**6))
-
-    def counted(self: Any, index: int, rng: np.random.Generator) -> samples.Pair:
-        if next(drawn) == count:
-            action()
-        return draw(self, index, rng)
-
-    monkeypatch.setattr(samples.AxialSlices, "draw", counted)
-
-
-def stopped() -> Never:
-    raise StoppedError
+from gliomalib.networks.job import Job
+from gliomalib.provenance import with_dependencies
+from gliomalib.schema import DataError, SettingsError, StoredCase
+from tests.networks import toys
+from tests.networks.toys import CASES
 
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory: pytest.TempPathFactory) -> training.Trained:
-    folder = tmp_path_factory.mktemp("straight")
-    return training.train_segmenter(job(folder), CASES[:3], CASES[3:])
+    return toys.trained(tmp_path_factory.mktemp("straight"))
+
+
+@pytest.fixture
+def copied(straight: training.Trained, tmp_path: Path) -> Path:
+    """Return a folder with the files of the finished training."""
+    for name in ("final.pt", "training.json"):
+        (tmp_path / name).write_bytes((straight.checkpoint.parent / name).read_bytes())
+    return tmp_path
 
 
 @pytest.mark.parametrize(("network", "epochs", "size"), [("unet2d", 30, 4), ("unet3d", 50, 1)])
 def test_both_unets_learn_a_toy_task(tmp_path: Path, network: str, epochs: int, size: int) -> None:
     more = {"channels": (8, 16), "dropout": 0.0, "learning_rate": 0.02}
-    asked = job(tmp_path, network, epochs=epochs, batch_size=size, **more)
-    trained = training.train_segmenter(asked, CASES[:3], [])
-    losses = trained.history["loss"]
+    asked = toys.job(tmp_path, network, epochs=epochs, batch_size=size, **more)
+    done = training.train_segmenter(asked, CASES[:3], [])
+    losses = done.history["loss"]
     assert losses.iloc[-1] < losses.iloc[0] / 10
     net = models.unet(asked.settings, training.DIMS[network]).eval()
-    net.load_state_dict(state_of(trained))
+    net.load_state_dict(toys.state_of(done))
     images, truth = torch.from_numpy(CASES[3].images).float(), CASES[3].labels[..., :-1]
     with torch.no_grad():
         if network == "unet2d":
-            found = net(images.permute(3, 0, 1, 2)).argmax(1).permute(1, 2, 0).numpy()
+            labels = net(images.permute(3, 0, 1, 2)).argmax(1).permute(1, 2, 0).numpy()
         else:
-            found = net(images[None])[0].argmax(0).numpy()
+            labels = net(images[None])[0].argmax(0).numpy()
     for label in (1, 2, 3):
-        hit = found[..., :-1] == label  # the last slice is blank, and the 2D net never saw one
+        hit = labels[..., :-1] == label  # the last slice is blank, and the 2D net never saw one
         assert 2 * (hit & (truth == label)).sum() / (hit.sum() + (truth == label).sum()) > 0.7
 
 
 def test_what_a_training_leaves(straight: training.Trained) -> None:
     assert straight.history["epoch"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     assert sorted(straight.history["part"].unique()) == ["train", "val"]
-    assert straight.n_parameters == models.parameter_count(models.unet(segmentation(), 2))
-    assert straight.device == "cpu"
-    assert straight.deterministic
+    assert straight.n_parameters == models.parameter_count(models.unet(toys.segmentation(), 2))
+    assert straight.device == "cpu" and straight.deterministic
     assert straight.resumed_from == 0
     assert straight.seconds == pytest.approx(straight.history["seconds"].sum())
-    left = sorted(path.name for path in straight.checkpoint.parent.iterdir())
-    assert left == ["final.pt", "training.json"]
+    folder = straight.checkpoint.parent
+    assert sorted(path.name for path in folder.iterdir()) == ["final.pt", "training.json"]
+    summary = json.loads((folder / "training.json").read_text())
+    assert summary["seed"] == 7 and len(summary["history"]) == 8
 
 
 def test_val_decides_nothing(straight: training.Trained, tmp_path: Path) -> None:
-    blind = training.train_segmenter(job(tmp_path), CASES[:3], [])
-    a, b = state_of(straight), state_of(blind)
+    blind = training.train_segmenter(toys.job(tmp_path), CASES[:3], [])
+    a, b = toys.state_of(straight), toys.state_of(blind)
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert blind.history["part"].unique().tolist() == ["train"]
 
 
-# 15 slices with brain in the training volumes, 5 in the validation volume: 20 draws an epoch
-@pytest.mark.parametrize(("count", "whole"), [(3, 0), (20 + 8, 1), (2 * 20 + 17, 2)])
-def test_interrupted_is_straight_bit_for_bit(
-    monkeypatch: pytest.MonkeyPatch,
-    straight: training.Trained,
-    tmp_path: Path,
-    count: int,
-    whole: int,
-) -> None:
-    with monkeypatch.context() as patch:
-        stop_at(patch, count, stopped)
-        with pytest.raises(StoppedError):
-            training.train_segmenter(job(tmp_path), CASES[:3], CASES[3:])
-    torch.rand(11)  # what happened in this process before must not matter
-    resumed = training.train_segmenter(job(tmp_path), CASES[:3], CASES[3:])
-    assert resumed.resumed_from == whole
-    assert same_training(resumed, straight)
-
-
-def test_stopped_between_last_epoch_and_summary(
-    monkeypatch: pytest.MonkeyPatch, straight: training.Trained, tmp_path: Path
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "write_atomic", lambda *_: stopped())
-        with pytest.raises(StoppedError):
-            training.train_segmenter(job(tmp_path), CASES[:3], CASES[3:])
-    resumed = training.train_segmenter(job(tmp_path), CASES[:3], CASES[3:])
-    assert resumed.resumed_from == 4
-    assert same_training(resumed, straight)
-
-
-def test_half_written_checkpoint_is_not_taken(
-    monkeypatch: pytest.MonkeyPatch, straight: training.Trained, tmp_path: Path
+@pytest.mark.parametrize("name", ["final.pt", "training.json"])
+def test_stopped_after_the_last_epoch(
+    name: str, monkeypatch: pytest.MonkeyPatch, straight: training.Trained, tmp_path: Path
 ) -> None:
     replace_file = Path.replace
 
-    def stop_second(self: Any, target: Path) -> Path:
-        if target.name == "last.ckpt" and target.exists():
-            self.write_bytes(self.read_bytes()[:100])
-            stopped()
-        return replace_file(self, target)
+    def stop(self: Any, target: Path) -> Path:
+        return toys.stopped() if target.name == name else replace_file(self, target)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", stop_second)
-        with pytest.raises(StoppedError):
-            training.train_segmenter(job(tmp_path), CASES[:3], CASES[3:])
-    resumed = training.train_segmenter(job(tmp_path), CASES[:3], CASES[3:])
-    assert resumed.resumed_from == 1
-    assert same_training(resumed, straight)
-
-
-def test_killed_is_straight_bit_for_bit(straight: training.Trained, tmp_path: Path) -> None:
-    code = (
-        "import os, signal, sys, pytest; sys.path.insert(0, sys.argv[1]);"
-        "import test_training as t;"
-        "t.stop_at(pytest.MonkeyPatch(), 48, lambda: os.kill(os.getpid(), signal.SIGKILL));"
-        "t.training.train_segmenter(t.job(sys.argv[2]), t.CASES[:3], t.CASES[3:])"
-    )
-    words = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path)]
-    done = subprocess.run(words, cwd=PROJECT_DIR, capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    assert (tmp_path / "last.ckpt").is_file()
-    resumed = training.train_segmenter(job(tmp_path), CASES[:3], CASES[3:])
-    assert resumed.resumed_from == 2
-    assert same_training(resumed, straight)
-
-
-def test_interrupt_leaves_the_process_alive(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def interrupt() -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-
-    # a shell's background jobs start with interrupts ignored: ask for Python's own handler
-    outer = signal.signal(signal.SIGINT, signal.default_int_handler)
-    stop_at(monkeypatch, 30, interrupt)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            training.train_segmenter(job(tmp_path), CASES[:3], [])
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGINT, outer)
+    with monkeypatch.context() as patch, pytest.raises(toys.StoppedError):
+        patch.setattr(Path, "replace", stop)
+        toys.trained(tmp_path)
+    resumed = toys.trained(tmp_path)
+    assert resumed.resumed_from == 4
+    assert toys.same_training(resumed, straight)
 
 
 def test_finished_is_not_repeated(
     monkeypatch: pytest.MonkeyPatch, straight: training.Trained
 ) -> None:
-    monkeypatch.setattr(loop, "fit", lambda *_, **__: stopped())
-    again = training.train_segmenter(job(straight.checkpoint.parent), CASES[:3], CASES[3:])
-    assert same_training(again, straight)
+    monkeypatch.setattr(loop, "fit", toys.stopped)
+    again = toys.trained(straight.checkpoint.parent)
+    assert toys.same_training(again, straight)
     assert again.key == straight.key
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"settings": segmentation(learning_rate=0.02)},
+        {"settings": toys.segmentation(learning_rate=0.02)},
         {"seed": 8},
         {"fold": 1},
         {"data_digest": "other"},
@@ -249,156 +110,133 @@ def test_finished_is_not_repeated(
     ],
 )
 def test_another_job_is_trained_anew(
-    monkeypatch: pytest.MonkeyPatch,
-    straight: training.Trained,
-    tmp_path: Path,
-    change: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch, copied: Path, change: dict[str, Any]
 ) -> None:
-    asked = replace(job(tmp_path), **change)
     calls = []
-    for name in ("final.pt", "training.json"):
-        (tmp_path / name).write_bytes((straight.checkpoint.parent / name).read_bytes())
 
     def refuse(*_: object, resume: bool) -> None:
         calls.append(resume)
-        stopped()
+        toys.stopped()
 
     monkeypatch.setattr(loop, "fit", refuse)
-    with pytest.raises(StoppedError):
-        training.train_segmenter(asked, CASES[:3], CASES[3:])
+    with pytest.raises(toys.StoppedError):
+        training.train_segmenter(replace(toys.job(copied), **change), CASES[:3], CASES[3:])
     assert calls == [False]
-    assert not (tmp_path / "final.pt").exists()
+    assert not (copied / "final.pt").exists()
 
 
-def test_other_patients_code_or_damage_are_trained_anew(
-    monkeypatch: pytest.MonkeyPatch, straight: training.Trained, tmp_path: Path
+@pytest.mark.parametrize(
+    ("train", "val"),
+    [
+        (CASES[:2], CASES[3:]),
+        (CASES[:3], []),
+        (CASES[:3], CASES[2:3]),
+        (CASES[2::-1], CASES[3:]),
+    ],
+)
+def test_other_patients_are_trained_anew(
+    monkeypatch: pytest.MonkeyPatch, copied: Path, train: list[StoredCase], val: list[StoredCase]
 ) -> None:
-    for name in ("final.pt", "training.json"):
-        (tmp_path / name).write_bytes((straight.checkpoint.parent / name).read_bytes())
-    assert training.train_segmenter(job(tmp_path), CASES[:3], CASES[3:]).key == straight.key
-    monkeypatch.setattr(loop, "fit", lambda *_, **__: stopped())
-    with pytest.raises(StoppedError):
-        training.train_segmenter(job(tmp_path), CASES[:2], CASES[3:])
-    for name in ("final.pt", "training.json"):
-        (tmp_path / name).write_bytes((straight.checkpoint.parent / name).read_bytes())
-    with monkeypatch.context() as patch, pytest.raises(StoppedError):
-        patch.setattr(training, "code_digest", lambda *_: "changed")
-        training.train_segmenter(job(tmp_path), CASES[:3], CASES[3:])
-    damaged = (straight.checkpoint.parent / "final.pt").read_bytes()[:-20]
-    (tmp_path / "final.pt").write_bytes(damaged)
-    told = (straight.checkpoint.parent / "training.json").read_bytes()
-    (tmp_path / "training.json").write_bytes(told)
-    with pytest.raises(StoppedError):
-        training.train_segmenter(job(tmp_path), CASES[:3], CASES[3:])
+    monkeypatch.setattr(loop, "fit", toys.stopped)
+    with pytest.raises(toys.StoppedError):
+        training.train_segmenter(toys.job(copied), train, val)
+
+
+def _damage(folder: Path, _: pytest.MonkeyPatch) -> None:
+    (folder / "final.pt").write_bytes((folder / "final.pt").read_bytes()[:-20])
+
+
+def _other_code(_: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(training, "code_digest", lambda *_: "changed")
+
+
+@pytest.mark.parametrize("spoil", [_damage, _other_code])
+def test_other_code_or_damage_is_trained_anew(
+    monkeypatch: pytest.MonkeyPatch,
+    straight: training.Trained,
+    copied: Path,
+    spoil: Callable[[Path, pytest.MonkeyPatch], None],
+) -> None:
+    assert toys.trained(copied).key == straight.key
+    spoil(copied, monkeypatch)
+    monkeypatch.setattr(loop, "fit", toys.stopped)
+    with pytest.raises(toys.StoppedError):
+        toys.trained(copied)
+
+
+def test_the_key_holds_the_code_of_this_room_alone() -> None:
+    reached = set(with_dependencies(["networks.training"])) - {"schema", "settings", "provenance"}
+    assert {"networks.loop", "networks.models", "networks.samples", "networks.job"} <= reached
+    assert {name.split(".")[0] for name in reached} == {"networks"}
 
 
 def test_checkpoint_of_another_job_is_not_resumed(
     monkeypatch: pytest.MonkeyPatch, straight: training.Trained, tmp_path: Path
 ) -> None:
-    with monkeypatch.context() as patch:
-        stop_at(patch, 45, stopped)
-        with pytest.raises(StoppedError):
-            training.train_segmenter(job(tmp_path, learning_rate=0.03), CASES[:3], CASES[3:])
+    with monkeypatch.context() as patch, pytest.raises(toys.StoppedError):
+        toys.stop_at(patch, 45)
+        toys.trained(tmp_path, learning_rate=0.03)
     assert (tmp_path / "last.ckpt").is_file()
-    fresh = training.train_segmenter(job(tmp_path), CASES[:3], CASES[3:])
+    fresh = toys.trained(tmp_path)
     assert fresh.resumed_from == 0
-    assert same_training(fresh, straight)
+    assert toys.same_training(fresh, straight)
 
 
 def test_odd_sizes_and_patches_train_together(tmp_path: Path) -> None:
-    cases = [toy_case("P1", (13, 17, 9)), toy_case("P2", (16, 12, 7))]
+    cases = [toys.toy_case("P1", (13, 17, 9)), toys.toy_case("P2", (16, 12, 7))]
     for patch in (None, (8, 8, 8)):
-        asked = job(tmp_path / str(patch), "unet3d", epochs=1, batch_size=2, patch=patch)
+        asked = toys.job(tmp_path / str(patch), "unet3d", epochs=1, batch_size=2, patch=patch)
         assert np.isfinite(training.train_segmenter(asked, cases, cases).history["loss"]).all()
-    cases.append(toy_case("P3", blank=6))
-    flat = job(tmp_path / "flat", epochs=1, batch_size=30)
-    assert np.isfinite(training.train_segmenter(flat, cases, cases[2:]).history["loss"]).all()
-
-
-def small_classifier(_: Classifier) -> tuple[nn.Module, str]:
-    """Return what stands in for the ResNet50: a batch norm too, and a thousandth of its size."""
-    body = nn.Sequential(nn.Conv2d(3, 8, 3, 4), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2))
-    return nn.Sequential(body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)), "small"
+    cases.append(toys.toy_case("P3", blank=6))
+    asked = toys.job(tmp_path / "2d", epochs=1, batch_size=30)
+    assert np.isfinite(training.train_segmenter(asked, cases, cases[2:]).history["loss"]).all()
 
 
 @pytest.mark.parametrize("balanced", [False, True])
 def test_classifier_resumes_bit_for_bit_and_is_not_mixed_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, balanced: bool
 ) -> None:
-    monkeypatch.setattr(models, "resnet50", small_classifier)
-    train, val = fused_set(12), fused_set(6)
-    asked = classify_job(tmp_path / "a", epochs=2, balanced=balanced)
-    straight = training.train_classifier(asked, train, val)
+    monkeypatch.setattr(models, "resnet50", toys.small_classifier)
+    train, val = toys.fused_set(12), toys.fused_set(6)
+
+    def done(folder: str, **more: Any) -> training.Trained:
+        asked = toys.classify_job(tmp_path / folder, epochs=2, balanced=balanced, **more)
+        return training.train_classifier(asked, train, val)
+
+    straight = done("a")
     assert straight.note == "small"
     assert straight.history["part"].tolist() == ["train", "val"] * 2
-    draw, drawn = samples.FusedImages.draw, iter(range(10**6))
-
-    def counted(self: Any, index: int, rng: np.random.Generator) -> samples.Pair:
-        if next(drawn) == 20:
-            stopped()
-        return draw(self, index, rng)
-
-    with monkeypatch.context() as patch, pytest.raises(StoppedError):
-        patch.setattr(samples.FusedImages, "draw", counted)
-        training.train_classifier(replace(asked, directory=tmp_path / "b"), train, val)
-    resumed = training.train_classifier(replace(asked, directory=tmp_path / "b"), train, val)
+    with monkeypatch.context() as patch, pytest.raises(toys.StoppedError):
+        toys.stop_at(patch, 20, kind=samples.FusedImages)
+        done("b")
+    resumed = done("b")
     assert resumed.resumed_from == 1
-    assert same_training(resumed, straight)
-    other = replace(train, classes=np.roll(train.classes, 1))
-    monkeypatch.setattr(loop, "fit", lambda *_, **__: stopped())
-    with pytest.raises(StoppedError):
-        training.train_classifier(asked, other, val)
+    assert toys.same_training(resumed, straight)
+    monkeypatch.setattr(loop, "fit", toys.stopped)
+    assert done("a").key == straight.key
+    with pytest.raises(toys.StoppedError):
+        done("a", label_rule="enhancing_first")
+    train = replace(train, classes=np.roll(train.classes, 1))
+    with pytest.raises(toys.StoppedError):
+        done("b")
 
 
 def test_jobs_that_cannot_run_say_why(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="bf16-mixed is for a GPU"):
-        training.train_segmenter(job(tmp_path, precision="bf16-mixed"), CASES, [])
-    with pytest.raises(DataError, match="unet2d, fold 0: no training volume"):
-        training.train_segmenter(job(tmp_path), [], [])
+    def refused(error: type[Exception], words: str, asked: Job, *parts: Any) -> None:
+        with pytest.raises(error, match=words):
+            training.train_segmenter(asked, *parts)
+
+    job, classify = toys.job(tmp_path), toys.classify_job(tmp_path)
+    gpu = toys.job(tmp_path, precision="bf16-mixed")
     blank = replace(CASES[0], images=np.zeros_like(CASES[0].images))
-    with pytest.raises(DataError, match="no voxel but zeros"):
-        training.train_segmenter(job(tmp_path), [blank], [])
-    with pytest.raises(SettingsError, match="not a segmenter"):
-        training.train_segmenter(classify_job(tmp_path), CASES, [])
+    refused(SettingsError, "bf16-mixed is for a GPU", gpu, CASES, [])
+    refused(DataError, "unet2d, fold 0: no training volume", job, [], [])
+    refused(DataError, "no voxel but zeros", job, [blank], [])
+    refused(SettingsError, "not a segmenter", classify, CASES, [])
     with pytest.raises(SettingsError, match="not a classifier"):
-        training.train_classifier(job(tmp_path), fused_set(), None)
+        training.train_classifier(job, toys.fused_set(), None)
     with pytest.raises(SettingsError, match="batch_size is 1"):
-        training.train_classifier(classify_job(tmp_path, batch_size=1), fused_set(), None)
+        training.train_classifier(toys.classify_job(tmp_path, batch_size=1), toys.fused_set(), None)
     with pytest.raises(DataError, match="1 training slices"):
-        training.train_classifier(classify_job(tmp_path), fused_set(1), None)
+        training.train_classifier(classify, toys.fused_set(1), None)
     assert not list(tmp_path.iterdir())
-
-
-def test_a_loss_that_is_no_number_stops(tmp_path: Path) -> None:
-    broken = replace(CASES[0], images=np.full_like(CASES[0].images, np.inf))
-    with pytest.raises(SettingsError, match="train loss is nan in epoch 1"):
-        training.train_segmenter(job(tmp_path), [broken], [])
-    assert not (tmp_path / "last.ckpt").exists()
-
-
-def test_progress_is_plain_lines_and_nothing_else(
-    caplog: pytest.LogCaptureFixture,
-    capfd: pytest.CaptureFixture[str],
-    recwarn: pytest.WarningsRecorder,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_LINES", 0.0)
-    caplog.set_level(logging.INFO, "gliomalib")
-    strict = torch.are_deterministic_algorithms_enabled()
-    torch.manual_seed(1)
-    expected = torch.rand(1)
-    torch.manual_seed(1)
-    training.train_segmenter(job(tmp_path, epochs=2), CASES[:1], CASES[3:])
-    assert torch.equal(torch.rand(1), expected)
-    assert torch.are_deterministic_algorithms_enabled() == strict
-    lines = [record.getMessage() for record in caplog.records]
-    assert len(lines) == 2
-    assert lines[0].startswith("unet2d, fold 0: epoch 1 of 2, train loss 0.")
-    assert ", val loss 0." in lines[0]
-    assert lines[1].endswith(" 0 s left")
-    assert capfd.readouterr() == ("", "")
-    assert not [str(w.message) for w in recwarn if "lightning" in str(w.filename)]
-    told = json.loads((tmp_path / "training.json").read_text())
-    assert told["seed"] == 7
-    assert len(told["history"]) == 4

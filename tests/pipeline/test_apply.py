@@ -21,7 +21,7 @@ from gliomalib.__main__ import main
 from gliomalib.data import nifti
 from gliomalib.data.readers import survey
 from gliomalib.networks import predict
-from gliomalib.pipeline import apply, folds, preprocess
+from gliomalib.pipeline import apply, folds, patient, preprocess
 from gliomalib.pipeline.finished import Finished, open_finished
 from gliomalib.schema import (
     CLASS_NAMES,
@@ -30,11 +30,10 @@ from gliomalib.schema import (
     DataError,
     Grid,
     SettingsError,
-    SliceSet,
     StoredCase,
     Volume,
 )
-from gliomalib.settings import Preprocessing
+from gliomalib.settings import Preprocessing, Study
 from tests import tiny_study
 
 NEW = "BraTS20_Validation_009"
@@ -125,11 +124,10 @@ def test_a_patient_of_the_study_gets_the_studys_own_numbers(
     expected = folds.volume(material, "fused", 0, case.patient_id)
     assert (volumes[0] == expected.probabilities).all()
     shown = folds.fused_slices(material, material.splits[0], [case.patient_id])
-    named = predict.classify(finished.folds[0].weights("resnet50"), shown, "cpu")
+    named = predict.classify(finished.folds[0].networks["resnet50"].weights, shown, "cpu")
     assert np.allclose(found.classes.iloc[:, 3:], named, atol=1e-6)
-    assert found.about["checkpoints"]["fold0"]["resnet50"] == finished.folds[0].networks[
-        "resnet50"
-    ].key  # fmt: skip
+    keys = found.about["checkpoints"]["fold0"]
+    assert keys["resnet50"] == finished.folds[0].networks["resnet50"].key
 
 
 def test_several_folds_are_averaged(
@@ -194,13 +192,15 @@ def one_hot(labels: np.ndarray, grid: Grid) -> Volume:
 
 
 def believe(monkeypatch: pytest.MonkeyPatch, truth: Callable[[StoredCase], np.ndarray]) -> None:
-    """Let both U-Nets find what ``truth`` says, and ResNet50 find no tumour."""
-    monkeypatch.setattr(predict, "segment", lambda _, case, __: one_hot(truth(case), case.grid))
+    """Let the networks of every fold find what ``truth`` says, and no tumour in any slice."""
 
-    def nothing(_: Path, shown: SliceSet, __: str) -> np.ndarray:
-        return np.eye(4, dtype=np.float32)[np.zeros(len(shown.z), int)]
+    def answer(_: object, case: StoredCase, __: Study) -> patient.Answer:
+        volume = one_hot(truth(case), case.grid)
+        classes = np.eye(4, dtype=np.float32)[np.zeros(case.grid.shape[2], int)]
+        return patient.Answer(volume, volume, volume, classes)
 
-    monkeypatch.setattr(predict, "classify", nothing)
+    monkeypatch.setattr(patient, "load", lambda *_: None)
+    monkeypatch.setattr(patient, "answer", answer)
 
 
 def with_voxels(finished: Finished, spacing: float) -> Finished:

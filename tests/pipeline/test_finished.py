@@ -108,7 +108,7 @@ def test_everything_is_found(root: Path) -> None:
     assert [fold.split for fold in found.folds] == list(SPLITS)
     assert set(found.folds[1].networks) == {"unet2d", "unet3d", "resnet50"}
     assert found.folds[1].networks["unet3d"].key == "key of unet3d1"
-    assert found.folds[1].weights("unet3d").read_bytes() == b"unet3d1"
+    assert found.folds[1].networks["unet3d"].weights.read_bytes() == b"unet3d1"
     assert found.study == settings.load("smoke")
     assert found.caveats == found.study.caveats
     assert found.commit

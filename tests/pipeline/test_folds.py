@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from gliomalib import records, settings
-from gliomalib.cohort import gather
-from gliomalib.networks import predict
+from gliomalib.cohort.splits import write_splits
+from gliomalib.networks import loop, models, predict, training
+from gliomalib.networks.job import Job
 from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import DataError, Grid, MismatchError, Split, StoredCase, Volume
+from tests.networks import toys
 
 SHAPE = (8, 8, 6)
 AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
@@ -48,7 +52,7 @@ def run(tmp_path: Path) -> records.Run:
         images = np.full((4, *SHAPE), 0.5, dtype=np.float16)
         store.put(StoredCase(grid(patient), images, labels_of(patient)), "digest", {})
     splits = (Split(0, ("A",), (), ("B", "C"), ("D",)),)
-    gather.write_splits(splits, run.work_dir / "splits.json")
+    write_splits(splits, run.work_dir / "splits.json")
     return run
 
 
@@ -63,7 +67,7 @@ def material(run: records.Run) -> folds.Material:
 
 def test_a_patient_of_the_splits_who_is_not_stored_is_named(run: records.Run) -> None:
     splits = (Split(0, ("A",), (), ("B", "C", "Z"), ("D",)),)
-    gather.write_splits(splits, run.work_dir / "splits.json")
+    write_splits(splits, run.work_dir / "splits.json")
     with pytest.raises(MismatchError, match="Z of the splits not in the store"):
         folds.open_material(run)
 
@@ -75,9 +79,9 @@ def test_only_held_out_and_external_patients_are_reported(material: folds.Materi
 
 def test_fused_is_the_weighted_sum_of_the_branches(material: folds.Material) -> None:
     fused = folds.volume(material, "fused", 0, "B").probabilities.astype(np.float32)
-    flat = volume_of("B", 0.9).probabilities.astype(np.float32)
-    deep = volume_of("B", 0.4).probabilities.astype(np.float32)
-    assert np.abs(fused - (0.6 * flat + 0.4 * deep)).max() < 2e-3
+    p2d = volume_of("B", 0.9).probabilities.astype(np.float32)
+    p3d = volume_of("B", 0.4).probabilities.astype(np.float32)
+    assert np.abs(fused - (0.6 * p2d + 0.4 * p3d)).max() < 2e-3
 
 
 def test_a_missing_prediction_is_an_error_and_not_a_smaller_n(material: folds.Material) -> None:
@@ -123,6 +127,49 @@ def test_fused_slices_keep_patient_and_class(material: folds.Material) -> None:
     assert found.classes[:6].tolist() == [0, 0, 2, 2, 2, 0]
 
 
+def test_another_alpha_or_validation_patient_trains_anew(
+    material: folds.Material, run: records.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "resnet50", toys.small_classifier)
+    small = {"epochs": 1, "channels": [4, 8], "device": "cpu"}
+    unet2d = runs_of(run, "03_train_unet2d", **small)
+    resnet50 = runs_of(run, "06_train_resnet50", epochs=1, device="cpu")
+    done = [*folds.train_segmenters(unet2d, "unet2d"), *folds.train_classifiers(resnet50)]
+
+    monkeypatch.setattr(loop, "fit", toys.stopped)
+    again = [*folds.train_segmenters(unet2d, "unet2d"), *folds.train_classifiers(resnet50)]
+    assert [training.key for training in again] == [training.key for training in done]
+    for more in ({"alpha": 0.25}, {"label_rule": "enhancing_first"}):
+        with pytest.raises(toys.StoppedError):
+            folds.train_classifiers(runs_of(run, "06_train_resnet50", epochs=1, **more))
+    other = replace(material.splits[0], val=("B",), test=("C",))
+    with pytest.raises(toys.StoppedError):
+        folds.train_segmenters(replace(unet2d, splits=(other,)), "unet2d")
+
+
+def data_digest(material: folds.Material, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return what the training of ResNet50 is told of its data."""
+    jobs: list[Job] = []
+    monkeypatch.setattr(training, "train_classifier", lambda job, *_: jobs.append(job))
+    folds.train_classifiers(material)
+    (job,) = jobs
+    return job.data_digest
+
+
+def test_a_resnet50_is_named_by_alpha_and_by_the_volumes_of_its_slices(
+    material: folds.Material, run: records.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = data_digest(material, monkeypatch)
+    assert data_digest(material, monkeypatch) == digest
+    other_alpha = runs_of(run, "06_train_resnet50", alpha=0.25)
+    other_branches = runs_of(run, "06_train_resnet50", branches=["unet3d", "unet2d"])
+    predict.save(volume_of("B", 0.8), run.work_dir / "predictions/unet2d/fold0/B.npy")
+    assert data_digest(material, monkeypatch) == digest, "B is not learned from"
+    predict.save(volume_of("A", 0.8), run.work_dir / "predictions/unet3d/fold0/A.npy")
+    others = [data_digest(one, monkeypatch) for one in (material, other_alpha, other_branches)]
+    assert len({digest, *others}) == 4
+
+
 def test_a_variant_has_folders_of_its_own(run: records.Run) -> None:
     names = {"study": "smoke", "variant": "deep", "data_dir": str(run.work_dir.parent)}
     other = records.begin("03_train_unet2d", {**names, "report_dir": str(run.report_dir.parent)})
@@ -156,10 +203,20 @@ def test_a_variant_of_a_branch_can_be_fused(run: records.Run, material: folds.Ma
     assert folds.short("unet3d.seed2") == "3D seed2" and folds.short("fused") == "fused"
 
 
-def test_a_variant_predicts_training_patients_only_for_a_classifier(run: records.Run) -> None:
+def test_a_variant_predicts_training_patients_only_for_a_classifier(
+    run: records.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     named = runs_of(run, "04_train_unet3d", variant="seed2", seed=8)
     alone = runs_of(run, "03_train_unet2d", variant="ce", loss="cross_entropy")
-    assert folds._learned_from(named, "unet3d") and not folds._learned_from(alone, "unet2d")
-    other = runs_of(run, "03_train_unet2d", variant="seed2", seed=8)
-    assert not folds._learned_from(other, "unet2d"), "only the 3D network of that name is fused"
-    assert folds._learned_from(runs_of(run, "03_train_unet2d"), "unet2d")
+    same_name = runs_of(run, "03_train_unet2d", variant="seed2", seed=8)
+    own = runs_of(run, "03_train_unet2d")
+    monkeypatch.setattr(predict, "segment_all", lambda _, cases, *__: list(cases))
+
+    def predicted(material: folds.Material, network: str) -> list[int]:
+        made = SimpleNamespace(checkpoint=Path(), key="")
+        return folds.predict_volumes(material, network, [made])["patients"].tolist()
+
+    everyone, without_training = [4], [3]
+    assert predicted(own, "unet2d") == predicted(named, "unet3d") == everyone
+    assert predicted(alone, "unet2d") == without_training
+    assert predicted(same_name, "unet2d") == without_training, "only its 3D namesake is fused"

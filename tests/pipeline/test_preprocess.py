@@ -373,12 +373,18 @@ def test_other_settings_are_another_store(tmp_path: Path, store: Store) -> None:
 def test_other_code_is_another_store_but_phantom_code_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    reached = provenance.with_dependencies(["preprocess"])
-    assert {"preprocess", "store", "labels", "datasets.brats", "datasets.nifti"} <= set(reached)
+    reached = provenance.with_dependencies(["pipeline.preprocess"])
+    assert {"pipeline.store", "labels", "data.nifti", "data.orientation"} <= set(reached)
     assert not [name for name in reached if "phantom" in name]
     key = preprocess.store_key(SMALL)
     monkeypatch.setattr(preprocess, "code_digest", lambda *modules: f"changed {modules}")
     assert preprocess.store_key(SMALL) != key
+
+
+def test_a_missing_patient_says_which_notebook_makes_it(store: Store) -> None:
+    for read in (store.get, lambda name: preprocess.crop_facts(store, name)):
+        with pytest.raises(DataError, match=r"P9\.json: is missing; run 02_preprocessing again"):
+            read("P9")
 
 
 def test_two_cases_of_one_patient_are_refused(tmp_path: Path, store: Store) -> None:
