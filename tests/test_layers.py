@@ -15,7 +15,7 @@ from gliomalib.provenance import PACKAGE_DIR, PROJECT_DIR
 
 ONLY_IN = {
     "nibabel": ("data", "phantoms"),
-    "torch": ("networks", "fusion.slices", "experiments.engines"),
+    "torch": ("networks", "fusion.slices", "experiments.engines", "experiments.runtimes"),
     # MONAI brings torch along, and knows where an open data set lies
     "monai": ("networks", "data.download"),
     "matplotlib": ("figures",),
@@ -23,8 +23,8 @@ ONLY_IN = {
     "papermill": ("runner",),
     "nbconvert": ("report",),
     "PIL": ("figures.gallery",),
-    "onnx": ("experiments.engines",),
-    "onnxruntime": ("experiments.engines",),
+    "onnx": ("experiments.runtimes",),
+    "onnxruntime": ("experiments.engines", "experiments.runtimes"),
     **dict.fromkeys(
         ("pooch", "urllib.request", "http.client", "requests", "socket", "httpx", "aiohttp"),
         ("data.download",),
