@@ -98,7 +98,7 @@ class Clock:
             torch.cuda.synchronize(self.device)
 
 
-def load(checkpoints: Mapping[str, Path], study: settings.Study) -> Pipeline:
+def load(checkpoints: Mapping[str, str | Path], study: settings.Study) -> Pipeline:
     """Return the networks of a fold, ready on the study's device and with its threads.
 
     Raises ``RecordError`` where a checkpoint is missing or none, ``SettingsError`` where it holds

@@ -14,7 +14,8 @@ from gliomalib.schema import FloatArray, Value
 from gliomalib.scoring import bootstrap, calibration, collapse
 from gliomalib.scoring import tables as evaluate
 
-COMPARED = ("et_dice", "et_iou", *loss_grid.CLASSIFICATION)
+ENHANCING = ("et_dice", "et_iou")
+COMPARED = (*ENHANCING, *loss_grid.CLASSIFICATION)
 """The scores whose differences are values."""
 
 LOST = {1.0: "yes", 0.0: "no"}
@@ -153,7 +154,7 @@ def _means(grid: Grid, part: str, score: str, study: settings.Study) -> Iterator
             f"{TITLES[grid.network]}, {title}: {SCORES[score]}, mean over seeds, then over "
             f"patients; {_spread(grid, part, score, cell)}; empty rule {study.evaluation.empty!r}"
         )
-        masks = _masks(grid, part, cell) if score.startswith("et_") else (0, 0)
+        masks = _masks(grid, part, cell) if score in ENHANCING else (0, 0)
         name = f"{_prefix(grid, part)}{score}_{cell}"
         yield Value(name, mean.value, mean.ci95, mean.n, *masks, rule=rule)
 
