@@ -15,16 +15,16 @@ from gliomalib.provenance import PACKAGE_DIR, PROJECT_DIR
 
 ONLY_IN = {
     "nibabel": ("data", "phantoms"),
-    "torch": ("networks", "fusion.slices", "experiments.engines"),
+    "torch": ("networks", "fusion.slices", "experiments.engines", "experiments.runtimes"),
     # MONAI brings torch along, and knows where an open data set lies
     "monai": ("networks", "data.download"),
     "matplotlib": ("figures",),
     "seaborn": ("figures",),
     "papermill": ("runner",),
     "nbconvert": ("report",),
-    "PIL": ("figures.gallery", "figures.encode"),
-    "onnx": ("experiments.engines",),
-    "onnxruntime": ("experiments.engines",),
+    "PIL": ("figures.encode",),
+    "onnx": ("experiments.runtimes",),
+    "onnxruntime": ("experiments.engines", "experiments.runtimes"),
     **dict.fromkeys(
         ("pooch", "urllib.request", "http.client", "requests", "socket", "httpx", "aiohttp"),
         ("data.download",),

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from gliomalib import digits, progress, settings
-from gliomalib.fusion import agreement, learned, rules
+from gliomalib.experiments import comparing
+from gliomalib.fusion import agreement, rules
+from gliomalib.fusion.learned import VolumePair
 from gliomalib.pipeline import folds
-from gliomalib.schema import Example, RecordError, Split, Value
-from gliomalib.scoring import bootstrap, comparisons, metrics, tables
-from gliomalib.scoring.comparisons import MARGIN
+from gliomalib.schema import SEQUENCES, Example, RecordError, Split, Value
+from gliomalib.scoring import comparisons, tables
+from gliomalib.settings import PAPER_ALPHA
 
 REFERENCE = "published"
 """The rule against which all others are set: the fixed weight of the paper."""
 
-LEVEL = 0.05
-"""Adjusted p below which a gain counts as found."""
+FIXED = f"α = {PAPER_ALPHA:g}"
 
 FEWEST = 2
 """Validation patients of a fold below which nothing is fitted there."""
@@ -29,15 +30,23 @@ LOOK_AT = ("gate", "entropy_weighted")
 
 EXPECTED = "mean of NCR, ED and ET Dice per patient, then over patients"
 
+ERRORS = {
+    "phi": "correlation of the errors of the two branches over voxels, mean over patients",
+    "disagreement": "share of voxels to which the branches give different classes",
+    "one_right": "share of voxels in which just one branch is right: all that fusion can win",
+}
+"""What is said of how the errors of the branches go together."""
+
 
 @dataclass(frozen=True)
-class Trial:
+class RuleTrial:
     """What the rules made of the reported patients.
 
-    ``scores`` has one row a patient, fold, rule (``network``) and region: patient_id, part, fold,
-    network, region, dice. ``fits`` has one row a fold and rule: fold, rule, fitted on, inner
-    patients, found; a rule that could not be fitted says why there. ``errors`` has one row a
-    patient and fold: how the errors of the branches go together.
+    ``scores`` has one row per patient, fold, rule (``network``) and region: patient_id, part,
+    fold, network, region, dice, state. ``fits`` has one row per fold and rule: fold, rule, fitted
+    on, inner patients, fitted (whether it was), found; a rule that could not be fitted says why
+    in ``found``. ``errors`` has one row per patient and fold: how the errors of the branches go
+    together.
     """
 
     scores: pd.DataFrame
@@ -52,7 +61,7 @@ class Trial:
         return [key for key in rules.RULES if count.get(key, 0) == n_folds]
 
 
-def try_rules(material: folds.Material) -> Trial:
+def try_rules(material: folds.Material) -> RuleTrial:
     """Fit every rule on the validation patients of each fold and apply it to the others.
 
     The networks were not trained on these patients, and nothing is reported on them. A fold with
@@ -61,27 +70,26 @@ def try_rules(material: folds.Material) -> Trial:
     scores: list[dict[str, object]] = []
     fits: list[dict[str, object]] = []
     errors: list[dict[str, object]] = []
+    empty = material.study.evaluation.empty
     for split in material.splits:
-        fitted, told = _fitted(material, split)
-        fits += told
-        reported = [one for part in ("test", "external") for one in _named(split, part)]
+        fitted, fit_rows = _fitted(material, split)
+        fits += fit_rows
+        reported = [
+            (part, name) for part in comparing.PARTS for name in folds.parts_of(split)[part]
+        ]
         for part, patient in progress.steps(reported, f"fold {split.fold}: rules"):
-            pair = _pair(material, split, patient)
-            labels = material.store.get(patient).labels
+            pair, case = _pair(material, split, patient), material.store.get(patient)
             about = {"patient_id": patient, "part": part, "fold": split.fold}
-            best = rules.oracle(pair, labels, material.study.evaluation.empty)
-            for key, one in {**fitted, rules.ORACLE.key: best}.items():
-                found = tables.confusion_of(material.store.get(patient), one.apply(pair))
-                scores += [
-                    {**about, "network": key, "region": region, "dice": dice}
-                    for region, dice in _dice(found, material.study).items()
-                ]
-            errors.append({**about, **agreement.error_correlation(pair, labels)})
-    return Trial(pd.DataFrame(scores), pd.DataFrame(fits), pd.DataFrame(errors))
+            best = rules.oracle(pair, case.labels, empty)
+            for key, rule in {**fitted, rules.ORACLE.key: best}.items():
+                counts = tables.confusion_of(case, rule.apply(pair))
+                scores += comparing.dice_rows({**about, "network": key}, counts, empty)
+            errors.append({**about, **agreement.error_correlation(pair, case.labels)})
+    return RuleTrial(pd.DataFrame(scores), pd.DataFrame(fits), pd.DataFrame(errors))
 
 
-def fit_table(trial: Trial) -> pd.DataFrame:
-    """Return what was fitted to read: one row a rule, one column a fold."""
+def fit_table(trial: RuleTrial) -> pd.DataFrame:
+    """Return what was fitted to read: one row per rule, one column per fold."""
     rows = trial.fits.assign(fold="fold " + trial.fits["fold"].astype(str))
     wide = rows.pivot_table(
         index=["rule", "fitted on"], columns="fold", values="found", aggfunc="first", sort=False
@@ -89,7 +97,7 @@ def fit_table(trial: Trial) -> pd.DataFrame:
     return wide.rename_axis(columns=None).reset_index()
 
 
-def table(trial: Trial, part: str) -> pd.DataFrame:
+def table(trial: RuleTrial, part: str) -> pd.DataFrame:
     """Return each patient's mean of the three Dice by rule, folds averaged: patients × rules.
 
     Raises ``RecordError`` where the part has nobody.
@@ -102,71 +110,56 @@ def table(trial: Trial, part: str) -> pd.DataFrame:
     return wide[[*trial.tried, rules.ORACLE.key]]
 
 
-def compared(trial: Trial, part: str, study: settings.Study) -> pd.DataFrame:
-    """Return every rule beside the fixed weight: rule, mean_dice, gain, low, high, p_holm, verdict.
+def compared(trial: RuleTrial, part: str, study: settings.Study) -> pd.DataFrame:
+    """Return every rule beside the fixed weight.
 
-    ``gain`` is the paired difference to ``REFERENCE`` with its 95 % interval over patients. The
-    family of Holm's adjustment are all rules that were tried; the oracle is a bound, no member.
+    Columns: rule, title, mean_dice, gain (paired difference to ``REFERENCE``) with low and high
+    of its 95 % interval, p_holm, verdict, note, limited. The family of Holm's adjustment are all
+    rules that were tried; the oracle is a bound, no member.
     """
-    found = table(trial, part)
-    family = comparisons.compare_family(
-        found[trial.tried], REFERENCE, MARGIN, _seed(study, part), study.evaluation.bootstrap
-    ).set_index("name")
-    rows = []
-    for key in map(str, found):
-        gain = _gain(found, key, study, part)
-        low, high = gain.ci95 or (np.nan, np.nan)
-        judged = family.loc[key] if key in family.index else None
-        rows.append(
-            {"rule": key, "title": _title(key), "mean_dice": found[key].mean(),
-             "gain": gain.value, "low": low, "high": high,
-             "p_holm": np.nan if judged is None else judged["p_holm"],
-             "verdict": "–" if judged is None else judged["verdict"],
-             "note": "" if judged is None else judged["note"]}
-        )  # fmt: skip
-    return pd.DataFrame(rows)
+    wide, resampling = table(trial, part), comparing.Resampling(study, "adaptive")
+    gains = wide.sub(wide[REFERENCE], axis="index")
+    family = gains[[key for key in trial.tried if key != REFERENCE]]
+    tests = comparing.tests(family, resampling.seed(part), resampling.draws)
+    seeds = {key: resampling.seed(part, key) for key in map(str, wide)}
+    judged = comparing.intervals(gains, seeds, resampling.draws).join(tests)
+    judged = comparing.complete(judged, wide.columns).rename(columns={"difference": "gain"})
+    rows = [[key, _title(key), wide[key].mean()] for key in map(str, wide)]
+    return pd.DataFrame(rows, columns=["rule", "title", "mean_dice"]).join(judged, on="rule")
 
 
-def values(trial: Trial, study: settings.Study) -> list[Value]:
+def values(trial: RuleTrial, study: settings.Study) -> list[Value]:
     """Return the gain of every rule over the fixed weight, and how the branches' errors go."""
-    found = []
-    for part in ("test", "external"):
-        if not (trial.scores["part"] == part).any():
-            continue
-        prefix = "external_" if part == "external" else ""
-        wide = table(trial, part)
-        verdicts = compared(trial, part, study).set_index("rule")
-        for key in map(str, wide):
-            if key != REFERENCE:
-                rule = f"{_title(key)} minus α = 0.6, {EXPECTED}; {_told(verdicts, key)}"
-                gain = _gain(wide, key, study, part)
-                found.append(
-                    Value(f"{prefix}{key}_gain", gain.value, gain.ci95, len(wide), rule=rule)
-                )
-        found += _error_values(trial, part, prefix, study)
-    n_skipped = int(trial.fits["found"].str.startswith("not fitted").sum())
+    values = []
+    for part in comparing.parts(trial.scores):
+        rows, n = compared(trial, part, study), len(table(trial, part))
+        for _, row in rows[rows["rule"] != REFERENCE].iterrows():
+            rule = f"{row['title']} minus {FIXED}, {EXPECTED}; {_tests(row)}"
+            name = f"{comparing.prefix(part)}{row['rule']}_gain"
+            values.append(Value(name, row["gain"], comparing.ends(row), n, rule=rule))
+        values += _error_values(trial, part, study)
+    n_skipped = int((~trial.fits["fitted"]).sum())
     rule = "folds and rules that were not fitted for want of validation patients"
-    return [*found, Value("rules_not_fitted", float(n_skipped), rule=rule)]
+    return [*values, Value("rules_not_fitted", float(n_skipped), rule=rule)]
 
 
-def conclusion(found: pd.DataFrame, trial: Trial) -> str:
-    """Say whether any rule beats the fixed weight, what is the bound, and what was not tried.
+def conclusion(compared: pd.DataFrame, trial: RuleTrial) -> str:
+    """Say which rules gain by interval and test, what is the bound, and what was not tried.
 
-    ``found`` is what ``compared`` gives for the held-out patients.
+    ``compared`` is the table of the held-out patients.
     """
-    bound = found[found["rule"] == rules.ORACLE.key].iloc[0]
-    others = found[~found["rule"].isin([rules.ORACLE.key, REFERENCE])]
-    beats = others[(others["low"] > 0) & (others["p_holm"] < LEVEL)]
+    bound = compared[compared["rule"] == rules.ORACLE.key].iloc[0]
+    others = compared[~compared["rule"].isin([rules.ORACLE.key, REFERENCE])]
+    gain = others[(others["low"] > 0) & (others["p_holm"] < comparisons.ALPHA)]
     best = others.sort_values("gain", kind="stable").iloc[-1]
     n = len(table(trial, "test"))
     text = (
-        f"{', '.join(beats['title']) or 'No rule'} beat{'s' * (len(beats) < 2)} α = 0.6 on "
-        f"{n} held-out patients by the rule; the largest mean gain is {best['gain']:+.3f} "
-        f"({best['title']}), and an oracle that knows each patient's best α gains "
-        f"{bound['gain']:+.3f}."
+        f"By interval and adjusted test {', '.join(gain['title']) or 'no rule'} "
+        f"gain{'s' * (len(gain) < 2)} on {FIXED} in {n} held-out patients; the largest mean gain "
+        f"is {best['gain']:+.3f} ({best['title']}), and an oracle that knows each patient's best α "
+        f"gains {bound['gain']:+.3f}."
     )
-    for note in sorted(set(others["note"]) - {""}):
-        text += f" {note[0].upper()}{note[1:]}."
+    text += "".join(comparing.sentence(note) for note in sorted(set(others["note"]) - {""}))
     skipped = [key for key in rules.RULES if key not in trial.tried]
     if skipped:
         text += (
@@ -176,8 +169,8 @@ def conclusion(found: pd.DataFrame, trial: Trial) -> str:
     return text
 
 
-def extremes(material: folds.Material, trial: Trial) -> list[Example]:
-    """Return the held-out patients in whom an adaptive rule gains and loses most on α = 0.6."""
+def extremes(material: folds.Material, trial: RuleTrial) -> list[Example]:
+    """Return the held-out patients in whom an adaptive rule gains and loses most."""
     key = next(name for name in LOOK_AT if name in trial.tried)
     full = tables.with_mean(trial.scores)
     rows = full[(full["part"] == "test") & (full["region"] == "mean")]
@@ -189,98 +182,76 @@ def extremes(material: folds.Material, trial: Trial) -> list[Example]:
 def _fitted(
     material: folds.Material, split: Split
 ) -> tuple[dict[str, rules.Fitted], list[dict[str, object]]]:
-    inner = [_pair(material, split, name) for name in split.val]
+    """Return the rules that this fold can fit, and the rows of ``fits``."""
+    study = material.study
     training = [
-        (pair, material.store.get(name).labels) for name, pair in zip(split.val, inner, strict=True)
+        (_pair(material, split, name), material.store.get(name).labels) for name in split.val
     ]
-    fitted, told = {}, []
+    fitted, rows = {}, []
     for key, rule in rules.RULES.items():
-        needs = rule.fitted_on == "inner patients"
-        text = f"not fitted: {len(training)} validation patients"
-        if not needs or len(training) >= FEWEST:
-            seed = settings.named_seed(material.study.seed, "rule", key, split.fold)
-            study = material.study
+        learns = rule.fitted_on == "inner patients"
+        what = f"not fitted: {len(training)} validation patients"
+        if not learns or len(training) >= FEWEST:
+            seed = settings.named_seed(study.seed, "rule", key, split.fold)
             fitted[key] = rules.fit(key, training, seed, study.evaluation.empty, study.fusion.alpha)
-            text = _found(fitted[key].parameters)
-        told.append(
-            {"fold": split.fold, "rule": rule.title, "fitted on": rule.fitted_on,
-             "inner patients": len(training) if needs else 0, "found": text}
-        )  # fmt: skip
-    return fitted, told
+            what = _spoken(fitted[key].parameters)
+        rows.append(
+            {
+                "fold": split.fold,
+                "rule": rule.title,
+                "fitted on": rule.fitted_on,
+                "inner patients": len(training) if learns else 0,
+                "fitted": key in fitted,
+                "found": what,
+            }
+        )
+    return fitted, rows
 
 
-def _named(split: Split, part: str) -> list[tuple[str, str]]:
-    return [(part, patient) for patient in folds.parts_of(split)[part]]
+def _pair(material: folds.Material, split: Split, patient: str) -> VolumePair:
+    p2d, p3d = (folds.volume(material, name, split.fold, patient) for name in folds.BRANCHES)
+    return p2d, p3d
 
 
-def _pair(material: folds.Material, split: Split, patient: str) -> learned.VolumePair:
-    flat, deep = (folds.volume(material, name, split.fold, patient) for name in folds.BRANCHES)
-    return flat, deep
-
-
-def _dice(counts: np.ndarray, study: settings.Study) -> dict[str, float]:
-    empty = study.evaluation.empty
-    return {
-        region: metrics.dice(counts, classes, empty) for region, classes in tables.REGIONS.items()
-    }
-
-
-def _gain(wide: pd.DataFrame, key: str, study: settings.Study, part: str) -> bootstrap.Interval:
-    return bootstrap.paired_interval(
-        wide[key], wide[REFERENCE], _seed(study, part, key), study.evaluation.bootstrap
-    )
-
-
-def _error_values(trial: Trial, part: str, prefix: str, study: settings.Study) -> list[Value]:
+def _error_values(trial: RuleTrial, part: str, study: settings.Study) -> Iterator[Value]:
     rows = trial.errors[trial.errors["part"] == part].groupby("patient_id").mean(numeric_only=True)
-    told = {
-        "phi": "correlation of the errors of the two branches over voxels, mean over patients",
-        "disagreement": "share of voxels to which the branches give different classes",
-        "one_right": "share of voxels in which just one branch is right: all that fusion can win",
-    }
-    found = []
-    for name, rule in told.items():
-        known = rows[name].dropna()
-        if len(known):
-            mean = bootstrap.mean_interval(
-                known.to_numpy(), _seed(study, part, name), study.evaluation.bootstrap
-            )
-            found.append(Value(f"{prefix}errors_{name}", mean.value, mean.ci95, mean.n, rule=rule))
-    return found
+    for name, rule in ERRORS.items():
+        defined = rows[name].dropna()
+        if len(defined):
+            mean = comparing.Resampling(study, "adaptive").mean(defined, part, name)
+            prefixed = f"{comparing.prefix(part)}errors_{name}"
+            yield Value(prefixed, mean.value, mean.ci95, mean.n, rule=rule)
 
 
 def _example(material: folds.Material, key: str, at: tuple[int, str], gain: float) -> Example:
     fold, patient = int(at[0]), str(at[1])
-    split = next(one for one in material.splits if one.fold == fold)
+    split = next(split for split in material.splits if split.fold == fold)
     fitted, _ = _fitted(material, split)
     pair, case = _pair(material, split, patient), material.store.get(patient)
-    shown = {"2D": pair[0], "3D": pair[1], "α = 0.6": fitted[REFERENCE].apply(pair)}
-    predictions = {name: tables.predicted_labels(one) for name, one in shown.items()}
-    predictions[_title(key)] = tables.predicted_labels(fitted[key].apply(pair))
-    title = f"{patient}: {_title(key)} {gain:+.3f} mean Dice against α = 0.6"
-    return Example(np.asarray(case.images[3]), np.asarray(case.labels), predictions, title)
+    volumes = {"2D": pair[0], "3D": pair[1], FIXED: fitted[REFERENCE].apply(pair)}
+    volumes[_title(key)] = fitted[key].apply(pair)
+    predictions = {name: tables.predicted_labels(volume) for name, volume in volumes.items()}
+    title = f"{patient}: {_title(key)} {gain:+.3f} mean Dice against {FIXED}"
+    flair = np.asarray(case.images[SEQUENCES.index("flair")])
+    return Example(flair, np.asarray(case.labels), predictions, title)
 
 
 def _title(key: str) -> str:
     return rules.ORACLE.title if key == rules.ORACLE.key else rules.RULES[key].title
 
 
-def _told(verdicts: pd.DataFrame, key: str) -> str:
-    p, verdict = verdicts["p_holm"][key], verdicts["verdict"][key]
-    if pd.isna(p):
+def _tests(row: pd.Series) -> str:
+    if row["rule"] == rules.ORACLE.key:
         return "a bound that sees the patient's own labels, no method"
-    return f"Wilcoxon with Holm over the rules p = {p:.3g}, {verdict} by ±{MARGIN:g}"
+    return comparing.tested(row, "the rules")
 
 
-def _found(found: Mapping[str, object]) -> str:
+def _spoken(parameters: Mapping[str, object]) -> str:
+    """Return what a rule has fitted: its numbers, and arrays of up to eight."""
     parts = []
-    for name, value in found.items():
+    for name, value in parameters.items():
         if isinstance(value, float | int):
             parts.append(f"{name} {digits.number(float(value))}")
         elif np.size(np.asarray(value)) <= 8 and np.asarray(value).dtype.kind in "fi":
             parts.append(f"{name} {np.round(np.asarray(value), 3).tolist()}")
     return ", ".join(parts) or "–"
-
-
-def _seed(study: settings.Study, *names: str) -> int:
-    return settings.named_seed(study.seed, "adaptive", *names)

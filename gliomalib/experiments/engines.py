@@ -1,8 +1,4 @@
-"""What the way from file to class costs: seconds, memory, operations, and other ways to run it.
-
-Nothing here is a result about patients. A network is put into another arithmetic or another
-runtime by a module that stands in its place, so that every way goes through the same code.
-"""
+"""What the way from file to class costs: seconds, memory, operations, with every engine."""
 
 from __future__ import annotations
 
@@ -11,84 +7,68 @@ import math
 import resource
 import sys
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gliomalib import progress, provenance, settings
 from gliomalib.data import orientation
-from gliomalib.networks import models, predict
+from gliomalib.experiments.runtimes import Engine
+from gliomalib.networks import models
 from gliomalib.pipeline import patient
-from gliomalib.schema import Case, StoredCase, Volume
+from gliomalib.schema import Case, Float32Array, StoredCase, Volume
 
 NETWORKS = ("unet2d", "unet3d", "resnet50")
 STAGES = ("read", "preprocess", "unet2d", "unet3d", "fusion", "slices", "resnet50")
-"""The way from file to class, in its order."""
-
-CPU_COMPILE = "torch.compile was not tried on a CPU: there it takes tens of seconds and a compiler"
-GPU_ONNX = "ONNX Runtime was not tried on a GPU: it is installed for the CPU only"
+"""The stages from file to class, in their order."""
 
 
 @dataclass(frozen=True)
 class Pipeline:
     """The three loaded networks of a fold, and the settings that join them."""
 
-    flat: predict.Segmenter
-    deep: predict.Segmenter
-    classifier: nn.Module
+    loaded: patient.Networks
     study: settings.Study
 
     @property
     def device(self) -> torch.device:
         """Where the networks are."""
-        return self.flat.device
+        return self.loaded.unet2d.device
 
     @property
     def networks(self) -> dict[str, nn.Module]:
         """The networks by name."""
-        found = (self.flat.network, self.deep.network, self.classifier)
-        return dict(zip(NETWORKS, found, strict=True))
+        return {name: getattr(self.loaded, name).network for name in NETWORKS}
 
     def swapped(self, others: Mapping[str, nn.Module]) -> Pipeline:
-        """Return the pipeline with ``others`` in the place of the networks that they name."""
-        flat, deep, classifier = ({**self.networks, **others}[name] for name in NETWORKS)
-        pair = replace(self.flat, network=flat), replace(self.deep, network=deep)
-        return Pipeline(*pair, classifier, self.study)
+        """Return the pipeline with ``others`` instead of the networks that they name."""
+        changed = {
+            name: replace(getattr(self.loaded, name), network=network)
+            for name, network in others.items()
+        }
+        return replace(self, loaded=replace(self.loaded, **changed))
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a pass says of a case: the volumes by network, and probabilities (Z, 4) of slices."""
+    """What a pass gives for a case: the volumes by network, and probabilities (Z, 4) of slices."""
 
     case: StoredCase
     volumes: Mapping[str, Volume]
-    named: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Engine:
-    """Another way to run some networks; without any, ``note`` says why in a sentence."""
-
-    name: str
-    networks: Mapping[str, nn.Module]
-    note: str = ""
-    set_up_s: float = 0.0
+    named: Float32Array
 
 
 class Clock:
-    """Seconds of each stage of one pass, by the wall.
+    """Seconds of wall time of each stage of one pass.
 
     Garbage is collected between stages and not within them, and a GPU is waited for at both ends,
-    so that nothing of one stage counts to another.
+    so that no stage pays for another.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -97,7 +77,8 @@ class Clock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count the block to the stage ``name``; only a block that ends well is counted."""
+        """Count the block to the stage ``name``; a block that raises is not counted."""
+        # the two young generations: a full collection would walk all of torch before each stage
         gc.collect(1)
         collecting = gc.isenabled()
         gc.disable()
@@ -112,29 +93,27 @@ class Clock:
                 gc.enable()
 
     def _wait(self) -> None:
+        # a GPU works on after the call has returned
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
 
-def load(checkpoints: Mapping[str, Path], study: settings.Study) -> Pipeline:
+def load(checkpoints: Mapping[str, str | Path], study: settings.Study) -> Pipeline:
     """Return the networks of a fold, ready on the study's device and with its threads.
 
     Raises ``RecordError`` where a checkpoint is missing or none, ``SettingsError`` where it holds
     another network.
     """
     networks = patient.load(checkpoints, study.device)
-    flat, deep = (
-        replace(segmenter, threads=study.threads)
-        for segmenter in (networks.unet2d, networks.unet3d)
-    )
-    return Pipeline(flat, deep, networks.resnet50.network, study)
+    loaded = {name: replace(getattr(networks, name), threads=study.threads) for name in NETWORKS}
+    return Pipeline(patient.Networks(**loaded), study)
 
 
 def from_files(case: Case, pipeline: Pipeline, clock: Clock) -> Answer:
     """Carry a case from its files to the classes of its slices, as ``apply`` does.
 
-    The mask is not read: whoever asks for a class has none. Raises ``DataError`` for files that
-    cannot be used.
+    The mask is not read, as a patient whose class is asked for has none. Raises ``DataError`` for
+    files that cannot be used.
     """
     with clock.stage("read"):
         scan = orientation.read(replace(case, segmentation=None))
@@ -146,10 +125,7 @@ def from_files(case: Case, pipeline: Pipeline, clock: Clock) -> Answer:
 
 def from_store(case: StoredCase, pipeline: Pipeline, clock: Clock) -> Answer:
     """Carry a preprocessed case to the classes of its slices."""
-    study = pipeline.study
-    classifier = predict.SliceClassifier(pipeline.classifier, study.threads, pipeline.device)
-    networks = patient.Networks(pipeline.flat, pipeline.deep, classifier)
-    answer = patient.answer(networks, case, study, clock.stage)
+    answer = patient.answer(pipeline.loaded, case, pipeline.study, clock.stage)
     volumes = {"unet2d": answer.p2d, "unet3d": answer.p3d, "fused": answer.fused}
     return Answer(case, volumes, answer.classes)
 
@@ -185,7 +161,8 @@ def inputs(case: StoredCase, pipeline: Pipeline) -> dict[str, list[Tensor]]:
     """Return all that each network is fed for a case, batch by batch."""
     fed: dict[str, list[Tensor]] = {name: [] for name in NETWORKS}
     hooks = [
-        network.register_forward_pre_hook(lambda _, given, kept=fed[name]: kept.append(given[0]))
+        # a closure over ``name`` would see the last one only, so each hook holds its own list
+        network.register_forward_pre_hook(lambda _, args, kept=fed[name]: kept.append(args[0]))
         for name, network in pipeline.networks.items()
     ]
     try:
@@ -197,82 +174,6 @@ def inputs(case: StoredCase, pipeline: Pipeline) -> dict[str, list[Tensor]]:
 
 
 # --- other ways to run it
-
-
-class Autocast(nn.Module):
-    """A network whose products are taken in ``dtype``; what comes out is float32 again."""
-
-    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.network, self.dtype = network, dtype
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits of ``images``."""
-        with torch.autocast(images.device.type, self.dtype):
-            found = self.network(images)
-        return cast(Tensor, found.float())
-
-
-class OnnxNetwork(nn.Module):
-    """A network in ONNX Runtime on the CPU; each new size of image is exported at its first call.
-
-    The number of slices (B, C, X, Y) is free, that of volumes (B, C, X, Y, Z) is fixed.
-    """
-
-    def __init__(self, network: nn.Module, threads: int) -> None:
-        super().__init__()
-        self.network, self.threads = network, threads
-        self.sessions: dict[tuple[int, ...], Any] = {}
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits of ``images``."""
-        size = tuple(images.shape[1:] if images.ndim == 4 else images.shape)
-        if size not in self.sessions:
-            self.sessions[size] = _session(self.network, images, self.threads)
-        session = self.sessions[size]
-        given = {session.get_inputs()[0].name: images.contiguous().numpy()}
-        return torch.from_numpy(session.run(None, given)[0])
-
-
-def _session(network: nn.Module, images: Tensor, threads: int) -> Any:
-    import onnxruntime  # type: ignore[import-untyped]  # noqa: PLC0415  # slow
-
-    free = ({0: torch.export.Dim("batch")},) if images.ndim == 4 else None
-    # a single image would be taken for a size that is fixed
-    example = torch.cat([images, images]) if free and len(images) == 1 else images
-    # the exporter cannot trace what inference mode made
-    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
-        # the exporter copies an object of torch's own that torch has since renamed
-        warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
-        made = torch.onnx.export(
-            network, (example.clone(),), dynamo=True, verbose=False, dynamic_shapes=free
-        )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or torch.get_num_threads()
-    model = cast(Any, made).model_proto.SerializeToString()
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def engines(pipeline: Pipeline) -> list[Engine]:
-    """Return the other ways to run the networks on this device, none of them set up yet."""
-    networks, on_gpu = pipeline.networks, pipeline.device.type == "cuda"
-    found = [_autocast("bf16", networks, torch.bfloat16)]
-    if on_gpu:
-        compiled = {name: compiled_network(one) for name, one in networks.items()}
-        half = _autocast("fp16", networks, torch.float16)
-        return [*found, half, Engine("onnx", {}, GPU_ONNX), Engine("compile", compiled)]
-    threads = pipeline.study.threads
-    exported = {name: OnnxNetwork(one, threads) for name, one in networks.items()}
-    return [*found, Engine("onnx", exported), Engine("compile", {}, CPU_COMPILE)]
-
-
-def compiled_network(network: nn.Module, backend: str = "inductor") -> nn.Module:
-    """Return a network that torch compiles at its first call."""
-    return cast(nn.Module, torch.compile(network, backend=backend))
-
-
-def _autocast(name: str, networks: Mapping[str, nn.Module], dtype: torch.dtype) -> Engine:
-    return Engine(name, {network: Autocast(one, dtype) for network, one in networks.items()})
 
 
 def set_up(engine: Engine, pipeline: Pipeline, case: StoredCase) -> Engine:
@@ -298,32 +199,40 @@ def beside(
 ) -> tuple[dict[str, list[Answer]], list[dict[str, Any]]]:
     """Run the networks of every engine beside the pipeline's own, patient by patient, in rounds.
 
-    Returns what each engine answers, from a first round that is not timed, and a row a network of
-    it, patient and round: engine, network, patient_id, repeat, seconds, float32, and their ratio
-    speed_up.
+    Returns what each engine answers, from a first round that is not timed, and a row per network
+    of it, patient and round: engine, network, patient_id, repeat, seconds, float32, and their
+    ratio speed_up.
     """
-    others = {one.name: pipeline.swapped(one.networks) for one in made if one.networks}
-    found = {name: [again(one.case, other)[0] for one in answers] for name, other in others.items()}
+    running = [engine for engine in made if engine.networks]
+    others = {engine.name: pipeline.swapped(engine.networks) for engine in running}
+    theirs = {
+        name: [again(answer.case, other)[0] for answer in answers] for name, other in others.items()
+    }
     rows = []
     rounds = list(product(range(pipeline.study.efficiency.repeats), answers))
-    for repeat, one in progress.steps(rounds, "engines, timed passes"):
-        base = again(one.case, pipeline)[1]
-        at = {"patient_id": one.case.grid.patient_id, "repeat": repeat}
-        for engine in made:
-            if engine.networks:
-                own = again(one.case, others[engine.name])[1]
-                rows += [
-                    {"engine": engine.name, "network": name, **at, "seconds": own[name],
-                     "float32": base[name], "speed_up": base[name] / own[name]}
-                    for name in engine.networks
-                ]  # fmt: skip
-    return found, rows
+    for repeat, answer in progress.steps(rounds, "engines, timed passes"):
+        float32 = again(answer.case, pipeline)[1]
+        about = {"patient_id": answer.case.grid.patient_id, "repeat": repeat}
+        for engine in running:
+            seconds = again(answer.case, others[engine.name])[1]
+            rows += [
+                {
+                    **about,
+                    "engine": engine.name,
+                    "network": name,
+                    "seconds": seconds[name],
+                    "float32": float32[name],
+                    "speed_up": float32[name] / seconds[name],
+                }
+                for name in engine.networks
+            ]
+    return theirs, rows
 
 
 def differences(
     pipeline: Pipeline, made: Sequence[Engine], case: StoredCase
 ) -> list[dict[str, Any]]:
-    """Return a row a network of each engine: engine, network, set_up_s, difference, note.
+    """Return a row per network of each engine: engine, network, set_up_s, difference, note.
 
     ``difference`` is the largest one of a class probability to the pipeline's own network, on the
     first batch of a case; an engine that was not run has one row with its note.
@@ -334,8 +243,8 @@ def differences(
         for name, other in engine.networks.items():
             pair, images = (pipeline.networks[name], other), fed[name][0]
             with torch.inference_mode():
-                one, two = (network(images).softmax(dim=1) for network in pair)
-            apart = float((one - two).abs().max())
+                first, second = (network(images).softmax(dim=1) for network in pair)
+            apart = float((first - second).abs().max())
             rows.append({**about, "network": name, "difference": apart})
         if not engine.networks:
             rows.append({**about, "network": "–", "difference": math.nan})
@@ -347,7 +256,7 @@ def differences(
 
 def hardware(pipeline: Pipeline) -> dict[str, str]:
     """Return what the times were taken on: no name of the machine, no path."""
-    import onnxruntime  # noqa: PLC0415  # slow
+    import onnxruntime  # type: ignore[import-untyped]  # noqa: PLC0415  # slow
 
     return {
         **provenance.hardware(),
@@ -361,7 +270,8 @@ def hardware(pipeline: Pipeline) -> dict[str, str]:
 def peak_memory_gb(device: torch.device) -> dict[str, float]:
     """Return the highest memory so far of the process, and of the GPU if that is the device."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = {"process": (peak if sys.platform == "darwin" else peak * 1024) / 1e9}
+    # macOS counts bytes, Linux kilobytes
+    memory = {"process": (peak if sys.platform == "darwin" else peak * 1024) / 1e9}
     if device.type == "cuda":
-        found["gpu"] = torch.cuda.max_memory_allocated(device) / 1e9
-    return found
+        memory["gpu"] = torch.cuda.max_memory_allocated(device) / 1e9
+    return memory

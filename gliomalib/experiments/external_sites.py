@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from gliomalib import progress, records, settings
@@ -19,30 +18,21 @@ from gliomalib.cohort import identity, pseudonyms
 from gliomalib.cohort import table as casetable
 from gliomalib.data.inspection import Inspection, inspect_all
 from gliomalib.data.readers import layout, survey
-from gliomalib.experiments import remedies
+from gliomalib.experiments import comparing, remedies
 from gliomalib.fusion import average
 from gliomalib.labels import RELEASES
 from gliomalib.networks import models, predict
 from gliomalib.pipeline import folds, patient, preprocess
 from gliomalib.pipeline.finished import open_finished
-from gliomalib.schema import (
-    SEQUENCES,
-    Case,
-    Confusion,
-    DataError,
-    RecordError,
-    Split,
-    StoredCase,
-    Volume,
-)
-from gliomalib.scoring import bootstrap, calibration, metrics
+from gliomalib.schema import SEQUENCES, Case, DataError, RecordError, Split, StoredCase, Volume
+from gliomalib.scoring import calibration
 from gliomalib.scoring import tables as evaluate
 
 SCORED, OVERLAP, NO_MASK = "scored", "patient of the study", "no mask"
 FAULTY, AGAIN = "faulty", "same patient again"
 """What becomes of an external case."""
 
-PARTS = {"test": "internal", "external": "external"}
+GROUPS = {"test": "internal", "external": "external"}
 """The two parts on which results are reported, and what they are called here."""
 
 NONE = "none"
@@ -79,13 +69,13 @@ class Sites:
 
 
 @dataclass(frozen=True)
-class Found:
+class GroupScores:
     """What was measured in both groups; ``part`` is test (internal) or external.
 
     ``scores`` and ``slices`` are as notebooks 05 and 06 write them. ``intensities`` has a hundred
-    rows a patient and sequence: part, patient_id, sequence, value. ``tallies`` counts the fused
+    rows per patient and sequence: part, patient_id, sequence, value. ``tallies`` counts the fused
     probabilities in the brain by part and patient. ``remedied`` has patient_id, part, fold,
-    network (the remedy), region, dice.
+    network (the remedy), region, dice, state.
     """
 
     scores: pd.DataFrame
@@ -101,13 +91,13 @@ class Found:
 def open_sites(run: records.Run) -> Sites:
     """Return both groups: the external part of the study, or the cases of ``external_root``.
 
-    A folder's cases go through everything: whoever is also a patient of the study, by ID, table,
+    A folder's cases go through everything: what is also a patient of the study, by ID, table,
     file or voxels, is excluded; the others are preprocessed and predicted by every fold. Raises
     ``DataError`` for a folder in which nobody is left, and for a fault if the study stops at it.
     """
     inside = folds.open_material(run)
     table = casetable.read_cases(run.work_dir / "cases.csv")
-    own = table[table["part"] == "internal"]
+    internal = table[table["part"] == "internal"]
     root = run.parameters.get("external_root")
     if root:
         cases, outside = _from_folder(inside, Path(root).expanduser().resolve())
@@ -116,7 +106,8 @@ def open_sites(run: records.Run) -> Sites:
         cases, outside = cases_of_the_study(table, inside.study.data), inside
         cases["site"] = _sites(cases, inside.study.data.phantoms.external_site)
     scored = cases[cases["fate"] == SCORED]
-    homes = dict(zip(own["patient_id"], _sites(own, inside.study.data.phantoms.site), strict=True))
+    at_home = _sites(internal, inside.study.data.phantoms.site)
+    homes = dict(zip(internal["patient_id"], at_home, strict=True))
     homes |= dict(zip(scored["patient_id"], scored["site"], strict=True))
     return Sites(inside, outside, cases, homes)
 
@@ -131,8 +122,8 @@ def site_of(case_id: str, release: str, phantom_site: str) -> str:
 
     BraTS 2018 and 2019 name who gave the case: BraTS19_CBICA_AAB_1, Brats18_TCIA05_396_1.
     """
-    told = re.match(r"brats1[89]_([a-z]+|2013)", case_id.lower())
-    site = phantom_site if release == "phantom" else told[1].upper() if told else ""
+    named = re.match(r"brats1[89]_([a-z]+|2013)", case_id.lower())
+    site = phantom_site if release == "phantom" else named[1].upper() if named else ""
     return f"{release}, site {site}" if site else release
 
 
@@ -147,9 +138,9 @@ def cases_of_the_study(table: pd.DataFrame, plan: settings.Data) -> pd.DataFrame
 
 
 def _from_folder(inside: folds.Material, root: Path) -> tuple[pd.DataFrame, folds.Material]:
-    found = survey.survey(root)
-    seen = inspect_all(found.cases, signatures=True)
-    faults = [*found.faults, *(fault for one in seen for fault in one.faults)]
+    surveyed = survey.survey(root)
+    seen = inspect_all(surveyed.cases, signatures=True)
+    faults = [*surveyed.faults, *(fault for inspection in seen for fault in inspection.faults)]
     stop = inside.study.data.on_bad_case == "stop"
     # as in ``cohort``: without its table of names nobody knows who a patient is
     fatal = [fault for fault in faults if stop or fault.kind == layout.TABLE]
@@ -158,22 +149,23 @@ def _from_folder(inside: folds.Material, root: Path) -> tuple[pd.DataFrame, fold
     names = _namer(inside)
     seen = [replace(one, case=names(one.case)) for one in sorted(seen, key=_rank)]
     fates = _fates(inside, seen)
+    rows = [(inspection.case, fates[inspection.case.case_id]) for inspection in seen]
+    # a case whose files could not be listed is known by its fault alone, and counted once
     lost = {
-        one.case_id: names(Case(one.case_id, one.patient_id, one.release, {}, None))
-        for one in found.faults
+        fault.case_id: names(Case(fault.case_id, fault.patient_id, fault.release, {}, None))
+        for fault in surveyed.faults
     }
-    rows = [(one.case, fates[one.case.case_id]) for one in seen]
-    rows += [(one, FAULTY) for one in lost.values()]
+    rows += [(case, FAULTY) for case in lost.values()]
     table = pd.DataFrame(
-        [(one.case_id, one.patient_id, one.release, fate) for one, fate in rows],
+        [(case.case_id, case.patient_id, case.release, fate) for case, fate in rows],
         columns=["case_id", "patient_id", "release", "fate"],
     )
     used = [case for case, fate in rows if fate == SCORED]
     if not used:
-        told = ", ".join(f"{n} {fate}" for fate, n in table["fate"].value_counts().items())
+        counts = ", ".join(f"{n} {fate}" for fate, n in table["fate"].value_counts().items())
         raise DataError(
-            f"{root}: no case is left to be scored ({told}); give a folder with masks, of patients "
-            "who are not in the study"
+            f"{root}: no case is left to be scored ({counts}); give a folder with masks, of "
+            "patients who are not in the study"
         )
     return table, _prepared(inside, used)
 
@@ -188,43 +180,46 @@ def _namer(inside: folds.Material) -> Callable[[Case], Case]:
     )
 
 
-def _rank(one: Inspection) -> tuple[int, str]:
+def _rank(inspection: Inspection) -> tuple[int, str]:
     """Of a patient's several examinations that of the newest release counts, as in ``cohort``."""
-    return -RELEASES.index(one.case.release), one.case.case_id
+    case = inspection.case
+    return -RELEASES.index(case.release), case.case_id
 
 
 def _fates(inside: folds.Material, seen: Sequence[Inspection]) -> dict[str, str]:
+    """Return the fate of each case: a fault is one before anyone asks whose case it is."""
     run = inside.run
     finished = open_finished(run.study.study, run.work_dir.parent, run.report_dir.parent)
-    fates = {one.case.case_id: FAULTY for one in seen if one.faults}
-    for one in seen:
-        parts = finished.parts(one.case, one.case.digests, finished.folds).values()
+    fates = {inspection.case.case_id: FAULTY for inspection in seen if inspection.faults}
+    for case in (inspection.case for inspection in seen):
+        parts = finished.parts(case, case.digests, finished.folds).values()
         if {"train", "val", "test"} & set(parts):
-            fates.setdefault(one.case.case_id, OVERLAP)
-    others = [one for one in seen if one.case.case_id not in fates]
+            fates.setdefault(case.case_id, OVERLAP)
+    # the others have other IDs and other files: their voxels say whether they are new
+    others = [inspection for inspection in seen if inspection.case.case_id not in fates]
     own = inspect_all(casetable.cases_of(finished.cases, "internal"), signatures=True)
-    unread = [fault for one in own for fault in one.faults]
+    unread = [fault for inspection in own for fault in inspection.faults]
     if unread:
         raise DataError(f"nobody can tell who is external: {unread[0].message}", unread[0].kind)
     together = [*own, *others]
     patients = identity.patients(together, identity.links(together))
-    taken = {one.case.patient_id for one in own}
-    return fates | _first_of_each(others, patients, taken)
+    taken = {inspection.case.patient_id for inspection in own}
+    return fates | _first_of_each([one.case for one in others], patients, taken)
 
 
 def _first_of_each(
-    others: Sequence[Inspection], patients: Mapping[str, str], taken: set[str]
+    cases: Sequence[Case], patients: Mapping[str, str], taken: set[str]
 ) -> dict[str, str]:
     fates, used = {}, set[str]()
-    for one in others:
-        patient, name = patients[one.case.case_id], one.case.case_id
-        if patient in taken:
-            fates[name] = OVERLAP
-        elif one.case.segmentation is None:
-            fates[name] = NO_MASK
+    for case in cases:
+        who = patients[case.case_id]
+        if who in taken:
+            fates[case.case_id] = OVERLAP
+        elif case.segmentation is None:
+            fates[case.case_id] = NO_MASK
         else:
-            fates[name] = AGAIN if patient in used else SCORED
-            used.add(patient)
+            fates[case.case_id] = AGAIN if who in used else SCORED
+            used.add(who)
     return fates
 
 
@@ -235,7 +230,7 @@ def _prepared(inside: folds.Material, cases: Sequence[Case]) -> folds.Material:
     store = preprocess.open_store(run.work_dir / "store", plan)
     preprocess.fill(store, cases, plan)
     names = tuple(sorted(case.patient_id for case in cases))
-    splits = tuple(Split(one.fold, (), (), (), names) for one in inside.splits)
+    splits = tuple(Split(split.fold, (), (), (), names) for split in inside.splits)
     for network in dict.fromkeys((*folds.BRANCHES, *inside.study.fusion.branches)):
         for split in splits:
             folder = run.work_dir / "predictions" / network / f"fold{split.fold}"
@@ -253,7 +248,7 @@ def _sites(cases: pd.DataFrame, phantom_site: str) -> list[str]:
 # --- what is measured
 
 
-def measure(sites: Sites) -> Found:
+def measure(sites: Sites) -> GroupScores:
     """Measure both groups; scores of the study's own parts are those of notebooks 05 and 06.
 
     Raises ``RecordError`` where a reported patient has no score, and what the predictions raise.
@@ -267,36 +262,13 @@ def measure(sites: Sites) -> Found:
         slices = pd.concat([slices[slices["part"] == "test"], _classified(sites)])
     reported = {(part, name) for part, _, _, name in _reported(sites)}
     for table, made_by in ((scores, "05_fusion"), (slices, "06_train_resnet50")):
-        told = set(zip(table["part"], table["patient_id"], strict=True))
-        if told != reported:
+        scored = set(zip(table["part"], table["patient_id"], strict=True))
+        if scored != reported:
             raise RecordError(
-                f"{made_by} tells of {len(told)} patients, the splits of {len(reported)}; "
+                f"{made_by} tells of {len(scored)} patients, the splits of {len(reported)}; "
                 f"run {made_by} again"
             )
-    return Found(scores, slices, _intensities(sites), _tallies(sites), _remedied(sites))
-
-
-def by_site(found: Found, sites: Sites) -> pd.DataFrame:
-    """Return the fused volume by site.
-
-    Columns: part, site, patients, mean_dice, low, high, and the empty and missed masks.
-    """
-    fused = found.scores[found.scores["network"] == "fused"]
-    table = fused.assign(site=fused["patient_id"].map(sites.homes))
-    rows = []
-    draws = sites.study.evaluation.bootstrap
-    for (part, site), own in table.groupby(["part", "site"], sort=True):
-        mean = evaluate.per_patient(evaluate.with_mean(own), "mean", str(part)).dropna()
-        seed = settings.named_seed(sites.study.seed, "external", str(site))
-        one = bootstrap.mean_interval(mean, seed, draws)
-        low, high = one.ci95 or (np.nan, np.nan)
-        wrong = own["state"].isin(["missed", "spurious"])
-        rows.append(
-            {"part": PARTS[str(part)], "site": site, "patients": one.n, "mean_dice": one.value,
-             "low": low, "high": high, "empty": int((own["state"] == "empty").sum()),
-             "missed": int(wrong.sum())}
-        )  # fmt: skip
-    return pd.DataFrame(rows).sort_values("part", ascending=False, ignore_index=True)
+    return GroupScores(scores, slices, _intensities(sites), _tallies(sites), _remedied(sites))
 
 
 def _reported(sites: Sites) -> Iterator[tuple[str, folds.Material, Split, str]]:
@@ -308,11 +280,11 @@ def _reported(sites: Sites) -> Iterator[tuple[str, folds.Material, Split, str]]:
 def _classified(sites: Sites) -> pd.DataFrame:
     tables = []
     for split in sites.outside.splits:
-        shown = folds.fused_slices(sites.outside, split, split.external)
+        slices = folds.fused_slices(sites.outside, split, split.external)
         weights = folds.checkpoint(sites.inside, "resnet50", split.fold)
-        named = predict.classify(weights, shown, sites.study.device).argmax(axis=1)
-        told = {"patient_id": shown.patients, "z": shown.z, "truth": shown.classes}
-        tables.append(pd.DataFrame({**told, "predicted": named, "fold": split.fold}))
+        predicted = predict.classify(weights, slices, sites.study.device).argmax(axis=1)
+        about = {"patient_id": slices.patients, "z": slices.z, "truth": slices.classes}
+        tables.append(pd.DataFrame({**about, "predicted": predicted, "fold": split.fold}))
     return pd.concat(tables, ignore_index=True).assign(part="external")
 
 
@@ -327,15 +299,15 @@ def _intensities(sites: Sites) -> pd.DataFrame:
 
 
 def _tallies(sites: Sites) -> dict[str, dict[str, calibration.Reliability]]:
-    found: dict[str, dict[str, calibration.Reliability]] = {part: {} for part in PARTS}
+    tallies: dict[str, dict[str, calibration.Reliability]] = {part: {} for part in GROUPS}
     for part, material, split, name in progress.steps(list(_reported(sites)), "calibration"):
         case = material.store.get(name)
         inside = remedies.brain(case)
         fused = folds.volume(material, "fused", split.fold, name).probabilities
-        one = calibration.tally(fused[:, inside].T, case.labels[inside])
-        before = found[part].get(name)
-        found[part][name] = before + one if before else one
-    return found
+        tally = calibration.tally(fused[:, inside].T, case.labels[inside])
+        before = tallies[part].get(name)
+        tallies[part][name] = before + tally if before else tally
+    return tallies
 
 
 def _remedied(sites: Sites) -> pd.DataFrame:
@@ -352,12 +324,10 @@ def _remedied(sites: Sites) -> pd.DataFrame:
                 for key in remedies.REMEDIES
             }
             about = {"patient_id": name, "part": part, "fold": of.fold}
-            for key, one in volumes.items():
-                counts = evaluate.confusion_of(case, one)
-                rows += [
-                    {**about, "network": key, "region": region, "dice": dice}
-                    for region, dice in _dice(counts, sites.study).items()
-                ]
+            for key, volume in volumes.items():
+                counts = evaluate.confusion_of(case, volume)
+                empty = sites.study.evaluation.empty
+                rows += comparing.dice_rows({**about, "network": key}, counts, empty)
     return pd.DataFrame(rows)
 
 
@@ -373,10 +343,3 @@ def _pipeline(material: folds.Material, split: Split) -> remedies.Segment:
         return average.weighted_average(*patient.segment(branches, case), study.fusion.alpha)
 
     return segment
-
-
-def _dice(counts: Confusion, study: settings.Study) -> dict[str, float]:
-    empty = study.evaluation.empty
-    return {
-        region: metrics.dice(counts, classes, empty) for region, classes in evaluate.REGIONS.items()
-    }

@@ -15,20 +15,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats as distributions
 
-from gliomalib.schema import SEQUENCES, DataError, StoredCase, Volume
-
-Floats = NDArray[np.float64]
+from gliomalib.experiments.comparing import PARTS
+from gliomalib.schema import SEQUENCES, DataError, FloatArray, StoredCase, Volume
 
 LANDMARKS = (0, 1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99, 100)
 """Percentiles that are moved onto one another: those of Nyúl, Udupa and Zhang (2000,
 doi:10.1109/42.836373) between their ends of 1 and 99, and the extremes, so that none is cut off."""
 
 PROFILE = np.arange(100) + 0.5
-"""Percentiles that stand for a distribution: a hundred values of equal weight a patient, so that
+"""Percentiles that stand for a distribution: a hundred values of equal weight per patient, so that
 a large brain weighs no more than a small one."""
-
-PARTS = ("test", "external")
-"""Parts of a split that are compared."""
 
 MIRRORS: tuple[tuple[int, ...], ...] = ((0,), (1,), (0, 1))
 """Axes of (X, Y, Z) that are mirrored: left–right, front–back, both."""
@@ -41,9 +37,9 @@ class Reference:
     ``mean`` and ``sd`` have shape (4,), ``quantiles`` (4, len(LANDMARKS)).
     """
 
-    mean: Floats
-    sd: Floats
-    quantiles: Floats
+    mean: FloatArray
+    sd: FloatArray
+    quantiles: FloatArray
 
 
 Segment = Callable[[StoredCase], Volume]
@@ -63,19 +59,19 @@ def brain(case: StoredCase) -> NDArray[np.bool_]:
 
     Raises ``DataError`` where there is none.
     """
-    found: NDArray[np.bool_] = np.any(case.images > 0, axis=0)
-    if not found.any():
+    inside: NDArray[np.bool_] = np.any(case.images > 0, axis=0)
+    if not inside.any():
         raise DataError(
             f"{case.grid.patient_id}: no voxel of the box is above 0 in any sequence; "
             "leave the patient out"
         )
-    return found
+    return inside
 
 
-def profile(case: StoredCase) -> Floats:
+def profile(case: StoredCase) -> FloatArray:
     """Return the percentiles ``PROFILE`` of each sequence inside the brain, shape (4, 100)."""
-    found: Floats = np.percentile(_inside(case), PROFILE, axis=1).T
-    return found
+    percentiles: FloatArray = np.percentile(_inside(case), PROFILE, axis=1).T
+    return percentiles
 
 
 def distance(one: NDArray[Any], other: NDArray[Any]) -> float:
@@ -89,11 +85,11 @@ def distance(one: NDArray[Any], other: NDArray[Any]) -> float:
 def shifts(intensities: pd.DataFrame) -> pd.DataFrame:
     """Return how far each sequence has moved between two groups of patients.
 
-    ``intensities`` has a ``profile`` a patient and sequence: part (test or external), patient_id,
-    sequence, value. One row a sequence: mean, sd and the percentiles 5, 50 and 95 of both parts;
-    ``distance`` between the parts; for comparison ``one_test``, the mean distance of a test
-    patient to the other ones, and ``one_external``, that of an external patient to those of the
-    test part. NaN where nobody is there.
+    ``intensities`` has a ``profile`` per patient and sequence: part (test or external),
+    patient_id, sequence, value. One row per sequence: mean, sd and the percentiles 5, 50 and 95 of
+    both parts; ``distance`` between the parts; for comparison ``one_test``, the mean distance of a
+    test patient to the other ones, and ``one_external``, that of an external patient to those of
+    the test part. NaN where nobody is there.
     """
     rows = []
     for sequence in SEQUENCES:
@@ -101,7 +97,7 @@ def shifts(intensities: pd.DataFrame) -> pd.DataFrame:
         row: dict[str, object] = {"sequence": sequence}
         both = [_by_patient(table[table["part"] == part]) for part in PARTS]
         for part, values in zip(PARTS, both, strict=True):
-            row |= {f"{name}_{part}": one for name, one in _summary(values).items()}
+            row |= {f"{name}_{part}": number for name, number in _summary(values).items()}
         rows.append(row | _distances(*both))
     return pd.DataFrame(rows)
 
@@ -111,10 +107,10 @@ def fit(cases: Iterable[StoredCase]) -> Reference:
 
     Raises ``DataError`` for no case, and for a case without brain.
     """
-    seen = [_described(case) for case in cases]
-    if not seen:
+    described = [_described(case) for case in cases]
+    if not described:
         raise DataError("there is no training patient to fit a remedy on; check the split")
-    mean, sd, quantiles = (np.mean(part, axis=0) for part in zip(*seen, strict=True))
+    mean, sd, quantiles = (np.mean(part, axis=0) for part in zip(*described, strict=True))
     return Reference(mean, sd, quantiles)
 
 
@@ -154,6 +150,7 @@ def tta(segment: Segment, case: StoredCase, straight: Volume) -> Volume:
     ``straight`` is the volume of the case as it is. Mirror images are ``MIRRORS``; each volume
     is mirrored back before the mean is taken (test-time augmentation).
     """
+    # the sum is taken in float32: four float16 volumes would lose their last digits
     total = straight.probabilities.astype(np.float32)
     for axes in MIRRORS:
         turned = segment(mirrored(case, axes)).probabilities
@@ -179,44 +176,46 @@ def treated(
     return segment(treat(case, reference))
 
 
-def _by_patient(table: pd.DataFrame) -> Floats:
-    own = [one["value"].to_numpy() for _, one in table.groupby("patient_id", sort=True)]
-    return np.array(own, dtype=np.float64).reshape(-1, len(PROFILE))
+def _by_patient(table: pd.DataFrame) -> FloatArray:
+    profiles = [rows["value"].to_numpy() for _, rows in table.groupby("patient_id", sort=True)]
+    return np.array(profiles, dtype=np.float64).reshape(-1, len(PROFILE))
 
 
-def _summary(values: Floats) -> dict[str, float]:
+def _summary(values: FloatArray) -> dict[str, float]:
     if not len(values):
         return dict.fromkeys(("mean", "sd", "p5", "p50", "p95"), np.nan)
     low, middle, high = np.percentile(values, [5, 50, 95])
-    found = {"mean": values.mean(), "sd": values.std(), "p5": low, "p50": middle, "p95": high}
-    return {name: float(one) for name, one in found.items()}
+    row = {"mean": values.mean(), "sd": values.std(), "p5": low, "p50": middle, "p95": high}
+    return {name: float(number) for name, number in row.items()}
 
 
-def _distances(own: Floats, other: Floats) -> dict[str, float]:
-    among = [distance(own[i], np.delete(own, i, axis=0)) for i in range(len(own)) if len(own) > 1]
-    to = [distance(one, own) for one in other if len(own)]
+def _distances(test: FloatArray, external: FloatArray) -> dict[str, float]:
+    n = len(test)
+    among = [distance(test[i], np.delete(test, i, axis=0)) for i in range(n) if n > 1]
+    to = [distance(patient, test) for patient in external if n]
     return {
-        "distance": distance(own, other) if to else np.nan,
+        "distance": distance(test, external) if to else np.nan,
         "one_test": float(np.mean(among)) if among else np.nan,
         "one_external": float(np.mean(to)) if to else np.nan,
     }
 
 
-def _inside(case: StoredCase) -> Floats:
+def _inside(case: StoredCase) -> FloatArray:
     return np.asarray(case.images[:, brain(case)], dtype=np.float64)
 
 
 def _behind_first(axes: Sequence[int]) -> tuple[int, ...]:
+    # images and probabilities are (4, X, Y, Z)
     return tuple(axis + 1 for axis in axes)
 
 
-def _described(case: StoredCase) -> tuple[Floats, Floats, Floats]:
+def _described(case: StoredCase) -> tuple[FloatArray, FloatArray, FloatArray]:
     values = _inside(case)
     quantiles = np.percentile(values, LANDMARKS, axis=1).T
     return values.mean(axis=1), values.std(axis=1), quantiles
 
 
-def _with(case: StoredCase, values: Floats) -> StoredCase:
+def _with(case: StoredCase, values: FloatArray) -> StoredCase:
     """Return the case with other values (4, n) in the brain."""
     images = np.array(case.images)
     images[:, brain(case)] = np.clip(values, 0, 1)

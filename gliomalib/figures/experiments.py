@@ -226,7 +226,7 @@ def classifiers(table: pd.DataFrame) -> Picture:
 def cells(patients: pd.DataFrame, seeds: pd.DataFrame, table: pd.DataFrame, label: str) -> Picture:
     """Draw a score by cell of a grid: patients as points, seeds as rings, mean with interval.
 
-    ``patients``, ``seeds`` and ``table`` are those of ``loss_ablations.patients``,
+    ``patients``, ``seeds`` and ``table`` are those of ``loss_grid.patients``,
     ``.seed_means`` and ``.overview``, with the same cells.
     """
     figure, axes = canvas(7.5, 1.5 + 0.45 * len(table))

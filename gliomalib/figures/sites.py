@@ -16,7 +16,7 @@ GROUPS = ("internal", "external")
 def both_sites(scores: pd.DataFrame, table: pd.DataFrame) -> Picture:
     """Draw mean Dice of every patient of both groups, with means and 95 % intervals, by network.
 
-    ``scores`` is ``external_sites.Found.scores``, ``table`` is ``external_validation.beside``.
+    ``scores`` is ``external_sites.GroupScores.scores``, ``table`` ``external_comparison.beside``.
     """
     means = table[table["score"] == "mean"].reset_index(drop=True)
     names = list(means["of"])
@@ -44,7 +44,7 @@ def both_sites(scores: pd.DataFrame, table: pd.DataFrame) -> Picture:
 
 @styled
 def intensities(table: pd.DataFrame) -> Picture:
-    """Draw ``external_sites.Found.intensities``: the values of each sequence in the brain.
+    """Draw ``external_sites.GroupScores.intensities``: the values of each sequence in the brain.
 
     Every patient weighs the same.
     """
@@ -67,7 +67,7 @@ def intensities(table: pd.DataFrame) -> Picture:
 
 @styled
 def reliability(table: pd.DataFrame) -> Picture:
-    """Draw accuracy over confidence of the fused volume: ``external_validation.reliability``."""
+    """Draw accuracy over confidence of the fused volume: ``external_comparison.reliability``."""
     figure, axes = canvas(4.6, 3.6)
     axes.plot([0, 1], [0, 1], color="#aaaaaa", linestyle=":", label="confidence is accuracy")
     for part, rows in table.groupby("part", sort=False):
@@ -87,7 +87,7 @@ def reliability(table: pd.DataFrame) -> Picture:
 
 @styled
 def remedies(table: pd.DataFrame) -> Picture:
-    """Draw what each remedy gains in each group; the table is ``external_validation.gains``."""
+    """Draw what each remedy gains in each group; the table is ``external_comparison.gains``."""
     figure, axes = canvas(6.5, 2.6)
     titles = list(dict.fromkeys(table["title"]))
     for part, rows in table.groupby("part", sort=False):

@@ -7,57 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gliomalib import records
-from gliomalib.cohort.splits import write_splits
 from gliomalib.experiments import adaptive_fusion
 from gliomalib.fusion import rules
-from gliomalib.networks import predict
-from gliomalib.pipeline import folds, preprocess
-from gliomalib.schema import Grid, Split, StoredCase, Volume
+from gliomalib.pipeline import folds
+from gliomalib.schema import Split, StoredCase
 from gliomalib.scoring import tables
+from tests import planted_volumes
 
-SHAPE = (12, 12, 10)
-AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
-PATIENTS = tuple("ABCDEFGH")
 FITTED = [key for key, rule in rules.RULES.items() if rule.fitted_on == "inner patients"]
-
-
-def grid(patient: str) -> Grid:
-    return Grid(patient, SHAPE, (4.0, 4.0, 4.0), (0, 0, 0), AFFINE)
-
-
-def labels_of(patient: str) -> np.ndarray:
-    found = np.zeros(SHAPE, dtype=np.uint8)
-    start = 1 + PATIENTS.index(patient) % 3
-    found[start : start + 8, 2:10, 2:8] = 2
-    found[start + 1 : start + 7, 3:9, 3:7] = 3
-    found[start + 3 : start + 5, 4:7, 4:6] = 1
-    return found
-
-
-def volume_of(patient: str, noise: float, seed: int) -> Volume:
-    """Return the truth as a network sees it that errs the more the larger ``noise`` is."""
-    rng = np.random.default_rng((seed, PATIENTS.index(patient)))
-    one_hot = np.moveaxis(np.eye(4)[labels_of(patient)], -1, 0)
-    logits = 3 * one_hot + noise * rng.normal(size=one_hot.shape)
-    odds = np.exp(logits)
-    return Volume((odds / odds.sum(axis=0)).astype(np.float16), grid(patient))
+BRANCHES = {"unet2d": (3.0, 1), "unet3d": (1.0, 2)}
+"""The 3D branch is the better one, and the branches err independently."""
 
 
 def study(root: Path, splits: tuple[Split, ...]) -> folds.Material:
-    """Return a study whose 3D branch is the better one, and whose branches err independently."""
-    where = {"data_dir": str(root / "d"), "report_dir": str(root / "r")}
-    run = records.begin("10_adaptive_fusion", {"study": "smoke", **where})
-    store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
-    write_splits(splits, run.work_dir / "splits.json")
-    for patient in PATIENTS:
-        images = np.full((4, *SHAPE), 0.5, dtype=np.float16)
-        store.put(StoredCase(grid(patient), images, labels_of(patient)), "digest", {})
-        for split in splits:
-            for branch, noise, seed in (("unet2d", 3.0, 1), ("unet3d", 1.0, 2)):
-                folder = run.work_dir / "predictions" / branch / f"fold{split.fold}"
-                predict.save(volume_of(patient, noise, seed), folder / f"{patient}.npy")
-    return folds.open_material(run)
+    return planted_volumes.study(root, "10_adaptive_fusion", splits, BRANCHES)
 
 
 ONE = (Split(0, ("A",), ("B", "C", "D"), ("E", "F"), ("G", "H")),)
@@ -69,12 +32,12 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
 
 
 @pytest.fixture(scope="module")
-def trial(material: folds.Material) -> adaptive_fusion.Trial:
+def trial(material: folds.Material) -> adaptive_fusion.RuleTrial:
     return adaptive_fusion.try_rules(material)
 
 
 def test_every_rule_meets_every_reported_patient_and_nobody_else(
-    trial: adaptive_fusion.Trial,
+    trial: adaptive_fusion.RuleTrial,
 ) -> None:
     assert trial.tried == list(rules.RULES)
     for part, names in (("test", ["E", "F"]), ("external", ["G", "H"])):
@@ -85,7 +48,7 @@ def test_every_rule_meets_every_reported_patient_and_nobody_else(
     assert sorted(trial.errors["patient_id"]) == ["E", "F", "G", "H"]
 
 
-def test_fits_are_read_rule_by_rule(trial: adaptive_fusion.Trial) -> None:
+def test_fits_are_read_rule_by_rule(trial: adaptive_fusion.RuleTrial) -> None:
     found = adaptive_fusion.fit_table(trial)
     assert found["rule"].tolist() == [rule.title for rule in rules.RULES.values()]
     first = trial.fits.iloc[0]
@@ -94,7 +57,7 @@ def test_fits_are_read_rule_by_rule(trial: adaptive_fusion.Trial) -> None:
 
 
 def test_scores_are_those_of_the_volumes(
-    material: folds.Material, trial: adaptive_fusion.Trial
+    material: folds.Material, trial: adaptive_fusion.RuleTrial
 ) -> None:
     scores = trial.scores.set_index(["network", "patient_id", "region"])["dice"]
     table = folds.segmentation_scores(material, ["unet2d", "unet3d", "fused"])
@@ -105,7 +68,7 @@ def test_scores_are_those_of_the_volumes(
 
 
 def test_fitted_rules_lean_to_the_better_branch_and_the_oracle_is_the_bound(
-    trial: adaptive_fusion.Trial,
+    trial: adaptive_fusion.RuleTrial,
 ) -> None:
     wide = adaptive_fusion.table(trial, "test")
     assert wide["three_d"].mean() > wide["two_d"].mean() + 0.1
@@ -116,7 +79,7 @@ def test_fitted_rules_lean_to_the_better_branch_and_the_oracle_is_the_bound(
 
 
 def test_no_label_of_a_reported_patient_is_looked_at(
-    trial: adaptive_fusion.Trial, tmp_path: Path
+    trial: adaptive_fusion.RuleTrial, tmp_path: Path
 ) -> None:
     other = study(tmp_path, ONE)
     for patient in "EFGH":
@@ -131,13 +94,13 @@ def test_a_fold_with_few_validation_patients_says_what_it_did_not_fit(tmp_path: 
     made = study(tmp_path, (Split(0, ("A", "B", "C"), ("D",), ("E", "F"), ("G", "H")),))
     trial = adaptive_fusion.try_rules(made)
     assert trial.tried == [key for key in rules.RULES if key not in FITTED]
-    told = trial.fits.set_index("rule")["found"]
-    for key in FITTED:
-        assert told[rules.RULES[key].title] == "not fitted: 1 validation patients"
-    found = adaptive_fusion.compared(trial, "test", made.study)
-    assert f"{len(FITTED)} of {len(rules.RULES)} rules need" in adaptive_fusion.conclusion(
-        found, trial
-    )
+    fits = trial.fits.set_index("rule")
+    titles = [rules.RULES[key].title for key in FITTED]
+    assert not fits["fitted"][titles].any() and fits["fitted"].drop(titles).all()
+    assert (fits["found"][titles] == "not fitted: 1 validation patients").all()
+    compared = adaptive_fusion.compared(trial, "test", made.study)
+    text = adaptive_fusion.conclusion(compared, trial)
+    assert f"{len(FITTED)} of {len(rules.RULES)} rules need" in text
     values = {one.name: one for one in adaptive_fusion.values(trial, made.study)}
     assert values["rules_not_fitted"].value == len(FITTED)
     assert "stacking_gain" not in values
@@ -157,7 +120,7 @@ def test_a_patient_of_several_folds_counts_once(tmp_path: Path) -> None:
 
 
 def test_gains_are_paired_differences_with_their_verdicts(
-    material: folds.Material, trial: adaptive_fusion.Trial
+    material: folds.Material, trial: adaptive_fusion.RuleTrial
 ) -> None:
     wide = adaptive_fusion.table(trial, "test")
     found = adaptive_fusion.compared(trial, "test", material.study).set_index("rule")
@@ -171,17 +134,20 @@ def test_gains_are_paired_differences_with_their_verdicts(
     assert "published_gain" not in values
     # two patients can show nothing, whatever the interval says
     text = adaptive_fusion.conclusion(found.reset_index(), trial)
-    assert text.startswith("No rule beats α = 0.6 on 2 held-out patients")
+    assert text.startswith(
+        "By interval and adjusted test no rule gains on α = 0.6 in 2 held-out patients"
+    )
     assert "2 patients" in text.rpartition("gains")[2]
+    assert found["limited"].drop(["published", "oracle"]).all()
 
 
 def test_extremes_are_the_largest_gain_and_the_largest_loss(
-    material: folds.Material, trial: adaptive_fusion.Trial
+    material: folds.Material, trial: adaptive_fusion.RuleTrial
 ) -> None:
     wide = adaptive_fusion.table(trial, "test")
     gain = (wide["gate"] - wide["published"]).sort_values()
     won, lost = adaptive_fusion.extremes(material, trial)
     assert won.title.startswith(str(gain.index[-1])) and lost.title.startswith(str(gain.index[0]))
     assert list(won.predictions) == ["2D", "3D", "α = 0.6", "gate for each voxel"]
-    flat = volume_of(str(gain.index[-1]), 3.0, 1)
-    np.testing.assert_array_equal(won.predictions["2D"], tables.predicted_labels(flat))
+    p2d = planted_volumes.volume_of(str(gain.index[-1]), *BRANCHES["unet2d"])
+    np.testing.assert_array_equal(won.predictions["2D"], tables.predicted_labels(p2d))

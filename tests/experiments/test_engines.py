@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from gliomalib import settings
-from gliomalib.experiments import engines
+from gliomalib.experiments import engines, runtimes
 from gliomalib.fusion import slices
 from gliomalib.networks import models, predict
+from gliomalib.pipeline import patient
 from gliomalib.schema import Grid, RecordError, StoredCase
 
 SHAPE = (12, 8, 6)
@@ -33,9 +34,10 @@ def unet(dims: int) -> nn.Module:
 @pytest.fixture(scope="module")
 def pipeline() -> engines.Pipeline:
     torch.manual_seed(0)
-    flat = predict.Segmenter(unet(2), 2, SMOKE.unet2d, 1, CPU)
-    deep = predict.Segmenter(unet(3), 3, SMOKE.unet3d, 1, CPU)
-    return engines.Pipeline(flat, deep, models.empty_resnet50().eval(), SMOKE)
+    unet2d = predict.Segmenter(unet(2), 2, SMOKE.unet2d, 1, CPU)
+    unet3d = predict.Segmenter(unet(3), 3, SMOKE.unet3d, 1, CPU)
+    resnet50 = predict.SliceClassifier(models.empty_resnet50().eval(), 1, CPU)
+    return engines.Pipeline(patient.Networks(unet2d, unet3d, resnet50), SMOKE)
 
 
 @pytest.fixture(scope="module")
@@ -123,9 +125,9 @@ def test_operations_of_a_case_are_those_of_all_its_slices(
 ) -> None:
     found = engines.operations_of(case, pipeline)
     one = torch.rand(1, 4, *SHAPE[:2])
-    assert found["unet2d"] == 5 * engines.operations(pipeline.flat.network, one)
+    assert found["unet2d"] == 5 * engines.operations(pipeline.networks["unet2d"], one)
     image = torch.rand(1, 3, 32, 32)
-    assert found["resnet50"] == 6 * engines.operations(pipeline.classifier, image)
+    assert found["resnet50"] == 6 * engines.operations(pipeline.networks["resnet50"], image)
     assert found["unet3d"] > 0
 
 
@@ -144,7 +146,11 @@ def test_a_pass_times_every_stage_and_gives_what_predict_gives(
     assert list(seconds) == list(engines.STAGES[2:])
     assert all(one > 0 for one in seconds.values())
     shown = slices.fused_slices(answer.volumes["fused"], case.labels, SMOKE.classifier)
-    state = {"network": "resnet50", "state": pipeline.classifier.state_dict(), "threads": 1}
+    state = {
+        "network": "resnet50",
+        "state": pipeline.networks["resnet50"].state_dict(),
+        "threads": 1,
+    }
     torch.save(state, tmp_path / "final.pt")
     expected = predict.classify(tmp_path / "final.pt", shown, "cpu")
     np.testing.assert_allclose(answer.named, expected, atol=1e-6)
@@ -152,7 +158,7 @@ def test_a_pass_times_every_stage_and_gives_what_predict_gives(
 
 def test_a_missing_classifier_is_named(pipeline: engines.Pipeline, tmp_path: Path) -> None:
     paths = {}
-    for name, one in (("unet2d", pipeline.flat), ("unet3d", pipeline.deep)):
+    for name, one in (("unet2d", pipeline.loaded.unet2d), ("unet3d", pipeline.loaded.unet3d)):
         paths[name] = tmp_path / f"{name}.pt"
         content = {"network": name, "state": one.network.state_dict(), "threads": 1}
         torch.save(content | {"settings": one.settings.model_dump(mode="json")}, paths[name])
@@ -172,52 +178,11 @@ def test_hooks_leave_the_networks_as_they_were(
 # --- other engines
 
 
-@pytest.mark.parametrize("dims", [2, 3])
-def test_onnx_gives_the_answer_of_a_u_net(dims: int) -> None:
-    network = unet(dims)
-    twin = engines.OnnxNetwork(network, 1)
-    # batches of another number of slices, and images of another size
-    sizes = [(5, 4, 12, 8), (1, 4, 12, 8), (2, 4, 16, 8)]
-    sizes = sizes if dims == 2 else [(1, 4, *SHAPE), (1, 4, 8, 8, 8)]
-    for number, size in enumerate(sizes):
-        images = torch.rand(size, generator=torch.Generator().manual_seed(number))
-        with torch.inference_mode():
-            torch.testing.assert_close(twin(images), network(images), atol=1e-4, rtol=1e-4)
-    assert len(twin.sessions) == 2
-
-
-def test_onnx_gives_the_answer_of_resnet50_and_keeps_to_the_threads() -> None:
-    torch.manual_seed(1)
-    network = models.empty_resnet50().eval()
-    twin = engines.OnnxNetwork(network, 1)
-    images = torch.rand(3, 3, 32, 32)
-    with torch.inference_mode():
-        torch.testing.assert_close(twin(images), network(images), atol=1e-3, rtol=1e-3)
-    options = twin.sessions[(3, 32, 32)].get_session_options()
-    assert options.intra_op_num_threads == 1
-
-
-def test_autocast_rounds_and_gives_float32_back() -> None:
-    network, images = unet(2), torch.rand(2, 4, 8, 8)
-    with torch.inference_mode():
-        plain, rounded = network(images), engines.Autocast(network, torch.bfloat16)(images)
-    assert rounded.dtype == torch.float32
-    apart = (plain - rounded).abs().max()
-    assert 0 < apart < 0.1 * plain.abs().max()
-
-
-def test_engines_of_a_cpu_say_what_was_not_tried(pipeline: engines.Pipeline) -> None:
-    found = {one.name: one for one in engines.engines(pipeline)}
-    assert list(found) == ["bf16", "onnx", "compile"]
-    assert set(found["bf16"].networks) == set(found["onnx"].networks) == set(engines.NETWORKS)
-    assert not found["compile"].networks and "not tried on a CPU" in found["compile"].note
-
-
 def test_a_compiled_network_gives_the_same_answer(
     pipeline: engines.Pipeline, case: StoredCase
 ) -> None:
-    compiled = engines.compiled_network(pipeline.flat.network, "eager")
-    engine = engines.set_up(engines.Engine("compile", {"unet2d": compiled}), pipeline, case)
+    compiled = runtimes.compiled_network(pipeline.networks["unet2d"], "eager")
+    engine = engines.set_up(runtimes.Engine("compile", {"unet2d": compiled}), pipeline, case)
     assert engine.networks and engine.set_up_s > 0 and not engine.note
     row = engines.differences(pipeline, [engine], case)[0]
     assert row["difference"] == pytest.approx(0, abs=1e-6)
@@ -229,8 +194,8 @@ def test_a_compiling_that_fails_gives_a_sentence_and_no_path(
     def broken(graph: object, example: object) -> object:
         raise OSError("no compiler at /usr/local/bin/c++")
 
-    compiled = engines.compiled_network(pipeline.flat.network, broken)  # type: ignore[arg-type]
-    engine = engines.set_up(engines.Engine("compile", {"unet2d": compiled}), pipeline, case)
+    compiled = runtimes.compiled_network(pipeline.networks["unet2d"], broken)  # type: ignore[arg-type]
+    engine = engines.set_up(runtimes.Engine("compile", {"unet2d": compiled}), pipeline, case)
     assert not engine.networks
     assert engine.note.startswith("compile cannot be used here: its first pass raised ")
     assert "/" not in engine.note
@@ -253,8 +218,8 @@ def test_engines_are_timed_beside_float32(
             return found
 
     made = [
-        engines.Engine("slow", {"unet3d": Slow(pipeline.deep.network)}),
-        engines.Engine("absent", {}, "not here"),
+        runtimes.Engine("slow", {"unet3d": Slow(pipeline.networks["unet3d"])}),
+        runtimes.Engine("absent", {}, "not here"),
     ]
     other = replace(case, grid=replace(case.grid, patient_id="B"))
     answers = [engines.again(one, pipeline)[0] for one in (case, other)]

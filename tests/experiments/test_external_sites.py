@@ -1,4 +1,4 @@
-"""Who counts as external: nobody of the study, whatever he is called, and only who has a mask."""
+"""Who counts as external: nobody of the study, whatever the name, and only who has a mask."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gliomalib.cohort import pseudonyms
 from gliomalib.cohort import table as casetable
 from gliomalib.data import inspection
 from gliomalib.data.readers import survey
-from gliomalib.experiments import external_sites, external_validation
+from gliomalib.experiments import external_comparison, external_sites, external_validation
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds
 from gliomalib.schema import DataError, RecordError, StoredCase, Volume
@@ -83,7 +83,7 @@ def abroad(root: Path) -> external_sites.Sites:
 
 
 @pytest.fixture(scope="module")
-def found(abroad: external_sites.Sites) -> external_sites.Found:
+def found(abroad: external_sites.Sites) -> external_sites.GroupScores:
     return external_sites.measure(abroad)
 
 
@@ -105,7 +105,7 @@ def test_every_case_of_a_folder_meets_its_fate(abroad: external_sites.Sites) -> 
     assert table["brats2021", external_sites.SCORED] == 2 and table.sum() == 7
 
 
-def test_no_file_nor_name_gives_the_renamed_patient_away_but_his_voxels(root: Path) -> None:
+def test_no_file_nor_name_gives_the_renamed_patient_away_but_the_voxels(root: Path) -> None:
     own, copy = (
         inspection.inspect(case)
         for folder in ("raw", "abroad")
@@ -132,7 +132,7 @@ def test_the_volumes_are_those_of_the_studys_networks(
     assert set(abroad.inside.store.patients()) == set(tiny_study.PATIENTS)
 
 
-def test_both_groups_are_measured_and_nobody_else(found: external_sites.Found) -> None:
+def test_both_groups_are_measured_and_nobody_else(found: external_sites.GroupScores) -> None:
     for table in (found.scores, found.slices, found.intensities, found.remedied):
         by_part = table.groupby("part")["patient_id"].agg(lambda names: sorted(set(names)))
         assert by_part["test"] == list(tiny_study.PATIENTS)
@@ -145,7 +145,7 @@ def test_both_groups_are_measured_and_nobody_else(found: external_sites.Found) -
     }
 
 
-def test_no_remedy_is_the_fused_volume_itself(found: external_sites.Found) -> None:
+def test_no_remedy_is_the_fused_volume_itself(found: external_sites.GroupScores) -> None:
     keys = ["fold", "patient_id", "region"]
     plain = found.remedied.query("network == 'none'").set_index(keys)["dice"]
     fused = found.scores.query("network == 'fused'").set_index(keys)["dice"]
@@ -173,7 +173,7 @@ def test_a_remedy_is_fitted_on_the_training_patients_of_the_fold(
 
 
 def test_voxels_of_the_brain_are_tallied_once_a_fold(
-    abroad: external_sites.Sites, found: external_sites.Found
+    abroad: external_sites.Sites, found: external_sites.GroupScores
 ) -> None:
     case = abroad.outside.store.get(NEW)
     n_brain = int((case.images > 0).any(axis=0).sum())
@@ -181,13 +181,15 @@ def test_voxels_of_the_brain_are_tallied_once_a_fold(
     assert 0 < n_brain < case.labels.size
 
 
-def test_sites_are_told_apart(abroad: external_sites.Sites, found: external_sites.Found) -> None:
-    table = external_sites.by_site(found, abroad)
+def test_sites_are_told_apart(
+    abroad: external_sites.Sites, found: external_sites.GroupScores
+) -> None:
+    table = external_comparison.by_site(found, abroad)
     assert table[["part", "site", "patients"]].to_numpy().tolist() == [
         ["internal", "brats2020", 4],
         ["external", "brats2021", 2],
     ]
-    beside = external_validation.beside(found, abroad.study).set_index(["of", "score"])
+    beside = external_comparison.beside(found, abroad.study).set_index(["of", "score"])
     assert table["mean_dice"].tolist() == pytest.approx(
         [beside.loc[("fused", "mean"), part] for part in ("internal", "external")]
     )
@@ -248,7 +250,7 @@ def test_a_study_without_external_part_has_nobody_outside(root: Path) -> None:
     found = external_sites.measure(alone)
     assert set(found.scores["part"]) == {"test"} and not found.tallies["external"]
     assert external_sites.accounted(alone).empty
-    assert set(external_sites.by_site(found, alone)["part"]) == {"internal"}
+    assert set(external_comparison.by_site(found, alone)["part"]) == {"internal"}
     text = external_validation.conclusion(found, alone)
     assert text.startswith("Nothing is said of another site: this study has no external patients")
     names = {one.name for one in external_validation.values(found, alone)}

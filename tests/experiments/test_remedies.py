@@ -85,6 +85,12 @@ def test_mean_and_sd_become_those_of_the_reference() -> None:
     assert np.allclose(values.std(axis=1), reference.sd, atol=2e-3)
 
 
+def test_what_would_leave_the_range_of_training_is_set_to_its_end() -> None:
+    case = case_of(1)
+    bright = replace(remedies.fit([case]), mean=np.full(4, 0.9), sd=np.full(4, 0.3))
+    assert remedies.z_score(case, bright).images.max() == 1
+
+
 def test_every_patient_weighs_the_same_in_the_reference() -> None:
     one, other = case_of(1), altered(case_of(2), lambda values: values / 2)
     both = remedies.fit([one, other])

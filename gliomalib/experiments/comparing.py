@@ -1,0 +1,152 @@
+"""Methods against one another on the same patients, and the words in which it is said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from gliomalib import settings
+from gliomalib.schema import Confusion, Value
+from gliomalib.scoring import bootstrap, comparisons, metrics
+from gliomalib.scoring import tables as evaluate
+
+PARTS = ("test", "external")
+"""The parts of a split on which results are reported."""
+
+TESTS = ["p_holm", "verdict", "note", "limited"]
+"""Columns of ``comparisons.compare_family`` that are kept."""
+
+COLUMNS = ["difference", "low", "high", *TESTS]
+"""Columns of ``compare``."""
+
+ZERO = "zero"
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """The bootstraps of one experiment: each interval has a seed of its own by its names."""
+
+    study: settings.Study
+    experiment: str
+
+    @property
+    def draws(self) -> int:
+        """Number of draws of each interval."""
+        return self.study.evaluation.bootstrap
+
+    def seed(self, *names: str) -> int:
+        """Return the seed of the interval with these names."""
+        return settings.named_seed(self.study.seed, self.experiment, *names)
+
+    def mean(self, values: ArrayLike, *names: str) -> bootstrap.Interval:
+        """Return ``bootstrap.mean_interval`` of one value per patient, shape (n,)."""
+        return bootstrap.mean_interval(values, self.seed(*names), self.draws)
+
+
+def compare(differences: pd.DataFrame, seed: int, draws: int) -> pd.DataFrame:
+    """Return what paired differences show: their ``intervals`` beside their ``tests``.
+
+    One seed makes all intervals, so that the same patients are drawn for each.
+    """
+    means = intervals(differences, dict.fromkeys(map(str, differences), seed), draws)
+    return means.join(tests(differences, seed, draws))
+
+
+def intervals(differences: pd.DataFrame, seeds: Mapping[str, int], draws: int) -> pd.DataFrame:
+    """Return the mean of each column of ``differences`` with its 95 % interval over patients.
+
+    ``differences`` has one row per patient and one column per comparison, ``seeds`` a seed for
+    each. The index are the comparisons; columns: difference, low, high, which are NaN for a
+    single patient.
+    """
+    rows = {}
+    for name in map(str, differences):
+        mean = bootstrap.mean_interval(differences[name], seeds[name], draws)
+        rows[name] = (mean.value, *bounds(mean))
+    return pd.DataFrame.from_dict(rows, "index", columns=COLUMNS[:3])
+
+
+def tests(differences: pd.DataFrame, seed: int, draws: int) -> pd.DataFrame:
+    """Test each column of ``differences`` against no difference; the columns are Holm's family.
+
+    The index are the comparisons; the columns are ``TESTS``, equivalence is judged by ±0.01
+    (``comparisons.MARGIN``). Raises ``ValueError`` as ``comparisons.compare_family`` does.
+    """
+    # the pairs of a family need not share a reference, so what is tested are their differences,
+    # each against a method that scores 0 in every patient
+    table = differences.assign(**{ZERO: 0.0})
+    family = comparisons.compare_family(table, ZERO, comparisons.MARGIN, seed, draws)
+    return family.set_index("name")[TESTS]
+
+
+def complete(compared: pd.DataFrame, names: pd.Index) -> pd.DataFrame:
+    """Return a row for every name; a method that is in no family has the verdict "–"."""
+    rows = compared.reindex(names)
+    return rows.assign(
+        verdict=rows["verdict"].fillna("–"),
+        note=rows["note"].fillna(""),
+        limited=rows["limited"].eq(other=True),
+    )
+
+
+def bounds(interval: bootstrap.Interval | Value) -> tuple[float, float]:
+    """Return both ends of a 95 % interval, NaN where there is none."""
+    return interval.ci95 or (np.nan, np.nan)
+
+
+def ends(row: pd.Series, low: str = "low", high: str = "high") -> tuple[float, float] | None:
+    """Return the 95 % interval of a row of a table, None where it is NaN."""
+    return None if np.isnan(row[low]) else (float(row[low]), float(row[high]))
+
+
+def dice_rows(
+    about: Mapping[str, object], counts: Confusion, empty: metrics.EmptyRule
+) -> list[dict[str, object]]:
+    """Return one row per region of a segmented patient: those of ``about``, region, dice, state.
+
+    ``counts`` is their 4×4 matrix of voxels, rows the truth.
+    """
+    return [
+        {
+            **about,
+            "region": region,
+            "dice": metrics.dice(counts, classes, empty),
+            "state": metrics.mask_state(counts, classes),
+        }
+        for region, classes in evaluate.REGIONS.items()
+    ]
+
+
+def parts(table: pd.DataFrame) -> list[str]:
+    """Return the ``PARTS`` of which a table has rows."""
+    return [part for part in PARTS if (table["part"] == part).any()]
+
+
+def prefix(part: str) -> str:
+    """Return what the name of a value begins with for patients of this part."""
+    return "external_" if part == "external" else ""
+
+
+# --- sentences
+
+
+def tested(row: pd.Series, family: str) -> str:
+    """Return the tests of a row for the rule of a value; ``family`` says of what it is one."""
+    return (
+        f"Wilcoxon with Holm over {family} p = {row['p_holm']:.3g}, "
+        f"{row['verdict']} by ±{comparisons.MARGIN:g}"
+    )
+
+
+def spoken(row: pd.Series) -> str:
+    """Return the difference of a row with its interval and verdict."""
+    return f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}, {row['verdict']})"
+
+
+def sentence(note: str) -> str:
+    """Return a note as a sentence that follows another one."""
+    return f" {note[0].upper()}{note[1:]}."

@@ -1,0 +1,199 @@
+"""The cells of an ablation: a network trained with several losses, each with one or more seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from gliomalib import records, settings
+from gliomalib.pipeline.variants import Sibling, siblings
+from gliomalib.schema import RecordError, SettingsError
+from gliomalib.scoring import calibration, metrics
+from gliomalib.scoring import tables as evaluate
+
+VARYING = ("loss", "focal_gamma", "class_weights", "seed")
+"""Parameters of a training that make the grid; the first three make a cell."""
+
+REFERENCE, BOTH = "cross_entropy", "dice_ce"
+OWN = {"unet2d": "focal", "unet3d": "focal", "resnet50": "dice"}
+"""All losses are set against cross-entropy, the one of the paper also against both together."""
+
+SCORES = {
+    "et_dice": "Dice of the enhancing tumour",
+    "et_iou": "IoU of the enhancing tumour, D/(2 − D) of each Dice",
+    "ncr_dice": "Dice of the necrotic core",
+    "ed_dice": "Dice of the edema",
+    "accuracy": "accuracy of a patient's slices",
+    "balanced_accuracy": "mean recall of the classes that a patient's slices have",
+    "mcc": "Matthews correlation of a patient's slices, 0 for one class alone",
+    "brier": "Brier score of a patient's slices, 0 to 2",
+}
+"""The scores of a patient, under their names in the values."""
+
+SEGMENTATION, CLASSIFICATION = tuple(SCORES)[:4], tuple(SCORES)[4:]
+TITLES = {"unet2d": "2D U-Net", "unet3d": "3D U-Net", "resnet50": "ResNet50"}
+LOSSES = {
+    "focal": "focal",
+    "cross_entropy": "cross-entropy",
+    "dice": "Dice",
+    "dice_ce": "Dice + CE",
+}
+
+Section = settings.Segmentation | settings.Classifier
+"""The settings of one network."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The cells of one network.
+
+    ``rows`` are what its runs wrote (a row per region or slice) with ``cell``, ``seed`` and
+    ``run``; ``scores`` has one row per run, fold and patient with the scores of ``SCORES``, and for
+    a segmentation ``state``, that of the enhancing tumour. ``titles`` gives each cell its words,
+    the study's own first.
+    """
+
+    network: str
+    rows: pd.DataFrame
+    scores: pd.DataFrame
+    titles: Mapping[str, str]
+
+    @property
+    def classifies(self) -> bool:
+        """Whether these are losses of the classifier."""
+        return self.network == "resnet50"
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """The scores of a patient; the first decides."""
+        return CLASSIFICATION if self.classifies else SEGMENTATION
+
+    @property
+    def seeds(self) -> int:
+        """The smallest number of seeds of a cell."""
+        return int(self.scores.groupby("cell")["seed"].nunique().min())
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """What is compared: every cell with cross-entropy, and the paper's loss with both."""
+        own, cells = OWN[self.network], list(self.titles)
+        pairs = [(cell, REFERENCE) for cell in cells if cell != REFERENCE and REFERENCE in cells]
+        return pairs + ([(own, BOTH)] if {own, BOTH} <= set(cells) else [])
+
+
+def grid(run: records.Run, network: str) -> Grid:
+    """Return the cells of ``unet2d``, ``unet3d`` or ``resnet50`` from the tables of their runs.
+
+    Raises ``RecordError`` where a run is missing or covers other patients than the study's own,
+    ``SettingsError`` where two are the same loss and seed.
+    """
+    tables: list[pd.DataFrame] = []
+    titles: dict[str, str] = {}
+    classifies = network == "resnet50"
+    for sibling, cell, title in _cells(run.study, network):
+        table = records.read_table(run, sibling.name, "slices" if classifies else "scores")
+        tables.append(table.assign(cell=cell, seed=sibling.study.seed, run=sibling.name))
+        titles.setdefault(cell, title)
+    rows = pd.concat(tables, ignore_index=True)
+    keys = ["cell", "seed", "run", "fold", "part", "patient_id"]
+    score = _slice_scores if classifies else _dice_scores
+    groups = rows.groupby(keys, sort=False)
+    scores = [{**dict(zip(keys, key, strict=True)), **score(table)} for key, table in groups]
+    made = Grid(network, rows, pd.DataFrame(scores), titles)
+    _check_patients(made.scores)
+    return made
+
+
+def patients(grid: Grid, part: str, score: str) -> pd.DataFrame:
+    """Return a score of each patient by cell, folds and then seeds averaged: patients × cells.
+
+    A patient without an enhancing tumour to score (rule ``exclude``) is left out of all cells.
+    """
+    return _by_seed(grid, part, score).T.groupby("cell").mean().T[list(grid.titles)].dropna()
+
+
+def seed_means(grid: Grid, part: str, score: str) -> pd.DataFrame:
+    """Return the mean over patients of every run: cell, title, seed, value."""
+    means = _by_seed(grid, part, score).mean().reset_index(name="value")
+    return means.assign(title=means["cell"].map(grid.titles))
+
+
+def tally(rows: pd.DataFrame) -> calibration.Reliability:
+    """Return the reliability of slices of a classifier's table, from their truth and p0 to p3."""
+    probabilities = rows[["p0", "p1", "p2", "p3"]].to_numpy()
+    return calibration.tally(probabilities, rows["truth"].to_numpy())
+
+
+def _cells(study: settings.Study, network: str) -> Iterator[tuple[Sibling, str, str]]:
+    """Yield every run with its cell and the words for it."""
+    notebook, section = settings.NETWORKS[network]
+    runs: dict[tuple[str, int], str] = {}
+    for sibling in siblings(study, notebook, VARYING):
+        cell, title = _cell(getattr(sibling.study, section), getattr(study, section))
+        # a cell is what the loss does and not what its settings are called: γ of cross-entropy
+        # changes nothing, so that such a variant is one more seed of its cell, and two variants
+        # that differ in nothing else are one training, which must not count as two
+        key = (cell, sibling.study.seed)
+        if key in runs:
+            raise SettingsError(
+                f"{sibling.name} and {runs[key]} are the same run: {title}, seed {key[1]}; "
+                "give one of them another seed"
+            )
+        runs[key] = sibling.name
+        yield sibling, cell, title
+
+
+def _cell(run: Section, study: Section) -> tuple[str, str]:
+    """Return name and words of a cell; the name tells what differs from the study's own."""
+    cell, title = str(run.loss), LOSSES[run.loss]
+    if isinstance(run, settings.Classifier) or isinstance(study, settings.Classifier):
+        return cell, title
+    if run.loss == "focal":
+        # the words always have γ, the name only where it differs: the study's own cell is "focal"
+        # in the values whatever its γ
+        title += f" γ = {run.focal_gamma:g}"
+        cell += f"_gamma{run.focal_gamma:g}" if run.focal_gamma != study.focal_gamma else ""
+    if run.class_weights != study.class_weights:
+        weights = [f"{weight:g}" for weight in run.class_weights or (1, 1, 1, 1)]
+        cell, title = f"{cell}_weights_{'_'.join(weights)}", f"{title}, weights {':'.join(weights)}"
+    return cell, title
+
+
+def _check_patients(scores: pd.DataFrame) -> None:
+    of_run = {
+        str(run): set(rows[["fold", "part", "patient_id"]].itertuples(index=False, name=None))
+        for run, rows in scores.groupby("run", sort=False)
+    }
+    first, *others = of_run
+    for other in others:
+        names = sorted({str(patient) for *_, patient in of_run[first] ^ of_run[other]})
+        if names:
+            raise RecordError(
+                f"{first} and {other} do not cover the same patients: {', '.join(names)} not in "
+                "both; run them again"
+            )
+
+
+def _dice_scores(rows: pd.DataFrame) -> dict[str, float | str]:
+    by_region = rows.set_index("region")
+    dice = {f"{name.lower()}_dice": float(by_region["dice"][name]) for name in evaluate.CLASSES}
+    # of each patient's Dice: the IoU of a mean Dice is another number than the mean IoU
+    iou = dice["et_dice"] / (2 - dice["et_dice"])
+    return {**dice, "et_iou": iou, "state": str(by_region["state"]["ET"])}
+
+
+def _slice_scores(rows: pd.DataFrame) -> dict[str, float | str]:
+    counts = metrics.confusion_matrix(rows["truth"].to_numpy(), rows["predicted"].to_numpy())
+    scores = metrics.scores(counts, "macro", "exclude")
+    chosen = {name: float(np.nan_to_num(scores[name])) for name in CLASSIFICATION[:3]}
+    return {**chosen, "brier": tally(rows).brier}
+
+
+def _by_seed(grid: Grid, part: str, score: str) -> pd.DataFrame:
+    """Return patients × (cell, seed), folds averaged."""
+    rows = grid.scores[grid.scores["part"] == part]
+    of_run = rows.groupby(["cell", "seed", "patient_id"])[score].mean()
+    return of_run.unstack(["cell", "seed"])
