@@ -22,7 +22,7 @@ ONLY_IN = {
     "seaborn": ("figures",),
     "papermill": ("runner",),
     "nbconvert": ("report",),
-    "PIL": ("figures.encode",),
+    "PIL": ("figures.encode", "figures.gallery"),
     "onnx": ("experiments.runtimes",),
     "onnxruntime": ("experiments.engines", "experiments.runtimes"),
     **dict.fromkeys(
