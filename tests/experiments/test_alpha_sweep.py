@@ -15,6 +15,8 @@ from gliomalib.schema import FloatArray, RecordError, Split, Value
 from gliomalib.scoring import metrics, tables
 from tests import planted_branches
 
+NOTEBOOK = "08_alpha_sweep"
+BETTER_3D = {"unet2d": (3.5, 10), "unet3d": (1.5, 20)}
 ONE = (Split(0, ("A",), ("B", "C"), ("D", "E", "F", "G", "H")),)
 THREE = (
     Split(0, ("D", "E", "F"), ("C",), ("A", "B")),
@@ -38,7 +40,7 @@ def slow_dice(case: tables.Pair, region: str, alphas: FloatArray) -> FloatArray:
 @pytest.fixture(scope="module")
 def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
     """Return a study whose 3D branch is much the better one."""
-    return planted_branches.noisy(tmp_path_factory.mktemp("sweeps"), ONE, (3.5, 10), (1.5, 20))
+    return planted_branches.noisy(tmp_path_factory.mktemp("sweeps"), NOTEBOOK, ONE, BETTER_3D)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +95,7 @@ def test_the_better_branch_gets_the_weight_and_0_6_is_not_called_equal(
 
 
 def test_branches_that_are_equal_are_flat_everywhere(tmp_path: Path) -> None:
-    made = planted_branches.noisy(tmp_path, ONE, (2.0, 10), (2.0, 10))
+    made = planted_branches.noisy(tmp_path, NOTEBOOK, ONE, dict.fromkeys(BETTER_3D, (2.0, 10)))
     flat = alpha_sweep.exact(made, "test")
     values = values_of(made, flat, alpha_sweep.exact(made, "val"))
     assert values["flat_width"] == values["patients_with_published_best"] == 1
@@ -104,7 +106,7 @@ def test_branches_that_are_equal_are_flat_everywhere(tmp_path: Path) -> None:
 
 
 def test_folds_of_a_patient_are_averaged_and_held_back_ones_counted_once(tmp_path: Path) -> None:
-    made = planted_branches.noisy(tmp_path, THREE, (3.5, 10), (1.5, 20))
+    made = planted_branches.noisy(tmp_path, NOTEBOOK, THREE, BETTER_3D)
     held_back = alpha_sweep.exact(made, "val")
     assert list(held_back.curves["mean"]) == ["C", "D"]
     grid = np.array([0.13, 0.6])
