@@ -134,10 +134,7 @@ def told(material: folds.Material) -> str:
 
 
 def dice(rerun: Rerun, study: settings.Study) -> pd.DataFrame:
-    """Return Dice of every held-out patient in the box, as ``folds.segmentation_scores`` does.
-
-    Columns: patient_id, part, fold, network, region, dice, state.
-    """
+    """Return Dice of every held-out patient in the box, as ``folds.segmentation_scores`` does."""
     rows: list[dict[str, object]] = []
     for scored in rerun:
         about = {"patient_id": scored.patient, "part": "test", "fold": scored.fold, "network": "2D"}
