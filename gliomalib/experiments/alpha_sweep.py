@@ -62,8 +62,7 @@ class Optimum:
 
 def alphas(study: settings.Study) -> FloatArray:
     """Return the values of α that curves are drawn at, 0 and 1 and the study's own included."""
-    steps = round(1 / study.fusion.sweep_step)
-    grid = np.linspace(0, 1, steps + 1)
+    grid = np.linspace(0, 1, round(1 / study.fusion.sweep_step) + 1)
     return np.unique(np.round(np.append(grid, study.fusion.alpha), 6))
 
 

@@ -220,15 +220,12 @@ def test_the_middle_patient_is_shown_with_both_scores(
     assert means[example.title[0]] in (means.iloc[1], means.iloc[2])
 
 
-def test_the_settings_of_the_recipe_are_told(material: folds.Material) -> None:
-    said = keras_recipe.told(material)
-    assert "flair and t1ce, cross-entropy loss, dropout 0.2, Adam at 0.001" in said
-
-
 # --- what is missing or wrong
 
 
-def test_a_study_without_the_recipe_says_so(material: folds.Material) -> None:
+def test_the_recipe_is_told_and_a_study_without_it_says_so(material: folds.Material) -> None:
+    said = keras_recipe.told(material)
+    assert "flair and t1ce, cross-entropy loss, dropout 0.2, Adam at 0.001" in said
     without = changed(material, {})
     assert keras_recipe.told(without).startswith("**Not run.** The study `smoke` has no variant")
     found = keras_recipe.rerun(without)
