@@ -11,7 +11,7 @@ from gliomalib import records
 from gliomalib.fusion.slices import slice_classes
 from gliomalib.pipeline import folds
 from gliomalib.schema import Split
-from tests import planted_volumes
+from tests import planted_branches
 
 ONE = (Split(0, ("A", "B"), (), tuple("CDEFGHIJ"), ("K", "L")),)
 TWO = (
@@ -26,7 +26,7 @@ CLASSIFIERS = {"": 2, ".truth": 2, ".two_seeds": 0, ".ce": 9}
 
 
 def study(root: Path, splits: tuple[Split, ...]) -> folds.Material:
-    material = planted_volumes.study(root, "07_baselines", splits, NETWORKS)
+    material = planted_branches.noisy(root, "07_baselines", splits, NETWORKS)
     for variant, wrong in CLASSIFIERS.items():
         write(material.run, f"06_train_resnet50{variant}", classified(splits, wrong))
     return material
@@ -38,7 +38,7 @@ def classified(splits: tuple[Split, ...], wrong: int) -> pd.DataFrame:
     for split in splits:
         for part in ("test", "external"):
             for patient in folds.parts_of(split)[part]:
-                truth = slice_classes(planted_volumes.labels_of(patient), "dominant")
+                truth = slice_classes(planted_branches.labels_of(patient), "dominant")
                 z = np.arange(len(truth))
                 table = pd.DataFrame({"patient_id": patient, "z": z, "truth": truth})
                 predicted = np.where(z < wrong, (truth + 1) % 4, truth)

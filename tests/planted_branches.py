@@ -1,8 +1,8 @@
-"""A study on disk whose two branches predict what a test plants."""
+"""A study on disk whose networks predict what a test plants."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import Grid, Labels, Split, StoredCase, Volume
 
 SHAPE = (12, 12, 10)
-PATIENTS = "ABCDEFGH"
+PATIENTS = "ABCDEFGHIJKL"
 AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 
 
@@ -29,8 +29,9 @@ def material(
     splits: Sequence[Split],
     labels_of: Callable[[str], Labels],
     volume_of: Callable[[str, str, int], Volume],
+    networks: Iterable[str] = folds.BRANCHES,
 ) -> folds.Material:
-    """Return a study under ``root``; ``volume_of`` takes branch, patient and fold."""
+    """Return a study under ``root``; ``volume_of`` takes network, patient and fold."""
     where = {"data_dir": str(root / "d"), "report_dir": str(root / "r")}
     run = records.begin(notebook, {"study": "smoke", **where})
     store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
@@ -39,23 +40,21 @@ def material(
     for patient in sorted(named):
         labels = labels_of(patient)
         images = np.full((4, *labels.shape), 0.5, dtype=np.float16)
-        case = StoredCase(grid(patient, labels.shape), images, labels)
-        store.put(case, "digest", {})
-        for branch in folds.BRANCHES:
+        store.put(StoredCase(grid(patient, labels.shape), images, labels), "digest", {})
+        for network in networks:
             for split in splits:
-                folder = run.work_dir / "predictions" / branch / f"fold{split.fold}"
-                volume = volume_of(branch, patient, split.fold)
-                predict.save(volume, folder / f"{patient}.npy")
+                folder = run.work_dir / "predictions" / network / f"fold{split.fold}"
+                predict.save(volume_of(network, patient, split.fold), folder / f"{patient}.npy")
     return folds.open_material(run)
 
 
 def labels_of(patient: str) -> Labels:
-    """Return a tumour of three nested boxes, in one of three places."""
+    """Return a tumour whose class in each slice is the same for all patients."""
     labels = np.zeros(SHAPE, dtype=np.uint8)
     start = 1 + PATIENTS.index(patient) % 3
     labels[start : start + 8, 2:10, 2:8] = 2
-    labels[start + 1 : start + 7, 3:9, 3:6] = 3
-    labels[start + 3 : start + 5, 4:7, 4:6] = 1
+    labels[start : start + 7, 2:9, 3:7] = 3
+    labels[start : start + 7, 2:9, 4:5] = 1
     return labels
 
 
@@ -68,12 +67,15 @@ def noisy_volume(patient: str, noise: float, seed: int) -> Volume:
 
 
 def noisy(
-    root: Path, splits: Sequence[Split], unet2d: tuple[float, int], unet3d: tuple[float, int]
+    root: Path,
+    notebook: str,
+    splits: Sequence[Split],
+    networks: Mapping[str, tuple[float, int]],
 ) -> folds.Material:
-    """Return a study whose branches have these noises and seeds (plus the number of the fold)."""
+    """Return a study whose networks have these noises and seeds (plus the number of the fold)."""
 
-    def predicted(branch: str, patient: str, fold: int) -> Volume:
-        noise, seed = unet2d if branch == "unet2d" else unet3d
+    def predicted(network: str, patient: str, fold: int) -> Volume:
+        noise, seed = networks[network]
         return noisy_volume(patient, noise, seed + fold)
 
-    return material(root, "08_alpha_sweep", splits, labels_of, predicted)
+    return material(root, notebook, splits, labels_of, predicted, networks)

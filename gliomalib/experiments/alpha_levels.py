@@ -9,12 +9,12 @@ import pandas as pd
 
 from gliomalib import progress, settings
 from gliomalib.digits import spoken
-from gliomalib.experiments.values import ends, of, value
+from gliomalib.experiments.values import ends, of, pooled, seed, value
 from gliomalib.fusion import average, slices
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds
 from gliomalib.schema import FloatArray, Split, Value
-from gliomalib.scoring import bootstrap, metrics, tables
+from gliomalib.scoring import bootstrap, tables
 from gliomalib.settings import PAPER_ALPHA
 
 LEVELS = tuple(round(0.1 * step, 1) for step in range(11))
@@ -25,8 +25,6 @@ WAYS: Mapping[str, str] = {"resnet50": "ResNet50", "area_rule": "area rule, no n
 
 SUFFIXES: Mapping[str, str] = {"resnet50": "accuracy", "area_rule": "area_rule"}
 """A way → the end of its values' names."""
-
-SCORES = ("accuracy", "balanced_accuracy")
 
 SLICES_AT_ONCE = 256
 """More than in training, where it is a setting: a quarter quicker on a CPU."""
@@ -51,10 +49,9 @@ def scores(table: pd.DataFrame, study: settings.Study) -> pd.DataFrame:
     for (way, alpha), part in table.groupby(["way", "alpha"], sort=False):
         counts = tables.patient_confusions(part.assign(part="test"), "test")
         # α is not in the seed's name: the same patients are drawn at every α
-        seed = settings.named_seed(study.seed, "sweeps", "levels", str(way))
-        found = bootstrap.confusion_intervals(counts, _scores, seed, study.evaluation.bootstrap)
-        for score, interval in found.items():
-            rows.append((way, score, alpha, interval.value, *ends(interval)))
+        found = pooled(counts, study, "levels", str(way), experiment="sweeps")
+        for score in ("accuracy", "balanced_accuracy"):
+            rows.append((way, score, alpha, found[score].value, *ends(found[score])))
     return pd.DataFrame(rows, columns=["way", "score", "alpha", "value", "low", "high"])
 
 
@@ -63,18 +60,18 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
 
     Both for both ``WAYS``; ``table`` is that of ``classified``.
     """
-    found, draws, grid = [], study.evaluation.bootstrap, np.array(LEVELS)
+    found, draws = [], study.evaluation.bootstrap
     trained = f", trained on slices fused at α = {study.fusion.alpha:g}"
     for way, suffix in SUFFIXES.items():
         rows = _accuracies(table[table["way"] == way])
-        seed = settings.named_seed(study.seed, "sweeps", "level", way)
         who = f"{WAYS[way]}{trained if way == 'resnet50' else ''}"
-        best = bootstrap.argmax_interval(rows, grid, seed, draws)
-        rule = f"α of {len(grid)} with the best accuracy on slices ({who}), middle of a plateau"
+        root = seed(study, "level", way, experiment="sweeps")
+        best = bootstrap.argmax_interval(rows, LEVELS, root, draws)
+        rule = f"α of {len(LEVELS)} with the best accuracy on slices ({who}), middle of a plateau"
         found.append(value(f"best_alpha_{suffix}", best, rule))
-        lost = _lost(rows, int(np.searchsorted(grid, PAPER_ALPHA)), seed, draws)
         less = f"less that at {PAPER_ALPHA:g} ({who}), never negative"
-        rule = f"best accuracy of {len(grid)} α {less}"
+        rule = f"best accuracy of {len(LEVELS)} α {less}"
+        lost = _lost(rows, study, way)
         found.append(value(f"lost_at_published_alpha_{suffix}", lost, rule))
     return found
 
@@ -95,15 +92,14 @@ def sentence(values: Sequence[Value]) -> str:
 
 def _classified(material: folds.Material, split: Split) -> pd.DataFrame:
     plan, rows = material.study.classifier, []
-    fold, checkpoint = split.fold, folds.checkpoint(material, "resnet50", split.fold)
+    fold = split.fold
+    checkpoint = folds.checkpoint(material, "resnet50", fold)
     images, by_network = np.empty((0,), np.float16), np.empty((0,), np.int64)
     for alpha in progress.steps(LEVELS, f"resnet50, fold {fold}: levels of α"):
         sets, by_area = [], []
         for patient in split.test:
             case = material.store.get(patient)
-            p2d, p3d = (
-                folds.volume(material, name, split.fold, patient) for name in folds.BRANCHES
-            )
+            p2d, p3d = (folds.volume(material, name, fold, patient) for name in folds.BRANCHES)
             fused = average.weighted_average(p2d, p3d, alpha)
             sets.append(slices.fused_slices(fused, case.labels, plan, case.images))
             by_area.append(slices.slice_classes(tables.predicted_labels(fused), plan.label_rule))
@@ -120,11 +116,6 @@ def _classified(material: folds.Material, split: Split) -> pd.DataFrame:
     return pd.concat(rows)
 
 
-def _scores(stack: FloatArray) -> dict[str, FloatArray]:
-    found = metrics.stacked_scores(stack.astype(np.int64), "macro", "exclude")
-    return {name: found[name] for name in SCORES}
-
-
 def _accuracies(table: pd.DataFrame) -> FloatArray:
     """Return the share of right slices of each patient at each α, shape (patients, α)."""
     right = table.assign(right=(table["truth"] == table["predicted"]).astype(float))
@@ -132,9 +123,10 @@ def _accuracies(table: pd.DataFrame) -> FloatArray:
     return np.asarray(wide[list(LEVELS)].to_numpy(dtype=np.float64))
 
 
-def _lost(rows: FloatArray, at: int, seed: int, draws: int) -> bootstrap.Interval:
+def _lost(rows: FloatArray, study: settings.Study, way: str) -> bootstrap.Interval:
+    at = int(np.searchsorted(np.array(LEVELS), PAPER_ALPHA))
+
     def lost(sums: FloatArray) -> dict[str, FloatArray]:
         return {"lost": (sums.max(axis=(1, 2)) - sums[:, 0, at]) / len(rows)}
 
-    # a row of accuracies stands where a confusion matrix would, as a matrix with one row
-    return bootstrap.confusion_intervals(rows[:, None], lost, seed, draws)["lost"]
+    return pooled(rows, study, "level", way, experiment="sweeps", scores=lost)["lost"]

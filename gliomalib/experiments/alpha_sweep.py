@@ -7,6 +7,7 @@ whole curve.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ import pandas as pd
 from gliomalib import settings
 from gliomalib.digits import spoken
 from gliomalib.experiments import alpha_levels
-from gliomalib.experiments.values import ends, of, value
+from gliomalib.experiments.values import ends, of, pooled, seed, value
 from gliomalib.fusion import optimum
 from gliomalib.pipeline import folds
 from gliomalib.schema import FloatArray, RecordError, Value
@@ -41,10 +42,6 @@ class Sweep:
         curves = self.curves[region]
         return {name: curve for name, curve in curves.items() if not np.isnan(curve.values).any()}
 
-    def left_out(self, region: str) -> int:
-        """Return the number of patients who lack a score of that region at some α."""
-        return len(self.curves[region]) - len(self.defined(region))
-
 
 @dataclass(frozen=True)
 class Optimum:
@@ -65,23 +62,22 @@ class Optimum:
 
 def alphas(study: settings.Study) -> FloatArray:
     """Return the values of α that curves are drawn at, 0 and 1 and the study's own included."""
-    steps = round(1 / study.fusion.sweep_step)
-    grid = np.linspace(0, 1, steps + 1)
+    grid = np.linspace(0, 1, round(1 / study.fusion.sweep_step) + 1)
     return np.unique(np.round(np.append(grid, study.fusion.alpha), 6))
 
 
 def exact(material: folds.Material, part: str) -> Sweep:
     """Return Dice of every patient of a part as an exact function of α."""
-    by_fold: dict[str, dict[str, list[optimum.Curve]]] = {name: {} for name in tables.REGIONS}
+    by_fold = defaultdict(list)
     for case, p2d, p3d in folds.branch_volumes(material, part):
         steps = optimum.steps_of(p2d, p3d, case.labels)
         for region, classes in tables.REGIONS.items():
             curve = optimum.dice_at(steps, classes, material.study.evaluation.empty)
-            by_fold[region].setdefault(case.grid.patient_id, []).append(curve)
+            by_fold[case.grid.patient_id, region].append(curve)
     curves: dict[str, dict[str, optimum.Curve]] = {name: {} for name in ("mean", *tables.REGIONS)}
-    for patient in sorted(by_fold["WT"]):
-        for region in tables.REGIONS:
-            curves[region][patient] = optimum.mean_curve(by_fold[region][patient], "exclude")
+    for (patient, region), of_folds in sorted(by_fold.items()):
+        curves[region][patient] = optimum.mean_curve(of_folds, "exclude")
+    for patient in curves["WT"]:
         of_classes = [curves[region][patient] for region in tables.CLASSES]
         curves["mean"][patient] = optimum.mean_curve(of_classes, "exclude")
     return Sweep(curves)
@@ -97,10 +93,10 @@ def curve_table(sweep: Sweep, study: settings.Study) -> pd.DataFrame:
         if not (curves := sweep.defined(region)):
             continue
         rows = np.stack([curve.at(grid) for curve in curves.values()])
-        seed = settings.named_seed(study.seed, "band", region)
-        low, high = bootstrap.mean_band(rows, seed, study.evaluation.bootstrap)
+        root = seed(study, region, experiment="band")
+        low, high = bootstrap.mean_band(rows, root, study.evaluation.bootstrap)
         columns = {"alpha": grid, "dice": rows.mean(axis=0), "low": low, "high": high}
-        counts = {"patients": len(rows), "left_out": sweep.left_out(region)}
+        counts = {"patients": len(rows), "left_out": len(sweep.curves[region]) - len(rows)}
         parts.append(pd.DataFrame({"region": region, **columns, **counts}))
     return pd.concat(parts, ignore_index=True)
 
@@ -170,7 +166,9 @@ def values(
 
     ``held_back`` are the validation patients; without any there is no value ``chosen_alpha``.
     """
-    mean, curves = optima["mean"], list(sweep.defined("mean").values())
+    mean, curves, grid = optima["mean"], list(sweep.defined("mean").values()), alphas(study)
+    rows, root = np.stack([curve.at(grid) for curve in curves]), _seed(study, "grid")
+    on_grid = bootstrap.argmax_interval(rows, grid, root, study.evaluation.bootstrap)
     is_best = patients(sweep)[f"{PAPER} is best"]
     share = bootstrap.wilson(int(is_best.sum()), len(is_best))
     lost = f"best mean Dice less that at α = {PAPER}, {AGAIN}"
@@ -178,7 +176,11 @@ def values(
     own = f"share of patients whose own best α include {PAPER}, exactly; Wilson interval"
     return [
         *(_best_alpha(region, best) for region, best in optima.items()),
-        _on_grid(curves, study),
+        value(
+            "best_alpha_grid",
+            on_grid,
+            f"the same on a grid of steps of {study.fusion.sweep_step:g}",
+        ),
         value("lost_at_published_alpha", mean.lost, lost),
         _equal(mean.equal),
         value("flat_width", mean.plateau, width),
@@ -206,29 +208,28 @@ def conclusion(values: Sequence[Value]) -> str:
 def _optimum(sweep: Sweep, region: str, study: settings.Study) -> Optimum:
     curves = list(sweep.defined(region).values())
     intervals = _intervals(curves, PAPER_ALPHA, study, region)
-    mean = optimum.mean_curve(curves)
-    best = optimum.best_of(mean)
+    best = optimum.best_of(optimum.mean_curve(curves))
     losses = [float(curve.at(best.alpha) - curve.at(PAPER_ALPHA)) for curve in curves]
-    seed, draws = _seed(study, "equal", region), study.evaluation.bootstrap
+    root, draws = _seed(study, "equal", region), study.evaluation.bootstrap
     return Optimum(
         alpha=intervals["alpha"],
         dice=best.value,
         lost=intervals["lost"],
-        plateau=_plateau(curves, mean, study, region),
-        equal=comparisons.equivalence(losses, seed, MARGIN, draws),
-        left_out=sweep.left_out(region),
+        plateau=_plateau(curves, study, region),
+        equal=comparisons.equivalence(losses, root, MARGIN, draws),
+        left_out=len(sweep.curves[region]) - len(curves),
     )
 
 
 def _intervals(
     curves: Sequence[optimum.Curve], alpha: float, study: settings.Study, name: str
 ) -> dict[str, bootstrap.Interval]:
-    seed = _seed(study, "optimum", name)
-    return optimum.optimum_intervals(curves, alpha, seed, study.evaluation.bootstrap)
+    root = _seed(study, "optimum", name)
+    return optimum.optimum_intervals(curves, alpha, root, study.evaluation.bootstrap)
 
 
 def _plateau(
-    curves: Sequence[optimum.Curve], mean: optimum.Curve, study: settings.Study, name: str
+    curves: Sequence[optimum.Curve], study: settings.Study, name: str
 ) -> bootstrap.Interval:
     """Return the exact width, its interval from the middles of equal parts of 0–1."""
     tried = (np.arange(optimum.GRID) + 0.5) / optimum.GRID
@@ -239,10 +240,8 @@ def _plateau(
         least = sums.max(axis=(1, 2), keepdims=True) - MARGIN * len(rows)
         return {"width": (sums >= least).mean(axis=(1, 2))}
 
-    seed, draws = _seed(study, "flat", name), study.evaluation.bootstrap
-    # a patient's curve stands where a confusion matrix would, as a matrix with one row
-    interval = bootstrap.confusion_intervals(rows[:, None], width, seed, draws)["width"]
-    return replace(interval, value=_width(mean, MARGIN))
+    drawn = pooled(rows, study, "flat", name, experiment="sweeps", scores=width)["width"]
+    return replace(drawn, value=_width(optimum.mean_curve(curves), MARGIN))
 
 
 def _near(curve: optimum.Curve, within: float) -> list[tuple[float, float]]:
@@ -269,14 +268,6 @@ def _best_alpha(region: str, best: Optimum) -> Value:
         f"by resampling patients; {best.left_out} patients without a score left out"
     )
     return value("best_alpha" if region == "mean" else f"best_alpha_{region}", best.alpha, rule)
-
-
-def _on_grid(curves: Sequence[optimum.Curve], study: settings.Study) -> Value:
-    grid = alphas(study)
-    rows = np.stack([curve.at(grid) for curve in curves])
-    best = bootstrap.argmax_interval(rows, grid, _seed(study, "grid"), study.evaluation.bootstrap)
-    rule = f"the same on a grid of steps of {study.fusion.sweep_step:g}"
-    return value("best_alpha_grid", best, rule)
 
 
 def _equal(test: comparisons.Equivalence) -> Value:
@@ -306,4 +297,4 @@ def _chosen(
 
 
 def _seed(study: settings.Study, *names: str) -> int:
-    return settings.named_seed(study.seed, "sweeps", *names)
+    return seed(study, *names, experiment="sweeps")

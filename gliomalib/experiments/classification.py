@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from gliomalib import settings
 from gliomalib.digits import spoken
-from gliomalib.experiments.values import of, parts, seed, value
-from gliomalib.schema import FloatArray, Value
-from gliomalib.scoring import bootstrap, metrics, tables
+from gliomalib.experiments.values import of, parts, pooled, value
+from gliomalib.schema import Value
+from gliomalib.scoring import tables
 
 SIX = ("accuracy", "precision", "recall", "f1", "iou", "specificity")
 """The scores that the paper's abstract gives."""
@@ -26,9 +25,7 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
             f"{int(confusions.sum())} slices pooled, macro over the classes that occur, "
             "interval by resampling patients"
         )
-        intervals = bootstrap.confusion_intervals(
-            confusions, _scores, seed(study, "slices", part), study.evaluation.bootstrap
-        )
+        intervals = pooled(confusions, study, "slices", part)
         found += [
             value(f"{prefix}{name}", intervals[name], rule)
             for name in (*SIX, "balanced_accuracy", "mcc")
@@ -47,9 +44,3 @@ def conclusion(values: Sequence[Value]) -> str:
         f"balanced accuracy {spoken(of(values, 'balanced_accuracy'))}; "
         f"{of(values, 'classes_predicted').value:.0f} of 4 classes were predicted at least once."
     )
-
-
-def _scores(stack: FloatArray) -> Mapping[str, FloatArray]:
-    scores = metrics.stacked_scores(stack.astype(np.int64), "macro", "exclude")
-    # A draw with one class alone has no correlation; scikit-learn takes 0 for it, and so do we.
-    return {**scores, "mcc": np.nan_to_num(scores["mcc"], nan=0.0)}

@@ -38,8 +38,7 @@ def values(cases: pd.DataFrame, splits: Sequence[Split]) -> list[Value]:
             "internal patients that are held out in some fold",
         ),
     }
-    used = cases[cases["part"].isin(["internal", "external"])]
-    n = int(used["patient_id"].nunique())
+    n = cases.loc[cases["part"].isin(["internal", "external"]), "patient_id"].nunique()
     return [
         Value(name, float(count), n_patients=n, rule=rule) for name, (count, rule) in counts.items()
     ]
@@ -64,16 +63,16 @@ def who_is_who(links: pd.DataFrame, people: Sequence[brats.Identity]) -> list[Va
         f"{pooled} and drawing {facts.test_volumes} of {facts.volumes} volumes at random for "
         "testing: expected share of these whose patient is also in training"
     )
-    counts: dict[str, tuple[float, str]] = {
-        f"patients_{year}": (count, f"patients whom the tables of subject IDs name for {year}")
-        for year, count in facts.patients_by_year.items()
-    }
-    counts["pooled_volumes"] = (facts.volumes, pooled)
-    counts["pooled_patients"] = (facts.patients, pooled)
-    counts["leaking_share"] = (facts.expected_share, leak)
+    named = "patients whom the tables of subject IDs name for"
+    counts = [
+        *((f"patients_{year}", n, f"{named} {year}") for year, n in facts.patients_by_year.items()),
+        ("pooled_volumes", facts.volumes, pooled),
+        ("pooled_patients", facts.patients, pooled),
+        ("leaking_share", facts.expected_share, leak),
+    ]
     return linked + [
         Value(name, float(number), n_patients=facts.patients, rule=rule)
-        for name, (number, rule) in counts.items()
+        for name, number, rule in counts
     ]
 
 

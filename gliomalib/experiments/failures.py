@@ -7,14 +7,13 @@ and becomes a table, values and a sentence. Every patient is tested in one fold 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from gliomalib import settings
-from gliomalib.experiments.values import ends, value
+from gliomalib.experiments.values import ends, mean_interval, pooled, seed, value
 from gliomalib.fusion import average
 from gliomalib.pipeline import folds
 from gliomalib.schema import CLASS_NAMES, Confusion, FloatArray, Value, Volume
@@ -58,11 +57,13 @@ class Control:
 
 def voxel_confusions(material: folds.Material, network: str) -> Confusion:
     """Return a 4×4 matrix of voxels for every held-out patient, shape (patients, 4, 4)."""
-    matrices: list[Confusion] = []
-    for split, part, patient in folds.scored(material):
-        if part == "test":
-            predicted = folds.volume(material, network, split.fold, patient)
-            matrices.append(tables.confusion_of(material.store.get(patient), predicted))
+    matrices = [
+        tables.confusion_of(
+            material.store.get(patient), folds.volume(material, network, split.fold, patient)
+        )
+        for split in material.splits
+        for patient in split.test
+    ]
     return np.stack(matrices)
 
 
@@ -98,9 +99,8 @@ def to_edema(counts: Confusion, study: settings.Study, unit: str) -> Value:
     def share(stack: FloatArray) -> dict[str, FloatArray]:
         return {"share": stack[:, OTHERS, EDEMA].sum(axis=1) / stack[:, OTHERS].sum(axis=(1, 2))}
 
-    seed, draws = _seed(study, "edema", unit), study.evaluation.bootstrap
-    interval = bootstrap.confusion_intervals(with_others, share, seed, draws)["share"]
-    return value("collapse_to_edema", interval, rule)
+    found = pooled(with_others, study, "edema", unit, experiment="failures", scores=share)
+    return value("collapse_to_edema", found["share"], rule)
 
 
 def ring_artefacts(material: folds.Material) -> Diagnosis:
@@ -139,28 +139,31 @@ def misalignment(material: folds.Material) -> Diagnosis:
 
     The table has one row per patient, see ``alignment.BranchShift``.
     """
-    study, draws = material.study, material.study.evaluation.bootstrap
+    study = material.study
     shifts = [
         alignment.branch_shift(p2d, p3d) for _, p2d, p3d in folds.branch_volumes(material, "test")
     ]
-    common = alignment.misalignment(shifts, _seed(study, "shift"), draws)
+    common = alignment.misalignment(shifts, _seed(study, "shift"), study.evaluation.bootstrap)
     sentence = _sentence("Misaligned branches", common.verdict, common.sentence)
     lengths = [
         math.hypot(*patient.shift)
         for patient in shifts
         if patient.shift is not None and patient.verdict != "cannot tell"
     ]
-    mean = bootstrap.mean_interval(lengths, _seed(study, "length"), draws) if lengths else None
-    rule = (
-        "length of the shift that fits the branches best, mean over the patients in whom it can be "
-        "told"
-    )
+    mean = mean_interval(lengths, study, "length", experiment="failures") if lengths else None
+    told = "mean over the patients in whom it can be told"
+    rule = f"length of the shift that fits the branches best, {told}"
     length = _measured("mean_branch_shift", mean, len(lengths), rule)
-    values = (
-        _judged("misalignment", common.verdict, len(lengths), sentence),
-        replace(length, unit="voxels"),
-    )
-    return Diagnosis(common.verdict, sentence, _shift_table(shifts), values)
+    judged = _judged("misalignment", common.verdict, len(lengths), sentence)
+    values = (judged, replace(length, unit="voxels"))
+    columns = ["patient_id", "x, voxels", "y, voxels", "z, voxels"]
+    columns += ["difference removed", "difference left", "shift"]
+    rows = [
+        (of.patient_id, *(of.shift or (None,) * 3), of.gain, of.remaining, of.verdict)
+        for of in shifts
+    ]
+    table = pd.DataFrame(rows, columns=columns)
+    return Diagnosis(common.verdict, sentence, table, values)
 
 
 def planted_shift(material: folds.Material) -> Control:
@@ -180,7 +183,10 @@ def planted_shift(material: folds.Material) -> Control:
             f"overlap with a Dice of {overlap:.2f} at best, needed is {OVERLAP:g}."
         )
         return Control(False, False, text)
-    moved = alignment.branch_shift(p2d, _moved(p3d))
+    values = np.roll(p3d.probabilities, PLANTED, axis=1)
+    # roll brings the far end round to the front: it becomes no tumour
+    values[:, :PLANTED], values[0, :PLANTED] = 0, 1
+    moved = alignment.branch_shift(p2d, replace(p3d, probabilities=values))
     text = (
         f"A 3D volume moved by {PLANTED} voxels along the first axis ({p2d.grid.patient_id}): "
         f"shift {moved.verdict}, estimated as {moved.shift}."
@@ -193,14 +199,6 @@ def _overlap(p2d: Volume, p3d: Volume) -> float:
     dice = metrics.dice(counts, tables.REGIONS["WT"], "exclude")
     # two branches without any tumour have nothing that could be moved
     return 0.0 if math.isnan(dice) else dice
-
-
-def _moved(volume: Volume) -> Volume:
-    """Return a volume that lies further along the first axis; what it leaves is no tumour."""
-    values = np.roll(volume.probabilities, PLANTED, axis=1)
-    # roll brings the far end round to the front: overwrite it
-    values[:, :PLANTED], values[0, :PLANTED] = 0, 1
-    return replace(volume, probabilities=values)
 
 
 def _fates(counts: Confusion, collapse: collapsing.Collapse) -> pd.DataFrame:
@@ -217,20 +215,10 @@ def _fates(counts: Confusion, collapse: collapsing.Collapse) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _shift_table(shifts: Sequence[alignment.BranchShift]) -> pd.DataFrame:
-    columns = ["patient_id", "x, voxels", "y, voxels", "z, voxels"]
-    columns += ["difference removed", "difference left", "shift"]
-    rows = []
-    for patient in shifts:
-        along = patient.shift or (None, None, None)
-        rows.append((patient.patient_id, *along, patient.gain, patient.remaining, patient.verdict))
-    return pd.DataFrame(rows, columns=columns)
-
-
 def _measured(name: str, interval: bootstrap.Interval | None, n: int, rule: str) -> Value:
     if interval is None:
         return Value(name, math.nan, n_patients=n, rule=f"{rule}; too few patients to tell")
-    return Value(name, interval.value, interval.ci95, n, rule=rule)
+    return replace(value(name, interval, rule), n_patients=n)
 
 
 def _judged(name: str, verdict: collapsing.Finding, n: int, sentence: str) -> Value:
@@ -243,4 +231,4 @@ def _sentence(what: str, verdict: collapsing.Finding, sentence: str) -> str:
 
 
 def _seed(study: settings.Study, *names: str) -> int:
-    return settings.named_seed(study.seed, "failures", *names)
+    return seed(study, *names, experiment="failures")

@@ -7,7 +7,7 @@ counts are exact and kept by patient, so that intervals are over patients.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from gliomalib import settings
 from gliomalib.experiments import segmentation
-from gliomalib.experiments.values import seed, value
+from gliomalib.experiments.comparing import dice_rows
+from gliomalib.experiments.values import pooled, value
 from gliomalib.fusion import slices
 from gliomalib.networks import predict, samples
 from gliomalib.pipeline import folds, preprocess
@@ -30,7 +31,7 @@ from gliomalib.schema import (
     StoredCase,
     Value,
 )
-from gliomalib.scoring import bootstrap, contradictions, keras_metrics, metrics, tables
+from gliomalib.scoring import contradictions, keras_metrics, metrics, tables
 
 NOTEBOOK, VARIANT = "03_train_unet2d", "recipe"
 NETWORK = f"unet2d.{VARIANT}"
@@ -98,7 +99,14 @@ def rerun(material: folds.Material) -> Rerun:
     Raises ``RecordError`` where the recipe is not trained, and ``MismatchError`` where it was
     trained with other settings than the study says.
     """
-    return tuple(_scored(material))
+    if _settings(material) is None:
+        return ()
+    segmenters = ((split, _segmenter(material, split.fold)) for split in material.splits)
+    return tuple(
+        _scored(material, segmenter, split.fold, patient)
+        for split, segmenter in segmenters
+        for patient in split.test
+    )
 
 
 def saturated(rerun: Rerun) -> keras_metrics.Saturation:
@@ -126,16 +134,11 @@ def told(material: folds.Material) -> str:
 
 
 def dice(rerun: Rerun, study: settings.Study) -> pd.DataFrame:
-    """Return Dice of every held-out patient in the box, as ``folds.segmentation_scores`` does.
-
-    Columns: patient_id, part, fold, network, region, dice, state.
-    """
-    empty, rows = study.evaluation.empty, []
+    """Return Dice of every held-out patient in the box, as ``folds.segmentation_scores`` does."""
+    rows: list[dict[str, object]] = []
     for scored in rerun:
-        for region, classes in tables.REGIONS.items():
-            score = metrics.dice(scored.confusion, classes, empty)
-            state = metrics.mask_state(scored.confusion, classes)
-            rows.append((scored.patient, "test", scored.fold, "2D", region, score, state))
+        about = {"patient_id": scored.patient, "part": "test", "fold": scored.fold, "network": "2D"}
+        rows += dice_rows(about, scored.confusion, study.evaluation.empty)
     columns = ["patient_id", "part", "fold", "network", "region", "dice", "state"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -219,27 +222,24 @@ def _segmenter(material: folds.Material, fold: int) -> predict.Segmenter:
     return segmenter
 
 
-def _scored(material: folds.Material) -> Iterator[Scored]:
-    """Yield every held-out patient's counts, one volume in memory at a time."""
-    if _settings(material) is None:
-        return
-    for split in material.splits:
-        segmenter = _segmenter(material, split.fold)
-        for patient in split.test:
-            case = material.store.get(patient)
-            probabilities = predict.unrounded(segmenter, case).reshape(N_CLASSES, -1).T
-            truth = case.labels.ravel()
-            one_hot = np.eye(N_CLASSES, dtype=np.float32)[truth]
-            sees = case.images[samples.channels_of(segmenter.settings.sequences)]
-            blank = ~np.any(sees, axis=(0, 1, 2))
-            yield Scored(
-                patient=patient,
-                fold=split.fold,
-                counts=keras_metrics.pooled_counts(one_hot, probabilities),
-                confusion=metrics.confusion_matrix(truth, probabilities.argmax(axis=1)),
-                outside=_outside(material, case),
-                blank=int(blank.sum()) * case.labels[..., 0].size,
-            )
+def _scored(
+    material: folds.Material, segmenter: predict.Segmenter, fold: int, patient: str
+) -> Scored:
+    case = material.store.get(patient)
+    probabilities = predict.unrounded(segmenter, case).reshape(N_CLASSES, -1).T
+    truth = case.labels.ravel()
+    sees = case.images[samples.channels_of(segmenter.settings.sequences)]
+    blank = ~np.any(sees, axis=(0, 1, 2))
+    return Scored(
+        patient=patient,
+        fold=fold,
+        counts=keras_metrics.pooled_counts(
+            np.eye(N_CLASSES, dtype=np.float32)[truth], probabilities
+        ),
+        confusion=metrics.confusion_matrix(truth, probabilities.argmax(axis=1)),
+        outside=_outside(material, case),
+        blank=int(blank.sum()) * case.labels[..., 0].size,
+    )
 
 
 def _outside(material: folds.Material, case: StoredCase) -> FloatArray:
@@ -255,18 +255,11 @@ def _six(stack: FloatArray) -> dict[str, FloatArray]:
     return {name: scores["mean_iou" if name == "iou" else name] for name in RULES}
 
 
-def _true_iou(stack: FloatArray) -> dict[str, FloatArray]:
-    return {"iou": metrics.stacked_scores(stack.astype(np.int64), "macro", "exclude")["iou"]}
-
-
 def _pooled(
     prefix: str, counts: FloatArray, names: Sequence[str], study: settings.Study
 ) -> list[Value]:
     who, frame = prefix.split("_")
-    # a row of counts stands where a confusion matrix would, as a matrix with one row
-    intervals = bootstrap.confusion_intervals(
-        counts[:, None], _six, seed(study, prefix), study.evaluation.bootstrap
-    )
+    intervals = pooled(counts, study, prefix, scores=_six)
     of = "" if who == "recipe" else "of 'no tumour' with probability 1 everywhere: "
     tail = f"pooled {FRAMES[frame]}; interval by resampling patients"
     return [
@@ -276,25 +269,19 @@ def _pooled(
 
 def _of_the_box(rerun: Rerun, study: settings.Study) -> list[Value]:
     confusions = np.stack([scored.confusion for scored in rerun])
-    intervals = bootstrap.confusion_intervals(
-        confusions, _true_iou, seed(study, "recipe_true_iou"), study.evaluation.bootstrap
-    )
-    rule = (
-        "mean IoU of the most probable classes that occur, pooled over the voxels of the box; "
-        "interval by resampling patients"
-    )
-    found = [value("recipe_true_iou", intervals["iou"], rule)]
+    true_iou = pooled(confusions, study, "recipe_true_iou")["iou"]
+    pile = "pooled over the voxels of the box; interval by resampling patients"
+    rule = f"mean IoU of the most probable classes that occur, {pile}"
+    found = [value("recipe_true_iou", true_iou, rule)]
     sure, items = saturated(rerun), sum(scored.counts[0] for scored in rerun)
     blank = sum(scored.blank for scored in rerun) / items
-    for name, share, which in (
+    in_blank = "in slices without any brain, which are no tumour with probability 1 by rule"
+    shares = (
         ("recipe_saturated", sure.right, "that give their true class a probability of 1"),
         ("recipe_saturated_wrong", sure.wrong, "that give a wrong class a probability of 1"),
-        (
-            "recipe_blank",
-            blank,
-            "in slices without any brain, which are no tumour with probability 1 by rule",
-        ),
-    ):
+        ("recipe_blank", blank, in_blank),
+    )
+    for name, share, which in shares:
         rule = f"share of all voxels of the box {which}"
         found.append(Value(name, float(share), n_patients=len(rerun), rule=rule))
     return found

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -17,13 +16,13 @@ from sklearn.neighbors import NearestNeighbors
 from gliomalib import progress, settings
 from gliomalib.experiments import leakage_splits
 from gliomalib.experiments.leakage_splits import Assignment, Pool, Rows
-from gliomalib.experiments.values import ends, value
+from gliomalib.experiments.values import ends, mean_interval, pooled, seed, value
 from gliomalib.fusion import slices
 from gliomalib.networks import predict, training
 from gliomalib.networks.job import Job
 from gliomalib.pipeline import folds
-from gliomalib.schema import N_CLASSES, Confusion, Float32Array, FloatArray, SliceSet, Value
-from gliomalib.scoring import bootstrap, metrics
+from gliomalib.schema import N_CLASSES, Float32Array, SliceSet, Value
+from gliomalib.scoring import bootstrap
 
 SPLITS: Mapping[str, str] = {
     "patient": "by patient",
@@ -121,10 +120,7 @@ class Score:
 
 
 def scores(answers: pd.DataFrame, study: settings.Study) -> list[Score]:
-    """Return the scores by classifier, labels and split.
-
-    ``answers`` are those of ``neighbours``, of ``networks`` or of both.
-    """
+    """Return the scores by classifier, labels and split of ``neighbours``, ``networks`` or both."""
     table = leakage_splits.per_patient(answers)
     # one table per classifier, labels and split, its rows named by patient
     parts = {
@@ -137,40 +133,39 @@ def scores(answers: pd.DataFrame, study: settings.Study) -> list[Score]:
         if labels == "true" and split != "patient":
             fair = parts[classifier, "true", "patient"]
             gain = _gain(fair["accuracy"], part["accuracy"], study, *names)
-        accuracy = _mean(part["accuracy"], study, *names)
-        balanced = _balanced(leakage_splits.confusions(part), study, *names)
-        found.append(Score(*names, accuracy, balanced, gain))
+        accuracy = mean_interval(part["accuracy"], study, *names, experiment="leakage")
+        counts = leakage_splits.confusions(part)
+        pile = pooled(counts, study, *names, "balanced", experiment="leakage")
+        found.append(Score(*names, accuracy, pile["balanced_accuracy"], gain))
     return found
 
 
 def table(scores: Sequence[Score]) -> pd.DataFrame:
-    """Return scores as a table, one row each.
+    """Return scores as a table, one row each; what was not measured is NaN.
 
     Columns: classifier, labels, split, patients; accuracy, balanced_accuracy and gain, each with
-    ``…_low`` and ``…_high`` of its 95 % interval; gain_patients. What was not measured is NaN.
+    ``…_low`` and ``…_high`` of its 95 % interval; gain_patients.
     """
-    nothing = bootstrap.Interval(np.nan, None, 0)
-    rows = [
-        {
-            "classifier": score.classifier,
-            "labels": score.labels,
-            "split": score.split,
-            "patients": score.accuracy.n,
-            **_columns("accuracy", score.accuracy),
-            **_columns("balanced_accuracy", score.balanced),
-            **_columns("gain", score.gain or nothing),
-            "gain_patients": score.gain.n if score.gain else None,
-        }
-        for score in scores
-    ]
-    return pd.DataFrame(rows).astype({"gain_patients": "Int64"})
+    rows = []
+    for score in scores:
+        gain = score.gain or bootstrap.Interval(np.nan, None, 0)
+        row = [score.classifier, score.labels, score.split, score.accuracy.n]
+        for interval in (score.accuracy, score.balanced, gain):
+            row += [interval.value, *ends(interval)]
+        rows.append([*row, score.gain.n if score.gain else None])
+    columns = ["classifier", "labels", "split", "patients"]
+    measured = ("accuracy", "balanced_accuracy", "gain")
+    columns += [f"{name}{end}" for name in measured for end in ("", "_low", "_high")]
+    table = pd.DataFrame(rows, columns=[*columns, "gain_patients"])
+    return table.astype({"gain_patients": "Int64"})
 
 
 def majority(pool: Pool) -> bootstrap.Interval:
     """Return how often the commonest class of all is right, mean over patients."""
     commonest = np.bincount(pool.slices.classes).argmax()
     right = pd.Series(pool.slices.classes == commonest)
-    return _mean(right.groupby(np.array(pool.slices.patients)).mean(), pool.study, "majority")
+    shares = right.groupby(np.array(pool.slices.patients)).mean()
+    return mean_interval(shares, pool.study, "majority", experiment="leakage")
 
 
 def values(pool: Pool, dealt: pd.DataFrame, scores: Sequence[Score]) -> list[Value]:
@@ -192,16 +187,10 @@ def values(pool: Pool, dealt: pd.DataFrame, scores: Sequence[Score]) -> list[Val
 
 
 def conclusion(scores: Sequence[Score]) -> str:
-    """Say by the rule whether a leak is shown, and whether the control holds.
-
-    ``scores`` are those of both classifiers together.
-    """
-    random = {
-        (score.classifier, score.split): score.accuracy
-        for score in scores
-        if score.labels == "random"
-    }
-    fair, leaky = random["neighbour", "patient"], random["neighbour", "slice"]
+    """Say by the rule whether both classifiers' scores show a leak, and if the control holds."""
+    accuracy = {(score.classifier, score.labels, score.split): score.accuracy for score in scores}
+    fair, leaky = (accuracy["neighbour", "random", split] for split in ("patient", "slice"))
+    network = accuracy["resnet50", "random", "slice"]
     low, high = ends(fair)
     word = "holds" if low <= CHANCE <= high and ends(leaky)[0] > CHANCE else "does not hold"
     if fair.n < FEWEST:
@@ -209,7 +198,7 @@ def conclusion(scores: Sequence[Score]) -> str:
     control = (
         f"With random classes the nearest neighbour is right in {100 * fair.value:.0f} % of "
         f"the slices when they are dealt by patient and in {100 * leaky.value:.0f} % when "
-        f"dealt by slice (ResNet50 in {100 * random['resnet50', 'slice'].value:.0f} %), chance "
+        f"dealt by slice (ResNet50 in {100 * network.value:.0f} %), chance "
         f"being {100 * CHANCE:.0f} %: the control {word}."
     )
     return " ".join([*(_leak(score, score.gain) for score in scores if score.gain), control])
@@ -217,8 +206,8 @@ def conclusion(scores: Sequence[Score]) -> str:
 
 def caveats(pool: Pool, scores: Sequence[Score]) -> tuple[str, ...]:
     """Return what nobody may read into the numbers."""
-    tested = {(score.classifier, score.labels, score.split): score.accuracy.n for score in scores}
-    fair = tested["resnet50", "true", "patient"]
+    accuracy = {(score.classifier, score.labels, score.split): score.accuracy for score in scores}
+    fair = accuracy["resnet50", "true", "patient"].n
     return (
         f"Each patient's number of volumes is {pool.counted_by}; the copies are exact, and each "
         "slice was learnt once at most, so the gain of the pooled years is a cautious one.",
@@ -297,23 +286,8 @@ def thumbnails(images: NDArray[np.float16]) -> Float32Array:
 
 
 def _random(pool: Pool, dealt: Mapping[str, Assignment], repeat: int, draws: int) -> Rows:
-    apart, seed = dealt["patient"].test, leakage_splits.seed_of(pool.study, "random", repeat)
-    return leakage_splits.random_classes(pool.slices.patients, apart, draws, seed)
-
-
-def _balanced(counts: FloatArray, study: settings.Study, *names: str) -> bootstrap.Interval:
-    def balanced(stack: FloatArray) -> dict[str, FloatArray]:
-        # counts are averages over repeats and stay fractions
-        scores = metrics.stacked_scores(cast(Confusion, stack), "macro", "exclude")
-        return {"balanced": scores["balanced_accuracy"]}
-
-    seed, draws = leakage_splits.seed_of(study, *names, "balanced"), study.evaluation.bootstrap
-    return bootstrap.confusion_intervals(counts, balanced, seed, draws)["balanced"]
-
-
-def _mean(numbers: pd.Series, study: settings.Study, *names: str) -> bootstrap.Interval:
-    seed, draws = leakage_splits.seed_of(study, *names), study.evaluation.bootstrap
-    return bootstrap.mean_interval(numbers.to_numpy(), seed, draws)
+    root = seed(pool.study, "random", repeat, experiment="leakage")
+    return leakage_splits.random_classes(pool.slices.patients, dealt["patient"].test, draws, root)
 
 
 def _gain(
@@ -324,9 +298,4 @@ def _gain(
     if paired.empty:
         means = 100 * float(leaky.sort_index().mean() - fair.sort_index().mean())
         return bootstrap.Interval(means, None, 0)
-    return _mean(paired, study, *names, "gain")
-
-
-def _columns(name: str, interval: bootstrap.Interval) -> dict[str, float]:
-    low, high = ends(interval)
-    return {name: interval.value, f"{name}_low": low, f"{name}_high": high}
+    return mean_interval(paired, study, *names, "gain", experiment="leakage")

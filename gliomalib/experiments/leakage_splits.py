@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gliomalib import settings
 from gliomalib.cohort import table as casetable
+from gliomalib.experiments import values
 from gliomalib.fusion import slices
 from gliomalib.pipeline import folds
 from gliomalib.schema import N_CLASSES, DataError, FloatArray, MismatchError, SliceSet
@@ -21,11 +22,7 @@ from gliomalib.scoring import metrics
 
 Rows = NDArray[np.int64]
 
-CELLS = [
-    f"true {truth} given {predicted}"
-    for truth in range(N_CLASSES)
-    for predicted in range(N_CLASSES)
-]
+CELLS = [f"true {true} given {given}" for true in range(N_CLASSES) for given in range(N_CLASSES)]
 """Columns of a confusion matrix in a row of a table."""
 
 SHARE = 0.2
@@ -38,10 +35,7 @@ of subject IDs: 285 of 2018 are in 2019 (335) and 2020 (369) too."""
 
 @dataclass(frozen=True)
 class Assignment:
-    """Rows of a table of slices: ``train`` to learn from, ``test`` to be asked about.
-
-    A row stands on a side as often as a volume that holds its slice does.
-    """
+    """Rows of slices to learn from and to be asked about, as often as volumes there hold them."""
 
     train: Rows
     test: Rows
@@ -71,7 +65,8 @@ def gather(material: folds.Material) -> Pool:
     """Return the slices of internal patients, at most ``leakage.patients`` drawn by seed."""
     study, split = material.study, material.splits[0]
     everyone = np.array(sorted((*split.train, *split.val, *split.test)))
-    order = np.random.default_rng(seed_of(study, "patients")).permutation(len(everyone))
+    generator = np.random.default_rng(values.seed(study, "patients", experiment="leakage"))
+    order = generator.permutation(len(everyone))
     names = sorted(everyone[order[: study.leakage.patients]].tolist())
     sets, n_blank = [], 0
     for name in names:
@@ -87,21 +82,20 @@ def deal(pool: Pool, repeat: int) -> dict[str, Assignment]:
 
     Raises ``MismatchError`` where the patient-level one has a patient on both sides.
     """
-    of, seed = pool.slices.patients, seed_of(pool.study, "deal", repeat)
+    of, root = pool.slices.patients, values.seed(pool.study, "deal", repeat, experiment="leakage")
     # one order for all repeats: patients take turns in being held out
-    turns = seed_of(pool.study, "turns")
+    turns = values.seed(pool.study, "turns", experiment="leakage")
     dealt = {
-        "patient": by_patient(of, SHARE, turns, repeat),
-        "slice": by_slice(len(of), SHARE, seed),
-        "years": by_volume(of, pool.copies, SHARE, seed),
+        "patient": by_patient(of, turns, repeat),
+        "slice": by_slice(len(of), root),
+        "years": by_volume(of, pool.copies, root),
     }
-    leaking = in_both(dealt["patient"], of)
-    if leaking:
+    if leaking := in_both(dealt["patient"], of):
         raise MismatchError(
             f"leakage, repeat {repeat}: {', '.join(leaking)} on both sides of the patient-level "
             "split; nothing can be measured against it"
         )
-    return equal_budgets(dealt, seed)
+    return equal_budgets(dealt, root)
 
 
 def sides(pool: Pool) -> pd.DataFrame:
@@ -115,40 +109,35 @@ def sides(pool: Pool) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def by_patient(patients: Sequence[str], share: float, seed: int, turn: int = 0) -> Assignment:
-    """Hold out all slices of ``share`` of the patients; ``patients`` names that of each row.
+def by_patient(patients: Sequence[str], seed: int, turn: int = 0) -> Assignment:
+    """Hold out all slices of a fifth of the patients; ``patients`` names that of each row.
 
     Patients take turns: ``turn`` 0 holds out the first of an order that ``seed`` shuffles, the
     next turn the next ones, and so round and round. Raises ``DataError`` for one patient alone.
     """
     names = sorted(set(patients))
     order = np.random.default_rng(seed).permutation(len(names))
-    count = _held_out(len(names), share, "patients")
+    count = _held_out(len(names), "patients")
     places = (turn * count + np.arange(count)) % len(names)
     held_out = np.isin(np.array(patients), np.array(names)[order[places]])
     return Assignment(np.flatnonzero(~held_out), np.flatnonzero(held_out))
 
 
-def by_slice(n_slices: int, share: float, seed: int) -> Assignment:
-    """Hold out ``share`` of the slices, whoever they are of.
-
-    Raises ``DataError`` for fewer than two slices.
-    """
+def by_slice(n_slices: int, seed: int) -> Assignment:
+    """Hold out a fifth of the slices, whoever they are of; ``DataError`` for fewer than two."""
     order = np.random.default_rng(seed).permutation(n_slices)
-    count = _held_out(n_slices, share, "slices")
+    count = _held_out(n_slices, "slices")
     return Assignment(np.sort(order[count:]), np.sort(order[:count]))
 
 
-def by_volume(
-    patients: Sequence[str], copies: Mapping[str, int], share: float, seed: int
-) -> Assignment:
-    """Hold out ``share`` of the volumes, of which each patient has as many as ``copies`` says.
+def by_volume(patients: Sequence[str], copies: Mapping[str, int], seed: int) -> Assignment:
+    """Hold out a fifth of the volumes, of which each patient has as many as ``copies`` says.
 
     All volumes of a patient hold the same slices. Raises ``DataError`` for a volume alone.
     """
     volumes = [name for name in sorted(set(patients)) for _ in range(copies[name])]
     order = np.random.default_rng(seed).permutation(len(volumes))
-    count = _held_out(len(volumes), share, "volumes")
+    count = _held_out(len(volumes), "volumes")
     names = np.array(patients)
 
     def rows(chosen: Rows) -> Rows:
@@ -158,28 +147,24 @@ def by_volume(
     return Assignment(rows(order[count:]), rows(order[:count]))
 
 
-def multiplicities(
-    patients: Sequence[str], proportion: Mapping[int, int], seed: int
-) -> dict[str, int]:
-    """Return how many volumes each patient has, dealt out in a given proportion.
+def multiplicities(patients: Sequence[str], seed: int) -> dict[str, int]:
+    """Return how many volumes each patient has, dealt out in the proportion of ``COPIES``.
 
-    ``proportion`` is number of volumes → patients with as many elsewhere. Numbers of patients
-    are rounded by largest remainder, so that they sum to those that are here.
+    Numbers of patients are rounded by largest remainder, so that they sum to those that are here.
     """
     names = sorted(set(patients))
-    wanted = np.array(list(proportion.values())) * len(names) / sum(proportion.values())
+    wanted = np.array(list(COPIES.values())) * len(names) / sum(COPIES.values())
     counts = np.floor(wanted).astype(int)
     rest = np.argsort(counts - wanted, kind="stable")[: len(names) - counts.sum()]
     counts[rest] += 1
-    dealt = np.random.default_rng(seed).permutation(np.repeat(list(proportion), counts))
+    dealt = np.random.default_rng(seed).permutation(np.repeat(list(COPIES), counts))
     return dict(zip(names, dealt.tolist(), strict=True))
 
 
 def equal_budgets(dealt: Mapping[str, Assignment], seed: int) -> dict[str, Assignment]:
-    """Return the assignments with training sets of one size, that of the smallest.
+    """Return the assignments with training sets as small as the smallest, by leaving out slices.
 
-    A slice that stands several times in training counts once; then slices are left out at
-    random. What is tested stays as it is.
+    A slice that stands several times in training counts once. What is tested stays as it is.
     """
     distinct = {name: np.unique(assignment.train) for name, assignment in dealt.items()}
     least = min(len(rows) for rows in distinct.values())
@@ -235,11 +220,6 @@ def classifier(study: settings.Study) -> settings.Classifier:
     return study.classifier.model_copy(update={"image": "mri", "epochs": epochs})
 
 
-def seed_of(study: settings.Study, *names: object) -> int:
-    """Return the seed of what ``names`` stand for in the audit."""
-    return settings.named_seed(study.seed, "leakage", *names)
-
-
 def random_classes(patients: Sequence[str], apart: Rows, draws: int, seed: int) -> Rows:
     """Give every patient a random class for all slices, ``draws`` times: (draws, rows).
 
@@ -259,10 +239,9 @@ def random_classes(patients: Sequence[str], apart: Rows, draws: int, seed: int) 
 
 
 def counted(patients: Sequence[str], truth: Rows, predicted: Rows) -> pd.DataFrame:
-    """Return one row per patient: patient_id and ``CELLS``, slices by true and predicted class.
+    """Return one row per patient: patient_id and ``CELLS``, counts averaged over the draws.
 
-    ``truth`` and ``predicted`` have shape (draws, slices), ``patients`` names that of each slice;
-    counts are averages over the draws.
+    ``truth`` and ``predicted`` have shape (draws, slices), ``patients`` names that of each slice.
     """
     rows, of = [], np.array(patients)
     for name in sorted(set(patients)):
@@ -280,14 +259,12 @@ def confusions(table: pd.DataFrame) -> FloatArray:
 def per_patient(answers: pd.DataFrame) -> pd.DataFrame:
     """Return the counts of each patient averaged over repeats, with the accuracy.
 
-    ``answers`` has the columns of ``counted`` and classifier, labels, split. Index: classifier,
-    labels, split, patient_id; columns: ``CELLS``, accuracy.
+    Index: classifier, labels, split, patient_id of ``answers``; columns: ``CELLS``, accuracy.
     """
     keys = ["classifier", "labels", "split", "patient_id"]
     mean = answers.groupby(keys, sort=False)[CELLS].mean()
     stack = confusions(mean)
-    right = np.trace(stack, axis1=1, axis2=2) / stack.sum(axis=(1, 2))
-    return mean.assign(accuracy=right)
+    return mean.assign(accuracy=np.trace(stack, axis1=1, axis2=2) / stack.sum(axis=(1, 2)))
 
 
 def _copies(material: folds.Material, names: Sequence[str]) -> tuple[dict[str, int], str]:
@@ -300,12 +277,12 @@ def _copies(material: folds.Material, names: Sequence[str]) -> tuple[dict[str, i
         if (counts > 1).any():
             source = f"that of the releases of this study ({', '.join(releases)})"
             return {name: int(counts.get(name, 1)) for name in names}, source
-    dealt = multiplicities(names, COPIES, seed_of(material.study, "copies"))
+    dealt = multiplicities(names, values.seed(material.study, "copies", experiment="leakage"))
     shares = ", ".join(f"{n} patients with {times}" for times, n in COPIES.items())
     return dealt, f"dealt out as in BraTS 2018–2020 by the organisers' table ({shares})"
 
 
-def _held_out(n: int, share: float, of: str) -> int:
+def _held_out(n: int, of: str) -> int:
     if n < 2:
         raise DataError(f"{n} {of} cannot be dealt out to training and test; give at least 2")
-    return min(max(1, round(share * n)), n - 1)
+    return min(max(1, round(SHARE * n)), n - 1)

@@ -35,11 +35,10 @@ WHO: Mapping[str, str] = {
 
 
 def printed(numbers: Mapping[str, float]) -> PrintedScores:
-    """Return the six scores of the paper and the test sizes that come into question.
+    """Return the paper's scores of ``SIX`` (shares) and the test sizes that come into question.
 
-    ``numbers`` are shares by the names of ``SIX``, others are left aside. The sizes are a fifth of
-    the volumes of one, two or all years, rounded down and up. Raises ``SettingsError`` where one
-    of the scores is missing.
+    These are a fifth of the volumes of one, two or all years, rounded down and up. Raises
+    ``SettingsError`` where one of the scores is missing.
     """
     missing = [name for name in SIX if name not in numbers]
     if missing:
@@ -50,19 +49,15 @@ def printed(numbers: Mapping[str, float]) -> PrintedScores:
 
 def relations(scores: PrintedScores) -> pd.DataFrame:
     """Return one row a relation: which number, from which, read how, what follows, the verdict."""
-    rows = [
-        {
-            "number": finding.numbers[0],
-            "printed": getattr(scores, finding.numbers[0]),
-            "from": ", ".join(finding.numbers[1:]),
-            "follows": f"{finding.implied[0]:.5f} to {finding.implied[1]:.5f}",
-            "misses by": f"{finding.gap:.5f}" if finding.gap else "–",
-            "if": finding.reading,
-            "verdict": finding.verdict,
-        }
-        for finding in _related(scores)
-    ]
-    return pd.DataFrame(rows)
+    rows = []
+    for finding in _related(scores):
+        number, *others = finding.numbers
+        follows = "{:.5f} to {:.5f}".format(*finding.implied)
+        gap = f"{finding.gap:.5f}" if finding.gap else "–"
+        row = (number, getattr(scores, number), ", ".join(others), follows, gap)
+        rows.append((*row, finding.reading, finding.verdict))
+    columns = ["number", "printed", "from", "follows", "misses by", "if", "verdict"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def by_reading(scores: PrintedScores) -> pd.DataFrame:
@@ -75,33 +70,21 @@ def by_reading(scores: PrintedScores) -> pd.DataFrame:
         findings = [finding for finding in _related(scores) if finding.reading == reading]
         others = [finding for finding in findings if "iou" not in finding.numbers]
         rules = [rule for rule in forensics.RULES if all(rule in other.rules for other in others)]
-        rows.append(
-            {
-                "reading": reading,
-                "relations": len(findings),
-                "fail": len(findings) - _possible(findings),
-                "fail without the IoU": len(others) - _possible(others),
-                "rounding": ", ".join(rules) or "none",
-                "that is": meaning,
-            }
-        )
-    return pd.DataFrame(rows).query("relations > 0")
+        fail, fail_others = (len(some) - _possible(some) for some in (findings, others))
+        rounding = ", ".join(rules) or "none"
+        rows.append((reading, len(findings), fail, fail_others, rounding, meaning))
+    columns = ["reading", "relations", "fail", "fail without the IoU", "rounding", "that is"]
+    return pd.DataFrame(rows, columns=columns).query("relations > 0")
 
 
 def proportions(scores: PrintedScores) -> pd.DataFrame:
     """Return one row a test size: of which volumes, the two shares around the accuracy."""
     sizes, rows = _sizes(), []
     for n, finding in zip(scores.test_sizes, _proportions(scores), strict=True):
-        rows.append(
-            {
-                "volumes": sizes[n],
-                "held out": n,
-                "next below": f"{100 * finding.implied[0]:.2f} %",
-                "next above": f"{100 * finding.implied[1]:.2f} %",
-                "verdict": "possible" if finding.rules else "impossible",
-            }
-        )
-    return pd.DataFrame(rows)
+        below, above = (f"{100 * share:.2f} %" for share in finding.implied)
+        rows.append((sizes[n], n, below, above, "possible" if finding.rules else "impossible"))
+    columns = ["volumes", "held out", "next below", "next above", "verdict"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def constants(scores: PrintedScores) -> pd.DataFrame:
@@ -110,8 +93,7 @@ def constants(scores: PrintedScores) -> pd.DataFrame:
     ``errors per tumour voxel`` is (1 − A)/(1 − b): how many voxels may be wrong at the paper's
     accuracy A, for each voxel of tumour, where a share b is background.
     """
-    errors = "errors per tumour voxel"
-    rows = []
+    errors, rows = "errors per tumour voxel", []
     for frame, share in BACKGROUND.items():
         constant = keras_metrics.constant_scores(share)
         six = {"predictor": f"'no tumour', {frame}", **constant, "iou": constant["mean_iou"]}
@@ -161,21 +143,18 @@ def values(scores: PrintedScores) -> list[Value]:
             f"always right is {iou:g}",
         ),
     }
+    found = [Value(name, float(number), rule=rule) for name, (number, rule) in numbers.items()]
+    rules = {
+        "no_tumour_accuracy": "accuracy, precision, recall and F1 of 'no tumour' everywhere",
+        "no_tumour_iou": "Keras's MeanIoU of 'no tumour' everywhere",
+        "errors_per_tumour_voxel": "wrong voxels at the printed accuracy, for each voxel of tumour",
+    }
     for (frame, share), suffix in zip(BACKGROUND.items(), ("scan", "crop"), strict=True):
-        of_frame = f"BraTS, {frame}, of which {share:g} is background: "
-        numbers[f"no_tumour_accuracy_{suffix}"] = (
-            share,
-            f"{of_frame}accuracy, precision, recall and F1 of 'no tumour' everywhere",
-        )
-        numbers[f"no_tumour_iou_{suffix}"] = (
-            keras_metrics.constant_scores(share)["mean_iou"],
-            f"{of_frame}Keras's MeanIoU of 'no tumour' everywhere",
-        )
-        numbers[f"errors_per_tumour_voxel_{suffix}"] = (
-            _errors(scores, share),
-            f"{of_frame}wrong voxels at the printed accuracy, for each voxel of tumour",
-        )
-    return [Value(name, float(number), rule=rule) for name, (number, rule) in numbers.items()]
+        in_frame = (share, keras_metrics.constant_scores(share)["mean_iou"], _errors(scores, share))
+        of_frame = f"BraTS, {frame}, of which {share:g} is background"
+        for (name, rule), number in zip(rules.items(), in_frame, strict=True):
+            found.append(Value(f"{name}_{suffix}", number, rule=f"{of_frame}: {rule}"))
+    return found
 
 
 def beside(scores: PrintedScores, measured: Sequence[Value]) -> pd.DataFrame:
@@ -206,10 +185,11 @@ def nearness(scores: PrintedScores, measured: Sequence[Value]) -> list[Value]:
     n = max((value.n_patients for value in measured), default=0)
     rule = f"of the {len(paper)} scores but the IoU, the ones within {POINT:g} of the paper's"
     values = []
-    for who in [who for who in WHO if who in table.index]:
-        away = (table.loc[who].set_index("score")["value"] - paper).abs()
-        near = float((away <= POINT).sum())
-        values.append(Value(f"{WHO[who]}_within_a_point", near, n_patients=n, rule=rule))
+    for who, prefix in WHO.items():
+        if who in table.index:
+            away = (table.loc[who].set_index("score")["value"] - paper).abs()
+            near = float((away <= POINT).sum())
+            values.append(Value(f"{prefix}_within_a_point", near, n_patients=n, rule=rule))
     return values
 
 
@@ -280,8 +260,7 @@ def _related(scores: PrintedScores) -> list[RelationCheck]:
 
 
 def _proportions(scores: PrintedScores) -> list[RelationCheck]:
-    findings = contradictions.examine(scores)
-    return [finding for finding in findings if finding.reading == "proportion"]
+    return [check for check in contradictions.examine(scores) if check.reading == "proportion"]
 
 
 def _possible(findings: Sequence[RelationCheck]) -> int:

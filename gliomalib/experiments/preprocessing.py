@@ -97,13 +97,12 @@ def most_cropped(cases: pd.DataFrame, table: pd.DataFrame, box: settings.Preproc
 
 
 def label_rules(store: Store, study: settings.Study) -> pd.DataFrame:
-    """Return how many slices another label rule names otherwise than the study's own does.
+    """Return the share of slices that each label rule names otherwise than the study's own does.
 
-    One row per patient: patient_id, slices (those with tumour), and a share of these for each
-    rule; the share of the study's own rule is 0, all are NaN where no slice has tumour.
+    One row per patient: patient_id, slices (those with tumour, which the shares are of, NaN where
+    there is none) and a column for each rule.
     """
-    chosen = study.classifier.label_rule
-    rows = []
+    chosen, rows = study.classifier.label_rule, []
     for patient in store.patients():
         labels = store.get(patient).labels
         classes = {rule: slices.slice_classes(labels, rule) for rule in LABEL_RULES}
@@ -120,14 +119,12 @@ def relabelled(table: pd.DataFrame, study: settings.Study) -> list[Value]:
 
     A patient without a slice of tumour says nothing of it and is counted as empty.
     """
-    with_tumour, chosen = table[table["slices"] > 0], study.classifier.label_rule
-    empty = len(table) - len(with_tumour)
-    found = []
+    with_tumour, chosen, found = table[table["slices"] > 0], study.classifier.label_rule, []
     for name in table.columns.drop(["patient_id", "slices", chosen]):
         rule = (
             f"slices with tumour that the label rule {name!r} names otherwise than {chosen!r} "
             "does, share per patient, mean over patients"
         )
         value = mean(f"relabelled_{name}", with_tumour[name], study, rule)
-        found.append(replace(value, n_empty=empty))
+        found.append(replace(value, n_empty=len(table) - len(with_tumour)))
     return found

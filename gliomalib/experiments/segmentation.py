@@ -19,8 +19,7 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
 
     ``table`` holds one network; a patient under several folds counts once, with the mean.
     """
-    found = []
-    full = tables.with_mean(table)
+    found, full = [], tables.with_mean(table)
     rule = f"mean over patients of Dice on the store's grid; empty rule {study.evaluation.empty!r}"
     for part, prefix in parts(table):
         for region in ("mean", *tables.REGIONS):
@@ -39,8 +38,7 @@ def differences(
 
     Raises ``RecordError`` when two networks do not cover the same patients.
     """
-    found = []
-    full = tables.with_mean(table)
+    found, full = [], tables.with_mean(table)
     rule = "paired difference of each patient's mean of NCR, ED and ET Dice, mean over patients"
     for part, prefix in parts(table):
         first = tables.per_patient(full[full["network"] == better], "mean", part)

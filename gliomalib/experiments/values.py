@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from gliomalib import settings
-from gliomalib.schema import RecordError, Value
-from gliomalib.scoring import bootstrap
+from gliomalib.schema import Confusion, FloatArray, RecordError, Value
+from gliomalib.scoring import bootstrap, metrics
 
 PREFIXES = {"test": "", "external": "external_"}
 """A part of the patients on whom results are reported → the beginning of its values' names."""
+
+Scores = Callable[[FloatArray], Mapping[str, FloatArray]]
+"""Summed matrices (m, K, K) → the scores of each of the m sums by name."""
 
 
 def of(values: Sequence[Value], name: str) -> Value:
@@ -31,10 +37,39 @@ def value(name: str, interval: bootstrap.Interval, rule: str) -> Value:
 
 def mean(name: str, numbers: pd.Series, study: settings.Study, rule: str) -> Value:
     """Return the mean of one number per patient with its bootstrap interval."""
-    interval = bootstrap.mean_interval(
-        numbers.to_numpy(), seed(study, name), study.evaluation.bootstrap
-    )
-    return value(name, interval, rule)
+    return value(name, mean_interval(numbers, study, name), rule)
+
+
+def mean_interval(
+    numbers: ArrayLike, study: settings.Study, *names: str, experiment: str = "bootstrap"
+) -> bootstrap.Interval:
+    """Return the mean of one number per patient (n,), drawn with the ``seed`` of these names."""
+    root = seed(study, *names, experiment=experiment)
+    return bootstrap.mean_interval(numbers, root, study.evaluation.bootstrap)
+
+
+def macro_scores(stack: FloatArray) -> Mapping[str, FloatArray]:
+    """Return the macro scores of confusion matrices (m, K, K), averages of counts as well."""
+    scores = metrics.stacked_scores(cast(Confusion, stack), "macro", "exclude")
+    # A draw with one class alone has no correlation; scikit-learn takes 0 for it, and so do we.
+    return {**scores, "mcc": np.nan_to_num(scores["mcc"], nan=0.0)}
+
+
+def pooled(
+    counts: FloatArray | Confusion,
+    study: settings.Study,
+    *names: str,
+    experiment: str = "bootstrap",
+    scores: Scores = macro_scores,
+) -> dict[str, bootstrap.Interval]:
+    """Return scores of the patients' summed counts, drawn with the ``seed`` of these names.
+
+    ``counts`` are one matrix (K, K) or one row (K,) per patient; ``scores`` gets a row as a matrix
+    with one row.
+    """
+    matrices = counts if counts.ndim > 2 else counts[:, None]
+    root = seed(study, *names, experiment=experiment)
+    return bootstrap.confusion_intervals(matrices, scores, root, study.evaluation.bootstrap)
 
 
 def parts(table: pd.DataFrame) -> list[tuple[str, str]]:
@@ -42,11 +77,11 @@ def parts(table: pd.DataFrame) -> list[tuple[str, str]]:
     return [(part, prefix) for part, prefix in PREFIXES.items() if (table["part"] == part).any()]
 
 
-def ends(interval: bootstrap.Interval) -> tuple[float, float]:
+def ends(interval: bootstrap.Interval | Value) -> tuple[float, float]:
     """Return both ends of an interval, NaN where it has none."""
     return interval.ci95 or (math.nan, math.nan)
 
 
-def seed(study: settings.Study, *names: str) -> int:
-    """Return the seed of the bootstrap of the value that ``names`` stand for."""
-    return settings.named_seed(study.seed, "bootstrap", *names)
+def seed(study: settings.Study, *names: object, experiment: str = "bootstrap") -> int:
+    """Return the seed of what ``names`` stand for in an experiment."""
+    return settings.named_seed(study.seed, experiment, *names)

@@ -12,7 +12,7 @@ from gliomalib.fusion import rules
 from gliomalib.pipeline import folds
 from gliomalib.schema import Split, StoredCase
 from gliomalib.scoring import tables
-from tests import planted_volumes
+from tests import planted_branches
 
 FITTED = [key for key, rule in rules.RULES.items() if rule.fitted_on == "inner patients"]
 BRANCHES = {"unet2d": (3.0, 1), "unet3d": (1.0, 2)}
@@ -20,7 +20,7 @@ BRANCHES = {"unet2d": (3.0, 1), "unet3d": (1.0, 2)}
 
 
 def study(root: Path, splits: tuple[Split, ...]) -> folds.Material:
-    return planted_volumes.study(root, "10_adaptive_fusion", splits, BRANCHES)
+    return planted_branches.noisy(root, "10_adaptive_fusion", splits, BRANCHES)
 
 
 ONE = (Split(0, ("A",), ("B", "C", "D"), ("E", "F"), ("G", "H")),)
@@ -149,5 +149,5 @@ def test_extremes_are_the_largest_gain_and_the_largest_loss(
     won, lost = adaptive_fusion.extremes(material, trial)
     assert won.title.startswith(str(gain.index[-1])) and lost.title.startswith(str(gain.index[0]))
     assert list(won.predictions) == ["2D", "3D", "α = 0.6", "gate for each voxel"]
-    p2d = planted_volumes.volume_of(str(gain.index[-1]), *BRANCHES["unet2d"])
+    p2d = planted_branches.noisy_volume(str(gain.index[-1]), *BRANCHES["unet2d"])
     np.testing.assert_array_equal(won.predictions["2D"], tables.predicted_labels(p2d))

@@ -22,8 +22,8 @@ SPLIT = Split(0, ("A",), ("B", "C"), ("D", "E", "F", "G", "H"))
 
 @pytest.fixture(scope="module")
 def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
-    root = tmp_path_factory.mktemp("levels")
-    return planted_branches.noisy(root, [SPLIT], (2.0, 10), (2.0, 20))
+    root, branches = tmp_path_factory.mktemp("levels"), {"unet2d": (2.0, 10), "unet3d": (2.0, 20)}
+    return planted_branches.noisy(root, "08_alpha_sweep", [SPLIT], branches)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def planted(best: float) -> pd.DataFrame:
     """Return slices of eight patients of which the more are right the nearer α is to ``best``."""
     rng, rows = np.random.default_rng(0), []
     for way in alpha_levels.WAYS:
-        for patient in planted_branches.PATIENTS:
+        for patient in "ABCDEFGH":
             luck = rng.random(60)
             for alpha in alpha_levels.LEVELS:
                 truth = np.arange(60) % 4

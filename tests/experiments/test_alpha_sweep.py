@@ -15,6 +15,8 @@ from gliomalib.schema import FloatArray, RecordError, Split, Value
 from gliomalib.scoring import metrics, tables
 from tests import planted_branches
 
+NOTEBOOK = "08_alpha_sweep"
+BETTER_3D = {"unet2d": (3.5, 10), "unet3d": (1.5, 20)}
 ONE = (Split(0, ("A",), ("B", "C"), ("D", "E", "F", "G", "H")),)
 THREE = (
     Split(0, ("D", "E", "F"), ("C",), ("A", "B")),
@@ -38,7 +40,7 @@ def slow_dice(case: tables.Pair, region: str, alphas: FloatArray) -> FloatArray:
 @pytest.fixture(scope="module")
 def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
     """Return a study whose 3D branch is much the better one."""
-    return planted_branches.noisy(tmp_path_factory.mktemp("sweeps"), ONE, (3.5, 10), (1.5, 20))
+    return planted_branches.noisy(tmp_path_factory.mktemp("sweeps"), NOTEBOOK, ONE, BETTER_3D)
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +92,15 @@ def test_the_better_branch_gets_the_weight_and_0_6_is_not_called_equal(
     assert values["lost_at_chosen_alpha"] < values["lost_at_published_alpha"]
     assert 0 < values["flat_width"] < 0.6
     assert set(values) >= {f"best_alpha_{region}" for region in tables.REGIONS}
+    nobody = alpha_sweep.Sweep({region: {} for region in sweep.curves})
+    assert set(values) - set(values_of(material, sweep, nobody)) == {
+        "chosen_alpha",
+        "lost_at_chosen_alpha",
+    }
 
 
 def test_branches_that_are_equal_are_flat_everywhere(tmp_path: Path) -> None:
-    made = planted_branches.noisy(tmp_path, ONE, (2.0, 10), (2.0, 10))
+    made = planted_branches.noisy(tmp_path, NOTEBOOK, ONE, dict.fromkeys(BETTER_3D, (2.0, 10)))
     flat = alpha_sweep.exact(made, "test")
     values = values_of(made, flat, alpha_sweep.exact(made, "val"))
     assert values["flat_width"] == values["patients_with_published_best"] == 1
@@ -104,7 +111,7 @@ def test_branches_that_are_equal_are_flat_everywhere(tmp_path: Path) -> None:
 
 
 def test_folds_of_a_patient_are_averaged_and_held_back_ones_counted_once(tmp_path: Path) -> None:
-    made = planted_branches.noisy(tmp_path, THREE, (3.5, 10), (1.5, 20))
+    made = planted_branches.noisy(tmp_path, NOTEBOOK, THREE, BETTER_3D)
     held_back = alpha_sweep.exact(made, "val")
     assert list(held_back.curves["mean"]) == ["C", "D"]
     grid = np.array([0.13, 0.6])
@@ -113,13 +120,6 @@ def test_folds_of_a_patient_are_averaged_and_held_back_ones_counted_once(tmp_pat
     found = held_back.curves["WT"]["C"].at(grid)
     np.testing.assert_allclose(found, np.mean(by_fold, axis=0), atol=2e-3)
     assert len(alpha_sweep.exact(made, "test").curves["mean"]) == 6
-
-
-def test_without_validation_patients_no_alpha_is_chosen(
-    material: folds.Material, sweep: alpha_sweep.Sweep
-) -> None:
-    nobody = alpha_sweep.Sweep({region: {} for region in sweep.curves})
-    assert "chosen_alpha" not in values_of(material, sweep, nobody)
 
 
 def step(*values: float) -> Curve:
@@ -136,15 +136,10 @@ def test_optima_and_widths_by_hand() -> None:
     curves = {"A": step(0.1, 0.1, 0.8, 0.795, 0.7), "B": step(0.5, 0.2, 0.2, 0.5, 0.5)}
     sweep = alpha_sweep.Sweep({"mean": curves})
     own = alpha_sweep.patients(sweep).set_index("patient_id")
-    assert own.loc["A", ["best α", "width", "within 0.01"]].tolist() == pytest.approx(
-        [0.5, 0.2, 0.4]
-    )
-    assert own.loc["B", ["best α", "width", "within 0.01"]].tolist() == pytest.approx(
-        [0.8, 0.6, 0.6]
-    )
-    assert own["0.6 is best"].tolist() == [False, False] and own.loc["A", "lost"] == pytest.approx(
-        0.005
-    )
+    widths = own[["best α", "width", "within 0.01"]].to_numpy()
+    np.testing.assert_allclose(widths, [[0.5, 0.2, 0.4], [0.8, 0.6, 0.6]])
+    assert own["0.6 is best"].tolist() == [False, False]
+    assert own["lost"]["A"] == pytest.approx(0.005)
     spans = alpha_sweep.spans(sweep)
     of_b = spans[(spans["patient_id"] == "B") & (spans["within"] == 0)]
     assert of_b[["start", "end"]].to_numpy().ravel().tolist() == pytest.approx([0, 0.2, 0.6, 1])
@@ -156,7 +151,7 @@ def test_optima_and_widths_by_hand() -> None:
 
 
 def test_patients_without_a_score_are_left_out_and_counted() -> None:
-    nan = Curve(np.array([0.0, 0.5, 1.0]), np.array([np.nan, np.nan, 0.5, 0.5, 0.5]))
+    nan = step(np.nan, 0.5)
     sweep = alpha_sweep.Sweep({"mean": {"A": step(0.4, 0.5), "B": nan}, "ET": {"B": nan}})
     found = alpha_sweep.optima(sweep, settings.load("smoke"))
     assert list(found) == ["mean"] and found["mean"].left_out == 1
@@ -171,7 +166,7 @@ def test_the_grid_of_alphas_has_the_ends_and_the_studys_own() -> None:
 
 
 def test_the_table_of_curves_finds_the_peak_and_counts_who_is_left_out() -> None:
-    nan = Curve(np.array([0.0, 0.5, 1.0]), np.array([np.nan, np.nan, 0.5, 0.5, 0.5]))
+    nan = step(np.nan, 0.5)
     curves = {"A": step(0.1, 0.8, 0.2), "B": step(0.3, 0.9, 0.1), "C": nan}
     sweep = alpha_sweep.Sweep({"mean": curves, "ET": {"C": nan}})
     table = alpha_sweep.curve_table(sweep, settings.load("smoke"))
@@ -199,18 +194,13 @@ def of_alpha(equivalent: float, area: tuple[float, float]) -> list[Value]:
     ]
 
 
-def test_the_conclusion_says_when_no_alpha_was_chosen() -> None:
-    values = of_alpha(1.0, (0.0, 0.0))
-    assert "no α was chosen" in alpha_sweep.conclusion(values)
-    assert "no α was chosen" not in alpha_sweep.conclusion([*values, Value("chosen_alpha", 0.4)])
-
-
 def test_the_conclusion_says_whether_the_published_one_is_equivalent_and_what_slices_say() -> None:
-    said = alpha_sweep.conclusion(of_alpha(1.0, (0.0, 0.0)))
-    assert (
-        "and is equivalent to the best α of these patients by ±0.01" in said
-        and "a width of 0.40" in said
-    )
+    values = of_alpha(1.0, (0.0, 0.0))
+    said = alpha_sweep.conclusion(values)
+    assert said.endswith("so no α was chosen independently.")
+    assert "no α was chosen" not in alpha_sweep.conclusion([*values, Value("chosen_alpha", 0.4)])
+    assert "and is equivalent to the best α of these patients by ±0.01" in said
+    assert "a width of 0.40" in said
     assert "by the ResNet50 best at α = 0.0 (95 % interval 0.0 to 0.3, 5 patients)" in said
     assert "by their areas alone no better at any other α than at 0.6" in said
     other = alpha_sweep.conclusion(of_alpha(0.0, (0.02, 0.04)))

@@ -12,7 +12,7 @@ from gliomalib.pipeline import folds
 from gliomalib.schema import MismatchError, RecordError, StoredCase
 from gliomalib.scoring import tables as evaluate
 from tests import planted_baselines as planted
-from tests import planted_volumes
+from tests import planted_branches
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_the_area_rule_counts_what_each_volume_marks(
     rows = trial.slices.set_index(["method", "patient_id", "z"])["predicted"]
     for method, network in (("area_rule", "fused"), ("area_rule_2d", "unet2d")):
         found = evaluate.predicted_labels(folds.volume(material, network, 0, "D"))
-        for z in range(planted_volumes.SHAPE[2]):
+        for z in range(planted_branches.SHAPE[2]):
             areas = [(found[..., z] == label).sum() for label in (1, 2, 3)]
             largest = max((area, label) for label, area in enumerate(areas, 1))
             assert rows[method, "D", z] == (largest[1] if largest[0] else 0)
@@ -78,12 +78,12 @@ def test_the_majority_is_that_of_all_slices_together() -> None:
 
 
 def test_the_mean_of_three_seeds_is_their_mean() -> None:
-    made = [planted_volumes.volume_of("A", 2.0, seed) for seed in (1, 2, 3)]
+    made = [planted_branches.noisy_volume("A", 2.0, seed) for seed in (1, 2, 3)]
     mean = baseline_methods.mean_volume(made)
     expected = sum(one.probabilities.astype(np.float64) for one in made) / 3
     np.testing.assert_allclose(mean.probabilities, expected, atol=1e-3)
     with pytest.raises(MismatchError, match="cannot be fused"):
-        baseline_methods.mean_volume([made[0], planted_volumes.volume_of("B", 2.0, 1)])
+        baseline_methods.mean_volume([made[0], planted_branches.noisy_volume("B", 2.0, 1)])
 
 
 @pytest.mark.parametrize("name", ["06_train_resnet50", "06_train_resnet50.truth"])

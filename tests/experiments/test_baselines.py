@@ -17,7 +17,7 @@ from gliomalib.schema import RecordError, Split, Volume
 from gliomalib.scoring import metrics
 from gliomalib.scoring import tables as evaluate
 from tests import planted_baselines as planted
-from tests import planted_volumes
+from tests import planted_branches
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_position_alone_is_always_right_where_position_is_all_there_is(
     assert values["accuracy_position"].value == values["external_accuracy_position"].value == 1
     assert values["accuracy_majority"].value < 0.7
     truth = np.concatenate(
-        [slice_classes(planted_volumes.labels_of(name), "dominant") for name in "AB"]
+        [slice_classes(planted_branches.labels_of(name), "dominant") for name in "AB"]
     )
     share = np.bincount(truth).max() / len(truth)
     assert values["accuracy_majority"].value == pytest.approx(share)
@@ -133,7 +133,7 @@ def test_a_patient_of_several_folds_counts_once_with_the_mean(tmp_path: Path) ->
     dice = []
     for one in (flat, worse):
         counts = metrics.confusion_matrix(
-            planted_volumes.labels_of("K"), evaluate.predicted_labels(one)
+            planted_branches.labels_of("K"), evaluate.predicted_labels(one)
         )
         dice.append(np.mean([metrics.dice(counts, (label,), "brats") for label in (1, 2, 3)]))
     assert wide["2d"]["K"] == pytest.approx(np.mean(dice)) and dice[0] > dice[1] + 0.1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from gliomalib.data.readers import brats
 from gliomalib.experiments import data_exploration
 from gliomalib.schema import DataError, Exclusion, Split
 
@@ -24,6 +25,18 @@ def test_cohort_counts_parts_and_folds() -> None:
 def test_links_are_counted_by_how_they_were_found() -> None:
     values = data_exploration.who_is_who(LINKS, [])
     assert [value.value for value in values] == [2, 0, 1]
+
+
+def test_patients_of_several_years_leak_where_the_years_are_pooled() -> None:
+    years = (2018, 2019, 2020)
+    people = [brats.Identity({year: f"{n}" for year in years[n % 3 :]}, None) for n in range(9)]
+    values = data_exploration.who_is_who(LINKS, people)
+    found = {value.name: value for value in values}
+    assert [found[f"patients_{year}"].value for year in years] == [3, 6, 9]
+    assert found["pooled_volumes"].value == 18 and found["pooled_patients"].value == 9
+    assert found["leaking_share"].n_patients == 9 and 0 < found["leaking_share"].value < 1
+    said = data_exploration.conclusion(data_exploration.values(CASES, SPLITS) + values)
+    assert "The tables of names put 18 volumes of 9 patients into the pooled years" in said
 
 
 def test_the_conclusion_tells_of_duplicates_and_of_years_nobody_has_a_table_for() -> None:

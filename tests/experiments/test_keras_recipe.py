@@ -14,11 +14,11 @@ from gliomalib.cohort.splits import write_splits
 from gliomalib.experiments import keras_recipe
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds, preprocess
-from gliomalib.schema import Grid, MismatchError, RecordError, Split, StoredCase
+from gliomalib.schema import MismatchError, RecordError, Split, StoredCase
 from gliomalib.scoring import contradictions, keras_metrics, metrics
+from tests.planted_branches import grid
 
 SHAPE = (8, 8, 6)
-AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 PATIENTS = ("A", "B", "C", "D")
 OUTSIDE = {"A": (0, 0, 0, 0), "B": (640, 0, 64, 0), "C": (6400, 128, 0, 0), "D": (1280, 0, 0, 64)}
 """Voxels of 1 mm that the box leaves out; the store's are of 4 mm, 64 times as large."""
@@ -36,8 +36,7 @@ def case_of(patient: str) -> StoredCase:
     rng = np.random.default_rng(PATIENTS.index(patient))
     images = (0.3 * labels_of(patient) + 0.1 * rng.random((4, *SHAPE))).astype(np.float16)
     images[..., 0] = 0
-    return StoredCase(Grid(patient, SHAPE, (4.0, 4.0, 4.0), (0, 0, 0), AFFINE), images,
-                      labels_of(patient))  # fmt: skip
+    return StoredCase(grid(patient, SHAPE), images, labels_of(patient))
 
 
 def begin(notebook: str, root: Path, **more: Any) -> records.Run:
@@ -174,12 +173,8 @@ def test_right_and_sure_everywhere_is_perfect(
 
     monkeypatch.setattr(predict, "unrounded", oracle)
     values = by_name(keras_recipe.rerun(material))
-    for name in (
-        *(f"box_{one}" for one in keras_recipe.RULES),
-        "dice_mean",
-        "true_iou",
-        "saturated",
-    ):
+    box = [f"box_{score}" for score in keras_recipe.RULES]
+    for name in (*box, "dice_mean", "true_iou", "saturated"):
         assert values[f"recipe_{name}"].value == 1, name
     assert values["recipe_saturated_wrong"].value == 0
     # what the box cuts off is missed in the whole scan
@@ -225,15 +220,12 @@ def test_the_middle_patient_is_shown_with_both_scores(
     assert means[example.title[0]] in (means.iloc[1], means.iloc[2])
 
 
-def test_the_settings_of_the_recipe_are_told(material: folds.Material) -> None:
-    said = keras_recipe.told(material)
-    assert "flair and t1ce, cross-entropy loss, dropout 0.2, Adam at 0.001" in said
-
-
 # --- what is missing or wrong
 
 
-def test_a_study_without_the_recipe_says_so(material: folds.Material) -> None:
+def test_the_recipe_is_told_and_a_study_without_it_says_so(material: folds.Material) -> None:
+    said = keras_recipe.told(material)
+    assert "flair and t1ce, cross-entropy loss, dropout 0.2, Adam at 0.001" in said
     without = changed(material, {})
     assert keras_recipe.told(without).startswith("**Not run.** The study `smoke` has no variant")
     found = keras_recipe.rerun(without)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,11 @@ from gliomalib.experiments.leakage_splits import Pool
 from gliomalib.fusion import slices
 from gliomalib.networks import models
 from gliomalib.pipeline import folds, preprocess
-from gliomalib.schema import Case, Grid, MismatchError, SliceSet, Split, StoredCase
+from gliomalib.schema import Case, MismatchError, SliceSet, Split, StoredCase
 from gliomalib.scoring.bootstrap import Interval
+from tests.planted_branches import grid
 
 SIZE = 32
-AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 
 
 def pool_of(patterns: str, n_patients: int = 16, depth: int = 12, repeats: int = 5) -> Pool:
@@ -95,14 +96,9 @@ def test_where_nothing_is_of_the_patient_nothing_leaks() -> None:
     assert of(scores, "random", "years")["accuracy"] > 0.5
 
 
-def test_a_class_that_goes_with_the_patient_gains_by_leaking(
-    memorable: Pool,
-) -> None:
+def test_a_class_that_goes_with_the_patient_gains_by_leaking(memorable: Pool) -> None:
     by_patient = np.array([int(name[1:]) % 4 for name in memorable.slices.patients])
-    given = SliceSet(
-        memorable.slices.images, by_patient, memorable.slices.patients, memorable.slices.z
-    )
-    pool = Pool(given, 0, memorable.copies, "planted", memorable.study)
+    pool = replace(memorable, slices=replace(memorable.slices, classes=by_patient))
     scores = leakage_audit.scores(leakage_audit.neighbours(pool), pool.study)
     gain = of(scores, "true", "slice")
     assert gain["accuracy"] > 0.99 and gain["gain_low"] > 30
@@ -167,10 +163,8 @@ def test_budgets_are_equal_and_nobody_is_in_both(memorable: Pool) -> None:
 def test_a_leaking_patient_level_split_stops_the_audit(
     memorable: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def leaking(
-        patients: list[str], share: float, seed: int, turn: int = 0
-    ) -> leakage_splits.Assignment:
-        return leakage_splits.by_slice(len(patients), share, seed)
+    def leaking(patients: list[str], seed: int, turn: int = 0) -> leakage_splits.Assignment:
+        return leakage_splits.by_slice(len(patients), seed)
 
     monkeypatch.setattr(leakage_splits, "by_patient", leaking)
     with pytest.raises(MismatchError, match="on both sides of the patient-level"):
@@ -192,8 +186,7 @@ def material_of(root: Path, study: str = "smoke", **more: object) -> folds.Mater
         images = rng.random((4, 12, 12, 6)).astype(np.float16)
         images[..., 0] = 0
         labels = rng.integers(0, 4, (12, 12, 6)).astype(np.uint8)
-        grid = Grid(patient, (12, 12, 6), (4.0, 4.0, 4.0), (0, 0, 0), AFFINE)
-        store.put(StoredCase(grid, images, labels), "digest", {})
+        store.put(StoredCase(grid(patient, labels.shape), images, labels), "digest", {})
     splits = (Split(0, PATIENTS[:4], ("E",), ("F", "G"), ("H",)),)
     write_splits(splits, run.work_dir / "splits.json")
     return folds.open_material(run)
@@ -255,8 +248,7 @@ def test_every_split_has_its_network_of_one_budget(trained: Trained) -> None:
     names = {"true_patient", "true_slice", "true_years", "random_slice"}
     assert {path.name for path in folder.iterdir()} == names
     told = [json.loads((folder / name / "training.json").read_text()) for name in sorted(names)]
-    assert {one["settings"]["image"] for one in told} == {"mri"}
-    assert {one["seed"] for one in told} == {made.study.seed}
+    assert {(one["settings"]["image"], one["seed"]) for one in told} == {("mri", made.study.seed)}
     assert len({one["key"] for one in told}) == len(names)
     (repeat,) = deep["repeat"].unique()
     dealt = leakage_splits.deal(pool, int(repeat))
@@ -284,9 +276,8 @@ def test_the_record_has_every_value_with_its_rule_and_says_what_was_not_run(
     made, pool, deep = trained
     found = pd.concat([leakage_audit.neighbours(pool), deep], ignore_index=True)
     scores = leakage_audit.scores(found, made.study)
-    values = {
-        one.name: one for one in leakage_audit.values(pool, leakage_splits.sides(pool), scores)
-    }
+    listed = leakage_audit.values(pool, leakage_splits.sides(pool), scores)
+    values = {value.name: value for value in listed}
     for who in ("neighbour", "resnet50"):
         for split in leakage_audit.SPLITS:
             assert 0 <= values[f"{who}_{split}_accuracy"].value <= 1
@@ -300,11 +291,9 @@ def test_the_record_has_every_value_with_its_rule_and_says_what_was_not_run(
     assert values["leaking_share_slice"].value > 0.9 >= values["leaking_share_patient"].value
     assert values["slices_left_out"].value == 7
     assert all(one.rule for one in values.values())
-    outcome = records.NotebookResult(
-        values=list(values.values()), caveats=leakage_audit.caveats(pool, scores)
-    )
+    caveats = leakage_audit.caveats(pool, scores)
+    outcome = records.NotebookResult(values=listed, caveats=caveats)
     assert "slice-level split only" in records.finish(made.run, outcome).caveats[-1]
-    one = leakage_audit.caveats(pool, scores)[1]
-    assert "rests on 1 of 7 patients" in one
+    assert "rests on 1 of 7 patients" in caveats[1]
     text = leakage_audit.conclusion(scores)
     assert text.count("ResNet50, slices dealt") == text.count("Nearest neighbour, slices") == 2

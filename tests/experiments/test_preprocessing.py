@@ -13,22 +13,20 @@ from gliomalib.cohort import table as casetable
 from gliomalib.data import orientation
 from gliomalib.experiments import preprocessing
 from gliomalib.pipeline import preprocess
-from gliomalib.schema import Case, Grid, Scan, StoredCase
+from gliomalib.schema import Case, Scan, StoredCase
+from tests.planted_branches import AFFINE, grid
 
-AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 BOX = settings.Preprocessing(crop_mm=(8, 8), depth_mm=None, spacing_mm=1)
 LOSSES = pd.DataFrame(
     {"lost_in_plane": [0.0, 0.34], "lost_by_box": [0.1, 0.4], "dice_ceiling": [1.0, 0.75]}
 )
 
 
-@pytest.fixture(scope="module")
-def study() -> settings.Study:
-    return settings.load("smoke")
+STUDY = settings.load("smoke")
 
 
-def test_crop_says_the_worst(study: settings.Study) -> None:
-    values = preprocessing.values(LOSSES, study)
+def test_crop_says_the_worst() -> None:
+    values = preprocessing.values(LOSSES, STUDY)
     found = {value.name: value.value for value in values}
     assert found["worst_lost_in_plane"] == 0.34 and found["worst_dice_ceiling"] == 0.75
     assert found["mean_lost_by_box"] == pytest.approx(0.25)
@@ -37,14 +35,14 @@ def test_crop_says_the_worst(study: settings.Study) -> None:
     assert "a whole-tumour Dice of 0.75" in said
 
 
-def test_relabelled_slices_leave_out_patients_without_tumour(study: settings.Study) -> None:
+def test_relabelled_slices_leave_out_patients_without_tumour() -> None:
     shares = {
         "dominant": [0.0, 0.0, np.nan],
         "enhancing_first": [0.5, 0.0, np.nan],
         "largest_share": [1.0, 1.0, np.nan],
     }
     table = pd.DataFrame({"patient_id": ["A", "B", "C"], "slices": [4, 2, 0], **shares})
-    first, second = preprocessing.relabelled(table, study)
+    first, second = preprocessing.relabelled(table, STUDY)
     assert first.name == "relabelled_enhancing_first" and second.name == "relabelled_largest_share"
     assert (first.value, first.n_patients, first.n_empty) == (0.25, 2, 1)
 
@@ -86,14 +84,14 @@ def test_volumes_are_in_millilitres_for_each_class_and_the_whole() -> None:
     assert found["enhancing tumour"] == 0, "an empty class is shown as 0, not left out"
 
 
-def test_another_label_rule_renames_slices(tmp_path: Path, study: settings.Study) -> None:
-    store = preprocess.open_store(tmp_path, study.preprocessing)
+def test_another_label_rule_renames_slices(tmp_path: Path) -> None:
+    store = preprocess.open_store(tmp_path, STUDY.preprocessing)
     labels = np.zeros((6, 6, 4), dtype=np.uint8)
     labels[0:3, :, 0] = 2
     labels[0:3, :, 1], labels[0, 0, 1] = 2, 3
-    grid = Grid("A", labels.shape, (4.0, 4.0, 4.0), (0, 0, 0), AFFINE)
-    store.put(StoredCase(grid, np.ones((4, 6, 6, 4), dtype=np.float16), labels), "digest", {})
-    row = preprocessing.label_rules(store, study).iloc[0]
+    images = np.ones((4, *labels.shape), dtype=np.float16)
+    store.put(StoredCase(grid("A", labels.shape), images, labels), "digest", {})
+    row = preprocessing.label_rules(store, STUDY).iloc[0]
     assert (row["patient_id"], row["slices"]) == ("A", 2)
     assert row["dominant"] == 0, "the study's own rule changes nothing"
     assert row["enhancing_first"] == 0.5, "one voxel of enhancing tumour renames its slice"
