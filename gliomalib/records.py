@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from gliomalib import digits, provenance, settings
+from gliomalib.parameters import at, check_names, from_parameters, in_file, parameters_of
 from gliomalib.schema import (
     SEQUENCES,
     Exclusion,
@@ -72,10 +73,10 @@ def begin(notebook: str, namespace: Mapping[str, Any]) -> Run:
     Raises ``SettingsError`` for a parameter that the notebook does not take, also for one that
     papermill injected under a misspelt name, and for a value of the wrong type.
     """
-    names = settings.parameters_of(notebook)
-    settings.check_names(notebook, dict.fromkeys(_injected(namespace.get("In", ()))))
+    names = parameters_of(notebook)
+    check_names(notebook, dict.fromkeys(_injected(namespace.get("In", ()))))
     parameters = {name: namespace[name] for name in names if name in namespace}
-    study = settings.from_parameters(notebook, parameters)
+    study = from_parameters(notebook, parameters)
     source = parameters.get("source_dir")
     run = Run(
         notebook=notebook,
@@ -100,15 +101,15 @@ def in_force(run: Run) -> pd.DataFrame:
     or "default" where that file does not name the setting.
     """
     study, rows = run.study.study, []
-    for name, path in settings.parameters_of(run.notebook).items():
+    for name, path in parameters_of(run.notebook).items():
         override = run.parameters.get(name)
         if path is None and override is None:
             continue
-        value = override if path is None else settings.at(run.study, path)
+        value = override if path is None else at(run.study, path)
         if override is not None and name != "study":
             source = "given"
         else:
-            source = f"{study}.yml" if path and settings.in_file(study, path) else "default"
+            source = f"{study}.yml" if path and in_file(study, path) else "default"
         rows.append({"parameter": name, "value": str(value), "from": source})
     return pd.DataFrame(rows)
 

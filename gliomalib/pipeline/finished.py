@@ -14,10 +14,11 @@ from pydantic import ValidationError
 from gliomalib import records
 from gliomalib.cohort import pseudonyms, splits
 from gliomalib.cohort.table import MADE_BY, read_cases
+from gliomalib.parameters import NETWORKS
 from gliomalib.pipeline import preprocess
 from gliomalib.provenance import file_digest
 from gliomalib.schema import Case, DataError, RecordError, SettingsError, Split
-from gliomalib.settings import NETWORKS, Study, load
+from gliomalib.settings import Study, load
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from gliomalib.cohort.splits import read_splits
 from gliomalib.fusion import average, slices
 from gliomalib.networks import predict, training
 from gliomalib.networks.job import Job, NetworkName
+from gliomalib.parameters import NETWORKS
 from gliomalib.pipeline import preprocess
 from gliomalib.pipeline.store import Store
 from gliomalib.provenance import digest_of, file_digest
@@ -252,7 +253,7 @@ def _classified(made: training.Trained, images: SliceSet, study: settings.Study)
 
 def _job(material: Material, network: NetworkName, split: Split, digest: str) -> Job:
     study = material.study
-    _, section = settings.NETWORKS[network]
+    _, section = NETWORKS[network]
     return Job(
         network=network,
         settings=getattr(study, section),
@@ -267,14 +268,14 @@ def _job(material: Material, network: NetworkName, split: Split, digest: str) ->
 
 def _named(run: Run, network: str) -> str:
     """Return the folder of a network: a run with a variant means the one that it trains itself."""
-    trains_it = run.notebook == settings.NETWORKS.get(network, ("",))[0]
+    trains_it = run.notebook == NETWORKS.get(network, ("",))[0]
     return f"{network}.{run.variant}" if trains_it and run.variant else network
 
 
 def _learned_from(material: Material, network: str) -> bool:
     """Tell whether a classifier learns from the volumes that this run makes with ``network``."""
     run = material.run
-    classifiers = material.study.variants.get(settings.NETWORKS["resnet50"][0], {})
+    classifiers = material.study.variants.get(NETWORKS["resnet50"][0], {})
     branches = {name for changes in classifiers.values() for name in changes.get("branches", ())}
     return not run.variant or _named(run, network) in branches
 

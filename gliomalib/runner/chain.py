@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.schema import SettingsError
-from gliomalib.settings import LAST_NOTEBOOK
 
 
 @dataclass(frozen=True)

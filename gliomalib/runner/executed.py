@@ -10,8 +10,8 @@ from typing import Any
 import nbformat
 
 from gliomalib import provenance
+from gliomalib.parameters import INJECTED_TAG
 from gliomalib.runner.jobs import Job, cells_of
-from gliomalib.settings import INJECTED_TAG
 
 BETWEEN_TAGS = re.compile(r">\s*\n\s*<")
 CELL_FILE = re.compile(r"\S*/ipykernel_\d+/\d+\.py")
