@@ -115,11 +115,3 @@ def in_file(study: str, path: str) -> bool:
             return False
         section = section[part]
     return True
-
-
-def at(study: settings.Study, path: str) -> Any:
-    """Return the setting with a dotted name, such as ``unet2d.loss``."""
-    value: Any = study
-    for part in path.split("."):
-        value = getattr(value, part)
-    return value

@@ -238,7 +238,7 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Study:
     """
     path = STUDIES_DIR / f"{study}.yml"
     if not path.is_file():
-        raise SettingsError(f"there is no study {study!r}: take one of {_listed(studies())}")
+        raise SettingsError(f"there is no study {study!r}: take one of {', '.join(studies())}")
     content = content_of(path)
     for name, value in (overrides or {}).items():
         *sections, key = name.split(".")
@@ -249,7 +249,7 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Study:
     try:
         settings = Study.model_validate(content)
     except ValidationError as error:
-        known = _listed(_keys_near(error))
+        known = ", ".join(_keys_near(error))
         raise SettingsError(f"{path.name}: {explain(error)}; known keys are {known}") from None
     if settings.study != study:
         raise SettingsError(f"{path.name}: study is {settings.study!r}, it must be {study!r}")
@@ -283,10 +283,6 @@ def explain(error: ValidationError) -> str:
         place = ".".join(map(str, fault["loc"])) or "the file"
         parts.append(f"{place}: {fault['msg']} (found {fault['input']!r:.60})")
     return "; ".join(parts)
-
-
-def _listed(names: Any) -> str:
-    return ", ".join(names)
 
 
 def _keys_near(error: ValidationError) -> list[str]:

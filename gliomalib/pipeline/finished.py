@@ -195,10 +195,9 @@ def _store_caveats(work: Path, settings: Study, folds: Sequence[Fold]) -> list[s
         )
     except DataError:
         same = False
-    if same:
-        return []
-    return [
+    caveat = (
         "The networks' training images are not in the store that these settings and this code "
         "make, so this case may be prepared otherwise than they were; run 02_preprocessing and "
         "what follows it again."
-    ]
+    )
+    return [] if same else [caveat]

@@ -202,14 +202,14 @@ def classify_slices(material: Material, trained: Sequence[training.Trained]) -> 
             patients = parts_of(split)[part]
             if patients:
                 images = fused_slices(material, split, patients)
-                table = _classified(made, images, material.study)
+                table = _classified(made, images, material.study.device)
                 tables.append(table.assign(fold=split.fold, part=part))
     return pd.concat(tables, ignore_index=True)
 
 
 def histories(trained: Sequence[training.Trained]) -> pd.DataFrame:
     """Return the loss of every epoch of every fold: fold, epoch, part, loss, seconds."""
-    tables = [made.history.assign(fold=fold) for fold, made in enumerate(trained)]
+    tables = (made.history.assign(fold=fold) for fold, made in enumerate(trained))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -237,18 +237,14 @@ def _example(material: Material, row: pd.Series, networks: Sequence[str]) -> Exa
         for name in networks
     }
     title = f"{patient}: mean Dice {row['dice']:.2f} ({short(networks[0])})"
-    return Example(
-        np.asarray(case.images[slices.FLAIR]), np.asarray(case.labels), predictions, title
-    )
+    return Example(np.asarray(case.images[slices.FLAIR]), case.labels, predictions, title)
 
 
-def _classified(made: training.Trained, images: SliceSet, study: settings.Study) -> pd.DataFrame:
-    probabilities = predict.classify(made.checkpoint, images, study.device)
+def _classified(made: training.Trained, images: SliceSet, device: str) -> pd.DataFrame:
+    probabilities = predict.classify(made.checkpoint, images, device)
     table = pd.DataFrame({"patient_id": images.patients, "z": images.z, "truth": images.classes})
-    table["predicted"] = probabilities.argmax(axis=1)
-    for label, column in enumerate(probabilities.T):
-        table[f"p{label}"] = column
-    return table
+    sure = {f"p{label}": column for label, column in enumerate(probabilities.T)}
+    return table.assign(predicted=probabilities.argmax(axis=1), **sure)
 
 
 def _job(material: Material, network: NetworkName, split: Split, digest: str) -> Job:

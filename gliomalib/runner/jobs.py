@@ -15,7 +15,7 @@ from gliomalib import provenance, settings
 from gliomalib.data.readers import layout
 from gliomalib.parameters import LAST_NOTEBOOK, NETWORKS, from_parameters, parameters_of
 from gliomalib.runner.chain import CHAIN, upstream, wanted
-from gliomalib.schema import DataError, GliomaError, SettingsError, run_name
+from gliomalib.schema import DataError, GliomaError, SettingsError, run_name, split_run_name
 
 NOTEBOOKS_DIR = provenance.PROJECT_DIR / "notebooks"
 
@@ -226,17 +226,12 @@ def _digest_of_file(name: str) -> str:
 
 def _needed(job: Job, planned: Iterable[Job]) -> Iterator[str]:
     every_variant = job.notebook == LAST_NOTEBOOK or CHAIN[job.notebook].variants_too
-    fused = {_trained_by(branch) for branch in job.overrides.get("branches", ())}
+    branches = [split_run_name(branch) for branch in job.overrides.get("branches", ())]
+    fused = {run_name(NETWORKS[network][0], variant) for network, variant in branches}
     for other in planned:
         read = other.notebook in upstream(job.notebook) and (every_variant or not other.variant)
         if read or other.name in fused:
             yield other.name
-
-
-def _trained_by(branch: str) -> str:
-    """Return the run that trains ``network`` or ``network.variant``."""
-    network, _, variant = branch.partition(".")
-    return run_name(NETWORKS[network][0], variant)
 
 
 def _check_source(study: settings.Study, folders: Folders) -> None:
