@@ -165,18 +165,12 @@ def segment_all(
 
 
 def save(volume: Volume, path: str | Path, key: str = "") -> None:
-    """Write a volume and its grid to ``path``, named ``<patient>.npy``, see ``data.arrays``.
-
-    ``key`` names what the volume was made from.
-    """
+    """Write a volume and its grid, see ``data.arrays``; ``key`` names what it was made from."""
     ArrayFile(Path(path), REMEDY).write(volume.probabilities, volume.grid, {"key": key})
 
 
 def load(path: str | Path) -> Volume:
-    """Return a saved volume, memory-mapped.
-
-    Raises ``DataError`` where it is missing, damaged or of another patient than ``path`` says.
-    """
+    """Return a saved volume, memory-mapped; ``DataError`` where missing, damaged or another's."""
     return Volume(*ArrayFile(Path(path), REMEDY).read())
 
 

@@ -219,10 +219,7 @@ def fill(
 
 
 def crop_facts(store: Store, patient_id: str) -> CropFacts:
-    """Return what the crop kept and lost of a stored patient.
-
-    Raises ``DataError`` where the patient is not in the store.
-    """
+    """Return what the crop kept and lost of a stored patient; raises as ``Store.get``."""
     entry = store.facts(patient_id)["crop"]
     counts = {name: tuple(entry[name]) for name in ("voxels", "in_plane", "in_box")}
     return CropFacts(**counts, voxel_mm3=entry["voxel_mm3"])

@@ -174,10 +174,7 @@ def with_digest(job: Job, needed: Mapping[str, str]) -> Job:
 
 
 def cells_of(path: str | Path) -> list[dict[str, Any]]:
-    """Return all cells of a notebook as its JSON has them.
-
-    Raises ``RunError`` where the file is missing or no notebook.
-    """
+    """Return all cells of a notebook's JSON; ``RunError`` where it is missing or no notebook."""
     try:
         cells: list[dict[str, Any]] = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
     except FileNotFoundError:

@@ -170,9 +170,7 @@ def test_wrong_variants_stop_before_anything_runs(toy: Project, more: str, words
         toy.planned()
 
 
-def test_wrong_notebook_study_and_folder_are_named(toy: Project) -> None:
-    with pytest.raises(SettingsError, match=r"no notebook '99'.*01_data_exploration"):
-        toy.planned("99")
+def test_wrong_study_and_folder_are_named(toy: Project) -> None:
     with pytest.raises(SettingsError, match="no study 'toys': take one of toy"):
         plan("toys")
     with pytest.raises(DataError, match="nowhere: there is no such folder"):
