@@ -144,17 +144,10 @@ def _be_killed_while_removing(folder: Path) -> None:
     folder.rename(folder.with_name(f".{folder.name}.old"))
 
 
-@pytest.mark.parametrize(
-    "accident",
-    [
-        shutil.rmtree,
-        _empty,
-        _lose_a_file,
-        _cut_a_file,
-        _be_killed_while_writing,
-        _be_killed_while_removing,
-    ],
-)
+ACCIDENTS = (_lose_a_file, _cut_a_file, _be_killed_while_writing, _be_killed_while_removing)
+
+
+@pytest.mark.parametrize("accident", [shutil.rmtree, _empty, *ACCIDENTS])
 def test_a_half_patient_is_made_again(cohort: Path, made: Path, accident) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     accident(cohort / NAMES[0])
     write_cohort(cohort.parent, PLAN, NUMBERS)
