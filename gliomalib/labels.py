@@ -86,16 +86,6 @@ def to_raw(labels: Labels, release: str) -> Labels:
     return raw
 
 
-def region_mask(labels: Labels, region: str) -> NDArray[np.bool_]:
-    """Return where ``labels`` belong to ``region`` (WT, TC or ET), as bool of the same shape.
-
-    Raises ``SettingsError`` for another region.
-    """
-    if region not in REGIONS:
-        raise SettingsError(f"there is no region {region!r}: take one of {', '.join(REGIONS)}")
-    return np.isin(labels, REGIONS[region])
-
-
 def _convention(release: str) -> MappingProxyType[int, int]:
     if release not in CONVENTIONS:
         raise SettingsError(

@@ -23,7 +23,7 @@ from gliomalib.schema import SettingsError
 
 PACKAGE_DIR = Path(__file__).resolve().parent
 PROJECT_DIR = PACKAGE_DIR.parent
-FRAMES = ("schema", "settings", "provenance", "progress", "records")
+FRAMES = ("schema", "settings", "parameters", "provenance", "progress", "records")
 """Modules that make no number: their values enter a digest, their code does not.
 
 Otherwise a new notebook parameter would make every stored array and every network stale.

@@ -11,12 +11,14 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from gliomalib import digits, provenance, settings
+from gliomalib.parameters import check_names, from_parameters, in_file, parameters_of
 from gliomalib.schema import (
     SEQUENCES,
     Exclusion,
@@ -72,10 +74,9 @@ def begin(notebook: str, namespace: Mapping[str, Any]) -> Run:
     Raises ``SettingsError`` for a parameter that the notebook does not take, also for one that
     papermill injected under a misspelt name, and for a value of the wrong type.
     """
-    names = settings.parameters_of(notebook)
-    settings.check_names(notebook, dict.fromkeys(_injected(namespace.get("In", ()))))
-    parameters = {name: namespace[name] for name in names if name in namespace}
-    study = settings.from_parameters(notebook, parameters)
+    check_names(notebook, dict.fromkeys(_injected(namespace.get("In", ()))))
+    parameters = {name: namespace[name] for name in parameters_of(notebook) if name in namespace}
+    study = from_parameters(notebook, parameters)
     source = parameters.get("source_dir")
     run = Run(
         notebook=notebook,
@@ -100,15 +101,15 @@ def in_force(run: Run) -> pd.DataFrame:
     or "default" where that file does not name the setting.
     """
     study, rows = run.study.study, []
-    for name, path in settings.parameters_of(run.notebook).items():
+    for name, path in parameters_of(run.notebook).items():
         override = run.parameters.get(name)
         if path is None and override is None:
             continue
-        value = override if path is None else settings.at(run.study, path)
+        value = override if path is None else attrgetter(path)(run.study)
         if override is not None and name != "study":
             source = "given"
         else:
-            source = f"{study}.yml" if path and settings.in_file(study, path) else "default"
+            source = f"{study}.yml" if path and in_file(study, path) else "default"
         rows.append({"parameter": name, "value": str(value), "from": source})
     return pd.DataFrame(rows)
 
@@ -246,12 +247,10 @@ def _folder(folder: str | None, default: str) -> Path:
 def _check(run: Run, result: NotebookResult) -> None:
     if not result.values:
         raise RecordError(f"{run.name}: a record without a value says nothing; add what was found")
-    for entry in result.values:
-        if not entry.rule:
-            raise RecordError(
-                f"{run.name}: the value {entry.name!r} has no rule; say how it is made"
-            )
-    names = [entry.name for entry in result.values]
+    names = [value.name for value in result.values]
+    lacking = [value.name for value in result.values if not value.rule]
+    if lacking:
+        raise RecordError(f"{run.name}: the value {lacking[0]!r} has no rule; say how it is made")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise RecordError(f"{run.name}: {', '.join(twice)} is not unique; name each value once")

@@ -226,80 +226,6 @@ class Study(Model):
         return tuple(caveats)
 
 
-COMMON = {
-    "study": "study",
-    "seed": "seed",
-    "device": "device",
-    "data_dir": None,
-    "report_dir": None,
-}
-"""Parameters of every notebook → the setting that each overrides (None: a folder)."""
-
-TRAINING = ("epochs", "batch_size", "learning_rate", "precision", "loss")
-
-
-def _training(section: str, *more: str) -> dict[str, str | None]:
-    return {"variant": None, **{name: f"{section}.{name}" for name in (*TRAINING, *more)}}
-
-
-UNET = ("channels", "focal_gamma", "class_weights", "sequences", "dropout")
-
-
-LAST_NOTEBOOK = "15_reproducibility_report"
-"""The notebook that answers the question, from the records of all others."""
-
-NOTEBOOKS: dict[str, dict[str, str | None]] = {
-    "01_data_exploration": {
-        "source_dir": None,
-        "on_bad_case": "data.on_bad_case",
-        "pseudonyms": "pseudonyms",
-    },
-    "02_preprocessing": {
-        "crop_mm": "preprocessing.crop_mm",
-        "depth_mm": "preprocessing.depth_mm",
-        "spacing_mm": "preprocessing.spacing_mm",
-    },
-    "03_train_unet2d": _training("unet2d", *UNET),
-    "04_train_unet3d": _training("unet3d", *UNET),
-    "05_fusion": {"alpha": "fusion.alpha", "real_volumes": "report.real_volumes"},
-    "06_train_resnet50": _training(
-        "classifier", "weights", "weights_file", "label_rule", "image", "image_size", "balanced"
-    )
-    | {"alpha": "fusion.alpha", "branches": "fusion.branches"},
-    "07_baselines": {},
-    "08_alpha_sweep": {"sweep_step": "fusion.sweep_step"},
-    "09_loss_ablations": {},
-    "10_adaptive_fusion": {},
-    "11_leakage_audit": {
-        "repeats": "leakage.repeats",
-        "patients": "leakage.patients",
-        "epochs": "leakage.epochs",
-    },
-    "12_metric_forensics": {},
-    "13_external_validation": {"external_root": None},
-    "14_efficiency": {"patients": "efficiency.patients", "repeats": "efficiency.repeats"},
-    LAST_NOTEBOOK: {},
-}
-"""Own parameters of each notebook → the setting that each overrides (None: not a setting)."""
-
-INJECTED_TAG = "injected-parameters"
-"""Tag of the cell in which papermill puts the parameters of a run."""
-
-NETWORKS: Mapping[str, tuple[str, str]] = {
-    "unet2d": ("03_train_unet2d", "unet2d"),
-    "unet3d": ("04_train_unet3d", "unet3d"),
-    "resnet50": ("06_train_resnet50", "classifier"),
-}
-"""Network → the notebook that trains it, and its section of the settings."""
-
-
-def parameters_of(notebook: str) -> dict[str, str | None]:
-    """Return the names of all parameters that ``notebook`` takes, with what they override."""
-    if notebook not in NOTEBOOKS:
-        raise SettingsError(f"there is no notebook {notebook!r}: take one of {_listed(NOTEBOOKS)}")
-    return {**COMMON, **NOTEBOOKS[notebook]}
-
-
 def studies() -> list[str]:
     """Return the names of the studies that have a parameter file."""
     return sorted(path.stem for path in STUDIES_DIR.glob("*.yml"))
@@ -312,8 +238,8 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Study:
     """
     path = STUDIES_DIR / f"{study}.yml"
     if not path.is_file():
-        raise SettingsError(f"there is no study {study!r}: take one of {_listed(studies())}")
-    content = _content(path)
+        raise SettingsError(f"there is no study {study!r}: take one of {', '.join(studies())}")
+    content = content_of(path)
     for name, value in (overrides or {}).items():
         *sections, key = name.split(".")
         place = content
@@ -323,14 +249,16 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Study:
     try:
         settings = Study.model_validate(content)
     except ValidationError as error:
-        known = _listed(_keys_near(error))
+        known = ", ".join(_keys_near(error))
         raise SettingsError(f"{path.name}: {explain(error)}; known keys are {known}") from None
     if settings.study != study:
         raise SettingsError(f"{path.name}: study is {settings.study!r}, it must be {study!r}")
     return settings
 
 
-def _content(path: Path) -> dict[str, Any]:
+def content_of(path: str | Path) -> dict[str, Any]:
+    """Return a study's file as it stands; ``SettingsError`` where it is not lines of settings."""
+    path = Path(path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -340,48 +268,6 @@ def _content(path: Path) -> dict[str, Any]:
             f"{path.name}: settings are lines of `key: value`, found {content!r:.60}"
         )
     return content
-
-
-def in_file(study: str, path: str) -> bool:
-    """Whether the file of a study names a setting, such as ``unet2d.loss``, itself."""
-    section: Any = _content(STUDIES_DIR / f"{study}.yml")
-    for part in path.split("."):
-        if not isinstance(section, dict) or part not in section:
-            return False
-        section = section[part]
-    return True
-
-
-def at(study: Study, path: str) -> Any:
-    """Return the setting with a dotted name, such as ``unet2d.loss``."""
-    value: Any = study
-    for part in path.split("."):
-        value = getattr(value, part)
-    return value
-
-
-def from_parameters(notebook: str, parameters: Mapping[str, Any]) -> Study:
-    """Return the settings of a notebook run; a parameter that is None is as the study says.
-
-    Raises ``SettingsError`` for a name that the notebook does not take; it lists the right ones.
-    """
-    check_names(notebook, parameters)
-    overrides = {
-        path: parameters[name]
-        for name, path in parameters_of(notebook).items()
-        if path is not None and name != "study" and parameters.get(name) is not None
-    }
-    return load(parameters.get("study") or "demo", overrides)
-
-
-def check_names(notebook: str, names: Mapping[str, Any]) -> None:
-    """Raise ``SettingsError`` if ``names`` has one that ``notebook`` does not take."""
-    taken = parameters_of(notebook)
-    wrong = [name for name in names if name not in taken]
-    if wrong:
-        raise SettingsError(
-            f"{notebook} has no parameter {_listed(wrong)}: its parameters are {_listed(taken)}"
-        )
 
 
 def named_seed(root: int, *names: object) -> int:
@@ -397,10 +283,6 @@ def explain(error: ValidationError) -> str:
         place = ".".join(map(str, fault["loc"])) or "the file"
         parts.append(f"{place}: {fault['msg']} (found {fault['input']!r:.60})")
     return "; ".join(parts)
-
-
-def _listed(names: Any) -> str:
-    return ", ".join(names)
 
 
 def _keys_near(error: ValidationError) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from gliomalib import records, settings
+from gliomalib import parameters, records, settings
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import Record
 from gliomalib.verdicts import claims
@@ -76,7 +76,7 @@ def test_every_notebook_leaves_a_record_and_an_executed_copy(
 ) -> None:
     variants = settings.load("smoke").variants
     names = [f"{notebook}.{name}" for notebook, own in variants.items() for name in own]
-    assert set(found) == {*settings.NOTEBOOKS, *names}
+    assert set(found) == {*parameters.NOTEBOOKS, *names}
     for name in found:
         assert (straight / "reports" / "smoke" / "notebooks" / f"{name}.ipynb").is_file()
         assert (straight / "reports" / "smoke" / "html" / f"{name}.html").is_file()

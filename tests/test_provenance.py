@@ -158,8 +158,10 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_a_new_reader_or_label_rule_leaves_what_was_expensive(copy: Path) -> None:
+def test_a_new_reader_label_rule_or_parameter_leaves_what_was_expensive(copy: Path) -> None:
+    cells = ["from gliomalib import parameters"]
     before = [provenance.code_digest(module) for module in EXPENSIVE]
+    runs = provenance.imports_digest(cells)
     readers = copy / "data" / "readers"
     (readers / "site.py").write_text((readers / "upenn.py").read_text())
     survey = (readers / "survey.py").read_text()
@@ -167,9 +169,11 @@ def test_a_new_reader_or_label_rule_leaves_what_was_expensive(copy: Path) -> Non
     survey = survey.replace("FAMILIES = (\n", f"FAMILIES = (\n{row}")
     assert row in survey
     (readers / "survey.py").write_text(f"{survey}\nfrom gliomalib.data.readers import site\n")
-    with (copy / "fusion" / "slices.py").open("a") as stream:
-        stream.write("LABEL_RULES['any'] = None\n")
+    for path, line in (("fusion/slices", "LABEL_RULES['any'] = 1"), ("parameters", "UNET = ()")):
+        with (copy / f"{path}.py").open("a") as stream:
+            stream.write(f"{line}\n")
     assert [provenance.code_digest(module) for module in EXPENSIVE] == before
+    assert provenance.imports_digest(cells) == runs
 
 
 def test_what_an_array_is_read_with_makes_it_stale(copy: Path) -> None:

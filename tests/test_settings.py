@@ -120,39 +120,6 @@ def test_overrides_go_over_the_file_and_make_sections(write: Path) -> None:
     assert settings.load("toy").unet2d.epochs == 2
 
 
-@pytest.mark.parametrize("notebook", settings.NOTEBOOKS)
-def test_each_parameter_overrides_a_setting_that_exists(notebook: str) -> None:
-    known = settings.load("demo").model_dump()
-    for name, path in settings.parameters_of(notebook).items():
-        place = known
-        for part in path.split(".") if path else ():
-            assert part in place, f"{notebook}: {name} overrides {path}, which is no setting"
-            place = place[part]
-
-
-def test_parameters_that_are_none_are_as_the_study_says(write: Path) -> None:
-    given = {"study": "toy", "epochs": None, "batch_size": 16, "seed": 0}
-    study = settings.from_parameters("03_train_unet2d", given)
-    assert (study.unet2d.epochs, study.unet2d.batch_size, study.seed) == (2, 16, 0)
-    assert study.unet3d.epochs == 3, "the other branch keeps its own"
-
-
-def test_a_misspelt_parameter_lists_the_right_ones(write: Path) -> None:
-    with pytest.raises(SettingsError) as caught:
-        settings.from_parameters("05_fusion", {"study": "toy", "alfa": 0.5})
-    assert str(caught.value) == (
-        "05_fusion has no parameter alfa: its parameters are "
-        "study, seed, device, data_dir, report_dir, alpha, real_volumes"
-    )
-    with pytest.raises(SettingsError, match="no notebook '05': take one of 01_data_exploration"):
-        settings.parameters_of("05")
-
-
-def test_a_parameter_of_the_wrong_type_is_named(write: Path) -> None:
-    with pytest.raises(SettingsError, match=r"fusion.alpha: .* \(found 'much'\)"):
-        settings.from_parameters("05_fusion", {"study": "toy", "alpha": "much"})
-
-
 @given(st.integers(0, 2**32), st.lists(st.text(max_size=4), min_size=1, max_size=3))
 def test_seeds_are_32_bit_and_repeat(root: int, names: list[str]) -> None:
     seed = settings.named_seed(root, *names)

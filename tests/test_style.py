@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gliomalib import settings
+from gliomalib import parameters
 from gliomalib.provenance import PACKAGE_DIR, PROJECT_DIR
 
 MODULE_LINES, FUNCTION_LINES, ARGUMENTS = 350, 60, 6
@@ -190,8 +190,8 @@ def faults_of_parameters(notebook: str, cells: list[Cell]) -> list[str]:
             ast.literal_eval(match["value"])
         except ValueError:
             faults.append(f"not a literal: {line}")
-    if sorted(names) != sorted(settings.parameters_of(notebook)):
-        faults.append(f"parameters are {names}, not {list(settings.parameters_of(notebook))}")
+    if sorted(names) != sorted(parameters.parameters_of(notebook)):
+        faults.append(f"parameters are {names}, not {list(parameters.parameters_of(notebook))}")
     return faults
 
 
@@ -206,7 +206,7 @@ def test_parameters_are_those_of_the_settings(path: Path) -> None:
 
 
 def test_every_notebook_of_the_settings_is_there() -> None:
-    assert [path.stem for path in NOTEBOOKS] == list(settings.NOTEBOOKS)
+    assert [path.stem for path in NOTEBOOKS] == list(parameters.NOTEBOOKS)
 
 
 def test_stripping_outputs_would_change_nothing() -> None:
@@ -244,7 +244,7 @@ def test_planted_faults_in_notebooks_are_found() -> None:
 
 def test_planted_faults_in_parameters_are_found() -> None:
     notebook = "15_reproducibility_report"
-    good = "\n".join(f"{name}: str = None  # help" for name in settings.parameters_of(notebook))
+    good = "\n".join(f"{name}: str = None  # help" for name in parameters.parameters_of(notebook))
 
     def faults(text: str) -> list[str]:
         return faults_of_parameters(notebook, [code_cell(text, metadata={"tags": ["parameters"]})])

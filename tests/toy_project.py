@@ -10,7 +10,8 @@ from pathlib import Path
 
 import nbformat
 
-from gliomalib import provenance, settings
+from gliomalib import provenance
+from gliomalib.parameters import parameters_of
 from gliomalib.runner import stamps
 from gliomalib.runner.chain import CHAIN
 from gliomalib.runner.jobs import Folders, Job, plan
@@ -51,7 +52,7 @@ HEAD = 'study: str = "demo"  # study\n'
 
 def write_notebook(project: Path, name: str, *code: str, text: str = "a question") -> None:
     """Write a toy notebook: a title, a parameters cell, then ``code``."""
-    has_variant = "variant" in settings.parameters_of(name)
+    has_variant = "variant" in parameters_of(name)
     parameters = HEAD + ('variant: str = ""  # variant' if has_variant else "")
     cells = [
         nbformat.v4.new_markdown_cell(f"# {text}"),
@@ -64,7 +65,7 @@ def write_notebook(project: Path, name: str, *code: str, text: str = "a question
 
 def leave(name: str, value: int = 1) -> str:
     """Return the code of a toy notebook that leaves ``value``."""
-    more = ", variant" if "variant" in settings.parameters_of(name) else ""
+    more = ", variant" if "variant" in parameters_of(name) else ""
     return f"from gliomalib import toy\ntoy.leave({name!r}, study, {value}{more})"
 
 

@@ -21,6 +21,7 @@ from gliomalib.experiments.comparing import dice_rows
 from gliomalib.experiments.values import pooled, value
 from gliomalib.fusion import slices
 from gliomalib.networks import predict, samples
+from gliomalib.parameters import from_parameters
 from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import (
     N_CLASSES,
@@ -208,7 +209,7 @@ def _settings(material: folds.Material) -> settings.Segmentation | None:
     variant = material.study.variants.get(NOTEBOOK, {}).get(VARIANT)
     if variant is None:
         return None
-    return settings.from_parameters(NOTEBOOK, {**variant, "study": material.study.study}).unet2d
+    return from_parameters(NOTEBOOK, {**variant, "study": material.study.study}).unet2d
 
 
 def _segmenter(material: folds.Material, fold: int) -> predict.Segmenter:

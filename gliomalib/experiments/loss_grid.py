@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gliomalib import records, settings
+from gliomalib.parameters import NETWORKS
 from gliomalib.pipeline.variants import Sibling, siblings
 from gliomalib.schema import RecordError, SettingsError
 from gliomalib.scoring import calibration, metrics
@@ -129,7 +130,7 @@ def tally(rows: pd.DataFrame) -> calibration.Reliability:
 
 def _cells(study: settings.Study, network: str) -> Iterator[tuple[Sibling, str, str]]:
     """Yield every run with its cell and the words for it."""
-    notebook, section = settings.NETWORKS[network]
+    notebook, section = NETWORKS[network]
     runs: dict[tuple[str, int], str] = {}
     for sibling in siblings(study, notebook, VARYING):
         cell, title = _cell(getattr(sibling.study, section), getattr(study, section))

@@ -59,17 +59,6 @@ def _collate(drawn: Sequence[Sample]) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(targets))
 
 
-def _loader(drawn: _Drawn, order: NDArray[np.int64], size: int, pin: bool) -> Any:
-    return DataLoader(
-        drawn,
-        batch_sampler=batches(order, size),
-        collate_fn=_collate,
-        pin_memory=pin,
-        # without its own generator a loader draws from torch's global one, where dropout draws
-        generator=torch.Generator().manual_seed(drawn.seed),
-    )
-
-
 class Loop(pl.LightningModule):
     """Losses, optimiser and loaders; the rows of the history travel in its checkpoint."""
 
@@ -117,22 +106,27 @@ class Loop(pl.LightningModule):
 
     def train_dataloader(self) -> Any:
         """Shuffle, draw and mirror by the seed of this epoch alone."""
-        job, samples = self.plan.job, self.plan.train
-        seed = job.seed_of("epoch", self.current_epoch)
+        samples, seed = self.plan.train, self.plan.job.seed_of("epoch", self.current_epoch)
         order = samples.order(np.random.default_rng(seed))
-        return _loader(_Drawn(samples, seed, True), order, job.settings.batch_size, self._pinned)
+        return self._loader(_Drawn(samples, seed, True), order)
 
     def val_dataloader(self) -> Any:
         """Draw the same samples at every epoch."""
-        job, samples = self.plan.job, self.plan.val
+        samples = self.plan.val
         if samples is None:
             return []
-        drawn, order = _Drawn(samples, job.seed_of("val"), False), np.arange(len(samples))
-        return _loader(drawn, order, job.settings.batch_size, self._pinned)
+        drawn = _Drawn(samples, self.plan.job.seed_of("val"), False)
+        return self._loader(drawn, np.arange(len(samples)))
 
-    @property
-    def _pinned(self) -> bool:
-        return self.plan.device.type == "cuda"
+    def _loader(self, drawn: _Drawn, order: NDArray[np.int64]) -> Any:
+        return DataLoader(
+            drawn,
+            batch_sampler=batches(order, self.plan.job.settings.batch_size),
+            collate_fn=_collate,
+            pin_memory=self.plan.device.type == "cuda",
+            # without its own generator a loader draws from torch's global one, where dropout draws
+            generator=torch.Generator().manual_seed(drawn.seed),
+        )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say in the checkpoint whose it is and how its epochs went."""
@@ -147,8 +141,7 @@ class _EveryEpoch(pl.Callback):
     """Seed each epoch by its number, and at its end keep a checkpoint and write a line."""
 
     def __init__(self) -> None:
-        self.spent = {"train": 0.0, "val": 0.0}
-        self.mark = self.line = 0.0
+        self.line = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, loop: Any) -> None:
         # dropout goes on alike in a resumed training, whatever was drawn in this process before
@@ -165,38 +158,39 @@ class _EveryEpoch(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, loop: Any) -> None:
         self._spend("train")
-        epoch = trainer.current_epoch
+        epoch, job = trainer.current_epoch, loop.plan.job
         for part, (total, count) in loop.sums.items():
             # a mean over samples: batches differ in size by one
             loss = float(total) / count
             if not math.isfinite(loss):
                 raise SettingsError(
-                    f"{loop.plan.job.title}: the {part} loss is {loss} in epoch {epoch + 1}; "
+                    f"{job.title}: the {part} loss is {loss} in epoch {epoch + 1}; "
                     "lower learning_rate or take precision: 32-true"
                 )
             seconds = round(self.spent[part], 3)
             loop.rows.append({"epoch": epoch, "part": part, "loss": loss, "seconds": seconds})
         trainer.save_checkpoint(loop.plan.last)
-        self._write_line(loop.plan.job, loop.rows)
+        is_last = epoch + 1 == job.settings.epochs
+        if is_last or time.monotonic() - self.line >= SECONDS_BETWEEN_LINES:
+            self.line = time.monotonic()
+            _write_line(job, loop.rows)
 
     def _spend(self, part: str) -> None:
         now = time.monotonic()
         self.spent[part] += now - self.mark
         self.mark = now
 
-    def _write_line(self, job: Job, rows: list[dict[str, Any]]) -> None:
-        done, epochs = rows[-1]["epoch"] + 1, job.settings.epochs
-        if done < epochs and time.monotonic() - self.line < SECONDS_BETWEEN_LINES:
-            return
-        self.line = time.monotonic()
-        losses = {row["part"]: row["loss"] for row in rows if row["epoch"] == done - 1}
-        listed = ", ".join(f"{part} loss {loss:.4g}" for part, loss in losses.items())
-        seconds = sum(row["seconds"] for row in rows)
-        left = seconds / done * (epochs - done)
-        log.info(
-            "%s: epoch %d of %d, %s, %.0f s, %.0f s left",
-            *(job.title, done, epochs, listed, seconds, left),
-        )
+
+def _write_line(job: Job, rows: list[dict[str, Any]]) -> None:
+    done, epochs = rows[-1]["epoch"] + 1, job.settings.epochs
+    last = [row for row in rows if row["epoch"] == done - 1]
+    losses = ", ".join(f"{row['part']} loss {row['loss']:.4g}" for row in last)
+    seconds = sum(row["seconds"] for row in rows)
+    left = seconds / done * (epochs - done)
+    log.info(
+        "%s: epoch %d of %d, %s, %.0f s, %.0f s left",
+        *(job.title, done, epochs, losses, seconds, left),
+    )
 
 
 class _WholeFiles(TorchCheckpointIO):

@@ -235,10 +235,7 @@ def parameter_count(module: nn.Module) -> int:
 
 
 def find_device(name: str) -> torch.device:
-    """Return the device that ``auto``, ``cpu`` or ``cuda`` means here.
-
-    Raises ``SettingsError`` for ``cuda`` where there is none.
-    """
+    """Return what ``auto``, ``cpu`` or ``cuda`` means here; ``SettingsError`` for no GPU."""
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise SettingsError("device: cuda, but torch finds no GPU here; set device: auto or cpu")

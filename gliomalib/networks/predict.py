@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gliomalib.data.arrays import ArrayFile
@@ -61,8 +60,7 @@ class SliceClassifier:
 def load_segmenter(checkpoint: str | Path, device: str = "auto") -> Segmenter:
     """Return the U-Net of a finished training.
 
-    Raises ``RecordError`` where the file is missing or no such checkpoint, ``SettingsError``
-    where it holds a classifier.
+    Raises ``RecordError`` for a missing or damaged file, ``SettingsError`` for a classifier.
     """
     content = _read(Path(checkpoint), ("unet2d", "unet3d"))
     settings = Segmentation.model_validate(content["settings"])
@@ -75,8 +73,7 @@ def load_segmenter(checkpoint: str | Path, device: str = "auto") -> Segmenter:
 def load_classifier(checkpoint: str | Path, device: str = "auto") -> SliceClassifier:
     """Return the ResNet50 of a finished training.
 
-    Raises ``RecordError`` where the file is missing or no such checkpoint, ``SettingsError``
-    where it holds a U-Net.
+    Raises ``RecordError`` for a missing or damaged file, ``SettingsError`` for a U-Net.
     """
     content = _read(Path(checkpoint), ("resnet50",))
     network, target = models.empty_resnet50(), models.find_device(device)
@@ -159,7 +156,8 @@ def segment_all(
         path = Path(directory) / f"{case.grid.patient_id}.npy"
         if path in paths:
             raise DataError(f"{case.grid.patient_id} is duplicated; predict each patient once")
-        key = digest_of([made_by, asdict(case.grid), _array_digest(case.images)])
+        images = hashlib.sha256(np.ascontiguousarray(case.images).data).hexdigest()
+        key = digest_of([made_by, asdict(case.grid), images])
         if not ArrayFile(path, REMEDY).intact(key=key):
             save(segment(segmenter, case), path, key)
         paths.append(path)
@@ -167,18 +165,12 @@ def segment_all(
 
 
 def save(volume: Volume, path: str | Path, key: str = "") -> None:
-    """Write a volume and its grid to ``path``, named ``<patient>.npy``, see ``data.arrays``.
-
-    ``key`` names what the volume was made from.
-    """
+    """Write a volume and its grid, see ``data.arrays``; ``key`` names what it was made from."""
     ArrayFile(Path(path), REMEDY).write(volume.probabilities, volume.grid, {"key": key})
 
 
 def load(path: str | Path) -> Volume:
-    """Return a saved volume, memory-mapped.
-
-    Raises ``DataError`` where it is missing, damaged or of another patient than ``path`` says.
-    """
+    """Return a saved volume, memory-mapped; ``DataError`` where missing, damaged or another's."""
     return Volume(*ArrayFile(Path(path), REMEDY).read())
 
 
@@ -218,7 +210,3 @@ def _read(checkpoint: Path, networks: tuple[str, ...]) -> dict[str, Any]:
     if network not in networks:
         raise SettingsError(f"{checkpoint}: holds {network}; give one of {', '.join(networks)}")
     return dict(content)
-
-
-def _array_digest(array: NDArray[np.float16]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()

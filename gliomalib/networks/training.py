@@ -108,7 +108,7 @@ def _segmenter_samples(
 def _slices_digest(slices: SliceSet) -> str:
     digest = hashlib.sha256(repr((slices.images.shape, slices.patients)).encode())
     for array in (slices.images, slices.classes, slices.z):
-        digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

@@ -53,20 +53,19 @@ def id_of(case: Case, year: int) -> str:
     return f"BraTS19_PHANTOM_{number}_1" if year == 2019 else f"BraTS2021_{int(number):05d}"
 
 
-def _named(case: Case, root: Path, _: int) -> Path:
+def _named(case: Case, root: Path, _: int) -> None:
     name = id_of(case, 2019)
     folder = root / FOLDER_2019 / (case.grade or "HGG") / name
     folder.mkdir(parents=True)
     for part, path in case.files.items():
         shutil.copyfile(path, folder / f"{name}_{part}.nii.gz")
-    return folder
 
 
-def _stored(case: Case, root: Path, _: int) -> Path:
-    return _rewritten(case, root, ".nii", lambda part, values: values.astype(np.float32))
+def _stored(case: Case, root: Path, _: int) -> None:
+    _rewritten(case, root, ".nii", lambda part, values: values.astype(np.float32))
 
 
-def _processed(case: Case, root: Path, seed: int) -> Path:
+def _processed(case: Case, root: Path, seed: int) -> None:
     # one generator for all sequences: the order in which they are written decides the noise
     rng = np.random.default_rng(seed)
 
@@ -75,24 +74,19 @@ def _processed(case: Case, root: Path, seed: int) -> Path:
             return values
         scaled = (values / values.max()) ** GAMMA
         noise = rng.normal(0, 0.005, values.shape) * (values > 0)
-        result: NDArray[Any] = (scaled + noise).astype(np.float32)
-        return result
+        return np.asarray(scaled + noise, np.float32)
 
-    return _rewritten(case, root, ".nii.gz", changed)
+    _rewritten(case, root, ".nii.gz", changed)
 
 
-def _damaged(case: Case, root: Path, _: int) -> Path:
+def _damaged(case: Case, root: Path, _: int) -> None:
     folder = _rewritten(case, root, ".nii.gz", lambda part, values: values)
     path = folder / f"{folder.name}_flair.nii.gz"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    return folder
 
 
 def _rewritten(
-    case: Case,
-    root: Path,
-    suffix: str,
-    change: Callable[[str, NDArray[Any]], NDArray[Any]],
+    case: Case, root: Path, suffix: str, change: Callable[[str, NDArray[Any]], NDArray[Any]]
 ) -> Path:
     name = id_of(case, 2021)
     folder = root / FOLDER_2021 / name

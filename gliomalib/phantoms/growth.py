@@ -66,8 +66,7 @@ def _step(density: Float32Array, faces: list[Float32Array], births: Float32Array
 def _faces(diffusivity: Float32Array, axis: int) -> Float32Array:
     """Harmonic mean of the diffusivity of neighbours along one axis; 0 where either is 0."""
     first, second = diffusivity[_part(axis, None, -1)], diffusivity[_part(axis, 1, None)]
-    mean: Float32Array = 2.0 * first * second / np.maximum(first + second, 1e-12)
-    return mean
+    return np.asarray(2.0 * first * second / np.maximum(first + second, 1e-12))
 
 
 def _part(axis: int, start: int | None, stop: int | None) -> tuple[slice, ...]:

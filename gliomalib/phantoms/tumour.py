@@ -98,7 +98,8 @@ def grow_tumour(dice: Dice, traits: Traits) -> Growth:
     brain = healthy if bulge is None else tissues(dice, frame, bulge)
     box = _box_around(foci, frame)
     start = _first_cells(dice.of("first cells"), foci, frame)[box]
-    diffusivity = _diffusivity(traits, brain)[box]
+    mixed = traits.white_diffusivity * brain.white + traits.grey_diffusivity * brain.grey
+    diffusivity = np.where(brain.solid, mixed, 0.0).astype(np.float32)[box]
     # edema is where cells are sparse: its border is the border of the whole tumour
     wanted = traits.target_ml / frame.voxel_ml()
     density, days = grow_until(
@@ -192,11 +193,6 @@ def _first_cells(rng: np.random.Generator, foci: Sequence[Point], frame: Frame) 
         amount = 0.5 if order == 0 else rng.uniform(0.1, 0.4)
         cells += np.float32(amount) * np.exp(-0.5 * (frame.distance_mm(focus) / 4.0) ** 2)
     return np.minimum(cells, np.float32(1.0))
-
-
-def _diffusivity(traits: Traits, brain: Tissues) -> Float32Array:
-    mixed = traits.white_diffusivity * brain.white + traits.grey_diffusivity * brain.grey
-    return np.where(brain.solid, mixed, 0.0).astype(np.float32)
 
 
 def _log_odds(density: Float32Array) -> Float32Array:

@@ -43,7 +43,6 @@ CARD = "phantom.json"
 
 _PATIENT = re.compile(r"BraTS20_Training_\d{3}")
 _LEFTOVER = re.compile(r"\.BraTS20_Training_\d{3}\.(new|old)")
-_COMPRESSION = 1
 
 
 def case_name(number: int) -> str:
@@ -182,4 +181,4 @@ def _write_nifti(path: Path, voxels: NDArray[np.int16] | NDArray[np.uint8], matr
     image.header.set_xyzt_units("mm")
     image.set_qform(image.affine, code=1)
     image.set_sform(image.affine, code=1)
-    path.write_bytes(gzip.compress(image.to_bytes(), _COMPRESSION, mtime=0))
+    path.write_bytes(gzip.compress(image.to_bytes(), compresslevel=1, mtime=0))

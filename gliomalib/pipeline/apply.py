@@ -127,10 +127,7 @@ def write(
     check_outputs([case_id], out, convention, force)
     paths = _paths(case_id, Path(out))
     paths["about"].unlink(missing_ok=True)
-    raw = applied.labels
-    if convention != CANONICAL:
-        raw = conventions.to_raw(raw, convention)
-    writing.write_labels(paths["labels"], raw, applied.affine)
+    writing.write_labels(paths["labels"], _raw(applied.labels, convention), applied.affine)
     write_atomic(paths["classes"], applied.classes.to_csv(index=False, float_format="%.6g"))
     write_atomic(paths["volumes"], applied.volumes.to_csv(index=False, float_format="%.6g"))
     about = {**applied.about, "convention": convention, "labels": _meanings(convention)}
@@ -223,7 +220,10 @@ def _about(case: Case, finished: Finished, folds: Sequence[Fold]) -> dict[str, A
         "study": study.study,
         "title": study.title,
         "folds": [fold.split.fold for fold in folds],
-        "checkpoints": {f"fold{fold.split.fold}": _keys(fold) for fold in folds},
+        "checkpoints": {
+            f"fold{fold.split.fold}": {name: net.key for name, net in fold.networks.items()}
+            for fold in folds
+        },
         "alpha": study.fusion.alpha,
         "preprocessing": study.preprocessing.model_dump(mode="json"),
         "trained_on_this_patient": bool(trained_on),
@@ -234,10 +234,6 @@ def _about(case: Case, finished: Finished, folds: Sequence[Fold]) -> dict[str, A
         "commit": commit(),
         "versions": versions(),
     }
-
-
-def _keys(fold: Fold) -> dict[str, str]:
-    return {name: network.key for name, network in fold.networks.items()}
 
 
 def _case_caveats(
@@ -272,6 +268,9 @@ def _paths(case_id: str, out: Path) -> dict[str, Path]:
 
 def _meanings(convention: str) -> dict[str, str]:
     """Return what each label of the written map means."""
-    canonical = np.arange(N_CLASSES, dtype=np.uint8)
-    raw = canonical if convention == CANONICAL else conventions.to_raw(canonical, convention)
+    raw = _raw(np.arange(N_CLASSES, dtype=np.uint8), convention)
     return {str(label): name for label, name in zip(raw.tolist(), CLASS_NAMES, strict=True)}
+
+
+def _raw(labels: Labels, convention: str) -> Labels:
+    return labels if convention == CANONICAL else conventions.to_raw(labels, convention)

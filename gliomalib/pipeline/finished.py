@@ -14,10 +14,11 @@ from pydantic import ValidationError
 from gliomalib import records
 from gliomalib.cohort import pseudonyms, splits
 from gliomalib.cohort.table import MADE_BY, read_cases
+from gliomalib.parameters import NETWORKS
 from gliomalib.pipeline import preprocess
 from gliomalib.provenance import file_digest
 from gliomalib.schema import Case, DataError, RecordError, SettingsError, Split
-from gliomalib.settings import NETWORKS, Study, load
+from gliomalib.settings import Study, load
 
 
 @dataclass(frozen=True)
@@ -194,10 +195,9 @@ def _store_caveats(work: Path, settings: Study, folds: Sequence[Fold]) -> list[s
         )
     except DataError:
         same = False
-    if same:
-        return []
-    return [
+    caveat = (
         "The networks' training images are not in the store that these settings and this code "
         "make, so this case may be prepared otherwise than they were; run 02_preprocessing and "
         "what follows it again."
-    ]
+    )
+    return [] if same else [caveat]

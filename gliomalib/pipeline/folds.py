@@ -14,6 +14,7 @@ from gliomalib.cohort.splits import read_splits
 from gliomalib.fusion import average, slices
 from gliomalib.networks import predict, training
 from gliomalib.networks.job import Job, NetworkName
+from gliomalib.parameters import NETWORKS
 from gliomalib.pipeline import preprocess
 from gliomalib.pipeline.store import Store
 from gliomalib.provenance import digest_of, file_digest
@@ -201,14 +202,14 @@ def classify_slices(material: Material, trained: Sequence[training.Trained]) -> 
             patients = parts_of(split)[part]
             if patients:
                 images = fused_slices(material, split, patients)
-                table = _classified(made, images, material.study)
+                table = _classified(made, images, material.study.device)
                 tables.append(table.assign(fold=split.fold, part=part))
     return pd.concat(tables, ignore_index=True)
 
 
 def histories(trained: Sequence[training.Trained]) -> pd.DataFrame:
     """Return the loss of every epoch of every fold: fold, epoch, part, loss, seconds."""
-    tables = [made.history.assign(fold=fold) for fold, made in enumerate(trained)]
+    tables = (made.history.assign(fold=fold) for fold, made in enumerate(trained))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -236,23 +237,19 @@ def _example(material: Material, row: pd.Series, networks: Sequence[str]) -> Exa
         for name in networks
     }
     title = f"{patient}: mean Dice {row['dice']:.2f} ({short(networks[0])})"
-    return Example(
-        np.asarray(case.images[slices.FLAIR]), np.asarray(case.labels), predictions, title
-    )
+    return Example(np.asarray(case.images[slices.FLAIR]), case.labels, predictions, title)
 
 
-def _classified(made: training.Trained, images: SliceSet, study: settings.Study) -> pd.DataFrame:
-    probabilities = predict.classify(made.checkpoint, images, study.device)
+def _classified(made: training.Trained, images: SliceSet, device: str) -> pd.DataFrame:
+    probabilities = predict.classify(made.checkpoint, images, device)
     table = pd.DataFrame({"patient_id": images.patients, "z": images.z, "truth": images.classes})
-    table["predicted"] = probabilities.argmax(axis=1)
-    for label, column in enumerate(probabilities.T):
-        table[f"p{label}"] = column
-    return table
+    sure = {f"p{label}": column for label, column in enumerate(probabilities.T)}
+    return table.assign(predicted=probabilities.argmax(axis=1), **sure)
 
 
 def _job(material: Material, network: NetworkName, split: Split, digest: str) -> Job:
     study = material.study
-    _, section = settings.NETWORKS[network]
+    _, section = NETWORKS[network]
     return Job(
         network=network,
         settings=getattr(study, section),
@@ -267,14 +264,14 @@ def _job(material: Material, network: NetworkName, split: Split, digest: str) ->
 
 def _named(run: Run, network: str) -> str:
     """Return the folder of a network: a run with a variant means the one that it trains itself."""
-    trains_it = run.notebook == settings.NETWORKS.get(network, ("",))[0]
+    trains_it = run.notebook == NETWORKS.get(network, ("",))[0]
     return f"{network}.{run.variant}" if trains_it and run.variant else network
 
 
 def _learned_from(material: Material, network: str) -> bool:
     """Tell whether a classifier learns from the volumes that this run makes with ``network``."""
     run = material.run
-    classifiers = material.study.variants.get(settings.NETWORKS["resnet50"][0], {})
+    classifiers = material.study.variants.get(NETWORKS["resnet50"][0], {})
     branches = {name for changes in classifiers.values() for name in changes.get("branches", ())}
     return not run.variant or _named(run, network) in branches
 

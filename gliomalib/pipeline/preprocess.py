@@ -108,8 +108,7 @@ def minmax(images: Images) -> Images:
     for name, size, value in zip(SEQUENCES, extent.ravel(), low.ravel(), strict=True):
         if size == 0:
             raise DataError(f"{name} is {value:g} in every voxel, so min-max has no range")
-    scaled: Images = (images - low) / extent
-    return scaled
+    return np.asarray((images - low) / extent)
 
 
 def prepare(scan: Scan, settings: Preprocessing) -> tuple[StoredCase, CropFacts]:
@@ -124,9 +123,15 @@ def prepare(scan: Scan, settings: Preprocessing) -> tuple[StoredCase, CropFacts]
         raise DataError(f"case {case.case_id} has no mask, so it cannot be studied; leave it out")
     images, grid = prepare_images(scan, settings)
     box = _central_box(scan, settings)
-    labels = _on_grid(_cropped(scan.labels, box), box, images=False)
-    stored = StoredCase(grid, images, labels.astype(np.uint8))
-    return stored, _facts(scan.labels, box, math.prod(scan.spacing_mm))
+    labels = _on_grid(_cropped(scan.labels, box), box, images=False).astype(np.uint8)
+    inside = _inside(box, scan.labels.shape)
+    facts = CropFacts(
+        voxels=_counts(scan.labels),
+        in_plane=_counts(scan.labels[inside[:2]]),
+        in_box=_counts(scan.labels[inside]),
+        voxel_mm3=float(math.prod(scan.spacing_mm)),
+    )
+    return StoredCase(grid, images, labels), facts
 
 
 def prepare_images(scan: Scan, settings: Preprocessing) -> tuple[NDArray[np.float16], Grid]:
@@ -214,10 +219,7 @@ def fill(
 
 
 def crop_facts(store: Store, patient_id: str) -> CropFacts:
-    """Return what the crop kept and lost of a stored patient.
-
-    Raises ``DataError`` where the patient is not in the store.
-    """
+    """Return what the crop kept and lost of a stored patient; raises as ``Store.get``."""
     entry = store.facts(patient_id)["crop"]
     counts = {name: tuple(entry[name]) for name in ("voxels", "in_plane", "in_box")}
     return CropFacts(**counts, voxel_mm3=entry["voxel_mm3"])
@@ -309,8 +311,7 @@ def _on_grid(volume: NDArray[Any], box: _Box, *, images: bool) -> NDArray[Any]:
 def _majority(blocks: NDArray[np.uint8]) -> Labels:
     # argmax takes the first of equals, which is why the labels stand in the order of ties
     counts = np.stack([(blocks == label).sum(axis=(1, 3, 5)) for label in TIE_ORDER])
-    winners: Labels = np.asarray(TIE_ORDER, dtype=np.uint8)[counts.argmax(axis=0)]
-    return winners
+    return np.asarray(np.array(TIE_ORDER, np.uint8)[counts.argmax(axis=0)])
 
 
 def _interpolated(volume: NDArray[Any], box: _Box, order: Literal[0, 1]) -> NDArray[Any]:
@@ -334,16 +335,6 @@ def _grid_affine(affine: Affine, box: _Box) -> Affine:
     step = np.diag([*box.factors, 1.0])
     step[:3, 3] = _first_centre(box)
     return tuple(tuple(float(entry) for entry in row) for row in np.asarray(affine) @ step)
-
-
-def _facts(labels: Labels, box: _Box, voxel_mm3: float) -> CropFacts:
-    plane = _inside(box, labels.shape)[:2]
-    return CropFacts(
-        voxels=_counts(labels),
-        in_plane=_counts(labels[plane]),
-        in_box=_counts(labels[_inside(box, labels.shape)]),
-        voxel_mm3=float(voxel_mm3),
-    )
 
 
 def _counts(labels: Labels) -> tuple[int, ...]:

@@ -68,17 +68,11 @@ class Store:
         return StoredCase(grid, array[: len(SEQUENCES)], array[len(SEQUENCES)].astype(np.uint8))
 
     def facts(self, patient_id: str) -> dict[str, Any]:
-        """Return what was noted about a patient when it was put there.
-
-        Raises ``DataError`` where the patient is missing or the entry is damaged.
-        """
+        """Return what was noted about a patient when it was put there; raises as ``get``."""
         return dict(self._file(patient_id).notes()["facts"])
 
     def digest(self, patient_ids: Sequence[str]) -> str:
-        """Return a digest of these patients' arrays and grids, in this order.
-
-        Raises ``DataError`` where a patient is missing or an entry is damaged.
-        """
+        """Return a digest of these patients' arrays and grids, in this order; raises as ``get``."""
         entries = [self._file(name).notes() for name in patient_ids]
         return digest_of([[entry["array_sha256"], entry["grid"]] for entry in entries])
 

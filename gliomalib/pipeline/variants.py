@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from gliomalib import settings
+from gliomalib.parameters import NETWORKS, from_parameters
 from gliomalib.schema import SettingsError, run_name
 
 
@@ -28,7 +29,7 @@ class Sibling:
     @property
     def network(self) -> str:
         """The network that it trains, as ``folds.volume`` takes it: ``unet3d.seed2``."""
-        for network, (notebook, _) in settings.NETWORKS.items():
+        for network, (notebook, _) in NETWORKS.items():
             if notebook == self.notebook:
                 return run_name(network, self.variant)
         raise SettingsError(f"{self.notebook} trains no network")
@@ -44,5 +45,5 @@ def siblings(study: settings.Study, notebook: str, varying: Collection[str]) -> 
     for variant, changes in study.variants.get(notebook, {}).items():
         if set(changes) <= set(varying):
             parameters = {"study": study.study, **changes}
-            runs.append(Sibling(notebook, variant, settings.from_parameters(notebook, parameters)))
+            runs.append(Sibling(notebook, variant, from_parameters(notebook, parameters)))
     return runs

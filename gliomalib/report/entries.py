@@ -14,12 +14,12 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from gliomalib import records, settings
+from gliomalib import parameters, records, settings
+from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.report import notebooks
 from gliomalib.report.notebooks import Again
 from gliomalib.schema import Record, RecordError, run_name, split_run_name
-from gliomalib.settings import LAST_NOTEBOOK
 
 VERDICT_COLUMNS = ("claim", "statement", "published", "obtained", "verdict", "reason", "notebook")
 """Columns without which the verdict table is no verdict table; more are shown where known."""
@@ -68,7 +68,7 @@ class Entry:
 def expected(study: settings.Study) -> list[str]:
     """Return the names of all runs of a study: each notebook, followed by its variants."""
     names: list[str] = []
-    for notebook in settings.NOTEBOOKS:
+    for notebook in parameters.NOTEBOOKS:
         variants = study.variants.get(notebook, {})
         names += [notebook, *(run_name(notebook, variant) for variant in variants)]
     return names

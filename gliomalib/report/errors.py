@@ -11,12 +11,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from gliomalib import settings
+from gliomalib.parameters import LAST_NOTEBOOK, from_parameters
 from gliomalib.report import patient_files, phrases, words
 from gliomalib.report.entries import Entry
 from gliomalib.report.facts import FIRST
 from gliomalib.report.pages import Report
 from gliomalib.schema import Record, SettingsError, split_run_name
-from gliomalib.settings import LAST_NOTEBOOK
 from gliomalib.verdicts import judge
 
 UNDECIDED = ("not run", "not testable on this data")
@@ -80,7 +80,7 @@ def deviations(study: settings.Study, name: str, record: Record) -> str:
     notebook, variant = split_run_name(name)
     try:
         changed = study.variants.get(notebook, {}).get(variant, {})
-        planned = settings.from_parameters(notebook, {"study": study.study, **changed})
+        planned = from_parameters(notebook, {"study": study.study, **changed})
         made = settings.Study.model_validate(record.parameters)
     except (SettingsError, ValidationError):
         return "Its settings are not those of this version: they cannot be compared."

@@ -23,11 +23,11 @@ from nbformat import NotebookNode, ValidationError
 from nbformat.reader import NotJSONError
 from traitlets.config import Config
 
+from gliomalib.parameters import INJECTED_TAG
 from gliomalib.provenance import PACKAGE_DIR
 from gliomalib.report import words
 from gliomalib.report.cleaning import clean
 from gliomalib.schema import RecordError
-from gliomalib.settings import INJECTED_TAG
 
 TEMPLATES = PACKAGE_DIR / "report" / "templates"
 KEPT_TYPES = [

@@ -15,11 +15,11 @@ import jinja2
 from markupsafe import Markup
 
 from gliomalib import digits, settings
+from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.report import cleaning, entries, notebooks, phrases, references, words
 from gliomalib.report.entries import Entry
 from gliomalib.report.statements import Number, Statement, anchor, marked, number, statements
 from gliomalib.schema import Exclusion, Record, RecordError
-from gliomalib.settings import LAST_NOTEBOOK
 
 MOST_BYTES = 1_100_000
 """A page above this opens slowly on a telephone; the index says so."""

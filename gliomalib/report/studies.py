@@ -10,11 +10,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from gliomalib import records, settings
+from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.provenance import write_atomic
 from gliomalib.report import entries, facts, words
 from gliomalib.report.pages import render
 from gliomalib.schema import Record, RecordError, SettingsError
-from gliomalib.settings import LAST_NOTEBOOK
 
 BETWEEN = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"“])")
 """Between two sentences of a text; a point inside of a number ends none."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.schema import SettingsError
-from gliomalib.settings import LAST_NOTEBOOK
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,8 @@ CHAIN: Mapping[str, Step] = {
 
 def upstream(notebook: str) -> tuple[str, ...]:
     """Return the notebooks whose results ``notebook`` reads."""
-    if notebook == LAST_NOTEBOOK:
-        return tuple(name for name in CHAIN if name != LAST_NOTEBOOK)
-    return CHAIN[notebook].after
+    others = tuple(name for name in CHAIN if name != LAST_NOTEBOOK)
+    return others if notebook == LAST_NOTEBOOK else CHAIN[notebook].after
 
 
 def wanted(until: str) -> list[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import nbformat
 
 from gliomalib import provenance
+from gliomalib.parameters import INJECTED_TAG
 from gliomalib.runner.jobs import Job, cells_of
-from gliomalib.settings import INJECTED_TAG
 
 BETWEEN_TAGS = re.compile(r">\s*\n\s*<")
 CELL_FILE = re.compile(r"\S*/ipykernel_\d+/\d+\.py")
@@ -81,8 +81,7 @@ def _tidy_cell(cell: nbformat.NotebookNode, names: dict[str, str]) -> nbformat.N
             output["data"]["text/html"] = BETWEEN_TAGS.sub("><", output["data"]["text/html"])
     if INJECTED_TAG in kept.metadata.get("tags", []):
         kept["id"] = INJECTED_TAG
-    tidied: nbformat.NotebookNode = nbformat.from_dict(kept)
-    return tidied
+    return cast(nbformat.NotebookNode, nbformat.from_dict(kept))
 
 
 def _names(job: Job) -> dict[str, str]:

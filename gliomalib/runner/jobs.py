@@ -13,8 +13,9 @@ from typing import Any
 
 from gliomalib import provenance, settings
 from gliomalib.data.readers import layout
+from gliomalib.parameters import LAST_NOTEBOOK, NETWORKS, from_parameters, parameters_of
 from gliomalib.runner.chain import CHAIN, upstream, wanted
-from gliomalib.schema import DataError, GliomaError, SettingsError, run_name
+from gliomalib.schema import DataError, GliomaError, SettingsError, run_name, split_run_name
 
 NOTEBOOKS_DIR = provenance.PROJECT_DIR / "notebooks"
 
@@ -115,7 +116,7 @@ class Job:
         """What papermill gives to the notebook, folders relative to the notebook's own."""
         folders = {"data_dir": self.folders.data, "report_dir": self.folders.reports}
         defaults = {"data_dir": Folders.data, "report_dir": Folders.reports}
-        if "source_dir" in settings.parameters_of(self.notebook) and self.folders.source:
+        if "source_dir" in parameters_of(self.notebook) and self.folders.source:
             folders["source_dir"] = self.folders.source
         return {
             "study": self.study.study,
@@ -137,14 +138,14 @@ def plan(study: str, folders: Folders | None = None, until: str = "") -> tuple[J
     and ``RunError`` for a missing or broken notebook.
     """
     folders = folders or Folders()
-    parameters = settings.load(study)
-    _check_source(parameters, folders)
-    _check_variants(parameters)
+    chosen = settings.load(study)
+    _check_source(chosen, folders)
+    _check_variants(chosen)
     jobs: dict[str, Job] = {}
     for notebook in wanted(until):
-        variants = parameters.variants.get(notebook, {})
+        variants = chosen.variants.get(notebook, {})
         for variant, overrides in {"": {}, **variants}.items():
-            job = Job(notebook, variant, parameters, overrides, folders)
+            job = Job(notebook, variant, chosen, overrides, folders)
             job = replace(job, needs=tuple(_needed(job, jobs.values())))
             jobs[job.name] = with_digest(job, {name: jobs[name].digest for name in job.needs})
     return tuple(jobs.values())
@@ -157,7 +158,7 @@ def with_digest(job: Job, needed: Mapping[str, str]) -> Job:
     the user's data. Raises ``SettingsError`` for a parameter that the notebook does not take or
     of the wrong type, and ``RunError`` where the notebook is missing or broken.
     """
-    settings.from_parameters(job.notebook, job.parameters)
+    from_parameters(job.notebook, job.parameters)
     cells = [cell for cell in cells_of(job.path) if cell["cell_type"] == "code"]
     sources = ["".join(cell["source"]) for cell in cells]
     parts = {
@@ -173,10 +174,7 @@ def with_digest(job: Job, needed: Mapping[str, str]) -> Job:
 
 
 def cells_of(path: str | Path) -> list[dict[str, Any]]:
-    """Return all cells of a notebook as its JSON has them.
-
-    Raises ``RunError`` where the file is missing or no notebook.
-    """
+    """Return all cells of a notebook's JSON; ``RunError`` where it is missing or no notebook."""
     try:
         cells: list[dict[str, Any]] = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
     except FileNotFoundError:
@@ -224,18 +222,13 @@ def _digest_of_file(name: str) -> str:
 
 
 def _needed(job: Job, planned: Iterable[Job]) -> Iterator[str]:
-    every_variant = job.notebook == settings.LAST_NOTEBOOK or CHAIN[job.notebook].variants_too
-    fused = {_trained_by(branch) for branch in job.overrides.get("branches", ())}
+    every_variant = job.notebook == LAST_NOTEBOOK or CHAIN[job.notebook].variants_too
+    branches = [split_run_name(branch) for branch in job.overrides.get("branches", ())]
+    fused = {run_name(NETWORKS[network][0], variant) for network, variant in branches}
     for other in planned:
         read = other.notebook in upstream(job.notebook) and (every_variant or not other.variant)
         if read or other.name in fused:
             yield other.name
-
-
-def _trained_by(branch: str) -> str:
-    """Return the run that trains ``network`` or ``network.variant``."""
-    network, _, variant = branch.partition(".")
-    return run_name(settings.NETWORKS[network][0], variant)
 
 
 def _check_source(study: settings.Study, folders: Folders) -> None:
@@ -254,7 +247,7 @@ def _check_variants(study: settings.Study) -> None:
                 f"{study.study}.yml: variants of {notebook!r}, which is no notebook: take one of "
                 f"{', '.join(CHAIN)}"
             )
-        if variants and "variant" not in settings.parameters_of(notebook):
+        if variants and "variant" not in parameters_of(notebook):
             raise SettingsError(f"{study.study}.yml: {notebook} takes no variants; remove them")
         wrong = [name for name in variants if not name.replace("-", "").replace("_", "").isalnum()]
         if wrong:

@@ -117,11 +117,6 @@ def test_images_of_different_sizes_are_filled_up_at_their_ends(tmp_path: Path) -
         assert targets[row].sum() == 2 * x * y * 3
 
 
-@pytest.fixture(scope="module")
-def straight(tmp_path_factory: pytest.TempPathFactory) -> training.Trained:
-    return toys.trained(tmp_path_factory.mktemp("straight"))
-
-
 # 15 slices with brain in the training volumes, 5 in the validation volume: 20 draws an epoch
 @pytest.mark.parametrize(("count", "whole"), [(3, 0), (20 + 8, 1), (2 * 20 + 17, 2)])
 def test_interrupted_is_straight_bit_for_bit(

@@ -81,17 +81,10 @@ def test_a_net_of_two_sequences_sees_those_two(network: str, tmp_path: Path) -> 
     assert (changed != found).any()
 
 
-def network_of(checkpoint: Path, dims: int) -> nn.Module:
-    content = torch.load(checkpoint, weights_only=True)
-    network = models.unet(Segmentation.model_validate(content["settings"]), dims)
-    network.load_state_dict(content["state"])
-    return network.eval()
-
-
 def test_the_2d_net_sees_each_slice_alone(checkpoints: dict[str, Path]) -> None:
     asked = case("P3", (10, 12, 40))
     found = predict.segment(checkpoints["unet2d"], asked, "cpu").probabilities
-    network = network_of(checkpoints["unet2d"], 2)
+    network = predict.load_segmenter(checkpoints["unet2d"], "cpu").network
     for z in (0, 17, 38):
         with torch.no_grad():
             single = torch.from_numpy(asked.images[None, ..., z].astype(np.float32))

@@ -5,19 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from gliomalib.networks import samples
-from gliomalib.schema import Grid, SliceSet, StoredCase
-
-AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
-
-
-def toy_case(shape: tuple[int, int, int], blank: int = 1) -> StoredCase:
-    """Return a case of noise with a block of tumour and ``blank`` empty slices at its end."""
-    labels = np.zeros(shape, np.uint8)
-    labels[3:9, 3:9, 1:3] = 2
-    images = np.random.default_rng(5).random((4, *shape)).astype(np.float16)
-    images[..., shape[2] - blank :] = 0
-    grid = Grid("P1", shape, (1.0, 1.0, 1.0), (0, 0, 0), AFFINE)
-    return StoredCase(grid, images, labels)
+from gliomalib.schema import SliceSet
+from tests.networks.toys import toy_case
 
 
 def slices_of(classes: np.ndarray) -> SliceSet:
@@ -27,7 +16,7 @@ def slices_of(classes: np.ndarray) -> SliceSet:
 
 
 def test_patches_are_in_the_volume_and_half_on_tumour() -> None:
-    case = toy_case((30, 20, 12))
+    case = toy_case("P1", (30, 20, 12))
     case.labels[:] = 0
     case.labels[28, 18, 1] = 1
     boxes = samples.Boxes([case], (8, 8, 16))
@@ -41,11 +30,11 @@ def test_patches_are_in_the_volume_and_half_on_tumour() -> None:
 
 
 def test_blank_slices_are_not_trained_on() -> None:
-    assert len(samples.AxialSlices([toy_case((16, 16, 6), 2), toy_case((16, 16, 6), 1)])) == 9
+    assert len(samples.AxialSlices([toy_case("P1", blank=2), toy_case("P2", blank=1)])) == 9
 
 
 def test_only_the_sequences_asked_for_are_drawn_in_their_order() -> None:
-    case, rng = toy_case((10, 9, 6)), np.random.default_rng(0)
+    case, rng = toy_case("P1", (10, 9, 6)), np.random.default_rng(0)
     image, _ = samples.AxialSlices([case], ("flair", "t1ce")).draw(2, rng)
     np.testing.assert_array_equal(image, case.images[[3, 1], ..., 2])
     for patch in (None, (4, 4, 4)):
@@ -76,7 +65,7 @@ def test_balanced_draws_classes_equally_often() -> None:
 
 
 def test_mirroring_keeps_image_and_target_together() -> None:
-    case = toy_case((16, 16, 6))
+    case = toy_case("P1")
     pair = samples.AxialSlices([case]).draw(1, np.random.default_rng(0))
     seen = set()
     for seed in range(20):

@@ -20,11 +20,6 @@ from tests.networks import toys
 from tests.networks.toys import CASES
 
 
-@pytest.fixture(scope="module")
-def straight(tmp_path_factory: pytest.TempPathFactory) -> training.Trained:
-    return toys.trained(tmp_path_factory.mktemp("straight"))
-
-
 @pytest.fixture
 def copied(straight: training.Trained, tmp_path: Path) -> Path:
     """Return a folder with the files of the finished training."""

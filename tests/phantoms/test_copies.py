@@ -14,7 +14,6 @@ from gliomalib.cohort import identity
 from gliomalib.data import inspection
 from gliomalib.data.inspection import Inspection
 from gliomalib.data.readers import brats, survey
-from gliomalib.data.verification import verify
 from gliomalib.phantoms import copies
 from gliomalib.schema import SEQUENCES, Case
 from tests import faults
@@ -124,13 +123,6 @@ def _sound_links(found: list[Inspection]) -> list[identity.Link]:
     links = identity.links([one for one in found if not one.faults])
     named = {link.case_id for link in links if link.how == "table"}
     return [link for link in links if link.how != "content" or link.case_id not in named]
-
-
-def test_the_damage_is_found_before_any_study(originals: list[Case], tmp_path: Path) -> None:
-    root = copies.write(tmp_path / "copies", originals[:4], 3)
-    faulty = verify(root).faults
-    assert faulty[["case_id", "kind"]].to_numpy().tolist() == [["BraTS2021_00004", "damaged gzip"]]
-    assert faulty["path"].iloc[0].endswith("BraTS2021_00004_flair.nii.gz")
 
 
 def test_the_same_seed_gives_the_same_copies(originals: list[Case], tmp_path: Path) -> None:

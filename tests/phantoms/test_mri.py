@@ -10,9 +10,9 @@ from scipy import ndimage
 
 from gliomalib.phantoms.anatomy import Tissues, tissues
 from gliomalib.phantoms.grid import Dice, brain_frame
-from gliomalib.phantoms.mri import SITES, scan, site_named, slice_profile
+from gliomalib.phantoms.mri import SITES, scan, slice_profile
 from gliomalib.phantoms.tumour import ED, ET, NCR, Tumour
-from gliomalib.schema import Images, SettingsError
+from gliomalib.schema import Images
 
 FRAME = brain_frame(4.0)
 T1, T1CE, T2, FLAIR = range(4)
@@ -141,8 +141,3 @@ def test_slices_neither_add_nor_lose_signal(size: int, thickness: float) -> None
 def test_thin_slices_change_nothing() -> None:
     down, up = slice_profile(20, 0.5)
     assert np.array_equal(up @ down, np.eye(20))
-
-
-def test_an_unknown_site_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(SettingsError, match=r"'C'.*A, B"):
-        site_named("C")

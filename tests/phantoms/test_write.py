@@ -122,17 +122,6 @@ def test_a_patient_that_is_there_is_not_made_again(cohort: Path) -> None:
     assert _times(cohort) == before
 
 
-def test_a_missing_patient_is_made_and_the_others_stay(cohort: Path, made: Path) -> None:
-    before = _times(cohort)
-    shutil.rmtree(cohort / NAMES[1])
-    write_cohort(cohort.parent, PLAN, NUMBERS)
-    after = _times(cohort)
-    assert [name for name in before if before[name] == after[name]] == [
-        name for name in before if not name.startswith(NAMES[1])
-    ]
-    assert _digests(cohort) == _digests(made)
-
-
 def _lose_a_file(folder: Path) -> None:
     (folder / f"{folder.name}_seg.nii.gz").unlink()
 
@@ -155,10 +144,10 @@ def _be_killed_while_removing(folder: Path) -> None:
     folder.rename(folder.with_name(f".{folder.name}.old"))
 
 
-@pytest.mark.parametrize(
-    "accident",
-    [_lose_a_file, _cut_a_file, _empty, _be_killed_while_writing, _be_killed_while_removing],
-)
+ACCIDENTS = (_lose_a_file, _cut_a_file, _be_killed_while_writing, _be_killed_while_removing)
+
+
+@pytest.mark.parametrize("accident", [shutil.rmtree, _empty, *ACCIDENTS])
 def test_a_half_patient_is_made_again(cohort: Path, made: Path, accident) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     accident(cohort / NAMES[0])
     write_cohort(cohort.parent, PLAN, NUMBERS)

@@ -247,17 +247,6 @@ def test_perfect_networks_give_back_the_truth_at_1_mm(
     assert not found[~inside].any()
 
 
-@pytest.mark.parametrize("axes", ["LPS", "PIR"])
-def test_perfect_networks_are_right_to_the_resolution_at_2_mm(
-    axes: str, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = turned(tiny_study.phantom(3, 1.0, 92.0), axes)
-    found, truth = perfect(tmp_path, made, with_voxels(finished, 2.0), monkeypatch)
-    inside = box_of(made, (36, 32, 28))
-    assert min(dice(found[inside], truth[inside])) > 0.9
-    assert not found[~inside].any()
-
-
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.9, 0.9, 2.5)])
 def test_perfect_networks_are_right_on_an_oblique_grid(
     spacing: tuple[float, float, float],

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gliomalib import records, settings
+from gliomalib import records
 from gliomalib.cohort.splits import write_splits
 from gliomalib.networks import loop, models, predict, training
 from gliomalib.networks.job import Job
@@ -75,13 +75,6 @@ def test_a_patient_of_the_splits_who_is_not_stored_is_named(run: records.Run) ->
 def test_only_held_out_and_external_patients_are_reported(material: folds.Material) -> None:
     found = [(part, patient) for _, part, patient in folds.scored(material)]
     assert found == [("test", "B"), ("test", "C"), ("external", "D")]
-
-
-def test_fused_is_the_weighted_sum_of_the_branches(material: folds.Material) -> None:
-    fused = folds.volume(material, "fused", 0, "B").probabilities.astype(np.float32)
-    p2d = volume_of("B", 0.9).probabilities.astype(np.float32)
-    p3d = volume_of("B", 0.4).probabilities.astype(np.float32)
-    assert np.abs(fused - (0.6 * p2d + 0.4 * p3d)).max() < 2e-3
 
 
 def test_a_missing_prediction_is_an_error_and_not_a_smaller_n(material: folds.Material) -> None:
@@ -168,13 +161,6 @@ def test_a_resnet50_is_named_by_alpha_and_by_the_volumes_of_its_slices(
     predict.save(volume_of("A", 0.8), run.work_dir / "predictions/unet3d/fold0/A.npy")
     others = [data_digest(one, monkeypatch) for one in (material, other_alpha, other_branches)]
     assert len({digest, *others}) == 4
-
-
-def test_a_variant_has_folders_of_its_own(run: records.Run) -> None:
-    names = {"study": "smoke", "variant": "deep", "data_dir": str(run.work_dir.parent)}
-    other = records.begin("03_train_unet2d", {**names, "report_dir": str(run.report_dir.parent)})
-    assert other.name == "03_train_unet2d.deep"
-    assert settings.load("smoke").unet2d == other.study.unet2d
 
 
 def runs_of(run: records.Run, notebook: str, **parameters: object) -> folds.Material:

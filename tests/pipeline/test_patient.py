@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from gliomalib import settings
+from gliomalib import parameters, settings
 from gliomalib.fusion import slices
 from gliomalib.networks import models, predict
 from gliomalib.pipeline import patient, preprocess
@@ -28,7 +28,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder, torch_state = tmp_path_factory.mktemp("fold"), torch.get_rng_state()
     torch.manual_seed(0)
     paths = {}
-    for name in settings.NETWORKS:
+    for name in parameters.NETWORKS:
         section = None if name == "resnet50" else getattr(SMOKE, name)
         network = models.unet(section, int(name[4])) if section else models.empty_resnet50()
         content = {"network": name, "state": network.state_dict(), "threads": 1}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from bs4 import BeautifulSoup, Tag
 
-from gliomalib import report, settings
+from gliomalib import parameters, report, settings
 from gliomalib.report import patient_files, patients
 from gliomalib.report.patient_files import Patient, Score
 
@@ -121,7 +121,7 @@ def plant_studies(folder: Path, patch: pytest.MonkeyPatch) -> None:
         text = STUDY.format(name=name, source=source, volumes=volumes)
         (folder / f"{name}.yml").write_text(text)
     patch.setattr(settings, "STUDIES_DIR", folder)
-    patch.setattr(settings, "NOTEBOOKS", {"05_fusion": {}})
+    patch.setattr(parameters, "NOTEBOOKS", {"05_fusion": {}})
 
 
 def soup_of(path: Path) -> BeautifulSoup:

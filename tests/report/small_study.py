@@ -13,7 +13,7 @@ import pytest
 from bs4 import BeautifulSoup
 from nbformat import NotebookNode, v4
 
-from gliomalib import records, report, settings
+from gliomalib import parameters, records, report, settings
 from gliomalib.schema import Record, Value
 
 NAMES = ("01_data_exploration", "05_fusion", "15_reproducibility_report")
@@ -148,7 +148,7 @@ def plant_studies(folder: Path, patch: pytest.MonkeyPatch) -> None:
     for name, source in (("small", "phantom"), ("real", "folder")):
         (folder / f"{name}.yml").write_text(STUDY.format(name=name, source=source))
     patch.setattr(settings, "STUDIES_DIR", folder)
-    patch.setattr(settings, "NOTEBOOKS", {name: {} for name in NAMES})
+    patch.setattr(parameters, "NOTEBOOKS", {name: {} for name in NAMES})
 
 
 def soup_of(path: Path) -> BeautifulSoup:

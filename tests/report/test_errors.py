@@ -9,9 +9,9 @@ import pytest
 from nbformat import v4
 
 from gliomalib import records, report, settings
+from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.report import documents
 from gliomalib.schema import Exclusion
-from gliomalib.settings import LAST_NOTEBOOK
 from tests import planted_report as planted
 from tests.report.reading import collected, faults_of, part, soup, text
 

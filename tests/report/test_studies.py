@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup, Tag
 
-from gliomalib import records, report, settings
+from gliomalib import parameters, records, report, settings
 from gliomalib.report import studies
 from tests import planted_report as planted
 
@@ -65,7 +65,7 @@ def test_missing_runs_and_answers_are_counted(folder: Path) -> None:
     told = text(cards(studies.write(folder))["demo"])
     assert f"There is no answer: notebook {LAST} left no record." in told
     assert "The record of 05_fusion cannot be read." in told
-    wanted = len(settings.NOTEBOOKS) + sum(map(len, settings.load("demo").variants.values()))
+    wanted = len(parameters.NOTEBOOKS) + sum(map(len, settings.load("demo").variants.values()))
     there = len(planted.values()) - 2
     assert f"{wanted - there} of its {wanted} runs left no record." in told
 

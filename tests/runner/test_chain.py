@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gliomalib import settings
+from gliomalib import parameters
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.runner.chain import CHAIN, upstream, wanted
 from gliomalib.schema import SettingsError
@@ -15,15 +15,15 @@ def test_chain_names_real_notebooks_in_an_order_that_works() -> None:
     for name, step in CHAIN.items():
         assert set(step.after) <= set(seen), f"{name} stands above what it needs"
         seen.append(name)
-    assert set(seen) == set(settings.NOTEBOOKS)
-    assert seen[-1] == settings.LAST_NOTEBOOK
+    assert set(seen) == set(parameters.NOTEBOOKS)
+    assert seen[-1] == parameters.LAST_NOTEBOOK
 
 
 def test_a_notebook_brings_all_that_it_needs() -> None:
     assert wanted("05_fusion") == list(CHAIN)[:5]
     assert wanted("11_leakage_audit") == [*list(CHAIN)[:2], "11_leakage_audit"]
-    assert wanted("") == wanted(settings.LAST_NOTEBOOK) == list(CHAIN)
-    assert upstream(settings.LAST_NOTEBOOK) == tuple(CHAIN)[:-1]
+    assert wanted("") == wanted(parameters.LAST_NOTEBOOK) == list(CHAIN)
+    assert upstream(parameters.LAST_NOTEBOOK) == tuple(CHAIN)[:-1]
     with pytest.raises(SettingsError, match=r"no notebook '99'.*01_data_exploration"):
         wanted("99")
 

@@ -1,0 +1,13 @@
+"""One training of the toy cases for all tests that only look at it."""
+
+from __future__ import annotations
+
+import pytest
+
+from gliomalib.networks import training
+from tests.networks import toys
+
+
+@pytest.fixture(scope="package")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> training.Trained:
+    return toys.trained(tmp_path_factory.mktemp("straight"))
