@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from gliomalib.experiments import classification, comparing, segmentation
+from gliomalib.experiments import classification, segmentation
 from gliomalib.experiments.engines import NETWORKS, STAGES
 from gliomalib.experiments.timing import Measured
+from gliomalib.experiments.values import ends, of
 from gliomalib.schema import Value
 from gliomalib.scoring import bootstrap
 from gliomalib.settings import Study, named_seed
@@ -85,16 +86,16 @@ def plane(
     """
     rows = []
     for way, stages in WAYS.items():
-        seconds = _of(values, f"seconds_per_patient_{NAMES[way]}")
+        seconds = of(values, f"seconds_per_patient_{NAMES[way]}")
         if stages[-1] == "resnet50":
-            metric, score = "accuracy", _of(classification.values(slices, study), "accuracy")
+            metric, score = "accuracy", of(classification.values(slices, study), "accuracy")
         else:
             of_network = segmentation.values(scores[scores["network"] == way], study)
-            metric, score = "mean Dice", _of(of_network, "dice_mean")
+            metric, score = "mean Dice", of(of_network, "dice_mean")
         row = {"way": way, "seconds": seconds.value}
-        row["low"], row["high"] = comparing.bounds(seconds)
+        row["low"], row["high"] = ends(seconds)
         row |= {"metric": metric, "score": score.value}
-        row["lower"], row["upper"] = comparing.bounds(score)
+        row["lower"], row["upper"] = ends(score)
         medians = dict.fromkeys(STAGES, 0.0) | {
             stage: measured.warm[stage].median() for stage in stages
         }
@@ -148,7 +149,7 @@ def _totals(measured: Measured) -> Iterator[Value]:
     yield Value("seconds_p95_all", p95, None, n, unit="s", rule=rule)
     rule = "first pass, loading of modules and networks included"
     yield Value("cold_seconds_all", float(measured.cold.sum()), None, 1, unit="s", rule=rule)
-    rule = f"1 where seconds_p95_all is at most {REAL_TIME_S:g}; {measured.machine}"
+    rule = f"1 where seconds_p95_all is at most {REAL_TIME_S:g}"
     yield Value("within_real_time", float(p95 <= REAL_TIME_S), None, n, rule=rule)
 
 
@@ -169,24 +170,22 @@ def caveats(measured: Measured) -> tuple[str, ...]:
 
 def conclusion(values: Sequence[Value], measured: Measured) -> str:
     """Say how fast it is, where the time goes, and what helps."""
-    seconds, p95 = _of(values, "seconds_per_patient_all"), _of(values, "seconds_p95_all")
-    low, high = comparing.bounds(seconds)
+    seconds, p95 = of(values, "seconds_per_patient_all"), of(values, "seconds_p95_all")
+    low, high = ends(seconds)
     between = f"95 % interval {low:.2f} to {high:.2f}" if seconds.ci95 else "no interval"
     pairs = measured.engines[["engine", "network"]].drop_duplicates().to_numpy()
     speed_ups = {
-        f"{engine} {SHORT[network]}": _of(values, _speed_up(engine, network))
+        f"{engine} {SHORT[network]}": of(values, _speed_up(engine, network))
         for engine, network in pairs
     }
     faster = ", ".join(
-        f"{name} {value.value:.1f}×"
-        for name, value in speed_ups.items()
-        if comparing.bounds(value)[0] > 1
+        f"{name} {value.value:.1f}×" for name, value in speed_ups.items() if ends(value)[0] > 1
     )
     text = (
         f"From file to class a patient takes {seconds.value:.2f} s ({between}, "
         f"{seconds.n_patients} patients), 95th percentile {p95.value:.2f} s, on "
-        f"{measured.machine}. {_of(values, 'share_reading').value:.0%} of it is reading and "
-        f"preprocessing; the first pass takes {_of(values, 'cold_seconds_all').value:.1f} s with "
+        f"{measured.machine}. {of(values, 'share_reading').value:.0%} of it is reading and "
+        f"preprocessing; the first pass takes {of(values, 'cold_seconds_all').value:.1f} s with "
         f"loading. Faster than float32 in torch: {faster or 'nothing for certain'}."
     )
     changes = measured.changes.groupby("engine", sort=False).mean(numeric_only=True)
@@ -239,7 +238,3 @@ def _median(
     how = "by drawing patients, then passes of each" if found.ci95 else "none for a single patient"
     told = f"median, {rule}; interval: {how}"
     return Value(name, found.value, found.ci95, found.n, unit=unit, rule=told)
-
-
-def _of(values: Sequence[Value], name: str) -> Value:
-    return next(value for value in values if value.name == name)

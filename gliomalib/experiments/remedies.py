@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats as distributions
 
-from gliomalib.experiments.comparing import PARTS
+from gliomalib.experiments.values import PREFIXES
 from gliomalib.schema import SEQUENCES, DataError, FloatArray, StoredCase, Volume
 
 LANDMARKS = (0, 1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99, 100)
@@ -70,15 +70,11 @@ def brain(case: StoredCase) -> NDArray[np.bool_]:
 
 def profile(case: StoredCase) -> FloatArray:
     """Return the percentiles ``PROFILE`` of each sequence inside the brain, shape (4, 100)."""
-    percentiles: FloatArray = np.percentile(_inside(case), PROFILE, axis=1).T
-    return percentiles
+    return np.asarray(np.percentile(_inside(case), PROFILE, axis=1).T)
 
 
 def distance(one: NDArray[Any], other: NDArray[Any]) -> float:
-    """Return the 1-D Wasserstein distance of two samples: the mean way that values must move.
-
-    In the unit of the values: after min–max, shares of a scan's whole range.
-    """
+    """Return the 1-D Wasserstein distance of two samples, in the unit of the values."""
     return float(distributions.wasserstein_distance(np.ravel(one), np.ravel(other)))
 
 
@@ -95,8 +91,8 @@ def shifts(intensities: pd.DataFrame) -> pd.DataFrame:
     for sequence in SEQUENCES:
         table = intensities[intensities["sequence"] == sequence]
         row: dict[str, object] = {"sequence": sequence}
-        both = [_by_patient(table[table["part"] == part]) for part in PARTS]
-        for part, values in zip(PARTS, both, strict=True):
+        both = [_by_patient(table[table["part"] == part]) for part in PREFIXES]
+        for part, values in zip(PREFIXES, both, strict=True):
             row |= {f"{name}_{part}": number for name, number in _summary(values).items()}
         rows.append(row | _distances(*both))
     return pd.DataFrame(rows)
@@ -107,11 +103,13 @@ def fit(cases: Iterable[StoredCase]) -> Reference:
 
     Raises ``DataError`` for no case, and for a case without brain.
     """
-    described = [_described(case) for case in cases]
+    described = [
+        (values.mean(axis=1), values.std(axis=1), np.percentile(values, LANDMARKS, axis=1).T)
+        for values in map(_inside, cases)
+    ]
     if not described:
         raise DataError("there is no training patient to fit a remedy on; check the split")
-    mean, sd, quantiles = (np.mean(part, axis=0) for part in zip(*described, strict=True))
-    return Reference(mean, sd, quantiles)
+    return Reference(*(np.mean(part, axis=0) for part in zip(*described, strict=True)))
 
 
 def z_score(case: StoredCase, reference: Reference) -> StoredCase:
@@ -207,12 +205,6 @@ def _inside(case: StoredCase) -> FloatArray:
 def _behind_first(axes: Sequence[int]) -> tuple[int, ...]:
     # images and probabilities are (4, X, Y, Z)
     return tuple(axis + 1 for axis in axes)
-
-
-def _described(case: StoredCase) -> tuple[FloatArray, FloatArray, FloatArray]:
-    values = _inside(case)
-    quantiles = np.percentile(values, LANDMARKS, axis=1).T
-    return values.mean(axis=1), values.std(axis=1), quantiles
 
 
 def _with(case: StoredCase, values: FloatArray) -> StoredCase:

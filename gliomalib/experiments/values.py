@@ -42,7 +42,7 @@ def parts(table: pd.DataFrame) -> list[tuple[str, str]]:
     return [(part, prefix) for part, prefix in PREFIXES.items() if (table["part"] == part).any()]
 
 
-def ends(interval: bootstrap.Interval) -> tuple[float, float]:
+def ends(interval: bootstrap.Interval | Value) -> tuple[float, float]:
     """Return both ends of an interval, NaN where it has none."""
     return interval.ci95 or (math.nan, math.nan)
 
