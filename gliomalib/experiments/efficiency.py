@@ -10,7 +10,7 @@ import pandas as pd
 from gliomalib.experiments import classification, segmentation
 from gliomalib.experiments.engines import NETWORKS, STAGES
 from gliomalib.experiments.timing import Measured
-from gliomalib.experiments.values import ends, of
+from gliomalib.experiments.values import ends, of, value
 from gliomalib.schema import Value
 from gliomalib.scoring import bootstrap
 from gliomalib.settings import Study, named_seed
@@ -53,22 +53,19 @@ def stage_table(measured: Measured) -> pd.DataFrame:
 
     ``slice_ms`` is the median per slice. Medians of stages need not add up to that of all.
     """
-    cold, total, depth = measured.cold, measured.seconds(STAGES), measured.warm["depth"]
-    rows: list[dict[str, object]] = [{"stage": "load", "cold_s": cold["load"]}]
-    for stage, parts in {**{name: (name,) for name in STAGES}, "all": STAGES}.items():
-        seconds = measured.seconds(parts)
-        loading = cold["load"] if stage == "all" else 0
-        rows.append(
-            {
-                "stage": stage,
-                "cold_s": cold[list(parts)].sum() + loading,
-                "median_s": seconds.median(),
-                "p95_s": seconds.quantile(0.95),
-                "slice_ms": 1000 * (seconds / depth).median(),
-                "share": (seconds / total).median(),
-            }
-        )
-    return pd.DataFrame(rows)
+    cold, warm = measured.cold, measured.warm[list(STAGES)].copy()
+    warm["all"] = warm.sum(axis=1)
+    table = pd.DataFrame(
+        {
+            "cold_s": pd.concat([cold, pd.Series({"all": cold.sum()})]),
+            "median_s": warm.median(),
+            "p95_s": warm.quantile(0.95),
+            "slice_ms": 1000 * warm.div(measured.warm["depth"], axis="index").median(),
+            "share": warm.div(warm["all"], axis="index").median(),
+        },
+        index=["load", *STAGES, "all"],
+    )
+    return table.rename_axis("stage").reset_index()
 
 
 def plane(
@@ -92,15 +89,11 @@ def plane(
         else:
             of_network = segmentation.values(scores[scores["network"] == way], study)
             metric, score = "mean Dice", of(of_network, "dice_mean")
-        row = {"way": way, "seconds": seconds.value}
-        row["low"], row["high"] = ends(seconds)
-        row |= {"metric": metric, "score": score.value}
-        row["lower"], row["upper"] = ends(score)
-        medians = dict.fromkeys(STAGES, 0.0) | {
-            stage: measured.warm[stage].median() for stage in stages
-        }
-        rows.append(row | medians)
-    return pd.DataFrame(rows)
+        medians = [measured.warm[stage].median() * (stage in stages) for stage in STAGES]
+        reached = [metric, score.value, *ends(score)]
+        rows.append([way, seconds.value, *ends(seconds), *reached, *medians])
+    columns = ["way", "seconds", "low", "high", "metric", "score", "lower", "upper", *STAGES]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def engine_table(measured: Measured) -> pd.DataFrame:
@@ -115,12 +108,8 @@ def engine_table(measured: Measured) -> pd.DataFrame:
 
 def values(measured: Measured, study: Study) -> list[Value]:
     """Return times, sizes, memory, speed-ups and what other arithmetic changes."""
-    return [
-        *_times(measured, study),
-        *_totals(measured),
-        *_size_values(measured),
-        *_engine_values(measured, study),
-    ]
+    times, engines = _times(measured, study), _engine_values(measured, study)
+    return [*times, *_totals(measured), *_size_values(measured), *engines]
 
 
 def _times(measured: Measured, study: Study) -> Iterator[Value]:
@@ -218,7 +207,7 @@ def _engine_values(measured: Measured, study: Study) -> Iterator[Value]:
             name, draws = f"{engine!s}_{change}", study.evaluation.bootstrap
             mean = bootstrap.mean_interval(rows[column], named_seed(study.seed, name), draws)
             rule = f"{what}, every network in {engine!s} against float32, mean over patients"
-            yield Value(name, mean.value, mean.ci95, mean.n, rule=rule)
+            yield value(name, mean, rule)
     exact = measured.setups.query("engine == 'onnx'")["difference"].max()
     if not np.isnan(exact):
         rule = "largest difference of a class probability to torch, a batch of each network"
@@ -234,7 +223,7 @@ def _median(
 ) -> Value:
     who, seed = table["patient_id"], named_seed(study.seed, name)
     passes = np.stack([of_patient.to_numpy() for _, of_patient in numbers.groupby(who)])
-    found = bootstrap.grouped_interval(passes, seed, study.evaluation.bootstrap)
-    how = "by drawing patients, then passes of each" if found.ci95 else "none for a single patient"
-    told = f"median, {rule}; interval: {how}"
-    return Value(name, found.value, found.ci95, found.n, unit=unit, rule=told)
+    median = bootstrap.grouped_interval(passes, seed, study.evaluation.bootstrap)
+    how = "by drawing patients, then passes of each" if median.ci95 else "none for a single patient"
+    rule = f"median, {rule}; interval: {how}"
+    return Value(name, median.value, median.ci95, median.n, unit=unit, rule=rule)

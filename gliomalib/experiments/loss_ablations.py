@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -10,31 +11,30 @@ import pandas as pd
 from gliomalib import settings
 from gliomalib.experiments import comparing, loss_grid
 from gliomalib.experiments.loss_grid import LOSSES, SCORES, TITLES, Grid, patients
-from gliomalib.experiments.values import PREFIXES, ends, parts, value
+from gliomalib.experiments.values import PREFIXES, ends, of, parts, value
 from gliomalib.schema import FloatArray, Value
 from gliomalib.scoring import bootstrap, calibration, collapse
 from gliomalib.scoring import tables as evaluate
 
 ENHANCING = ("et_dice", "et_iou")
-COMPARED = (*ENHANCING, *loss_grid.CLASSIFICATION)
-"""The scores whose differences are values."""
+"""Scores of a segmentation whose differences are values; of a classifier all are."""
 
 BESIDE = {"focal_gamma": "another exponent γ", "class_weights": "weights of the classes"}
 """What a cell of a segmentation may change beside the loss."""
 
-LOST = {1.0: "yes", 0.0: "no"}
-"""What a value ``collapsed_<loss>`` means; NaN cannot be told."""
+COLLAPSED = {"found": 1.0, "cannot tell": math.nan, "not found": 0.0}
+"""What was seen, worst first → the value ``collapsed_<loss>``."""
 
 
 def overview(grid: Grid, part: str, study: settings.Study) -> pd.DataFrame:
     """Return one row per cell: interval of the first score, all means, spread over seeds, masks."""
-    rows = []
+    rows, first = [], grid.score_names[0]
     for cell, title in grid.titles.items():
         means = {name: _mean(grid, part, name, cell, study) for name in grid.score_names}
-        low, high = ends(means[grid.score_names[0]])
+        low, high = ends(means[first])
         row = {"cell": cell, "title": title, "low": low, "high": high}
         row |= {name: mean.value for name, mean in means.items()}
-        row["spread"] = _spread(grid, part, grid.score_names[0], cell)
+        row["spread"] = _spread(grid, part, first, cell)
         if not grid.classifies:
             row["empty"], row["missed"] = _masks(grid, part, cell)
         rows.append(row)
@@ -95,9 +95,9 @@ def absent(grids: Sequence[Grid]) -> tuple[str, ...]:
 def conclusion(grids: Sequence[Grid], values: Sequence[Value], study: settings.Study) -> str:
     """Say for each network what the losses differ by, which one collapsed, and how many seeds."""
     sentences = [_of_network(grid, part, study) for grid in grids for part, _ in parts(grid.scores)]
-    collapsed = {each.name: LOST.get(each.value, "cannot be told") for each in values}
+    words = {1.0: "yes", 0.0: "no"}
     lost = [
-        f"{title} {collapsed[f'collapsed_{cell}']}"
+        f"{title} {words.get(of(values, f'collapsed_{cell}').value, 'cannot be told')}"
         for grid in grids
         if grid.classifies
         for cell, title in grid.titles.items()
@@ -126,8 +126,8 @@ def _fewest_seeds(grids: Sequence[Grid]) -> int:
 def _mean(
     grid: Grid, part: str, score: str, cell: str, study: settings.Study
 ) -> bootstrap.Interval:
-    resampling = comparing.Resampling(study, "ablations")
-    return resampling.mean(patients(grid, part, score)[cell], grid.network, part, score)
+    scores, resampling = patients(grid, part, score)[cell], comparing.Resampling(study, "ablations")
+    return resampling.mean(scores, grid.network, part, score)
 
 
 def _spread(grid: Grid, part: str, score: str, cell: str) -> str:
@@ -160,7 +160,7 @@ def _means(grid: Grid, part: str, score: str, study: settings.Study) -> Iterator
 
 
 def _differences(grid: Grid, part: str, score: str, study: settings.Study) -> Iterator[Value]:
-    if score not in COMPARED:
+    if score not in (*ENHANCING, *loss_grid.CLASSIFICATION):
         return
     table, n = compared(grid, part, score, study), len(patients(grid, part, score))
     for _, row in table.iterrows():
@@ -184,9 +184,18 @@ def _of_slices(grid: Grid, part: str, study: settings.Study) -> Iterator[Value]:
             "width of all slices, mean over seeds; above 0 for few slices even if calibrated"
         )
         yield value(f"{prefix}ece_{cell}", error, rule)
-        worst = _worst_collapse(rows, part, resampling)
+        seed = resampling.seed("collapse", part)
+        worst = min(
+            (
+                collapse.class_collapse(
+                    evaluate.patient_confusions(slices, part), seed, resampling.draws
+                )
+                for _, slices in rows.groupby("seed")
+            ),
+            key=lambda of_seed: list(COLLAPSED).index(of_seed.verdict),
+        )
         rule = f"ResNet50, {title}: 1 where a class is lost with any seed. {worst.sentence}"
-        lost = {"found": 1.0, "not found": 0.0}.get(worst.verdict, np.nan)
+        lost = COLLAPSED[worst.verdict]
         yield Value(f"{prefix}collapsed_{cell}", lost, n_patients=error.n, rule=rule)
 
 
@@ -204,15 +213,3 @@ def _calibration_error(rows: pd.DataFrame, seed: int, draws: int) -> bootstrap.I
 
     # sums over patients and a score of them: what the bootstrap of confusion matrices does
     return bootstrap.confusion_interval(np.array(tables), error, seed, draws)
-
-
-def _worst_collapse(
-    rows: pd.DataFrame, part: str, resampling: comparing.Resampling
-) -> collapse.Collapse:
-    seed = resampling.seed("collapse", part)
-    collapses = [
-        collapse.class_collapse(evaluate.patient_confusions(slices, part), seed, resampling.draws)
-        for _, slices in rows.groupby("seed")
-    ]
-    order = ("found", "cannot tell", "not found")
-    return min(collapses, key=lambda seed_collapse: order.index(seed_collapse.verdict))

@@ -81,11 +81,10 @@ def distance(one: NDArray[Any], other: NDArray[Any]) -> float:
 def shifts(intensities: pd.DataFrame) -> pd.DataFrame:
     """Return how far each sequence has moved between two groups of patients.
 
-    ``intensities`` has a ``profile`` per patient and sequence: part (test or external),
-    patient_id, sequence, value. One row per sequence: mean, sd and the percentiles 5, 50 and 95 of
-    both parts; ``distance`` between the parts; for comparison ``one_test``, the mean distance of a
-    test patient to the other ones, and ``one_external``, that of an external patient to those of
-    the test part. NaN where nobody is there.
+    ``intensities`` is that of ``external_sites.GroupScores``. One row per sequence: mean, sd and
+    the percentiles 5, 50 and 95 of both parts; ``distance`` between the parts; for comparison
+    ``one_test`` and ``one_external``, the mean distance of a patient of that part to the other
+    test patients. NaN where nobody is there.
     """
     rows = []
     for sequence in SEQUENCES:
@@ -143,10 +142,9 @@ def mirrored(case: StoredCase, axes: Sequence[int]) -> StoredCase:
 
 
 def tta(segment: Segment, case: StoredCase, straight: Volume) -> Volume:
-    """Return the mean of ``straight`` and of what ``segment`` makes of the case's mirror images.
+    """Return the mean of ``straight``, the case's volume, and of those of its ``MIRRORS``.
 
-    ``straight`` is the volume of the case as it is. Mirror images are ``MIRRORS``; each volume
-    is mirrored back before the mean is taken (test-time augmentation).
+    Each is mirrored back before the mean is taken (test-time augmentation).
     """
     # the sum is taken in float32: four float16 volumes would lose their last digits
     total = straight.probabilities.astype(np.float32)
@@ -183,8 +181,7 @@ def _summary(values: FloatArray) -> dict[str, float]:
     if not len(values):
         return dict.fromkeys(("mean", "sd", "p5", "p50", "p95"), np.nan)
     low, middle, high = np.percentile(values, [5, 50, 95])
-    row = {"mean": values.mean(), "sd": values.std(), "p5": low, "p50": middle, "p95": high}
-    return {name: float(number) for name, number in row.items()}
+    return {"mean": values.mean(), "sd": values.std(), "p5": low, "p50": middle, "p95": high}
 
 
 def _distances(test: FloatArray, external: FloatArray) -> dict[str, float]:
