@@ -106,10 +106,9 @@ def table(trial: RuleTrial, part: str) -> pd.DataFrame:
 
 
 def compared(trial: RuleTrial, part: str, study: settings.Study) -> pd.DataFrame:
-    """Return every rule beside the fixed weight.
+    """Return every rule beside the fixed weight: rule, title, mean_dice, and those of ``compare``.
 
-    Columns: rule, title, mean_dice, gain (paired difference to ``REFERENCE``) with low and high
-    of its 95 % interval, p_holm, verdict, note, limited. The family of Holm's adjustment are all
+    ``gain`` is the paired difference to ``REFERENCE``. The family of Holm's adjustment are all
     rules that were tried; the oracle is a bound, no member.
     """
     wide, resampling = table(trial, part), comparing.Resampling(study, "adaptive")
@@ -143,10 +142,7 @@ def values(trial: RuleTrial, study: settings.Study) -> list[Value]:
 
 
 def conclusion(compared: pd.DataFrame, trial: RuleTrial) -> str:
-    """Say which rules gain by interval and test, what is the bound, and what was not tried.
-
-    ``compared`` is the table of the held-out patients.
-    """
+    """Say which rules gain in held-out patients, what is the bound, and what was not tried."""
     bound = compared[compared["rule"] == rules.ORACLE.key].iloc[0]
     others = compared[~compared["rule"].isin([rules.ORACLE.key, REFERENCE])]
     gain = others[(others["low"] > 0) & (others["p_holm"] < comparisons.ALPHA)]

@@ -50,9 +50,8 @@ def table(trial: MethodTrial, part: str, score: str) -> pd.DataFrame:
 def compared(trial: MethodTrial, part: str, score: str, study: settings.Study) -> pd.DataFrame:
     """Return fused less every other segmentation, or ResNet50 on it less every other classifier.
 
-    Columns: method, title, mean, difference (paired by patient) with low and high of its 95 %
-    interval, p_holm, verdict, note, limited; the first row is the one that others are set
-    against. The family of Holm's adjustment are all methods of the table.
+    Columns: method, title, mean, and those of ``comparing.compare``; the first row is the one that
+    others are set against. The family of Holm's adjustment are all methods of the table.
     """
     wide = table(trial, part, score)
     first, *others = map(str, wide)

@@ -231,8 +231,8 @@ def differences(
 ) -> list[dict[str, Any]]:
     """Return a row per network of each engine: engine, network, set_up_s, difference, note.
 
-    ``difference`` is the largest one of a class probability to the pipeline's own network, on the
-    first batch of a case; an engine that was not run has one row with its note.
+    ``difference`` is the largest of a class probability, on the first batch of a case; an engine
+    that was not run has one row with its note.
     """
     fed, rows = inputs(case, pipeline), []
     for engine in made:

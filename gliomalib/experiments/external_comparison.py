@@ -28,10 +28,9 @@ MASKS = ("empty", "missed")
 
 
 def beside(scores: GroupScores, study: settings.Study) -> pd.DataFrame:
-    """Return both groups side by side, one row per network and score.
+    """Return both groups side by side, one row per network (``of``) and score.
 
-    Columns: of, score, then by group its value, ends of its interval, patients, and masks that
-    are empty in truth and prediction or in one of them (``missed``), then drop, low, high; NaN
+    By group its value, ends of its interval, patients and ``MASKS``; then drop, low, high. NaN
     where there is no external patient.
     """
     resampling = comparing.Resampling(study, "external")
@@ -109,9 +108,8 @@ def calibration_errors(
 def gains(scores: GroupScores, study: settings.Study) -> pd.DataFrame:
     """Return what each remedy gives in each group, paired with no remedy in each patient.
 
-    Columns: part, remedy, title, patients, mean_dice, gain, low, high, p_holm, verdict, note,
-    limited. The family of Holm's adjustment are the remedies of ``remedies.REMEDIES`` in one
-    group.
+    Columns: part, remedy, title, patients, mean_dice, and those of ``comparing.compare`` (gain for
+    difference). The family of Holm's adjustment are all remedies in one group.
     """
     resampling = comparing.Resampling(study, "external")
     full = evaluate.with_mean(scores.remedied).query("region == 'mean'")

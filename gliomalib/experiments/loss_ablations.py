@@ -42,10 +42,9 @@ def overview(grid: Grid, part: str, study: settings.Study) -> pd.DataFrame:
 
 
 def compared(grid: Grid, part: str, score: str, study: settings.Study) -> pd.DataFrame:
-    """Return the paired differences of ``Grid.pairs``, an empty table where there is no pair.
+    """Return ``comparing.compare`` of ``Grid.pairs``, an empty table where there is no pair.
 
-    Columns: first, second, difference, low and high of its 95 % interval, p_holm, verdict, note,
-    limited. The family of Holm's adjustment are all pairs.
+    Columns first and second name the pair; the family of Holm's adjustment are all pairs.
     """
     pairs = pd.DataFrame(grid.pairs, columns=["first", "second"])
     if not grid.pairs:

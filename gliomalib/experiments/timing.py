@@ -73,9 +73,9 @@ class Measured:
 def measure(material: folds.Material) -> Measured:
     """Time every stage for some held-out and external patients of the first fold.
 
-    The first pass loads the networks and is the cold one; then all patients are carried through
-    in ``repeats`` rounds, so that a slow minute of the machine meets each of them. Memory is read
-    before other engines begin. Raises ``DataError`` for files that are missing, and
+    The first pass is the cold one; then all patients are carried through in ``repeats`` rounds, so
+    that a slow minute of the machine meets each of them. Memory is read before other engines
+    begin. Raises ``DataError`` for files that are missing, and
     ``MismatchError`` where a pass does not give what the networks' notebooks predicted.
     """
     study, cases, fold = material.study, chosen(material), material.splits[0].fold
