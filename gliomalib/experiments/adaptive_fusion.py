@@ -10,6 +10,7 @@ import pandas as pd
 
 from gliomalib import digits, progress, settings
 from gliomalib.experiments import comparing
+from gliomalib.experiments.values import PREFIXES, parts, value
 from gliomalib.fusion import agreement, rules
 from gliomalib.fusion.learned import VolumePair
 from gliomalib.pipeline import folds
@@ -24,9 +25,6 @@ FIXED = f"α = {PAPER_ALPHA:g}"
 
 FEWEST = 2
 """Validation patients of a fold below which nothing is fitted there."""
-
-LOOK_AT = ("gate", "entropy_weighted")
-"""Whose gains and losses are shown: the first of these rules that was tried."""
 
 EXPECTED = "mean of NCR, ED and ET Dice per patient, then over patients"
 
@@ -74,9 +72,7 @@ def try_rules(material: folds.Material) -> RuleTrial:
     for split in material.splits:
         fitted, fit_rows = _fitted(material, split)
         fits += fit_rows
-        reported = [
-            (part, name) for part in comparing.PARTS for name in folds.parts_of(split)[part]
-        ]
+        reported = [(part, name) for part in PREFIXES for name in folds.parts_of(split)[part]]
         for part, patient in progress.steps(reported, f"fold {split.fold}: rules"):
             pair, case = _pair(material, split, patient), material.store.get(patient)
             about = {"patient_id": patient, "part": part, "fold": split.fold}
@@ -102,8 +98,7 @@ def table(trial: RuleTrial, part: str) -> pd.DataFrame:
 
     Raises ``RecordError`` where the part has nobody.
     """
-    full = tables.with_mean(trial.scores)
-    rows = full[(full["part"] == part) & (full["region"] == "mean")]
+    rows = _means(trial, part)
     if rows.empty:
         raise RecordError(f"no patient of part {part!r} was fused; check the split")
     wide = rows.pivot_table(index="patient_id", columns="network", values="dice", aggfunc="mean")
@@ -111,10 +106,9 @@ def table(trial: RuleTrial, part: str) -> pd.DataFrame:
 
 
 def compared(trial: RuleTrial, part: str, study: settings.Study) -> pd.DataFrame:
-    """Return every rule beside the fixed weight.
+    """Return every rule beside the fixed weight: rule, title, mean_dice, and those of ``compare``.
 
-    Columns: rule, title, mean_dice, gain (paired difference to ``REFERENCE``) with low and high
-    of its 95 % interval, p_holm, verdict, note, limited. The family of Holm's adjustment are all
+    ``gain`` is the paired difference to ``REFERENCE``. The family of Holm's adjustment are all
     rules that were tried; the oracle is a bound, no member.
     """
     wide, resampling = table(trial, part), comparing.Resampling(study, "adaptive")
@@ -124,19 +118,23 @@ def compared(trial: RuleTrial, part: str, study: settings.Study) -> pd.DataFrame
     seeds = {key: resampling.seed(part, key) for key in map(str, wide)}
     judged = comparing.intervals(gains, seeds, resampling.draws).join(tests)
     judged = comparing.complete(judged, wide.columns).rename(columns={"difference": "gain"})
-    rows = [[key, _title(key), wide[key].mean()] for key in map(str, wide)]
-    return pd.DataFrame(rows, columns=["rule", "title", "mean_dice"]).join(judged, on="rule")
+    rows = wide.mean().rename_axis("rule").reset_index(name="mean_dice")
+    rows.insert(1, "title", rows["rule"].map(_title))
+    return rows.join(judged, on="rule")
 
 
 def values(trial: RuleTrial, study: settings.Study) -> list[Value]:
     """Return the gain of every rule over the fixed weight, and how the branches' errors go."""
     values = []
-    for part in comparing.parts(trial.scores):
+    for part, prefix in parts(trial.scores):
         rows, n = compared(trial, part, study), len(table(trial, part))
         for _, row in rows[rows["rule"] != REFERENCE].iterrows():
-            rule = f"{row['title']} minus {FIXED}, {EXPECTED}; {_tests(row)}"
-            name = f"{comparing.prefix(part)}{row['rule']}_gain"
-            values.append(Value(name, row["gain"], comparing.ends(row), n, rule=rule))
+            tests = "a bound that sees the patient's own labels, no method"
+            if row["rule"] != rules.ORACLE.key:
+                tests = comparing.tested(row, "the rules")
+            rule = f"{row['title']} minus {FIXED}, {EXPECTED}; {tests}"
+            name = f"{prefix}{row['rule']}_gain"
+            values.append(Value(name, row["gain"], comparing.interval(row), n, rule=rule))
         values += _error_values(trial, part, study)
     n_skipped = int((~trial.fits["fitted"]).sum())
     rule = "folds and rules that were not fitted for want of validation patients"
@@ -144,10 +142,7 @@ def values(trial: RuleTrial, study: settings.Study) -> list[Value]:
 
 
 def conclusion(compared: pd.DataFrame, trial: RuleTrial) -> str:
-    """Say which rules gain by interval and test, what is the bound, and what was not tried.
-
-    ``compared`` is the table of the held-out patients.
-    """
+    """Say which rules gain in held-out patients, what is the bound, and what was not tried."""
     bound = compared[compared["rule"] == rules.ORACLE.key].iloc[0]
     others = compared[~compared["rule"].isin([rules.ORACLE.key, REFERENCE])]
     gain = others[(others["low"] > 0) & (others["p_holm"] < comparisons.ALPHA)]
@@ -171,10 +166,10 @@ def conclusion(compared: pd.DataFrame, trial: RuleTrial) -> str:
 
 def extremes(material: folds.Material, trial: RuleTrial) -> list[Example]:
     """Return the held-out patients in whom an adaptive rule gains and loses most."""
-    key = next(name for name in LOOK_AT if name in trial.tried)
-    full = tables.with_mean(trial.scores)
-    rows = full[(full["part"] == "test") & (full["region"] == "mean")]
-    wide = rows.pivot_table(index=["fold", "patient_id"], columns="network", values="dice")
+    key = next(name for name in ("gate", "entropy_weighted") if name in trial.tried)
+    wide = _means(trial, "test").pivot(
+        index=["fold", "patient_id"], columns="network", values="dice"
+    )
     gain = (wide[key] - wide[REFERENCE]).sort_values(kind="stable")
     return [_example(material, key, gain.index[at], gain.iloc[at]) for at in (-1, 0)]
 
@@ -190,21 +185,14 @@ def _fitted(
     fitted, rows = {}, []
     for key, rule in rules.RULES.items():
         learns = rule.fitted_on == "inner patients"
-        what = f"not fitted: {len(training)} validation patients"
-        if not learns or len(training) >= FEWEST:
+        n, what = len(training), f"not fitted: {len(training)} validation patients"
+        if not learns or n >= FEWEST:
             seed = settings.named_seed(study.seed, "rule", key, split.fold)
             fitted[key] = rules.fit(key, training, seed, study.evaluation.empty, study.fusion.alpha)
             what = _spoken(fitted[key].parameters)
-        rows.append(
-            {
-                "fold": split.fold,
-                "rule": rule.title,
-                "fitted on": rule.fitted_on,
-                "inner patients": len(training) if learns else 0,
-                "fitted": key in fitted,
-                "found": what,
-            }
-        )
+        row = {"fold": split.fold, "rule": rule.title, "fitted on": rule.fitted_on}
+        row |= {"inner patients": n * learns, "fitted": key in fitted, "found": what}
+        rows.append(row)
     return fitted, rows
 
 
@@ -219,8 +207,7 @@ def _error_values(trial: RuleTrial, part: str, study: settings.Study) -> Iterato
         defined = rows[name].dropna()
         if len(defined):
             mean = comparing.Resampling(study, "adaptive").mean(defined, part, name)
-            prefixed = f"{comparing.prefix(part)}errors_{name}"
-            yield Value(prefixed, mean.value, mean.ci95, mean.n, rule=rule)
+            yield value(f"{PREFIXES[part]}errors_{name}", mean, rule)
 
 
 def _example(material: folds.Material, key: str, at: tuple[int, str], gain: float) -> Example:
@@ -236,22 +223,22 @@ def _example(material: folds.Material, key: str, at: tuple[int, str], gain: floa
     return Example(flair, np.asarray(case.labels), predictions, title)
 
 
+def _means(trial: RuleTrial, part: str) -> pd.DataFrame:
+    full = tables.with_mean(trial.scores)
+    return full[(full["part"] == part) & (full["region"] == "mean")]
+
+
 def _title(key: str) -> str:
     return rules.ORACLE.title if key == rules.ORACLE.key else rules.RULES[key].title
 
 
-def _tests(row: pd.Series) -> str:
-    if row["rule"] == rules.ORACLE.key:
-        return "a bound that sees the patient's own labels, no method"
-    return comparing.tested(row, "the rules")
-
-
 def _spoken(parameters: Mapping[str, object]) -> str:
     """Return what a rule has fitted: its numbers, and arrays of up to eight."""
-    parts = []
-    for name, value in parameters.items():
-        if isinstance(value, float | int):
-            parts.append(f"{name} {digits.number(float(value))}")
-        elif np.size(np.asarray(value)) <= 8 and np.asarray(value).dtype.kind in "fi":
-            parts.append(f"{name} {np.round(np.asarray(value), 3).tolist()}")
-    return ", ".join(parts) or "–"
+    fitted = []
+    for name, number in parameters.items():
+        array = np.asarray(number)
+        if isinstance(number, float | int):
+            fitted.append(f"{name} {digits.number(float(number))}")
+        elif array.size <= 8 and array.dtype.kind in "fi":
+            fitted.append(f"{name} {np.round(array, 3).tolist()}")
+    return ", ".join(fitted) or "–"

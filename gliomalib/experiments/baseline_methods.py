@@ -18,16 +18,13 @@ from gliomalib import records, settings
 from gliomalib.experiments import comparing
 from gliomalib.fusion import slices
 from gliomalib.pipeline import folds, variants
-from gliomalib.schema import N_CLASSES, Labels, RecordError, Split, Volume, check_same_grid
+from gliomalib.schema import N_CLASSES, Labels, RecordError, Volume, check_same_grid
 from gliomalib.scoring import metrics
 from gliomalib.scoring import tables as evaluate
 
 FUSED, SEEDS, RESNET50 = "fused", "two_seeds", "resnet50"
 """The fused volume and the classifier of its slices are what others are set against; seeds of one
 network are the control of the first."""
-
-SEEN = ("image", "alpha", "branches")
-"""Parameters of notebook 06 that say what the classifier sees."""
 
 INPUTS = {
     "truth": "ResNet50 on expert masks",
@@ -60,24 +57,25 @@ class MethodTrial:
 def measure(material: folds.Material) -> MethodTrial:
     """Score all methods on every reported patient.
 
-    Volumes are those of notebooks 03 and 04, slices those of notebook 06 and its variants that
-    change nothing but ``SEEN``. Raises ``RecordError`` where one of them lacks a patient.
+    Slices are those of notebook 06 and its variants that change nothing but what the classifier
+    sees. Raises ``RecordError`` where one of them lacks a patient.
     """
     siblings = variants.siblings(material.study, "04_train_unet3d", ("seed",))
     seeds = [sibling.network for sibling in siblings]
-    training = {split.fold: _training_classes(material, split) for split in material.splits}
+    training = {
+        split.fold: [_classes(material, material.store.get(name).labels) for name in split.train]
+        for split in material.splits
+    }
     scores: list[dict[str, object]] = []
     tables: list[pd.DataFrame] = []
     for split, part, patient in folds.scored(material):
-        case = material.store.get(patient)
+        case, empty = material.store.get(patient), material.study.evaluation.empty
         about = {"patient_id": patient, "part": part, "fold": split.fold}
-        segmented = _segmented(material, seeds, split.fold, patient)
-        for method, predicted in segmented.items():
+        truth, named = _classes(material, case.labels), {}
+        for method, predicted in _segmented(material, seeds, split.fold, patient).items():
             counts = metrics.confusion_matrix(case.labels, predicted)
-            empty = material.study.evaluation.empty
             scores += comparing.dice_rows({**about, "method": method}, counts, empty)
-        truth = _classes(material, case.labels)
-        named = {_area_rule(key): _classes(material, one) for key, one in segmented.items()}
+            named[_area_rule(method)] = _classes(material, predicted)
         named["position"] = by_position(training[split.fold], len(truth))
         named["majority"] = np.full_like(truth, majority(training[split.fold]))
         whose = {**about, "z": np.arange(len(truth)), "truth": truth}
@@ -86,16 +84,11 @@ def measure(material: folds.Material) -> MethodTrial:
             for method, predicted in named.items()
         ]
     plain = pd.concat(tables, ignore_index=True)
-    seen = variants.siblings(material.study, "06_train_resnet50", SEEN)
+    seen = variants.siblings(material.study, "06_train_resnet50", ("image", "alpha", "branches"))
     classified = [_classified(material.run, sibling, plain) for sibling in seen]
-    segmenters = _segmenters(material.study, len(seeds))
-    networks = {sibling.variant or RESNET50: _seen(sibling) for sibling in seen}
-    return MethodTrial(
-        pd.DataFrame(scores),
-        pd.concat([*classified, plain], ignore_index=True),
-        segmenters,
-        {**networks, **_without_network(segmenters)},
-    )
+    rows = pd.concat([*classified, plain], ignore_index=True)
+    segmenters, classifiers = _titles(material.study, seen, len(seeds))
+    return MethodTrial(pd.DataFrame(scores), rows, segmenters, classifiers)
 
 
 def mean_volume(volumes: Sequence[Volume]) -> Volume:
@@ -110,11 +103,10 @@ def mean_volume(volumes: Sequence[Volume]) -> Volume:
 
 
 def by_position(training: Sequence[Classes], depth: int) -> Classes:
-    """Return the class of each of ``depth`` slices that is most frequent there in training.
+    """Return the most frequent class in training at the height of each of ``depth`` slices.
 
-    ``training`` holds the classes of the slices of each training patient; "there" is the same
-    height as a share of the volume, so every patient has one vote for each slice. Of equally
-    frequent classes the lower one is taken.
+    ``training`` holds the classes of each patient's slices; height is a share of the volume, so
+    every patient has one vote for each slice. Of equally frequent classes the lower one is taken.
     """
     heights = (np.arange(depth) + 0.5) / depth
     votes = np.stack([classes[(heights * len(classes)).astype(np.intp)] for classes in training])
@@ -152,29 +144,24 @@ def _classified(run: records.Run, sibling: variants.Sibling, plain: pd.DataFrame
     return table[[*keys, "predicted"]].assign(method=sibling.variant or RESNET50)
 
 
-def _training_classes(material: folds.Material, split: Split) -> list[Classes]:
-    return [_classes(material, material.store.get(name).labels) for name in split.train]
-
-
 def _classes(material: folds.Material, labels: Labels) -> Classes:
     return slices.slice_classes(labels, material.study.classifier.label_rule)
 
 
-def _segmenters(study: settings.Study, n_seeds: int) -> dict[str, str]:
-    titles = {FUSED: f"fused, α = {study.fusion.alpha:g}", "2d": "2D only", "3d": "3D only"}
-    return titles | ({SEEDS: f"mean of {n_seeds} seeds of 3D"} if n_seeds > 1 else {})
-
-
-def _without_network(segmenters: Mapping[str, str]) -> dict[str, str]:
+def _titles(
+    study: settings.Study, seen: Sequence[variants.Sibling], n_seeds: int
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the titles of the segmenters and of the classifiers."""
+    segmenters = {FUSED: f"fused, α = {study.fusion.alpha:g}", "2d": "2D only", "3d": "3D only"}
+    if n_seeds > 1:
+        segmenters[SEEDS] = f"mean of {n_seeds} seeds of 3D"
+    classifiers = {RESNET50: "ResNet50 on fused slices"}
+    for variant in (sibling.variant for sibling in seen if sibling.variant):
+        classifiers[variant] = INPUTS.get(variant, f"ResNet50, {variant}")
     areas = {_area_rule(key): f"largest area in {title}" for key, title in segmenters.items()}
-    return {**areas, "position": "slice position alone", "majority": "majority class"}
+    without_network = {"position": "slice position alone", "majority": "majority class"}
+    return segmenters, {**classifiers, **areas, **without_network}
 
 
 def _area_rule(segmenter: str) -> str:
     return "area_rule" if segmenter == FUSED else f"area_rule_{segmenter}"
-
-
-def _seen(sibling: variants.Sibling) -> str:
-    if not sibling.variant:
-        return "ResNet50 on fused slices"
-    return INPUTS.get(sibling.variant, f"ResNet50, {sibling.variant}")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 
 import pandas as pd
 
 from gliomalib import settings
 from gliomalib.experiments import classification, comparing
 from gliomalib.experiments.baseline_methods import INPUTS, SEEDS, MethodTrial
+from gliomalib.experiments.values import PREFIXES, ends, parts
 from gliomalib.schema import RecordError, Value
 from gliomalib.scoring import metrics
 from gliomalib.scoring import tables as evaluate
@@ -34,17 +36,22 @@ def table(trial: MethodTrial, part: str, score: str) -> pd.DataFrame:
     may have no mask to score; they are left out of all methods. Raises ``RecordError`` where the
     part has nobody.
     """
-    if part not in comparing.parts(trial.scores):
+    rows = trial.scores[trial.scores["part"] == part]
+    if rows.empty:
         raise RecordError(f"no patient of part {part!r} was segmented; check the split")
-    return _accuracies(trial, part, score) if score in ACCURACY else _dice(trial, part, score)
+    if score in ACCURACY:
+        return _accuracies(trial, part, score)
+    chosen = rows[rows["region"].isin(DICE[score])]
+    of_fold = chosen.groupby(["method", "fold", "patient_id"])["dice"].mean()
+    wide = of_fold.groupby(["patient_id", "method"]).mean().unstack()
+    return wide[list(trial.segmenters)].dropna()
 
 
 def compared(trial: MethodTrial, part: str, score: str, study: settings.Study) -> pd.DataFrame:
     """Return fused less every other segmentation, or ResNet50 on it less every other classifier.
 
-    Columns: method, title, mean, difference (paired by patient) with low and high of its 95 %
-    interval, p_holm, verdict, note, limited; the first row is the one that others are set
-    against. The family of Holm's adjustment are all methods of the table.
+    Columns: method, title, mean, and those of ``comparing.compare``; the first row is the one that
+    others are set against. The family of Holm's adjustment are all methods of the table.
     """
     wide = table(trial, part, score)
     first, *others = map(str, wide)
@@ -53,15 +60,15 @@ def compared(trial: MethodTrial, part: str, score: str, study: settings.Study) -
     gains = wide[others].rsub(wide[first], axis="index")
     judged = comparing.compare(gains, resampling.seed(part, score), resampling.draws)
     titles = trial.classifiers if score in ACCURACY else trial.segmenters
-    means = [[method, titles[method], wide[method].mean()] for method in (first, *others)]
-    methods = pd.DataFrame(means, columns=["method", "title", "mean"])
-    return methods.join(comparing.complete(judged, wide.columns), on="method")
+    rows = wide.mean().rename_axis("method").reset_index(name="mean")
+    rows.insert(1, "title", rows["method"].map(dict(titles)))
+    return rows.join(comparing.complete(judged, wide.columns), on="method")
 
 
 def values(trial: MethodTrial, study: settings.Study) -> list[Value]:
     """Return how well every method does, and what fused and ResNet50 exceed the others by."""
     values = _pooled(trial, study)
-    for part in comparing.parts(trial.scores):
+    for part, _ in parts(trial.scores):
         for score, regions in DICE.items():
             of_what = f"mean of {', '.join(regions)} Dice per patient, then over patients"
             values += _means(trial, part, score, study, of_what)
@@ -76,10 +83,9 @@ def classifiers(trial: MethodTrial, values: Sequence[Value], part: str) -> pd.Da
     """Return accuracies of ``values`` as a table: method, title, score, value, low, high."""
     by_name = {value.name: value for value in values}
     rows = []
-    for score in ACCURACY:
-        for method, title in trial.classifiers.items():
-            value = by_name[f"{comparing.prefix(part)}{score}_{method}"]
-            rows.append([method, title, score, value.value, *comparing.bounds(value)])
+    for score, (method, title) in product(ACCURACY, trial.classifiers.items()):
+        value = by_name[f"{PREFIXES[part]}{score}_{method}"]
+        rows.append([method, title, score, value.value, *ends(value)])
     return pd.DataFrame(rows, columns=["method", "title", "score", "value", "low", "high"])
 
 
@@ -94,7 +100,7 @@ def absent(trial: MethodTrial) -> tuple[str, ...]:
     missing = [title for name, title in INPUTS.items() if name not in trial.classifiers]
     if missing:
         caveats.append(f"Not trained in this study: {', '.join(missing)}.")
-    if "external" not in comparing.parts(trial.scores):
+    if "external" not in set(trial.scores["part"]):
         caveats.append("There are no external patients.")
     return tuple(caveats)
 
@@ -127,14 +133,6 @@ def _listed(rows: pd.DataFrame) -> str:
     return "; ".join(f"{row['title']}: {comparing.spoken(row)}" for _, row in rows.iterrows())
 
 
-def _dice(trial: MethodTrial, part: str, score: str) -> pd.DataFrame:
-    rows = trial.scores[trial.scores["part"] == part]
-    chosen = rows[rows["region"].isin(DICE[score])]
-    of_fold = chosen.groupby(["method", "fold", "patient_id"])["dice"].mean()
-    wide = of_fold.groupby(["patient_id", "method"]).mean().unstack()
-    return wide[list(trial.segmenters)].dropna()
-
-
 def _accuracies(trial: MethodTrial, part: str, score: str) -> pd.DataFrame:
     columns = {}
     for method in trial.classifiers:
@@ -163,27 +161,18 @@ def _means(
     rows = trial.scores[(trial.scores["part"] == part) & trial.scores["region"].isin(DICE[score])]
     for method, title in trial.segmenters.items():
         states = rows.loc[rows["method"] == method, "state"]
-        mean = resampling.mean(wide[method], part)
-        yield Value(
-            name=f"{comparing.prefix(part)}{method}_{score}",
-            value=mean.value,
-            ci95=mean.ci95,
-            n_patients=mean.n,
-            n_empty=int((states == "empty").sum()),
-            n_missed=int(states.isin(["missed", "spurious"]).sum()),
-            rule=f"{title}: {of_what}; empty rule {study.evaluation.empty!r}",
-        )
+        mean, name = resampling.mean(wide[method], part), f"{PREFIXES[part]}{method}_{score}"
+        rule = f"{title}: {of_what}; empty rule {study.evaluation.empty!r}"
+        yield Value(name, mean.value, mean.ci95, mean.n, *comparing.masks(states), rule=rule)
 
 
 def _differences(
     trial: MethodTrial, part: str, score: str, study: settings.Study, of_what: str
 ) -> Iterator[Value]:
     rows, n = compared(trial, part, score, study), len(table(trial, part, score))
-    first, family = rows.iloc[0], f"{len(rows) - 1} methods"
+    first = rows.iloc[0]
     for _, row in rows.iloc[1:].iterrows():
-        rule = (
-            f"{first['title']} less {row['title']}, paired, {of_what}; "
-            f"{comparing.tested(row, family)}"
-        )
-        name = f"{comparing.prefix(part)}{first['method']}_minus_{row['method']}_{score}"
-        yield Value(name, row["difference"], comparing.ends(row), n, rule=rule)
+        tests = comparing.tested(row, f"{len(rows) - 1} methods")
+        rule = f"{first['title']} less {row['title']}, paired, {of_what}; {tests}"
+        name = f"{PREFIXES[part]}{first['method']}_minus_{row['method']}_{score}"
+        yield Value(name, row["difference"], comparing.interval(row), n, rule=rule)

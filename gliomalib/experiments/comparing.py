@@ -10,20 +10,16 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from gliomalib import settings
-from gliomalib.schema import Confusion, Value
+from gliomalib.experiments import values
+from gliomalib.schema import Confusion
 from gliomalib.scoring import bootstrap, comparisons, metrics
 from gliomalib.scoring import tables as evaluate
-
-PARTS = ("test", "external")
-"""The parts of a split on which results are reported."""
 
 TESTS = ["p_holm", "verdict", "note", "limited"]
 """Columns of ``comparisons.compare_family`` that are kept."""
 
 COLUMNS = ["difference", "low", "high", *TESTS]
 """Columns of ``compare``."""
-
-ZERO = "zero"
 
 
 @dataclass(frozen=True)
@@ -57,29 +53,27 @@ def compare(differences: pd.DataFrame, seed: int, draws: int) -> pd.DataFrame:
 
 
 def intervals(differences: pd.DataFrame, seeds: Mapping[str, int], draws: int) -> pd.DataFrame:
-    """Return the mean of each column of ``differences`` with its 95 % interval over patients.
+    """Return each comparison's mean with its 95 % interval: difference, low, high.
 
-    ``differences`` has one row per patient and one column per comparison, ``seeds`` a seed for
-    each. The index are the comparisons; columns: difference, low, high, which are NaN for a
-    single patient.
+    ``differences`` has one row per patient and one column per comparison, each with its seed; the
+    ends are NaN for a single patient.
     """
-    rows = {}
-    for name in map(str, differences):
-        mean = bootstrap.mean_interval(differences[name], seeds[name], draws)
-        rows[name] = (mean.value, *bounds(mean))
-    return pd.DataFrame.from_dict(rows, "index", columns=COLUMNS[:3])
+    names = list(map(str, differences))
+    means = [bootstrap.mean_interval(differences[name], seeds[name], draws) for name in names]
+    rows = [(mean.value, *values.ends(mean)) for mean in means]
+    return pd.DataFrame(rows, names, COLUMNS[:3])
 
 
 def tests(differences: pd.DataFrame, seed: int, draws: int) -> pd.DataFrame:
     """Test each column of ``differences`` against no difference; the columns are Holm's family.
 
-    The index are the comparisons; the columns are ``TESTS``, equivalence is judged by ±0.01
-    (``comparisons.MARGIN``). Raises ``ValueError`` as ``comparisons.compare_family`` does.
+    Equivalence is judged by ±0.01 (``comparisons.MARGIN``). Raises ``ValueError`` as
+    ``comparisons.compare_family`` does.
     """
     # the pairs of a family need not share a reference, so what is tested are their differences,
     # each against a method that scores 0 in every patient
-    table = differences.assign(**{ZERO: 0.0})
-    family = comparisons.compare_family(table, ZERO, comparisons.MARGIN, seed, draws)
+    table = differences.assign(zero=0.0)
+    family = comparisons.compare_family(table, "zero", comparisons.MARGIN, seed, draws)
     return family.set_index("name")[TESTS]
 
 
@@ -93,12 +87,7 @@ def complete(compared: pd.DataFrame, names: pd.Index) -> pd.DataFrame:
     )
 
 
-def bounds(interval: bootstrap.Interval | Value) -> tuple[float, float]:
-    """Return both ends of a 95 % interval, NaN where there is none."""
-    return interval.ci95 or (np.nan, np.nan)
-
-
-def ends(row: pd.Series, low: str = "low", high: str = "high") -> tuple[float, float] | None:
+def interval(row: pd.Series, low: str = "low", high: str = "high") -> tuple[float, float] | None:
     """Return the 95 % interval of a row of a table, None where it is NaN."""
     return None if np.isnan(row[low]) else (float(row[low]), float(row[high]))
 
@@ -106,9 +95,9 @@ def ends(row: pd.Series, low: str = "low", high: str = "high") -> tuple[float, f
 def dice_rows(
     about: Mapping[str, object], counts: Confusion, empty: metrics.EmptyRule
 ) -> list[dict[str, object]]:
-    """Return one row per region of a segmented patient: those of ``about``, region, dice, state.
+    """Return a row per region of a patient: ``about``, region, dice, state.
 
-    ``counts`` is their 4×4 matrix of voxels, rows the truth.
+    ``counts`` is the 4×4 matrix of voxels, rows the truth.
     """
     return [
         {
@@ -121,17 +110,12 @@ def dice_rows(
     ]
 
 
-def parts(table: pd.DataFrame) -> list[str]:
-    """Return the ``PARTS`` of which a table has rows."""
-    return [part for part in PARTS if (table["part"] == part).any()]
+def masks(states: pd.Series) -> tuple[int, int]:
+    """Return how many masks are empty in truth and prediction, and how many in one of them.
 
-
-def prefix(part: str) -> str:
-    """Return what the name of a value begins with for patients of this part."""
-    return "external_" if part == "external" else ""
-
-
-# --- sentences
+    ``states`` are ``metrics.MaskState``.
+    """
+    return int((states == "empty").sum()), int(states.isin(["missed", "spurious"]).sum())
 
 
 def tested(row: pd.Series, family: str) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from gliomalib.experiments import classification, comparing, segmentation
+from gliomalib.experiments import classification, segmentation
 from gliomalib.experiments.engines import NETWORKS, STAGES
 from gliomalib.experiments.timing import Measured
+from gliomalib.experiments.values import ends, of, value
 from gliomalib.schema import Value
 from gliomalib.scoring import bootstrap
 from gliomalib.settings import Study, named_seed
@@ -52,22 +53,19 @@ def stage_table(measured: Measured) -> pd.DataFrame:
 
     ``slice_ms`` is the median per slice. Medians of stages need not add up to that of all.
     """
-    cold, total, depth = measured.cold, measured.seconds(STAGES), measured.warm["depth"]
-    rows: list[dict[str, object]] = [{"stage": "load", "cold_s": cold["load"]}]
-    for stage, parts in {**{name: (name,) for name in STAGES}, "all": STAGES}.items():
-        seconds = measured.seconds(parts)
-        loading = cold["load"] if stage == "all" else 0
-        rows.append(
-            {
-                "stage": stage,
-                "cold_s": cold[list(parts)].sum() + loading,
-                "median_s": seconds.median(),
-                "p95_s": seconds.quantile(0.95),
-                "slice_ms": 1000 * (seconds / depth).median(),
-                "share": (seconds / total).median(),
-            }
-        )
-    return pd.DataFrame(rows)
+    cold, warm = measured.cold, measured.warm[list(STAGES)].copy()
+    warm["all"] = warm.sum(axis=1)
+    table = pd.DataFrame(
+        {
+            "cold_s": pd.concat([cold, pd.Series({"all": cold.sum()})]),
+            "median_s": warm.median(),
+            "p95_s": warm.quantile(0.95),
+            "slice_ms": 1000 * warm.div(measured.warm["depth"], axis="index").median(),
+            "share": warm.div(warm["all"], axis="index").median(),
+        },
+        index=["load", *STAGES, "all"],
+    )
+    return table.rename_axis("stage").reset_index()
 
 
 def plane(
@@ -85,21 +83,17 @@ def plane(
     """
     rows = []
     for way, stages in WAYS.items():
-        seconds = _of(values, f"seconds_per_patient_{NAMES[way]}")
+        seconds = of(values, f"seconds_per_patient_{NAMES[way]}")
         if stages[-1] == "resnet50":
-            metric, score = "accuracy", _of(classification.values(slices, study), "accuracy")
+            metric, score = "accuracy", of(classification.values(slices, study), "accuracy")
         else:
             of_network = segmentation.values(scores[scores["network"] == way], study)
-            metric, score = "mean Dice", _of(of_network, "dice_mean")
-        row = {"way": way, "seconds": seconds.value}
-        row["low"], row["high"] = comparing.bounds(seconds)
-        row |= {"metric": metric, "score": score.value}
-        row["lower"], row["upper"] = comparing.bounds(score)
-        medians = dict.fromkeys(STAGES, 0.0) | {
-            stage: measured.warm[stage].median() for stage in stages
-        }
-        rows.append(row | medians)
-    return pd.DataFrame(rows)
+            metric, score = "mean Dice", of(of_network, "dice_mean")
+        medians = [measured.warm[stage].median() * (stage in stages) for stage in STAGES]
+        reached = [metric, score.value, *ends(score)]
+        rows.append([way, seconds.value, *ends(seconds), *reached, *medians])
+    columns = ["way", "seconds", "low", "high", "metric", "score", "lower", "upper", *STAGES]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def engine_table(measured: Measured) -> pd.DataFrame:
@@ -114,12 +108,8 @@ def engine_table(measured: Measured) -> pd.DataFrame:
 
 def values(measured: Measured, study: Study) -> list[Value]:
     """Return times, sizes, memory, speed-ups and what other arithmetic changes."""
-    return [
-        *_times(measured, study),
-        *_totals(measured),
-        *_size_values(measured),
-        *_engine_values(measured, study),
-    ]
+    times, engines = _times(measured, study), _engine_values(measured, study)
+    return [*times, *_totals(measured), *_size_values(measured), *engines]
 
 
 def _times(measured: Measured, study: Study) -> Iterator[Value]:
@@ -148,7 +138,7 @@ def _totals(measured: Measured) -> Iterator[Value]:
     yield Value("seconds_p95_all", p95, None, n, unit="s", rule=rule)
     rule = "first pass, loading of modules and networks included"
     yield Value("cold_seconds_all", float(measured.cold.sum()), None, 1, unit="s", rule=rule)
-    rule = f"1 where seconds_p95_all is at most {REAL_TIME_S:g}; {measured.machine}"
+    rule = f"1 where seconds_p95_all is at most {REAL_TIME_S:g}"
     yield Value("within_real_time", float(p95 <= REAL_TIME_S), None, n, rule=rule)
 
 
@@ -169,24 +159,22 @@ def caveats(measured: Measured) -> tuple[str, ...]:
 
 def conclusion(values: Sequence[Value], measured: Measured) -> str:
     """Say how fast it is, where the time goes, and what helps."""
-    seconds, p95 = _of(values, "seconds_per_patient_all"), _of(values, "seconds_p95_all")
-    low, high = comparing.bounds(seconds)
+    seconds, p95 = of(values, "seconds_per_patient_all"), of(values, "seconds_p95_all")
+    low, high = ends(seconds)
     between = f"95 % interval {low:.2f} to {high:.2f}" if seconds.ci95 else "no interval"
     pairs = measured.engines[["engine", "network"]].drop_duplicates().to_numpy()
     speed_ups = {
-        f"{engine} {SHORT[network]}": _of(values, _speed_up(engine, network))
+        f"{engine} {SHORT[network]}": of(values, _speed_up(engine, network))
         for engine, network in pairs
     }
     faster = ", ".join(
-        f"{name} {value.value:.1f}×"
-        for name, value in speed_ups.items()
-        if comparing.bounds(value)[0] > 1
+        f"{name} {value.value:.1f}×" for name, value in speed_ups.items() if ends(value)[0] > 1
     )
     text = (
         f"From file to class a patient takes {seconds.value:.2f} s ({between}, "
         f"{seconds.n_patients} patients), 95th percentile {p95.value:.2f} s, on "
-        f"{measured.machine}. {_of(values, 'share_reading').value:.0%} of it is reading and "
-        f"preprocessing; the first pass takes {_of(values, 'cold_seconds_all').value:.1f} s with "
+        f"{measured.machine}. {of(values, 'share_reading').value:.0%} of it is reading and "
+        f"preprocessing; the first pass takes {of(values, 'cold_seconds_all').value:.1f} s with "
         f"loading. Faster than float32 in torch: {faster or 'nothing for certain'}."
     )
     changes = measured.changes.groupby("engine", sort=False).mean(numeric_only=True)
@@ -219,7 +207,7 @@ def _engine_values(measured: Measured, study: Study) -> Iterator[Value]:
             name, draws = f"{engine!s}_{change}", study.evaluation.bootstrap
             mean = bootstrap.mean_interval(rows[column], named_seed(study.seed, name), draws)
             rule = f"{what}, every network in {engine!s} against float32, mean over patients"
-            yield Value(name, mean.value, mean.ci95, mean.n, rule=rule)
+            yield value(name, mean, rule)
     exact = measured.setups.query("engine == 'onnx'")["difference"].max()
     if not np.isnan(exact):
         rule = "largest difference of a class probability to torch, a batch of each network"
@@ -235,11 +223,7 @@ def _median(
 ) -> Value:
     who, seed = table["patient_id"], named_seed(study.seed, name)
     passes = np.stack([of_patient.to_numpy() for _, of_patient in numbers.groupby(who)])
-    found = bootstrap.grouped_interval(passes, seed, study.evaluation.bootstrap)
-    how = "by drawing patients, then passes of each" if found.ci95 else "none for a single patient"
-    told = f"median, {rule}; interval: {how}"
-    return Value(name, found.value, found.ci95, found.n, unit=unit, rule=told)
-
-
-def _of(values: Sequence[Value], name: str) -> Value:
-    return next(value for value in values if value.name == name)
+    median = bootstrap.grouped_interval(passes, seed, study.evaluation.bootstrap)
+    how = "by drawing patients, then passes of each" if median.ci95 else "none for a single patient"
+    rule = f"median, {rule}; interval: {how}"
+    return Value(name, median.value, median.ci95, median.n, unit=unit, rule=rule)

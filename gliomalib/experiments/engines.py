@@ -14,6 +14,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -27,6 +28,9 @@ from gliomalib.schema import Case, Float32Array, StoredCase, Volume
 NETWORKS = ("unet2d", "unet3d", "resnet50")
 STAGES = ("read", "preprocess", "unet2d", "unet3d", "fusion", "slices", "resnet50")
 """The stages from file to class, in their order."""
+
+TIMED = ("engine", "network", "patient_id", "repeat", "seconds", "float32")
+"""Columns of the passes of other engines, before ``speed_up``: float32 by seconds."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +103,9 @@ class Clock:
 
 
 def load(checkpoints: Mapping[str, str | Path], study: settings.Study) -> Pipeline:
-    """Return the networks of a fold, ready on the study's device and with its threads.
+    """Return the networks of a fold on the study's device, with its threads.
 
-    Raises ``RecordError`` where a checkpoint is missing or none, ``SettingsError`` where it holds
-    another network.
+    Raises what ``patient.load`` raises.
     """
     networks = patient.load(checkpoints, study.device)
     loaded = {name: replace(getattr(networks, name), threads=study.threads) for name in NETWORKS}
@@ -120,20 +123,19 @@ def from_files(case: Case, pipeline: Pipeline, clock: Clock) -> Answer:
     with clock.stage("preprocess"):
         stored = patient.prepared(scan, pipeline.study.preprocessing)
     del scan
-    return from_store(stored, pipeline, clock)
+    return _from_store(stored, pipeline, clock)
 
 
-def from_store(case: StoredCase, pipeline: Pipeline, clock: Clock) -> Answer:
-    """Carry a preprocessed case to the classes of its slices."""
+def _from_store(case: StoredCase, pipeline: Pipeline, clock: Clock) -> Answer:
     answer = patient.answer(pipeline.loaded, case, pipeline.study, clock.stage)
     volumes = {"unet2d": answer.p2d, "unet3d": answer.p3d, "fused": answer.fused}
     return Answer(case, volumes, answer.classes)
 
 
 def again(case: StoredCase, pipeline: Pipeline) -> tuple[Answer, dict[str, float]]:
-    """Return ``from_store`` of a case, and the seconds of its stages."""
+    """Carry a preprocessed case to the classes of its slices; return the seconds of stages too."""
     clock = Clock(pipeline.device)
-    return from_store(case, pipeline, clock), clock.seconds
+    return _from_store(case, pipeline, clock), clock.seconds
 
 
 # --- what a network is
@@ -153,8 +155,11 @@ def operations(network: nn.Module, images: Tensor) -> int:
 
 def operations_of(case: StoredCase, pipeline: Pipeline) -> dict[str, int]:
     """Return the ``operations`` of each network for all slices of a case."""
-    fed, networks = inputs(case, pipeline), pipeline.networks
-    return {name: sum(operations(networks[name], one) for one in fed[name]) for name in NETWORKS}
+    networks = pipeline.networks
+    return {
+        name: sum(operations(networks[name], images) for images in batches)
+        for name, batches in inputs(case, pipeline).items()
+    }
 
 
 def inputs(case: StoredCase, pipeline: Pipeline) -> dict[str, list[Tensor]]:
@@ -196,12 +201,11 @@ def set_up(engine: Engine, pipeline: Pipeline, case: StoredCase) -> Engine:
 
 def beside(
     answers: Sequence[Answer], pipeline: Pipeline, made: Sequence[Engine]
-) -> tuple[dict[str, list[Answer]], list[dict[str, Any]]]:
+) -> tuple[dict[str, list[Answer]], pd.DataFrame]:
     """Run the networks of every engine beside the pipeline's own, patient by patient, in rounds.
 
-    Returns what each engine answers, from a first round that is not timed, and a row per network
-    of it, patient and round: engine, network, patient_id, repeat, seconds, float32, and their
-    ratio speed_up.
+    Returns what each engine answers, from a first round that is not timed, and the table ``TIMED``
+    with a row per network of it, patient and round.
     """
     running = [engine for engine in made if engine.networks]
     others = {engine.name: pipeline.swapped(engine.networks) for engine in running}
@@ -211,22 +215,15 @@ def beside(
     rows = []
     rounds = list(product(range(pipeline.study.efficiency.repeats), answers))
     for repeat, answer in progress.steps(rounds, "engines, timed passes"):
-        float32 = again(answer.case, pipeline)[1]
-        about = {"patient_id": answer.case.grid.patient_id, "repeat": repeat}
+        who, float32 = answer.case.grid.patient_id, again(answer.case, pipeline)[1]
         for engine in running:
             seconds = again(answer.case, others[engine.name])[1]
             rows += [
-                {
-                    **about,
-                    "engine": engine.name,
-                    "network": name,
-                    "seconds": seconds[name],
-                    "float32": float32[name],
-                    "speed_up": float32[name] / seconds[name],
-                }
+                (engine.name, name, who, repeat, seconds[name], float32[name])
                 for name in engine.networks
             ]
-    return theirs, rows
+    table = pd.DataFrame(rows, columns=list(TIMED))
+    return theirs, table.assign(speed_up=table["float32"] / table["seconds"])
 
 
 def differences(
@@ -234,20 +231,20 @@ def differences(
 ) -> list[dict[str, Any]]:
     """Return a row per network of each engine: engine, network, set_up_s, difference, note.
 
-    ``difference`` is the largest one of a class probability to the pipeline's own network, on the
-    first batch of a case; an engine that was not run has one row with its note.
+    ``difference`` is the largest of a class probability, on the first batch of a case; an engine
+    that was not run has one row with its note.
     """
     fed, rows = inputs(case, pipeline), []
     for engine in made:
         about = {"engine": engine.name, "set_up_s": engine.set_up_s, "note": engine.note}
+        apart = {}
         for name, other in engine.networks.items():
             pair, images = (pipeline.networks[name], other), fed[name][0]
             with torch.inference_mode():
                 first, second = (network(images).softmax(dim=1) for network in pair)
-            apart = float((first - second).abs().max())
-            rows.append({**about, "network": name, "difference": apart})
-        if not engine.networks:
-            rows.append({**about, "network": "–", "difference": math.nan})
+            apart[name] = float((first - second).abs().max())
+        for name, difference in (apart or {"–": math.nan}).items():
+            rows.append({**about, "network": name, "difference": difference})
     return rows
 
 

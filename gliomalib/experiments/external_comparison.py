@@ -14,6 +14,7 @@ import pandas as pd
 from gliomalib import settings
 from gliomalib.experiments import comparing, remedies
 from gliomalib.experiments.external_sites import GROUPS, NONE, GroupScores, Sites
+from gliomalib.experiments.values import ends
 from gliomalib.pipeline import folds
 from gliomalib.schema import FloatArray
 from gliomalib.scoring import bootstrap, calibration, metrics
@@ -22,18 +23,14 @@ from gliomalib.scoring import tables as evaluate
 ACCURACY = ("accuracy", "balanced_accuracy")
 """Scores of ResNet50, over the slices of a group."""
 
-MASKS = {"empty": ["empty"], "missed": ["missed", "spurious"]}
-"""Masks that are empty in truth and prediction, or in one of them: ``metrics.MaskState``."""
-
-Groups = Mapping[str, FloatArray]
-"""By part what belongs to each of its patients, to be summed over those who are drawn."""
+MASKS = ("empty", "missed")
+"""Masks that are empty in truth and prediction, or in one of them: ``comparing.masks``."""
 
 
 def beside(scores: GroupScores, study: settings.Study) -> pd.DataFrame:
-    """Return both groups side by side, one row per network and score.
+    """Return both groups side by side, one row per network (``of``) and score.
 
-    Columns: of, score, then by group its value, ends of its interval, patients, and masks that
-    are empty in truth and prediction or in one of them (``missed``), then drop, low, high; NaN
+    By group its value, ends of its interval, patients and ``MASKS``; then drop, low, high. NaN
     where there is no external patient.
     """
     resampling = comparing.Resampling(study, "external")
@@ -44,12 +41,11 @@ def beside(scores: GroupScores, study: settings.Study) -> pd.DataFrame:
         for region in ("mean", *evaluate.REGIONS):
             groups = {part: _dice(table, region, part) for part in GROUPS}
             drop = _drop(groups, bootstrap.ratio, resampling, network, region)
-            masks = {
-                f"{what}_{group}": _states(table, region, part, states)
-                for part, group in GROUPS.items()
-                for what, states in MASKS.items()
-            }
-            rows.append({"of": network, "score": region, **drop, **masks})
+            row = {"of": network, "score": region, **drop}
+            for part, group in GROUPS.items():
+                of_part = table[(table["region"] == region) & (table["part"] == part)]
+                row |= _masks(of_part["state"], f"_{group}")
+            rows.append(row)
     confusions = {part: _confusions(scores.slices, part) for part in GROUPS}
     for name in ACCURACY:
         drop = _drop(confusions, _of_confusion(name), resampling, name)
@@ -70,11 +66,10 @@ def by_site(scores: GroupScores, sites: Sites) -> pd.DataFrame:
     for (part, site), rows_of_site in table.groupby(["part", "site"], sort=True):
         full = evaluate.with_mean(rows_of_site)
         mean = resampling.mean(evaluate.per_patient(full, "mean", str(part)).dropna(), str(site))
-        low, high = comparing.bounds(mean)
+        low, high = ends(mean)
         row = {"part": GROUPS[str(part)], "site": site, "patients": mean.n}
         row |= {"mean_dice": mean.value, "low": low, "high": high}
-        states = rows_of_site["state"]
-        rows.append(row | {what: int(states.isin(kinds).sum()) for what, kinds in MASKS.items()})
+        rows.append(row | _masks(rows_of_site["state"]))
     return pd.DataFrame(rows).sort_values("part", ascending=False, ignore_index=True)
 
 
@@ -100,17 +95,21 @@ def calibration_errors(
     bins = np.stack([tally.bins for tally in tallies])
     squares = np.array([[[tally.brier_sum, tally.n]] for tally in tallies])
     return {
-        "ece": _interval(bins, calibration.expected_error, resampling, f"ece_{part}"),
-        "brier": _interval(squares, bootstrap.ratio, resampling, f"brier_{part}"),
+        name: bootstrap.confusion_interval(
+            sums, score, resampling.seed(f"{name}_{part}"), resampling.draws
+        )
+        for name, sums, score in (
+            ("ece", bins, calibration.expected_error),
+            ("brier", squares, bootstrap.ratio),
+        )
     }
 
 
 def gains(scores: GroupScores, study: settings.Study) -> pd.DataFrame:
     """Return what each remedy gives in each group, paired with no remedy in each patient.
 
-    Columns: part, remedy, title, patients, mean_dice, gain, low, high, p_holm, verdict, note,
-    limited. The family of Holm's adjustment are the remedies of ``remedies.REMEDIES`` in one
-    group.
+    Columns: part, remedy, title, patients, mean_dice, and those of ``comparing.compare`` (gain for
+    difference). The family of Holm's adjustment are all remedies in one group.
     """
     resampling = comparing.Resampling(study, "external")
     full = evaluate.with_mean(scores.remedied).query("region == 'mean'")
@@ -121,12 +120,11 @@ def gains(scores: GroupScores, study: settings.Study) -> pd.DataFrame:
         judged = comparing.compare(
             differences, resampling.seed("remedies", str(part)), resampling.draws
         )
-        about = [
-            [GROUPS[str(part)], key, remedy.title, len(wide), wide[key].mean()]
-            for key, remedy in remedies.REMEDIES.items()
-        ]
-        columns = ["part", "remedy", "title", "patients", "mean_dice"]
-        tables.append(pd.DataFrame(about, columns=columns).join(judged, on="remedy"))
+        titles = [(key, remedy.title) for key, remedy in remedies.REMEDIES.items()]
+        table = pd.DataFrame(titles, columns=["remedy", "title"])
+        table.insert(0, "part", GROUPS[str(part)])
+        table = table.assign(patients=len(wide), mean_dice=[*wide[[*differences]].mean()])
+        tables.append(table.join(judged, on="remedy"))
     return pd.concat(tables, ignore_index=True).rename(columns={"difference": "gain"})
 
 
@@ -134,33 +132,27 @@ def gains(scores: GroupScores, study: settings.Study) -> pd.DataFrame:
 
 
 def _drop(
-    groups: Groups, score: bootstrap.Score, resampling: comparing.Resampling, *names: str
+    groups: Mapping[str, FloatArray],
+    score: bootstrap.Score,
+    resampling: comparing.Resampling,
+    *names: str,
 ) -> dict[str, float]:
+    """Return the score of each group, summed over the patients who are drawn, and its drop."""
     row: dict[str, float] = {}
+    nobody = bootstrap.Interval(np.nan, None, 0)
     for part, group in GROUPS.items():
-        n, value, ends = len(groups[part]), np.nan, (np.nan, np.nan)
-        if n:
-            interval = _interval(groups[part], score, resampling, part, *names)
-            value, ends = interval.value, comparing.bounds(interval)
-        row |= {group: value, f"n_{group}": n, f"{group}_low": ends[0], f"{group}_high": ends[1]}
-    drop, ends = np.nan, (np.nan, np.nan)
+        interval, seed = nobody, resampling.seed(part, *names)
+        if len(groups[part]):
+            interval = bootstrap.confusion_interval(groups[part], score, seed, resampling.draws)
+        row |= {group: interval.value, f"n_{group}": interval.n}
+        row[f"{group}_low"], row[f"{group}_high"] = ends(interval)
+    lost, seed = nobody, resampling.seed("drop", *names)
     if all(map(len, groups.values())):
-        seed = resampling.seed("drop", *names)
         lost = bootstrap.unpaired_interval(
             groups["test"], groups["external"], score, seed, resampling.draws
         )
-        drop, ends = lost.value, comparing.bounds(lost)
-    return {**row, "drop": drop, "low": ends[0], "high": ends[1]}
-
-
-def _interval(
-    values: FloatArray, score: bootstrap.Score, resampling: comparing.Resampling, *names: str
-) -> bootstrap.Interval:
-    # what belongs to a patient is summed over those drawn, and the score taken of the sum
-    intervals = bootstrap.confusion_intervals(
-        values, lambda sums: {"score": score(sums)}, resampling.seed(*names), resampling.draws
-    )
-    return intervals["score"]
+    low, high = ends(lost)
+    return {**row, "drop": lost.value, "low": low, "high": high}
 
 
 def _of_confusion(name: str) -> bootstrap.Score:
@@ -182,6 +174,5 @@ def _confusions(slices: pd.DataFrame, part: str) -> FloatArray:
     return evaluate.patient_confusions(slices, part).astype(np.float64)
 
 
-def _states(table: pd.DataFrame, region: str, part: str, states: list[str]) -> int:
-    rows = table[(table["region"] == region) & (table["part"] == part)]
-    return int(rows["state"].isin(states).sum())
+def _masks(states: pd.Series, suffix: str = "") -> dict[str, int]:
+    return dict(zip([what + suffix for what in MASKS], comparing.masks(states), strict=True))

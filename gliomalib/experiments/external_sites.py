@@ -41,11 +41,11 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Sites:
-    """The study's own patients, those of another site, and what became of every external case.
+    """The study's own patients, and those of another site.
 
-    ``outside`` is the study itself, or the patients of a folder with a store and predictions of
-    their own. ``cases`` has a row for each external case: case_id, patient_id, release, site,
-    fate. ``homes`` gives the site of every reported patient.
+    ``outside`` is the study itself, or a folder's patients with their own store and predictions.
+    ``cases`` has a row per external case: case_id, patient_id, release, site, fate. ``homes``
+    gives the site of every reported patient.
     """
 
     inside: folds.Material
@@ -98,16 +98,14 @@ def open_sites(run: records.Run) -> Sites:
     inside = folds.open_material(run)
     table = casetable.read_cases(run.work_dir / "cases.csv")
     internal = table[table["part"] == "internal"]
-    root = run.parameters.get("external_root")
+    root, phantoms = run.parameters.get("external_root"), inside.study.data.phantoms
     if root:
         cases, outside = _from_folder(inside, Path(root).expanduser().resolve())
-        cases["site"] = _sites(cases, "")
     else:
         cases, outside = cases_of_the_study(table, inside.study.data), inside
-        cases["site"] = _sites(cases, inside.study.data.phantoms.external_site)
+    cases["site"] = _sites(cases, "" if root else phantoms.external_site)
     scored = cases[cases["fate"] == SCORED]
-    at_home = _sites(internal, inside.study.data.phantoms.site)
-    homes = dict(zip(internal["patient_id"], at_home, strict=True))
+    homes = dict(zip(internal["patient_id"], _sites(internal, phantoms.site), strict=True))
     homes |= dict(zip(scored["patient_id"], scored["site"], strict=True))
     return Sites(inside, outside, cases, homes)
 
@@ -147,7 +145,9 @@ def _from_folder(inside: folds.Material, root: Path) -> tuple[pd.DataFrame, fold
     if fatal:
         raise DataError(survey.sentence(fatal, root), fatal[0].kind)
     names = _namer(inside)
-    seen = [replace(one, case=names(one.case)) for one in sorted(seen, key=_rank)]
+    # of a patient's several examinations that of the newest release counts, as in ``cohort``
+    seen.sort(key=lambda one: (-RELEASES.index(one.case.release), one.case.case_id))
+    seen = [replace(inspection, case=names(inspection.case)) for inspection in seen]
     fates = _fates(inside, seen)
     rows = [(inspection.case, fates[inspection.case.case_id]) for inspection in seen]
     # a case whose files could not be listed is known by its fault alone, and counted once
@@ -180,12 +180,6 @@ def _namer(inside: folds.Material) -> Callable[[Case], Case]:
     )
 
 
-def _rank(inspection: Inspection) -> tuple[int, str]:
-    """Of a patient's several examinations that of the newest release counts, as in ``cohort``."""
-    case = inspection.case
-    return -RELEASES.index(case.release), case.case_id
-
-
 def _fates(inside: folds.Material, seen: Sequence[Inspection]) -> dict[str, str]:
     """Return the fate of each case: a fault is one before anyone asks whose case it is."""
     run = inside.run
@@ -203,20 +197,11 @@ def _fates(inside: folds.Material, seen: Sequence[Inspection]) -> dict[str, str]
         raise DataError(f"nobody can tell who is external: {unread[0].message}", unread[0].kind)
     together = [*own, *others]
     patients = identity.patients(together, identity.links(together))
-    taken = {inspection.case.patient_id for inspection in own}
-    return fates | _first_of_each([one.case for one in others], patients, taken)
-
-
-def _first_of_each(
-    cases: Sequence[Case], patients: Mapping[str, str], taken: set[str]
-) -> dict[str, str]:
-    fates, used = {}, set[str]()
-    for case in cases:
+    taken, used = {inspection.case.patient_id for inspection in own}, set()
+    for case in (inspection.case for inspection in others):
         who = patients[case.case_id]
-        if who in taken:
-            fates[case.case_id] = OVERLAP
-        elif case.segmentation is None:
-            fates[case.case_id] = NO_MASK
+        if who in taken or case.segmentation is None:
+            fates[case.case_id] = OVERLAP if who in taken else NO_MASK
         else:
             fates[case.case_id] = AGAIN if who in used else SCORED
             used.add(who)
@@ -316,17 +301,14 @@ def _remedied(sites: Sites) -> pd.DataFrame:
         reference = remedies.fit(sites.inside.store.get(name) for name in split.train)
         segment = _pipeline(sites.inside, split)
         reported = [row for row in _reported(sites) if row[2].fold == split.fold]
-        for part, material, of, name in progress.steps(reported, f"fold {split.fold}: remedies"):
+        for part, material, _, name in progress.steps(reported, f"fold {split.fold}: remedies"):
             case = material.store.get(name)
-            straight = folds.volume(material, "fused", of.fold, name)
-            volumes = {NONE: straight} | {
-                key: remedies.treated(key, segment, case, reference, straight)
-                for key in remedies.REMEDIES
-            }
-            about = {"patient_id": name, "part": part, "fold": of.fold}
+            volumes = {NONE: (straight := folds.volume(material, "fused", split.fold, name))}
+            for key in remedies.REMEDIES:
+                volumes[key] = remedies.treated(key, segment, case, reference, straight)
+            about = {"patient_id": name, "part": part, "fold": split.fold}
             for key, volume in volumes.items():
-                counts = evaluate.confusion_of(case, volume)
-                empty = sites.study.evaluation.empty
+                counts, empty = evaluate.confusion_of(case, volume), sites.study.evaluation.empty
                 rows += comparing.dice_rows({**about, "network": key}, counts, empty)
     return pd.DataFrame(rows)
 

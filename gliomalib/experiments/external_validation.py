@@ -7,6 +7,7 @@ import pandas as pd
 from gliomalib.experiments import comparing, external_sites, remedies
 from gliomalib.experiments import external_comparison as comparison
 from gliomalib.experiments.external_sites import GROUPS, GroupScores, Sites
+from gliomalib.experiments.values import value
 from gliomalib.schema import Value
 from gliomalib.scoring import calibration, comparisons
 
@@ -28,6 +29,17 @@ DROPS = {
 
 MEAN = "mean of NCR, ED and ET Dice per patient"
 
+LEFT_OUT = {
+    external_sites.OVERLAP: (
+        "excluded_overlap",
+        "who are patients of the study by ID, table, file or voxels",
+    ),
+    external_sites.NO_MASK: ("without_mask", "without an expert mask, which cannot be scored"),
+    external_sites.FAULTY: ("faulty", "whose files cannot be used"),
+    external_sites.AGAIN: ("same_patient", "that are a further examination of an external patient"),
+}
+"""Fate of a case that is not scored → name of the value that counts it, and its rule."""
+
 
 def values(scores: GroupScores, sites: Sites) -> list[Value]:
     """Return drops, both groups' Dice, shifts, calibration, gains and who was left out.
@@ -48,7 +60,7 @@ def values(scores: GroupScores, sites: Sites) -> list[Value]:
             f"{comparing.tested(row, f'{len(remedies.REMEDIES)} remedies')}"
         )
         name = f"{row['remedy']}_gain" + "_internal" * (row["part"] == "internal")
-        values.append(Value(name, row["gain"], comparing.ends(row), row["patients"], rule=rule))
+        values.append(Value(name, row["gain"], comparing.interval(row), row["patients"], rule=rule))
     return values
 
 
@@ -82,7 +94,7 @@ def _of_groups(table: pd.DataFrame, parts: list[str]) -> list[Value]:
     for group in map(GROUPS.__getitem__, parts):
         for name, key in (("mean_dice", ("fused", "mean")), *CLASSIFIED.items()):
             row = _row(table, *key)
-            ends = comparing.ends(row, f"{group}_low", f"{group}_high")
+            ends = comparing.interval(row, f"{group}_low", f"{group}_high")
             rule = f"{_rule_of(key)}, {group} patients"
             values.append(Value(f"{group}_{name}", row[group], ends, row[f"n_{group}"], rule=rule))
     return values
@@ -102,40 +114,31 @@ def _drops(table: pd.DataFrame, sites: Sites) -> list[Value]:
             f"{_rule_of(key)}: {row['n_internal']} internal less {row['n_external']} external "
             f"patients, unpaired; empty rule {sites.study.evaluation.empty!r}, masks of all folds"
         )
-        values.append(Value(name, row["drop"], comparing.ends(row), n, empty, missed, rule=rule))
+        ends = comparing.interval(row)
+        values.append(Value(name, row["drop"], ends, n, empty, missed, rule=rule))
     return values
 
 
 def _counted(sites: Sites) -> list[Value]:
-    rules = {
-        "excluded_overlap": (
-            external_sites.OVERLAP,
-            "who are patients of the study by ID, table, file or voxels",
-        ),
-        "without_mask": (external_sites.NO_MASK, "without an expert mask, which cannot be scored"),
-        "faulty": (external_sites.FAULTY, "whose files cannot be used"),
-        "same_patient": (
-            external_sites.AGAIN,
-            "that are a further examination of an external patient",
-        ),
-    }
     return [
         Value(f"external_{name}", float(sites.count(fate)), rule=f"external cases {rule}")
-        for name, (fate, rule) in rules.items()
+        for fate, (name, rule) in LEFT_OUT.items()
     ]
 
 
 def _shifted(scores: GroupScores) -> list[Value]:
     n = int(scores.intensities["patient_id"].nunique())
-    values = []
-    for _, row in remedies.shifts(scores.intensities).iterrows():
-        rule = (
-            "1-D Wasserstein distance of the intensities in the brain after min–max, internal "
-            "to external, each patient of equal weight; one internal patient lies "
-            f"{row['one_test']:.3f} from the other ones"
+    rule = (
+        "1-D Wasserstein distance of the intensities in the brain after min–max, internal to "
+        "external, each patient of equal weight; one internal patient lies {:.3f} from the other "
+        "ones"
+    )
+    return [
+        Value(
+            f"shift_{row['sequence']}", row["distance"], None, n, rule=rule.format(row["one_test"])
         )
-        values.append(Value(f"shift_{row['sequence']}", row["distance"], None, n, rule=rule))
-    return values
+        for _, row in remedies.shifts(scores.intensities).iterrows()
+    ]
 
 
 def _calibrated(scores: GroupScores, part: str, sites: Sites) -> list[Value]:
@@ -145,10 +148,7 @@ def _calibrated(scores: GroupScores, part: str, sites: Sites) -> list[Value]:
         "ece": f"expected calibration error, {calibration.BINS} equal bins; {of_what}",
         "brier": f"Brier score summed over the classes, 0 to 2; {of_what}",
     }
-    return [
-        Value(f"{name}_{GROUPS[part]}", score.value, score.ci95, score.n, rule=rules[name])
-        for name, score in errors.items()
-    ]
+    return [value(f"{name}_{GROUPS[part]}", errors[name], rule) for name, rule in rules.items()]
 
 
 # --- sentences
@@ -164,7 +164,7 @@ def _rule_of(key: tuple[str, str]) -> str:
 
 
 def _spoken(row: pd.Series) -> str:
-    if comparing.ends(row) is None:
+    if comparing.interval(row) is None:
         return f"{row['drop']:.3f} (no interval: a single patient)"
     return f"{row['drop']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
 
@@ -200,32 +200,25 @@ def _listed(table: pd.DataFrame, what: str) -> str:
 
 
 def _left_out(sites: Sites) -> str:
-    fates = [
-        (sites.count(fate), fate)
-        for fate in (
-            external_sites.OVERLAP,
-            external_sites.NO_MASK,
-            external_sites.FAULTY,
-            external_sites.AGAIN,
-        )
-    ]
-    counts = ", ".join(f"{fate} {n}" for n, fate in fates if n)
+    counts = ", ".join(f"{fate} {n}" for fate in LEFT_OUT if (n := sites.count(fate)))
     return f"External cases left out: {counts}. " if counts else ""
 
 
 def _limits(row: pd.Series, sites: Sites) -> str:
-    text = ""
-    sizes = [int(row[f"n_{part}"]) for part in GROUPS.values()]
-    if min(sizes) < FEW:
-        text = (
-            f"With {sizes[0]} and {sizes[1]} patients, fewer than {FEW}, the interval itself is "
-            "not to be relied on, and a site cannot be told from the few who stand for it."
+    limits = []
+    if min(row["n_internal"], row["n_external"]) < FEW:
+        limits.append(
+            f"With {row['n_internal']} and {row['n_external']} patients, fewer than {FEW}, the "
+            "interval itself is not to be relied on, and a site cannot be told from the few who "
+            "stand for it."
         )
     if not sites.study.real_data:
-        text += " The study's own patients are synthetic, and so is what is said of a site."
-    if not sites.study.real_data and sites.outside is sites.inside:
-        text += " Its second site differs because it was made so: it stands for no hospital."
-    return text.strip()
+        limits.append("The study's own patients are synthetic, and so is what is said of a site.")
+        if sites.outside is sites.inside:
+            limits.append(
+                "Its second site differs because it was made so: it stands for no hospital."
+            )
+    return " ".join(limits)
 
 
 def _row(table: pd.DataFrame, of: str, score: str) -> pd.Series:

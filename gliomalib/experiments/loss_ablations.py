@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,27 +11,30 @@ import pandas as pd
 from gliomalib import settings
 from gliomalib.experiments import comparing, loss_grid
 from gliomalib.experiments.loss_grid import LOSSES, SCORES, TITLES, Grid, patients
+from gliomalib.experiments.values import PREFIXES, ends, of, parts, value
 from gliomalib.schema import FloatArray, Value
 from gliomalib.scoring import bootstrap, calibration, collapse
 from gliomalib.scoring import tables as evaluate
 
 ENHANCING = ("et_dice", "et_iou")
-COMPARED = (*ENHANCING, *loss_grid.CLASSIFICATION)
-"""The scores whose differences are values."""
+"""Scores of a segmentation whose differences are values; of a classifier all are."""
 
-LOST = {1.0: "yes", 0.0: "no"}
-"""What a value ``collapsed_<loss>`` means; NaN cannot be told."""
+BESIDE = {"focal_gamma": "another exponent γ", "class_weights": "weights of the classes"}
+"""What a cell of a segmentation may change beside the loss."""
+
+COLLAPSED = {"found": 1.0, "cannot tell": math.nan, "not found": 0.0}
+"""What was seen, worst first → the value ``collapsed_<loss>``."""
 
 
 def overview(grid: Grid, part: str, study: settings.Study) -> pd.DataFrame:
     """Return one row per cell: interval of the first score, all means, spread over seeds, masks."""
-    rows = []
+    rows, first = [], grid.score_names[0]
     for cell, title in grid.titles.items():
         means = {name: _mean(grid, part, name, cell, study) for name in grid.score_names}
-        low, high = comparing.bounds(means[grid.score_names[0]])
+        low, high = ends(means[first])
         row = {"cell": cell, "title": title, "low": low, "high": high}
         row |= {name: mean.value for name, mean in means.items()}
-        row["spread"] = _spread(grid, part, grid.score_names[0], cell)
+        row["spread"] = _spread(grid, part, first, cell)
         if not grid.classifies:
             row["empty"], row["missed"] = _masks(grid, part, cell)
         rows.append(row)
@@ -38,10 +42,9 @@ def overview(grid: Grid, part: str, study: settings.Study) -> pd.DataFrame:
 
 
 def compared(grid: Grid, part: str, score: str, study: settings.Study) -> pd.DataFrame:
-    """Return the paired differences of ``Grid.pairs``, an empty table where there is no pair.
+    """Return ``comparing.compare`` of ``Grid.pairs``, an empty table where there is no pair.
 
-    Columns: first, second, difference, low and high of its 95 % interval, p_holm, verdict, note,
-    limited. The family of Holm's adjustment are all pairs.
+    Columns first and second name the pair; the family of Holm's adjustment are all pairs.
     """
     pairs = pd.DataFrame(grid.pairs, columns=["first", "second"])
     if not grid.pairs:
@@ -57,7 +60,7 @@ def values(grids: Sequence[Grid], study: settings.Study) -> list[Value]:
     """Return the scores of every cell, the differences of the pairs, and the number of seeds."""
     values: list[Value] = []
     for grid in grids:
-        for part in comparing.parts(grid.scores):
+        for part, _ in parts(grid.scores):
             for score in grid.score_names:
                 values += _means(grid, part, score, study)
                 values += _differences(grid, part, score, study)
@@ -74,9 +77,7 @@ def absent(grids: Sequence[Grid]) -> tuple[str, ...]:
         wanted = {loss_grid.OWN[grid.network], loss_grid.REFERENCE, loss_grid.BOTH}
         lacking = [LOSSES[loss] for loss in sorted(wanted - set(grid.titles))]
         if not grid.classifies:
-            kinds = {"_gamma": "another exponent γ", "_weights": "weights of the classes"}
-            names = " ".join(grid.titles)
-            lacking += [what for kind, what in kinds.items() if kind not in names]
+            lacking += [what for name, what in BESIDE.items() if name not in grid.changed]
         if lacking:
             caveats.append(f"{TITLES[grid.network]}: not trained here: {', '.join(lacking)}.")
     single = [TITLES[grid.network] for grid in grids if grid.seeds == 1 and grid.pairs]
@@ -85,25 +86,23 @@ def absent(grids: Sequence[Grid]) -> tuple[str, ...]:
             f"{' and '.join(single)}: some cell has one seed only; a difference between losses is "
             "not told from one between seeds."
         )
-    if any("external" not in comparing.parts(grid.scores) for grid in grids):
+    if any("external" not in set(grid.scores["part"]) for grid in grids):
         caveats.append("There are no external patients.")
     return tuple(caveats)
 
 
 def conclusion(grids: Sequence[Grid], values: Sequence[Value], study: settings.Study) -> str:
     """Say for each network what the losses differ by, which one collapsed, and how many seeds."""
-    parts = [
-        _of_network(grid, part, study) for grid in grids for part in comparing.parts(grid.scores)
-    ]
-    collapsed = {value.name: LOST.get(value.value, "cannot be told") for value in values}
+    sentences = [_of_network(grid, part, study) for grid in grids for part, _ in parts(grid.scores)]
+    words = {1.0: "yes", 0.0: "no"}
     lost = [
-        f"{title} {collapsed[f'collapsed_{cell}']}"
+        f"{title} {words.get(of(values, f'collapsed_{cell}').value, 'cannot be told')}"
         for grid in grids
         if grid.classifies
         for cell, title in grid.titles.items()
     ]
-    parts.append(f"A class lost by the classifier: {', '.join(lost)}.")
-    return " ".join([*parts, f"At least {_fewest_seeds(grids)} seed(s) a cell."])
+    sentences.append(f"A class lost by the classifier: {', '.join(lost)}.")
+    return " ".join([*sentences, f"At least {_fewest_seeds(grids)} seed(s) a cell."])
 
 
 def _of_network(grid: Grid, part: str, study: settings.Study) -> str:
@@ -126,8 +125,8 @@ def _fewest_seeds(grids: Sequence[Grid]) -> int:
 def _mean(
     grid: Grid, part: str, score: str, cell: str, study: settings.Study
 ) -> bootstrap.Interval:
-    resampling = comparing.Resampling(study, "ablations")
-    return resampling.mean(patients(grid, part, score)[cell], grid.network, part, score)
+    scores, resampling = patients(grid, part, score)[cell], comparing.Resampling(study, "ablations")
+    return resampling.mean(scores, grid.network, part, score)
 
 
 def _spread(grid: Grid, part: str, score: str, cell: str) -> str:
@@ -139,12 +138,12 @@ def _spread(grid: Grid, part: str, score: str, cell: str) -> str:
 
 def _masks(grid: Grid, part: str, cell: str) -> tuple[int, int]:
     """Return how many enhancing tumours of all seeds are empty in both masks, and in one."""
-    states = grid.scores.loc[(grid.scores["part"] == part) & (grid.scores["cell"] == cell), "state"]
-    return int((states == "empty").sum()), int(states.isin(["missed", "spurious"]).sum())
+    rows = grid.scores[(grid.scores["part"] == part) & (grid.scores["cell"] == cell)]
+    return comparing.masks(rows["state"])
 
 
 def _prefix(grid: Grid, part: str) -> str:
-    return comparing.prefix(part) + "unet3d_" * (grid.network == "unet3d")
+    return PREFIXES[part] + "unet3d_" * (grid.network == "unet3d")
 
 
 def _means(grid: Grid, part: str, score: str, study: settings.Study) -> Iterator[Value]:
@@ -160,7 +159,7 @@ def _means(grid: Grid, part: str, score: str, study: settings.Study) -> Iterator
 
 
 def _differences(grid: Grid, part: str, score: str, study: settings.Study) -> Iterator[Value]:
-    if score not in COMPARED:
+    if score not in (*ENHANCING, *loss_grid.CLASSIFICATION):
         return
     table, n = compared(grid, part, score, study), len(patients(grid, part, score))
     for _, row in table.iterrows():
@@ -170,7 +169,7 @@ def _differences(grid: Grid, part: str, score: str, study: settings.Study) -> It
             f"averaged first; {comparing.tested(row, f'{len(table)} pairs')}"
         )
         name = f"{_prefix(grid, part)}{row['first']}_minus_{row['second']}_{score}"
-        yield Value(name, row["difference"], comparing.ends(row), n, rule=rule)
+        yield Value(name, row["difference"], comparing.interval(row), n, rule=rule)
 
 
 def _of_slices(grid: Grid, part: str, study: settings.Study) -> Iterator[Value]:
@@ -183,10 +182,19 @@ def _of_slices(grid: Grid, part: str, study: settings.Study) -> Iterator[Value]:
             f"ResNet50, {title}: expected calibration error over {calibration.BINS} bins of equal "
             "width of all slices, mean over seeds; above 0 for few slices even if calibrated"
         )
-        yield Value(f"{prefix}ece_{cell}", error.value, error.ci95, error.n, rule=rule)
-        worst = _worst_collapse(rows, part, resampling)
+        yield value(f"{prefix}ece_{cell}", error, rule)
+        seed = resampling.seed("collapse", part)
+        worst = min(
+            (
+                collapse.class_collapse(
+                    evaluate.patient_confusions(slices, part), seed, resampling.draws
+                )
+                for _, slices in rows.groupby("seed")
+            ),
+            key=lambda of_seed: list(COLLAPSED).index(of_seed.verdict),
+        )
         rule = f"ResNet50, {title}: 1 where a class is lost with any seed. {worst.sentence}"
-        lost = {"found": 1.0, "not found": 0.0}.get(worst.verdict, np.nan)
+        lost = COLLAPSED[worst.verdict]
         yield Value(f"{prefix}collapsed_{cell}", lost, n_patients=error.n, rule=rule)
 
 
@@ -197,21 +205,10 @@ def _calibration_error(rows: pd.DataFrame, seed: int, draws: int) -> bootstrap.I
         for _, of_patient in rows.groupby("patient_id")
     ]
 
-    def error(sums: FloatArray) -> Mapping[str, FloatArray]:
+    def error(sums: FloatArray) -> FloatArray:
         of_seeds = sums.reshape(*sums.shape[:2], 3, calibration.BINS)
-        return {"error": calibration.expected_error(of_seeds).mean(axis=1)}
+        mean: FloatArray = calibration.expected_error(of_seeds).mean(axis=1)
+        return mean
 
     # sums over patients and a score of them: what the bootstrap of confusion matrices does
-    return bootstrap.confusion_intervals(np.array(tables), error, seed, draws)["error"]
-
-
-def _worst_collapse(
-    rows: pd.DataFrame, part: str, resampling: comparing.Resampling
-) -> collapse.Collapse:
-    seed = resampling.seed("collapse", part)
-    collapses = [
-        collapse.class_collapse(evaluate.patient_confusions(slices, part), seed, resampling.draws)
-        for _, slices in rows.groupby("seed")
-    ]
-    order = ("found", "cannot tell", "not found")
-    return min(collapses, key=lambda found: order.index(found.verdict))
+    return bootstrap.confusion_interval(np.array(tables), error, seed, draws)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -47,6 +48,14 @@ Section = settings.Segmentation | settings.Classifier
 """The settings of one network."""
 
 
+class Cell(NamedTuple):
+    """A loss; ``name`` says what differs from the study's own, ``changed`` what beside the loss."""
+
+    name: str
+    title: str
+    changed: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Grid:
     """The cells of one network.
@@ -54,13 +63,14 @@ class Grid:
     ``rows`` are what its runs wrote (a row per region or slice) with ``cell``, ``seed`` and
     ``run``; ``scores`` has one row per run, fold and patient with the scores of ``SCORES``, and for
     a segmentation ``state``, that of the enhancing tumour. ``titles`` gives each cell its words,
-    the study's own first.
+    the study's own first. ``changed`` are the settings beside the loss that some cell changes.
     """
 
     network: str
     rows: pd.DataFrame
     scores: pd.DataFrame
     titles: Mapping[str, str]
+    changed: frozenset[str]
 
     @property
     def classifies(self) -> bool:
@@ -93,17 +103,19 @@ def grid(run: records.Run, network: str) -> Grid:
     """
     tables: list[pd.DataFrame] = []
     titles: dict[str, str] = {}
+    changed: set[str] = set()
     classifies = network == "resnet50"
-    for sibling, cell, title in _cells(run.study, network):
+    for sibling, cell in _cells(run.study, network):
         table = records.read_table(run, sibling.name, "slices" if classifies else "scores")
-        tables.append(table.assign(cell=cell, seed=sibling.study.seed, run=sibling.name))
-        titles.setdefault(cell, title)
+        tables.append(table.assign(cell=cell.name, seed=sibling.study.seed, run=sibling.name))
+        titles.setdefault(cell.name, cell.title)
+        changed |= set(cell.changed)
     rows = pd.concat(tables, ignore_index=True)
     keys = ["cell", "seed", "run", "fold", "part", "patient_id"]
     score = _slice_scores if classifies else _dice_scores
     groups = rows.groupby(keys, sort=False)
     scores = [{**dict(zip(keys, key, strict=True)), **score(table)} for key, table in groups]
-    made = Grid(network, rows, pd.DataFrame(scores), titles)
+    made = Grid(network, rows, pd.DataFrame(scores), titles, frozenset(changed))
     _check_patients(made.scores)
     return made
 
@@ -128,39 +140,41 @@ def tally(rows: pd.DataFrame) -> calibration.Reliability:
     return calibration.tally(probabilities, rows["truth"].to_numpy())
 
 
-def _cells(study: settings.Study, network: str) -> Iterator[tuple[Sibling, str, str]]:
-    """Yield every run with its cell and the words for it."""
+def _cells(study: settings.Study, network: str) -> Iterator[tuple[Sibling, Cell]]:
+    """Yield every run with its cell."""
     notebook, section = NETWORKS[network]
     runs: dict[tuple[str, int], str] = {}
     for sibling in siblings(study, notebook, VARYING):
-        cell, title = _cell(getattr(sibling.study, section), getattr(study, section))
+        cell = _cell(getattr(sibling.study, section), getattr(study, section))
         # a cell is what the loss does and not what its settings are called: γ of cross-entropy
         # changes nothing, so that such a variant is one more seed of its cell, and two variants
         # that differ in nothing else are one training, which must not count as two
-        key = (cell, sibling.study.seed)
+        key = (cell.name, sibling.study.seed)
         if key in runs:
             raise SettingsError(
-                f"{sibling.name} and {runs[key]} are the same run: {title}, seed {key[1]}; "
+                f"{sibling.name} and {runs[key]} are the same run: {cell.title}, seed {key[1]}; "
                 "give one of them another seed"
             )
         runs[key] = sibling.name
-        yield sibling, cell, title
+        yield sibling, cell
 
 
-def _cell(run: Section, study: Section) -> tuple[str, str]:
-    """Return name and words of a cell; the name tells what differs from the study's own."""
-    cell, title = str(run.loss), LOSSES[run.loss]
+def _cell(run: Section, study: Section) -> Cell:
+    name, title, changed = str(run.loss), LOSSES[run.loss], []
     if isinstance(run, settings.Classifier) or isinstance(study, settings.Classifier):
-        return cell, title
+        return Cell(name, title, ())
     if run.loss == "focal":
         # the words always have γ, the name only where it differs: the study's own cell is "focal"
         # in the values whatever its γ
         title += f" γ = {run.focal_gamma:g}"
-        cell += f"_gamma{run.focal_gamma:g}" if run.focal_gamma != study.focal_gamma else ""
+        if run.focal_gamma != study.focal_gamma:
+            name += f"_gamma{run.focal_gamma:g}"
+            changed.append("focal_gamma")
     if run.class_weights != study.class_weights:
         weights = [f"{weight:g}" for weight in run.class_weights or (1, 1, 1, 1)]
-        cell, title = f"{cell}_weights_{'_'.join(weights)}", f"{title}, weights {':'.join(weights)}"
-    return cell, title
+        name, title = f"{name}_weights_{'_'.join(weights)}", f"{title}, weights {':'.join(weights)}"
+        changed.append("class_weights")
+    return Cell(name, title, tuple(changed))
 
 
 def _check_patients(scores: pd.DataFrame) -> None:

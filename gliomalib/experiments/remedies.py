@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats as distributions
 
-from gliomalib.experiments.comparing import PARTS
+from gliomalib.experiments.values import PREFIXES
 from gliomalib.schema import SEQUENCES, DataError, FloatArray, StoredCase, Volume
 
 LANDMARKS = (0, 1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99, 100)
@@ -70,33 +70,28 @@ def brain(case: StoredCase) -> NDArray[np.bool_]:
 
 def profile(case: StoredCase) -> FloatArray:
     """Return the percentiles ``PROFILE`` of each sequence inside the brain, shape (4, 100)."""
-    percentiles: FloatArray = np.percentile(_inside(case), PROFILE, axis=1).T
-    return percentiles
+    return np.asarray(np.percentile(_inside(case), PROFILE, axis=1).T)
 
 
 def distance(one: NDArray[Any], other: NDArray[Any]) -> float:
-    """Return the 1-D Wasserstein distance of two samples: the mean way that values must move.
-
-    In the unit of the values: after min–max, shares of a scan's whole range.
-    """
+    """Return the 1-D Wasserstein distance of two samples, in the unit of the values."""
     return float(distributions.wasserstein_distance(np.ravel(one), np.ravel(other)))
 
 
 def shifts(intensities: pd.DataFrame) -> pd.DataFrame:
     """Return how far each sequence has moved between two groups of patients.
 
-    ``intensities`` has a ``profile`` per patient and sequence: part (test or external),
-    patient_id, sequence, value. One row per sequence: mean, sd and the percentiles 5, 50 and 95 of
-    both parts; ``distance`` between the parts; for comparison ``one_test``, the mean distance of a
-    test patient to the other ones, and ``one_external``, that of an external patient to those of
-    the test part. NaN where nobody is there.
+    ``intensities`` is that of ``external_sites.GroupScores``. One row per sequence: mean, sd and
+    the percentiles 5, 50 and 95 of both parts; ``distance`` between the parts; for comparison
+    ``one_test`` and ``one_external``, the mean distance of a patient of that part to the other
+    test patients. NaN where nobody is there.
     """
     rows = []
     for sequence in SEQUENCES:
         table = intensities[intensities["sequence"] == sequence]
         row: dict[str, object] = {"sequence": sequence}
-        both = [_by_patient(table[table["part"] == part]) for part in PARTS]
-        for part, values in zip(PARTS, both, strict=True):
+        both = [_by_patient(table[table["part"] == part]) for part in PREFIXES]
+        for part, values in zip(PREFIXES, both, strict=True):
             row |= {f"{name}_{part}": number for name, number in _summary(values).items()}
         rows.append(row | _distances(*both))
     return pd.DataFrame(rows)
@@ -107,11 +102,13 @@ def fit(cases: Iterable[StoredCase]) -> Reference:
 
     Raises ``DataError`` for no case, and for a case without brain.
     """
-    described = [_described(case) for case in cases]
+    described = [
+        (values.mean(axis=1), values.std(axis=1), np.percentile(values, LANDMARKS, axis=1).T)
+        for values in map(_inside, cases)
+    ]
     if not described:
         raise DataError("there is no training patient to fit a remedy on; check the split")
-    mean, sd, quantiles = (np.mean(part, axis=0) for part in zip(*described, strict=True))
-    return Reference(mean, sd, quantiles)
+    return Reference(*(np.mean(part, axis=0) for part in zip(*described, strict=True)))
 
 
 def z_score(case: StoredCase, reference: Reference) -> StoredCase:
@@ -145,10 +142,9 @@ def mirrored(case: StoredCase, axes: Sequence[int]) -> StoredCase:
 
 
 def tta(segment: Segment, case: StoredCase, straight: Volume) -> Volume:
-    """Return the mean of ``straight`` and of what ``segment`` makes of the case's mirror images.
+    """Return the mean of ``straight``, the case's volume, and of those of its ``MIRRORS``.
 
-    ``straight`` is the volume of the case as it is. Mirror images are ``MIRRORS``; each volume
-    is mirrored back before the mean is taken (test-time augmentation).
+    Each is mirrored back before the mean is taken (test-time augmentation).
     """
     # the sum is taken in float32: four float16 volumes would lose their last digits
     total = straight.probabilities.astype(np.float32)
@@ -185,8 +181,7 @@ def _summary(values: FloatArray) -> dict[str, float]:
     if not len(values):
         return dict.fromkeys(("mean", "sd", "p5", "p50", "p95"), np.nan)
     low, middle, high = np.percentile(values, [5, 50, 95])
-    row = {"mean": values.mean(), "sd": values.std(), "p5": low, "p50": middle, "p95": high}
-    return {name: float(number) for name, number in row.items()}
+    return {"mean": values.mean(), "sd": values.std(), "p5": low, "p50": middle, "p95": high}
 
 
 def _distances(test: FloatArray, external: FloatArray) -> dict[str, float]:
@@ -207,12 +202,6 @@ def _inside(case: StoredCase) -> FloatArray:
 def _behind_first(axes: Sequence[int]) -> tuple[int, ...]:
     # images and probabilities are (4, X, Y, Z)
     return tuple(axis + 1 for axis in axes)
-
-
-def _described(case: StoredCase) -> tuple[FloatArray, FloatArray, FloatArray]:
-    values = _inside(case)
-    quantiles = np.percentile(values, LANDMARKS, axis=1).T
-    return values.mean(axis=1), values.std(axis=1), quantiles
 
 
 def _with(case: StoredCase, values: FloatArray) -> StoredCase:

@@ -14,9 +14,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-CPU_COMPILE = "torch.compile was not tried on a CPU: there it takes tens of seconds and a compiler"
-GPU_ONNX = "ONNX Runtime was not tried on a GPU: it is installed for the CPU only"
-
 
 @dataclass(frozen=True)
 class Engine:
@@ -55,7 +52,7 @@ class OnnxNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits of ``images``."""
-        size = tuple(images.shape[1:] if images.ndim == 4 else images.shape)
+        size = images.shape[1:] if images.ndim == 4 else images.shape
         if size not in self.sessions:
             self.sessions[size] = _session(self.network, images, self.threads)
         session = self.sessions[size]
@@ -87,19 +84,19 @@ def engines(networks: Mapping[str, nn.Module], device: torch.device, threads: in
 
     ``threads`` are those of ONNX Runtime on the CPU, 0 for as many as torch takes.
     """
-    bf16 = _autocast("bf16", networks, torch.bfloat16)
+    bf16, fp16 = (
+        Engine(name, {key: Autocast(network, dtype) for key, network in networks.items()})
+        for name, dtype in (("bf16", torch.bfloat16), ("fp16", torch.float16))
+    )
     if device.type == "cuda":
-        compiled = {name: compiled_network(one) for name, one in networks.items()}
-        half = _autocast("fp16", networks, torch.float16)
-        return [bf16, half, Engine("onnx", {}, GPU_ONNX), Engine("compile", compiled)]
-    exported = {name: OnnxNetwork(one, threads) for name, one in networks.items()}
-    return [bf16, Engine("onnx", exported), Engine("compile", {}, CPU_COMPILE)]
+        note = "ONNX Runtime was not tried on a GPU: it is installed for the CPU only"
+        compiled = {key: compiled_network(network) for key, network in networks.items()}
+        return [bf16, fp16, Engine("onnx", {}, note), Engine("compile", compiled)]
+    note = "torch.compile was not tried on a CPU: there it takes tens of seconds and a compiler"
+    exported = {key: OnnxNetwork(network, threads) for key, network in networks.items()}
+    return [bf16, Engine("onnx", exported), Engine("compile", {}, note)]
 
 
 def compiled_network(network: nn.Module, backend: str = "inductor") -> nn.Module:
     """Return a network that torch compiles at its first call."""
     return cast(nn.Module, torch.compile(network, backend=backend))
-
-
-def _autocast(name: str, networks: Mapping[str, nn.Module], dtype: torch.dtype) -> Engine:
-    return Engine(name, {network: Autocast(one, dtype) for network, one in networks.items()})

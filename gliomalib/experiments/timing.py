@@ -22,8 +22,6 @@ from gliomalib.scoring import metrics, tables
 SAME = 1e-3
 """Share of voxels that may get another class than in their notebook: processors round apart."""
 
-TIMED = ("engine", "network", "patient_id", "repeat", "seconds", "float32", "speed_up")
-
 
 @dataclass(frozen=True)
 class Measured:
@@ -75,16 +73,17 @@ class Measured:
 def measure(material: folds.Material) -> Measured:
     """Time every stage for some held-out and external patients of the first fold.
 
-    The first pass loads the networks and is the cold one; then all patients are carried through
-    in ``repeats`` rounds, so that a slow minute of the machine meets each of them. Memory is read
-    before other engines begin. Raises ``DataError`` for files that are missing, and
+    The first pass is the cold one; then all patients are carried through in ``repeats`` rounds, so
+    that a slow minute of the machine meets each of them. Memory is read before other engines
+    begin. Raises ``DataError`` for files that are missing, and
     ``MismatchError`` where a pass does not give what the networks' notebooks predicted.
     """
-    study, cases = material.study, chosen(material)
+    study, cases, fold = material.study, chosen(material), material.splits[0].fold
+    files = {name: folds.checkpoint(material, name, fold) for name in NETWORKS}
     with models.threads(study.threads):
         clock = engines.Clock(models.find_device(study.device))
         with clock.stage("load"):
-            pipeline = engines.load(_checkpoints(material), study)
+            pipeline = engines.load(files, study)
         first = engines.from_files(cases[0], pipeline, clock)
         warm, answers = _warm_passes(cases, pipeline)
         memory = engines.peak_memory_gb(pipeline.device)
@@ -94,10 +93,10 @@ def measure(material: folds.Material) -> Measured:
         theirs, timed = engines.beside(answers, pipeline, made)
         return Measured(
             passes=pd.DataFrame([_row(first, -1, clock), *warm]),
-            engines=pd.DataFrame(timed, columns=list(TIMED)),
+            engines=timed,
             changes=_changes(material, answers, theirs),
             setups=pd.DataFrame(engines.differences(pipeline, made, first.case)),
-            sizes=_sizes(material, pipeline, first),
+            sizes=_sizes(files, pipeline, first),
             hardware=engines.hardware(pipeline),
             memory_gb=memory,
         )
@@ -117,11 +116,6 @@ def chosen(material: folds.Material) -> list[Case]:
     if absent:
         raise MismatchError(f"cases.csv lacks {', '.join(absent)}; run 01_data_exploration again")
     return [known[name] for name in names]
-
-
-def _checkpoints(material: folds.Material) -> dict[str, Path]:
-    fold = material.splits[0].fold
-    return {name: folds.checkpoint(material, name, fold) for name in NETWORKS}
 
 
 def _warm_passes(
@@ -174,16 +168,10 @@ def _changes(
     for engine, theirs in others.items():
         for before, after in zip(answers, theirs, strict=True):
             float32, other = before.volumes["fused"], after.volumes["fused"]
-            slices = before.named.argmax(axis=1) != after.named.argmax(axis=1)
-            rows.append(
-                {
-                    "engine": engine,
-                    "patient_id": float32.grid.patient_id,
-                    "voxels": changed(float32, other),
-                    "slices": slices.mean(),
-                    "dice": _mean_dice(material, other) - _mean_dice(material, float32),
-                }
-            )
+            voxels, patient = changed(float32, other), float32.grid.patient_id
+            slices = (before.named.argmax(axis=1) != after.named.argmax(axis=1)).mean()
+            gained = _mean_dice(material, other) - _mean_dice(material, float32)
+            rows.append((engine, patient, voxels, slices, gained))
     return pd.DataFrame(rows, columns=["engine", "patient_id", "voxels", "slices", "dice"])
 
 
@@ -195,16 +183,16 @@ def _mean_dice(material: folds.Material, volume: Volume) -> float:
 
 
 def _sizes(
-    material: folds.Material, pipeline: engines.Pipeline, first: engines.Answer
+    files: Mapping[str, Path], pipeline: engines.Pipeline, first: engines.Answer
 ) -> pd.DataFrame:
-    files, operations = _checkpoints(material), engines.operations_of(first.case, pipeline)
+    networks, operations = pipeline.networks, engines.operations_of(first.case, pipeline)
     rows = [
-        {
-            "network": name,
-            "parameters": models.parameter_count(network),
-            "gflops": operations[name] / 1e9,
-            "checkpoint_mb": files[name].stat().st_size / 1e6,
-        }
-        for name, network in pipeline.networks.items()
+        (
+            name,
+            models.parameter_count(networks[name]),
+            count / 1e9,
+            files[name].stat().st_size / 1e6,
+        )
+        for name, count in operations.items()
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["network", "parameters", "gflops", "checkpoint_mb"])

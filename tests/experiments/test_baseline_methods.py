@@ -15,23 +15,15 @@ from tests import planted_baselines as planted
 from tests import planted_branches
 
 
-@pytest.fixture(scope="module")
-def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
-    return planted.study(tmp_path_factory.mktemp("baselines"), planted.ONE)
-
-
-@pytest.fixture(scope="module")
-def trial(material: folds.Material) -> baseline_methods.MethodTrial:
-    return baseline_methods.measure(material)
-
-
-def test_a_variant_with_another_loss_is_no_input(trial: baseline_methods.MethodTrial) -> None:
-    assert "ce" not in trial.classifiers
-    assert "ce" not in set(trial.slices["method"])
+def test_a_variant_with_another_loss_is_no_input(
+    method_trial: baseline_methods.MethodTrial,
+) -> None:
+    assert "ce" not in method_trial.classifiers
+    assert "ce" not in set(method_trial.slices["method"])
 
 
 def test_position_and_majority_never_see_a_reported_patient(
-    trial: baseline_methods.MethodTrial, tmp_path: Path
+    method_trial: baseline_methods.MethodTrial, tmp_path: Path
 ) -> None:
     made = planted.study(tmp_path, planted.ONE)
     for patient in "CDEFGHIJKL":
@@ -43,17 +35,19 @@ def test_position_and_majority_never_see_a_reported_patient(
         planted.write(made.run, f"06_train_resnet50{name}", table.assign(truth=turned))
     again = baseline_methods.measure(made)
     for method in ("position", "majority"):
-        before, after = (one.slices[one.slices["method"] == method] for one in (trial, again))
+        before, after = (
+            one.slices[one.slices["method"] == method] for one in (method_trial, again)
+        )
         assert before["predicted"].tolist() == after["predicted"].tolist()
     assert baselines.table(again, "test", "accuracy")["position"].max() < 1
 
 
 def test_the_area_rule_counts_what_each_volume_marks(
-    material: folds.Material, trial: baseline_methods.MethodTrial
+    methods_study: folds.Material, method_trial: baseline_methods.MethodTrial
 ) -> None:
-    rows = trial.slices.set_index(["method", "patient_id", "z"])["predicted"]
+    rows = method_trial.slices.set_index(["method", "patient_id", "z"])["predicted"]
     for method, network in (("area_rule", "fused"), ("area_rule_2d", "unet2d")):
-        found = evaluate.predicted_labels(folds.volume(material, network, 0, "D"))
+        found = evaluate.predicted_labels(folds.volume(methods_study, network, 0, "D"))
         for z in range(planted_branches.SHAPE[2]):
             areas = [(found[..., z] == label).sum() for label in (1, 2, 3)]
             largest = max((area, label) for label, area in enumerate(areas, 1))

@@ -20,42 +20,32 @@ from tests import planted_baselines as planted
 from tests import planted_branches
 
 
-@pytest.fixture(scope="module")
-def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
-    return planted.study(tmp_path_factory.mktemp("baselines"), planted.ONE)
-
-
-@pytest.fixture(scope="module")
-def trial(material: folds.Material) -> baseline_methods.MethodTrial:
-    return baseline_methods.measure(material)
-
-
 def test_every_method_meets_every_reported_patient_and_nobody_else(
-    trial: baseline_methods.MethodTrial,
+    method_trial: baseline_methods.MethodTrial,
 ) -> None:
-    assert list(trial.segmenters) == ["fused", "2d", "3d", "two_seeds"]
-    assert list(trial.classifiers) == [
+    assert list(method_trial.segmenters) == ["fused", "2d", "3d", "two_seeds"]
+    assert list(method_trial.classifiers) == [
         "resnet50", "truth", "two_seeds", "area_rule", "area_rule_2d", "area_rule_3d",
         "area_rule_two_seeds", "position", "majority",
     ]  # fmt: skip
     for part, names in (("test", list("CDEFGHIJ")), ("external", ["K", "L"])):
         for score, titles in (
-            ("mean_dice", trial.segmenters),
-            ("mean_region_dice", trial.segmenters),
-            ("accuracy", trial.classifiers),
-            ("balanced_accuracy", trial.classifiers),
+            ("mean_dice", method_trial.segmenters),
+            ("mean_region_dice", method_trial.segmenters),
+            ("accuracy", method_trial.classifiers),
+            ("balanced_accuracy", method_trial.classifiers),
         ):
-            wide = baselines.table(trial, part, score)
+            wide = baselines.table(method_trial, part, score)
             assert wide.index.tolist() == names and list(wide) == list(titles)
             assert wide.notna().all().all()
 
 
 def test_dice_is_that_of_the_volumes(
-    material: folds.Material, trial: baseline_methods.MethodTrial
+    methods_study: folds.Material, method_trial: baseline_methods.MethodTrial
 ) -> None:
-    wide = baselines.table(trial, "test", "mean_dice")
-    regions = baselines.table(trial, "test", "mean_region_dice")
-    scored = folds.segmentation_scores(material, ["fused", "unet2d", "unet3d"])
+    wide = baselines.table(method_trial, "test", "mean_dice")
+    regions = baselines.table(method_trial, "test", "mean_region_dice")
+    scored = folds.segmentation_scores(methods_study, ["fused", "unet2d", "unet3d"])
     for network, method in (("fused", "fused"), ("2D", "2d"), ("3D", "3d")):
         rows = scored[(scored["network"] == network) & (scored["part"] == "test")]
         dice = rows.pivot(index="patient_id", columns="region", values="dice")
@@ -68,30 +58,34 @@ def test_dice_is_that_of_the_volumes(
 
 
 def test_a_planted_gain_is_found_and_a_second_seed_that_adds_nothing_gains_nothing(
-    material: folds.Material, trial: baseline_methods.MethodTrial
+    methods_study: folds.Material, method_trial: baseline_methods.MethodTrial
 ) -> None:
-    found = baselines.compared(trial, "test", "mean_dice", material.study).set_index("method")
+    found = baselines.compared(method_trial, "test", "mean_dice", methods_study.study).set_index(
+        "method"
+    )
     assert found["verdict"].tolist() == ["–", "different", "different", "different"]
     assert (found["low"].iloc[1:] > 0).all() and np.isnan(found["difference"]["fused"])
     assert found["difference"]["two_seeds"] == found["difference"]["3d"]
-    wide = baselines.table(trial, "test", "mean_dice")
+    wide = baselines.table(method_trial, "test", "mean_dice")
     assert found["difference"]["2d"] == pytest.approx((wide["fused"] - wide["2d"]).mean())
 
 
 def test_a_classifier_that_is_the_same_is_equivalent(
-    material: folds.Material, trial: baseline_methods.MethodTrial
+    methods_study: folds.Material, method_trial: baseline_methods.MethodTrial
 ) -> None:
-    found = baselines.compared(trial, "test", "accuracy", material.study).set_index("method")
+    found = baselines.compared(method_trial, "test", "accuracy", methods_study.study).set_index(
+        "method"
+    )
     assert found["verdict"]["truth"] == "equivalent" and found["difference"]["truth"] == 0
     assert found["difference"]["two_seeds"] == pytest.approx(-0.2)
     assert found["mean"]["resnet50"] == pytest.approx(0.8)
 
 
 def test_position_alone_is_always_right_where_position_is_all_there_is(
-    material: folds.Material, trial: baseline_methods.MethodTrial
+    methods_study: folds.Material, method_trial: baseline_methods.MethodTrial
 ) -> None:
-    assert (baselines.table(trial, "test", "accuracy")["position"] == 1).all()
-    values = {one.name: one for one in baselines.values(trial, material.study)}
+    assert (baselines.table(method_trial, "test", "accuracy")["position"] == 1).all()
+    values = {one.name: one for one in baselines.values(method_trial, methods_study.study)}
     assert values["accuracy_position"].value == values["external_accuracy_position"].value == 1
     assert values["accuracy_majority"].value < 0.7
     truth = np.concatenate(
@@ -102,9 +96,9 @@ def test_position_alone_is_always_right_where_position_is_all_there_is(
 
 
 def test_values_have_names_that_others_rely_on(
-    material: folds.Material, trial: baseline_methods.MethodTrial
+    methods_study: folds.Material, method_trial: baseline_methods.MethodTrial
 ) -> None:
-    values = {one.name: one for one in baselines.values(trial, material.study)}
+    values = {one.name: one for one in baselines.values(method_trial, methods_study.study)}
     needed = {
         "fused_minus_2d_mean_dice", "fused_minus_3d_mean_dice", "fused_minus_two_seeds_mean_dice",
         "fused_mean_region_dice", "accuracy_resnet50", "balanced_accuracy_area_rule",
@@ -113,12 +107,12 @@ def test_values_have_names_that_others_rely_on(
     }  # fmt: skip
     assert {*needed, *(f"external_{name}" for name in needed)} <= set(values)
     assert all(one.rule for one in values.values())
-    regions = baselines.table(trial, "test", "mean_region_dice")["fused"]
+    regions = baselines.table(method_trial, "test", "mean_region_dice")["fused"]
     assert values["fused_mean_region_dice"].value == pytest.approx(regions.mean())
     assert values["fused_mean_region_dice"].n_patients == 8
     assert values["external_accuracy_resnet50"].n_patients == 2
-    table = baselines.classifiers(trial, list(values.values()), "test")
-    assert len(table) == 2 * len(trial.classifiers)
+    table = baselines.classifiers(method_trial, list(values.values()), "test")
+    assert len(table) == 2 * len(method_trial.classifiers)
     assert table["value"].iloc[0] == pytest.approx(0.8)
 
 
@@ -160,12 +154,12 @@ def test_what_a_study_lacks_is_said_and_is_no_error(tmp_path: Path) -> None:
 
 
 def test_the_conclusion_tells_what_a_network_adds(
-    material: folds.Material, trial: baseline_methods.MethodTrial
+    methods_study: folds.Material, method_trial: baseline_methods.MethodTrial
 ) -> None:
-    values = baselines.values(trial, material.study)
-    text = baselines.conclusion(trial, values, material.study)
+    values = baselines.values(method_trial, methods_study.study)
+    text = baselines.conclusion(method_trial, values, methods_study.study)
     assert "ResNet50 on fused slices is right in 0.800 of slices" in text
     assert "slice position alone: -0.200 (-0.200 to -0.200, undecided)" in text
     assert "Accuracy, largest area in fused, α = 0.6: 8 patients" in text
     assert "what it misses there it has not learnt" in text
-    assert "No second seed" not in " ".join(baselines.absent(trial))
+    assert "No second seed" not in " ".join(baselines.absent(method_trial))

@@ -9,7 +9,6 @@ from scipy.stats import wilcoxon
 
 from gliomalib import settings
 from gliomalib.experiments import comparing
-from gliomalib.schema import Value
 from gliomalib.scoring import bootstrap, comparisons, metrics
 
 SMOKE = settings.load("smoke")
@@ -52,7 +51,7 @@ def test_too_few_patients_limit_a_comparison(n: int, limited: bool) -> None:
     row = comparing.compare(gain, 1, 100).iloc[0]
     assert row["limited"] == limited and bool(row["note"]) == limited
     assert np.isnan(row["low"]) == (n == 1)
-    assert (comparing.ends(row) is None) == (n == 1)
+    assert (comparing.interval(row) is None) == (n == 1)
 
 
 def test_each_interval_can_have_its_own_seed() -> None:
@@ -60,7 +59,7 @@ def test_each_interval_can_have_its_own_seed() -> None:
     rows = comparing.intervals(DIFFERENCES, seeds, 500)
     for name, seed in seeds.items():
         one = bootstrap.mean_interval(DIFFERENCES[name], seed, 500)
-        assert (rows["low"][name], rows["high"][name]) == one.ci95 == comparing.bounds(one)
+        assert (rows["low"][name], rows["high"][name]) == one.ci95
 
 
 def test_what_is_in_no_family_has_a_row_without_verdict() -> None:
@@ -97,13 +96,3 @@ def test_words_say_what_the_row_says() -> None:
     assert comparing.tested(row, "3 methods").endswith("different by ±0.01")
     assert comparing.spoken(row).startswith("+0.0") and comparing.spoken(row).endswith("different)")
     assert comparing.sentence("few patients") == " Few patients."
-    assert comparing.bounds(Value("one", 1.0)) != comparing.bounds(Value("one", 1.0, (0, 2)))
-
-
-def test_parts_are_those_with_rows() -> None:
-    assert comparing.parts(pd.DataFrame({"part": ["external", "test", "train"]})) == [
-        "test",
-        "external",
-    ]
-    assert comparing.parts(pd.DataFrame({"part": ["test"]})) == ["test"]
-    assert [comparing.prefix(part) for part in comparing.PARTS] == ["", "external_"]

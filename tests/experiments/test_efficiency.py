@@ -95,7 +95,6 @@ def test_real_time_is_judged_by_the_slow_end_and_not_by_the_median() -> None:
     assert found["seconds_p95_all"].value == pytest.approx(expected) and expected > 1
     assert found["within_real_time"].value == 0
     assert named(planted([cold, *quick]))["within_real_time"].value == 1
-    assert "a chip" in found["within_real_time"].rule
 
 
 def test_a_single_patient_has_no_interval_and_says_so() -> None:

@@ -14,20 +14,10 @@ from gliomalib.scoring import calibration, tables
 from tests import planted_sites as planted
 
 
-@pytest.fixture(scope="module")
-def scores() -> GroupScores:
-    return planted.scores_of(planted.INSIDE, planted.OUTSIDE)
-
-
-@pytest.fixture(scope="module")
-def groups(tmp_path_factory: pytest.TempPathFactory) -> Sites:
-    return planted.sites_of(tmp_path_factory.mktemp("groups"), planted.INSIDE, planted.OUTSIDE)
-
-
 def test_planted_drops_are_found_with_intervals_around_them(
-    scores: GroupScores, groups: Sites
+    site_scores: GroupScores, sites: Sites
 ) -> None:
-    table = external_comparison.beside(scores, groups.study).set_index(["of", "score"])
+    table = external_comparison.beside(site_scores, sites.study).set_index(["of", "score"])
     for network, lost in planted.LOST.items():
         row = table.loc[(network, "mean")]
         assert row["low"] < lost < row["high"] and row["high"] - row["low"] < 0.08
@@ -38,37 +28,37 @@ def test_planted_drops_are_found_with_intervals_around_them(
     assert len(table) == 3 * (1 + len(tables.REGIONS)) + 2
 
 
-def test_the_folds_of_a_patient_are_averaged_first(scores: GroupScores, groups: Sites) -> None:
-    again = scores.scores[scores.scores["part"] == "external"].assign(
+def test_the_folds_of_a_patient_are_averaged_first(site_scores: GroupScores, sites: Sites) -> None:
+    again = site_scores.scores[site_scores.scores["part"] == "external"].assign(
         fold=1, dice=lambda rows: rows["dice"] - 0.1
     )
-    twice = replace(scores, scores=pd.concat([scores.scores, again]))
-    before, after = (external_comparison.beside(one, groups.study) for one in (scores, twice))
+    twice = replace(site_scores, scores=pd.concat([site_scores.scores, again]))
+    before, after = (external_comparison.beside(one, sites.study) for one in (site_scores, twice))
     assert (after["n_external"] == before["n_external"]).all()
     dice = before["of"] != "ResNet50"
     assert np.allclose(after["external"][dice], before["external"][dice] - 0.05)
 
 
 def test_a_remedy_that_helps_outside_and_costs_inside_shows(
-    scores: GroupScores, groups: Sites
+    site_scores: GroupScores, sites: Sites
 ) -> None:
-    table = external_comparison.gains(scores, groups.study).set_index(["part", "remedy"])
+    table = external_comparison.gains(site_scores, sites.study).set_index(["part", "remedy"])
     assert table.loc[("external", "z_score"), "gain"] == pytest.approx(0.03, abs=1e-3)
     assert table.loc[("internal", "z_score"), "gain"] == pytest.approx(-0.03, abs=1e-3)
     assert table.loc[("external", "histogram"), "verdict"] == "equivalent"
-    text = external_validation.conclusion(scores, groups)
+    text = external_validation.conclusion(site_scores, sites)
     assert "z-score (+0.030) helps outside" in text
     assert "mirror images averaged (-0.040) costs Dice there" in text
     assert "mirror images averaged (+0.040) helps and z-score (-0.030) costs Dice." in text
 
 
-def test_calibration_is_that_of_the_pooled_patients(scores: GroupScores, groups: Sites) -> None:
-    told = {one.name: one for one in external_validation.values(scores, groups)}
+def test_calibration_is_that_of_the_pooled_patients(site_scores: GroupScores, sites: Sites) -> None:
+    told = {one.name: one for one in external_validation.values(site_scores, sites)}
     for part, name in (("test", "internal"), ("external", "external")):
-        pooled = calibration.pooled(scores.tallies[part].values())
+        pooled = calibration.pooled(site_scores.tallies[part].values())
         assert told[f"ece_{name}"].value == pytest.approx(calibration.expected_error(pooled.bins))
         assert told[f"brier_{name}"].value == pytest.approx(pooled.brier)
     assert told["ece_external"].ci95[0] > told["ece_internal"].ci95[1]
-    table = external_comparison.reliability(scores)
+    table = external_comparison.reliability(site_scores)
     assert set(table["part"]) == {"internal", "external"}
     assert table.groupby("part")["n"].sum().to_dict() == {"internal": 160_000, "external": 140_000}

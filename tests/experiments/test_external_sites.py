@@ -108,15 +108,11 @@ def test_every_case_of_a_folder_meets_its_fate(abroad: external_sites.Sites) -> 
 def test_no_file_nor_name_gives_the_renamed_patient_away_but_the_voxels(root: Path) -> None:
     own, copy = (
         inspection.inspect(case)
-        for folder in ("raw", "abroad")
-        for case in survey.discover(root / folder / name_in(folder))
+        for name in (f"raw/{tiny_study.PATIENTS[0]}", f"abroad/{RETYPED}")
+        for case in survey.discover(root / name)
     )
     assert set(own.case.digests).isdisjoint(copy.case.digests)
     assert own.content == copy.content
-
-
-def name_in(folder: str) -> str:
-    return tiny_study.PATIENTS[0] if folder == "raw" else RETYPED
 
 
 def test_the_volumes_are_those_of_the_studys_networks(
@@ -203,13 +199,6 @@ def test_a_folder_in_which_nobody_is_left_is_named(root: Path, tmp_path: Path) -
     assert str(tmp_path) in str(caught.value) and "1 patient of the study" in str(caught.value)
 
 
-def test_an_empty_and_a_missing_folder_are_named(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=f"{tmp_path}: no case recognised"):
-        external_sites.open_sites(run_of(root, tmp_path))
-    with pytest.raises(DataError, match=r"gone: there is no such folder"):
-        external_sites.open_sites(run_of(root, tmp_path / "gone"))
-
-
 def test_a_fault_stops_a_study_that_stops_at_faults(root: Path) -> None:
     run = run_of(root, root / "abroad")
     data = run.study.data.model_copy(update={"on_bad_case": "stop"})
@@ -284,7 +273,7 @@ def test_the_external_part_of_a_study_is_counted_by_fate() -> None:
     ]
     table = pd.DataFrame(rows, columns=["case_id", "patient_id", "release", "part"])
     table = table.reindex(columns=list(casetable.COLUMNS))
-    plan = run_plan(("brats2021",))
+    plan = external_sites.settings.Data(source="folder", external_releases=("brats2021",))
     found = external_sites.cases_of_the_study(table, plan).set_index("case_id")["fate"].to_dict()
     assert found == {
         "E": external_sites.SCORED,
@@ -293,10 +282,6 @@ def test_the_external_part_of_a_study_is_counted_by_fate() -> None:
         "H": external_sites.NO_MASK,
         "I": external_sites.FAULTY,
     }
-
-
-def run_plan(releases: tuple[str, ...]) -> object:
-    return external_sites.settings.Data(source="folder", external_releases=releases)
 
 
 @pytest.mark.parametrize(

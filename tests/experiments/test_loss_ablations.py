@@ -8,33 +8,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import wilcoxon
 
 from gliomalib import records
 from gliomalib.experiments import loss_ablations, loss_grid
+from gliomalib.experiments.values import of
 from gliomalib.scoring import calibration, metrics
 from tests import planted_losses as planted
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> records.Run:
-    return planted.study(tmp_path_factory.mktemp("losses"))
-
-
-@pytest.fixture(scope="module")
-def grids(run: records.Run) -> list[loss_grid.Grid]:
-    return [loss_grid.grid(run, network) for network in loss_grid.TITLES]
-
-
-@pytest.fixture(scope="module")
-def values(run: records.Run, grids: list[loss_grid.Grid]) -> dict[str, Any]:
-    return {value.name: value for value in loss_ablations.values(grids, run.study)}
+def values(loss_run: records.Run, loss_grids: list[loss_grid.Grid]) -> dict[str, Any]:
+    return {value.name: value for value in loss_ablations.values(loss_grids, loss_run.study)}
 
 
 def test_a_planted_gain_is_found_and_equal_losses_are_equivalent(
-    run: records.Run, grids: list[loss_grid.Grid], values: dict[str, Any]
+    loss_run: records.Run, loss_grids: list[loss_grid.Grid], values: dict[str, Any]
 ) -> None:
-    table = loss_ablations.compared(grids[0], "test", "et_dice", run.study)
+    table = loss_ablations.compared(loss_grids[0], "test", "et_dice", loss_run.study)
     verdicts = table.set_index(["first", "second"])["verdict"]
     assert verdicts["focal", "cross_entropy"] == "different"
     assert verdicts["dice_ce", "cross_entropy"] == "equivalent"
@@ -46,13 +36,6 @@ def test_a_planted_gain_is_found_and_equal_losses_are_equivalent(
     assert gain.value == pytest.approx(0.03 + planted.NOISE.mean(), abs=1e-6)
     assert gain.ci95[0] > 0.02 and gain.n_patients == planted.N
     assert "Holm over 5 pairs" in gain.rule and "different" in gain.rule
-
-
-def test_the_family_is_all_pairs(run: records.Run, grids: list[loss_grid.Grid]) -> None:
-    table = loss_ablations.compared(grids[0], "test", "et_dice", run.study)
-    raw = wilcoxon(np.round(0.03 + planted.NOISE, 6), zero_method="pratt").pvalue
-    found = table.set_index(["first", "second"])["p_holm"]["focal", "cross_entropy"]
-    assert raw * 3 - 1e-12 <= found <= raw * 5 + 1e-12
 
 
 def test_seeds_are_averaged_for_a_patient_and_their_spread_stands_apart(
@@ -79,29 +62,19 @@ def test_seeds_are_averaged_for_a_patient_and_their_spread_stands_apart(
 def test_empty_and_missed_masks_are_counted(tmp_path: Path) -> None:
     made = planted.run_of(tmp_path, {})
     states = ["empty", "empty", "missed", "spurious", "both"] * 4
-    planted.write(
-        made,
-        planted.UNET2D,
-        planted.scores(np.array([1.0, 1, 0, 0, 0.7]), list("ABCDE"), state=states),
-    )
-    value = {
-        one.name: one for one in loss_ablations.values([loss_grid.grid(made, "unet2d")], made.study)
-    }
-    one = value["et_dice_focal"]
+    table = planted.scores(np.array([1.0, 1, 0, 0, 0.7]), list("ABCDE"), state=states)
+    planted.write(made, planted.UNET2D, table)
+    one = of(loss_ablations.values([loss_grid.grid(made, "unet2d")], made.study), "et_dice_focal")
     assert (one.n_patients, one.n_empty, one.n_missed) == (5, 2, 2)
     assert "seeds" in one.rule and "'brats'" in one.rule
     # with the rule 'exclude' there is no Dice of an empty pair, and no patient
-    planted.write(
-        made,
-        planted.UNET2D,
-        planted.scores(np.array([np.nan, np.nan, 0, 0, 0.7]), list("ABCDE"), state=states),
-    )
+    planted.write(made, planted.UNET2D, table.replace({"dice": {1.0: np.nan}}))
     found = loss_grid.patients(loss_grid.grid(made, "unet2d"), "test", "et_dice")
     assert found.index.tolist() == list("CDE")
 
 
 def test_the_classifier_is_scored_by_patient(
-    run: records.Run, grids: list[loss_grid.Grid], values: dict[str, Any]
+    loss_run: records.Run, loss_grids: list[loss_grid.Grid], values: dict[str, Any]
 ) -> None:
     rows = planted.slices_of(0.6, ["A"])
     counts = metrics.confusion_matrix(rows["truth"].to_numpy(), rows["predicted"].to_numpy())
@@ -136,12 +109,9 @@ def test_calibration_of_several_seeds_is_their_mean(tmp_path: Path) -> None:
         planted.write(made, planted.RESNET50 + name, table.assign(predicted=given.argmax(axis=1)))
         one = calibration.tally(given, table["truth"].to_numpy())
         expected.append(calibration.expected_error(one.bins))
-    values = {
-        one.name: one
-        for one in loss_ablations.values([loss_grid.grid(made, "resnet50")], made.study)
-    }
-    assert values["ece_dice"].value == pytest.approx(np.mean(expected))
-    low, high = values["ece_dice"].ci95 or (0, 0)
+    error = of(loss_ablations.values([loss_grid.grid(made, "resnet50")], made.study), "ece_dice")
+    assert error.value == pytest.approx(np.mean(expected))
+    low, high = error.ci95 or (0, 0)
     assert low < high
 
 
@@ -160,9 +130,9 @@ def test_a_class_that_is_lost_with_one_seed_is_found(tmp_path: Path) -> None:
     planted.write(made, f"{planted.RESNET50}.ce", planted.slices_of(1.0))
     grids = [loss_grid.grid(made, "resnet50")]
     values = loss_ablations.values(grids, made.study)
-    by_name = {one.name: one for one in values}
-    assert by_name["collapsed_dice"].value == 1 and "Lost in 30" in by_name["collapsed_dice"].rule
-    assert by_name["collapsed_cross_entropy"].value == 0
+    collapsed = of(values, "collapsed_dice")
+    assert collapsed.value == 1 and "Lost in 30" in collapsed.rule
+    assert of(values, "collapsed_cross_entropy").value == 0
     text = loss_ablations.conclusion(grids, values, made.study)
     assert "A class lost by the classifier: Dice yes, cross-entropy no." in text
 
@@ -173,7 +143,7 @@ def test_two_patients_cannot_tell_whether_a_class_is_lost(tmp_path: Path) -> Non
         planted.write(made, planted.RESNET50 + name, lost(planted.slices_of(1.0, ["A", "B"])))
     grids = [loss_grid.grid(made, "resnet50")]
     values = loss_ablations.values(grids, made.study)
-    assert np.isnan({one.name: one for one in values}["collapsed_dice"].value)
+    assert np.isnan(of(values, "collapsed_dice").value)
     text = loss_ablations.conclusion(grids, values, made.study)
     assert "Dice cannot be told" in text and "2 patients" in text
 
@@ -200,10 +170,10 @@ def test_what_a_study_lacks_is_said_and_is_no_value(tmp_path: Path) -> None:
 
 
 def test_seeds_and_lacks_of_the_planted_study(
-    grids: list[loss_grid.Grid], values: dict[str, Any]
+    loss_grids: list[loss_grid.Grid], values: dict[str, Any]
 ) -> None:
     assert values["seeds_per_cell"].value == 1
-    said = " ".join(loss_ablations.absent(grids))
+    said = " ".join(loss_ablations.absent(loss_grids))
     assert "2D U-Net: not trained" not in said and "3D U-Net: not trained here" in said
     assert "2D U-Net and ResNet50: some cell has one seed only" in said
 
@@ -220,8 +190,6 @@ def test_external_patients_have_their_own_values(tmp_path: Path) -> None:
     assert values["unet3d_et_dice_focal"].value == pytest.approx(0.6)
     assert values["external_unet3d_et_dice_focal"].value == pytest.approx(0.4)
     assert values["external_unet3d_et_dice_focal"].n_patients == 2
-    text = loss_ablations.conclusion(
-        [loss_grid.grid(made, "unet3d")], list(values.values()), made.study
-    )
+    text = loss_ablations.conclusion(grids, list(values.values()), made.study)
     assert "in 3 held-out patients: focal" in text and "in 2 external patients: focal" in text
     assert values["unet3d_focal_minus_cross_entropy_et_dice"].value == pytest.approx(0.1)

@@ -8,26 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import records
 from gliomalib.experiments import loss_grid
 from gliomalib.schema import RecordError, SettingsError
 from tests import planted_losses as planted
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> records.Run:
-    return planted.study(tmp_path_factory.mktemp("losses"))
-
-
-@pytest.fixture(scope="module")
-def grids(run: records.Run) -> list[loss_grid.Grid]:
-    return [loss_grid.grid(run, network) for network in loss_grid.TITLES]
-
-
 def test_cells_are_losses_exponents_and_weights_and_nothing_else(
-    grids: list[loss_grid.Grid],
+    loss_grids: list[loss_grid.Grid],
 ) -> None:
-    unet2d, unet3d, resnet50 = grids
+    unet2d, unet3d, resnet50 = loss_grids
     assert dict(unet2d.titles) == {
         "focal": "focal γ = 2",
         "cross_entropy": "cross-entropy",
@@ -37,7 +26,7 @@ def test_cells_are_losses_exponents_and_weights_and_nothing_else(
     }
     assert list(unet3d.titles) == ["focal"]
     assert list(resnet50.titles) == ["dice", "cross_entropy", "dice_ce"]
-    # an exponent means nothing to cross-entropy: its run is one more seed of the cell
+    # an exponent means nothing to cross-entropy: its loss_run is one more seed of the cell
     of_cell = unet2d.scores.groupby("cell")["seed"].nunique()
     assert of_cell["cross_entropy"] == 2 and of_cell["focal"] == 1
     assert "03_train_unet2d.recipe" not in set(unet2d.scores["run"])
