@@ -6,21 +6,14 @@ missing is named where a reader would otherwise be misled.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from gliomalib import settings
 from gliomalib.provenance import write_atomic
 from gliomalib.report import bundle, documents, patients, studies
-from gliomalib.report.pages import (
-    MOST_BYTES,
-    SITE,
-    Report,
-    collect,
-    index_page,
-    notebook_page,
-)
+from gliomalib.report.pages import MOST_BYTES, SITE, collect, index_page, notebook_page
 
 __all__ = ["build"]
 
@@ -28,25 +21,16 @@ __all__ = ["build"]
 def build(study: str, report_dir: str | Path) -> Path:
     """Write the pages of a study, the list of studies and the archive, and return the index.
 
-    Parameters
-    ----------
-    study
-        Name of the study; its parameter file says what was expected.
-    report_dir
-        The study's folder of results with ``records``, ``notebooks``, ``tables``, ``figures``. A
-        page in its ``html`` folder that belongs to nothing any more is removed. The list of the
-        studies lies above it.
-
-    Raises
-    ------
-    SettingsError
-        Where there is no such study. What is missing or damaged in the folder raises nothing: it
-        is named on the index.
+    ``report_dir`` is the study's folder with ``records``, ``notebooks``, ``tables``, ``figures``;
+    the list of the studies lies above it. A page in its ``html`` folder that belongs to nothing
+    any more is removed. What is missing or damaged in the folder is named on the index. Raises
+    ``SettingsError`` where there is no such study.
     """
     report_dir = Path(report_dir)
     report = collect(settings.load(study), report_dir)
     html = report_dir / "html"
-    sizes = _write(html, _notebooks(report))
+    runs = (entry for entry in report.entries if entry.executed is not None)
+    sizes = _write(html, ((entry.name, notebook_page(report, entry)) for entry in runs))
     sizes |= _write(html, patients.every_page(report, report_dir))
     large = {name: size for name, size in sizes.items() if size > MOST_BYTES}
     report = replace(report, large_pages=large)
@@ -59,12 +43,6 @@ def build(study: str, report_dir: str | Path) -> Path:
     index = write_atomic(report_dir / "index.html", index_page(replace(report, others=others)))
     bundle.write(report, report_dir)
     return index
-
-
-def _notebooks(report: Report) -> Iterator[tuple[str, str]]:
-    for entry in report.entries:
-        if entry.executed is not None:
-            yield entry.name, notebook_page(report, entry)
 
 
 def _write(html: Path, pages: Iterable[tuple[str, str]]) -> dict[str, int]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from gliomalib import labels
 from gliomalib.report import card, entries, errors, facts, methods, phrases, references, words
 from gliomalib.report.pages import Report, render
-from gliomalib.schema import CLASS_NAMES, SettingsError
 
 MODEL_CARDS = "mitchell2019"
 """Key of the work whose order a model card follows."""
@@ -27,15 +26,6 @@ class Download:
     size: str
 
 
-@dataclass(frozen=True)
-class Files:
-    """The files of one run."""
-
-    run: str
-    heading: str
-    found: tuple[Download, ...]
-
-
 def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
     """Yield the name (without ending) and the HTML of each of these pages.
 
@@ -49,45 +39,35 @@ def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
 
 def methods_page(report: Report) -> str:
     """Return the methods text of this study, to read and to copy, with references and BibTeX."""
-    found = methods.sections(report)
-    works = references.cited(" ".join(section.text for section in found))
-    try:
-        bibtex, fault = references.bibtex(), ""
-    except SettingsError as error:
-        bibtex, fault = "", str(error)
+    sections = methods.sections(report)
     return render(
         "methods.html.j2",
         report=report,
-        sections=found,
+        sections=sections,
         fusion=facts.as_run(report, facts.FUSED).fusion,
-        plain=methods.plain(found),
-        references=works,
-        bibtex=bibtex,
-        bibtex_fault=fault,
+        plain=methods.plain(sections),
+        references=references.cited(" ".join(section.text for section in sections)),
+        bibtex=references.bibtex(),
         planned=planned(report),
     )
 
 
 def card_page(report: Report) -> str:
     """Return the model card of the trained networks."""
-    texts = {section.title: section.text for section in methods.sections(report)}
     return render(
         "card.html.j2",
         report=report,
-        texts=texts,
+        texts={section.title: section.text for section in methods.sections(report)},
         networks=card.networks(report),
         phrases=phrases,
-        scores=card.scores(report),
-        failures=card.failures(report),
-        releases=[
-            (references.title_of(key), references.licence_of(key)) for key in card.releases(report)
-        ],
-        licence=_licence(),
+        dice_names=card.DICE,
+        value_of=partial(facts.value_of, report),
+        data=facts.as_run(report, facts.FIRST).data,
+        citation=references.citation(),
         machine=facts.machine(report),
         source=references.works()[MODEL_CARDS],
-        classes=CLASS_NAMES,
-        regions=tuple(labels.REGIONS),
         planned=planned(report),
+        **facts.NOTEBOOKS,
     )
 
 
@@ -98,20 +78,11 @@ def errors_page(report: Report, report_dir: Path) -> str:
 
 def downloads_page(report: Report, report_dir: Path) -> str:
     """Return the list of all tables and records, with rows, columns and sizes."""
-    runs = [
-        Files(entry.name, entry.heading, tuple(_files(entry, report_dir)))
-        for entry in report.entries
-    ]
-    listed = {file.address for run in runs for file in run.found}
+    files = [(entry, list(_files(entry, report_dir))) for entry in report.entries]
+    listed = {file.address for _, found in files for file in found}
     tables = sorted((report_dir / "tables").glob("*.csv"))
-    others = [path for path in tables if f"../tables/{path.name}" not in listed]
-    return render(
-        "downloads.html.j2",
-        report=report,
-        runs=runs,
-        others=tuple(_table(path, path.stem) for path in others),
-        archive=f"{report.study.study}.zip",
-    )
+    others = [_table(path, path.stem) for path in tables if f"../tables/{path.name}" not in listed]
+    return render("downloads.html.j2", report=report, files_of=files, others=others)
 
 
 def planned(report: Report) -> list[str]:
@@ -148,10 +119,3 @@ def _table(path: Path, name: str) -> Download:
         columns, content = [], "a table that cannot be read"
     size = file_size(path.stat().st_size)
     return Download(name, f"../tables/{path.name}", content, tuple(columns), size)
-
-
-def _licence() -> str:
-    try:
-        return str(references.citation()["license"])
-    except SettingsError:
-        return ""

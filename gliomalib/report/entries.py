@@ -27,6 +27,13 @@ VERDICT_COLUMNS = ("claim", "statement", "published", "obtained", "verdict", "re
 FOLDERS = ("data_dir", "report_dir")
 """Parameters that say where files lie on one machine, and nothing about a result."""
 
+ABSENT = {
+    (False, False): "It has not run, or its results were deleted: no record, no executed copy.",
+    (False, True): "It left no record: it did not finish, and what its page shows does not count.",
+    (True, False): "There is no executed copy: its values cannot be read beside their code.",
+}
+"""Whether there is a record, and an executed copy → what is to be said of it."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -67,19 +74,18 @@ class Entry:
 
 def expected(study: settings.Study) -> list[str]:
     """Return the names of all runs of a study: each notebook, followed by its variants."""
-    names: list[str] = []
-    for notebook in parameters.NOTEBOOKS:
-        variants = study.variants.get(notebook, {})
-        names += [notebook, *(run_name(notebook, variant) for variant in variants)]
-    return names
+    return [
+        run_name(notebook, variant)
+        for notebook in parameters.NOTEBOOKS
+        for variant in ("", *study.variants.get(notebook, {}))
+    ]
 
 
 def entries(study: settings.Study, report_dir: Path) -> list[Entry]:
     """Return every expected run, and after its notebook every run that nobody expected."""
     wanted = expected(study)
-    found = {path.stem for path in report_dir.glob("records/*.json")}
-    found |= {path.stem for path in report_dir.glob("notebooks/*.ipynb")}
-    extra = sorted(found - set(wanted))
+    found = [*report_dir.glob("records/*.json"), *report_dir.glob("notebooks/*.ipynb")]
+    extra = sorted({path.stem for path in found} - set(wanted))
     order = sorted([*wanted, *extra], key=lambda name: split_run_name(name)[0])
     return [_entry(study, report_dir, name, name in wanted) for name in order]
 
@@ -105,23 +111,28 @@ def _entry(study: settings.Study, report_dir: Path, name: str, is_expected: bool
     record, record_fault = _record(report_dir, name)
     executed, notebook_fault = _notebook(report_dir / "notebooks" / f"{name}.ipynb")
     problems = [fault for fault in (record_fault, notebook_fault) if fault]
-    problems += _absent(record or record_fault, executed or notebook_fault)
+    absent = ABSENT.get((bool(record or record_fault), bool(executed or notebook_fault)))
+    problems += [absent] if absent else []
     problems += _doubts(study, record, executed)
     if not is_expected:
         problems.append("It is not in the study's list: left from earlier, or run by hand.")
     text = _opening(name, executed)
-    heading = _heading(name, text)
+    command, shortest = _commands(study, name, executed)
+    kept = {} if executed is None else executed.metadata.get("papermill", {})
+    seconds = kept.get("duration") or (None if record is None else record.wall_s)
+    tables = sorted(path.name for path in (report_dir / "tables").glob(f"{name}.*.csv"))
     return Entry(
         name=name,
-        heading=heading,
+        heading=_heading(name, text),
         question=_paragraph("Question", text),
         rule=_paragraph("Rule", text),
         record=record,
         executed=executed,
         problems=tuple(problems),
-        command=_papermill(study, name, executed),
-        again=_again(study, name, executed, record),
-        tables=tuple(path.name for path in _tables(report_dir, name)),
+        command=command,
+        again=Again(shortest, seconds, "" if record is None else record.device),
+        # the tables of a variant, NN_name.variant.table.csv, are not those of the notebook itself
+        tables=tuple(table for table in tables if table.count(".") == name.count(".") + 2),
     )
 
 
@@ -146,30 +157,20 @@ def _notebook(path: Path) -> tuple[NotebookNode | None, str]:
         return None, f"Its executed copy cannot be read: {error}."
 
 
-def _absent(record: object, executed: object) -> list[str]:
-    """Return what is to be said of files that are not there; empty arguments are absent ones."""
-    if not record and not executed:
-        return ["It has not run, or its results were deleted: no record, no executed copy."]
-    if not record:
-        return ["It left no record: it did not finish, and what its page shows does not count."]
-    if not executed:
-        return ["There is no executed copy: its values cannot be read beside their code."]
-    return []
-
-
 def _doubts(
     study: settings.Study, record: Record | None, executed: NotebookNode | None
 ) -> list[str]:
     doubts = []
     if record is not None and record.study != study.study:
         doubts.append(f"Its record belongs to the study {record.study!r}, not to this one.")
-    if executed is None:
-        return doubts
-    code = [cell for cell in executed.cells if cell.cell_type == "code" and cell.source.strip()]
-    outputs = [output for cell in code for output in cell.outputs]
-    for output in outputs:
-        if output.output_type == "error":
-            doubts.append(f"It stopped with an error: {output.ename}: {output.evalue}")
+    cells = [] if executed is None else executed.cells
+    code = [cell for cell in cells if cell.cell_type == "code" and cell.source.strip()]
+    doubts += [
+        f"It stopped with an error: {output.ename}: {output.evalue}"
+        for cell in code
+        for output in cell.outputs
+        if output.output_type == "error"
+    ]
     idle = sum(cell.execution_count is None for cell in code)
     if idle:
         doubts.append(f"{idle} of its {len(code)} code cells were not executed.")
@@ -178,9 +179,8 @@ def _doubts(
 
 def _opening(name: str, executed: NotebookNode | None) -> str:
     """Return the first text cell: of the executed copy, else of the notebook in the project."""
-    notebook = executed
-    if notebook is None:
-        notebook, _ = _notebook(PROJECT_DIR / "notebooks" / f"{split_run_name(name)[0]}.ipynb")
+    path = PROJECT_DIR / "notebooks" / f"{split_run_name(name)[0]}.ipynb"
+    notebook = _notebook(path)[0] if executed is None else executed
     cells = [] if notebook is None else notebook.cells
     return next((str(cell.source) for cell in cells if cell.cell_type == "markdown"), "")
 
@@ -206,51 +206,28 @@ def _plain(markdown: str) -> str:
     return " ".join(without_marks.split())
 
 
-def _planned(study: settings.Study, name: str) -> dict[str, Any]:
-    """Return the parameters that the study gives to a run."""
+def _commands(study: settings.Study, name: str, executed: NotebookNode | None) -> tuple[str, str]:
+    """Return the command that runs one notebook with the parameters of a run, and the shortest.
+
+    The shortest gives the run as it was: by hand, as a variant, or by make.
+    """
     notebook, variant = split_run_name(name)
-    own = study.variants.get(notebook, {}).get(variant, {})
-    return {"study": study.study, **({"variant": variant} if variant else {}), **own}
-
-
-def _papermill(study: settings.Study, name: str, executed: NotebookNode | None) -> str:
-    """Return the command that runs one notebook with the parameters of a run."""
-    parameters = _portable({**_planned(study, name), **_injected(executed)})
+    planned = {"study": study.study, **({"variant": variant} if variant else {})}
+    planned |= study.variants.get(notebook, {}).get(variant, {})
+    cells = [] if executed is None else executed.cells
+    injected = next((_literals(c.source) for c in cells if notebooks.is_injected(c)), {})
+    parameters = _portable({**planned, **injected})
     target = f"reports/{study.study}/notebooks/{name}.ipynb"
-    source = f"notebooks/{split_run_name(name)[0]}.ipynb"
-    given = json.dumps(parameters, ensure_ascii=False)
-    return shlex.join(["papermill", source, target, "-y", given])
-
-
-def _again(
-    study: settings.Study, name: str, executed: NotebookNode | None, record: Record | None
-) -> Again:
-    kept = {} if executed is None else executed.metadata.get("papermill", {})
-    seconds = kept.get("duration") or (None if record is None else record.wall_s)
-    command = _command(study, name, executed)
-    return Again(command, seconds, "" if record is None else record.device)
-
-
-def _command(study: settings.Study, name: str, executed: NotebookNode | None) -> str:
-    """Return the shortest command that gives a run as it was: by hand, as a variant, by make."""
-    notebook, variant = split_run_name(name)
-    planned = _planned(study, name)
-    if _portable({**planned, **_injected(executed)}) != _portable(planned):
-        return _papermill(study, name, executed)
+    text = json.dumps(parameters, ensure_ascii=False)
+    by_hand = shlex.join(["papermill", f"notebooks/{notebook}.ipynb", target, "-y", text])
+    if parameters != _portable(planned):
+        return by_hand, by_hand
     if variant:
         words = [".venv/bin/python", "-m", "gliomalib", "run", notebook, "--study", study.study]
         source = ["--source", "/path/to/data"] if study.real_data else []
-        return shlex.join([*words, "--variant", variant, *source])
+        return by_hand, shlex.join([*words, "--variant", variant, *source])
     data = " DATA=/path/to/data" if study.real_data else ""
-    return f"make report STUDY={study.study} UNTIL={notebook}{data}"
-
-
-def _injected(executed: NotebookNode | None) -> dict[str, Any]:
-    """Return the parameters that papermill put into an executed notebook."""
-    for cell in [] if executed is None else executed.cells:
-        if notebooks.is_injected(cell):
-            return _literals(cell.source)
-    return {}
+    return by_hand, f"make report STUDY={study.study} UNTIL={notebook}{data}"
 
 
 def _literals(source: str) -> dict[str, Any]:
@@ -270,9 +247,3 @@ def _portable(parameters: Mapping[str, Any]) -> dict[str, Any]:
         is_path = isinstance(value, str) and Path(value).is_absolute()
         kept[name] = f"/path/to/{Path(value).name}" if is_path else value
     return kept
-
-
-def _tables(report_dir: Path, name: str) -> list[Path]:
-    paths = sorted((report_dir / "tables").glob(f"{name}.*.csv"))
-    # the tables of a variant, NN_name.variant.table.csv, are not those of the notebook itself
-    return [path for path in paths if path.stem.count(".") == name.count(".") + 1]

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from gliomalib import settings
 from gliomalib.parameters import LAST_NOTEBOOK, from_parameters
 from gliomalib.report import patient_files, phrases, words
-from gliomalib.report.entries import Entry
 from gliomalib.report.facts import FIRST
 from gliomalib.report.pages import Report
 from gliomalib.schema import Record, SettingsError, split_run_name
@@ -57,20 +54,45 @@ def headings(report: Report, report_dir: Path) -> tuple[Heading, ...]:
     ``errors.html.j2`` has their titles, and what is said where there is nothing of a kind.
     """
     cohort = patient_files.read(report_dir, report.study.report.patient_pages)
+    problems = {
+        is_missing: [
+            Item(entry.name, " ".join(entry.problems), f"../index.html#{entry.name}")
+            for entry in report.entries
+            if entry.problems and entry.missing is is_missing
+        ]
+        for is_missing in (True, False)
+    }
     found = {
-        "missing": [_of(entry) for entry in report.entries if entry.missing],
-        "doubts": [_of(e) for e in report.entries if e.problems and not e.missing],
+        "missing": problems[True],
+        "doubts": problems[False],
         "undecided": _undecided(report),
         "variants": _variants(report),
         "excluded": _excluded(report),
         "files": _faulty(report_dir),
         "missed": _masks(cohort),
-        "patients": _pictures(cohort),
+        "patients": [
+            *(Item("the study", fault) for fault in cohort.picture_faults),
+            *([Item("the study", cohort.answer_fault)] if cohort.answer_fault else []),
+            *(Item(p.patient_id, p.fault, p.link) for p in cohort.patients if p.fault),
+        ],
         "limits": [Item("the study", text) for text in report.study.caveats],
-        "caveats": _caveats(report),
-        "origin": _origins(report),
+        "caveats": [
+            Item(name, caveat, f"../index.html#{name}")
+            for caveat, names in report.caveats.items()
+            for name in names
+        ],
+        "origin": [
+            Item(
+                key, "; ".join(f"{answer} in {words.listed(runs)}" for answer, runs in said.items())
+            )
+            for key, said in report.provenance.items()
+            if key in report.differing
+        ],
         "settings": _deviations(report),
-        "large": _large(report),
+        "large": [
+            Item(n, f"It has {words.memory(size)} and opens slowly on a telephone.", f"{n}.html")
+            for n, size in report.large_pages.items()
+        ],
     }
     return tuple(Heading(anchor, tuple(items)) for anchor, items in found.items())
 
@@ -93,10 +115,6 @@ def deviations(study: settings.Study, name: str, record: Record) -> str:
     return f"{'; '.join(sentences)}." if sentences else ""
 
 
-def _of(entry: Entry) -> Item:
-    return Item(entry.name, " ".join(entry.problems), f"../index.html#{entry.name}")
-
-
 def _undecided(report: Report) -> list[Item]:
     if report.verdict_fault:
         return [Item(LAST_NOTEBOOK, f"No statement is decided: {report.verdict_fault}.")]
@@ -113,28 +131,21 @@ def _undecided(report: Report) -> list[Item]:
 
 
 def _variants(report: Report) -> list[Item]:
-    changed = report.study.variants
-    return [
-        Item(
-            entry.name,
-            _planned(changed.get(entry.notebook, {}).get(entry.variant, {})),
-            f"../index.html#{entry.name}",
-        )
-        for entry in report.entries
-        if entry.variant and entry.record is None
-    ]
-
-
-def _planned(changed: Mapping[str, Any]) -> str:
-    if not changed:
-        return "Its parameters are not in the study's file."
-    return f"It would have set {', '.join(f'{key}: {value}' for key, value in changed.items())}."
+    found = []
+    for entry in report.entries:
+        if entry.variant and entry.record is None:
+            changed = report.study.variants.get(entry.notebook, {}).get(entry.variant, {})
+            planned = ", ".join(f"{key}: {value}" for key, value in changed.items())
+            text = "Its parameters are not in the study's file."
+            text = f"It would have set {planned}." if planned else text
+            found.append(Item(entry.name, text, f"../index.html#{entry.name}"))
+    return found
 
 
 def _excluded(report: Report) -> list[Item]:
     if FIRST not in report.records:
         return [Item(FIRST, f"It cannot be told who was excluded: {FIRST} left no record.")]
-    return [Item(f"{e.case_id} ({e.release})", e.reason) for e in report.exclusions]
+    return [Item(f"{e.case_id} ({e.release})", e.reason) for e in report.records[FIRST].exclusions]
 
 
 def _faulty(report_dir: Path) -> list[Item]:
@@ -164,39 +175,8 @@ def _masks(cohort: patient_files.Cohort) -> list[Item]:
     return items
 
 
-def _pictures(cohort: patient_files.Cohort) -> list[Item]:
-    others = [*cohort.picture_faults, cohort.answer_fault]
-    return [
-        *(Item("the study", fault) for fault in others if fault),
-        *(Item(p.patient_id, p.fault, p.link) for p in cohort.patients if p.fault),
-    ]
-
-
-def _caveats(report: Report) -> list[Item]:
-    return [
-        Item(name, caveat, f"../index.html#{name}")
-        for caveat, names in report.caveats.items()
-        for name in names
-    ]
-
-
-def _origins(report: Report) -> list[Item]:
-    return [
-        Item(key, "; ".join(f"{answer} in {words.listed(names)}" for answer, names in said.items()))
-        for key, said in report.provenance.items()
-        if key in report.differing
-    ]
-
-
 def _deviations(report: Report) -> list[Item]:
     runs: dict[str, list[str]] = {}
     for name, record in report.records.items():
         runs.setdefault(deviations(report.study, name, record), []).append(name)
     return [Item(words.listed(names), text) for text, names in runs.items() if text]
-
-
-def _large(report: Report) -> list[Item]:
-    return [
-        Item(name, f"It has {words.memory(size)} and opens slowly on a telephone.", f"{name}.html")
-        for name, size in report.large_pages.items()
-    ]

@@ -15,11 +15,12 @@ NOTEBOOKS = {
     "UNET3D": "04_train_unet3d",
     "FUSED": "05_fusion",
     "CLASSES": "06_train_resnet50",
+    "OUTSIDE": "13_external_validation",
     "TIMES": "14_efficiency",
 }
 """What a sentence calls a notebook → its name."""
 
-FIRST, CROP, UNET2D, UNET3D, FUSED, CLASSES, TIMES = NOTEBOOKS.values()
+FIRST, CROP, UNET2D, UNET3D, FUSED, CLASSES, OUTSIDE, TIMES = NOTEBOOKS.values()
 
 
 def as_run(report: Report, notebook: str) -> settings.Study:

@@ -151,14 +151,9 @@ def _has_result(outputs: Collection[Any]) -> bool:
 
 
 def mathml(latex: str, display: str = "inline") -> str:
-    """Return a formula as MathML, or as it was written where it is no formula.
+    """Return a formula (without its dollars) as MathML, or as it was written if it is none.
 
-    Parameters
-    ----------
-    latex
-        The formula without its dollars.
-    display
-        ``inline`` in a line of text, ``block`` in a line of its own.
+    ``display`` is ``inline`` in a line of text, ``block`` in a line of its own.
     """
     try:
         formula = str(convert(latex, display=display))

@@ -19,7 +19,7 @@ from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.report import cleaning, entries, notebooks, phrases, references, words
 from gliomalib.report.entries import Entry
 from gliomalib.report.statements import Number, Statement, anchor, marked, number, statements
-from gliomalib.schema import Exclusion, Record, RecordError
+from gliomalib.schema import Record, RecordError
 
 MOST_BYTES = 1_100_000
 """A page above this opens slowly on a telephone; the index says so."""
@@ -81,23 +81,6 @@ class Report:
         return [entry.name for entry in self.entries if entry.executed is not None]
 
     @property
-    def answer(self) -> str:
-        """The study's answer in one paragraph, empty where there is none."""
-        last = self.records.get(LAST_NOTEBOOK)
-        return last.conclusion if last is not None else ""
-
-    @property
-    def families(self) -> list[tuple[Entry, list[Entry]]]:
-        """Each notebook's own run with its variants, in order."""
-        found: list[tuple[Entry, list[Entry]]] = []
-        for entry in self.entries:
-            if found and entry.notebook == found[-1][0].notebook:
-                found[-1][1].append(entry)
-            else:
-                found.append((entry, []))
-        return found
-
-    @property
     def statements(self) -> list[Statement]:
         """The rows of the verdict table with the numbers that they stand on."""
         return statements(self.verdicts, self.records, self.pages)
@@ -118,12 +101,6 @@ class Report:
         return number(run, name, self.records, self.pages)
 
     @property
-    def excluded(self) -> Number | None:
-        """How many examinations were left out, where the study told that it left out any."""
-        told = self.number("01_data_exploration", "excluded")
-        return told if told is not None and told.value.value else None
-
-    @property
     def most_patients(self) -> int:
         """The largest number of patients behind a result, which is a value with an interval.
 
@@ -131,12 +108,6 @@ class Report:
         """
         values = [value for record in self.records.values() for value in record.values]
         return max((value.n_patients for value in values if value.ci95), default=0)
-
-    @property
-    def exclusions(self) -> tuple[Exclusion, ...]:
-        """The examinations that notebook 01 left out."""
-        first = self.records.get("01_data_exploration")
-        return first.exclusions if first is not None else ()
 
     @property
     def caveats(self) -> dict[str, list[str]]:
@@ -154,7 +125,7 @@ class Report:
         found: dict[str, dict[str, list[str]]] = {}
         for name, record in self.records.items():
             origin = {"date (UTC)": "date"} | {title: key for key, title in ORIGIN.items()}
-            said = {name: record.provenance.get(key, "not stated") for name, key in origin.items()}
+            said = {what: record.provenance.get(key, "not stated") for what, key in origin.items()}
             said |= record.provenance.get("versions", {})
             for key, answer in {**said, "seed": record.seed, "device": record.device}.items():
                 found.setdefault(key, {}).setdefault(str(answer), []).append(name)
@@ -165,11 +136,6 @@ class Report:
         """What of commit, lock, code and data is not the same in all records."""
         return [name for name in ORIGIN.values() if len(self.provenance.get(name, {})) > 1]
 
-    @property
-    def wall_s(self) -> float:
-        """Wall time of all runs that finished."""
-        return sum(record.wall_s for record in self.records.values())
-
 
 def collect(study: settings.Study, report_dir: Path) -> Report:
     """Read what is there of a study, beside what was expected."""
@@ -179,14 +145,7 @@ def collect(study: settings.Study, report_dir: Path) -> Report:
         rows, fault = [], str(error)
     pictures = [report_dir / "figures" / name for name in ("overview.png", "fused.png")]
     overview, example = (path if path.is_file() else None for path in pictures)
-    return Report(
-        study=study,
-        entries=entries.entries(study, report_dir),
-        verdicts=rows,
-        verdict_fault=fault,
-        overview=overview,
-        example=example,
-    )
+    return Report(study, entries.entries(study, report_dir), rows, fault, overview, example)
 
 
 def notebook_page(report: Report, entry: Entry) -> str:
@@ -210,13 +169,7 @@ def notebook_page(report: Report, entry: Entry) -> str:
 
 def index_page(report: Report) -> str:
     """Return the first page of a report."""
-    return render(
-        "index.html.j2",
-        report=report,
-        overview=_embedded(report.overview),
-        example=_embedded(report.example),
-        citations=references.sentences(),
-    )
+    return render("index.html.j2", report=report, citations=references.sentences())
 
 
 def render(template: str, **given: Any) -> str:
@@ -229,8 +182,8 @@ def number_of(name: str) -> str:
     return name.partition("_")[0]
 
 
-def _embedded(path: Path | None) -> str:
-    return "" if path is None else base64.b64encode(path.read_bytes()).decode()
+def _embedded(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()
 
 
 @lru_cache
@@ -253,15 +206,18 @@ def _environment() -> jinja2.Environment:
         "changes": phrases.changes,
         "branch": phrases.branch,
         "title_of": references.title_of,
+        "licence_of": references.licence_of,
         "of_releases": references.of_releases,
         "main_answer": lambda answers: max(answers, key=lambda answer: len(answers[answer])),
+        "embedded": _embedded,
         "breakable": cleaning.breakable,
         "with_minus": digits.with_minus,
     }
     sheets = {path.stem: _sheet(path) for path in notebooks.TEMPLATES.glob("*.css")}
-    constants: dict[str, Any] = {"tones": TONES, "few": FEW_PATIENTS, "last": LAST_NOTEBOOK}
-    constants |= {"site": SITE}
-    environment.globals |= {**constants, "counted": words.counted, "sheets": sheets}
+    environment.globals |= {
+        **{"tones": TONES, "few": FEW_PATIENTS, "site": SITE, "sheets": sheets},
+        **{"last": LAST_NOTEBOOK, "counted": words.counted},
+    }
     return environment
 
 

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Literal, TypeVar
@@ -108,6 +110,11 @@ class Answer(_Part):
     truth: int = Field(ge=0, le=3)
     predicted: int = Field(ge=0, le=3)
 
+    @property
+    def wrong(self) -> bool:
+        """Whether the classifier says another class than the truth."""
+        return self.truth != self.predicted
+
 
 @dataclass(frozen=True)
 class Patient:
@@ -132,7 +139,7 @@ class Patient:
     @cached_property
     def masks(self) -> tuple[Score, ...]:
         """The scores of the fused volume for the three classes, of all folds."""
-        return tuple(s for s in self.scores if s.network == FUSED and s.region in CLASSES)
+        return self._fused(*CLASSES)
 
     @cached_property
     def zeros(self) -> tuple[Score, ...]:
@@ -147,8 +154,8 @@ class Patient:
     @property
     def is_ranked(self) -> bool:
         """Whether the Dice of its whole tumour is a measurement: defined, and of some voxels."""
-        whole = [s for s in self.scores if s.network == FUSED and s.region == "WT"]
-        return not math.isnan(self.dice("WT")) and all(s.state != "empty" for s in whole)
+        is_defined = not math.isnan(self.dice("WT"))
+        return is_defined and all(score.state != "empty" for score in self._fused("WT"))
 
     @property
     def fold(self) -> int | None:
@@ -163,15 +170,16 @@ class Patient:
 
         ``mean`` is the mean over the three classes, of the defined ones as in notebook 05.
         """
-        names = CLASSES if region == "mean" else (region,)
-        fused = [s for s in self.scores if s.network == FUSED and s.region in names]
-        by_fold = [_mean(s.dice for s in fused if s.fold == fold) for fold in self.folds]
-        return _mean(by_fold)
+        fused = self.masks if region == "mean" else self._fused(region)
+        return _mean(_mean(s.dice for s in fused if s.fold == fold) for fold in self.folds)
 
     def right(self, fold: int | None = None) -> tuple[int, int]:
         """Return how many slices were classified right, and of how many; of one fold or of all."""
         rows = [a for a in self.answers if fold is None or a.fold == fold]
-        return sum(row.truth == row.predicted for row in rows), len(rows)
+        return sum(not row.wrong for row in rows), len(rows)
+
+    def _fused(self, *regions: str) -> tuple[Score, ...]:
+        return tuple(s for s in self.scores if s.network == FUSED and s.region in regions)
 
 
 @dataclass(frozen=True)
@@ -184,14 +192,9 @@ class Cohort:
     answer_fault: str
 
     @property
-    def table_faults(self) -> tuple[str, ...]:
+    def table_faults(self) -> list[str]:
         """What is missing or damaged of the tables, a sentence each."""
-        return tuple(filter(None, (self.score_fault, self.answer_fault)))
-
-    @property
-    def faults(self) -> tuple[str, ...]:
-        """All that is missing or damaged, a sentence each."""
-        return (*self.picture_faults, *self.table_faults)
+        return [fault for fault in (self.score_fault, self.answer_fault) if fault]
 
     @property
     def with_page(self) -> list[Patient]:
@@ -214,17 +217,13 @@ def read(report_dir: Path, most_pages: int | None = None) -> Cohort:
     pictures, damaged, faults = _all_pictures(report_dir)
     scores, score_fault = _table(report_dir, SCORE_TABLE, Score)
     answers, answer_fault = _table(report_dir, SLICE_TABLE, Answer)
-    by_patient, answers_of = _grouped(scores), _grouped(answers)
-    names = sorted({*pictures, *damaged, *by_patient, *answers_of})
-    pages = page_names(names)
     absent = "There are no pictures of this patient: notebook 05_fusion wrote none."
     found = []
-    for name in names:
-        rows = (by_patient.get(name, ()), answers_of.get(name, ()))
-        drawn = pictures.get(name)
+    for name, page in page_names(sorted({*pictures, *damaged, *scores, *answers})).items():
+        drawn, rows = pictures.get(name), (scores.get(name, ()), answers.get(name, ()))
         part = drawn.part if drawn else next((r.part for group in rows for r in group), "not known")
         fault = "" if drawn else damaged.get(name, absent)
-        found.append(Patient(name, pages[name], part, drawn, fault, *rows))
+        found.append(Patient(name, page, part, drawn, fault, *rows))
     ranked = sorted(found, key=_worst_first)
     kept = chosen(ranked, most_pages)
     patients = tuple(p if p.patient_id in kept else replace(p, page="") for p in ranked)
@@ -271,10 +270,9 @@ def page_names(patient_ids: Iterable[str]) -> dict[str, str]:
 
 
 def _worst_first(patient: Patient) -> tuple[int, bool, float, str]:
-    place = {"test": 0, "external": 1}.get(patient.part, 2)
-    mean = patient.dice("mean")
-    undefined = math.isnan(mean)
-    return place, undefined, 0.0 if undefined else mean, patient.patient_id
+    place, mean = {"test": 0, "external": 1}.get(patient.part, 2), patient.dice("mean")
+    # NaN is neither below nor above any number: it would leave the order to chance
+    return place, math.isnan(mean), 0.0 if math.isnan(mean) else mean, patient.patient_id
 
 
 def _mean(values: Iterable[float]) -> float:
@@ -289,48 +287,43 @@ def _all_pictures(report_dir: Path) -> tuple[dict[str, Pictures], dict[str, str]
     paths = sorted((report_dir / "patients").glob("*.json"))
     faults = [] if paths else ["There are no pictures: patients/ is empty; run notebook 05_fusion."]
     for path in paths:
+        file = f"patients/{path.name}"
         try:
             drawn = Pictures.model_validate_json(path.read_bytes())
         except (ValueError, OSError) as error:
-            said = f"patients/{path.name} cannot be read ({_said(error)}); run notebook 05_fusion"
-            damaged[path.stem] = f"There are no pictures of this patient: {said} again."
-            faults.append(f"{said} again.")
+            fault = f"{file} cannot be read ({_said(error)}); run notebook 05_fusion again."
+            damaged[path.stem] = f"There are no pictures of this patient: {fault}"
+            faults.append(fault)
             continue
         if drawn.patient_id in found:
-            faults.append(
-                f"patients/{path.name} is of a patient who has another file; it is left out."
-            )
+            faults.append(f"{file} is of a patient who has another file; it is left out.")
         found.setdefault(drawn.patient_id, drawn)
-    return found, {name: text for name, text in damaged.items() if name not in found}, faults
+    return found, damaged, faults
 
 
 Row = TypeVar("Row", Score, Answer)
 
 
-def _table(report_dir: Path, name: str, kind: type[Row]) -> tuple[list[Row], str]:
-    """Return the rows of a table, and what is wrong with it: then there are no rows."""
+def _table(report_dir: Path, name: str, kind: type[Row]) -> tuple[dict[str, tuple[Row, ...]], str]:
+    """Return the rows of a table by patient, and what is wrong with it: then there are no rows."""
     path = report_dir / "tables" / f"{name}.csv"
     notebook = name.partition(".")[0]
     if not path.is_file():
-        return [], f"tables/{path.name} is missing; run notebook {notebook}."
+        return {}, f"tables/{path.name} is missing; run notebook {notebook}."
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            return [kind.model_validate(row) for row in csv.DictReader(stream)], ""
+            rows = [kind.model_validate(row) for row in csv.DictReader(stream)]
     except (ValueError, OSError, csv.Error) as error:
         said = f"tables/{path.name} cannot be read ({_said(error)})"
-        return [], f"{said}; run notebook {notebook} again."
+        return {}, f"{said}; run notebook {notebook} again."
+    patient_of = attrgetter("patient_id")
+    groups = groupby(sorted(rows, key=patient_of), key=patient_of)
+    return {name: tuple(group) for name, group in groups}, ""
 
 
 def _said(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        return f"{where}: {first['msg']}" if where else first["msg"]
-    return type(error).__name__
-
-
-def _grouped(rows: Sequence[Row]) -> dict[str, tuple[Row, ...]]:
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row.patient_id, []).append(row)
-    return {name: tuple(group) for name, group in groups.items()}
+    if not isinstance(error, ValidationError):
+        return type(error).__name__
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else first["msg"]

@@ -6,9 +6,11 @@ Nothing is computed but what sorting, counting and placing marks on a line need.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,6 @@ from gliomalib.report.pages import Report
 from gliomalib.report.patient_files import CLASSES, Answer, Cohort, Patient, Score
 from gliomalib.report.phrases import PARTS, REGIONS, STATES
 from gliomalib.schema import CLASS_COLOURS, CLASS_NAMES
-
-GALLERY = "patients"
-"""Name of the gallery's page without ending."""
 
 SEQUENCES = {"t1": "T1", "t1ce": "T1ce", "t2": "T2", "flair": "FLAIR"}
 MOST_TOLD = 5
@@ -55,7 +54,7 @@ class Dot:
 def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
     """Yield name and content of the gallery and of the page of every patient who has one."""
     cohort = patient_files.read(report_dir, report.study.report.patient_pages)
-    yield GALLERY, gallery_page(report, cohort)
+    yield "patients", gallery_page(report, cohort)
     around = [None, *cohort.with_page, None]
     for patient, before, after in zip(cohort.with_page, around, around[2:], strict=False):
         yield patient.page, patient_page(report, cohort, patient, (before, after))
@@ -87,8 +86,9 @@ def patient_page(
     """
     allowed = not report.study.real_data or report.study.report.real_volumes
     context = {**_context(report, cohort), "neighbours": neighbours, "allowed": allowed}
-    for kept in (allowed, False):
-        shown = patient if kept else _without_volume(patient)
+    pictures = patient.pictures and patient.pictures.model_copy(update={"volume": None})
+    without_volume = replace(patient, pictures=pictures)
+    for shown in (patient if allowed else without_volume, without_volume):
         page = pages.render("patient.html.j2", patient=shown, whole=patient, **context)
         if len(page.encode()) <= pages.MOST_BYTES:
             break
@@ -108,27 +108,21 @@ def state_of(score: Score) -> str:
 
 def flagged(patient: Patient) -> list[str]:
     """Return the class masks of the fused volume that are missed, empty or exactly 0, in short."""
-    found: dict[str, int] = {}
-    for score in patient.masks:
-        if (state := state_of(score)) != "both":
-            text = {"elsewhere": "elsewhere", "empty": "empty in both"}.get(state, state)
-            found[f"{score.region} {text}"] = found.get(f"{score.region} {text}", 0) + 1
+    texts = {"empty": "empty in both"}
+    states = [(score.region, state_of(score)) for score in patient.masks]
+    found = Counter(f"{region} {texts.get(s, s)}" for region, s in states if s != "both")
     folds = len({score.fold for score in patient.masks})
     return [f"{text} ({n} of {folds} folds)" if folds > 1 else text for text, n in found.items()]
 
 
 def runs(answers: Sequence[Answer], which: str) -> list[Run]:
     """Return neighbouring slices with the same ``truth``, ``predicted`` or ``wrong`` as one run."""
-    found: list[Run] = []
-    for answer in sorted(answers, key=lambda answer: answer.z):
-        wrong = int(answer.truth != answer.predicted)
-        label = {"truth": answer.truth, "predicted": answer.predicted, "wrong": wrong}[which]
-        last = found[-1] if found else None
-        if last and last.label == label and last.start + last.length == answer.z:
-            found[-1] = replace(last, length=last.length + 1)
-        else:
-            found.append(Run(answer.z, 1, label))
-    return found
+    ordered = sorted(answers, key=attrgetter("z"))
+    # z less the place in the list is the same as long as no slice is left out
+    labels = [(getattr(answer, which), answer.z - n) for n, answer in enumerate(ordered)]
+    groups = groupby(zip(labels, ordered, strict=True), key=itemgetter(0))
+    neighbours = [(int(label), list(group)) for (label, _), group in groups]
+    return [Run(group[0][1].z, len(group), label) for label, group in neighbours]
 
 
 def dots(patients: Sequence[Patient], region: str) -> list[Dot]:
@@ -169,25 +163,16 @@ _SHARED = {
     "part_names": PARTS,
     "sequence_names": SEQUENCES,
     "states": STATES,
-    "gallery": GALLERY,
     "tail": tail,
     "flagged": flagged,
     "state_of": state_of,
     "runs": runs,
     "dots": dots,
     "isolated": isolated,
-    "is_nan": math.isnan,
     "most_bytes": words.memory(pages.MOST_BYTES),
-    "dice_values": lambda patient, names: [patient.dice(name) for name in names],
 }
 
 
 def _context(report: Report, cohort: Cohort) -> dict[str, Any]:
     made = {entry.name: entry for entry in report.entries}
     return {"report": report, "cohort": cohort, "made": made, **_SHARED}
-
-
-def _without_volume(patient: Patient) -> Patient:
-    if patient.pictures is None or patient.pictures.volume is None:
-        return patient
-    return replace(patient, pictures=patient.pictures.model_copy(update={"volume": None}))

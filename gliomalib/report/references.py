@@ -16,7 +16,6 @@ from pybtex.database import (  # type: ignore[import-untyped]
 
 from gliomalib.data import catalogue
 from gliomalib.provenance import PACKAGE_DIR, PROJECT_DIR
-from gliomalib.schema import SettingsError
 
 CITATION = PROJECT_DIR / "CITATION.cff"
 WORKS = PACKAGE_DIR / "report" / "templates" / "references.bib"
@@ -73,21 +72,16 @@ def _sets(release: str) -> list[catalogue.DataSet]:
 
 
 def citation() -> dict[str, Any]:
-    """Return what ``CITATION.cff`` says. Raises ``SettingsError`` where it is not there."""
-    if not CITATION.is_file():
-        raise SettingsError(f"{CITATION.name} is missing; restore it, the report cites from it")
-    content: dict[str, Any] = yaml.safe_load(CITATION.read_text(encoding="utf-8"))
+    """Return what ``CITATION.cff`` says, nothing where it is missing: the pages say so."""
+    text = CITATION.read_text(encoding="utf-8") if CITATION.is_file() else "{}"
+    content: dict[str, Any] = yaml.safe_load(text)
     return content
 
 
 def sentences() -> list[str]:
-    """Return how to cite the project, and the paper that it examines, in a sentence each.
-
-    Empty where ``CITATION.cff`` is missing: the page says so.
-    """
-    try:
-        project = citation()
-    except SettingsError:
+    """Return how to cite the project, and the paper that it examines, in a sentence each."""
+    project = citation()
+    if not project:
         return []
     authors = ", ".join(map(_name, project["authors"])).removesuffix(".")
     year = str(project.get("date-released", ""))[:4]
@@ -96,11 +90,10 @@ def sentences() -> list[str]:
 
 
 def bibtex() -> str:
-    """Return the project and the paper that it examines as BibTeX.
-
-    Raises ``SettingsError`` where ``CITATION.cff`` is not there.
-    """
+    """Return the project and the paper that it examines as BibTeX."""
     project = citation()
+    if not project:
+        return ""
     # braces keep capitals as they are, and a group from being taken for first and last names
     names = " and ".join(f"{{{_name(author)}}}" for author in project["authors"])
     fields = {

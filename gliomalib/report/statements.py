@@ -94,12 +94,11 @@ def _statement(
 
 def _note(row: Mapping[str, str], claim: claims.Claim, run: str, obtained: Number | None) -> str:
     shown = row["obtained"]
-    if obtained is None and shown not in NONE:
-        return f"The record of {run} with this number is missing now: it cannot be checked."
-    if obtained is None or claim.shown(obtained.value.value) == shown:
-        return ""
+    if obtained is None:
+        lost = f"The record of {run} with this number is missing now: it cannot be checked."
+        return "" if shown in NONE else lost
     now = claim.shown(obtained.value.value)
-    return f"The record of {run} says {now} now: run notebook 15 again."
+    return "" if now == shown else f"The record of {run} says {now} now: run notebook 15 again."
 
 
 def _run(source: claims.Claim | claims.Source) -> str:
@@ -116,13 +115,7 @@ def marked(body: str, values: Iterable[str]) -> str:
 
     That is the row of the table of values which begins with its name; else the first cell whose
     output names it; else the cell that wrote the record. A page without any cell has no places.
-
-    Parameters
-    ----------
-    body
-        What ``notebooks.body`` returned.
-    values
-        Names of the values of the notebook's record.
+    ``values`` are the names of the values in the notebook's record.
     """
     soup = BeautifulSoup(body, features="html.parser")
     rows = _rows(soup)
@@ -134,8 +127,7 @@ def marked(body: str, values: Iterable[str]) -> str:
             continue
         named = [cell for cell, words in shown if value in words] or finish[-1:]
         if named:
-            place = soup.new_tag("span", attrs={"class": "place", "id": anchor(value)})
-            named[0].insert(0, place)
+            named[0].insert(0, soup.new_tag("span", attrs={"class": "place", "id": anchor(value)}))
     return str(soup)
 
 
@@ -156,8 +148,7 @@ def _rows(soup: BeautifulSoup) -> dict[str, Tag]:
 
 def _shown(cell: Tag) -> set[str]:
     """Return the words and the cells of tables that a notebook cell shows as its output."""
-    outputs = cell.select(".output, .text")
-    texts = [part.get_text(" ") for part in outputs]
+    texts = [part.get_text(" ") for part in cell.select(".output, .text")]
     words = {word.strip(".,;:()") for text in texts for word in text.split()}
     return words | {part.get_text().strip() for part in cell.select(".output td, .output th")}
 

@@ -55,20 +55,23 @@ def _is_study(path: Path, built: str) -> bool:
 
 
 def _listed(folder: Path, built: str) -> Listed:
-    made, damaged = _records(folder)
+    made: dict[str, Record] = {}
+    faults = []
+    for path in sorted((folder / "records").glob("*.json")):
+        try:
+            made[path.stem] = records.read(path)
+        except RecordError:
+            faults.append(f"The record of {path.stem} cannot be read.")
     study = _settings(folder.name, made)
-    last = made.get(LAST_NOTEBOOK)
-    answer = "" if last is None else opening(last.conclusion)
-    faults = [*damaged, *_absent(folder.name, made)]
     return Listed(
         name=folder.name,
         title=study.title if study else "",
         real_data=None if study is None else study.real_data,
         data=_patients(made),
-        answer=answer,
+        answer=opening(made[LAST_NOTEBOOK].conclusion) if LAST_NOTEBOOK in made else "",
         days=_stated(made, "date"),
         commits=_stated(made, "commit"),
-        faults=tuple(faults),
+        faults=(*faults, *_absent(folder.name, made)),
         page=folder.name == built or (folder / "index.html").is_file(),
     )
 
@@ -76,17 +79,6 @@ def _listed(folder: Path, built: str) -> Listed:
 def opening(text: str) -> str:
     """Return the first two sentences of an answer: on what data it stands, and what it is."""
     return " ".join(BETWEEN.split(text.strip())[:2])
-
-
-def _records(folder: Path) -> tuple[dict[str, Record], list[str]]:
-    found: dict[str, Record] = {}
-    damaged = []
-    for path in sorted((folder / "records").glob("*.json")):
-        try:
-            found[path.stem] = records.read(path)
-        except RecordError:
-            damaged.append(f"The record of {path.stem} cannot be read.")
-    return found, damaged
 
 
 def _settings(name: str, made: Mapping[str, Record]) -> settings.Study | None:
@@ -104,19 +96,17 @@ def _settings(name: str, made: Mapping[str, Record]) -> settings.Study | None:
 
 def _stated(made: Mapping[str, Record], what: str) -> tuple[str, ...]:
     """Return what the records state of their origin, each answer once, in order."""
-    return tuple(
-        sorted({str(record.provenance.get(what, "not stated")) for record in made.values()})
-    )
+    stated = {str(record.provenance.get(what, "not stated")) for record in made.values()}
+    return tuple(sorted(stated))
 
 
 def _patients(made: Mapping[str, Record]) -> str:
     first = made.get(facts.FIRST)
     values = {} if first is None else {value.name: value.value for value in first.values}
-    names = ("patients_internal", "patients_external")
-    if any(name not in values for name in names):
+    if not {"patients_internal", "patients_external"} <= set(values):
         return "how many patients is not known"
-    internal, external = (int(values[name]) for name in names)
-    return f"{words.counted(internal, 'patient')}, {external} external"
+    internal = words.counted(int(values["patients_internal"]), "patient")
+    return f"{internal}, {values['patients_external']:.0f} external"
 
 
 def _absent(name: str, made: Mapping[str, Record]) -> list[str]:
@@ -129,10 +119,8 @@ def _absent(name: str, made: Mapping[str, Record]) -> list[str]:
     try:
         wanted = entries.expected(settings.load(name))
     except SettingsError:
-        return [
-            *found,
-            "Its parameter file is not in the project: nobody can tell what is missing.",
-        ]
+        text = "Its parameter file is not in the project: nobody can tell what is missing."
+        return [*found, text]
     lacking = [run for run in wanted if run not in made]
     if lacking:
         found.append(f"{len(lacking)} of its {words.counted(len(wanted), 'run')} left no record.")

@@ -11,8 +11,6 @@ from gliomalib.report import errors as faults
 from gliomalib.report import methods, pages
 
 STUDIES = ("brats", "brats-mini", "demo", "phantom-full", "smoke")
-
-
 DOCUMENTS = ("methods", "model-card", "errors", "downloads")
 
 
@@ -29,12 +27,34 @@ def soup(html: str) -> BeautifulSoup:
     return BeautifulSoup(html, "html.parser")
 
 
+def soup_of(path: Path) -> BeautifulSoup:
+    return soup(path.read_text(encoding="utf-8"))
+
+
+def words_of(tag: Tag) -> str:
+    return " ".join(tag.get_text(" ").split())
+
+
+def needs_nothing(page: BeautifulSoup) -> bool:
+    """Say whether a page fetches nothing, and acts on nothing by an attribute."""
+    style = "".join(tag.get_text() for tag in page.find_all("style"))
+    attributes = {name for tag in page.find_all(True) for name in tag.attrs}
+    return (
+        not page.find_all(["link", "iframe", "object", "embed", "base"])
+        and all(tag.name == "img" for tag in page.find_all(src=True))
+        and all(str(tag["src"]).startswith("data:image/") for tag in page.find_all(src=True))
+        and "url(" not in style
+        and "@import" not in style
+        and not any(name.startswith("on") for name in attributes)
+    )
+
+
 def text(html: str) -> str:
     page = soup(html)
     for place in page.find_all("wbr"):
         place.decompose()
     page.smooth()
-    return " ".join(page.get_text(" ").split())
+    return words_of(page)
 
 
 def faults_of(folder: Path, anchor: str, study: str = "demo") -> faults.Heading:

@@ -9,29 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-from bs4 import BeautifulSoup, Tag
+from bs4 import BeautifulSoup
 
-from gliomalib import parameters, report, settings
+from gliomalib import report
 from gliomalib.report import patient_files, patients
 from gliomalib.report.patient_files import Patient, Score
+from tests.report.reading import soup_of
 
 ATTACK = "<script>alert(1)</script>\"'\u202eabc"
 
-
 LAYERS = ("truth", "2D", "3D", "fused")
-
-
-STUDY = """
-study: {name}
-title: A made-up study
-data: {{source: {source}}}
-unet2d: {{epochs: 1, batch_size: 1}}
-unet3d: {{epochs: 1, batch_size: 1}}
-classifier: {{epochs: 1, batch_size: 1, weights: random}}
-report: {{real_volumes: {volumes}}}
-"""
-
 
 DICE = {
     "A": ("test", {"NCR": 0.9, "ED": 0.8, "ET": 0.7}),
@@ -55,17 +42,9 @@ def pictures_of(patient: str, part: str, *, volume: bool = False) -> dict[str, A
         }
 
     voxels = {name: [3, 2, 1] for name in LAYERS}
-    slices = [
-        {"z": 2, "why": "most voxels wrong", "wrong": 9, "tumour": 4, **both("slice 2")},
-        {
-            "z": 3,
-            "why": "most tumour",
-            "wrong": 5,
-            "tumour": 6,
-            "voxels": voxels,
-            **both("slice 3"),
-        },
-    ]
+    worst = {"z": 2, "why": "most voxels wrong", "wrong": 9, "tumour": 4}
+    largest = {"z": 3, "why": "most tumour", "wrong": 5, "tumour": 6, "voxels": voxels}
+    slices = [{**worst, **both("slice 2")}, {**largest, **both("slice 3")}]
     return {
         "patient_id": patient, "part": part, "fold": 0, "spacing_mm": [2.0, 2.0, 2.0],
         "shape": [8, 8, 5], "layers": LAYERS, "slices": slices,
@@ -109,27 +88,6 @@ def fill(folder: Path, *, volume_of: str = "C") -> Path:
     ]  # fmt: skip
     write_table(folder / "tables" / "06_train_resnet50.slices.csv", answers)
     return folder
-
-
-def plant_studies(folder: Path, patch: pytest.MonkeyPatch) -> None:
-    folder.mkdir(exist_ok=True)
-    for name, source, volumes in (
-        ("small", "phantom", "false"),
-        ("real", "folder", "false"),
-        ("home", "folder", "true"),
-    ):
-        text = STUDY.format(name=name, source=source, volumes=volumes)
-        (folder / f"{name}.yml").write_text(text)
-    patch.setattr(settings, "STUDIES_DIR", folder)
-    patch.setattr(parameters, "NOTEBOOKS", {"05_fusion": {}})
-
-
-def soup_of(path: Path) -> BeautifulSoup:
-    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-
-
-def words_of(tag: Tag) -> str:
-    return " ".join(tag.get_text(" ").split())
 
 
 def gallery_of(folder: Path) -> BeautifulSoup:

@@ -10,28 +10,21 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
-from bs4 import BeautifulSoup
 from nbformat import NotebookNode, v4
 
 from gliomalib import parameters, records, report, settings
 from gliomalib.schema import Record, Value
+from tests.report.reading import soup_of, words_of
 
 NAMES = ("01_data_exploration", "05_fusion", "15_reproducibility_report")
 
-
 VARIANT = "05_fusion.half"
 
-
-DOCUMENTS = ("methods", "model-card", "errors", "downloads")
-
-
 ATTACK = '<script>alert("x")</script>'
-
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-
 
 STUDY = """
 study: {name}
@@ -42,8 +35,8 @@ unet2d: {{epochs: 1, batch_size: 1}}
 unet3d: {{epochs: 1, batch_size: 1}}
 classifier: {{epochs: 1, batch_size: 1, weights: random}}
 variants: {{05_fusion: {{half: {{alpha: 0.5}}}}}}
+report: {{real_volumes: {volumes}}}
 """
-
 
 VALUES = (
     Value("dice_ET", 0.71234, (0.6512, 0.7688), 8, 1, 2, "Dice", "mean; both empty counts 1"),
@@ -145,18 +138,15 @@ def fill(folder: Path) -> Path:
 
 def plant_studies(folder: Path, patch: pytest.MonkeyPatch) -> None:
     folder.mkdir(exist_ok=True)
-    for name, source in (("small", "phantom"), ("real", "folder")):
-        (folder / f"{name}.yml").write_text(STUDY.format(name=name, source=source))
+    for name, source in {"small": "phantom", "real": "folder", "home": "folder"}.items():
+        text = STUDY.format(name=name, source=source, volumes=name == "home")
+        (folder / f"{name}.yml").write_text(text)
     patch.setattr(settings, "STUDIES_DIR", folder)
     patch.setattr(parameters, "NOTEBOOKS", {name: {} for name in NAMES})
 
 
-def soup_of(path: Path) -> BeautifulSoup:
-    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-
-
 def text_of(path: Path) -> str:
-    return " ".join(soup_of(path).get_text(" ").split())
+    return words_of(soup_of(path))
 
 
 def all_pages(folder: Path) -> list[Path]:

@@ -12,8 +12,9 @@ import pytest
 from bs4 import BeautifulSoup
 
 from gliomalib import report, settings
-from gliomalib.report import bundle, pages
+from gliomalib.report import bundle
 from tests import planted_report as planted
+from tests.report.reading import collected
 
 LINKS = """<p><a class="x" href="05_fusion.html#a">here</a> <a href="../tables/a%20b.csv">there</a>
 <a href="../notebooks/05.ipynb">gone</a> <a href="../../index.html">above</a> <a href="#top">top</a>
@@ -36,10 +37,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def names(path: Path) -> list[str]:
     with zipfile.ZipFile(path) as archive:
         return archive.namelist()
-
-
-def collected(folder: Path, study: str = "demo") -> pages.Report:
-    return pages.collect(settings.load(study), folder)
 
 
 def test_it_holds_pages_tables_records_figures_and_nothing_else(built: Path) -> None:
@@ -141,10 +138,8 @@ def test_volumes_of_real_patients_stay_at_home(tmp_path: Path) -> None:
     for name in ("patients", "patient-P1", "methods"):
         (folder / "html" / f"{name}.html").write_text(name)
     shown = found.study.model_copy(update={"report": settings.Report(real_volumes=True)})
-    open_, closed = (
-        names(bundle.write(found, folder)),
-        names(bundle.write(replace(found, study=shown), folder)),
-    )
+    open_ = names(bundle.write(found, folder))
+    closed = names(bundle.write(replace(found, study=shown), folder))
     assert "brats/html/patient-P1.html" in open_
     assert set(open_) - set(closed) == {"brats/html/patients.html", "brats/html/patient-P1.html"}
     with zipfile.ZipFile(folder / "brats.zip") as archive:

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from gliomalib import records
 from gliomalib.report import documents
 from tests import planted_report as planted
 from tests.report.reading import collected, part, text
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return planted.fill(tmp_path / "reports" / "demo")
 
 
 def test_scores_of_the_card_are_the_records(folder: Path) -> None:

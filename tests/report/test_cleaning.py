@@ -9,9 +9,13 @@ from bs4 import BeautifulSoup
 from gliomalib.report import cleaning
 
 
+def cleaned(html: str) -> BeautifulSoup:
+    return BeautifulSoup(cleaning.clean(html, "05"), "html.parser")
+
+
 def test_tables_scroll_and_columns_of_numbers_stand_to_the_right() -> None:
     frame = pd.DataFrame({"name": ["a", "b"], "n": ["1,000", "–"], "p": ["5 %", "x"]})
-    soup = BeautifulSoup(cleaning.clean(frame.to_html(index=False), "05"), "html.parser")
+    soup = cleaned(frame.to_html(index=False))
     assert soup.table.parent["tabindex"] == "0"
     for row in soup("tr"):
         classes = [cell.get("class") for cell in row.find_all(["th", "td"])]
@@ -21,10 +25,7 @@ def test_tables_scroll_and_columns_of_numbers_stand_to_the_right() -> None:
 def test_sentences_have_room_and_names_break_at_their_parts() -> None:
     sentence = "a rule that is told in a whole sentence, as rules are"
     row = "<tr><td>external_accuracy_resnet50</td><td>0.5</td><td>{}</td></tr>"
-    soup = BeautifulSoup(
-        cleaning.clean(f"<table>{row.format(sentence)}</table>", "07"), "html.parser"
-    )
-    name, number, rule = soup.find_all("td")
+    name, number, rule = cleaned(f"<table>{row.format(sentence)}</table>").find_all("td")
     assert name.get_text() == "external_accuracy_resnet50" and len(name.find_all("wbr")) == 2
     assert (number["class"], rule["class"]) == (["num"], ["long"])
     assert name["class"] == ["name"]
@@ -32,24 +33,20 @@ def test_sentences_have_room_and_names_break_at_their_parts() -> None:
 
 def test_numbers_that_are_not_there_are_dashes_and_negative_ones_have_a_minus() -> None:
     frame = pd.DataFrame({"loss": [-0.5, float("nan")], "n": pd.array([3, None], "Int64")})
-    html = cleaning.clean(frame.to_html() + "<p>0.1 (-0.2 to 0.3), <code>x -1</code></p>", "05")
-    soup = BeautifulSoup(html, "html.parser")
+    soup = cleaned(frame.to_html() + "<p>0.1 (-0.2 to 0.3), <code>x -1</code></p>")
     assert [cell.get_text() for cell in soup.select("td.num")] == ["−0.5", "3", "–", "–"]
     assert soup.p.get_text() == "0.1 (−0.2 to 0.3), x -1"
 
 
 def test_numbers_as_pages_write_them_make_a_column_of_numbers() -> None:
     column = pd.DataFrame({"is": ["5.0 × 10⁻⁵", "undefined", "1\N{NARROW NO-BREAK SPACE}633"]})
-    soup = BeautifulSoup(cleaning.clean(column.to_html(), "05"), "html.parser")
-    assert len(soup.select("td.num")) == 3
+    assert len(cleaned(column.to_html()).select("td.num")) == 3
 
 
 def test_a_table_of_many_columns_is_set_closer() -> None:
     for width, wanted in ((cleaning.MANY, None), (cleaning.MANY + 1, ["many"])):
         table = f"<table><tr>{'<td>a</td>' * width}</tr></table>"
-        assert (
-            BeautifulSoup(cleaning.clean(table, "05"), "html.parser").table.get("class") == wanted
-        )
+        assert cleaned(table).table.get("class") == wanted
 
 
 def test_plain_html_is_kept_and_styles_and_comments_are_dropped() -> None:
@@ -97,7 +94,7 @@ def test_what_could_act_or_fetch_is_refused(attack: str, left: str) -> None:
 
 
 def test_nothing_but_the_allowed_comes_through() -> None:
-    kept = BeautifulSoup(cleaning.clean(pd.DataFrame({"a": [1]}).to_html(), "05"), "html.parser")
+    kept = cleaned(pd.DataFrame({"a": [1]}).to_html())
     for tag in kept.find_all(True):
         if "wide" not in tag.get("class", []):
             assert set(tag.attrs) <= cleaning.KEPT_ATTRIBUTES[tag.name]

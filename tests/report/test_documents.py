@@ -14,11 +14,6 @@ from tests import planted_report as planted
 from tests.report.reading import DOCUMENTS, collected, part, soup, text
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return planted.fill(tmp_path / "reports" / "demo")
-
-
 def test_every_table_and_record_can_be_taken_away(folder: Path) -> None:
     (folder / "tables" / "99_else.x y.csv").write_text("a,b\n1,2\n3,4\n5,6\n")
     (folder / "tables" / "05_fusion.broken.csv").write_bytes(b"\xff\xfe\x00")

@@ -5,17 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from gliomalib import records, settings
 from gliomalib.report import facts
 from tests import planted_report as planted
 from tests.report.reading import collected
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return planted.fill(tmp_path / "reports" / "demo")
 
 
 def test_settings_are_those_of_the_record_else_of_the_study(folder: Path) -> None:

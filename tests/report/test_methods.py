@@ -14,11 +14,6 @@ from tests import planted_report as planted
 from tests.report.reading import STUDIES, collected, part, section, soup, text
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return planted.fill(tmp_path / "reports" / "demo")
-
-
 def test_counts_are_those_of_the_record(folder: Path) -> None:
     data = section(folder, "Data")
     assert "Of 64 examinations, those of 47 patients" in data

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -13,29 +12,14 @@ from hypothesis import strategies as st
 
 from gliomalib import report
 from gliomalib.report import cleaning, notebooks
-from tests.report.small_study import VARIANT, fill, make_notebook, plant_studies, soup_of, text_of
+from tests.report.reading import soup_of
+from tests.report.small_study import VARIANT, make_notebook, text_of
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a finished study without pages, to be spoilt by one test."""
-    plant_studies(tmp_path / "params", monkeypatch)
-    return fill(tmp_path / "reports" / "small")
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Return a finished study with its pages, to be read only."""
-    base = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        plant_studies(base / "params", patch)
-        folder = fill(base / "small")
-        report.build("small", folder)
-        yield folder
-
-
-def test_figures_and_tables_say_how_they_are_made_again(finished: Path, folder: Path) -> None:
-    by_hand = soup_of(finished / "html" / f"{VARIANT}.html").select("details.remake")
+def test_figures_and_tables_say_how_they_are_made_again(
+    small_report: Path, small_folder: Path
+) -> None:
+    by_hand = soup_of(small_report / "html" / f"{VARIANT}.html").select("details.remake")
     assert [tag.pre.get_text().split()[0] for tag in by_hand] == ["papermill"]
     assert "How long this cell took was not kept" in by_hand[0].p.get_text()
     for name in ("05_fusion", VARIANT):
@@ -43,9 +27,9 @@ def test_figures_and_tables_say_how_they_are_made_again(finished: Path, folder: 
         notebook.cells[2].source = 'study = "small"'
         notebook.cells[3].metadata["papermill"] = {"duration": 2.5}
         notebook.metadata["papermill"] = {"duration": 80.0}
-        nbformat.write(notebook, folder / "notebooks" / f"{name}.ipynb")
-    report.build("small", folder)
-    made = [soup_of(folder / "html" / f"{name}.html") for name in ("05_fusion", VARIANT)]
+        nbformat.write(notebook, small_folder / "notebooks" / f"{name}.ipynb")
+    report.build("small", small_folder)
+    made = [soup_of(small_folder / "html" / f"{name}.html") for name in ("05_fusion", VARIANT)]
     commands = [[tag.get_text() for tag in soup.select("details.remake pre")] for soup in made]
     assert commands == [
         ["make report STUDY=small UNTIL=05_fusion"],
@@ -55,8 +39,8 @@ def test_figures_and_tables_say_how_they_are_made_again(finished: Path, folder: 
     assert told == "This cell took 2.5 s, the whole notebook 1 min 20 s, on cpu."
 
 
-def test_notebook_page_keeps_code_second_and_parameters_open(finished: Path) -> None:
-    codes = soup_of(finished / "html" / "05_fusion.html").select("details.code")
+def test_notebook_page_keeps_code_second_and_parameters_open(small_report: Path) -> None:
+    codes = soup_of(small_report / "html" / "05_fusion.html").select("details.code")
     labels = [(tag.summary.get_text().split(" ·")[0], tag.has_attr("open")) for tag in codes]
     assert labels == [
         ("Parameters and their defaults 1 line", False),
@@ -66,23 +50,23 @@ def test_notebook_page_keeps_code_second_and_parameters_open(finished: Path) -> 
     assert codes[2].select_one("pre").get_text().strip() == "show('<i>')"
 
 
-def test_log_lines_are_folded(finished: Path) -> None:
-    log = soup_of(finished / "html" / "05_fusion.html").select_one("details.log")
+def test_log_lines_are_folded(small_report: Path) -> None:
+    log = soup_of(small_report / "html" / "05_fusion.html").select_one("details.log")
     assert log is not None
     assert log.summary.get_text() == "12 lines of log"
 
 
-def test_outputs_that_need_scripts_are_named(finished: Path) -> None:
-    page = text_of(finished / "html" / "05_fusion.html")
+def test_outputs_that_need_scripts_are_named(small_report: Path) -> None:
+    page = text_of(small_report / "html" / "05_fusion.html")
     assert "An output of the type application/javascript stands here" in page
 
 
-def test_formulas_need_no_script(folder: Path) -> None:
+def test_formulas_need_no_script(small_folder: Path) -> None:
     notebook = make_notebook("05_fusion")
     notebook.cells[0].source += "\n\n$$\\frac{a}{b}$$\n\nand $x < 1$, but $\\nonsense{$ is text."
-    nbformat.write(notebook, folder / "notebooks" / "05_fusion.ipynb")
-    report.build("small", folder)
-    soup = soup_of(folder / "html" / "05_fusion.html")
+    nbformat.write(notebook, small_folder / "notebooks" / "05_fusion.ipynb")
+    report.build("small", small_folder)
+    soup = soup_of(small_folder / "html" / "05_fusion.html")
     assert soup.select_one('math[display="block"] mfrac').get_text() == "ab"
     assert soup.select_one('math[display="inline"]').get_text() == "x<1"
     assert "$\\nonsense{$ is text" in soup.get_text().replace("\n", " ")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,50 +13,20 @@ from bs4 import BeautifulSoup
 
 from gliomalib import records, report, settings
 from gliomalib.report import pages, words
-from gliomalib.schema import Exclusion, SettingsError, Value
-from tests.report.small_study import (
-    ATTACK,
-    DOCUMENTS,
-    NAMES,
-    VALUES,
-    VARIANT,
-    all_pages,
-    fill,
-    index_text,
-    make_record,
-    plant_studies,
-    soup_of,
-    text_of,
-    verdict_table,
-)
+from gliomalib.schema import Exclusion, Value
+from tests.report import reading
+from tests.report import small_study as small
+from tests.report.reading import soup_of
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a finished study without pages, to be spoilt by one test."""
-    plant_studies(tmp_path / "params", monkeypatch)
-    return fill(tmp_path / "reports" / "small")
+def test_index_is_returned_and_every_notebook_has_a_page(small_report: Path) -> None:
+    found = {path.stem for path in small.all_pages(small_report)[1:]}
+    assert found == {*small.NAMES, small.VARIANT, *reading.DOCUMENTS}
+    assert (small_report / "html" / "patients.html").is_file()
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Return a finished study with its pages, to be read only."""
-    base = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        plant_studies(base / "params", patch)
-        folder = fill(base / "small")
-        report.build("small", folder)
-        yield folder
-
-
-def test_index_is_returned_and_every_notebook_has_a_page(finished: Path) -> None:
-    found = {path.stem for path in all_pages(finished)[1:]}
-    assert found == {*NAMES, VARIANT, *DOCUMENTS}
-    assert (finished / "html" / "patients.html").is_file()
-
-
-def test_sections_come_in_order(finished: Path) -> None:
-    soup = soup_of(finished / "index.html")
+def test_sections_come_in_order(small_report: Path) -> None:
+    soup = soup_of(small_report / "index.html")
     headings = [tag.get_text(strip=True) for tag in soup.find_all(["h1", "h2"])]
     assert headings[0].startswith("Does fusing a 2D and a 3D")
     assert headings[1:] == [
@@ -73,40 +42,42 @@ def test_sections_come_in_order(finished: Path) -> None:
     ]
 
 
-def test_synthetic_data_are_named_before_anything_else(finished: Path) -> None:
-    page = text_of(finished / "index.html")
+def test_synthetic_data_are_named_before_anything_else(small_report: Path) -> None:
+    page = small.text_of(small_report / "index.html")
     sentence = "made on synthetic patients: they show that the pipeline works and say nothing"
-    assert page.index(sentence) < page.index("Conclusion of 15")
+    # and so are small networks and random weights
+    for said in (sentence, "CPU-size networks: 128 (2D)", "ResNet50 starts from random weights"):
+        assert page.index(said) < page.index("Conclusion of 15")
     assert "not complete" not in page
-    for path in all_pages(finished)[1:]:
-        assert "Synthetic patients" in text_of(path)
+    for path in small.all_pages(small_report)[1:]:
+        assert "Synthetic patients" in small.text_of(path)
 
 
 @pytest.mark.parametrize(
     ("patients", "expected"), [(10, "too few to decide"), (369, "at most 369")]
 )
 def test_real_data_are_described_by_their_number(
-    folder: Path, patients: int, expected: str
+    small_folder: Path, patients: int, expected: str
 ) -> None:
-    for name in (*NAMES, VARIANT):
+    for name in (*small.NAMES, small.VARIANT):
         # a count of people whom a table names is no result on them
         named = Value("pooled_patients", 999.0, None, 999, rule="named by the organisers' table")
-        values = (replace(VALUES[0], n_patients=patients), named)
-        records.write(make_record(name, study="real", values=values), folder)
-    page = index_text(folder, "real")
+        values = (replace(small.VALUES[0], n_patients=patients), named)
+        records.write(small.make_record(name, study="real", values=values), small_folder)
+    page = small.index_text(small_folder, "real")
     assert expected in page
     assert "synthetic" not in page
     assert "make report STUDY=real DATA=/path/to/data" in page
 
 
-def test_answer_is_the_last_notebooks_conclusion(finished: Path) -> None:
-    answer = soup_of(finished / "index.html").select_one("#answer .answer")
+def test_answer_is_the_last_notebooks_conclusion(small_report: Path) -> None:
+    answer = soup_of(small_report / "index.html").select_one("#answer .answer")
     assert answer is not None
-    assert answer.get_text() == f"Conclusion of 15_reproducibility_report {ATTACK}."
+    assert answer.get_text() == f"Conclusion of 15_reproducibility_report {small.ATTACK}."
 
 
-def test_verdict_table_shows_every_claim(finished: Path) -> None:
-    rows = soup_of(finished / "index.html").select("table.verdicts tbody tr")
+def test_verdict_table_shows_every_claim(small_report: Path) -> None:
+    rows = soup_of(small_report / "index.html").select("table.verdicts tbody tr")
     first, second = (" ".join(row.get_text(" ").split()) for row in rows)
     for part in ("C1", "0.9925", "81.20 %", "74.3 % to 87.1 %", "8 patients", "wholly below"):
         assert part in first
@@ -116,13 +87,13 @@ def test_verdict_table_shows_every_claim(finished: Path) -> None:
     assert "no page" in second
 
 
-def test_every_cards_numbers_are_the_records(finished: Path) -> None:
-    soup = soup_of(finished / "index.html")
-    for name in (*NAMES, VARIANT):
+def test_every_cards_numbers_are_the_records(small_report: Path) -> None:
+    soup = soup_of(small_report / "index.html")
+    for name in (*small.NAMES, small.VARIANT):
         card = soup.find(id=name)
         assert card is not None
         rows = card.select("table.values tbody tr")
-        record = records.read(records.record_path(finished, name))
+        record = records.read(records.record_path(small_report, name))
         assert [row.th.get_text() for row in rows] == [value.name for value in record.values]
         for row, value in zip(rows, record.values, strict=True):
             shown = [float(tag["value"]) for tag in row.find_all("data")]
@@ -134,8 +105,8 @@ def test_every_cards_numbers_are_the_records(finished: Path) -> None:
             assert row.select_one(".rule").get_text() == value.rule
 
 
-def test_numbers_have_sensible_digits(finished: Path) -> None:
-    card = soup_of(finished / "index.html").find(id="05_fusion")
+def test_numbers_have_sensible_digits(small_report: Path) -> None:
+    card = soup_of(small_report / "index.html").find(id="05_fusion")
     assert card is not None
     rows = [[tag.get_text(strip=True) for tag in row.find_all("td")] for row in card.select("tr")]
     assert [row[:2] for row in rows if row] == [
@@ -148,8 +119,8 @@ def test_numbers_have_sensible_digits(finished: Path) -> None:
     ]
 
 
-def test_cards_say_question_rule_cost_and_files(finished: Path) -> None:
-    card = soup_of(finished / "index.html").find(id="05_fusion")
+def test_cards_say_question_rule_cost_and_files(small_report: Path) -> None:
+    card = soup_of(small_report / "index.html").find(id="05_fusion")
     assert card is not None
     text = " ".join(card.get_text(" ").split())
     assert card.h3.get_text() == "05 Is 05_fusion right?"
@@ -161,59 +132,68 @@ def test_cards_say_question_rule_cost_and_files(finished: Path) -> None:
     assert links == ["html/05_fusion.html", "records/05_fusion.json", "tables/05_fusion.scores.csv"]
 
 
-def test_compute_is_the_sum_over_the_records(finished: Path) -> None:
-    tag = soup_of(finished / "index.html").select_one("#compute data")
+def test_compute_is_the_sum_over_the_records(small_report: Path) -> None:
+    tag = soup_of(small_report / "index.html").select_one("#compute data")
     assert tag is not None
     assert float(tag["value"]) == pytest.approx(4 * 61.5)
     assert tag.get_text() == "4 min 6 s"
 
 
-def test_notebook_pages_lead_to_each_other(finished: Path) -> None:
+def test_notebook_pages_lead_to_each_other(small_report: Path) -> None:
     def step(name: str, rel: str) -> str | None:
-        tag = soup_of(finished / "html" / f"{name}.html").find("a", rel=rel)
+        tag = soup_of(small_report / "html" / f"{name}.html").find("a", rel=rel)
         return None if tag is None else str(tag["href"])
 
-    assert step(NAMES[0], "prev") is None
-    assert step(NAMES[0], "next") == "05_fusion.html"
-    assert step("05_fusion", "next") == f"{VARIANT}.html"
-    assert step(NAMES[2], "prev") == f"{VARIANT}.html"
-    assert step(NAMES[2], "next") is None
+    assert step(small.NAMES[0], "prev") is None
+    assert step(small.NAMES[0], "next") == "05_fusion.html"
+    assert step("05_fusion", "next") == f"{small.VARIANT}.html"
+    assert step(small.NAMES[2], "prev") == f"{small.VARIANT}.html"
+    assert step(small.NAMES[2], "next") is None
 
 
-def test_variants_are_folded_below_their_notebook(finished: Path) -> None:
-    soup = soup_of(finished / "index.html")
-    fold = soup.find(id=VARIANT).find_parent("details")
+def test_variants_are_folded_below_their_notebook(small_report: Path) -> None:
+    soup = soup_of(small_report / "index.html")
+    fold = soup.find(id=small.VARIANT).find_parent("details")
     assert fold["id"] == "variants-05"
     assert not fold.has_attr("open")
     assert fold.summary.get_text().strip() == "1 variant of notebook 05: half"
     assert soup.find(id="05_fusion").find_parent("details") is None
     listed = [tag["href"] for tag in soup.select("nav.contents a")]
-    assert listed == [f"#{NAMES[0]}", f"#{NAMES[1]}", "#variants-05", f"#{NAMES[2]}"]
+    assert listed == [
+        f"#{small.NAMES[0]}",
+        f"#{small.NAMES[1]}",
+        "#variants-05",
+        f"#{small.NAMES[2]}",
+    ]
 
 
-def test_every_number_leads_to_its_place_in_the_notebook(finished: Path) -> None:
-    soup = soup_of(finished / "index.html")
-    for name in (*NAMES, VARIANT):
-        page = soup_of(finished / "html" / f"{name}.html")
+def test_every_number_leads_to_its_place_in_the_notebook(small_report: Path) -> None:
+    soup = soup_of(small_report / "index.html")
+    for name in (*small.NAMES, small.VARIANT):
+        page = soup_of(small_report / "html" / f"{name}.html")
         links = [tag["href"] for tag in soup.find(id=name).select("table.values a.number")]
-        assert links == [f"html/{name}.html#value-{value.name}" for value in VALUES]
+        assert links == [f"html/{name}.html#value-{value.name}" for value in small.VALUES]
         assert all(page.find(id=link.partition("#")[2]) for link in links)
 
 
-def test_key_number_says_how_it_was_made(folder: Path) -> None:
-    value = Value("dice_WT", 0.9, (0.8, 0.95), 12, 1, 2, "", f"mean of {ATTACK}")
-    records.write(make_record("05_fusion", values=(value,)), folder)
-    soup = soup_of(report.build("small", folder))
+def test_key_number_says_how_it_was_made(small_folder: Path) -> None:
+    value = Value("dice_WT", 0.9, (0.8, 0.95), 12, 1, 2, "", f"mean of {small.ATTACK}")
+    records.write(small.make_record("05_fusion", values=(value,)), small_folder)
+    soup = soup_of(report.build("small", small_folder))
     number = soup.select_one("dl.keys a.number")
     assert number["href"] == "html/05_fusion.html#value-dice_WT"
     note = soup.find(id=number["aria-describedby"]).get_text()
-    assert note == f"dice_WT: mean of {ATTACK} (12 patients, 1 empty, 2 missed)"
-    assert "not there: see notebook 05" in text_of(folder / "index.html"), "the others are missing"
+    assert note == f"dice_WT: mean of {small.ATTACK} (12 patients, 1 empty, 2 missed)"
+    assert "not there: see notebook 05" in small.text_of(small_folder / "index.html"), (
+        "the others are missing"
+    )
 
 
-def test_index_links_to_other_pages_only_where_they_are(finished: Path, folder: Path) -> None:
-    report.build("small", folder)
-    study = pages.collect(settings.load("small"), folder)
+def test_index_links_to_other_pages_only_where_they_are(
+    small_report: Path, small_folder: Path
+) -> None:
+    report.build("small", small_folder)
+    study = pages.collect(settings.load("small"), small_folder)
     assert BeautifulSoup(pages.index_page(study), "html.parser").find("nav", class_="site") is None
     some = replace(study, others=("html/errors.html", "../index.html"))
     nav = BeautifulSoup(pages.index_page(some), "html.parser").find("nav", class_="site")
@@ -223,103 +203,78 @@ def test_index_links_to_other_pages_only_where_they_are(finished: Path, folder: 
     ]
 
 
-def test_headings_descend_without_a_gap(finished: Path) -> None:
-    for path in all_pages(finished):
+def test_headings_descend_without_a_gap(small_report: Path) -> None:
+    for path in small.all_pages(small_report):
         levels = [int(tag.name[1]) for tag in soup_of(path).find_all(re.compile("^h[1-6]$"))]
         assert levels[0] == 1
         assert all(b <= a + 1 for a, b in pairwise(levels)), path.name
 
 
-def test_grouped_verdicts_have_a_head_each(folder: Path) -> None:
-    table = verdict_table().assign(group=["the paper's claims", f"open {ATTACK}"])
-    path = folder / "tables" / "15_reproducibility_report.verdicts.csv"
+def test_grouped_verdicts_have_a_head_each(small_folder: Path) -> None:
+    table = small.verdict_table().assign(group=["the paper's claims", f"open {small.ATTACK}"])
+    path = small_folder / "tables" / "15_reproducibility_report.verdicts.csv"
     table.to_csv(path, index=False)
-    heads = soup_of(report.build("small", folder)).select("table.verdicts tr.group th")
+    heads = soup_of(report.build("small", small_folder)).select("table.verdicts tr.group th")
     assert [" ".join(head.get_text().split()) for head in heads] == [
         "The paper's claims 1 statement",
-        f"Open {ATTACK} 1 statement",
+        f"Open {small.ATTACK} 1 statement",
     ]
     assert all(head["scope"] == "rowgroup" for head in heads)
 
 
-def test_excluded_patients_are_named_before_the_answer(folder: Path) -> None:
-    assert "excluded" not in index_text(folder)
-    left_out = Exclusion(f"P7 {ATTACK}", "brats2020", "damaged", "damaged gzip")
+def test_excluded_patients_are_named_before_the_answer(small_folder: Path) -> None:
+    assert "excluded" not in small.index_text(small_folder)
+    left_out = Exclusion(f"P7 {small.ATTACK}", "brats2020", "damaged", "damaged gzip")
     value = Value("excluded", 2.0, None, 8, rule="examinations left out")
-    record = make_record("01_data_exploration", values=(value,), exclusions=(left_out,))
-    records.write(record, folder)
-    page = index_text(folder)
+    record = small.make_record("01_data_exploration", values=(value,), exclusions=(left_out,))
+    records.write(record, small_folder)
+    page = small.index_text(small_folder)
     assert page.index("2 examinations were excluded for a fault") < page.index("Conclusion of 15")
-    limits = soup_of(folder / "index.html").find(id="limits").get_text()
-    assert f"Excluded: P7 {ATTACK} (brats2020): damaged gzip" in limits
-
-
-def test_small_networks_and_random_weights_are_named_before_the_answer(finished: Path) -> None:
-    page = text_of(finished / "index.html")
-    for said in ("CPU-size networks: 128 (2D)", "ResNet50 starts from random weights"):
-        assert page.index(said) < page.index("Conclusion of 15")
-
-
-def test_fold_says_that_a_variant_of_it_is_missing(folder: Path) -> None:
-    records.record_path(folder, VARIANT).unlink()
-    soup = soup_of(report.build("small", folder))
-    assert soup.find(id="variants-05").summary.find(class_="chip").get_text() == "1 missing"
+    limits = soup_of(small_folder / "index.html").find(id="limits").get_text()
+    assert f"Excluded: P7 {small.ATTACK} (brats2020): damaged gzip" in limits
 
 
 def test_nothing_there_is_a_page_that_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant_studies(tmp_path / "params", monkeypatch)
-    page = index_text(tmp_path / "empty")
+    small.plant_studies(tmp_path / "params", monkeypatch)
+    page = small.index_text(tmp_path / "empty")
     assert "Of 4 runs, 4 lack" in page
     assert "There is no answer" in page
     assert "The claims are not decided: tables/15_reproducibility_report.verdicts.csv" in page
     assert str(tmp_path) not in (tmp_path / "empty" / "index.html").read_text()
 
 
-def test_results_of_several_states_of_the_code_are_named(folder: Path) -> None:
+def test_results_of_several_states_of_the_code_are_named(small_folder: Path) -> None:
     other = {"commit": "other", "lock_sha256": "def", "date": "2026-02-03", "versions": {}}
-    records.write(make_record("05_fusion", provenance=other), folder)
-    page = index_text(folder)
+    records.write(small.make_record("05_fusion", provenance=other), small_folder)
+    page = small.index_text(small_folder)
     assert "The records do not agree on commit:" in page, "two days are no disagreement"
     assert "other in 05_fusion" in page
     assert "2026-02-03 in 05_fusion" in page
 
 
-def test_large_page_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "Large page" not in index_text(folder)
+def test_large_page_is_named(small_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Large page" not in small.index_text(small_folder)
     monkeypatch.setattr(report, "MOST_BYTES", 1000)
-    assert "Large page. Its page has" in index_text(folder)
+    assert "Large page. Its page has" in small.index_text(small_folder)
 
 
-def test_unknown_study_is_refused(folder: Path) -> None:
-    with pytest.raises(SettingsError, match="there is no study 'none'"):
-        report.build("none", folder)
-
-
-def test_pages_need_nothing_from_outside(finished: Path) -> None:
-    for path in all_pages(finished):
-        html = path.read_text(encoding="utf-8")
-        soup = BeautifulSoup(html, "html.parser")
-        assert not soup.find_all(["script", "link", "iframe", "object", "embed", "base"])
-        for tag in soup.find_all(src=True):
-            assert tag.name == "img"
-            assert str(tag["src"]).startswith("data:image/")
-        style = "".join(tag.get_text() for tag in soup.find_all("style"))
-        assert "url(" not in style
-        assert "@import" not in style
-        attributes = {name for tag in soup.find_all(True) for name in tag.attrs}
-        assert not [name for name in attributes if name.startswith("on")]
+def test_pages_need_nothing_from_outside(small_report: Path) -> None:
+    for path in small.all_pages(small_report):
+        soup = soup_of(path)
+        assert reading.needs_nothing(soup)
+        assert not soup.find("script")
         outside = {a["href"] for a in soup.find_all(href=True) if urlsplit(a["href"]).scheme}
-        if path.stem in DOCUMENTS:
+        if path.stem in reading.DOCUMENTS:
             places = {urlsplit(address).netloc for address in outside}
             assert places <= {"arxiv.org", "doi.org", "www.jstor.org"}
         else:
             assert outside <= {"https://arxiv.org/abs/2502.18775"}
 
 
-def test_every_local_link_leads_somewhere(finished: Path) -> None:
-    for path in all_pages(finished):
+def test_every_local_link_leads_somewhere(small_report: Path) -> None:
+    for path in small.all_pages(small_report):
         for tag in soup_of(path).find_all("a", href=True):
             target = urlsplit(str(tag["href"]))
             if target.scheme:
@@ -330,27 +285,27 @@ def test_every_local_link_leads_somewhere(finished: Path) -> None:
                 assert soup_of(file).find(id=target.fragment), f"{path.name}: {tag['href']}"
 
 
-def test_text_of_records_and_outputs_is_text(finished: Path) -> None:
-    for path in all_pages(finished):
-        if path.stem in ("index", "errors", *NAMES, VARIANT):
-            assert ATTACK in text_of(path), "the text itself must be readable"
-        assert ATTACK not in path.read_text(encoding="utf-8")
+def test_text_of_records_and_outputs_is_text(small_report: Path) -> None:
+    for path in small.all_pages(small_report):
+        if path.stem in ("index", "errors", *small.NAMES, small.VARIANT):
+            assert small.ATTACK in small.text_of(path), "the text itself must be readable"
+        assert small.ATTACK not in path.read_text(encoding="utf-8")
 
 
-def test_alt_text_is_the_figures_own_or_says_where_to_read(finished: Path) -> None:
-    images = soup_of(finished / "html" / "05_fusion.html").find_all("img")
+def test_alt_text_is_the_figures_own_or_says_where_to_read(small_report: Path) -> None:
+    images = soup_of(small_report / "html" / "05_fusion.html").find_all("img")
     assert [tag["alt"] for tag in images] == [
         "Dice of each patient",
         "Figure of notebook 05, described in the text below",
     ]
 
 
-def test_two_builds_are_the_same_bytes(finished: Path, folder: Path) -> None:
-    report.build("small", folder)
-    first = {path.name: path.read_bytes() for path in all_pages(folder)}
-    report.build("small", folder)
-    assert {path.name: path.read_bytes() for path in all_pages(folder)} == first
-    assert {path.name: path.read_bytes() for path in all_pages(finished)} == first
+def test_two_builds_are_the_same_bytes(small_report: Path, small_folder: Path) -> None:
+    report.build("small", small_folder)
+    first = {path.name: path.read_bytes() for path in small.all_pages(small_folder)}
+    report.build("small", small_folder)
+    assert {path.name: path.read_bytes() for path in small.all_pages(small_folder)} == first
+    assert {path.name: path.read_bytes() for path in small.all_pages(small_report)} == first
 
 
 def test_verdict_chips_know_all_verdicts() -> None:
@@ -360,9 +315,9 @@ def test_verdict_chips_know_all_verdicts() -> None:
     assert set(known) == set(pages.TONES)
 
 
-def test_the_page_of_a_variant_says_what_it_changed(folder: Path) -> None:
+def test_the_page_of_a_variant_says_what_it_changed(small_folder: Path) -> None:
     study = settings.load("small")
-    report = pages.collect(study, folder)
+    report = pages.collect(study, small_folder)
     entry = next(one for one in report.entries if one.variant and one.executed is not None)
     changed = study.variants[entry.notebook][entry.variant]
     soup = BeautifulSoup(pages.notebook_page(report, entry), "html.parser")

@@ -13,70 +13,54 @@ from hypothesis import strategies as st
 
 from gliomalib.report import patient_files
 from gliomalib.report.patient_files import Patient, Pictures
-from tests.report.small_cohort import (
-    built,
-    fill,
-    gallery_of,
-    own_pages,
-    page_of,
-    pictures_of,
-    plant_studies,
-    scores_of,
-    words_of,
-)
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a finished study without pages, to be spoilt by one test."""
-    plant_studies(tmp_path / "params", monkeypatch)
-    return fill(tmp_path / "small")
+from tests.report import small_cohort as cohort
+from tests.report.reading import words_of
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"patient_id": 3}', "\xff"])
-def test_damaged_pictures_are_named(folder: Path, content: str) -> None:
-    (folder / "patients" / "A.json").write_bytes((folder / "patients" / "0.json").read_bytes())
-    (folder / "patients" / "0.json").unlink()
-    built(folder)
-    (folder / "patients" / "A.json").write_bytes(content.encode("latin-1"))
-    soup = page_of(built(folder), "A")
+def test_damaged_pictures_are_named(planted: Path, content: str) -> None:
+    (planted / "patients" / "A.json").write_bytes((planted / "patients" / "0.json").read_bytes())
+    (planted / "patients" / "0.json").unlink()
+    cohort.built(planted)
+    (planted / "patients" / "A.json").write_bytes(content.encode("latin-1"))
+    soup = cohort.page_of(cohort.built(planted), "A")
     assert "patients/A.json cannot be read" in words_of(soup)
     assert not soup.find("img")
     assert soup.select_one("table.masks"), "the scores are there"
-    assert "patients/A.json cannot be read" in words_of(gallery_of(folder))
-    assert "patients/A.json" not in words_of(page_of(folder, "B"))
+    assert "patients/A.json cannot be read" in words_of(cohort.gallery_of(planted))
+    assert "patients/A.json" not in words_of(cohort.page_of(planted, "B"))
 
 
 @pytest.mark.parametrize("source", ["https://example.org/x.png", "data:image/svg+xml,x", '"><b>'])
-def test_pictures_from_elsewhere_are_no_pictures(folder: Path, source: str) -> None:
-    path = folder / "patients" / "0.json"
+def test_pictures_from_elsewhere_are_no_pictures(planted: Path, source: str) -> None:
+    path = planted / "patients" / "0.json"
     content = json.loads(path.read_text())
     content["slices"][0]["images"]["t1"] = source
     path.write_text(json.dumps(content))
-    built(folder)
-    assert all("example.org" not in page.read_text() for page in own_pages(folder))
-    assert "patients/0.json cannot be read" in words_of(gallery_of(folder))
+    cohort.built(planted)
+    assert all("example.org" not in page.read_text() for page in cohort.own_pages(planted))
+    assert "patients/0.json cannot be read" in words_of(cohort.gallery_of(planted))
 
 
-def test_a_missing_layer_is_named(folder: Path) -> None:
-    path = folder / "patients" / "0.json"
+def test_a_missing_layer_is_named(planted: Path) -> None:
+    path = planted / "patients" / "0.json"
     content = json.loads(path.read_text())
     del content["slices"][1]["labels"]["3D"]
     path.write_text(json.dumps(content))
-    assert "a picture is missing: 3D" in words_of(gallery_of(built(folder)))
+    assert "a picture is missing: 3D" in words_of(cohort.gallery_of(cohort.built(planted)))
 
 
-def test_missing_tables_are_named_and_pictures_stay(folder: Path) -> None:
-    (folder / "tables" / "05_fusion.scores.csv").unlink()
-    (folder / "tables" / "06_train_resnet50.slices.csv").write_text("patient_id,z\nA,x\n")
-    soup = page_of(built(folder), "A")
+def test_missing_tables_are_named_and_pictures_stay(planted: Path) -> None:
+    (planted / "tables" / "05_fusion.scores.csv").unlink()
+    (planted / "tables" / "06_train_resnet50.slices.csv").write_text("patient_id,z\nA,x\n")
+    soup = cohort.page_of(cohort.built(planted), "A")
     said = words_of(soup)
     assert "tables/05_fusion.scores.csv is missing; run notebook 05_fusion." in said
     assert "tables/06_train_resnet50.slices.csv cannot be read" in said
     assert "There are no scores of this patient." in said
     assert "There are no answers of the classifier" in said
     assert len(soup.select("section.slice")) == 2
-    assert "so they are in no order of quality" in words_of(gallery_of(folder))
+    assert "so they are in no order of quality" in words_of(cohort.gallery_of(planted))
 
 
 @given(st.lists(st.text(min_size=1), unique=True, max_size=8))
@@ -87,7 +71,10 @@ def test_page_names_are_safe_and_unique(names: list[str]) -> None:
 
 
 def test_folds_of_a_patient_are_averaged_first() -> None:
-    rows = [*scores_of("A", {"NCR": 0.0, "ED": 0.5}, 0), *scores_of("A", {"NCR": 1.0}, 1)]
+    rows = [
+        *cohort.scores_of("A", {"NCR": 0.0, "ED": 0.5}, 0),
+        *cohort.scores_of("A", {"NCR": 1.0}, 1),
+    ]
     patient = Patient("A", "patient-A", "external", None, "", tuple(rows), ())
     assert patient.dice("NCR") == 0.5
     assert patient.dice("mean") == pytest.approx((0.25 + 1.0) / 2)
@@ -95,8 +82,8 @@ def test_folds_of_a_patient_are_averaged_first() -> None:
 
 
 def with_whole(name: str, dice: float, *, state: str = "both", volume: bool = False) -> Patient:
-    pictures = Pictures.model_validate(pictures_of(name, "test", volume=volume))
-    (score,) = scores_of(name, {"WT": dice})
+    pictures = Pictures.model_validate(cohort.pictures_of(name, "test", volume=volume))
+    (score,) = cohort.scores_of(name, {"WT": dice})
     score = score.model_copy(update={"state": state})
     return Patient(name, f"patient-{name}", "test", pictures, "", (score,), ())
 

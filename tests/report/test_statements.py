@@ -106,29 +106,20 @@ def page() -> str:
     )
 
 
-def places(names: list[str]) -> dict[str, tuple[str, str]]:
-    """Return for each value the kind of its place and the cell around it."""
-    soup = BeautifulSoup(statements.marked(page(), names), "html.parser")
-    found = {name: soup.find_all(id=statements.anchor(name)) for name in names}
-    assert all(len(tags) == 1 for tags in found.values())
-    return {
-        n: (tags[0].name, tags[0].find_parent(class_="cell")["id"]) for n, tags in found.items()
-    }
-
-
-def test_value_has_its_row_in_the_first_table_of_values() -> None:
-    assert places(["dice_ET", "dice_WT"]) == {
-        "dice_ET": ("tr", "cell-3"),
-        "dice_WT": ("tr", "cell-3"),
-    }
-
-
-def test_value_without_a_row_has_the_cell_that_shows_it() -> None:
-    assert places(["rings"]) == {"rings": ("span", "cell-2")}
-
-
-def test_value_that_is_shown_nowhere_has_the_cell_that_wrote_the_record() -> None:
-    assert places(["unseen"]) == {"unseen": ("span", "cell-5")}
+@pytest.mark.parametrize(
+    ("name", "kind", "cell"),
+    [
+        # the row in the first table of values, the cell that shows it, the one of the record
+        ("dice_ET", "tr", "cell-3"),
+        ("dice_WT", "tr", "cell-3"),
+        ("rings", "span", "cell-2"),
+        ("unseen", "span", "cell-5"),
+    ],
+)
+def test_every_value_has_one_place(name: str, kind: str, cell: str) -> None:
+    marked = statements.marked(page(), ["dice_ET", "dice_WT", "rings", "unseen"])
+    (tag,) = BeautifulSoup(marked, "html.parser").find_all(id=statements.anchor(name))
+    assert (tag.name, tag.find_parent(class_="cell")["id"]) == (kind, cell)
 
 
 def test_nothing_else_of_the_page_changes() -> None:

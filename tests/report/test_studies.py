@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bs4 import BeautifulSoup, Tag
+from bs4 import Tag
 
 from gliomalib import parameters, records, report, settings
 from gliomalib.report import studies
 from tests import planted_report as planted
+from tests.report.reading import soup_of, words_of
 
 LAST = "15_reproducibility_report"
 
@@ -22,16 +23,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def soup(path: Path) -> BeautifulSoup:
-    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-
-
 def cards(path: Path) -> dict[str, Tag]:
-    return {tag.h2.get_text(): tag for tag in soup(path).select("article")}
-
-
-def text(tag: Tag) -> str:
-    return " ".join(tag.get_text(" ").split())
+    return {tag.h2.get_text(): tag for tag in soup_of(path).select("article")}
 
 
 def test_two_studies_are_listed_with_data_answer_and_commit(folder: Path) -> None:
@@ -39,7 +32,7 @@ def test_two_studies_are_listed_with_data_answer_and_commit(folder: Path) -> Non
     (folder / "brats-mini" / "index.html").write_text("<p>there</p>")
     found = cards(studies.write(folder, "demo"))
     assert list(found) == ["brats-mini", "demo"]
-    demo, mini = text(found["demo"]), text(found["brats-mini"])
+    demo, mini = words_of(found["demo"]), words_of(found["brats-mini"])
     assert settings.load("demo").title in demo
     assert "synthetic patients 47 patients, 9 external" in demo
     assert "real patients 47 patients" in mini
@@ -55,14 +48,14 @@ def test_a_record_without_a_day_is_not_passed_over(folder: Path) -> None:
     found = records.read(path)
     origin = {key: told for key, told in found.provenance.items() if key != "date"}
     records.write(replace(found, provenance=origin), folder / "demo")
-    told = text(cards(studies.write(folder, "demo"))["demo"])
+    told = words_of(cards(studies.write(folder, "demo"))["demo"])
     assert "Made on 2026-01-02 and not stated (UTC)" in told
 
 
 def test_missing_runs_and_answers_are_counted(folder: Path) -> None:
     records.record_path(folder / "demo", LAST).unlink()
     records.record_path(folder / "demo", "05_fusion").write_text("{}")
-    told = text(cards(studies.write(folder))["demo"])
+    told = words_of(cards(studies.write(folder))["demo"])
     assert f"There is no answer: notebook {LAST} left no record." in told
     assert "The record of 05_fusion cannot be read." in told
     wanted = len(parameters.NOTEBOOKS) + sum(map(len, settings.load("demo").variants.values()))
@@ -73,7 +66,7 @@ def test_missing_runs_and_answers_are_counted(folder: Path) -> None:
 def test_a_study_without_pages_has_no_link(folder: Path) -> None:
     card = cards(studies.write(folder))["demo"]
     assert card.a is None
-    assert "There are no pages yet: make report STUDY=demo" in text(card)
+    assert "There are no pages yet: make report STUDY=demo" in words_of(card)
 
 
 def test_what_is_no_study_is_not_listed(folder: Path) -> None:
@@ -88,16 +81,16 @@ def test_a_study_that_the_project_does_not_know_is_named(folder: Path) -> None:
     records.write(record, folder / 'odd"><i>')
     page = studies.write(folder)
     card = cards(page)['odd"><i>']
-    assert "Its parameter file is not in the project" in text(card)
-    assert "Some records belong to another study: demo" in text(card)
+    assert "Its parameter file is not in the project" in words_of(card)
+    assert "Some records belong to another study: demo" in words_of(card)
     assert f"Title {planted.ATTACK}" in card.get_text()
-    assert "how many patients is not known" in text(card)
-    assert not soup(page).find_all(["script", "i"])
+    assert "how many patients is not known" in words_of(card)
+    assert not soup_of(page).find_all(["script", "i"])
 
 
 def test_nothing_there_is_a_page_that_says_so(tmp_path: Path) -> None:
     page = studies.write(tmp_path)
-    assert "No study has left a record here" in text(soup(page))
+    assert "No study has left a record here" in words_of(soup_of(page))
 
 
 def test_the_page_is_built_with_a_study_and_stays_the_same(folder: Path) -> None:
@@ -110,7 +103,7 @@ def test_the_page_is_built_with_a_study_and_stays_the_same(folder: Path) -> None
 
 
 def test_the_page_needs_nothing_from_outside(folder: Path) -> None:
-    found = soup(studies.write(folder, "demo"))
+    found = soup_of(studies.write(folder, "demo"))
     assert not found.find_all(["script", "link", "img", "iframe"])
     outside = [tag["href"] for tag in found.find_all(href=True) if "://" in tag["href"]]
     assert outside == ["https://arxiv.org/abs/2502.18775"]

@@ -58,8 +58,8 @@ class Cell:
     @property
     def size(self) -> int:
         """Number of characters that what differs takes on a page."""
-        pictures = [picture for pair in self.pictures for picture in pair if picture]
-        return sum(map(len, [*self.lines, *(picture.address for picture in pictures)]))
+        pictures = [picture.address for pair in self.pictures for picture in pair if picture]
+        return sum(map(len, [*self.lines, *pictures]))
 
 
 @dataclass(frozen=True)

@@ -53,26 +53,24 @@ class Comparison:
         return not (kinds or changed or lone or cells or self.parameters or self.missing)
 
     @property
-    def runs(self) -> list[str]:
-        """Every run of which a side has a record."""
-        return sides.in_order([*self.a.records, *self.b.records])
-
-    @property
     def lone_values(self) -> dict[str, dict[str, list[str]]]:
         """Side → run → names of the values that just this side has."""
-        pairs = ((self.a, self.b), (self.b, self.a))
-        return {side.letter: records.lone_values(side, other) for side, other in pairs}
+        return {
+            "A": records.lone_values(self.a, self.b),
+            "B": records.lone_values(self.b, self.a),
+        }
 
     @property
     def missing(self) -> list[str]:
         """What cannot be read, and what one side has and the other has not, in sentences."""
         told = [f"{side.letter}: {fault}." for side in (self.a, self.b) for fault in side.faults]
         for side, other in ((self.a, self.b), (self.b, self.a)):
-            for what in ("records", "notebooks"):
-                names = [n for n in getattr(other, what) if n not in getattr(side, what)]
-                if names:
-                    noun = "record" if what == "records" else "executed copy"
-                    told.append(f"{side.letter} has no {noun} of {listed(names)}.")
+            for noun, theirs, names in (
+                ("record", side.records, other.records),
+                ("executed copy", side.notebooks, other.notebooks),
+            ):
+                if lacking := [name for name in names if name not in theirs]:
+                    told.append(f"{side.letter} has no {noun} of {listed(lacking)}.")
         return told
 
     @property
@@ -89,30 +87,11 @@ class Comparison:
         return [f"Neither has a record of {listed(absent)}."] if absent else []
 
     @property
-    def judged(self) -> list[str]:
-        """The kind of every value that no clock makes."""
-        return [pair.kind for pair in self.values if not pair.clock]
-
-    @property
-    def clocked(self) -> list[str]:
-        """The kind of every value that a clock makes."""
-        return [pair.kind for pair in self.values if pair.clock]
-
-    @property
     def same_data(self) -> bool:
         """Whether all records of both state one and the same digest of the data."""
         both = [*self.a.records.values(), *self.b.records.values()]
         digests = {record.provenance.get("data_digest") for record in both}
         return len(digests) == 1 and None not in digests
-
-    @property
-    def n_verdicts(self) -> int:
-        """How many claims at least one side decided."""
-        return len(set(self.a.verdicts) | set(self.b.verdicts))
-
-    def of_kind(self, kind: str) -> list[records.ValuePair]:
-        """Return the values of both that are equal, beyond, open, within or clock."""
-        return [pair for pair in self.values if pair.kind == kind]
 
     def cells(self, state: str) -> int:
         """Return how many cells of all notebooks are same, clock, differs or missing."""
@@ -120,23 +99,11 @@ class Comparison:
 
 
 def build(a: str, b: str, report_dir: str | Path, out: str | Path | None = None) -> Path:
-    """Write the page of two runs and return its path.
+    """Write the page of two runs and return its path: ``compare-<a>-<b>.html``, or ``out``.
 
-    Parameters
-    ----------
-    a, b
-        Each the name of a study in ``report_dir``, or the folder of a report.
-    report_dir
-        The folder of all reports, where the page goes as ``compare-<a>-<b>.html``.
-    out
-        Another file for the page.
-
-    Raises
-    ------
-    SettingsError
-        Where there is no such report, or both are the same folder.
-    RecordError
-        Where there is a folder without a record that can be read.
+    ``a`` and ``b`` are each the name of a study in ``report_dir``, where the page goes, or the
+    folder of a report. Raises ``SettingsError`` where there is no such report, or both are the same
+    folder, and ``RecordError`` where there is a folder without a record that can be read.
     """
     report_dir = Path(report_dir)
     folders = [sides.find(name, report_dir) for name in (a, b)]
@@ -162,18 +129,19 @@ def compare(a: Side, b: Side) -> Comparison:
 
 def page(found: Comparison) -> str:
     """Return the page; differing cells for which it has no room are named on it without more."""
-    bare = _rendered(replace(found, notebooks=_fitting(found.notebooks, 0)))
-    room = pages.MOST_BYTES - len(bare.encode())
-    return _rendered(replace(found, notebooks=_fitting(found.notebooks, room)))
-
-
-def _rendered(found: Comparison) -> str:
-    return pages.render(
-        "compare.html.j2",
-        found=found,
-        kinds=KINDS,
-        n_shared=len(records.shared(found.a, found.b)),
-    )
+    page, room = "", 0
+    # the page without any of them says how much room is left
+    for _ in range(2):
+        fitting = replace(found, notebooks=_fitting(found.notebooks, room))
+        page = pages.render(
+            "compare.html.j2",
+            found=fitting,
+            kinds=KINDS,
+            n_shared=len(records.shared(found.a, found.b)),
+            all_runs=sides.in_order([*found.a.records, *found.b.records]),
+        )
+        room = pages.MOST_BYTES - len(page.encode())
+    return page
 
 
 def _fitting(notebooks: Sequence[NotebookPair], room: int) -> list[NotebookPair]:

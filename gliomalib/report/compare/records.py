@@ -97,23 +97,22 @@ def origins(a: Side, b: Side) -> list[Difference]:
 
 def values(a: Side, b: Side) -> list[ValuePair]:
     """Return every value that both have, by run and name, in the order of A."""
-    pairs = []
-    for run in shared(a, b):
-        others = {value.name: value for value in b.records[run].values}
-        for value in a.records[run].values:
-            if value.name in others:
-                pairs.append(_pair(run, value, others[value.name]))
-    return pairs
+    return [
+        _pair(run, value, other)
+        for run in shared(a, b)
+        for value in a.records[run].values
+        for other in b.records[run].values
+        if value.name == other.name
+    ]
 
 
 def lone_values(side: Side, other: Side) -> dict[str, list[str]]:
     """Return the values that just ``side`` has: run → their names, nothing where it has none."""
-    found: dict[str, list[str]] = {}
+    found = {}
     for run, record in side.records.items():
         theirs = {value.name for value in other.records[run].values} if run in other.records else ()
-        names = [value.name for value in record.values if value.name not in theirs]
-        found |= {run: names} if names else {}
-    return found
+        found[run] = [value.name for value in record.values if value.name not in theirs]
+    return {run: names for run, names in found.items() if names}
 
 
 def verdicts(a: Side, b: Side) -> list[Changed]:
@@ -123,13 +122,9 @@ def verdicts(a: Side, b: Side) -> list[Changed]:
     """
     if not (a.verdicts and b.verdicts):
         return []
-    claims = list(dict.fromkeys([*a.verdicts, *b.verdicts]))
-    pairs = [
-        Changed(claim, a.verdicts.get(claim, {}), b.verdicts.get(claim, {})) for claim in claims
-    ]
-    return [
-        pair for pair in pairs if pair.a.get("verdict") != pair.b.get("verdict") or pair.other_claim
-    ]
+    claims = dict.fromkeys([*a.verdicts, *b.verdicts])
+    pairs = [Changed(name, a.verdicts.get(name, {}), b.verdicts.get(name, {})) for name in claims]
+    return [p for p in pairs if p.a.get("verdict") != p.b.get("verdict") or p.other_claim]
 
 
 def is_clocks(run: str, value: Value) -> bool:
@@ -167,19 +162,17 @@ def _text(value: Any) -> str:
 
 
 def _origin(record: Record) -> dict[str, str]:
-    stated = {title: str(record.provenance.get(key, ABSENT)) for key, title in ORIGIN.items()}
-    stated |= {
-        name: str(version) for name, version in record.provenance.get("versions", {}).items()
-    }
-    return {**stated, "device": record.device, "seed": str(record.seed)}
+    stated = {title: record.provenance.get(key, ABSENT) for key, title in ORIGIN.items()}
+    stated |= record.provenance.get("versions", {})
+    stated |= {"device": record.device, "seed": record.seed}
+    return {name: str(value) for name, value in stated.items()}
 
 
 def _pair(run: str, a: Value, b: Value) -> ValuePair:
-    counts = ("n_patients", "n_empty", "n_missed")
     notes = [
-        f"{name.removeprefix('n_')} {getattr(a, name)} in A, {getattr(b, name)} in B"
-        for name in counts
-        if getattr(a, name) != getattr(b, name)
+        f"{what} {getattr(a, f'n_{what}')} in A, {getattr(b, f'n_{what}')} in B"
+        for what in ("patients", "empty", "missed")
+        if getattr(a, f"n_{what}") != getattr(b, f"n_{what}")
     ]
     if a.unit != b.unit:
         notes.append(f"unit {a.unit or 'none'} in A, {b.unit or 'none'} in B")
@@ -189,14 +182,10 @@ def _pair(run: str, a: Value, b: Value) -> ValuePair:
 
 
 def _kind(run: str, a: Value, b: Value) -> str:
-    ends = (a.ci95 or (), b.ci95 or ())
-    same_ends = len(ends[0]) == len(ends[1]) and all(map(_close, *ends))
-    counted = (a.n_patients, a.n_empty, a.n_missed, a.unit)
-    if (
-        _close(a.value, b.value)
-        and same_ends
-        and counted == (b.n_patients, b.n_empty, b.n_missed, b.unit)
-    ):
+    counts = [(value.n_patients, value.n_empty, value.n_missed, value.unit) for value in (a, b)]
+    numbers = [(value.value, *(value.ci95 or ())) for value in (a, b)]
+    same_length = len(numbers[0]) == len(numbers[1])
+    if counts[0] == counts[1] and same_length and all(map(_close, *numbers)):
         return "equal"
     if is_clocks(run, a) or is_clocks(run, b):
         return "clock"

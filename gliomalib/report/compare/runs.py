@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from nbformat import NotebookNode
 
@@ -14,6 +15,8 @@ from gliomalib import records
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.report import entries, notebooks
 from gliomalib.schema import Record, RecordError, SettingsError, split_run_name
+
+Content = TypeVar("Content")
 
 CASES = "01_data_exploration.cases.csv"
 """The table that says who is in the data."""
@@ -76,7 +79,7 @@ def read(letter: str, folder: Path) -> Side:
     Raises ``RecordError`` where not one record can be read.
     """
     faults: list[str] = []
-    readable = _records(folder, faults)
+    readable = _readable(folder, "records/*.json", records.read, faults)
     if not readable:
         raise RecordError(f"{folder}: not one record can be read: {faults[0]}")
     return Side(
@@ -84,7 +87,7 @@ def read(letter: str, folder: Path) -> Side:
         name=re.sub(r"[^\w.-]+", "_", folder.name) or "run",
         label=_label(folder),
         records=readable,
-        notebooks=_notebooks(folder, faults),
+        notebooks=_readable(folder, "notebooks/*.ipynb", notebooks.read, faults),
         verdicts=_verdicts(folder, faults),
         cases=_cases(folder, faults),
         faults=tuple(faults),
@@ -103,23 +106,16 @@ def _label(folder: Path) -> str:
     return "/".join(["…", *folder.parts[1:][-2:]])
 
 
-def _records(folder: Path, faults: list[str]) -> dict[str, Record]:
+def _readable(
+    folder: Path, pattern: str, read_file: Callable[[Path], Content], faults: list[str]
+) -> dict[str, Content]:
+    """Return the content of files by the names of their runs; add what is damaged to ``faults``."""
     found = {}
-    for path in sorted(folder.glob("records/*.json")):
+    for path in sorted(folder.glob(pattern)):
         try:
-            found[path.stem] = records.read(path)
+            found[path.stem] = read_file(path)
         except RecordError as error:
             faults.append(str(error).replace(f"{folder}/", ""))
-    return {name: found[name] for name in in_order(list(found))}
-
-
-def _notebooks(folder: Path, faults: list[str]) -> dict[str, NotebookNode]:
-    found = {}
-    for path in sorted(folder.glob("notebooks/*.ipynb")):
-        try:
-            found[path.stem] = notebooks.read(path)
-        except RecordError as error:
-            faults.append(str(error))
     return {name: found[name] for name in in_order(list(found))}
 
 

@@ -184,17 +184,14 @@ def test_a_changed_verdict_is_shown_from_both_sides(a: Path, b: Path) -> None:
     assert not comparison(a, b).same
 
 
-def test_a_verdict_that_a_clock_decides_is_marked_and_not_counted(a: Path, b: Path) -> None:
-    rows = verdict_rows()
-    rows[1] |= {"verdict": "does not hold"}
-    write_verdicts(b, rows)
+def test_a_clocks_verdict_a_claim_of_one_side_and_a_renumbered_one_are_named(
+    a: Path, b: Path
+) -> None:
+    fused, clock = verdict_rows()
+    write_verdicts(b, [fused, {**clock, "verdict": "does not hold"}])
     assert "decided by a clock" in said(page_of(a, b), "#verdicts")
-    assert comparison(a, b).same
-
-
-def test_a_claim_of_one_side_and_a_renumbered_one_are_named(a: Path, b: Path) -> None:
-    rows = [{**verdict_rows()[0], "statement": "3D is better"}]
-    write_verdicts(b, rows)
+    assert comparison(a, b).same, "a clock's verdict is not counted"
+    write_verdicts(b, [{**fused, "statement": "3D is better"}])
     told = said(page_of(a, b), "#verdicts")
     assert "in B this number stands for: 3D is better" in told
     assert "Q3 Fused is better" in told and "not judged" in told

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -17,33 +16,20 @@ from gliomalib import records
 from gliomalib.report.compare import page as compare
 from gliomalib.report.compare import runs
 from gliomalib.schema import Record, Value
+from tests.report.small_study import make_record
 
 ATTACK = '<script>alert("x")</script>\u202e'
-
-
 PIXELS = tuple(base64.b64encode(bytes([number]) * 60).decode() for number in range(9))
-
 
 FUSION, CLOCK, LAST = "05_fusion", "14_efficiency", "15_reproducibility_report"
 
-
 VARIANT = "03_train_unet2d.ce"
 
-
 RUNS = ("03_train_unet2d", VARIANT, FUSION, CLOCK, LAST)
-
-
 DICE = Value("dice", 0.70, (0.60, 0.80), 12, 1, 0, "", "mean over patients")
-
-
 COUNT = Value("voxels", 120.0, None, 12, rule="counted")
-
-
 SECONDS = Value("seconds_per_patient", 1.5, (1.2, 1.8), 3, unit="s", rule="median")
-
-
 PARAMETERS = {"seed": 3, "unet2d": {"loss": "focal", "channels": [8, 16]}, "title": "A study"}
-
 
 PROVENANCE = {
     "commit": "abc",
@@ -55,21 +41,8 @@ PROVENANCE = {
 
 
 def record_of(name: str, **changes: object) -> Record:
-    notebook, _, variant = name.partition(".")
-    record = Record(
-        notebook=notebook,
-        study="smoke",
-        variant=variant,
-        claims=(),
-        values=(DICE, COUNT, SECONDS),
-        parameters=PARAMETERS,
-        seed=3,
-        device="cpu",
-        wall_s=61.5,
-        peak_memory_bytes=10**9,
-        provenance=PROVENANCE,
-    )
-    return replace(record, **changes)  # type: ignore[arg-type]
+    own = {"study": "smoke", "values": (DICE, COUNT, SECONDS), "provenance": PROVENANCE}
+    return make_record(name, **{**own, "parameters": PARAMETERS, **changes})
 
 
 def shown(kind: str, data: str, **metadata: object) -> NotebookNode:
