@@ -10,7 +10,7 @@ import pandas as pd
 
 from gliomalib import provenance, settings
 from gliomalib.cohort import identity, pseudonyms
-from gliomalib.cohort.table import PARTS, Entry, table_of, write_cases
+from gliomalib.cohort.table import Entry, table_of, write_cases
 from gliomalib.data import inspection
 from gliomalib.data.readers import brats, layout, survey
 from gliomalib.labels import RELEASES
@@ -24,8 +24,6 @@ FIRST_EXTERNAL = 501
 
 USED = ("internal", "external")
 """Parts whose cases are read."""
-
-FAULT_COLUMNS = ("case_id", "release", "kind", "file", "what to do")
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str |
         cases=table_of(entries),
         links=identity.link_table(links),
         faults=_fault_table(faults, source.root),
-        people=tuple(identity.named_patients(layout.tables(source.root, brats.TABLE_NAME))),
+        people=tuple(identity.named_patients(layout.scan(source.root).named(brats.TABLE_NAME))),
     )
     return _under_pseudonyms(cohort, entries, work_dir) if study.pseudonyms else cohort
 
@@ -203,19 +201,19 @@ def _excluded(entry: Entry, faults: Sequence[Fault]) -> Entry:
 def _one_each(entries: Sequence[Entry]) -> list[Entry]:
     """Return the entries with all but one case of each patient marked as duplicate."""
     kept: dict[str, Entry] = {}
-    for entry in sorted(entries, key=_rank):
-        if entry.part in USED:
-            kept.setdefault(entry.case.patient_id, entry)
-    return [_against(entry, kept.get(entry.case.patient_id)) for entry in entries]
+    for entry in sorted((entry for entry in entries if entry.part in USED), key=_rank):
+        kept.setdefault(entry.case.patient_id, entry)
+    return [_against(entry, kept) if entry.part in USED else entry for entry in entries]
 
 
 def _rank(entry: Entry) -> tuple[int, int, str]:
-    newest_first = -RELEASES.index(entry.case.release) if entry.part in USED else 0
-    return PARTS.index(entry.part), newest_first, entry.case.case_id
+    newest_first = -RELEASES.index(entry.case.release)
+    return USED.index(entry.part), newest_first, entry.case.case_id
 
 
-def _against(entry: Entry, used: Entry | None) -> Entry:
-    if entry.part not in USED or used is None or used is entry:
+def _against(entry: Entry, kept: Mapping[str, Entry]) -> Entry:
+    used = kept[entry.case.patient_id]
+    if used is entry:
         return entry
     kind = _how(entry.seen, used.seen)
     return replace(entry, part="duplicate", kind=kind, same_as=used.case.case_id)
@@ -234,9 +232,8 @@ def _check_parts(entries: Sequence[Entry], data: settings.Data) -> None:
     there = {entry.part for entry in entries}
     for part, releases in asked.items():
         if releases and part not in there:
-            notes = {
-                entry.note for entry in entries if entry.case.release in releases and entry.note
-            }
+            left = [entry for entry in entries if entry.case.release in releases]
+            notes = {entry.note for entry in left if entry.note}
             raise DataError(
                 f"nobody of {', '.join(releases)} is left for the {part} part: "
                 f"{'; '.join(sorted(notes)[:3])}; give another release"
@@ -244,17 +241,12 @@ def _check_parts(entries: Sequence[Entry], data: settings.Data) -> None:
 
 
 def _fault_table(faults: Sequence[Fault], root: Path) -> pd.DataFrame:
+    whats = [fault.message.replace(f"{root}/", "") for fault in faults]
     rows = [
-        (
-            fault.case_id,
-            fault.release,
-            fault.kind,
-            fault.path.name,
-            fault.message.replace(f"{root}/", ""),
-        )
-        for fault in faults
+        (fault.case_id, fault.release, fault.kind, fault.path.name, what)
+        for fault, what in zip(faults, whats, strict=True)
     ]
-    return pd.DataFrame(rows, columns=list(FAULT_COLUMNS))
+    return pd.DataFrame(rows, columns=["case_id", "release", "kind", "file", "what to do"])
 
 
 def _under_pseudonyms(cohort: Cohort, entries: Sequence[Entry], work_dir: Path) -> Cohort:

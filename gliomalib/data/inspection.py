@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,6 +43,13 @@ class Inspection:
     shape: tuple[int, ...] | None = None
     spacing_mm: tuple[float, float, float] | None = None
     axes: str | None = None
+
+    @property
+    def grid(self) -> dict[str, str | None]:
+        """How the scan lies, as a table shows it: shape, spacing_mm and axes."""
+        shape = "×".join(map(str, self.shape or ())) or None
+        spacing = "×".join(f"{size:.4g}" for size in self.spacing_mm or ()) or None
+        return {"shape": shape, "spacing_mm": spacing, "axes": self.axes}
 
 
 def inspect_all(
@@ -161,12 +167,11 @@ def _recognised(
     inspection: Inspection, volume: NiftiVolume, signatures: bool, faults: list[Fault]
 ) -> Inspection:
     """Return an inspection with what the identity sequence tells of the scan."""
-    affine = np.asarray(volume.affine)
     inspection = replace(
         inspection,
         shape=tuple(volume.values.shape),
         spacing_mm=volume.spacing_mm,
-        axes="".join(nib.orientations.aff2axcodes(affine)),
+        axes=nifti.axes_of(volume.affine),
     )
     if _few_values(volume.values):
         return inspection
@@ -174,7 +179,9 @@ def _recognised(
         try:
             content = fingerprint.content_digest(volume.values)
             # fingerprints are compared voxel by voxel, so all scans must lie alike
-            turned = orientation.turned(volume.values, orientation.turn_of(affine))
+            turned = orientation.turned(
+                volume.values, orientation.turn_of(np.asarray(volume.affine))
+            )
             signature = fingerprint.signature(turned) if signatures else None
         except ValueError as error:
             message = f"{volume.path}: shows no brain ({error}); check that it is the right file"
