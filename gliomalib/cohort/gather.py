@@ -39,13 +39,8 @@ class Cohort:
     people: tuple[brats.Identity, ...]
 
 
-@dataclass(frozen=True)
-class _Source:
-    """What a folder or the phantom maker gave, before anybody looked into a file."""
-
-    root: Path
-    entries: Sequence[Entry]
-    faults: Sequence[Fault]
+Listed = tuple[Path, list[Entry], Sequence[Fault]]
+"""A folder, its cases and what is wrong with others, before anybody looked into a file."""
 
 
 def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str | Path) -> Cohort:
@@ -62,27 +57,28 @@ def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str |
     faulty case, a release without cases, and a part of the study in which nobody is left.
     """
     work_dir = Path(work_dir)
-    source = _folder(study, source_dir) if study.real_data else _phantoms(study, work_dir / "raw")
-    asked = [entry.case for entry in source.entries if entry.part in USED]
+    listed = _folder(study, source_dir) if study.real_data else _phantoms(study, work_dir / "raw")
+    root, entries, listing_faults = listed
+    asked = [entry.case for entry in entries if entry.part in USED]
     seen = {scan.case.case_id: scan for scan in inspection.inspect_all(asked, signatures=True)}
-    faults = [*source.faults, *(fault for scan in seen.values() for fault in scan.faults)]
-    _stop(faults, source.root, study.data.on_bad_case)
+    faults = [*listing_faults, *(fault for scan in seen.values() for fault in scan.faults)]
+    _stop(faults, root, study.data.on_bad_case)
     sound = [scan for scan in seen.values() if not scan.faults]
     links = identity.links(sound)
     patients = identity.patients(sound, links)
-    entries = [_inspected(entry, seen, patients) for entry in source.entries]
-    entries = _one_each([*entries, *_without_case(source.faults)])
+    entries = [_inspected(entry, seen, patients) for entry in entries]
+    entries = _one_each([*entries, *_without_case(listing_faults)])
     _check_parts(entries, study.data)
     cohort = Cohort(
         cases=table_of(entries),
         links=identity.link_table(links),
-        faults=_fault_table(faults, source.root),
-        people=tuple(identity.named_patients(layout.scan(source.root).named(brats.TABLE_NAME))),
+        faults=_fault_table(faults, root),
+        people=tuple(identity.named_patients(layout.scan(root).named(brats.TABLE_NAME))),
     )
     return _under_pseudonyms(cohort, entries, work_dir) if study.pseudonyms else cohort
 
 
-def _phantoms(study: settings.Study, raw: Path) -> _Source:
+def _phantoms(study: settings.Study, raw: Path) -> Listed:
     phantoms = study.data.phantoms
     if phantoms.internal >= FIRST_EXTERNAL:
         raise SettingsError(
@@ -104,7 +100,7 @@ def _phantoms(study: settings.Study, raw: Path) -> _Source:
     entries += [
         Entry(replace(case, release=phantom_copies.RELEASE), "internal") for case in copied.cases
     ]
-    return _Source(raw, entries, copied.faults)
+    return raw, entries, copied.faults
 
 
 def _phantom_cases(root: Path, plan: PhantomPlan, numbers: range) -> list[Case]:
@@ -116,7 +112,7 @@ def _phantom_cases(root: Path, plan: PhantomPlan, numbers: range) -> list[Case]:
     return [replace(case, release="phantom") for case in cases]
 
 
-def _folder(study: settings.Study, source_dir: str | Path | None) -> _Source:
+def _folder(study: settings.Study, source_dir: str | Path | None) -> Listed:
     if source_dir is None:
         raise SettingsError(
             "this study reads a folder: pass source_dir to 01_data_exploration, or run "
@@ -135,7 +131,7 @@ def _folder(study: settings.Study, source_dir: str | Path | None) -> _Source:
     faults = [
         fault for fault in found.faults if fault.release in asked or fault.release not in RELEASES
     ]
-    return _Source(root, [_asked(case, asked) for case in found.cases], faults)
+    return root, [_asked(case, asked) for case in found.cases], faults
 
 
 def _check_releases(data: settings.Data) -> None:

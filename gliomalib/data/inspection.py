@@ -68,7 +68,10 @@ def inspect_all(
 def inspect(case: Case, *, signatures: bool = False) -> Inspection:
     """Read every file of a case and return all of its faults, not only the first."""
     faults: list[Fault] = []
-    contents = _read(case, faults)
+    contents = {}
+    for path in dict.fromkeys(case.files.values()):
+        with _noted(case, path, faults):
+            contents[path] = nifti.read_bytes(path)
     volumes = _decoded(case, contents, faults)
     for name, volume in volumes.items():
         if name != "seg":
@@ -97,14 +100,6 @@ def _noted(case: Case, path: Path, faults: list[Fault]) -> Iterator[None]:
     except DataError as error:
         whose = (case.case_id, case.patient_id, case.release)
         faults.append(Fault(*whose, path, error.kind, str(error)))
-
-
-def _read(case: Case, faults: list[Fault]) -> dict[Path, bytes]:
-    contents = {}
-    for path in dict.fromkeys(case.files.values()):
-        with _noted(case, path, faults):
-            contents[path] = nifti.read_bytes(path)
-    return contents
 
 
 def _decoded(
