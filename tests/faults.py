@@ -66,7 +66,11 @@ def name_of(number: int) -> str:
 
 def write(root: Path, number: int, suffix: str = ".nii.gz") -> dict[str, Path]:
     """Write a sound case of BraTS 2020 below ``root``; return its files as ``Case.files``."""
-    folder = root / name_of(number)
+    return write_as(root / name_of(number), number, suffix)
+
+
+def write_as(folder: Path, number: int, suffix: str = ".nii.gz") -> dict[str, Path]:
+    """Write the scans of case ``number`` as a BraTS case of any other name."""
     folder.mkdir(parents=True)
     files = {part: folder / f"{folder.name}_{part}{suffix}" for part in (*SEQUENCES, "seg")}
     for k, part in enumerate(SEQUENCES):
@@ -92,8 +96,8 @@ def put(path: Path, offset: int, form: str, *values: object) -> None:
     path.write_bytes(gzip.compress(bytes(content)))
 
 
-DIM, DATATYPE, PIXDIM, VOX_OFFSET, SROW = 40, 70, 76, 108, 280
-"""Where the NIfTI-1 header keeps shape, type of number, voxel size, first voxel and affine."""
+DIM, PIXDIM, VOX_OFFSET, SROW = 40, 76, 108, 280
+"""Where the NIfTI-1 header keeps shape, voxel size, first voxel and affine."""
 
 
 def _header(part: str, offset: int, form: str, *values: object) -> Plant:
@@ -164,8 +168,6 @@ def _folder_elsewhere(files: Files) -> None:
 TURNED = np.array([[0, -1, 0, 0], [-1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
 FETCH, CHECK, CORRECT = "fetch it again", "check that", "correct the header"
 GRID = "on one grid, so fetch the case again"
-COLOUR = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(400)
 
 FAULTS = {
     # the folder
@@ -206,26 +208,16 @@ FAULTS = {
     "truncated gzip": Planted(
         _bytes("t2", lambda packed: packed[:-40]), "damaged gzip", "t2", FETCH
     ),
-    "flipped bits in gzip": Planted(
-        _bytes("t1", lambda packed: _flipped(packed, len(packed) // 2)), "damaged gzip", "t1", FETCH
-    ),
     "wrong CRC": Planted(
         _bytes("t1ce", lambda packed: _flipped(packed, -6)), "damaged gzip", "t1ce", FETCH
-    ),
-    "wrong length in gzip": Planted(
-        _bytes("t1ce", lambda packed: _flipped(packed, -3)), "damaged gzip", "t1ce", FETCH
     ),
     "plain named .gz": Planted(_bytes("t1", gzip.decompress), "not gzip", "t1", "or rename it"),
     # the header
     "text": Planted(
         _bytes("t1", _repacked(lambda _: b"no NIfTI" * 99)), "not a NIfTI", "t1", FETCH
     ),
-    "other image": Planted(_bytes("t1", _repacked(lambda _: PNG)), "not a NIfTI", "t1", FETCH),
     "another size of header": Planted(
         _header("t1", 0, "<i", 1000), "not a NIfTI", "t1", "not with a NIfTI header; fetch"
-    ),
-    "part of a header": Planted(
-        _bytes("t1", _repacked(lambda content: content[:200])), "not a NIfTI", "t1", FETCH
     ),
     "header only": Planted(
         _bytes("flair", _repacked(lambda content: content[:352])), "truncated", "flair", FETCH
@@ -233,22 +225,11 @@ FAULTS = {
     "truncated before packing": Planted(
         _bytes("t2", _repacked(lambda content: content[:-40])), "truncated", "t2", FETCH
     ),
-    "terabytes announced": Planted(
-        _header("t2", DIM, "<4h", 3, 32767, 32767, 32767), "truncated", "t2", FETCH
-    ),
     "voxels in the header": Planted(
         _header("t1", VOX_OFFSET, "<f", 0.0), "not a NIfTI", "t1", CORRECT
     ),
-    "colours": Planted(
-        _values("t1", lambda v: np.zeros(v.shape, COLOUR)), "data type", "t1", CHECK
-    ),
-    "complex numbers": Planted(
-        _values("t1", lambda v: v.astype(np.complex64)), "data type", "t1", CHECK
-    ),
     # the grid
-    "4-D": Planted(_values("t1", lambda v: v[..., None]), "wrong dimension", "t1", CHECK),
     "2-D": Planted(_values("t2", lambda v: v[..., 9]), "wrong dimension", "t2", CHECK),
-    "axis of length 0": Planted(_values("t1", lambda v: v[:, :0]), "wrong dimension", "t1", CHECK),
     "negative axis": Planted(
         _header("t1", DIM, "<4h", 3, -24, 22, 20), "wrong dimension", "t1", CHECK
     ),
@@ -261,10 +242,6 @@ FAULTS = {
     ),
     "header and affine disagree": Planted(
         _header("t1ce", PIXDIM + 12, "<f", 5), "voxel size", "t1ce", CORRECT
-    ),
-    "affine NaN": Planted(_header("t1", SROW, "<f", np.nan), "voxel size", "t1", CORRECT),
-    "affine infinite": Planted(
-        _header("t1", SROW + 12, "<f", np.inf), "singular affine", "t1", CORRECT
     ),
     "singular affine": Planted(
         _header("t1", SROW, "<12f", -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0),
@@ -297,39 +274,11 @@ FAULTS = {
     "mask in place of a scan": Planted(
         _values("t1", lambda v: (v > 0).astype(np.int16)), "no brain", "t1", CHECK
     ),
-    "mask in place of FLAIR": Planted(
-        _values("flair", lambda v: (v > 0).astype(np.uint8)), "no brain", "flair", CHECK
-    ),
     # the mask
     "half labels": Planted(_values("seg", _label(0.5, np.float32)), "unknown label", "seg", CHECK),
     "unknown label": Planted(_values("seg", _label(3, np.uint8)), "unknown label", "seg", CHECK),
-    "negative label": Planted(
-        _values("seg", _label(-1, np.int16)), "unknown label", "seg", "label -1 in 30 voxels.*check"
-    ),
-    "huge label": Planted(
-        _values("seg", _label(260, np.int16)),
-        "unknown label",
-        "seg",
-        "label 260 in 30 voxels.*check",
-    ),
     "mask without tumour": Planted(
         _values("seg", np.zeros_like), "no tumour", "seg", "leave the case out"
     ),
-    "mask not a number": Planted(
-        _values("seg", lambda v: _one(v, np.nan)), "not finite", "seg", FETCH
-    ),
 }
 """What goes wrong → how it is planted and what must be said of it."""
-
-PLAIN_FAULTS = {
-    "truncated": Planted(
-        lambda files: _rewrite(files["t2"], lambda content: content[:-40]), "truncated", "t2", FETCH
-    ),
-    "gzip named .nii": Planted(
-        lambda files: _rewrite(files["t2"], gzip.compress),
-        "gzip named .nii",
-        "t2",
-        "rename it to BraTS20_Training_001_t2.nii.gz",
-    ),
-}
-"""The same for a case that is not packed."""

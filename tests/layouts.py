@@ -47,14 +47,19 @@ class Layout:
     grade: str | None = None
 
 
+def _files(place: str, *endings: str) -> dict[str, str]:
+    """Return sequence (or seg) → path; without an ending for it there is no seg."""
+    names = (*SEQUENCES, "seg")[: len(endings)]
+    return {name: place + ending for name, ending in zip(names, endings, strict=True)}
+
+
 def _brats(folder: str, case: str, grade: str | None = None) -> Layout:
-    files = {name: f"{{case}}/{{case}}_{name}" for name in (*SEQUENCES, "seg")}
+    files = _files("{case}/{case}_", *SEQUENCES, "seg")
     return Layout(folder, case, case, files, OLD, grade=grade)
 
 
 def _gli(folder: str, patient: str, visits: tuple[str, ...]) -> Layout:
-    names = dict(zip((*SEQUENCES, "seg"), ("t1n", "t1c", "t2w", "t2f", "seg"), strict=True))
-    files = {name: f"{{case}}/{{case}}-{ending}" for name, ending in names.items()}
+    files = _files("{case}/{case}-", "t1n", "t1c", "t2w", "t2f", "seg")
     return Layout(folder, patient + "-{v}", patient, files, NEW, visits)
 
 
@@ -81,13 +86,7 @@ LAYOUTS = {
         folder="UCSF-PDGM-v5",
         case="UCSF-PDGM-{n:04d}{v}",
         patient="UCSF-PDGM-{n:04d}",
-        files={
-            "t1": "{case}_nifti/{case}_T1",
-            "t1ce": "{case}_nifti/{case}_T1c",
-            "t2": "{case}_nifti/{case}_T2",
-            "flair": "{case}_nifti/{case}_FLAIR",
-            "seg": "{case}_nifti/{case}_tumor_segmentation",
-        },
+        files=_files("{case}_nifti/{case}_", "T1", "T1c", "T2", "FLAIR", "tumor_segmentation"),
         raw=OLD,
         visits=("", "_FU003d"),
     ),
@@ -96,10 +95,7 @@ LAYOUTS = {
         case="UPENN-GBM-{n:05d}_{v}",
         patient="UPENN-GBM-{n:05d}",
         files={
-            "t1": "images_structural/{case}/{case}_T1",
-            "t1ce": "images_structural/{case}/{case}_T1GD",
-            "t2": "images_structural/{case}/{case}_T2",
-            "flair": "images_structural/{case}/{case}_FLAIR",
+            **_files("images_structural/{case}/{case}_", "T1", "T1GD", "T2", "FLAIR"),
             "seg": "images_segm/{case}_segm",
         },
         raw=OLD,
@@ -194,16 +190,12 @@ def _write_task01(files: dict[str, Path], images: list[np.ndarray]) -> dict[str,
     files["t1"].with_name("._" + files["t1"].name).write_bytes(b"litter")
     if "seg" in files:
         save(files["seg"], raw_mask("msd_task01"))
+    names = ("background", "edema", "non-enhancing tumor", "enhancing tumour")
     description = {
         "name": "BRATS",
         "tensorImageSize": "4D",
-        "modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"},
-        "labels": {
-            "0": "background",
-            "1": "edema",
-            "2": "non-enhancing tumor",
-            "3": "enhancing tumour",
-        },
+        "modality": dict(zip("0123", ("FLAIR", "T1w", "t1gd", "T2w"), strict=True)),
+        "labels": dict(zip("0123", names, strict=True)),
     }
     (files["t1"].parents[1] / "dataset.json").write_text(json.dumps(description))
     return files

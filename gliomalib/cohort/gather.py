@@ -10,7 +10,7 @@ import pandas as pd
 
 from gliomalib import provenance, settings
 from gliomalib.cohort import identity, pseudonyms
-from gliomalib.cohort.table import PARTS, Entry, table_of, write_cases
+from gliomalib.cohort.table import Entry, table_of, write_cases
 from gliomalib.data import inspection
 from gliomalib.data.readers import brats, layout, survey
 from gliomalib.labels import RELEASES
@@ -24,8 +24,6 @@ FIRST_EXTERNAL = 501
 
 USED = ("internal", "external")
 """Parts whose cases are read."""
-
-FAULT_COLUMNS = ("case_id", "release", "kind", "file", "what to do")
 
 
 @dataclass(frozen=True)
@@ -41,13 +39,8 @@ class Cohort:
     people: tuple[brats.Identity, ...]
 
 
-@dataclass(frozen=True)
-class _Source:
-    """What a folder or the phantom maker gave, before anybody looked into a file."""
-
-    root: Path
-    entries: Sequence[Entry]
-    faults: Sequence[Fault]
+Listed = tuple[Path, list[Entry], Sequence[Fault]]
+"""A folder, its cases and what is wrong with others, before anybody looked into a file."""
 
 
 def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str | Path) -> Cohort:
@@ -64,27 +57,28 @@ def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str |
     faulty case, a release without cases, and a part of the study in which nobody is left.
     """
     work_dir = Path(work_dir)
-    source = _folder(study, source_dir) if study.real_data else _phantoms(study, work_dir / "raw")
-    asked = [entry.case for entry in source.entries if entry.part in USED]
+    listed = _folder(study, source_dir) if study.real_data else _phantoms(study, work_dir / "raw")
+    root, entries, listing_faults = listed
+    asked = [entry.case for entry in entries if entry.part in USED]
     seen = {scan.case.case_id: scan for scan in inspection.inspect_all(asked, signatures=True)}
-    faults = [*source.faults, *(fault for scan in seen.values() for fault in scan.faults)]
-    _stop(faults, source.root, study.data.on_bad_case)
+    faults = [*listing_faults, *(fault for scan in seen.values() for fault in scan.faults)]
+    _stop(faults, root, study.data.on_bad_case)
     sound = [scan for scan in seen.values() if not scan.faults]
     links = identity.links(sound)
     patients = identity.patients(sound, links)
-    entries = [_inspected(entry, seen, patients) for entry in source.entries]
-    entries = _one_each([*entries, *_without_case(source.faults)])
+    entries = [_inspected(entry, seen, patients) for entry in entries]
+    entries = _one_each([*entries, *_without_case(listing_faults)])
     _check_parts(entries, study.data)
     cohort = Cohort(
         cases=table_of(entries),
         links=identity.link_table(links),
-        faults=_fault_table(faults, source.root),
-        people=tuple(identity.named_patients(layout.tables(source.root, brats.TABLE_NAME))),
+        faults=_fault_table(faults, root),
+        people=tuple(identity.named_patients(layout.scan(root).named(brats.TABLE_NAME))),
     )
     return _under_pseudonyms(cohort, entries, work_dir) if study.pseudonyms else cohort
 
 
-def _phantoms(study: settings.Study, raw: Path) -> _Source:
+def _phantoms(study: settings.Study, raw: Path) -> Listed:
     phantoms = study.data.phantoms
     if phantoms.internal >= FIRST_EXTERNAL:
         raise SettingsError(
@@ -106,7 +100,7 @@ def _phantoms(study: settings.Study, raw: Path) -> _Source:
     entries += [
         Entry(replace(case, release=phantom_copies.RELEASE), "internal") for case in copied.cases
     ]
-    return _Source(raw, entries, copied.faults)
+    return raw, entries, copied.faults
 
 
 def _phantom_cases(root: Path, plan: PhantomPlan, numbers: range) -> list[Case]:
@@ -118,7 +112,7 @@ def _phantom_cases(root: Path, plan: PhantomPlan, numbers: range) -> list[Case]:
     return [replace(case, release="phantom") for case in cases]
 
 
-def _folder(study: settings.Study, source_dir: str | Path | None) -> _Source:
+def _folder(study: settings.Study, source_dir: str | Path | None) -> Listed:
     if source_dir is None:
         raise SettingsError(
             "this study reads a folder: pass source_dir to 01_data_exploration, or run "
@@ -137,7 +131,7 @@ def _folder(study: settings.Study, source_dir: str | Path | None) -> _Source:
     faults = [
         fault for fault in found.faults if fault.release in asked or fault.release not in RELEASES
     ]
-    return _Source(root, [_asked(case, asked) for case in found.cases], faults)
+    return root, [_asked(case, asked) for case in found.cases], faults
 
 
 def _check_releases(data: settings.Data) -> None:
@@ -203,19 +197,19 @@ def _excluded(entry: Entry, faults: Sequence[Fault]) -> Entry:
 def _one_each(entries: Sequence[Entry]) -> list[Entry]:
     """Return the entries with all but one case of each patient marked as duplicate."""
     kept: dict[str, Entry] = {}
-    for entry in sorted(entries, key=_rank):
-        if entry.part in USED:
-            kept.setdefault(entry.case.patient_id, entry)
-    return [_against(entry, kept.get(entry.case.patient_id)) for entry in entries]
+    for entry in sorted((entry for entry in entries if entry.part in USED), key=_rank):
+        kept.setdefault(entry.case.patient_id, entry)
+    return [_against(entry, kept) if entry.part in USED else entry for entry in entries]
 
 
 def _rank(entry: Entry) -> tuple[int, int, str]:
-    newest_first = -RELEASES.index(entry.case.release) if entry.part in USED else 0
-    return PARTS.index(entry.part), newest_first, entry.case.case_id
+    newest_first = -RELEASES.index(entry.case.release)
+    return USED.index(entry.part), newest_first, entry.case.case_id
 
 
-def _against(entry: Entry, used: Entry | None) -> Entry:
-    if entry.part not in USED or used is None or used is entry:
+def _against(entry: Entry, kept: Mapping[str, Entry]) -> Entry:
+    used = kept[entry.case.patient_id]
+    if used is entry:
         return entry
     kind = _how(entry.seen, used.seen)
     return replace(entry, part="duplicate", kind=kind, same_as=used.case.case_id)
@@ -234,9 +228,8 @@ def _check_parts(entries: Sequence[Entry], data: settings.Data) -> None:
     there = {entry.part for entry in entries}
     for part, releases in asked.items():
         if releases and part not in there:
-            notes = {
-                entry.note for entry in entries if entry.case.release in releases and entry.note
-            }
+            left = [entry for entry in entries if entry.case.release in releases]
+            notes = {entry.note for entry in left if entry.note}
             raise DataError(
                 f"nobody of {', '.join(releases)} is left for the {part} part: "
                 f"{'; '.join(sorted(notes)[:3])}; give another release"
@@ -244,17 +237,12 @@ def _check_parts(entries: Sequence[Entry], data: settings.Data) -> None:
 
 
 def _fault_table(faults: Sequence[Fault], root: Path) -> pd.DataFrame:
+    whats = [fault.message.replace(f"{root}/", "") for fault in faults]
     rows = [
-        (
-            fault.case_id,
-            fault.release,
-            fault.kind,
-            fault.path.name,
-            fault.message.replace(f"{root}/", ""),
-        )
-        for fault in faults
+        (fault.case_id, fault.release, fault.kind, fault.path.name, what)
+        for fault, what in zip(faults, whats, strict=True)
     ]
-    return pd.DataFrame(rows, columns=list(FAULT_COLUMNS))
+    return pd.DataFrame(rows, columns=["case_id", "release", "kind", "file", "what to do"])
 
 
 def _under_pseudonyms(cohort: Cohort, entries: Sequence[Entry], work_dir: Path) -> Cohort:

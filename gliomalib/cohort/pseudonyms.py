@@ -14,7 +14,6 @@ KEY_FILE = "pseudonyms.key"
 """Name of the file that holds the secret, beside the working folders of the studies."""
 
 KEY_BYTES = 32
-DIGITS = 10
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Pseudonyms:
         return f"exam-{self._digits('case', case_id)}"
 
     def _digits(self, kind: str, name: str) -> str:
-        return hmac.digest(self.key, f"{kind}/{name}".encode(), "sha256").hex()[:DIGITS]
+        return hmac.digest(self.key, f"{kind}/{name}".encode(), "sha256").hex()[:10]
 
 
 def open_pseudonyms(folder: Path) -> Pseudonyms:

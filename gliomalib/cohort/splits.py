@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -80,14 +79,10 @@ def check_splits(splits: Sequence[Split], patients: Sequence[str]) -> None:
 def split_table(splits: Sequence[Split]) -> pd.DataFrame:
     """Return one row a fold: how many patients train, validate, are tested, are external."""
     rows = [
-        {
-            "fold": split.fold,
-            **{part: len(getattr(split, part)) for part in PARTS},
-            "held out": ", ".join(split.test),
-        }
+        (split.fold, *(len(getattr(split, part)) for part in PARTS), ", ".join(split.test))
         for split in splits
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["fold", *PARTS, "held out"])
 
 
 def write_splits(splits: Sequence[Split], path: str | Path) -> Path:
@@ -105,7 +100,10 @@ def read_splits(path: str | Path) -> tuple[Split, ...]:
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        splits = tuple(_split(entry) for entry in content["splits"])
+        splits = tuple(
+            Split(int(entry["fold"]), *(tuple(entry[part]) for part in PARTS))
+            for entry in content["splits"]
+        )
         patients = list(content["patients"])
     except FileNotFoundError:
         raise DataError(f"{path}: the splits are missing; run {MADE_BY}") from None
@@ -144,7 +142,3 @@ def _check_fold(split: Split, patients: Sequence[str]) -> None:
             f"missing {', '.join(missing) or 'nobody'}, unknown {', '.join(unknown) or 'nobody'}; "
             f"run {MADE_BY} again"
         )
-
-
-def _split(entry: Mapping[str, Any]) -> Split:
-    return Split(int(entry["fold"]), *(tuple(entry[part]) for part in PARTS))

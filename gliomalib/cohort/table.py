@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,7 +122,7 @@ def _place(entry: Entry) -> tuple[int, str, str]:
 
 
 def _row(entry: Entry) -> dict[str, Any]:
-    case, seen = entry.case, entry.seen
+    case = entry.case
     return {
         "case_id": case.case_id,
         "patient_id": case.patient_id,
@@ -134,17 +134,11 @@ def _row(entry: Entry) -> dict[str, Any]:
         "channels": " ".join(case.channels) or None,
         # a file that could not be read has none, and then nobody could tell whose the others are
         "digests": " ".join(case.digests) if case.digests and all(case.digests) else None,
-        "shape": _by(map(str, seen.shape or ())) if seen else None,
-        "spacing_mm": _by(f"{size:.4g}" for size in seen.spacing_mm or ()) if seen else None,
-        "axes": seen.axes if seen else None,
+        **(entry.seen.grid if entry.seen else {}),
         "kind": entry.kind or None,
         "same_as": entry.same_as,
         "note": entry.note,
     }
-
-
-def _by(sizes: Iterable[str]) -> str | None:
-    return "×".join(sizes) or None
 
 
 def _words(cell: Any) -> tuple[str, ...]:

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from gliomalib.data.verification import Verification
 
-MOST_WIDE = 200
-"""Characters of a cell that are shown."""
-
 
 def add(verbs: Verbs) -> None:
     """Add the verbs of this module to the command line."""
@@ -124,4 +121,4 @@ def _phantoms(arguments: argparse.Namespace) -> None:
 
 def _text(rows: pd.DataFrame) -> str:
     filled = rows.astype(object).where(rows.notna(), "–")
-    return filled.to_string(index=False, max_colwidth=MOST_WIDE)
+    return filled.to_string(index=False, max_colwidth=200)

@@ -104,18 +104,15 @@ def _cases(arguments: argparse.Namespace) -> list[Case]:
             f"{' '.join(missing)} not given: give PATH of a case folder, or the four files of one "
             "case"
         )
-    return [_case_of(files, arguments.case)]
-
-
-def _case_of(files: dict[str, Path], names: Sequence[str]) -> Case:
     from gliomalib.data.readers import layout  # noqa: PLC0415
 
+    names = arguments.case
     if len(names) > 1:
         raise SettingsError(f"four files are one case, but --case names {', '.join(names)}")
-    images = {name: path.expanduser() for name, path in files.items()}
-    stem = layout.stem(images["t1"])
+    stem = layout.stem(files["t1"])
     name = names[0] if names else _SEQUENCE_ENDING.sub("", stem) or stem
-    return Case(name, name, OWN, images, None)
+    images = {sequence: path.expanduser() for sequence, path in files.items()}
+    return [Case(name, name, OWN, images, None)]
 
 
 def _cases_below(folder: Path, wanted: Sequence[str]) -> list[Case]:

@@ -89,14 +89,8 @@ def find(key: str) -> DataSet:
 
 def table() -> pd.DataFrame:
     """Return the catalogue for display, one row per set."""
-    rows = []
-    for dataset in load().values():
-        download = _shown(dataset.size_gb, " GB")
-        figures = {"patients": _shown(dataset.patients), "download": download}
-        rows.append(dataset.model_dump() | figures)
-    facts = ["key", "title", "patients", "download", "licence", "access"]
-    return pd.DataFrame(rows)[[*facts, "provider", "page", "cite"]]
-
-
-def _shown(value: float | None, unit: str = "") -> str:
-    return UNKNOWN if value is None else f"{value:,g}{unit}"
+    facts = ["key", "title", "patients", "size_gb", "licence", "access", "provider", "page", "cite"]
+    rows = pd.DataFrame([dataset.model_dump() for dataset in load().values()])[facts]
+    for name, unit in (("patients", ""), ("size_gb", " GB")):
+        rows[name] = [UNKNOWN if pd.isna(value) else f"{value:,g}{unit}" for value in rows[name]]
+    return rows.rename(columns={"size_gb": "download"})

@@ -30,9 +30,6 @@ MONAI_TASKS = {"msd_task01": "Task01_BrainTumour"}
 MOST_TIMES = 2
 """How many times its size in the catalogue a set may need unpacked; its files are compressed."""
 
-CHUNK_BYTES = 2**20
-TIMEOUT_S = 60.0
-
 
 def fetch_open(key: str, target: str | Path) -> Path:
     """Fetch an open set of the catalogue, unpack it in ``target`` and return its folder.
@@ -82,7 +79,7 @@ def fetch(url: str, md5: str, folder: str | Path) -> Path:
             f"{path}: its MD5 is not {md5}, so it is incomplete or another file; complete it "
             f"{by_hand}, or delete it and run this again"
         )
-    bar = pooch.HTTPDownloader(progressbar=True, chunk_size=CHUNK_BYTES, timeout=TIMEOUT_S)
+    bar = pooch.HTTPDownloader(progressbar=True, chunk_size=2**20, timeout=60.0)
     try:
         pooch.retrieve(url, f"md5:{md5}", path.name, path.parent, downloader=bar)
     except requests.RequestException as error:
@@ -130,7 +127,13 @@ def unpack(archive: str | Path, name: str, most_bytes: int) -> Path:
 def _check(archive: Path, members: Sequence[tarfile.TarInfo], most_bytes: int) -> None:
     """Refuse an archive by its listing, before anything is written."""
     for member in members:
-        if fault := _fault(member):
+        # stricter than Python's filter, which cuts a leading slash and lets links inside pass
+        path, fault = PurePosixPath(member.name), ""
+        if path.is_absolute() or ".." in path.parts:
+            fault = "leads out of its folder"
+        elif not (member.isfile() or member.isdir()):
+            fault = "is a link or a device"
+        if fault:
             raise DataError(f"{archive}: not unpacked, {member.name!r} {fault}; use another copy")
     n_bytes = sum(member.size for member in members)
     if n_bytes > most_bytes:
@@ -139,14 +142,6 @@ def _check(archive: Path, members: Sequence[tarfile.TarInfo], most_bytes: int) -
             "are expected; delete it and fetch it again"
         )
     _check_room(archive.parent, n_bytes)
-
-
-def _fault(member: tarfile.TarInfo) -> str:
-    # stricter than Python's filter, which cuts a leading slash and lets links inside pass
-    path = PurePosixPath(member.name)
-    if path.is_absolute() or ".." in path.parts:
-        return "leads out of its folder"
-    return "" if member.isfile() or member.isdir() else "is a link or a device"
 
 
 def _check_room(folder: Path, n_bytes: int) -> None:

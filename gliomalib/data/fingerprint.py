@@ -16,9 +16,6 @@ from scipy import ndimage
 
 from gliomalib.schema import Float32Array
 
-Similarity = tuple[int, int, float]
-"""Two rows of a table of signatures, the lower one first, and how similar they are."""
-
 SAME_SCAN = 0.75
 """Similarity from which two scans are held for one; it lies between what was measured on T1.
 
@@ -96,19 +93,12 @@ def signature(values: NDArray[Any]) -> Float32Array:
     return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
 
 
-def suspects(signatures: Float32Array) -> list[Similarity]:
+def suspects(signatures: Float32Array) -> list[tuple[int, int, float]]:
     """Return the pairs of rows whose similarity is at least ``SAME_SCAN``, the most similar first.
 
-    ``signatures`` holds one signature per row, shape (N, D); in a pair (i, j, similarity) i < j.
-    Raises ``ValueError`` for rows that are not of length 1.
+    ``signatures`` holds one `signature` per row, shape (N, D); in a pair (i, j, similarity) i < j.
     """
-    lengths = np.sqrt(np.einsum("ij,ij->i", signatures, signatures))
-    if not np.allclose(lengths, 1.0, atol=1e-3):
-        raise ValueError(
-            f"the rows have lengths from {lengths.min()} to {lengths.max()}, not 1; give what "
-            "`signature` returns"
-        )
-    pairs: list[Similarity] = []
+    pairs: list[tuple[int, int, float]] = []
     # a block of rows against all rows from its first on; row < column then keeps each pair once
     for start in range(0, len(signatures), BLOCK):
         alike = signatures[start : start + BLOCK] @ signatures[start:].T

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,6 +44,13 @@ class Inspection:
     spacing_mm: tuple[float, float, float] | None = None
     axes: str | None = None
 
+    @property
+    def grid(self) -> dict[str, str | None]:
+        """How the scan lies, as a table shows it: shape, spacing_mm and axes."""
+        shape = "×".join(map(str, self.shape or ())) or None
+        spacing = "×".join(f"{size:.4g}" for size in self.spacing_mm or ()) or None
+        return {"shape": shape, "spacing_mm": spacing, "axes": self.axes}
+
 
 def inspect_all(
     cases: Sequence[Case], *, signatures: bool, workers: int | None = None
@@ -62,7 +68,10 @@ def inspect_all(
 def inspect(case: Case, *, signatures: bool = False) -> Inspection:
     """Read every file of a case and return all of its faults, not only the first."""
     faults: list[Fault] = []
-    contents = _read(case, faults)
+    contents = {}
+    for path in dict.fromkeys(case.files.values()):
+        with _noted(case, path, faults):
+            contents[path] = nifti.read_bytes(path)
     volumes = _decoded(case, contents, faults)
     for name, volume in volumes.items():
         if name != "seg":
@@ -91,14 +100,6 @@ def _noted(case: Case, path: Path, faults: list[Fault]) -> Iterator[None]:
     except DataError as error:
         whose = (case.case_id, case.patient_id, case.release)
         faults.append(Fault(*whose, path, error.kind, str(error)))
-
-
-def _read(case: Case, faults: list[Fault]) -> dict[Path, bytes]:
-    contents = {}
-    for path in dict.fromkeys(case.files.values()):
-        with _noted(case, path, faults):
-            contents[path] = nifti.read_bytes(path)
-    return contents
 
 
 def _decoded(
@@ -161,12 +162,11 @@ def _recognised(
     inspection: Inspection, volume: NiftiVolume, signatures: bool, faults: list[Fault]
 ) -> Inspection:
     """Return an inspection with what the identity sequence tells of the scan."""
-    affine = np.asarray(volume.affine)
     inspection = replace(
         inspection,
         shape=tuple(volume.values.shape),
         spacing_mm=volume.spacing_mm,
-        axes="".join(nib.orientations.aff2axcodes(affine)),
+        axes=nifti.axes_of(volume.affine),
     )
     if _few_values(volume.values):
         return inspection
@@ -174,7 +174,9 @@ def _recognised(
         try:
             content = fingerprint.content_digest(volume.values)
             # fingerprints are compared voxel by voxel, so all scans must lie alike
-            turned = orientation.turned(volume.values, orientation.turn_of(affine))
+            turned = orientation.turned(
+                volume.values, orientation.turn_of(np.asarray(volume.affine))
+            )
             signature = fingerprint.signature(turned) if signatures else None
         except ValueError as error:
             message = f"{volume.path}: shows no brain ({error}); check that it is the right file"

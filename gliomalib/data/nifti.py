@@ -164,6 +164,11 @@ def check_affine(affine: FloatArray, where: str) -> None:
         )
 
 
+def axes_of(affine: Affine) -> str:
+    """Return where the axes of voxels run, such as LPS."""
+    return "".join(nib.orientations.aff2axcodes(np.asarray(affine)))
+
+
 def nested(affine: FloatArray) -> Affine:
     """Return a 4×4 matrix as nested tuples, which compare and do not change."""
     # adding zero makes one zero of the two that floats have
@@ -183,21 +188,15 @@ def _unpacked(path: Path, stored: bytes) -> bytes:
     if not packed:
         return stored
     try:
-        return _gunzipped(stored)
+        # a file ends with its size; told so, isal is a third faster, as no buffer has to grow
+        size = int.from_bytes(stored[-4:], "little")
+        most = min(size, _MOST * len(stored))
+        content: bytes = isal_zlib.decompress(stored, _GZIP_FORMAT, most)
+        # several members, or rubbish at the end
+        return content if len(content) == size else bytes(igzip.decompress(stored))
     except (OSError, EOFError, zlib.error, isal_zlib.IsalError) as error:  # type: ignore[misc]
         message = f"truncated or damaged ({error}); fetch it again"
         raise DataError(f"{path}: {message}", "damaged gzip") from None
-
-
-def _gunzipped(stored: bytes) -> bytes:
-    """Return what gzip packed."""
-    # a file ends with its size; told so, isal is a third faster, as no buffer has to grow
-    size = int.from_bytes(stored[-4:], "little")
-    unpacked: bytes = isal_zlib.decompress(stored, _GZIP_FORMAT, min(size, _MOST * len(stored)))
-    if len(unpacked) == size:
-        return unpacked
-    # several members, or rubbish at the end
-    return bytes(igzip.decompress(stored))
 
 
 def _opened(path: Path, content: bytes) -> nib.nifti1.Nifti1Image:
@@ -291,10 +290,7 @@ def _difference(first: NiftiVolume, other: NiftiVolume) -> tuple[str, str]:
     if not np.allclose(other.spacing_mm, first.spacing_mm, rtol=SPACING_TOLERANCE):
         sizes = f"{other.spacing_mm} mm but {where} has {first.spacing_mm} mm"
         return f"voxel size is {sizes}", "spacing"
-    axes, expected = (
-        "".join(nib.orientations.aff2axcodes(np.asarray(volume.affine)))
-        for volume in (other, first)
-    )
+    axes, expected = (axes_of(volume.affine) for volume in (other, first))
     if axes != expected:
         return f"the axes run {axes} but in {where} {expected}", "orientation"
     if not np.allclose(other.affine, first.affine, rtol=0, atol=AFFINE_TOLERANCE):

@@ -20,15 +20,6 @@ from gliomalib.data.inspection import Inspection
 from gliomalib.data.readers.survey import Survey, survey
 from gliomalib.schema import CLASS_NAMES, SEQUENCES, Case, DataError, Fault
 
-REPLACED = "file replaced"
-"""The kind of fault of a file that is not the one that a study has read."""
-
-GONE = "file gone"
-"""The kind of fault of a file that a study has read and that is no longer there."""
-
-APART = "nothing to compare"
-"""The kind of fault of a folder below which a study has read no file."""
-
 NOBODY = "–"
 """Stands for case, patient and release in a fault of a file or folder as such."""
 
@@ -127,7 +118,7 @@ def _changes(root: Path, cases: Sequence[Case], used: Mapping[Path, str]) -> Ite
     below = [path for path in resolved if path.is_relative_to(root.resolve())]
     if not below:
         message = "the study has read no file below this folder; give the folder that it has read"
-        yield _fault(root, APART, f"{root}: {message}")
+        yield _fault(root, "nothing to compare", f"{root}: {message}")
         return
     for case in cases:
         for path, digest in zip(case.files.values(), case.digests, strict=True):
@@ -136,10 +127,10 @@ def _changes(root: Path, cases: Sequence[Case], used: Mapping[Path, str]) -> Ite
                 advice = "run 01_data_exploration again or put the old file back"
                 message = f"{path}: is not the file that the study has read; {advice}"
                 whose = (case.case_id, case.patient_id, case.release)
-                yield Fault(*whose, path, REPLACED, message)
+                yield Fault(*whose, path, "file replaced", message)
     for path in below:
         if not path.exists():
-            yield _fault(path, GONE, f"{path}: the study has read this file; put it back")
+            yield _fault(path, "file gone", f"{path}: the study has read this file; put it back")
 
 
 def _fault(path: Path, kind: str, message: str) -> Fault:
@@ -156,16 +147,13 @@ def _case_table(inspections: Sequence[Inspection], faults: Sequence[Fault]) -> p
         rows.append({**_row(case), "same_scan_as": None if same == case_id else same})
     # cases that are not complete were not inspected: their faults are all that is known of them
     listed = {NOBODY, *(row["case_id"] for row in rows)}
-    others = ((fault.case_id, fault.patient_id, fault.release, 0) for fault in faults)
-    rows += [
-        dict(zip(CASE_COLUMNS, other, strict=False))
-        for other in dict.fromkeys(others)
-        if other[0] not in listed
-    ]
-    counted = [{**row, "faults": n_faults[row["case_id"]]} for row in rows]
+    others = dict.fromkeys((fault.case_id, fault.patient_id, fault.release) for fault in faults)
+    names = CASE_COLUMNS[:4]
+    rows += [dict(zip(names, (*who, 0), strict=True)) for who in others if who[0] not in listed]
+    table = pd.DataFrame(rows, columns=CASE_COLUMNS)
+    table["faults"] = [n_faults[case_id] for case_id in table["case_id"]]
     # a count stays a whole number where another case has none
-    whole = dict.fromkeys(CLASS_NAMES[1:], "Int64")
-    return pd.DataFrame(counted, columns=CASE_COLUMNS).astype(whole)
+    return table.astype(dict.fromkeys(CLASS_NAMES[1:], "Int64"))
 
 
 def _row(case: Inspection) -> dict[str, Any]:
@@ -175,8 +163,6 @@ def _row(case: Inspection) -> dict[str, Any]:
         "patient_id": case.case.patient_id,
         "release": case.case.release,
         "files": len(set(case.case.files.values())),
-        "shape": "×".join(map(str, case.shape)) if case.shape else None,
-        "spacing_mm": "×".join(f"{s:.4g}" for s in case.spacing_mm) if case.spacing_mm else None,
-        "axes": case.axes,
+        **case.grid,
         **dict(zip(CLASS_NAMES[1:], voxels[1:], strict=True)),
     }

@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
-import numpy as np
 import pytest
-from scipy import ndimage
 
 from gliomalib import settings
 from gliomalib.cohort import gather
 from gliomalib.cohort.table import COLUMNS
 from gliomalib.provenance import CORES
-from gliomalib.schema import SEQUENCES, DataError, SettingsError
+from gliomalib.schema import DataError, SettingsError
+from tests import faults
 
 HEADER = (
     "Grade,BraTS_2017_subject_ID,BraTS_2018_subject_ID,TCGA_TCIA_subject_ID,"
@@ -28,26 +26,6 @@ TABLE = HEADER + (
 )
 
 
-def brain(seed: int, size: int = 24) -> np.ndarray:
-    """Return a ball of smooth noise on a background of 0: one seed, one scan."""
-    noise = np.random.default_rng(seed).normal(size=(size,) * 3)
-    smooth = ndimage.gaussian_filter(noise, 1.0)
-    axes = np.ogrid[tuple(slice(-1, 1, size * 1j) for _ in range(3))]
-    inside = sum(axis**2 for axis in axes) < 0.8
-    return np.where(inside, 100 + 400 * (smooth - smooth.min()), 0).astype(np.int16)
-
-
-def write_case(root: Path, name: str, seed: int, *, mask: bool = True) -> Path:
-    folder = root / name
-    folder.mkdir(parents=True)
-    values = brain(seed)
-    tumour = (values > np.quantile(values, 0.95)).astype(np.int16)
-    for part in (*SEQUENCES, "seg") if mask else SEQUENCES:
-        image = nib.Nifti1Image(tumour if part == "seg" else values, np.eye(4))
-        nib.save(image, folder / f"{name}_{part}.nii.gz")
-    return folder
-
-
 @pytest.fixture
 def pool(tmp_path: Path) -> Path:
     """Patients A (three years), B (two), 3 (one, and again in 2021), one of 2021, one unmasked."""
@@ -55,10 +33,10 @@ def pool(tmp_path: Path) -> Path:
     for seed, name in enumerate(
         ("Brats18_A", "BraTS19_A", "BraTS19_B", "BraTS20_Training_001", "BraTS20_Training_003")
     ):
-        write_case(root, name, seed)
-    write_case(root, "BraTS2021_00003", seed=4)
-    write_case(root, "BraTS2021_00009", seed=9)
-    write_case(root, "BraTS20_Validation_001", seed=10, mask=False)
+        faults.write_as(root / name, seed)
+    faults.write_as(root / "BraTS2021_00003", 4)
+    faults.write_as(root / "BraTS2021_00009", 9)
+    faults.write_as(root / "BraTS20_Validation_001", 10)["seg"].unlink()
     (root / "name_mapping.csv").write_text(TABLE)
     return root
 
@@ -128,23 +106,6 @@ def test_an_external_set_of_known_patients_only_is_refused(pool: Path, tmp_path:
         gather.gather(folder_study(["brats2020"], ["brats2019"]), few, few)
 
 
-def test_one_scan_processed_otherwise_is_set_aside_as_suspect(pool: Path) -> None:
-    folder = write_case(pool, "BraTS2021_00077", seed=3)
-    for path in folder.glob("*_t1.nii.gz"):
-        values = np.asarray(nib.load(path).dataobj) ** 0.8
-        nib.save(nib.Nifti1Image(values.astype(np.float32), np.eye(4)), path)
-    found = gather.gather(folder_study(["brats2020"], ["brats2021"]), pool, pool)
-    suspects = found.links.query("how == 'suspect'")
-    assert suspects[["case_id", "same_as"]].to_numpy().tolist() == [
-        ["BraTS20_Training_001", "BraTS2021_00077"]
-    ]
-    row = found.cases.set_index("case_id").loc["BraTS2021_00077"]
-    assert (row["part"], row["note"]) == (
-        "duplicate",
-        "probably the same scan as BraTS20_Training_001",
-    )
-
-
 def test_a_faulty_case_stops_the_study_or_is_excluded(pool: Path) -> None:
     path = pool / "BraTS20_Training_003" / "BraTS20_Training_003_t2.nii.gz"
     path.write_bytes(path.read_bytes()[:-30])
@@ -169,12 +130,6 @@ def test_a_faulty_case_stops_the_study_or_is_excluded(pool: Path) -> None:
     assert sorted(found.faults["kind"]) == ["damaged gzip", "missing sequence"]
 
 
-def test_a_broken_table_of_names_stops_also_where_cases_are_excluded(pool: Path) -> None:
-    (pool / "name_mapping.csv").write_text("Grade,Name\nHGG,x\n")
-    with pytest.raises(DataError, match="no column BraTS_<year>_subject_ID"):
-        gather.gather(folder_study(["brats2020"], on_bad_case="exclude"), pool, pool)
-
-
 @pytest.mark.parametrize(
     ("internal", "external", "message"),
     [
@@ -193,7 +148,7 @@ def test_unusable_releases_are_refused(
 
 def test_a_release_without_cases_is_refused(pool: Path, tmp_path: Path) -> None:
     only = tmp_path / "only"
-    write_case(only, "BraTS20_Validation_001", 0, mask=False)
+    faults.write_as(only / "BraTS20_Validation_001", 0)["seg"].unlink()
     with pytest.raises(DataError, match="no case of brats2018; found only brats2020"):
         gather.gather(folder_study(["brats2018"]), only, only)
     with pytest.raises(DataError, match=r"nobody of brats2020 is left for the .*: no mask"):
@@ -213,9 +168,8 @@ def phantom_calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     def write_cohort(root: Path, plan: Any, numbers: Sequence[int], workers: int) -> Path:
         calls.append((root, plan, list(numbers), workers))
         for number in numbers:
-            name = f"BraTS20_Training_{number:03d}"
-            if not (root / name).exists():
-                write_case(root, name, number)
+            if not (root / faults.name_of(number)).exists():
+                faults.write(root, number)
         return root
 
     monkeypatch.setattr(gather.write, "write_cohort", write_cohort)

@@ -20,8 +20,6 @@ from gliomalib.cohort.identity import Link
 from gliomalib.data import fingerprint, inspection
 from gliomalib.data.inspection import Inspection
 from gliomalib.data.readers import brats, survey
-from gliomalib.phantoms import write
-from gliomalib.phantoms.patient import PhantomPlan
 from gliomalib.schema import SEQUENCES, Case, DataError
 
 
@@ -46,14 +44,6 @@ ALIKE = float(np.rad2deg(np.arccos(fingerprint.SAME_SCAN))) - 1
 # --- known answers
 
 
-def test_nobody_is_linked_to_himself_and_strangers_to_nobody() -> None:
-    found = [seen("a", content="1", signature=at(0)), seen("b", content="2", signature=at(90))]
-    assert identity.links(found) == []
-    assert identity.links([]) == []
-    assert identity.patients(found, []) == {"a": "a", "b": "b"}
-    assert identity.patients([], []) == {}
-
-
 def test_each_way_of_knowing_is_named() -> None:
     found = [
         seen("a", "p", "1", at(0)),
@@ -70,42 +60,6 @@ def test_each_way_of_knowing_is_named() -> None:
     ]
     assert links[2].similarity == pytest.approx(np.cos(np.deg2rad(ALIKE)))
     assert identity.patients(found, links) == {"a": "p", "b": "p", "c": "p", "d": "p", "e": "s"}
-
-
-def test_a_pair_that_is_known_already_is_not_suspect_as_well() -> None:
-    found = [
-        seen("a", "p", "1", at(0)),
-        seen("b", "p", "2", at(1)),
-        seen("c", "q", "2", at(2)),
-        seen("d", "q", "3", at(3)),
-    ]
-    assert {link.how for link in identity.links(found)} == {"table", "content"}
-
-
-def test_the_first_of_a_chain_gives_its_name_whatever_links_it() -> None:
-    chain = [seen(f"case{k}", signature=at(k * ALIKE)) for k in range(4)]
-    links = identity.links(chain)
-    assert [(link.case_id, link.other_id) for link in sorted(links, key=lambda x: x.case_id)] == [
-        ("case0", "case1"),
-        ("case1", "case2"),
-        ("case2", "case3"),
-    ]
-    assert set(identity.patients(chain, links).values()) == {"case0"}
-    assert set(identity.patients(chain, links[::-1]).values()) == {"case0"}
-
-
-def test_a_suspicion_does_not_rename_a_patient_of_an_older_release() -> None:
-    found = [seen("older", signature=at(0)), seen("newer", signature=at(5))]
-    assert identity.patients(found, identity.links(found)) == {"older": "older", "newer": "older"}
-
-
-def test_cases_without_signature_or_voxels_are_compared_by_what_there_is() -> None:
-    found = [seen("a", "p"), seen("b", "q", "1"), seen("c", "q"), seen("d", "r", "1", at(0))]
-    found.append(seen("e", "s"))
-    assert [(link.case_id, link.other_id, link.how) for link in identity.links(found)] == [
-        ("c", "b", "table"),
-        ("d", "b", "content"),
-    ]
 
 
 def test_links_as_a_table() -> None:
@@ -208,18 +162,6 @@ def test_patients_are_the_groups_and_named_after_their_first_case(
     assert identity.patients(found, links) == wanted
 
 
-@given(cohorts())
-def test_no_patient_has_two_names_and_no_name_two_patients(found: list[Inspection]) -> None:
-    links = identity.links(found)
-    patients = identity.patients(found, links)
-    for one, other in pairs(found):
-        if one.case.patient_id == other.case.patient_id:
-            assert patients[one.case.case_id] == patients[other.case.case_id]
-    names = [one.case.case_id for one in found]
-    groups = groups_of(names, [(link.case_id, link.other_id) for link in links])
-    assert len(set(groups.values())) == len(set(patients.values()))
-
-
 # --- overlap of the releases
 
 
@@ -264,26 +206,7 @@ def test_patients_of_several_tables_are_named_once(tmp_path: Path) -> None:
     assert identity.named_patients([]) == []
 
 
-def test_tables_of_no_use_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "name_mapping.csv"
-    with pytest.raises(DataError, match=r"name_mapping.csv: cannot be read"):
-        identity.named_patients([path])
-    path.write_text(HEADER + "HGG,a,b,c\nHGG,a,b,d\n")
-    with pytest.raises(DataError, match=r"(c and d|d and c) in 2020"):
-        identity.named_patients([path])
-
-
 # --- synthetic and real patients
-
-
-def test_no_two_phantoms_are_taken_for_one(tmp_path: Path) -> None:
-    for site, first in (("A", 1), ("B", 7)):
-        plan = PhantomPlan(seed=3, spacing_mm=4.0, site=site)
-        write.write_cohort(tmp_path / site, plan, range(first, first + 6), 1)
-    found = inspection.inspect_all(survey.discover(tmp_path), signatures=True)
-    assert len(found) == 12
-    assert all(one.content and one.signature is not None for one in found)
-    assert identity.links(found) == []
 
 
 @pytest.fixture(scope="module")
@@ -384,23 +307,20 @@ YEARS_TABLE = (
 )
 
 
-def people(folder: Path) -> list[brats.Identity]:
-    """Return the three patients of the table, which stands in two releases."""
-    tables = [folder / name for name in ("2019.csv", "2020.csv")]
-    for path in tables:
-        path.write_text(YEARS_TABLE)
-    return identity.named_patients(tables)
+@pytest.fixture
+def people(tmp_path: Path) -> list[brats.Identity]:
+    """Return the three patients of the table."""
+    (tmp_path / "2020.csv").write_text(YEARS_TABLE)
+    return identity.named_patients([tmp_path / "2020.csv"])
 
 
-def test_a_patient_of_two_tables_is_one(tmp_path: Path) -> None:
-    assert len(people(tmp_path)) == 3
-    assert identity.named_patients([]) == []
-    assert identity.known_years(people(tmp_path)) == (2018, 2019, 2020)
+def test_the_years_of_the_paper_that_are_known(people: list[brats.Identity]) -> None:
+    assert identity.known_years(people) == (2018, 2019, 2020)
     assert identity.known_years([]) == ()
 
 
-def test_overlap_of_the_years_is_counted(tmp_path: Path) -> None:
-    table = identity.year_overlap(people(tmp_path))
+def test_overlap_of_the_years_is_counted(people: list[brats.Identity]) -> None:
+    table = identity.year_overlap(people)
     assert table.to_dict("list") == {
         "year": [2017, 2018, 2019, 2020],
         "patients": [1, 1, 2, 3],
@@ -412,8 +332,10 @@ def test_overlap_of_the_years_is_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.5, 0.9])
-def test_expected_leak_is_the_mean_over_every_split(share: float, tmp_path: Path) -> None:
-    facts = identity.overlap_facts(people(tmp_path), test_share=share)
+def test_expected_leak_is_the_mean_over_every_split(
+    share: float, people: list[brats.Identity]
+) -> None:
+    facts = identity.overlap_facts(people, test_share=share)
     assert facts.patients_by_year == {2018: 1, 2019: 2, 2020: 3}
     assert (facts.volumes, facts.patients) == (6, 3)
     owners = "AAABBC"
@@ -424,9 +346,9 @@ def test_expected_leak_is_the_mean_over_every_split(share: float, tmp_path: Path
     assert facts.expected_share == pytest.approx(np.mean(shares))
 
 
-def test_a_year_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_year_that_is_not_there_is_refused(people: list[brats.Identity]) -> None:
     with pytest.raises(DataError, match=r"nobody in 2023"):
-        identity.overlap_facts(people(tmp_path), years=(2020, 2023))
+        identity.overlap_facts(people, years=(2020, 2023))
 
 
 def test_overlap_by_the_organisers_table(real_data: Path) -> None:

@@ -106,14 +106,6 @@ def _leak(split: Split) -> Split:
     return replace(split, train=(*split.train, split.test[0]))
 
 
-def _leak_external(split: Split) -> Split:
-    return replace(split, train=(*split.train, split.external[0]))
-
-
-def _leak_val(split: Split) -> Split:
-    return replace(split, val=(*split.val, split.test[0]))
-
-
 def _lose(split: Split) -> Split:
     return replace(split, train=split.train[1:])
 
@@ -139,8 +131,6 @@ def _test_another(split: Split) -> Split:
 
 FAULTS: dict[str, tuple[Callable[[Split], Split], type[Exception], str]] = {
     "leak": (_leak, MismatchError, "fold 1: P... in two parts"),
-    "leak to val": (_leak_val, MismatchError, "fold 1: P... in two parts"),
-    "external trained on": (_leak_external, MismatchError, "fold 1: E1 in two parts"),
     "lost": (_lose, DataError, "fold 1: .*missing P..., unknown nobody"),
     "unknown": (_add, DataError, "missing nobody, unknown stranger"),
     "external swapped": (_swap, MismatchError, "external patients differ"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -60,11 +59,6 @@ def test_rows_stand_by_part_then_patient_then_case() -> None:
     assert table["part"].drop_duplicates().tolist() == list(PARTS)
     pd.testing.assert_frame_equal(table_of(entries[::-1]), table)
     assert table.index.tolist() == list(range(7))
-
-
-def test_a_table_of_nobody_has_its_columns(tmp_path: Path) -> None:
-    assert tuple(table_of([]).columns) == COLUMNS
-    assert again([], tmp_path).empty
 
 
 def test_nobody_is_dropped_who_stands_there_twice(tmp_path: Path) -> None:
@@ -135,13 +129,6 @@ def test_an_excluded_case_without_its_files_is_not_read() -> None:
         cases_of(table, "excluded")
 
 
-def test_an_exclusion_says_who_of_which_release_and_why() -> None:
-    table = table_of([Entry(case(), "excluded", "damaged gzip (x)"), entry("c1", "internal")])
-    (left_out,) = casetable.exclusions(table)
-    assert (left_out.case_id, left_out.release) == (case().case_id, case().release)
-    assert left_out.reason == "damaged gzip (x)"
-
-
 def test_a_part_that_there_is_not_is_refused() -> None:
     with pytest.raises(SettingsError, match="no part 'train': take one of internal, external"):
         cases_of(table_of([]), "train")
@@ -170,22 +157,6 @@ def test_what_is_no_table_of_cases_is_refused(
         read_cases(path)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
-
-
-def test_a_table_is_written_whole_over_an_older_one(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "cases.csv"
-    for n_cases in (40, 1):
-        casetable.write_cases(table_of([entry(f"c{k}", "unused") for k in range(n_cases)]), path)
-    assert len(read_cases(path)) == 1
-    assert [found.name for found in path.parent.iterdir()] == ["cases.csv"]
-
-
-@given(st.permutations(range(8)))
-def test_the_order_is_the_same_from_any_order(order: list[int]) -> None:
-    rng = np.random.default_rng(0)
-    entries = [entry(f"c{k}", PARTS[rng.integers(5)], f"p{rng.integers(3)}") for k in range(8)]
-    shuffled = table_of([entries[k] for k in order])
-    pd.testing.assert_frame_equal(shuffled, table_of(entries))
 
 
 def test_a_note_is_made_from_its_fields() -> None:

@@ -67,27 +67,7 @@ def test_list_of_one_set_tells_all_of_it(capsys: Captured) -> None:
     assert "None" not in out
 
 
-def test_list_of_an_unknown_set_lists_the_known_ones(capsys: Captured) -> None:
-    code, out, err = said(capsys, "list", "brats1999")
-    assert (code, out) == (1, "")
-    assert err.startswith("error: there is no data set 'brats1999'")
-    assert "brats2020" in err
-
-
 # --- download
-
-
-@pytest.mark.parametrize(
-    "key", [row["key"] for row in catalogue.table().to_dict("records") if row["access"] != "open"]
-)
-def test_a_set_that_is_not_open_says_where_it_is_had(
-    key: str, tmp_path: Path, capsys: Captured
-) -> None:
-    code, _, err = said(capsys, "download", key, "--to", tmp_path)
-    assert code == 1
-    assert catalogue.find(key).page in err
-    assert catalogue.find(key).title in err
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_set_is_not_fetched(tmp_path: Path, capsys: Captured) -> None:
@@ -195,27 +175,12 @@ def test_every_terminal_can_show_it(encoding: str, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["faults"][0]["kind"] == "ambiguous mask"
 
 
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        (None, "the table of cases is missing; run 01_data_exploration"),
-        ("", "cannot be read"),
-        ("a,b\n", "columns are a, b"),
-    ],
-)
-def test_a_study_that_has_read_nothing_is_named(
-    content: str | None, says: str, tmp_path: Path, capsys: Captured
-) -> None:
+def test_a_study_that_has_read_nothing_is_named(tmp_path: Path, capsys: Captured) -> None:
     faults.write(tmp_path / "source", 1)
-    if content is not None:
-        (tmp_path / "mine").mkdir()
-        (tmp_path / "mine" / "cases.csv").write_text(content)
-    code, out, err = said(
-        capsys, "verify", tmp_path / "source", "--study", "mine", "--data-dir", tmp_path
-    )
+    words = ("verify", tmp_path / "source", "--study", "mine", "--data-dir", tmp_path)
+    code, out, err = said(capsys, *words)
     assert (code, out) == (1, "")
-    assert err.startswith(f"error: {tmp_path / 'mine' / 'cases.csv'}: ")
-    assert says in err
+    assert err.startswith(f"error: {tmp_path / 'mine' / 'cases.csv'}: the table of cases is mis")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ What the networks make of a case is tested with ``apply``; here they are stand-i
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,11 +69,9 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def spoilt(tmp_path: Path) -> Path:
+def spoilt(cohort: Path, tmp_path: Path) -> Path:
     """Return a cohort whose second case has a file that is none."""
-    made = tiny_study.phantom(1, spacing=12.0)
-    for name in NAMES:
-        tiny_study.write_case(tmp_path / "in" / name, made, masked=False)
+    shutil.copytree(cohort, tmp_path / "in")
     (tmp_path / "in" / NAMES[1] / f"{NAMES[1]}_t2.nii.gz").write_bytes(b"none")
     return tmp_path / "in"
 

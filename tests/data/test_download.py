@@ -17,7 +17,7 @@ import pytest
 
 from gliomalib.data import download
 from gliomalib.provenance import PACKAGE_DIR, PROJECT_DIR
-from gliomalib.schema import DataError, SettingsError
+from gliomalib.schema import DataError
 
 CONTENT = bytes(range(256)) * 4000
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -289,11 +289,6 @@ def test_other_sets_say_where_they_are(tmp_path: Path, name: str, message: str) 
     with pytest.raises(DataError, match=message):
         download.fetch_open(name, tmp_path / "x")
     assert left_in(tmp_path) == []
-
-
-def test_an_unknown_set_lists_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"no data set 'msd': take one of brats2018, .*upenn"):
-        download.fetch_open("msd", tmp_path)
 
 
 def test_no_address_of_an_archive_stands_in_the_project() -> None:

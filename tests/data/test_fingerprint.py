@@ -136,13 +136,6 @@ def signatures() -> Voxels:
 # --- the digest
 
 
-def test_the_digest_is_that_of_rising_values_and_their_counts() -> None:
-    values = np.zeros((2, 3, 2), np.int16)
-    values[0, :, 0], values[1, 0, 0] = 7, -2
-    expected = struct.pack("<2d", -2.0, 7.0) + struct.pack("<2q", 1, 3)
-    assert content_digest(values) == hashlib.sha256(expected).hexdigest()
-
-
 @settings(deadline=None)
 @given(FLOATS)
 def test_the_digest_is_that_of_the_obvious_count(values: Voxels) -> None:
@@ -195,24 +188,10 @@ def test_one_other_voxel_makes_another_digest(
         assert content_digest(changed) != content_digest(original)
 
 
-def test_the_least_change_of_a_float_makes_another_digest() -> None:
-    original = zscore(brain(0))
-    changed = original.copy()
-    changed[32, 32, 32] = np.nextafter(changed[32, 32, 32], np.float32(9))
-    assert content_digest(changed) != content_digest(original)
-
-
 def test_both_zeros_of_a_float_are_one() -> None:
     values = in_background(np.array([0.0, -0.0, 3.0]).reshape(3, 1, 1), background=-1)
     assert content_digest(values) == content_digest(np.where(values == 0, 0.0, values))
     assert content_digest(values) == content_digest(np.where(values == 0, -0.0, values))
-
-
-def test_any_value_may_be_the_background() -> None:
-    values = brain(0)
-    moved = np.where(values != 0, values, -1000)
-    assert content_digest(moved) == content_digest(values)
-    assert content_digest(cropped(moved)) == content_digest(values)
 
 
 def test_a_background_that_fills_less_than_half_is_found() -> None:
@@ -243,23 +222,10 @@ def test_a_scan_is_known_again_in_disguise(name: str, signatures: Voxels) -> Non
     assert alike[~np.eye(2, 20, dtype=bool)].max() < SAME_SCAN - 0.2
 
 
-def test_the_shape_that_all_brains_share_does_not_count() -> None:
-    one, other = brain(0), brain(1)
-    inside = one != 0
-    assert np.corrcoef(one[inside], other[inside])[0, 1] > 0.8
-    assert signature(one) @ signature(other) < 0.3
-
-
 def test_a_rising_map_of_intensities_leaves_the_signature_as_it_was() -> None:
     values = brain(0)
     mapped = np.where(values != 0, np.sqrt(values.astype(np.float64)) + 5, 0)
     np.testing.assert_allclose(signature(mapped), signature(values), atol=1e-5)
-
-
-def test_turned_scans_differ_so_the_caller_has_to_turn_them_back() -> None:
-    values = brain(0)
-    assert signature(values) @ signature(values[::-1]) < SAME_SCAN
-    assert signature(values) @ signature(values.transpose(1, 0, 2)) < SAME_SCAN
 
 
 def test_specks_far_from_the_brain_do_not_hide_it() -> None:
@@ -309,20 +275,15 @@ def test_what_is_no_scan_is_refused(
         function(values)
 
 
-@pytest.mark.parametrize("odd", [5, 4])
-def test_a_mask_has_a_digest_but_no_signature(odd: int) -> None:
+def test_a_mask_has_a_digest_but_no_signature() -> None:
     mask = np.where(brain(0) != 0, 5, 0).astype(np.uint8)
-    mask[48, 48, 48] = odd
+    mask[48, 48, 48] = 4
     assert content_digest(mask) == content_digest(mask[::-1])
     with pytest.raises(ValueError, match=r"the brain is 5\.0 throughout"):
         signature(mask)
 
 
 # --- suspects
-
-
-def test_different_brains_are_no_suspects(signatures: Voxels) -> None:
-    assert suspects(signatures) == []
 
 
 def test_planted_copies_are_found_the_most_similar_first(signatures: Voxels) -> None:
@@ -355,14 +316,6 @@ def test_all_pairs_are_looked_at_in_blocks_of_any_size(
 def test_none_and_one_have_no_pairs(signatures: Voxels) -> None:
     assert suspects(signatures[:0]) == []
     assert suspects(signatures[:1]) == []
-
-
-@pytest.mark.parametrize("fault", [np.nan, 0.0, 3.0])
-def test_rows_that_are_no_signatures_are_refused(signatures: Voxels, fault: float) -> None:
-    table = signatures.copy()
-    table[5] *= np.float32(fault)
-    with pytest.raises(ValueError, match="give what `signature` returns"):
-        suspects(table)
 
 
 # --- patients

@@ -198,15 +198,6 @@ def test_turned_scans_say_how_they_lie(tmp_path: Path) -> None:
     assert found.faults == ()
 
 
-def test_one_voxel_makes_another_scan(tmp_path: Path) -> None:
-    files = faults.write(tmp_path, 1)
-    first = inspect(case_in(tmp_path))
-    values = faults.brain(1, 0)
-    values[12, 11, 10] += 1
-    faults.save(files["t1"], values)
-    assert inspect(case_in(tmp_path)).content != first.content
-
-
 # --- many cases
 
 

@@ -60,16 +60,13 @@ def decoded(content: bytes, path: Path = PLAIN) -> NiftiVolume | None:
 # --- damage
 
 
-@pytest.mark.parametrize("kind", GOOD)
-def test_a_file_cut_anywhere_is_a_fault(kind: type) -> None:
-    for length in range(len(GOOD[kind])):
-        assert decoded(GOOD[kind][:length]) is None, length
-    assert decoded(GOOD[kind]) is not None
-
-
-def test_a_packed_file_cut_anywhere_is_a_fault() -> None:
-    for length in range(len(GZIPPED)):
-        assert decoded(GZIPPED[:length], PACKED) is None, length
+@pytest.mark.parametrize(
+    ("path", "content"), [*((PLAIN, good) for good in GOOD.values()), (PACKED, GZIPPED)]
+)
+def test_a_file_cut_anywhere_is_a_fault(path: Path, content: bytes) -> None:
+    for length in range(len(content)):
+        assert decoded(content[:length], path) is None, length
+    assert (nifti.decode(path, content).values == VALUES).all()
 
 
 def test_no_flipped_bit_of_a_packed_file_changes_a_voxel_unnoticed() -> None:
@@ -144,7 +141,9 @@ def test_every_type_of_number_is_read(dtype: str, order: str) -> None:
 @pytest.mark.parametrize("kind", [np.complex64, np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])])
 def test_what_is_no_real_number_is_refused(kind: np.typing.DTypeLike) -> None:
     content = nib.Nifti1Image(np.zeros(SHAPE, kind), AFFINE).to_bytes()
-    with pytest.raises(DataError, match="expected one real number each") as refused:
+    with pytest.raises(
+        DataError, match="one real number each; check that this is the right"
+    ) as refused:
         nifti.decode(PLAIN, content)
     assert refused.value.kind == "data type"
 
@@ -153,11 +152,6 @@ def test_values_are_scaled_where_the_header_says_so() -> None:
     content = bytearray(GOOD[nib.Nifti1Image])
     struct.pack_into("<2f", content, 112, 0.5, -3)
     assert (nifti.decode(PLAIN, bytes(content)).values == VALUES * 0.5 - 3).all()
-
-
-def test_both_versions_of_the_format_are_read() -> None:
-    for content in GOOD.values():
-        assert (nifti.decode(PLAIN, content).values == VALUES).all()
 
 
 def test_a_file_packed_in_pieces_is_read_whole() -> None:
@@ -261,12 +255,6 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=f"{name}.nii: ") as refused:
             nifti.read_bytes(tmp_path / f"{name}.nii")
         assert refused.value.kind == kind
-
-
-def test_bytes_are_those_on_disk_also_behind_a_link(tmp_path: Path) -> None:
-    (tmp_path / "a.nii").write_bytes(b"abc")
-    (tmp_path / "b.nii").symlink_to("a.nii")
-    assert nifti.read_bytes(tmp_path / "b.nii") == b"abc"
 
 
 WHOLE_SCANS = ("constant volume", "empty volume", "no brain", "no tumour")

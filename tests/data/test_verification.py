@@ -6,14 +6,11 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -24,7 +21,7 @@ from gliomalib.data import verification
 from gliomalib.data.verification import Verification, verify
 from gliomalib.schema import CLASS_NAMES, SEQUENCES, DataError
 from tests import faults, layouts
-from tests.faults import FAULTS, PLAIN_FAULTS, Planted
+from tests.faults import FAULTS, Planted
 
 SOUND = 9
 """Number of the sound case that stands beside the faulty ones."""
@@ -77,16 +74,6 @@ def test_a_fault_is_found_named_and_answered_and_stops_a_study(name: str, tmp_pa
     assert planted.place(files).name in str(stopped.value)
 
 
-@pytest.mark.parametrize("name", PLAIN_FAULTS)
-def test_a_fault_of_an_unpacked_file(name: str, tmp_path: Path) -> None:
-    planted = PLAIN_FAULTS[name]
-    files, _ = faults.write(tmp_path, 1, ".nii"), faults.write(tmp_path, SOUND, ".nii")
-    planted.plant(files)
-    found = verify(tmp_path)
-    check_named(found, faults.name_of(1), planted, planted.place(files))
-    check_sound(found, faults.name_of(SOUND), faults.VOXELS)
-
-
 @pytest.fixture
 def ruin(tmp_path: Path) -> Path:
     """Write every fault of the table into a case of its own, and two sound cases."""
@@ -107,75 +94,13 @@ def test_all_faults_are_found_in_one_pass(ruin: Path) -> None:
     assert len(found.cases) == len(FAULTS) + 2
     assert (found.cases["faults"] > 0).sum() == len(FAULTS)
     assert found.cases["faults"].sum() == len(found.faults)
-    assert found.n_bytes > 0
-
-
-def test_the_command_lists_them_all_and_no_traceback(ruin: Path) -> None:
-    command = [sys.executable, "-m", "gliomalib", "data", "verify", str(ruin)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "Traceback" not in done.stdout + done.stderr
-    for planted in FAULTS.values():
-        assert f"\n{planted.kind}: " in done.stdout
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert json.loads(done.stdout)["sound"] is False
+    assert json.loads(json.dumps(found.as_json(), allow_nan=False))["sound"] is False
 
 
 def test_the_order_of_work_changes_nothing(ruin: Path) -> None:
     one, many = verify(ruin, workers=1), verify(ruin, workers=7)
     pd.testing.assert_frame_equal(one.cases, many.cases)
     pd.testing.assert_frame_equal(one.faults, many.faults)
-
-
-# --- other families
-
-
-def _three_dimensions(files: faults.Files) -> None:
-    layouts.save(files["t1"], np.zeros(layouts.SHAPE, np.int16))
-
-
-def _five_sequences(files: faults.Files) -> None:
-    layouts.save(files["t1"], np.zeros((*layouts.SHAPE, 5), np.float32))
-
-
-def _second_mask(files: faults.Files) -> None:
-    path = files["seg"]
-    layouts.save(path.with_name(path.name.removesuffix(".gz")), layouts.canonical_mask())
-
-
-def _label_five(files: faults.Files) -> None:
-    layouts.save(files["seg"], np.where(layouts.canonical_mask() == 3, 5, 0).astype(np.uint8))
-
-
-def _cut(files: faults.Files) -> None:
-    files["t1"].write_bytes(files["t1"].read_bytes()[:-30])
-
-
-OTHERS = [
-    ("msd_task01", _three_dimensions, "wrong dimension", "t1", "right file"),
-    ("msd_task01", _five_sequences, "wrong dimension", "t1", "holds 5 sequences.*fetch it again"),
-    ("msd_task01", _cut, "damaged gzip", "t1", "fetch it again"),
-    ("msd_task01", _label_five, "unknown label", "seg", "allowed are 0, 1, 2, 3"),
-    ("brats2023", _second_mask, "duplicate mask", "", "remove one"),
-    ("brats2024", _label_five, "unknown label", "seg", "5 in 30 voxels; allowed are 0, 1, 2, 3, 4"),
-    ("ucsf_pdgm", _label_five, "unknown label", "seg", "allowed are 0, 1, 2, 4"),
-    ("upenn_gbm", _cut, "damaged gzip", "t1", "fetch it again"),
-    ("brats_africa", lambda files: files["t2"].unlink(), "missing sequence", "", "expected one"),
-]
-
-
-@pytest.mark.parametrize(("release", "plant", "kind", "at", "advice"), OTHERS)
-def test_faults_of_other_families(
-    release: str, plant: faults.Plant, kind: str, at: str, advice: str, tmp_path: Path
-) -> None:
-    files, _ = layouts.write(tmp_path, release, 1), layouts.write(tmp_path, release, SOUND)
-    plant(files)
-    found = verify(tmp_path)
-    planted = Planted(plant, kind, at, advice)
-    check_named(found, layouts.case_id(release, 1), planted, planted.place(files))
-    assert set(found.faults["case_id"]) == {layouts.case_id(release, 1)}
-    check_sound(found, layouts.case_id(release, SOUND), layouts.VOXELS[1:])
 
 
 # --- the folder as a whole
@@ -186,8 +111,6 @@ TABLES = {
     "no subject column": ({"": "Grade,Name\nHGG,x\n"}, "give the organisers' table"),
     "a row without ID": ({"": HEADER + "HGG,NA,NA,NA\n"}, "line 2: no subject ID.*correct the"),
     "no text": ({"": "\0\x80"}, "fetch the table again"),
-    "too many cells": ({"": HEADER + "HGG,a,b,c,d\n"}, "line 2 has more cells.*fetch the table"),
-    "an open quotation": ({"": HEADER + 'HGG,"a,b,c\n'}, "fetch the table again"),
     "a contradiction": (
         {"": HEADER + "HGG,a,b,NA\n", "_2": HEADER + "HGG,a,c,NA\n"},
         "one patient is (b and c|c and b) in 2019; keep only the organisers' newest",
@@ -279,25 +202,18 @@ def _as_nobody(root: Path) -> Verification:
         os.seteuid(0)
 
 
-def test_a_file_that_may_not_be_read() -> None:
+@pytest.mark.parametrize(
+    ("name", "mode", "n_faults"),
+    [("t1", 0o000, 1), ("", 0o000, 1), ("", 0o111, 1), ("", 0o444, 5)],
+)
+def test_a_file_or_folder_that_may_not_be_read(name: str, mode: int, n_faults: int) -> None:
     with nobody_reads() as root:
         files, _ = faults.write(root, 1), faults.write(root, SOUND)
-        files["t1"].chmod(0o000)
-        found = _as_nobody(root)
-        assert wrong(found) == [(faults.name_of(1), "no permission", str(files["t1"]))]
-        assert found.faults["message"].iloc[0].endswith("change its permissions (chmod u+r)")
-        check_sound(found, faults.name_of(SOUND), faults.VOXELS)
-
-
-@pytest.mark.parametrize(("mode", "n_faults"), [(0o000, 1), (0o111, 1), (0o444, 5)])
-def test_a_folder_that_may_not_be_read(mode: int, n_faults: int) -> None:
-    with nobody_reads() as root:
-        folder = faults.write(root, 1)["t1"].parent
-        faults.write(root, SOUND)
-        folder.chmod(mode)
+        place = files[name] if name else files["t1"].parent
+        place.chmod(mode)
         found = _as_nobody(root)
         assert [kind for _, kind, _ in wrong(found)] == ["no permission"] * n_faults
-        assert all(str(folder) in path for _, _, path in wrong(found))
+        assert all(str(place) in path for _, _, path in wrong(found))
         assert found.faults["message"].str.contains("change its permissions").all()
         check_sound(found, faults.name_of(SOUND), faults.VOXELS)
 
@@ -340,26 +256,19 @@ def test_a_file_replaced_after_a_study_has_read_it(
     used = verification.used_files(gathered(root, work))
     assert len(used) == 2 * len(files)
     assert verify(root, used).sound
-    command = [
-        "data",
-        "verify",
-        str(root),
-        "--study",
-        "smoke",
-        "--data-dir",
-        str(tmp_path / "data"),
-    ]
+    options = ["--study", "smoke", "--data-dir", str(tmp_path / "data")]
+    command = ["data", "verify", str(root), *options]
     assert __main__.main(command) == 0
     faults.save(files["t2"], faults.brain(77))
     assert verify(root).sound
     found = verify(root, used)
-    assert wrong(found) == [(faults.name_of(1), verification.REPLACED, str(files["t2"]))]
+    assert wrong(found) == [(faults.name_of(1), "file replaced", str(files["t2"]))]
     assert "run 01_data_exploration again or put the old file back" in found.faults["message"][0]
     check_sound(found, faults.name_of(SOUND), faults.VOXELS)
     assert found.cases.set_index("case_id")["faults"][faults.name_of(1)] == 1
     capsys.readouterr()
     assert __main__.main(command) == 1
-    assert f"{verification.REPLACED}: {files['t2']}" in capsys.readouterr().out
+    assert f"file replaced: {files['t2']}" in capsys.readouterr().out
 
 
 def test_a_case_that_is_gone_since_a_study_has_read_it(tmp_path: Path) -> None:
@@ -370,7 +279,7 @@ def test_a_case_that_is_gone_since_a_study_has_read_it(tmp_path: Path) -> None:
     shutil.rmtree(files["t1"].parent)
     found = verify(root, used)
     assert {(kind, path) for _, kind, path in wrong(found)} == {
-        (verification.GONE, str(path)) for path in files.values()
+        ("file gone", str(path)) for path in files.values()
     }
     check_sound(found, faults.name_of(SOUND), faults.VOXELS)
 
@@ -383,7 +292,7 @@ def test_the_way_to_a_folder_does_not_hide_what_changed(
     (tmp_path / "link").symlink_to("source")
     used = verification.used_files(gathered(tmp_path / then, tmp_path / "work"))
     faults.save(files["t1"], faults.brain(77))
-    assert [kind for _, kind, _ in wrong(verify(tmp_path / now, used))] == [verification.REPLACED]
+    assert [kind for _, kind, _ in wrong(verify(tmp_path / now, used))] == ["file replaced"]
 
 
 def test_a_study_that_has_read_nothing_there_compares_nothing_and_says_so(tmp_path: Path) -> None:
@@ -391,7 +300,7 @@ def test_a_study_that_has_read_nothing_there_compares_nothing_and_says_so(tmp_pa
         faults.write(tmp_path / place, 1)
     used = verification.used_files(gathered(tmp_path / "one", tmp_path / "work"))
     found = verify(tmp_path / "other", used)
-    assert [kind for _, kind, _ in wrong(found)] == [verification.APART]
+    assert [kind for _, kind, _ in wrong(found)] == ["nothing to compare"]
     assert "give the folder that it has read" in found.faults["message"].iloc[0]
 
 
@@ -467,14 +376,6 @@ def test_what_is_told_of_a_sound_folder(tmp_path: Path) -> None:
     }
     assert [row["same_scan_as"] for row in rows] == [None, faults.name_of(1), None]
     assert (rows[2]["files"], rows[2]["edema"]) == (4, None)
-
-
-def test_json_holds_plain_values_only(ruin: Path) -> None:
-    found = verify(ruin)
-    copy = json.loads(json.dumps(found.as_json(), allow_nan=False))
-    assert copy["sound"] is False
-    assert len(copy["faults"]) == len(found.faults)
-    assert {row["case_id"] for row in copy["cases"]} == set(found.cases["case_id"])
 
 
 REAL_VOXELS = {

@@ -13,7 +13,7 @@ import pytest
 from gliomalib.cohort import identity
 from gliomalib.data import inspection
 from gliomalib.data.inspection import Inspection
-from gliomalib.data.readers import brats, survey
+from gliomalib.data.readers import survey
 from gliomalib.phantoms import copies
 from gliomalib.schema import SEQUENCES, Case
 from tests import faults
@@ -45,8 +45,6 @@ def test_names_of_copies() -> None:
     case = Case("BraTS20_Training_007", "x", "phantom", {}, None)
     assert copies.id_of(case, 2019) == "BraTS19_PHANTOM_007_1"
     assert copies.id_of(case, 2021) == "BraTS2021_00007"
-    assert brats.release_of(copies.id_of(case, 2019)) == "brats2019"
-    assert brats.release_of(copies.id_of(case, 2021)) == "brats2021"
 
 
 def test_every_disguise_in_turn(originals: list[Case], tmp_path: Path) -> None:

@@ -53,9 +53,9 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
     patients, faults = layout.read_tables(tree, TABLE_NAME, read_mapping, identities, "brats")
     yield from faults
     for folder, files in tree.files.items():
-        release = release_of(folder.name)
-        if release:
-            yield from _cases(release, folder, files, patients.get(folder.name))
+        for release, pattern in CASE_FOLDERS.items():
+            if re.fullmatch(pattern, folder.name):
+                yield from _cases(release, folder, files, patients.get(folder.name))
 
 
 def read_mapping(path: str | Path) -> list[Identity]:
@@ -104,12 +104,6 @@ def _merged(row: Identity, other: Identity) -> Identity:
                 f"{other.ids[year]} in {year}; keep only the organisers' newest table"
             )
     return Identity({**other.ids, **row.ids}, row.grade or other.grade)
-
-
-def release_of(name: str) -> str | None:
-    """Return the release to which a case folder of this name belongs, or None."""
-    matching = (key for key, pattern in CASE_FOLDERS.items() if re.fullmatch(pattern, name))
-    return next(matching, None)
 
 
 def _cases(

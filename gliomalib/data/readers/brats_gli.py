@@ -30,9 +30,6 @@ NAMING = Naming(
     {"t1": "-t1n", "t1ce": "-t1c", "t2": "-t2w", "flair": "-t2f"},
 )
 
-AFTER_TREATMENT = 100
-"""The first time point after treatment."""
-
 NO_GLIOMA = re.compile(r"\d*_?OtherNeoplasms", re.IGNORECASE)
 """The archive's BraTS-Africa lies in 95_Glioma and, for other tumours, 51_OtherNeoplasms."""
 
@@ -68,4 +65,4 @@ def release_of(folder: Path) -> str:
     if part == "SSA":
         return "brats_africa"
     years = (match[1] for above in folder.parents if (match := _YEAR.search(above.name)))
-    return f"brats{next(years, '2024' if int(time) >= AFTER_TREATMENT else '2023')}"
+    return f"brats{next(years, '2024' if int(time) >= 100 else '2023')}"

@@ -12,8 +12,6 @@ from typing import Any, TypeVar
 
 from gliomalib.schema import SEQUENCES, Case, DataError, Fault
 
-SUFFIXES = (".nii.gz", ".nii")
-
 Row = TypeVar("Row")
 Names = TypeVar("Names")
 
@@ -33,6 +31,10 @@ class Tree:
     def paths(self) -> list[Path]:
         """All files, folder by folder."""
         return [path for files in self.files.values() for path in files]
+
+    def named(self, pattern: re.Pattern[str]) -> list[Path]:
+        """Return the files whose whole name matches."""
+        return [path for path in self.paths if pattern.fullmatch(path.name)]
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,6 @@ def scan(root: str | Path) -> Tree:
     return Tree(root, files, tuple(closed))
 
 
-def tables(root: str | Path, pattern: re.Pattern[str]) -> list[Path]:
-    """Return the files at or below ``root`` whose whole name matches ``pattern``."""
-    return [path for path in scan(root).paths if pattern.fullmatch(path.name)]
-
-
 def read_tables(
     tree: Tree,
     pattern: re.Pattern[str],
@@ -110,9 +107,7 @@ def read_tables(
     """
     rows: list[Row] = []
     faults = []
-    for path in tree.paths:
-        if not pattern.fullmatch(path.name):
-            continue
+    for path in tree.named(pattern):
         try:
             rows += read(path)
         except DataError as error:
@@ -161,7 +156,7 @@ def fault_of(path: Path, kind: str, message: str, release: str = "unknown") -> F
 
 def images_in(files: Sequence[Path]) -> list[Path]:
     """Return the files that call themselves NIfTI."""
-    return [path for path in files if path.name.endswith(SUFFIXES)]
+    return [path for path in files if path.name.endswith((".nii", ".nii.gz"))]
 
 
 def stem(path: Path) -> str:
@@ -187,16 +182,17 @@ def assemble(
     Where a sequence is missing or duplicated, return a fault for each such sequence instead; a
     fault in place of the mask is one more.
     """
-    images: dict[str, Path] = {}
+    paths = {sequence: named(files, stems[sequence]) for sequence in SEQUENCES}
     faults: list[Case | Fault] = [mask] if isinstance(mask, Fault) else []
-    for sequence in SEQUENCES:
-        paths = named(files, stems[sequence])
-        if len(paths) == 1:
-            images[sequence] = paths[0]
-        else:
-            faults.append(_not_one(info, sequence, stems[sequence], paths))
+    for sequence, candidates in paths.items():
+        if len(candidates) != 1:
+            what = f"is duplicated ({listed(candidates)})" if candidates else "is missing"
+            kind = "duplicate sequence" if candidates else "missing sequence"
+            wanted = f"expected one file {stems[sequence]}.nii or .nii.gz"
+            faults.append(info.fault(kind, f"sequence {sequence} {what}; {wanted}"))
     if faults or isinstance(mask, Fault):
         return faults
+    images = {sequence: path for sequence, (path,) in paths.items()}
     whose = (info.case_id, info.patient_id, info.release)
     return [Case(*whose, images, mask, grade=info.grade, channels=info.channels)]
 
@@ -220,14 +216,6 @@ def closed_faults(tree: Tree) -> Iterator[Fault]:
         if not link.suffix and _leads_nowhere(link):
             message = f"{link}: this link leads nowhere; mount the disk of its target or remove it"
             yield fault_of(link, "dangling link", message)
-
-
-def _not_one(info: CaseInfo, sequence: str, wanted: str, paths: Sequence[Path]) -> Fault:
-    what = f"is duplicated ({listed(paths)})" if paths else "is missing"
-    return info.fault(
-        "duplicate sequence" if paths else "missing sequence",
-        f"sequence {sequence} {what}; expected one file {wanted}.nii or .nii.gz",
-    )
 
 
 def _checked(row: dict[Any, Any], where: str) -> dict[str, str | None]:

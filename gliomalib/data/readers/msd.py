@@ -75,16 +75,11 @@ def _case(tree: Tree, info: CaseInfo) -> list[Case | Fault]:
         return layout.assemble(info, copies, stems, None)
     labels = info.folder.parent / "labelsTr"
     mask = layout.one_mask(info, tree.files.get(labels, ()), info.case_id)
-    return layout.assemble(info, copies, stems, mask or _no_mask(info, labels))
-
-
-def _no_mask(info: CaseInfo, labels: Path) -> Fault:
-    return info.fault(
-        "no mask",
+    no_mask = (
         f"mask {info.case_id}.nii.gz is missing, though the release has one for every case of "
-        f"{_TRAINING}; give the folder that holds both, or unpack it again",
-        labels,
+        f"{_TRAINING}; give the folder that holds both, or unpack it again"
     )
+    return layout.assemble(info, copies, stems, mask or info.fault("no mask", no_mask, labels))
 
 
 def _disagreements(tree: Tree, images: Path) -> list[Fault]:
@@ -114,10 +109,8 @@ def _plain(names: Any) -> Any:
     """Return names that differ only in spelling (T1gd, t1gd; tumour, tumor) alike."""
     if not isinstance(names, Mapping):
         return names
-    return {
-        str(key): str(name).strip().lower().replace("tumour", "tumor")
-        for key, name in names.items()
-    }
+    plain = {str(key): str(name).strip().lower() for key, name in names.items()}
+    return {key: name.replace("tumour", "tumor") for key, name in plain.items()}
 
 
 def _fault(path: Path, what: str) -> Fault:

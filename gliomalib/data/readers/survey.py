@@ -1,40 +1,23 @@
 """Examinations on disk, found by the readers of all families.
 
-A new family of data sets is one module here, with ``LOOKED_FOR``, ``EXAMPLES`` and ``find(tree)``,
-one row of ``FAMILIES``, and the labels of its releases in ``labels.CONVENTIONS``.
+A new family of data sets is one module here, with ``LOOKED_FOR``, ``EXAMPLES`` (names as they
+look) and ``find(tree)``, its name in ``FAMILIES``, and the labels of its releases in
+``labels.CONVENTIONS``.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gliomalib.data.readers import brats, brats_gli, layout, msd, ucsf, upenn
 from gliomalib.schema import Case, DataError, Fault
 
-DUPLICATE = "duplicate ID"
-"""The kind of fault of a case whose ID another one has too."""
-
-
-@dataclass(frozen=True)
-class Family:
-    """Releases that share a layout: what is looked for, names as they look, and who finds them."""
-
-    looked_for: str
-    examples: tuple[str, ...]
-    find: Callable[[layout.Tree], Iterable[Case | Fault]]
-
-
-FAMILIES = (
-    Family(brats.LOOKED_FOR, brats.EXAMPLES, brats.find),
-    Family(brats_gli.LOOKED_FOR, brats_gli.EXAMPLES, brats_gli.find),
-    Family(msd.LOOKED_FOR, msd.EXAMPLES, msd.find),
-    Family(ucsf.LOOKED_FOR, ucsf.EXAMPLES, ucsf.find),
-    Family(upenn.LOOKED_FOR, upenn.EXAMPLES, upenn.find),
-)
+FAMILIES = (brats, brats_gli, msd, ucsf, upenn)
+"""Modules, one for the releases that share a layout."""
 
 
 @dataclass(frozen=True)
@@ -89,20 +72,18 @@ def _unique(cases: Iterable[Case]) -> tuple[list[Case], list[Fault]]:
     duplicates = []
     for case in sorted(cases, key=lambda case: (case.release, case.case_id)):
         if case.case_id in first:
-            duplicates.append(_duplicate(case, first[case.case_id]))
+            copies = (first[case.case_id], case)
+            there, here = (next(iter(copy.images.values())).parent for copy in copies)
+            message = f"case {case.case_id} is duplicated, in {there} and {here}; remove one"
+            whose = (case.case_id, case.patient_id, case.release)
+            duplicates.append(Fault(*whose, here, "duplicate ID", message))
         else:
             first[case.case_id] = case
     return list(first.values()), duplicates
 
 
-def _duplicate(case: Case, other: Case) -> Fault:
-    here, there = (next(iter(copy.images.values())).parent for copy in (case, other))
-    message = f"case {case.case_id} is duplicated, in {there} and {here}; remove one"
-    return Fault(case.case_id, case.patient_id, case.release, here, DUPLICATE, message)
-
-
 def _unrecognised(tree: layout.Tree) -> str:
-    wanted = "; ".join(family.looked_for for family in FAMILIES)
+    wanted = "; ".join(family.LOOKED_FOR for family in FAMILIES)
     name, example = _nearest(tree)
     near = f"; the nearest is {name}, which would have to look like {example}" if name else ""
     return (
@@ -112,7 +93,7 @@ def _unrecognised(tree: layout.Tree) -> str:
 
 def _nearest(tree: layout.Tree) -> tuple[str, str]:
     """Return the name that is most like an example of a family, and the example; or no names."""
-    examples = {_shape_of(name): name for family in FAMILIES for name in family.examples}
+    examples = {_shape_of(name): name for family in FAMILIES for name in family.EXAMPLES}
     best: tuple[float, str, str] = (0.6, "", "")
     for shape, name in {_shape_of(name): name for name in _names(tree)}.items():
         for near in difflib.get_close_matches(shape, examples, 1, best[0]):

@@ -63,7 +63,13 @@ def test_a_resection_cavity_is_no_tumour(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "place", ["labels/{case}-seg.nii.gz", "masks/{case}/{case}-seg.nii.gz", "{case}-seg.nii.gz"]
+    "place",
+    [
+        "labels/{case}-seg.nii.gz",
+        "masks/{case}/{case}-seg.nii.gz",
+        "{case}-seg.nii.gz",
+        "ASNR-MICCAI-BraTS2023-GLI-Challenge-TrainingData/{case}/predicted/{case}-seg.nii.gz",
+    ],
 )
 @pytest.mark.parametrize("own", [True, False], ids=["own mask", "no own mask"])
 def test_a_mask_in_another_folder_is_not_the_case_s(place: str, own: bool, tmp_path: Path) -> None:
@@ -73,22 +79,6 @@ def test_a_mask_in_another_folder_is_not_the_case_s(place: str, own: bool, tmp_p
     )
     (case,) = survey.discover(tmp_path)
     assert case.segmentation == files.get("seg")
-
-
-def test_a_prediction_below_the_case_is_not_its_mask(tmp_path: Path) -> None:
-    files = layouts.write(tmp_path, "brats2023", 5, mask=False)
-    name = "BraTS-GLI-00005-000-seg.nii.gz"
-    layouts.save(files["t1"].parent / "predicted" / name, np.zeros(layouts.SHAPE, np.uint8))
-    (case,) = survey.discover(tmp_path)
-    assert case.segmentation is None
-
-
-def test_a_case_of_which_only_the_mask_is_there_is_a_fault(tmp_path: Path) -> None:
-    files = layouts.write(tmp_path, "brats2023", 5)
-    for name in ("t1", "t1ce", "t2", "flair"):
-        files[name].unlink()
-    found = survey.survey(tmp_path)
-    assert [fault.kind for fault in found.faults] == ["missing sequence"] * 4
 
 
 def test_other_tumours_of_africa_are_no_gliomas(tmp_path: Path) -> None:

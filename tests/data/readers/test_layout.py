@@ -22,10 +22,6 @@ def touch(root: Path, *names: str) -> list[Path]:
     return [root / name for name in names]
 
 
-def test_stems_begin_with_the_case() -> None:
-    assert NAMING.stems("X1") == {name: f"X1-{name}" for name in SEQUENCES}
-
-
 def test_of_folders_of_one_name_those_with_a_sequence_count(tmp_path: Path) -> None:
     touch(tmp_path, "images/X1_mri/X1-t2.nii", "diffusion/X1_mri/X1-FA.nii", "empty/X2_mri/notes")
     touch(tmp_path, "copy/X1_mri/X1-t1.nii.gz", "other/X1/X1-t1.nii")
@@ -148,7 +144,7 @@ def test_a_folder_that_may_not_be_read_is_a_fault(tmp_path: Path) -> None:
 def test_tables_are_found_by_their_whole_name(tmp_path: Path) -> None:
     wanted = touch(tmp_path, "a/names_1.csv", "b/names_2.csv")
     touch(tmp_path, "a/names_1.csv.bak", "my_names_1.csv")
-    assert layout.tables(tmp_path, re.compile(r"names_\d\.csv")) == wanted
+    assert layout.scan(tmp_path).named(re.compile(r"names_\d\.csv")) == wanted
 
 
 # --- names
@@ -161,32 +157,6 @@ def test_names_of_files(tmp_path: Path) -> None:
     assert [layout.stem(path) for path in files[:2]] == ["a", "a"]
     assert layout.stem(Path("W39_1998.09.19_Segm.nii")) == "W39_1998.09.19_Segm"
     assert layout.listed(files[:2]) == "a.nii, a.nii.gz"
-
-
-def test_a_case_is_put_together_with_all_that_is_known(tmp_path: Path) -> None:
-    info = CaseInfo("X1", "X", "some", tmp_path, grade="HGG", channels=SEQUENCES)
-    files = touch(tmp_path, *(f"X1-{name}.nii.gz" for name in reversed(SEQUENCES)), "X1-more.nii")
-    (case,) = layout.assemble(info, files, NAMING.stems("X1"), None)
-    assert isinstance(case, Case)
-    assert list(case.images) == list(SEQUENCES)
-    assert case.images["t1"] == tmp_path / "X1-t1.nii.gz"
-    assert (case.case_id, case.patient_id, case.release) == ("X1", "X", "some")
-    assert (case.grade, case.channels, case.segmentation) == ("HGG", SEQUENCES, None)
-
-
-def test_every_sequence_that_is_missing_or_twice_is_a_fault(tmp_path: Path) -> None:
-    info = CaseInfo("X1", "X", "some", tmp_path)
-    files = touch(tmp_path, "X1-t1.nii", "X1-t1.nii.gz", "X1-flair.nii", "X1-t1ce.nii.bz2")
-    found = layout.assemble(info, files, NAMING.stems("X1"), None)
-    assert [fault.kind for fault in found if isinstance(fault, Fault)] == [
-        "duplicate sequence",
-        "missing sequence",
-        "missing sequence",
-    ]
-    first, second, _ = (fault.message for fault in found if isinstance(fault, Fault))
-    assert "X1-t1.nii, X1-t1.nii.gz" in first
-    assert "case X1: sequence t1ce is missing; expected one file X1-t1ce.nii or .nii.gz" in second
-    assert all(str(tmp_path) in text for text in (first, second))
 
 
 @pytest.mark.parametrize(

@@ -41,13 +41,6 @@ def test_the_table_says_who_is_in_brats_2021_and_the_grade(tmp_path: Path) -> No
     ]
 
 
-def test_a_patient_is_the_same_in_brats_2021(tmp_path: Path) -> None:
-    layouts.write(tmp_path, "brats2021", 97)
-    layouts.write(tmp_path, "ucsf_pdgm", 4)
-    layouts.ucsf_table(tmp_path / TABLE, [("UCSF-PDGM-004", "BraTS2021_00097", "4")])
-    assert [case.patient_id for case in survey.discover(tmp_path)] == ["BraTS2021_00097"] * 2
-
-
 @pytest.mark.parametrize(
     ("first", "second", "patient"),
     [
@@ -81,39 +74,6 @@ def test_the_first_versions_names_of_follow_ups_are_known(tmp_path: Path) -> Non
     assert {case.patient_id for case in found.values()} == {"BraTS2021_00639"}
     follow_up = found["UCSF-PDGM-0429_FU003d"]
     assert follow_up.images["t1"].name == "UCSF-PDGM-0138_T1.nii.gz"
-
-
-def test_an_empty_folder_of_a_broken_download_is_passed_over_where_the_case_is_elsewhere(
-    tmp_path: Path,
-) -> None:
-    layouts.write(tmp_path / "whole", "ucsf_pdgm", 4)
-    (tmp_path / "broken/UCSF-PDGM-0004_nifti").mkdir(parents=True)
-    assert list(cases(tmp_path)) == ["UCSF-PDGM-0004"]
-    (tmp_path / "broken/UCSF-PDGM-0005_nifti").mkdir()
-    faults = survey.survey(tmp_path).faults
-    assert {fault.case_id for fault in faults} == {"UCSF-PDGM-0005"}
-
-
-def test_a_bias_corrected_copy_does_not_stand_in(tmp_path: Path) -> None:
-    files = layouts.write(tmp_path, "ucsf_pdgm", 4)
-    files["t1ce"].unlink()
-    (fault,) = survey.survey(tmp_path).faults
-    assert fault.kind == "missing sequence"
-    assert "sequence t1ce is missing" in fault.message
-
-
-def test_the_mask_of_the_brain_is_not_that_of_the_tumour(tmp_path: Path) -> None:
-    layouts.write(tmp_path, "ucsf_pdgm", 4, mask=False)
-    assert cases(tmp_path)["UCSF-PDGM-0004"].segmentation is None
-
-
-def test_tables_that_say_the_same_are_one(tmp_path: Path) -> None:
-    layouts.write(tmp_path, "ucsf_pdgm", 429, visit=1)
-    layouts.ucsf_table(tmp_path / TABLE, [("UCSF-PDGM-0429_FU003d", "BraTS2021_00557", "4")])
-    layouts.ucsf_table(
-        tmp_path / "UCSF-PDGM-metadata_v2.csv", [("UCSF-PDGM-138", "BraTS2021_00557", "4")]
-    )
-    assert cases(tmp_path)["UCSF-PDGM-0429_FU003d"].patient_id == "BraTS2021_00557"
 
 
 def test_the_glossary_is_no_table(tmp_path: Path) -> None:
@@ -153,9 +113,3 @@ def test_a_table_without_a_column_is_a_fault(column: str, tmp_path: Path) -> Non
     (fault,) = survey.survey(tmp_path).faults
     assert fault.kind == layout.TABLE
     assert fault.message.startswith(f"{path}: no row with {column};")
-
-
-def test_an_empty_table_is_a_fault(tmp_path: Path) -> None:
-    layouts.write(tmp_path, "ucsf_pdgm", 4)
-    (tmp_path / TABLE).touch()
-    assert [fault.kind for fault in survey.survey(tmp_path).faults] == [layout.TABLE]
