@@ -23,7 +23,8 @@ def weighted_average(p2d: Volume, p3d: Volume, alpha: float) -> Volume:
     Raises ``MismatchError`` as ``check_same_grid`` does, ``SettingsError`` for an α outside of
     0–1 and ``ValueError`` for probabilities outside of 0–1 (NaN among them).
     """
-    _check_alpha(alpha)
+    if not 0 <= alpha <= 1:
+        raise SettingsError(f"alpha is {alpha}; the weight of the 2D branch must lie in 0–1")
     check_same_grid(p2d, p3d)
     fused = np.float32(alpha) * in_float32(p2d) + np.float32(1 - alpha) * in_float32(p3d)
     return Volume(fused.astype(np.float16), p2d.grid)
@@ -61,8 +62,3 @@ def check_labels(volume: Volume, labels: Labels) -> None:
             f"the labels of {name} go up to {labels.max()}, the classes are 0 to {N_CLASSES - 1}; "
             "convert the labels to the canonical ones first"
         )
-
-
-def _check_alpha(alpha: float) -> None:
-    if not 0 <= alpha <= 1:
-        raise SettingsError(f"alpha is {alpha}; the weight of the 2D branch must lie in 0–1")

@@ -86,7 +86,12 @@ class Curve:
 
     def at(self, alphas: ArrayLike) -> FloatArray:
         """Return the values at any α, of the same shape; ``ValueError`` outside of 0–1."""
-        return np.asarray(self.values[_cells_of(self.alphas, alphas)])
+        wanted = np.asarray(alphas, dtype=np.float64)
+        outside = wanted[~((wanted >= 0) & (wanted <= 1))]
+        if outside.size:
+            raise ValueError(f"alpha is {outside.flat[0]}; the weight of the 2D branch lies in 0–1")
+        place = np.searchsorted(self.alphas, wanted, side="right") - 1
+        return np.asarray(self.values[2 * place + (self.alphas[place] != wanted)])
 
 
 @dataclass(frozen=True)
@@ -215,29 +220,21 @@ def best_of(curve: Curve) -> Best:
 def mean_curve(curves: Sequence[Curve], undefined: metrics.Undefined | None = None) -> Curve:
     """Return the mean of several curves at every α, of patients or of the classes of one.
 
-    All α of all curves are kept that change the mean, at about 100 bytes each while it is taken.
-    Sums are taken in whole multiples of a small unit, so that equal means are equal numbers.
-
-    Parameters
-    ----------
-    curves
-        At least one, with values in 0–1.
-    undefined
-        What NaN is, see ``metrics.Undefined``; None refuses it. With ``exclude`` a mean is of
-        those curves that are defined at that α.
-
-    Raises
-    ------
-    ValueError
-        For no curve, and for NaN without a rule.
+    All α of all curves, with values in 0–1, are kept that change the mean, at about 100 bytes each
+    while it is taken. Sums are in whole multiples of a small unit, so that equal means are equal
+    numbers. ``undefined`` says what NaN is, see ``metrics.Undefined``; with ``exclude`` a mean is
+    of those curves that are defined at that α. Raises ``ValueError`` for no curve, and for NaN
+    without a rule.
     """
+    if not curves:
+        raise ValueError("there is no patient; give at least one")
     missing = sum(bool(np.isnan(curve.values).any()) for curve in curves)
     if missing and undefined is None:
         raise ValueError(
             f"{missing} of {len(curves)} curves have NaN; leave them out by a named rule and count "
             "them, or say what NaN is"
         )
-    alphas = _all_alphas([curve.alphas for curve in curves])
+    alphas = np.unique(np.concatenate([curve.alphas for curve in curves]))
     # whole numbers add up without rounding, in any order; their sum stays below 2⁶³
     unit = 2.0 ** (62 - len(curves).bit_length())
     wholes = (np.rint(np.nan_to_num(curve.values) * unit).astype(np.int64) for curve in curves)
@@ -261,8 +258,10 @@ def _added(
     # carries it through the finer cells behind
     total = np.zeros(2 * len(alphas) - 1, dtype=np.int64)
     for curve, whole in zip(curves, wholes, strict=True):
-        cells = _renumbered(np.arange(len(whole)), curve.alphas, alphas)
-        total[cells] += np.diff(whole, prepend=0)
+        # cell 2i goes to α number i wherever that is now, cell 2i + 1 to the first one behind it
+        cells = np.arange(len(whole))
+        places = 2 * np.searchsorted(alphas, curve.alphas)[cells // 2] + cells % 2
+        total[places] += np.diff(whole, prepend=0)
     return total.cumsum(out=total)
 
 
@@ -276,60 +275,24 @@ def optimum_intervals(
     too large: a best α looks better where it was chosen. Patients are drawn with their whole
     curve, as in ``bootstrap``; draws look at the middles of ``GRID`` equal parts of 0–1, at the
     exact optimum and at the weight given, and the interval of α is half a part wider at both ends.
-
-    Parameters
-    ----------
-    curves
-        One per patient.
-    alpha
-        The weight that is put to the test, 0–1.
-    seed, draws
-        Seed and size of the bootstrap.
-
-    Raises
-    ------
-    ValueError
-        For no patient, NaN in a curve, or a weight outside of 0–1.
+    Raises ``ValueError`` for no patient, NaN in a curve, or a weight outside of 0–1.
     """
     exact = best_of(mean_curve(curves))
     tried = np.unique([*(np.arange(GRID) + 0.5) / GRID, exact.alpha, alpha])
     rows = np.stack([curve.at(tried) for curve in curves])
     tested = int(np.searchsorted(tried, alpha))
 
-    def lost(sums: FloatArray) -> FloatArray:
-        return np.asarray((sums[:, 0].max(axis=1) - sums[:, 0, tested]) / len(rows))
+    def lost(sums: FloatArray) -> dict[str, FloatArray]:
+        return {"lost": (sums[:, 0].max(axis=1) - sums[:, 0, tested]) / len(rows)}
 
     where = bootstrap.argmax_interval(rows, tried, seed, draws)
     if where.ci95:
         low, high = where.ci95[0] - 0.5 / GRID, where.ci95[1] + 0.5 / GRID
         where = replace(where, ci95=(max(low, 0.0), min(high, 1.0)))
-    loss = bootstrap.confusion_interval(rows[:, None], lost, seed, draws)
-    return {"alpha": replace(where, value=exact.alpha), "lost": loss}
-
-
-def _cells_of(steps: FloatArray, alphas: ArrayLike) -> Cells:
-    """Return the cell of each α among the α ``steps`` of a curve."""
-    wanted = np.asarray(alphas, dtype=np.float64)
-    outside = wanted[~((wanted >= 0) & (wanted <= 1))]
-    if outside.size:
-        raise ValueError(f"alpha is {outside.flat[0]}; the weight of the 2D branch lies in 0–1")
-    place = np.searchsorted(steps, wanted, side="right") - 1
-    return np.asarray(2 * place + (steps[place] != wanted))
-
-
-def _all_alphas(each: Sequence[FloatArray]) -> FloatArray:
-    if not each:
-        raise ValueError("there is no patient; give at least one")
-    return np.unique(np.concatenate(each))
-
-
-def _renumbered(cells: Cells, alphas: FloatArray, into: FloatArray) -> Cells:
-    """Return cells of ``alphas`` as the cells of ``into`` in which they begin.
-
-    ``into`` has all of ``alphas``. Cell 2i goes to α number i wherever that is now, cell 2i + 1 to
-    the first cell behind it: the parity stays.
-    """
-    return np.asarray(2 * np.searchsorted(into, alphas)[cells // 2] + cells % 2)
+    return {
+        "alpha": replace(where, value=exact.alpha),
+        **bootstrap.confusion_intervals(rows[:, None], lost, seed, draws),
+    }
 
 
 def _shortened(curve: Curve) -> Curve:

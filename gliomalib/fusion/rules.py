@@ -105,32 +105,14 @@ def fit(
     empty: metrics.EmptyRule = "brats",
     alpha: float = PAPER_ALPHA,
 ) -> Fitted:
-    """Fit a rule to inner patients.
+    """Fit the rule of this key of ``RULES`` to inner patients, at least two.
 
-    Parameters
-    ----------
-    rule_key
-        A key of ``RULES``.
-    inner
-        Pairs and labels of the inner patients, at least two; a rule that is fitted on nothing
-        looks at none of them.
-    seed
-        For ``stacking`` and ``gate``, which draw voxels.
-    empty
-        The rule for empty masks where Dice decides (``chosen_alpha``, ``per_class_alpha``); with
-        ``exclude`` means leave out what is undefined at that weight.
-    alpha
-        The weight of ``published``.
-
-    Raises
-    ------
-    SettingsError
-        For an unknown key.
-    DataError
-        For fewer than two inner patients, and where ``stacking`` lacks a class. The other rules
-        take patients without a class as they come.
-    RecordError
-        Where a regression does not converge.
+    A rule that is fitted on nothing looks at none of them. ``seed`` is for ``stacking`` and
+    ``gate``, which draw voxels; ``empty`` counts where Dice decides (``chosen_alpha``,
+    ``per_class_alpha``: with ``exclude`` means leave out what is undefined at that weight);
+    ``alpha`` is the weight of ``published``. Raises ``SettingsError`` for an unknown key,
+    ``DataError`` for too few patients or where ``stacking`` lacks a class (other rules take
+    patients without one as they come), ``RecordError`` where a regression does not converge.
     """
     if rule_key not in RULES:
         raise SettingsError(
@@ -204,10 +186,6 @@ class _Open:
     truth: Labels
     settled: Confusion
 
-    def confusion(self, weights: FloatArray) -> Confusion:
-        predicted = _by_class(weights, self.p2d, self.p3d).argmax(axis=0)
-        return self.settled + metrics.confusion_matrix(self.truth, predicted)
-
 
 def _per_class(evidence: Evidence) -> Fitted:
     """Search one class after the other for a weight that gives more Dice than all before.
@@ -250,7 +228,8 @@ def _open(pair: VolumePair, labels: Labels) -> _Open:
 def _mean_dice(patients: Sequence[_Open], weights: FloatArray, empty: metrics.EmptyRule) -> float:
     means = []
     for patient in patients:
-        counts = patient.confusion(weights)
+        predicted = _by_class(weights, patient.p2d, patient.p3d).argmax(axis=0)
+        counts = patient.settled + metrics.confusion_matrix(patient.truth, predicted)
         dice = np.array([metrics.dice(counts, (label,), empty) for label in TUMOUR])
         if not np.isnan(dice).all():
             means.append(float(dice[~np.isnan(dice)].mean()))

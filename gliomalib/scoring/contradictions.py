@@ -213,13 +213,8 @@ def _check(relation: _Relation, printed: Mapping[Rule, Scores]) -> RelationCheck
     gaps = {rule: implied[rule].gap(printed[rule][first]) for rule in RULES}
     rules = tuple(rule for rule in RULES if implied[rule].meets(printed[rule][first]))
     rule = rules[0] if rules else min(RULES, key=gaps.__getitem__)
-    return RelationCheck(
-        numbers=relation.numbers,
-        reading=relation.reading,
-        implied=implied[rule].bounds,
-        gap=float(gaps[rule]),
-        rules=rules,
-    )
+    implied_by_rule, gap = implied[rule].bounds, float(gaps[rule])
+    return RelationCheck(relation.numbers, relation.reading, implied_by_rule, gap, rules)
 
 
 def _granularity(accuracy: float, decimals: int, n: int) -> RelationCheck:

@@ -7,7 +7,6 @@ recall and specificity. Those three are averaged over batches there and pooled h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any
@@ -16,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomalib.schema import N_CLASSES, Float32Array, FloatArray
+from gliomalib.scoring.forensics import check_classes
+from gliomalib.scoring.metrics import divide
 
 COUNTED = (
     *("items", "right", "tp", "claimed", "true", "tn", "negatives"),
@@ -75,7 +76,7 @@ def constant_counts(truth: NDArray[Any]) -> NDArray[Any]:
     (..., len(COUNTED)). Raises ``ValueError`` for K below 2.
     """
     classes = truth.shape[-1]
-    _check_classes(classes)
+    check_classes(classes)
     items, first = truth.sum(axis=-1), truth[..., 0]
     # every item claims one entry, of probability 1; where that is wrong it is one false positive
     counts = dict.fromkeys(("items", "claimed", "true", "true_ones", "claimed_ones"), items)
@@ -101,14 +102,20 @@ def counted_scores(counts: NDArray[Any]) -> dict[str, FloatArray]:
     """
     columns = np.moveaxis(np.asarray(counts, dtype=np.float64), -1, 0)
     n = dict(zip(COUNTED, columns, strict=True))
-    precision, recall = _ratio(n["tp"], n["claimed"]), _ratio(n["tp"], n["true"])
+    precision = divide(n["tp"], n["claimed"], "zero")
+    recall = divide(n["tp"], n["true"], "zero")
+    # in 0–1 the cast to an integer gives 1 for exactly 1 and 0 for the rest
+    either = n["true_ones"] + n["claimed_ones"] - n["common_ones"]
+    parts = np.stack([n["common_ones"], n["entries"] - either])
+    wholes = np.stack([either, n["entries"] - n["common_ones"]])
+    iou_of_labels = divide(parts, wholes, "zero")
     return {
-        "accuracy": _ratio(n["right"], n["items"]),
+        "accuracy": divide(n["right"], n["items"], "zero"),
         "precision": precision,
         "recall": recall,
-        "f1": _ratio(2 * precision * recall, precision + recall),
-        "mean_iou": _cast_mean_iou(n),
-        "specificity": _ratio(n["tn"], n["negatives"]),
+        "f1": divide(2 * precision * recall, precision + recall, "zero"),
+        "mean_iou": divide(iou_of_labels.sum(axis=0), (wholes > 0).sum(axis=0), "zero"),
+        "specificity": divide(n["tn"], n["negatives"], "zero"),
     }
 
 
@@ -127,7 +134,7 @@ def saturated_mean_iou(right: float, wrong: float, classes: int = N_CLASSES) -> 
     w = 0 and K = 4 it is (3/(4−r) + r)/2, and 3/8 before anything saturates. Raises
     ``ValueError`` for shares that are none or sum to more than 1, and for K below 2.
     """
-    _check_classes(classes)
+    check_classes(classes)
     if not (right >= 0 and wrong >= 0 and right + wrong <= 1):
         raise ValueError(f"shares of {right} and {wrong} must lie in 0–1 and sum to no more than 1")
     return (right / (1 + wrong) + (classes - 1 - wrong) / (classes - right)) / 2
@@ -139,7 +146,7 @@ def saturated_share(value: float, classes: int = N_CLASSES) -> float:
     The smaller root of r² − (K+2v)r + 2vK − K + 1 = 0. Raises ``ValueError`` for a value outside
     of (K−1)/2K to 1, which no perfect prediction scores, and for K below 2.
     """
-    _check_classes(classes)
+    check_classes(classes)
     least = (classes - 1) / (2 * classes)
     if not least <= value <= 1:
         raise ValueError(f"a mean IoU of {value} has no such share; it must lie in {least}–1")
@@ -153,7 +160,7 @@ def constant_scores(share: float, classes: int = N_CLASSES) -> dict[str, float]:
     For BraTS that class is the background. Raises ``ValueError`` for a share outside of 0–1 and
     for fewer than two classes.
     """
-    _check_classes(classes)
+    check_classes(classes)
     if not 0 <= share <= 1:
         raise ValueError(f"the share of the predicted class is {share}; it must lie in 0–1")
     scores = dict.fromkeys(("accuracy", "precision", "recall", "f1"), share)
@@ -162,20 +169,12 @@ def constant_scores(share: float, classes: int = N_CLASSES) -> dict[str, float]:
     return scores
 
 
-def _cast_mean_iou(n: Mapping[str, FloatArray]) -> FloatArray:
-    # in 0–1 the cast to an integer gives 1 for exactly 1 and 0 for the rest
-    either = n["true_ones"] + n["claimed_ones"] - n["common_ones"]
-    parts = np.stack([n["common_ones"], n["entries"] - either])
-    wholes = np.stack([either, n["entries"] - n["common_ones"]])
-    return _ratio(_ratio(parts, wholes).sum(axis=0), (wholes > 0).sum(axis=0))
-
-
 def _checked(truth: NDArray[Any], probabilities: Float32Array) -> tuple[Float32Array, Float32Array]:
     if truth.shape != probabilities.shape or truth.ndim != 2 or 0 in truth.shape:
         raise ValueError(
             f"truth has shape {truth.shape}, probabilities {probabilities.shape}; both are (N, K)"
         )
-    _check_classes(truth.shape[1])
+    check_classes(truth.shape[1])
     if probabilities.dtype != np.float32:
         raise ValueError(
             f"probabilities are {probabilities.dtype}; give the network's float32, another type "
@@ -194,15 +193,5 @@ def _checked(truth: NDArray[Any], probabilities: Float32Array) -> tuple[Float32A
     return real, probabilities
 
 
-def _check_classes(classes: int) -> None:
-    if classes < 2:
-        raise ValueError(f"there are {classes} classes; needed are at least 2")
-
-
 def _count(where: NDArray[np.bool_]) -> int:
     return int(np.count_nonzero(where))
-
-
-def _ratio(above: FloatArray, below: NDArray[Any]) -> FloatArray:
-    result: FloatArray = np.divide(above, below, out=np.zeros_like(above), where=below > 0)
-    return result
