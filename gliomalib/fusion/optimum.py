@@ -34,10 +34,6 @@ from gliomalib.fusion import average
 from gliomalib.schema import N_CLASSES, Confusion, FloatArray, Labels, Volume, check_same_grid
 from gliomalib.scoring import bootstrap, metrics
 
-Cells = NDArray[np.intp]
-"""Places on 0–1 in rising order: cell 2i is the single α number i, cell 2i + 1 all α that lie
-between it and the next one."""
-
 TIE = 1e-14
 """Dice that differ by less count as equal; two of one patient of 4 million voxels differ by 6e-14
 or not at all, and a mean over patients is exact to about 1e-15."""
@@ -52,19 +48,15 @@ class Steps:
 
     ``alphas`` float64 (m,) rise from 0 to 1; in between are the α at which voxels change their
     class. ``first`` is the matrix (4, 4) at α = 0. Change number j happens on entering cell
-    ``cells[j]`` (they rise): a voxel of true class ``moves[j, 0]`` goes from class
+    ``cells[j]`` (they rise; cell 2i is the single α number i, cell 2i + 1 all α between it and the
+    next one): a voxel of true class ``moves[j, 0]`` goes from class
     ``moves[j, 1]`` to ``moves[j, 2]``; ``moves`` is uint8 (n, 3).
     """
 
     alphas: FloatArray
     first: Confusion
-    cells: Cells
+    cells: NDArray[np.intp]
     moves: NDArray[np.uint8]
-
-    @property
-    def n_cells(self) -> int:
-        """Number of single α and of intervals between them."""
-        return 2 * len(self.alphas) - 1
 
 
 @dataclass(frozen=True)
@@ -187,14 +179,15 @@ def dice_at(steps: Steps, classes: tuple[int, ...], empty: metrics.EmptyRule) ->
     chosen = list(classes)
     truth, old, new = np.isin(steps.moves, chosen).T
     gain = new.astype(np.float64) - old
+    n_cells = 2 * len(steps.alphas) - 1
 
     def along(start: np.int64, changes: FloatArray) -> FloatArray:
-        added = np.bincount(steps.cells, weights=changes, minlength=steps.n_cells)
+        added = np.bincount(steps.cells, weights=changes, minlength=n_cells)
         return np.asarray(start + added.cumsum())
 
     common = along(steps.first[np.ix_(chosen, chosen)].sum(), gain * truth)
     total = along(steps.first[:, chosen].sum(), gain) + steps.first[chosen].sum()
-    values = np.full(steps.n_cells, 1.0 if empty == "brats" else np.nan)
+    values = np.full(n_cells, 1.0 if empty == "brats" else np.nan)
     np.divide(2 * common, total, out=values, where=total > 0)
     return _shortened(Curve(steps.alphas, values))
 

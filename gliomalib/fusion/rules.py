@@ -158,16 +158,13 @@ def _published(evidence: Evidence) -> Fitted:
 
 
 def _chosen(evidence: Evidence) -> Fitted:
-    curves = [_tumour_curve(pair, labels, evidence.empty) for pair, labels in evidence.inner]
+    curves = []
+    for pair, labels in evidence.inner:
+        steps = optimum.steps_of(*pair, labels)
+        classes = [optimum.dice_at(steps, (label,), evidence.empty) for label in TUMOUR]
+        curves.append(optimum.mean_curve(classes, "exclude"))
     best = optimum.best_of(optimum.mean_curve(curves, "exclude"))
     return _weighted(best.alpha, dice=best.value, width=best.width)
-
-
-def _tumour_curve(pair: VolumePair, labels: Labels, empty: metrics.EmptyRule) -> optimum.Curve:
-    """Return the mean Dice of the tumour classes of one patient at every α."""
-    steps = optimum.steps_of(*pair, labels)
-    each = [optimum.dice_at(steps, (label,), empty) for label in TUMOUR]
-    return optimum.mean_curve(each, "exclude")
 
 
 def _scalar(evidence: Evidence) -> Fitted:

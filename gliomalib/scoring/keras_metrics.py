@@ -55,16 +55,16 @@ def pooled_counts(truth: NDArray[Any], probabilities: Float32Array) -> NDArray[n
     true_ones, claimed_ones = real == 1, claimed == 1
     counts = {
         "items": len(real),
-        "right": _count(real.argmax(axis=1) == claimed.argmax(axis=1)),
-        "tp": _count(real * claimed > 0.5),
-        "claimed": _count(claimed > 0.5),
-        "true": _count(real > 0.5),
-        "tn": _count((1 - real) * (1 - claimed) > 0.5),
-        "negatives": _count(1 - real > 0.5),
+        "right": np.count_nonzero(real.argmax(axis=1) == claimed.argmax(axis=1)),
+        "tp": np.count_nonzero(real * claimed > 0.5),
+        "claimed": np.count_nonzero(claimed > 0.5),
+        "true": np.count_nonzero(real > 0.5),
+        "tn": np.count_nonzero((1 - real) * (1 - claimed) > 0.5),
+        "negatives": np.count_nonzero(1 - real > 0.5),
         "entries": real.size,
-        "true_ones": _count(true_ones),
-        "claimed_ones": _count(claimed_ones),
-        "common_ones": _count(true_ones & claimed_ones),
+        "true_ones": np.count_nonzero(true_ones),
+        "claimed_ones": np.count_nonzero(claimed_ones),
+        "common_ones": np.count_nonzero(true_ones & claimed_ones),
     }
     return np.array([counts[name] for name in COUNTED], dtype=np.int64)
 
@@ -91,7 +91,6 @@ def counted_scores(counts: NDArray[Any]) -> dict[str, FloatArray]:
     """Return the six scores of a paper from counts (..., len(COUNTED)), each of shape (...).
 
     Accuracy, precision, recall, f1 (2PR/(P+R)), mean_iou and specificity, as shares; 0/0 is 0.
-
     ``mean_iou`` is what ``tf.keras.metrics.MeanIoU(num_classes=K)`` makes of a softmax output. It
     flattens both arrays and casts them to integers, so an entry has the label 1 where it is
     exactly 1 and the label 0 everywhere else, whatever its class. The IoU of these labels is
@@ -191,7 +190,3 @@ def _checked(truth: NDArray[Any], probabilities: Float32Array) -> tuple[Float32A
                 f"a row of {name} misses a sum of 1 by {off:.3g}; classes are exclusive"
             )
     return real, probabilities
-
-
-def _count(where: NDArray[np.bool_]) -> int:
-    return int(np.count_nonzero(where))
