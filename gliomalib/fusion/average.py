@@ -31,10 +31,7 @@ def weighted_average(p2d: Volume, p3d: Volume, alpha: float) -> Volume:
 
 
 def in_float32(volume: Volume) -> Float32Array:
-    """Return the probabilities (4, X, Y, Z) of a volume in float32.
-
-    Raises ``ValueError`` for what is outside of 0–1, NaN among it.
-    """
+    """Return probabilities (4, X, Y, Z) in float32; ``ValueError`` outside of 0–1 and for NaN."""
     values = volume.probabilities.astype(np.float32)
     low, high = values.min(initial=0), values.max(initial=0)
     # said this way round, so that NaN fails as well
@@ -47,10 +44,7 @@ def in_float32(volume: Volume) -> Float32Array:
 
 
 def check_labels(volume: Volume, labels: Labels) -> None:
-    """Refuse labels that are not on the grid of a volume or not canonical.
-
-    Raises ``MismatchError`` and ``ValueError``.
-    """
+    """Raise ``MismatchError`` for labels on another grid, ``ValueError`` for other classes."""
     name, shape = volume.grid.patient_id, volume.grid.shape
     if labels.shape != shape:
         raise MismatchError(

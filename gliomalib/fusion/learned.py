@@ -71,10 +71,7 @@ def branches(pair: VolumePair) -> tuple[Float32Array, Float32Array]:
 
 
 def entropy(probabilities: Float32Array) -> Float32Array:
-    """Return the entropy over the first axis, divided by its maximum: 0 sure, 1 all classes alike.
-
-    ``probabilities`` has shape (4, …).
-    """
+    """Return the entropy of (4, …) over its maximum: 0 sure, 1 all classes alike, shape (…)."""
     return np.asarray(special.entr(probabilities).sum(axis=0) / np.float32(np.log(N_CLASSES)))
 
 
@@ -186,10 +183,9 @@ def fit_stack(inner: InnerPatients, seed: int) -> Stack:
 
 
 def draw_voxels(counts: NDArray[np.intp], label: int, seed: int) -> list[NDArray[np.int64]]:
-    """Draw ``VOXELS_OF_CLASS`` voxels of one class from all patients together.
+    """Draw ``VOXELS_OF_CLASS`` voxels of one class from the ``counts`` (n,) of all patients.
 
-    ``counts`` (n,) are the voxels of that class in each patient. Returned are for each patient the
-    places of the drawn ones among them, in rising order.
+    Returned are for each patient the places of the drawn ones among its own, in rising order.
     """
     generator = np.random.default_rng([seed, label])
     ends = counts.cumsum()

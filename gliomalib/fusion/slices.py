@@ -134,10 +134,7 @@ def _channels(
 
 
 def concatenate(sets: Sequence[SliceSet]) -> SliceSet:
-    """Return the slices of several volumes in one set, in the order given.
-
-    Raises ``MismatchError`` for no set at all and for images of different sizes.
-    """
+    """Join slices of volumes in order; ``MismatchError`` for none, and for different sizes."""
     sizes = sorted({part.images.shape[2:] for part in sets})
     if len(sizes) != 1:
         raise MismatchError(
@@ -166,10 +163,7 @@ def subset(slices: SliceSet, rows: NDArray[np.int64]) -> SliceSet:
 
 
 def resized(images: NDArray[np.float16], size: int | None) -> NDArray[np.float16]:
-    """Return images (N, C, H, W) as squares of ``size`` voxels, bilinear and antialiased.
-
-    With None they stay as large as they are.
-    """
+    """Return images (N, C, H, W) as squares of ``size`` (None: as they are), antialiased."""
     if size is None or images.shape[2:] == (size, size):
         return np.ascontiguousarray(images)
     scaled = torch.nn.functional.interpolate(

@@ -111,8 +111,11 @@ def f1_from(precision: Span, recall: Span) -> Span:
     The mean F1 of several classes lies below the value for their mean precision and recall
     (Opitz and Burst 2019, arXiv 1911.03347).
     """
-    low, high = (precision.low, recall.low), (precision.high, recall.high)
-    return Span(carried(_harmonic_mean, *low), carried(_harmonic_mean, *high))
+
+    def f1(p: Fraction, r: Fraction) -> Fraction:
+        return 2 * p * r / (p + r) if p + r else Fraction(0)
+
+    return Span(carried(f1, precision.low, recall.low), carried(f1, precision.high, recall.high))
 
 
 def iou_from_f1(f1: Span) -> Span:
@@ -191,19 +194,13 @@ def carried(function: Callable[..., Fraction], *ends: End) -> End:
     return End(value, any(end.open for end in ends) and value not in (0, 1))
 
 
-def _harmonic_mean(a: Fraction, b: Fraction) -> Fraction:
-    """Return 2ab/(a+b), and 0 of two zeros."""
-    return 2 * a * b / (a + b) if a + b else Fraction(0)
-
-
 def _f1_of_iou(iou: Fraction) -> Fraction:
     return 2 * iou / (1 + iou)
 
 
 def _below(low: End, high: End) -> bool:
-    if low.open or high.open:
-        return low.value < high.value
-    return low.value <= high.value
+    touching = low.value == high.value and not (low.open or high.open)
+    return low.value < high.value or touching
 
 
 def check_classes(classes: int) -> None:

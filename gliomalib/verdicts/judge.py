@@ -115,15 +115,15 @@ def answer(verdicts: Sequence[claims.Verdict], study: settings.Study) -> str:
 def compute(records: Mapping[str, Record]) -> pd.DataFrame:
     """Return what each notebook took: name, device, minutes, memory in GB."""
     rows = [
-        {
-            "notebook": name,
-            "device": record.device,
-            "minutes": round(record.wall_s / 60, 2),
-            "peak memory, GB": round(record.peak_memory_bytes / 1e9, 2),
-        }
+        (
+            name,
+            record.device,
+            round(record.wall_s / 60, 2),
+            round(record.peak_memory_bytes / 1e9, 2),
+        )
         for name, record in records.items()
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["notebook", "device", "minutes", "peak memory, GB"])
 
 
 def ranges(ids: Sequence[str]) -> str:
