@@ -54,7 +54,16 @@ def beside(scores: pd.DataFrame, dice: pd.DataFrame) -> Picture:
     _draw_scores(left, scores)
     left.set(title="pooled over voxels", ylabel="score", ylim=(-0.03, 1.03))
     means = dice.groupby("region", sort=False)["dice"].mean()
-    _draw_dice(right, dice, means)
+    right.set(title="Dice of each patient, same predictions", xlabel="", ylabel="")
+    if dice.empty:
+        right.text(0.5, 0.5, "not measured", ha="center", transform=right.transAxes)
+        right.set_xticks([])
+    else:
+        blue = LOOKS["recipe, box"]["color"]
+        sns.swarmplot(dice, x="region", y="dice", ax=right, color=blue, size=3.5, warn_thresh=0.5)
+        right.plot(range(len(means)), means, "_", color="black", markersize=16)
+        right.plot(range(len(means)), np.zeros(len(means)), **_mark("constant, box"))
+        right.set(xlim=(-0.7, len(means) - 0.3), xlabel="", ylabel="")
     picture.legend_below(figure, left, 5)
     accuracy = scores[scores["score"] == "accuracy"]
     pairs = zip(accuracy["who"], accuracy["value"], strict=True)
@@ -96,8 +105,8 @@ def leaks(scores: pd.DataFrame, majority: float) -> Picture:
     _draw_splits(left, scores[scores["labels"] == "true"])
     _draw_splits(right, scores[scores["labels"] == "random"])
     left.axvline(majority, color="#888888", linestyle="--", label="commonest class", zorder=0)
-    left.set(title="classes of the experts", ylim=(2.5, -0.5), xlim=(-0.02, 1.02))
-    left.set_yticks(range(len(DEALT)), list(DEALT.values()))
+    left.set(title="classes of the experts", xlim=(-0.02, 1.02))
+    picture.rows_from_top(left, DEALT.values())
     right.set(title="one random class per patient", xlim=(-0.02, 1.02))
     picture.legend_below(figure, left, 4)
     rows = scores[scores["classifier"] == "neighbour"]
@@ -157,19 +166,6 @@ def _draw_scores(axes: Axes, scores: pd.DataFrame) -> None:
     axes.grid(visible=False, axis="x")
 
 
-def _draw_dice(axes: Axes, dice: pd.DataFrame, means: pd.Series) -> None:
-    if dice.empty:
-        axes.text(0.5, 0.5, "not measured", ha="center", transform=axes.transAxes)
-        axes.set_xticks([])
-    else:
-        blue = LOOKS["recipe, box"]["color"]
-        sns.swarmplot(dice, x="region", y="dice", ax=axes, color=blue, size=3.5, warn_thresh=0.5)
-        axes.plot(range(len(means)), means, "_", color="black", markersize=16)
-        axes.plot(range(len(means)), np.zeros(len(means)), **_mark("constant, box"))
-        axes.set_xlim(-0.7, len(means) - 0.3)
-    axes.set(title="Dice of each patient, same predictions", xlabel="", ylabel="")
-
-
 def _mark(who: str) -> dict[str, Any]:
     return {"linestyle": "none", "markersize": 5, **LOOKS[who]}
 
@@ -187,8 +183,7 @@ def methods(patients: pd.DataFrame, table: pd.DataFrame, label: str) -> Picture:
     _draw_patients(left, patients)
     left.plot(table["mean"], table.index, "|", color=BLUE, markersize=18, markeredgewidth=2.5)
     left.set(xlabel=f"{label}; points: patients, line: mean", xlim=(-0.03, 1.03))
-    left.set_yticks(table.index, table["title"])
-    left.set_ylim(len(table) - 0.5, -0.5)
+    picture.rows_from_top(left, table["title"])
     _draw_margin(right, GREY, 0.25)
     right.axvline(0, color=GREY, linewidth=1)
     _draw_intervals(right, table, "difference")
@@ -215,8 +210,7 @@ def classifiers(table: pd.DataFrame) -> Picture:
         axes.axvline(bound, color=GREY, linestyle="--", label="majority class", zorder=0)
         name = str(score).replace("_", " ")
         axes.set(xlabel=f"{name} of slices, 95 % interval", xlim=(-0.02, 1.02))
-    panels[0].set_yticks(range(len(titles)), list(titles))
-    panels[0].set_ylim(len(titles) - 0.5, -0.5)
+    picture.rows_from_top(panels[0], titles)
     panels[0].legend(loc="lower left", bbox_to_anchor=(0, 1))
     accuracy = table[table["score"] == "accuracy"].set_index("title")["value"].round(3)
     return Picture(figure, f"Accuracy of slices by classifier: {spoken(accuracy)}.")
@@ -297,10 +291,7 @@ def patient_optima(spans: pd.DataFrame, published: float = PAPER_ALPHA) -> Pictu
 def classifier_levels(table: pd.DataFrame, published: float = PAPER_ALPHA) -> Picture:
     """Draw the scores of slices over α with their bands; the table is ``alpha_levels.scores``'s."""
     figure, panels = canvas(8.5, 3.2, 1, 2, sharey=True)
-    looks = {
-        "resnet50": (BLUE, "ResNet50"),
-        "area_rule": (GREY, "areas alone, no network"),
-    }
+    looks = {"resnet50": (BLUE, "ResNet50"), "area_rule": (GREY, "areas alone, no network")}
     for axes, (score, rows) in zip(panels, table.groupby("score", sort=False), strict=True):
         for way, part in rows.groupby("way", sort=False):
             colour, name = looks[str(way)]

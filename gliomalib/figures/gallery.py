@@ -36,7 +36,8 @@ def write(material: folds.Material, scores: pd.DataFrame) -> pd.DataFrame:
     A few patients get whole volumes (``scrollable``). Files of others are removed. Columns:
     patient_id, part, fold, slices, volume.
     """
-    whole = scrollable(scores) if _volumes_allowed(material) else ()
+    allowed = not material.study.real_data or material.study.report.real_volumes
+    whole = scrollable(scores) if allowed else ()
     folder = material.run.report_dir / "patients"
     rows: dict[str, dict[str, Any]] = {}
     for split, part, patient in progress.steps(list(folds.scored(material)), "pictures"):
@@ -112,6 +113,7 @@ def volume(case: StoredCase, labels: Mapping[str, Labels]) -> dict[str, Any]:
     Of a large volume every ``step``-th voxel along each axis is kept; ``shape`` is what is left.
     """
     step = -(-max(case.grid.shape) // MOST_ACROSS)
+    kept = (slice(None, None, step),) * 3
     shape = [-(-size // step) for size in case.grid.shape]
     columns = math.ceil(math.sqrt(shape[2]))
     return {
@@ -119,13 +121,10 @@ def volume(case: StoredCase, labels: Mapping[str, Labels]) -> dict[str, Any]:
         "step": step,
         "shape": shape,
         "images": {
-            name: _grey(mosaic(_thinned(np.asarray(case.images[index]), step), columns))
+            name: _grey(mosaic(np.asarray(case.images[index])[kept], columns))
             for index, name in enumerate(SEQUENCES)
         },
-        "labels": {
-            name: _coloured(mosaic(_thinned(layer, step), columns))
-            for name, layer in labels.items()
-        },
+        "labels": {name: _coloured(mosaic(layer[kept], columns)) for name, layer in labels.items()},
     }
 
 
@@ -139,14 +138,6 @@ def mosaic(array: NDArray[Any], columns: int) -> NDArray[Any]:
         top, left = row * height, column * width
         sheet[top : top + height, left : left + width] = array[..., z].T
     return sheet
-
-
-def _thinned(array: NDArray[Any], step: int) -> NDArray[Any]:
-    return array[::step, ::step, ::step]
-
-
-def _volumes_allowed(material: folds.Material) -> bool:
-    return not material.study.real_data or material.study.report.real_volumes
 
 
 def _labels(material: folds.Material, case: StoredCase, fold: int) -> dict[str, Labels]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -95,6 +95,13 @@ def canvas(
     """Return a figure of this size in inches, and its axes as ``Figure.subplots`` gives them."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, **more)
+
+
+def rows_from_top(axes: Axes, titles: Iterable[Any]) -> None:
+    """Name the rows 0, 1 … of a panel, the first one on top and none at the frame."""
+    names = list(titles)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
 
 
 def legend_above(axes: Axes, columns: int) -> None:

@@ -11,18 +11,10 @@ def error_correlation(pair: learned.VolumePair, labels: Labels) -> dict[str, flo
     """Return how the errors of the two branches go together, over all voxels of a patient.
 
     Nothing can be gained by fusion where both are wrong in the same way. Correlations count a
-    voxel as right or wrong (Kuncheva and Whitaker 2003, doi:10.1023/A:1022859003006).
-
-    Returns
-    -------
-    ``phi``, the correlation of the errors, and Yule's ``yule_q``, both −1 to 1 and NaN where they
-    are 0/0, as for a branch without an error; as shares of all voxels ``disagreement`` (different
-    classes), ``one_right``, ``both_right``, ``both_wrong_same`` and ``both_wrong_differently``.
-
-    Raises
-    ------
-    MismatchError, ValueError
-        As ``Fitted.apply``, and for labels that do not belong.
+    voxel as right or wrong (Kuncheva and Whitaker 2003, doi:10.1023/A:1022859003006): ``phi`` and
+    Yule's ``yule_q``, both −1 to 1 and NaN where they are 0/0, as for a branch without an error.
+    The others are shares of all voxels, ``disagreement`` that of different classes. Raises what
+    ``average.check_labels`` and ``learned.branches`` raise.
     """
     average.check_labels(pair[0], labels)
     first, second = (values.argmax(axis=0) for values in learned.branches(pair))

@@ -23,17 +23,15 @@ def weighted_average(p2d: Volume, p3d: Volume, alpha: float) -> Volume:
     Raises ``MismatchError`` as ``check_same_grid`` does, ``SettingsError`` for an α outside of
     0–1 and ``ValueError`` for probabilities outside of 0–1 (NaN among them).
     """
-    _check_alpha(alpha)
+    if not 0 <= alpha <= 1:
+        raise SettingsError(f"alpha is {alpha}; the weight of the 2D branch must lie in 0–1")
     check_same_grid(p2d, p3d)
     fused = np.float32(alpha) * in_float32(p2d) + np.float32(1 - alpha) * in_float32(p3d)
     return Volume(fused.astype(np.float16), p2d.grid)
 
 
 def in_float32(volume: Volume) -> Float32Array:
-    """Return the probabilities (4, X, Y, Z) of a volume in float32.
-
-    Raises ``ValueError`` for what is outside of 0–1, NaN among it.
-    """
+    """Return probabilities (4, X, Y, Z) in float32; ``ValueError`` outside of 0–1 and for NaN."""
     values = volume.probabilities.astype(np.float32)
     low, high = values.min(initial=0), values.max(initial=0)
     # said this way round, so that NaN fails as well
@@ -46,10 +44,7 @@ def in_float32(volume: Volume) -> Float32Array:
 
 
 def check_labels(volume: Volume, labels: Labels) -> None:
-    """Refuse labels that are not on the grid of a volume or not canonical.
-
-    Raises ``MismatchError`` and ``ValueError``.
-    """
+    """Raise ``MismatchError`` for labels on another grid, ``ValueError`` for other classes."""
     name, shape = volume.grid.patient_id, volume.grid.shape
     if labels.shape != shape:
         raise MismatchError(
@@ -61,8 +56,3 @@ def check_labels(volume: Volume, labels: Labels) -> None:
             f"the labels of {name} go up to {labels.max()}, the classes are 0 to {N_CLASSES - 1}; "
             "convert the labels to the canonical ones first"
         )
-
-
-def _check_alpha(alpha: float) -> None:
-    if not 0 <= alpha <= 1:
-        raise SettingsError(f"alpha is {alpha}; the weight of the 2D branch must lie in 0–1")

@@ -71,10 +71,7 @@ def branches(pair: VolumePair) -> tuple[Float32Array, Float32Array]:
 
 
 def entropy(probabilities: Float32Array) -> Float32Array:
-    """Return the entropy over the first axis, divided by its maximum: 0 sure, 1 all classes alike.
-
-    ``probabilities`` has shape (4, …).
-    """
+    """Return the entropy of (4, …) over its maximum: 0 sure, 1 all classes alike, shape (…)."""
     return np.asarray(special.entr(probabilities).sum(axis=0) / np.float32(np.log(N_CLASSES)))
 
 
@@ -116,14 +113,10 @@ def _true_probabilities(
     # two float16 side by side in 32 bits: millions of voxels become a few thousand distinct pairs
     distinct, counts = np.unique((p2d.astype(np.uint32) << 16) | p3d, return_counts=True)
     first, second = (
-        _floored(half.astype(np.uint16).view(np.float16))
+        np.maximum(half.astype(np.uint16).view(np.float16).astype(np.float64), FLOOR)
         for half in (distinct >> 16, distinct & 0xFFFF)
     )
     return first, second, counts.astype(np.float64)
-
-
-def _floored(probabilities: NDArray[Any]) -> FloatArray:
-    return np.maximum(probabilities.astype(np.float64), FLOOR)
 
 
 # --- stacking
@@ -157,16 +150,14 @@ def fit_stack(inner: InnerPatients, seed: int) -> Stack:
     together. A sample by class changes nothing in a logistic model but the offsets, by the log of
     sampled share over true share of each class (Prentice and Pyke 1979,
     doi:10.1093/biomet/66.3.403); this is taken back. The penalty is scikit-learn's usual one
-    (L2, C = 1). ``inner`` is gone through twice.
-
-    Raises
-    ------
-    DataError
-        Where a class has no voxel in any patient.
-    RecordError
-        Where the regression does not converge.
+    (L2, C = 1). ``inner`` is gone through twice. Raises ``DataError`` where a class has no voxel
+    in any patient and ``RecordError`` where the regression does not converge.
     """
-    counts = np.stack([_class_counts(pair, labels) for pair, labels in inner])
+    counts_of_patients = []
+    for pair, labels in inner:
+        average.check_labels(pair[0], labels)
+        counts_of_patients.append(np.bincount(labels.ravel(), minlength=N_CLASSES))
+    counts = np.stack(counts_of_patients)
     total = counts.sum(axis=0)
     absent = [name for name, count in zip(CLASS_NAMES, total, strict=True) if not count]
     if absent:
@@ -183,25 +174,18 @@ def fit_stack(inner: InnerPatients, seed: int) -> Stack:
             places = np.flatnonzero(labels == label)[drawn[label][number]]
             features.append(logs[:, places].T)
             truth.append(np.full(len(places), label))
-    model = LogisticRegression(max_iter=ITERATIONS, tol=TOLERANCE)
     classes = np.concatenate(truth)
-    _fit(model, model, np.concatenate(features), classes)
+    model = _regression(np.concatenate(features), classes)
     sampled = np.bincount(classes, minlength=N_CLASSES)
     # the offsets learned the shares of the sample; back to those of all voxels
     shift = np.log(total / total.sum()) - np.log(sampled / sampled.sum())
     return Stack(model.coef_, model.intercept_ + shift, tuple(sampled.tolist()))
 
 
-def _class_counts(pair: VolumePair, labels: Labels) -> NDArray[np.intp]:
-    average.check_labels(pair[0], labels)
-    return np.bincount(labels.ravel(), minlength=N_CLASSES)
-
-
 def draw_voxels(counts: NDArray[np.intp], label: int, seed: int) -> list[NDArray[np.int64]]:
-    """Draw ``VOXELS_OF_CLASS`` voxels of one class from all patients together.
+    """Draw ``VOXELS_OF_CLASS`` voxels of one class from the ``counts`` (n,) of all patients.
 
-    ``counts`` (n,) are the voxels of that class in each patient. Returned are for each patient the
-    places of the drawn ones among them, in rising order.
+    Returned are for each patient the places of the drawn ones among its own, in rising order.
     """
     generator = np.random.default_rng([seed, label])
     ends = counts.cumsum()
@@ -216,15 +200,16 @@ def _logs(p2d: Float32Array, p3d: Float32Array) -> Float32Array:
     return np.asarray(np.log(np.maximum(rows, np.float32(FLOOR))))
 
 
-def _fit(last: LogisticRegression, model: Any, features: Float32Array, truth: NDArray[Any]) -> None:
-    """Fit ``model``, whose last step is the regression ``last``."""
+def _regression(features: NDArray[Any], truth: NDArray[Any]) -> LogisticRegression:
     # in float32 the solver stops far from the optimum
+    model = LogisticRegression(max_iter=ITERATIONS, tol=TOLERANCE)
     model.fit(features.astype(np.float64), truth)
-    if last.n_iter_.max() >= ITERATIONS:
+    if model.n_iter_.max() >= ITERATIONS:
         raise RecordError(
             f"a logistic regression on {len(truth)} voxels did not converge in {ITERATIONS} "
             "rounds; look at the probabilities of the inner patients"
         )
+    return model
 
 
 # --- a weight for each voxel
@@ -281,9 +266,8 @@ def fit_gate(inner: InnerPatients, seed: int) -> Gate:
 
     A logistic regression (L2, C = 1, features of unit variance) says from ``gate_features`` which
     one; of more than ``GATE_VOXELS`` voxels so many are drawn. Where it is always the same branch
-    every voxel is given to that branch, and where there is no such voxel α is one half.
-
-    Raises ``RecordError`` where the regression does not converge.
+    every voxel is given to that branch, and where there is no such voxel α is one half. Raises
+    ``RecordError`` where the regression does not converge.
     """
     features, right = [], []
     for pair, labels in inner:
@@ -298,7 +282,7 @@ def fit_gate(inner: InnerPatients, seed: int) -> Gate:
     seen, target = seen[kept], target[kept]
     if not (target.any() and not target.all()):
         return Gate(None, float(target.mean()) if len(target) else 0.5, len(target))
-    last = LogisticRegression(max_iter=ITERATIONS, tol=TOLERANCE)
-    model = make_pipeline(StandardScaler(), last)
-    _fit(last, model, seen, target)
+    scaler = StandardScaler()
+    regression = _regression(scaler.fit_transform(seen.astype(np.float64)), target)
+    model = make_pipeline(scaler, regression)
     return Gate(model, float(target.mean()), len(target))

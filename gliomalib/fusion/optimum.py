@@ -34,10 +34,6 @@ from gliomalib.fusion import average
 from gliomalib.schema import N_CLASSES, Confusion, FloatArray, Labels, Volume, check_same_grid
 from gliomalib.scoring import bootstrap, metrics
 
-Cells = NDArray[np.intp]
-"""Places on 0–1 in rising order: cell 2i is the single α number i, cell 2i + 1 all α that lie
-between it and the next one."""
-
 TIE = 1e-14
 """Dice that differ by less count as equal; two of one patient of 4 million voxels differ by 6e-14
 or not at all, and a mean over patients is exact to about 1e-15."""
@@ -52,19 +48,15 @@ class Steps:
 
     ``alphas`` float64 (m,) rise from 0 to 1; in between are the α at which voxels change their
     class. ``first`` is the matrix (4, 4) at α = 0. Change number j happens on entering cell
-    ``cells[j]`` (they rise): a voxel of true class ``moves[j, 0]`` goes from class
+    ``cells[j]`` (they rise; cell 2i is the single α number i, cell 2i + 1 all α between it and the
+    next one): a voxel of true class ``moves[j, 0]`` goes from class
     ``moves[j, 1]`` to ``moves[j, 2]``; ``moves`` is uint8 (n, 3).
     """
 
     alphas: FloatArray
     first: Confusion
-    cells: Cells
+    cells: NDArray[np.intp]
     moves: NDArray[np.uint8]
-
-    @property
-    def n_cells(self) -> int:
-        """Number of single α and of intervals between them."""
-        return 2 * len(self.alphas) - 1
 
 
 @dataclass(frozen=True)
@@ -86,7 +78,12 @@ class Curve:
 
     def at(self, alphas: ArrayLike) -> FloatArray:
         """Return the values at any α, of the same shape; ``ValueError`` outside of 0–1."""
-        return np.asarray(self.values[_cells_of(self.alphas, alphas)])
+        wanted = np.asarray(alphas, dtype=np.float64)
+        outside = wanted[~((wanted >= 0) & (wanted <= 1))]
+        if outside.size:
+            raise ValueError(f"alpha is {outside.flat[0]}; the weight of the 2D branch lies in 0–1")
+        place = np.searchsorted(self.alphas, wanted, side="right") - 1
+        return np.asarray(self.values[2 * place + (self.alphas[place] != wanted)])
 
 
 @dataclass(frozen=True)
@@ -182,14 +179,15 @@ def dice_at(steps: Steps, classes: tuple[int, ...], empty: metrics.EmptyRule) ->
     chosen = list(classes)
     truth, old, new = np.isin(steps.moves, chosen).T
     gain = new.astype(np.float64) - old
+    n_cells = 2 * len(steps.alphas) - 1
 
     def along(start: np.int64, changes: FloatArray) -> FloatArray:
-        added = np.bincount(steps.cells, weights=changes, minlength=steps.n_cells)
+        added = np.bincount(steps.cells, weights=changes, minlength=n_cells)
         return np.asarray(start + added.cumsum())
 
     common = along(steps.first[np.ix_(chosen, chosen)].sum(), gain * truth)
     total = along(steps.first[:, chosen].sum(), gain) + steps.first[chosen].sum()
-    values = np.full(steps.n_cells, 1.0 if empty == "brats" else np.nan)
+    values = np.full(n_cells, 1.0 if empty == "brats" else np.nan)
     np.divide(2 * common, total, out=values, where=total > 0)
     return _shortened(Curve(steps.alphas, values))
 
@@ -215,29 +213,21 @@ def best_of(curve: Curve) -> Best:
 def mean_curve(curves: Sequence[Curve], undefined: metrics.Undefined | None = None) -> Curve:
     """Return the mean of several curves at every α, of patients or of the classes of one.
 
-    All α of all curves are kept that change the mean, at about 100 bytes each while it is taken.
-    Sums are taken in whole multiples of a small unit, so that equal means are equal numbers.
-
-    Parameters
-    ----------
-    curves
-        At least one, with values in 0–1.
-    undefined
-        What NaN is, see ``metrics.Undefined``; None refuses it. With ``exclude`` a mean is of
-        those curves that are defined at that α.
-
-    Raises
-    ------
-    ValueError
-        For no curve, and for NaN without a rule.
+    All α of all curves, with values in 0–1, are kept that change the mean, at about 100 bytes each
+    while it is taken. Sums are in whole multiples of a small unit, so that equal means are equal
+    numbers. ``undefined`` says what NaN is, see ``metrics.Undefined``; with ``exclude`` a mean is
+    of those curves that are defined at that α. Raises ``ValueError`` for no curve, and for NaN
+    without a rule.
     """
+    if not curves:
+        raise ValueError("there is no patient; give at least one")
     missing = sum(bool(np.isnan(curve.values).any()) for curve in curves)
     if missing and undefined is None:
         raise ValueError(
             f"{missing} of {len(curves)} curves have NaN; leave them out by a named rule and count "
             "them, or say what NaN is"
         )
-    alphas = _all_alphas([curve.alphas for curve in curves])
+    alphas = np.unique(np.concatenate([curve.alphas for curve in curves]))
     # whole numbers add up without rounding, in any order; their sum stays below 2⁶³
     unit = 2.0 ** (62 - len(curves).bit_length())
     wholes = (np.rint(np.nan_to_num(curve.values) * unit).astype(np.int64) for curve in curves)
@@ -261,8 +251,10 @@ def _added(
     # carries it through the finer cells behind
     total = np.zeros(2 * len(alphas) - 1, dtype=np.int64)
     for curve, whole in zip(curves, wholes, strict=True):
-        cells = _renumbered(np.arange(len(whole)), curve.alphas, alphas)
-        total[cells] += np.diff(whole, prepend=0)
+        # cell 2i goes to α number i wherever that is now, cell 2i + 1 to the first one behind it
+        cells = np.arange(len(whole))
+        places = 2 * np.searchsorted(alphas, curve.alphas)[cells // 2] + cells % 2
+        total[places] += np.diff(whole, prepend=0)
     return total.cumsum(out=total)
 
 
@@ -276,60 +268,24 @@ def optimum_intervals(
     too large: a best α looks better where it was chosen. Patients are drawn with their whole
     curve, as in ``bootstrap``; draws look at the middles of ``GRID`` equal parts of 0–1, at the
     exact optimum and at the weight given, and the interval of α is half a part wider at both ends.
-
-    Parameters
-    ----------
-    curves
-        One per patient.
-    alpha
-        The weight that is put to the test, 0–1.
-    seed, draws
-        Seed and size of the bootstrap.
-
-    Raises
-    ------
-    ValueError
-        For no patient, NaN in a curve, or a weight outside of 0–1.
+    Raises ``ValueError`` for no patient, NaN in a curve, or a weight outside of 0–1.
     """
     exact = best_of(mean_curve(curves))
     tried = np.unique([*(np.arange(GRID) + 0.5) / GRID, exact.alpha, alpha])
     rows = np.stack([curve.at(tried) for curve in curves])
     tested = int(np.searchsorted(tried, alpha))
 
-    def lost(sums: FloatArray) -> FloatArray:
-        return np.asarray((sums[:, 0].max(axis=1) - sums[:, 0, tested]) / len(rows))
+    def lost(sums: FloatArray) -> dict[str, FloatArray]:
+        return {"lost": (sums[:, 0].max(axis=1) - sums[:, 0, tested]) / len(rows)}
 
     where = bootstrap.argmax_interval(rows, tried, seed, draws)
     if where.ci95:
         low, high = where.ci95[0] - 0.5 / GRID, where.ci95[1] + 0.5 / GRID
         where = replace(where, ci95=(max(low, 0.0), min(high, 1.0)))
-    loss = bootstrap.confusion_interval(rows[:, None], lost, seed, draws)
-    return {"alpha": replace(where, value=exact.alpha), "lost": loss}
-
-
-def _cells_of(steps: FloatArray, alphas: ArrayLike) -> Cells:
-    """Return the cell of each α among the α ``steps`` of a curve."""
-    wanted = np.asarray(alphas, dtype=np.float64)
-    outside = wanted[~((wanted >= 0) & (wanted <= 1))]
-    if outside.size:
-        raise ValueError(f"alpha is {outside.flat[0]}; the weight of the 2D branch lies in 0–1")
-    place = np.searchsorted(steps, wanted, side="right") - 1
-    return np.asarray(2 * place + (steps[place] != wanted))
-
-
-def _all_alphas(each: Sequence[FloatArray]) -> FloatArray:
-    if not each:
-        raise ValueError("there is no patient; give at least one")
-    return np.unique(np.concatenate(each))
-
-
-def _renumbered(cells: Cells, alphas: FloatArray, into: FloatArray) -> Cells:
-    """Return cells of ``alphas`` as the cells of ``into`` in which they begin.
-
-    ``into`` has all of ``alphas``. Cell 2i goes to α number i wherever that is now, cell 2i + 1 to
-    the first cell behind it: the parity stays.
-    """
-    return np.asarray(2 * np.searchsorted(into, alphas)[cells // 2] + cells % 2)
+    return {
+        "alpha": replace(where, value=exact.alpha),
+        **bootstrap.confusion_intervals(rows[:, None], lost, seed, draws),
+    }
 
 
 def _shortened(curve: Curve) -> Curve:

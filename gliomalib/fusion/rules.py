@@ -105,32 +105,14 @@ def fit(
     empty: metrics.EmptyRule = "brats",
     alpha: float = PAPER_ALPHA,
 ) -> Fitted:
-    """Fit a rule to inner patients.
+    """Fit the rule of this key of ``RULES`` to inner patients, at least two.
 
-    Parameters
-    ----------
-    rule_key
-        A key of ``RULES``.
-    inner
-        Pairs and labels of the inner patients, at least two; a rule that is fitted on nothing
-        looks at none of them.
-    seed
-        For ``stacking`` and ``gate``, which draw voxels.
-    empty
-        The rule for empty masks where Dice decides (``chosen_alpha``, ``per_class_alpha``); with
-        ``exclude`` means leave out what is undefined at that weight.
-    alpha
-        The weight of ``published``.
-
-    Raises
-    ------
-    SettingsError
-        For an unknown key.
-    DataError
-        For fewer than two inner patients, and where ``stacking`` lacks a class. The other rules
-        take patients without a class as they come.
-    RecordError
-        Where a regression does not converge.
+    A rule that is fitted on nothing looks at none of them. ``seed`` is for ``stacking`` and
+    ``gate``, which draw voxels; ``empty`` counts where Dice decides (``chosen_alpha``,
+    ``per_class_alpha``: with ``exclude`` means leave out what is undefined at that weight);
+    ``alpha`` is the weight of ``published``. Raises ``SettingsError`` for an unknown key,
+    ``DataError`` for too few patients or where ``stacking`` lacks a class (other rules take
+    patients without one as they come), ``RecordError`` where a regression does not converge.
     """
     if rule_key not in RULES:
         raise SettingsError(
@@ -176,16 +158,13 @@ def _published(evidence: Evidence) -> Fitted:
 
 
 def _chosen(evidence: Evidence) -> Fitted:
-    curves = [_tumour_curve(pair, labels, evidence.empty) for pair, labels in evidence.inner]
+    curves = []
+    for pair, labels in evidence.inner:
+        steps = optimum.steps_of(*pair, labels)
+        classes = [optimum.dice_at(steps, (label,), evidence.empty) for label in TUMOUR]
+        curves.append(optimum.mean_curve(classes, "exclude"))
     best = optimum.best_of(optimum.mean_curve(curves, "exclude"))
     return _weighted(best.alpha, dice=best.value, width=best.width)
-
-
-def _tumour_curve(pair: VolumePair, labels: Labels, empty: metrics.EmptyRule) -> optimum.Curve:
-    """Return the mean Dice of the tumour classes of one patient at every α."""
-    steps = optimum.steps_of(*pair, labels)
-    each = [optimum.dice_at(steps, (label,), empty) for label in TUMOUR]
-    return optimum.mean_curve(each, "exclude")
 
 
 def _scalar(evidence: Evidence) -> Fitted:
@@ -203,10 +182,6 @@ class _Open:
     p3d: Float32Array
     truth: Labels
     settled: Confusion
-
-    def confusion(self, weights: FloatArray) -> Confusion:
-        predicted = _by_class(weights, self.p2d, self.p3d).argmax(axis=0)
-        return self.settled + metrics.confusion_matrix(self.truth, predicted)
 
 
 def _per_class(evidence: Evidence) -> Fitted:
@@ -250,7 +225,8 @@ def _open(pair: VolumePair, labels: Labels) -> _Open:
 def _mean_dice(patients: Sequence[_Open], weights: FloatArray, empty: metrics.EmptyRule) -> float:
     means = []
     for patient in patients:
-        counts = patient.confusion(weights)
+        predicted = _by_class(weights, patient.p2d, patient.p3d).argmax(axis=0)
+        counts = patient.settled + metrics.confusion_matrix(patient.truth, predicted)
         dice = np.array([metrics.dice(counts, (label,), empty) for label in TUMOUR])
         if not np.isnan(dice).all():
             means.append(float(dice[~np.isnan(dice)].mean()))

@@ -70,7 +70,16 @@ def fused_slices(
     ``MismatchError`` where labels or images are not on the volume's grid, ``SettingsError`` where
     images are needed and not given.
     """
-    _check_shapes(volume, labels, images)
+    shape = volume.grid.shape
+    shapes = {"probabilities": volume.probabilities.shape, "labels": (N_CLASSES, *labels.shape)}
+    if images is not None:
+        shapes["images"] = images.shape
+    for name, actual in shapes.items():
+        if actual != (N_CLASSES, *shape):
+            raise MismatchError(
+                f"{volume.grid.patient_id}: the {name} are {actual[1:]} voxels, the fused volume's "
+                f"grid is {shape}; take them from the same stored case"
+            )
     channels = _channels(volume, labels, settings.image, images)
     blank = None if images is None else ~np.any(images, axis=(0, 1, 2))
     return _slice_set(volume.grid, channels, labels, settings, blank)
@@ -125,10 +134,7 @@ def _channels(
 
 
 def concatenate(sets: Sequence[SliceSet]) -> SliceSet:
-    """Return the slices of several volumes in one set, in the order given.
-
-    Raises ``MismatchError`` for no set at all and for images of different sizes.
-    """
+    """Join slices of volumes in order; ``MismatchError`` for none, and for different sizes."""
     sizes = sorted({part.images.shape[2:] for part in sets})
     if len(sizes) != 1:
         raise MismatchError(
@@ -157,26 +163,10 @@ def subset(slices: SliceSet, rows: NDArray[np.int64]) -> SliceSet:
 
 
 def resized(images: NDArray[np.float16], size: int | None) -> NDArray[np.float16]:
-    """Return images (N, C, H, W) as squares of ``size`` voxels, bilinear and antialiased.
-
-    With None they stay as large as they are.
-    """
+    """Return images (N, C, H, W) as squares of ``size`` (None: as they are), antialiased."""
     if size is None or images.shape[2:] == (size, size):
         return np.ascontiguousarray(images)
     scaled = torch.nn.functional.interpolate(
         torch.from_numpy(images.astype(np.float32)), (size, size), mode="bilinear", antialias=True
     )
     return scaled.numpy().astype(np.float16)
-
-
-def _check_shapes(volume: Volume, labels: Labels, images: NDArray[np.float16] | None) -> None:
-    shape = volume.grid.shape
-    shapes = {"probabilities": volume.probabilities.shape, "labels": (N_CLASSES, *labels.shape)}
-    if images is not None:
-        shapes["images"] = images.shape
-    for name, actual in shapes.items():
-        if actual != (N_CLASSES, *shape):
-            raise MismatchError(
-                f"{volume.grid.patient_id}: the {name} are {actual[1:]} voxels, the fused volume's "
-                f"grid is {shape}; take them from the same stored case"
-            )

@@ -19,7 +19,6 @@ is here because it is often proposed.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from gliomalib.schema import N_CLASSES, FloatArray, Labels, MismatchError
@@ -43,19 +42,9 @@ def staple(first: Labels, second: Labels, spacing_mm: tuple[float, float, float]
     Every class, background too, is judged against the rest, in the box around the tumour of both
     (see ``MARGIN_MM``); then the four probabilities of a voxel are brought to the sum 1. Where
     all are 0, which two raters without anything in common can do, both raters count half. Outside
-    of the box, and where there is no tumour at all, it is background.
-
-    Parameters
-    ----------
-    first, second
-        Canonical labels 0–3, both (X, Y, Z).
-    spacing_mm
-        Voxel size along each axis.
-
-    Raises
-    ------
-    MismatchError
-        Where the shapes differ.
+    of the box, and where there is no tumour at all, it is background. Both have canonical labels
+    0–3, (X, Y, Z); ``spacing_mm`` is the voxel size along each axis. Raises ``MismatchError``
+    where the shapes differ.
     """
     if first.shape != second.shape:
         raise MismatchError(
@@ -63,8 +52,14 @@ def staple(first: Labels, second: Labels, spacing_mm: tuple[float, float, float]
         )
     probabilities = np.zeros((N_CLASSES, *first.shape))
     probabilities[0] = 1
-    box = _box((first > 0) | (second > 0), spacing_mm)
-    if box is not None:
+    tumour = (first > 0) | (second > 0)
+    # one object, or none where there is no tumour
+    for around in ndimage.find_objects(tumour.astype(np.uint8)):
+        margins = [int(np.ceil(MARGIN_MM / step)) for step in spacing_mm]
+        box = tuple(
+            slice(max(part.start - margin, 0), part.stop + margin)
+            for part, margin in zip(around, margins, strict=True)
+        )
         probabilities[:, *box] = _in_box(first[box], second[box])
     return probabilities
 
@@ -72,18 +67,11 @@ def staple(first: Labels, second: Labels, spacing_mm: tuple[float, float, float]
 def rater_patterns(counts: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Run STAPLE on one mask of two raters.
 
-    The prior is the mean share of voxels that the raters gave to the mask. A sensitivity (or
-    specificity) that no voxel tells anything about keeps its last value.
-
-    Parameters
-    ----------
-    counts
-        Voxels that both, only the first, only the second and neither rater gave to it, (4,).
-
-    Returns
-    -------
-    The probability (4,) that such a voxel belongs to the mask, and the sensitivities and
-    specificities (2,) of the raters.
+    ``counts`` (4,) are the voxels that both, only the first, only the second and neither rater
+    gave to it. Returned are the probability (4,) that such a voxel belongs to the mask, and the
+    sensitivities and specificities (2,) of the raters. The prior is the mean share of voxels that
+    the raters gave to the mask. A sensitivity (or specificity) that no voxel tells anything about
+    keeps its last value.
     """
     yes, no = np.full(2, START), np.full(2, START)
     prior = float((SAID @ counts).sum() / (2 * counts.sum()))
@@ -117,16 +105,3 @@ def _ratio(above: FloatArray, below: FloatArray | np.float64, otherwise: FloatAr
     """Return above / below, and ``otherwise`` where that is 0/0."""
     above, below, result = np.broadcast_arrays(above, below, otherwise)
     return np.asarray(np.divide(above, below, out=result.copy(), where=below > 0))
-
-
-def _box(
-    tumour: NDArray[np.bool_], spacing_mm: tuple[float, float, float]
-) -> tuple[slice, ...] | None:
-    boxes = ndimage.find_objects(tumour.astype(np.uint8))
-    if not boxes:
-        return None
-    margins = [int(np.ceil(MARGIN_MM / step)) for step in spacing_mm]
-    return tuple(
-        slice(max(part.start - margin, 0), part.stop + margin)
-        for part, margin in zip(boxes[0], margins, strict=True)
-    )

@@ -81,45 +81,19 @@ def mean_band(
     return low, high
 
 
-def paired_interval(a: ArrayLike, b: ArrayLike, seed: int, draws: int = DRAWS) -> Interval:
-    """Return the mean of a − b within patients, with its bootstrap interval.
-
-    ``a`` and ``b`` have shape (n,) and the same patients in the same order. Raises
-    ``ValueError`` for different lengths, no patient and NaN.
-    """
-    first = checked(a, 1, "one value per patient")
-    second = checked(b, 1, "one value per patient")
-    if len(first) != len(second):
-        raise ValueError(f"{len(first)} patients against {len(second)}; pairs need the same ones")
-    return mean_interval(first - second, seed, draws)
-
-
-def confusion_interval(
-    confusions: ArrayLike, score: Score, seed: int, draws: int = DRAWS
-) -> Interval:
-    """Return a score of the summed confusion matrix with its cluster bootstrap interval.
-
-    ``confusions`` has the counts of each patient, shape (n_patients, K, K). Patients are drawn
-    with all their slices or voxels, their matrices are summed and ``score`` is taken of the sums,
-    a stack (m, K, K) at a time. Raises ``ValueError`` for no patient, NaN, or a score that is
-    undefined in some draw: give the score a rule.
-    """
-    return confusion_intervals(confusions, lambda sums: {"score": score(sums)}, seed, draws)[
-        "score"
-    ]
-
-
 def confusion_intervals(
     confusions: ArrayLike,
     scores: Callable[[FloatArray], Mapping[str, FloatArray]],
     seed: int,
     draws: int = DRAWS,
 ) -> dict[str, Interval]:
-    """Return ``confusion_interval`` of several scores from the same draws.
+    """Return scores of the summed confusion matrix with their cluster bootstrap intervals.
 
-    ``scores`` takes a stack (m, K, K) and returns arrays (m,) by name, for instance
-    ``metrics.stacked_scores`` with its average and rule set. Raises ``ValueError`` as
-    ``confusion_interval`` does, and names the score.
+    ``confusions`` has the counts of each patient, shape (n_patients, K, K). Patients are drawn
+    with all their slices or voxels, their matrices are summed and ``scores`` takes a stack of sums
+    (m, K, K) and returns arrays (m,) by name, for instance ``metrics.stacked_scores`` with its
+    average and rule set. Raises ``ValueError`` for no patient, NaN, or a score that is undefined
+    in some draw: give the score a rule.
     """
     matrices = checked(confusions, 3, "one matrix (K, K) per patient")
     count, *shape = matrices.shape

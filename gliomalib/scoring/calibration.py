@@ -85,7 +85,17 @@ def tally(probabilities: NDArray[Any], truth: NDArray[Any]) -> Reliability:
     hides everything else. Raises ``ValueError`` for no prediction, shapes that do not match, or
     what is no probability or no class.
     """
-    _check(probabilities, truth)
+    if probabilities.ndim != 2 or truth.shape != probabilities.shape[:1] or truth.size == 0:
+        raise ValueError(
+            f"probabilities have shape {probabilities.shape}, the truth {truth.shape}; needed are "
+            "(N, classes) and (N,) of at least one prediction"
+        )
+    classes = probabilities.shape[1]
+    if truth.dtype.kind not in "iu" or int(truth.min()) < 0 or int(truth.max()) >= classes:
+        raise ValueError(
+            f"the truth is {truth.dtype} from {truth.min()} to {truth.max()}; classes are the "
+            f"integers 0 to {classes - 1}"
+        )
     blocks = (slice(start, start + BLOCK) for start in range(0, len(truth), BLOCK))
     return pooled(_tally(probabilities[part].astype(np.float64), truth[part]) for part in blocks)
 
@@ -117,17 +127,3 @@ def _tally(values: FloatArray, truth: NDArray[Any]) -> Reliability:
     bins = np.stack([np.bincount(place, weight, BINS).astype(np.float64) for weight in weights])
     # Σ(p − t)² with one-hot t is Σp² − 2·p_true + 1, without an array of t
     return Reliability(bins, float(((values**2).sum(axis=1) - 2 * of_truth + 1).sum()))
-
-
-def _check(probabilities: NDArray[Any], truth: NDArray[Any]) -> None:
-    if probabilities.ndim != 2 or truth.shape != probabilities.shape[:1] or truth.size == 0:
-        raise ValueError(
-            f"probabilities have shape {probabilities.shape}, the truth {truth.shape}; needed are "
-            "(N, classes) and (N,) of at least one prediction"
-        )
-    classes = probabilities.shape[1]
-    if truth.dtype.kind not in "iu" or int(truth.min()) < 0 or int(truth.max()) >= classes:
-        raise ValueError(
-            f"the truth is {truth.dtype} from {truth.min()} to {truth.max()}; classes are the "
-            f"integers 0 to {classes - 1}"
-        )

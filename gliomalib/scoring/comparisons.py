@@ -117,9 +117,8 @@ def equivalence(
     larger p of the two paired t-tests is below 5 %, and the 90 % interval of ``bootstrap`` lies
     within the margin. ``different`` is said where that fails and the paired t-test finds a
     difference from zero. Where all differences are alike there is no spread to go by: the
-    intervals are a point, and the p are those of a sign test.
-
-    Raises ``ValueError`` for no patient, NaN, or a margin that is not above 0.
+    intervals are a point, and the p are those of a sign test. Raises ``ValueError`` for no
+    patient, NaN, or a margin that is not above 0.
     """
     numbers = _checked(differences, "two methods")
     if not margin > 0:
@@ -152,21 +151,24 @@ def compare_family(
     """Compare every other column of ``table`` with ``reference``, patient by patient.
 
     ``table`` has one row per patient and one column per method; its columns are the family, so it
-    holds all methods that were listed beforehand. ``p_holm`` is adjusted over the family;
-    ``tost_p`` is not: each equivalence is shown at 5 % on its own. A difference that is found and
-    shown to lie within the margin counts as ``equivalent``.
-
-    The result has one row per method in the order of the columns: name, mean_difference, n, p of
-    Wilcoxon's test, p_holm, tost_p (see ``Equivalence``), verdict (a ``Decision``), limited, note.
-    ``limited`` is True where there are too few patients, or too few who differ, to show a
-    difference whatever the scores are; ``note`` says so and is empty where nothing is to be said.
-
-    Raises ``ValueError`` where the reference or another method is missing, a column or a patient
-    is duplicated, or a score is NaN: leave out patients by a named rule, from all methods at once,
-    and count them.
+    holds all methods that were listed beforehand. The result has one row per method in that order:
+    name, mean_difference, n, p of Wilcoxon's test, p_holm (adjusted over the family), tost_p (not
+    adjusted: each equivalence is shown at 5 % on its own), verdict (a ``Decision``), limited (too
+    few patients, or too few who differ, to show a difference whatever the scores are), and a note
+    that says so or is empty. Raises ``ValueError`` where the reference or another method is
+    missing, a column or a patient is duplicated, or a score is NaN: leave out patients by a named
+    rule, from all methods at once, and count them.
     """
-    _check_table(table, reference)
-    methods = [str(name) for name in table.columns if name != reference]
+    columns = [str(name) for name in table.columns]
+    if reference not in columns or len(columns) < 2:
+        raise ValueError(
+            f"the methods are {', '.join(columns) or 'none'}; needed are the reference "
+            f"{reference!r} and at least one more"
+        )
+    if not table.columns.is_unique or not table.index.is_unique:
+        raise ValueError("a method or a patient is duplicated; give each one column, one row")
+    bootstrap.checked(table, 2, f"one score per patient of {', '.join(columns)}")
+    methods = [name for name in columns if name != reference]
     differences = {name: table[name] - table[reference] for name in methods}
     ranks = {name: paired(values, name) for name, values in differences.items()}
     adjusted = holm({name: rank.p for name, rank in ranks.items()})
@@ -221,15 +223,3 @@ def _limits(rank: SignedRank, least: float) -> tuple[bool, str]:
 def _checked(differences: ArrayLike, name: str) -> FloatArray:
     numbers = bootstrap.checked(differences, 1, f"one difference of {name} per patient")
     return numbers.round(DECIMALS)
-
-
-def _check_table(table: pd.DataFrame, reference: str) -> None:
-    columns = [str(name) for name in table.columns]
-    if reference not in columns or len(columns) < 2:
-        raise ValueError(
-            f"the methods are {', '.join(columns) or 'none'}; needed are the reference "
-            f"{reference!r} and at least one more"
-        )
-    if not table.columns.is_unique or not table.index.is_unique:
-        raise ValueError("a method or a patient is duplicated; give each one column, one row")
-    bootstrap.checked(table, 2, f"one score per patient of {', '.join(columns)}")

@@ -41,11 +41,6 @@ READINGS: Mapping[Reading, str] = {
 }
 """What each reading takes the scores to be."""
 
-_SCORES = ("accuracy", "precision", "recall", "f1", "iou", "specificity")
-
-Scores = Mapping[str, Span]
-"""Name of a printed score → the numbers that print as it."""
-
 
 @dataclass(frozen=True)
 class PrintedScores:
@@ -106,7 +101,8 @@ def examine(scores: PrintedScores) -> list[RelationCheck]:
     under each of ``RULES``; a pair of scores may be bound by several, one for each reading. Raises
     ``ValueError`` as ``unrounded`` does and for fewer than two classes.
     """
-    values = {name: getattr(scores, name) for name in _SCORES}
+    names = ("accuracy", "precision", "recall", "f1", "iou", "specificity")
+    values = {name: getattr(scores, name) for name in names}
     there = {name: value for name, value in values.items() if value is not None}
     printed = {
         rule: {name: unrounded(value, scores.decimals, rule) for name, value in there.items()}
@@ -204,7 +200,7 @@ def _common(precision: Fraction, recall: Fraction) -> Fraction:
     return max(Fraction(0), precision + recall - 1)
 
 
-def _check(relation: _Relation, printed: Mapping[Rule, Scores]) -> RelationCheck:
+def _check(relation: _Relation, printed: Mapping[Rule, Mapping[str, Span]]) -> RelationCheck:
     first, *others = relation.numbers
     implied = {
         rule: relation.implied(*(scores[name] for name in others))
@@ -213,13 +209,8 @@ def _check(relation: _Relation, printed: Mapping[Rule, Scores]) -> RelationCheck
     gaps = {rule: implied[rule].gap(printed[rule][first]) for rule in RULES}
     rules = tuple(rule for rule in RULES if implied[rule].meets(printed[rule][first]))
     rule = rules[0] if rules else min(RULES, key=gaps.__getitem__)
-    return RelationCheck(
-        numbers=relation.numbers,
-        reading=relation.reading,
-        implied=implied[rule].bounds,
-        gap=float(gaps[rule]),
-        rules=rules,
-    )
+    implied_by_rule, gap = implied[rule].bounds, float(gaps[rule])
+    return RelationCheck(relation.numbers, relation.reading, implied_by_rule, gap, rules)
 
 
 def _granularity(accuracy: float, decimals: int, n: int) -> RelationCheck:

@@ -62,7 +62,12 @@ def unrounded(value: float, decimals: int, rule: Rule) -> Span:
     The value is taken as it is written, 0.9925 as 9925/10000. Raises ``ValueError`` for a value
     outside of 0–1 or with more digits, and for an unknown rule.
     """
-    exact, unit = _as_written(value, decimals), Fraction(1, 10**decimals)
+    # the shortest decimal that is this float is what was printed; the float itself is not 0.9925
+    exact, unit = Fraction(str(float(value))), Fraction(1, 10**decimals)
+    if not 0 <= exact <= 1:
+        raise ValueError(f"a score is {value}; give it as a share in 0–1, 0.9925 for 99.25 %")
+    if exact / unit % 1:
+        raise ValueError(f"{value} has more than {decimals} decimals; give as many as are printed")
     if rule not in RULES:
         raise ValueError(f"rule is {rule!r}; choose one of {', '.join(map(repr, RULES))}")
     if rule == "truncate":
@@ -106,8 +111,11 @@ def f1_from(precision: Span, recall: Span) -> Span:
     The mean F1 of several classes lies below the value for their mean precision and recall
     (Opitz and Burst 2019, arXiv 1911.03347).
     """
-    low, high = (precision.low, recall.low), (precision.high, recall.high)
-    return Span(carried(_harmonic_mean, *low), carried(_harmonic_mean, *high))
+
+    def f1(p: Fraction, r: Fraction) -> Fraction:
+        return 2 * p * r / (p + r) if p + r else Fraction(0)
+
+    return Span(carried(f1, precision.low, recall.low), carried(f1, precision.high, recall.high))
 
 
 def iou_from_f1(f1: Span) -> Span:
@@ -115,7 +123,11 @@ def iou_from_f1(f1: Span) -> Span:
 
     doi:10.1186/s12880-015-0068-x; F1 and Dice are one number there.
     """
-    return Span(carried(_iou_of_f1, f1.low), carried(_iou_of_f1, f1.high))
+
+    def iou(f: Fraction) -> Fraction:
+        return f / (2 - f)
+
+    return Span(carried(iou, f1.low), carried(iou, f1.high))
 
 
 def pooled_specificity(precision: Span, recall: Span, classes: int) -> Span:
@@ -124,7 +136,7 @@ def pooled_specificity(precision: Span, recall: Span, classes: int) -> Span:
     N items have N true and (K−1)N false entries. Of them RN are hits, so RN(1−P)/P are false
     alarms, and they are what the specificity misses. Raises ``ValueError`` for K below 2.
     """
-    _check_classes(classes)
+    check_classes(classes)
 
     def specificity(p: Fraction, r: Fraction) -> Fraction:
         return 1 - r * (1 - p) / ((classes - 1) * p)
@@ -145,7 +157,7 @@ def argmax_specificity(accuracy: Span, classes: int) -> Span:
     negatives, and the mean of the false alarm rates is the pooled one. Raises ``ValueError`` for
     K below 2.
     """
-    _check_classes(classes)
+    check_classes(classes)
 
     def specificity(a: Fraction) -> Fraction:
         return 1 - (1 - a) / (classes - 1)
@@ -182,35 +194,16 @@ def carried(function: Callable[..., Fraction], *ends: End) -> End:
     return End(value, any(end.open for end in ends) and value not in (0, 1))
 
 
-def _harmonic_mean(a: Fraction, b: Fraction) -> Fraction:
-    """Return 2ab/(a+b), and 0 of two zeros."""
-    return 2 * a * b / (a + b) if a + b else Fraction(0)
-
-
-def _iou_of_f1(f1: Fraction) -> Fraction:
-    return f1 / (2 - f1)
-
-
 def _f1_of_iou(iou: Fraction) -> Fraction:
     return 2 * iou / (1 + iou)
 
 
 def _below(low: End, high: End) -> bool:
-    if low.open or high.open:
-        return low.value < high.value
-    return low.value <= high.value
+    touching = low.value == high.value and not (low.open or high.open)
+    return low.value < high.value or touching
 
 
-def _as_written(value: float, decimals: int) -> Fraction:
-    # the shortest decimal that is this float is what was printed; the float itself is not 0.9925
-    exact = Fraction(str(float(value)))
-    if not 0 <= exact <= 1:
-        raise ValueError(f"a score is {value}; give it as a share in 0–1, 0.9925 for 99.25 %")
-    if exact * 10**decimals % 1:
-        raise ValueError(f"{value} has more than {decimals} decimals; give as many as are printed")
-    return exact
-
-
-def _check_classes(classes: int) -> None:
+def check_classes(classes: int) -> None:
+    """Raise ``ValueError`` for fewer than two classes."""
     if classes < 2:
         raise ValueError(f"there are {classes} classes; one against the rest needs at least 2")

@@ -7,7 +7,6 @@ recall and specificity. Those three are averaged over batches there and pooled h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any
@@ -16,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomalib.schema import N_CLASSES, Float32Array, FloatArray
+from gliomalib.scoring.forensics import check_classes
+from gliomalib.scoring.metrics import divide
 
 COUNTED = (
     *("items", "right", "tp", "claimed", "true", "tn", "negatives"),
@@ -54,16 +55,16 @@ def pooled_counts(truth: NDArray[Any], probabilities: Float32Array) -> NDArray[n
     true_ones, claimed_ones = real == 1, claimed == 1
     counts = {
         "items": len(real),
-        "right": _count(real.argmax(axis=1) == claimed.argmax(axis=1)),
-        "tp": _count(real * claimed > 0.5),
-        "claimed": _count(claimed > 0.5),
-        "true": _count(real > 0.5),
-        "tn": _count((1 - real) * (1 - claimed) > 0.5),
-        "negatives": _count(1 - real > 0.5),
+        "right": np.count_nonzero(real.argmax(axis=1) == claimed.argmax(axis=1)),
+        "tp": np.count_nonzero(real * claimed > 0.5),
+        "claimed": np.count_nonzero(claimed > 0.5),
+        "true": np.count_nonzero(real > 0.5),
+        "tn": np.count_nonzero((1 - real) * (1 - claimed) > 0.5),
+        "negatives": np.count_nonzero(1 - real > 0.5),
         "entries": real.size,
-        "true_ones": _count(true_ones),
-        "claimed_ones": _count(claimed_ones),
-        "common_ones": _count(true_ones & claimed_ones),
+        "true_ones": np.count_nonzero(true_ones),
+        "claimed_ones": np.count_nonzero(claimed_ones),
+        "common_ones": np.count_nonzero(true_ones & claimed_ones),
     }
     return np.array([counts[name] for name in COUNTED], dtype=np.int64)
 
@@ -75,7 +76,7 @@ def constant_counts(truth: NDArray[Any]) -> NDArray[Any]:
     (..., len(COUNTED)). Raises ``ValueError`` for K below 2.
     """
     classes = truth.shape[-1]
-    _check_classes(classes)
+    check_classes(classes)
     items, first = truth.sum(axis=-1), truth[..., 0]
     # every item claims one entry, of probability 1; where that is wrong it is one false positive
     counts = dict.fromkeys(("items", "claimed", "true", "true_ones", "claimed_ones"), items)
@@ -90,7 +91,6 @@ def counted_scores(counts: NDArray[Any]) -> dict[str, FloatArray]:
     """Return the six scores of a paper from counts (..., len(COUNTED)), each of shape (...).
 
     Accuracy, precision, recall, f1 (2PR/(P+R)), mean_iou and specificity, as shares; 0/0 is 0.
-
     ``mean_iou`` is what ``tf.keras.metrics.MeanIoU(num_classes=K)`` makes of a softmax output. It
     flattens both arrays and casts them to integers, so an entry has the label 1 where it is
     exactly 1 and the label 0 everywhere else, whatever its class. The IoU of these labels is
@@ -101,14 +101,20 @@ def counted_scores(counts: NDArray[Any]) -> dict[str, FloatArray]:
     """
     columns = np.moveaxis(np.asarray(counts, dtype=np.float64), -1, 0)
     n = dict(zip(COUNTED, columns, strict=True))
-    precision, recall = _ratio(n["tp"], n["claimed"]), _ratio(n["tp"], n["true"])
+    precision = divide(n["tp"], n["claimed"], "zero")
+    recall = divide(n["tp"], n["true"], "zero")
+    # in 0–1 the cast to an integer gives 1 for exactly 1 and 0 for the rest
+    either = n["true_ones"] + n["claimed_ones"] - n["common_ones"]
+    parts = np.stack([n["common_ones"], n["entries"] - either])
+    wholes = np.stack([either, n["entries"] - n["common_ones"]])
+    iou_of_labels = divide(parts, wholes, "zero")
     return {
-        "accuracy": _ratio(n["right"], n["items"]),
+        "accuracy": divide(n["right"], n["items"], "zero"),
         "precision": precision,
         "recall": recall,
-        "f1": _ratio(2 * precision * recall, precision + recall),
-        "mean_iou": _cast_mean_iou(n),
-        "specificity": _ratio(n["tn"], n["negatives"]),
+        "f1": divide(2 * precision * recall, precision + recall, "zero"),
+        "mean_iou": divide(iou_of_labels.sum(axis=0), (wholes > 0).sum(axis=0), "zero"),
+        "specificity": divide(n["tn"], n["negatives"], "zero"),
     }
 
 
@@ -127,7 +133,7 @@ def saturated_mean_iou(right: float, wrong: float, classes: int = N_CLASSES) -> 
     w = 0 and K = 4 it is (3/(4−r) + r)/2, and 3/8 before anything saturates. Raises
     ``ValueError`` for shares that are none or sum to more than 1, and for K below 2.
     """
-    _check_classes(classes)
+    check_classes(classes)
     if not (right >= 0 and wrong >= 0 and right + wrong <= 1):
         raise ValueError(f"shares of {right} and {wrong} must lie in 0–1 and sum to no more than 1")
     return (right / (1 + wrong) + (classes - 1 - wrong) / (classes - right)) / 2
@@ -139,7 +145,7 @@ def saturated_share(value: float, classes: int = N_CLASSES) -> float:
     The smaller root of r² − (K+2v)r + 2vK − K + 1 = 0. Raises ``ValueError`` for a value outside
     of (K−1)/2K to 1, which no perfect prediction scores, and for K below 2.
     """
-    _check_classes(classes)
+    check_classes(classes)
     least = (classes - 1) / (2 * classes)
     if not least <= value <= 1:
         raise ValueError(f"a mean IoU of {value} has no such share; it must lie in {least}–1")
@@ -153,7 +159,7 @@ def constant_scores(share: float, classes: int = N_CLASSES) -> dict[str, float]:
     For BraTS that class is the background. Raises ``ValueError`` for a share outside of 0–1 and
     for fewer than two classes.
     """
-    _check_classes(classes)
+    check_classes(classes)
     if not 0 <= share <= 1:
         raise ValueError(f"the share of the predicted class is {share}; it must lie in 0–1")
     scores = dict.fromkeys(("accuracy", "precision", "recall", "f1"), share)
@@ -162,20 +168,12 @@ def constant_scores(share: float, classes: int = N_CLASSES) -> dict[str, float]:
     return scores
 
 
-def _cast_mean_iou(n: Mapping[str, FloatArray]) -> FloatArray:
-    # in 0–1 the cast to an integer gives 1 for exactly 1 and 0 for the rest
-    either = n["true_ones"] + n["claimed_ones"] - n["common_ones"]
-    parts = np.stack([n["common_ones"], n["entries"] - either])
-    wholes = np.stack([either, n["entries"] - n["common_ones"]])
-    return _ratio(_ratio(parts, wholes).sum(axis=0), (wholes > 0).sum(axis=0))
-
-
 def _checked(truth: NDArray[Any], probabilities: Float32Array) -> tuple[Float32Array, Float32Array]:
     if truth.shape != probabilities.shape or truth.ndim != 2 or 0 in truth.shape:
         raise ValueError(
             f"truth has shape {truth.shape}, probabilities {probabilities.shape}; both are (N, K)"
         )
-    _check_classes(truth.shape[1])
+    check_classes(truth.shape[1])
     if probabilities.dtype != np.float32:
         raise ValueError(
             f"probabilities are {probabilities.dtype}; give the network's float32, another type "
@@ -192,17 +190,3 @@ def _checked(truth: NDArray[Any], probabilities: Float32Array) -> tuple[Float32A
                 f"a row of {name} misses a sum of 1 by {off:.3g}; classes are exclusive"
             )
     return real, probabilities
-
-
-def _check_classes(classes: int) -> None:
-    if classes < 2:
-        raise ValueError(f"there are {classes} classes; needed are at least 2")
-
-
-def _count(where: NDArray[np.bool_]) -> int:
-    return int(np.count_nonzero(where))
-
-
-def _ratio(above: FloatArray, below: NDArray[Any]) -> FloatArray:
-    result: FloatArray = np.divide(above, below, out=np.zeros_like(above), where=below > 0)
-    return result

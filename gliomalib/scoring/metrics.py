@@ -89,7 +89,11 @@ def stacked_scores(
     """
     check_choice("average", average, (*get_args(Average), None))
     check_choice("undefined", undefined, get_args(Undefined))
-    counts = _checked_counts(confusions)
+    counts = np.asarray(confusions, dtype=np.float64)
+    if counts.ndim < 2 or counts.shape[-1] != counts.shape[-2]:
+        raise ValueError(f"confusion matrices are (..., K, K), not of shape {counts.shape}")
+    if not (counts >= 0).all():
+        raise ValueError(f"a confusion matrix holds {counts.min()}; counts are not negative")
     binary = _one_against_rest(counts)
     if average is None:
         return _ratios(binary, undefined) | _whole(binary, undefined)
@@ -134,15 +138,6 @@ def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
         raise ValueError(f"{name} is {value!r}; choose one of {', '.join(map(repr, choices))}")
 
 
-def _checked_counts(confusions: Confusion) -> FloatArray:
-    counts = np.asarray(confusions, dtype=np.float64)
-    if counts.ndim < 2 or counts.shape[-1] != counts.shape[-2]:
-        raise ValueError(f"confusion matrices are (..., K, K), not of shape {counts.shape}")
-    if not (counts >= 0).all():
-        raise ValueError(f"a confusion matrix holds {counts.min()}; counts are not negative")
-    return counts
-
-
 def _one_against_rest(counts: FloatArray) -> FloatArray:
     """Return (..., K, 2, 2): for each class [[tn, fp], [fn, tp]]."""
     tp = np.diagonal(counts, axis1=-2, axis2=-1)
@@ -156,11 +151,11 @@ def _ratios(binary: FloatArray, undefined: Undefined) -> dict[str, FloatArray]:
     tn, fp = binary[..., 0, 0], binary[..., 0, 1]
     fn, tp = binary[..., 1, 0], binary[..., 1, 1]
     return {
-        "precision": _divide(tp, tp + fp, undefined),
-        "recall": _divide(tp, tp + fn, undefined),
-        "f1": _divide(2 * tp, 2 * tp + fp + fn, undefined),
-        "iou": _divide(tp, tp + fp + fn, undefined),
-        "specificity": _divide(tn, tn + fp, undefined),
+        "precision": divide(tp, tp + fp, undefined),
+        "recall": divide(tp, tp + fn, undefined),
+        "f1": divide(2 * tp, 2 * tp + fp + fn, undefined),
+        "iou": divide(tp, tp + fp + fn, undefined),
+        "specificity": divide(tn, tn + fp, undefined),
     }
 
 
@@ -168,24 +163,25 @@ def _whole(counts: FloatArray, undefined: Undefined) -> dict[str, FloatArray]:
     total = counts.sum(axis=(-2, -1))
     tp = np.diagonal(counts, axis1=-2, axis2=-1)
     truth, predicted = counts.sum(axis=-1), counts.sum(axis=-2)
-    recall = _divide(tp, truth, "zero")
+    recall = divide(tp, truth, "zero")
     # shares instead of counts: the squares of 10^9 voxels would lose digits
-    share_truth = _divide(truth, total[..., None], "zero")
-    share_predicted = _divide(predicted, total[..., None], "zero")
-    share_right = _divide(tp.sum(axis=-1), total, "zero")
+    share_truth = divide(truth, total[..., None], "zero")
+    share_predicted = divide(predicted, total[..., None], "zero")
+    share_right = divide(tp.sum(axis=-1), total, "zero")
     covariance = share_right - (share_truth * share_predicted).sum(axis=-1)
     spread = (1 - (share_truth**2).sum(axis=-1)) * (1 - (share_predicted**2).sum(axis=-1))
     # without counts every share is 0 and the spread 1, but MCC is 0/0
     spread = np.where(total > 0, spread, 0.0)
     return {
-        "accuracy": _divide(tp.sum(axis=-1), total, undefined),
+        "accuracy": divide(tp.sum(axis=-1), total, undefined),
         # over the classes that the truth has: one that it lacks has no recall
-        "balanced_accuracy": _divide(recall.sum(axis=-1), (truth > 0).sum(axis=-1), undefined),
-        "mcc": _divide(covariance, np.sqrt(spread), undefined),
+        "balanced_accuracy": divide(recall.sum(axis=-1), (truth > 0).sum(axis=-1), undefined),
+        "mcc": divide(covariance, np.sqrt(spread), undefined),
     }
 
 
-def _divide(above: FloatArray, below: NDArray[Any], undefined: Undefined) -> FloatArray:
+def divide(above: FloatArray, below: NDArray[Any], undefined: Undefined) -> FloatArray:
+    """Return above / below by the rule for 0/0."""
     above, below = np.broadcast_arrays(above, below)
     result = np.full(above.shape, 0.0 if undefined == "zero" else np.nan)
     np.divide(above, below, out=result, where=below > 0)
@@ -197,7 +193,7 @@ def _mean(values: FloatArray, undefined: Undefined) -> FloatArray:
     if undefined != "exclude":
         return np.asarray(values.mean(axis=-1))
     defined = ~np.isnan(values)
-    return _divide(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1), "nan")
+    return divide(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1), "nan")
 
 
 def _merged(confusion: Confusion, classes: tuple[int, ...]) -> tuple[int, int, int]:

@@ -33,7 +33,16 @@ def hd95(
     are not boolean, shapes or spacing that do not match, and an unknown rule.
     """
     check_choice("empty", empty, get_args(EmptyRule))
-    _check_masks(truth_mask, predicted_mask, spacing_mm)
+    for name, mask in (("truth", truth_mask), ("prediction", predicted_mask)):
+        if mask.dtype != np.bool_:
+            raise ValueError(f"the mask of the {name} has dtype {mask.dtype}; make it boolean")
+    shapes = truth_mask.shape, predicted_mask.shape
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"truth has shape {shapes[0]}, prediction {shapes[1]}: not equal")
+    if len(spacing_mm) != truth_mask.ndim or not all(step > 0 for step in spacing_mm):
+        raise ValueError(
+            f"spacing_mm {spacing_mm} must be {truth_mask.ndim} positive numbers, one for each axis"
+        )
     some_truth, some_predicted = bool(truth_mask.any()), bool(predicted_mask.any())
     if not (some_truth or some_predicted):
         return 0.0 if empty == "brats" else float("nan")
@@ -53,15 +62,3 @@ def _surface(mask: Mask) -> NDArray[np.intp]:
     start = [part.start for part in box]
     surface: NDArray[np.intp] = np.argwhere(inside & ~ndimage.binary_erosion(inside)) + start
     return surface
-
-
-def _check_masks(truth: Mask, predicted: Mask, spacing_mm: tuple[float, ...]) -> None:
-    for name, mask in (("truth", truth), ("prediction", predicted)):
-        if mask.dtype != np.bool_:
-            raise ValueError(f"the mask of the {name} has dtype {mask.dtype}; make it boolean")
-    if truth.shape != predicted.shape:
-        raise ValueError(f"truth has shape {truth.shape}, prediction {predicted.shape}: not equal")
-    if len(spacing_mm) != truth.ndim or not all(step > 0 for step in spacing_mm):
-        raise ValueError(
-            f"spacing_mm {spacing_mm} must be {truth.ndim} positive numbers, one for each axis"
-        )

@@ -21,12 +21,6 @@ CHECKLISTS = PROJECT_DIR / "data" / "checklists.yml"
 
 Answer = Literal["yes", "partly", "no", "not applicable"]
 
-LEFT_OUT = ("group", "metric", "level", "decision rule", "reason")
-"""Columns of ``claims.table`` that a notebook shows elsewhere."""
-
-MAY_BE_EMPTY = ("published", "faithful")
-"""Columns that are left out where no statement has such a number."""
-
 HEADINGS: Mapping[str, tuple[claims.Outcome, ...]] = {
     "Holds": ("reproduced", "holds"),
     "Does not hold": ("not reproduced", "does not hold"),
@@ -91,7 +85,9 @@ def table(judged: Sequence[claims.Verdict], groups: str) -> pd.DataFrame:
     rows["obtained"] = [number for number, _ in readable]
     rows["95 % interval"] = [bounds for _, bounds in readable]
     rows["notebook"] = rows["notebook"].str.partition("_")[0]
-    left_out = [*LEFT_OUT, *(name for name in MAY_BE_EMPTY if (rows[name] == "–").all())]
+    # a notebook shows these elsewhere, or no statement has such a number
+    left_out = ["group", "metric", "level", "decision rule", "reason"]
+    left_out += [name for name in ("published", "faithful") if (rows[name] == "–").all()]
     return rows.drop(columns=left_out).rename(columns={"faithful": "pixel recipe"})
 
 

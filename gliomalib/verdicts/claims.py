@@ -231,9 +231,8 @@ def printed(claims: Sequence[Claim], notebook: str) -> dict[str, float]:
 def judge(claim: Claim, record: Record | None, context: Context) -> Verdict:
     """Return the verdict on a claim: not run, then what the data allow, then the claim's rule.
 
-    ``record`` is that of the claim's notebook in this study, None where it was not run; ``context``
-    is what the study was run on. Raises ``RecordError`` where the record is of another notebook,
-    variant or study, or gives a percentage where a share belongs.
+    ``record`` is None where the claim's notebook was not run in this study. Raises ``RecordError``
+    where it is of another notebook, variant or study, or has a percentage where a share belongs.
     """
     if record is not None:
         _check_own(claim, record, context)
@@ -265,29 +264,30 @@ def judge_values(claim: Claim, values: Sequence[Value], context: Context) -> Ver
 
 def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     """Return one row per verdict, in words and percentages, for people to read."""
-    return pd.DataFrame([_row(verdict) for verdict in verdicts])
-
-
-def _row(verdict: Verdict) -> dict[str, str]:
-    claim, obtained, faithful = verdict.claim, verdict.obtained, verdict.faithful
-    bounds = interval(obtained) if obtained else None
-    return {
-        "claim": claim.id,
-        "group": claim.group,
-        "statement": claim.statement,
-        "metric": claim.metric,
-        "level": claim.level,
-        "published": claim.shown(claim.published),
-        "faithful": claim.shown(faithful.value if faithful else None),
-        "obtained": claim.shown(obtained.value if obtained else None),
-        "95 % interval": " to ".join(map(claim.shown, bounds)) if bounds else "–",
-        "unit": claim.unit_behind or "–",
-        "patients": str(obtained.n_patients) if obtained else "–",
-        "decision rule": claim.rule,
-        "verdict": verdict.verdict,
-        "reason": verdict.reason,
-        "notebook": claim.notebook,
-    }
+    rows = []
+    for verdict in verdicts:
+        claim, obtained, faithful = verdict.claim, verdict.obtained, verdict.faithful
+        bounds = interval(obtained) if obtained else None
+        rows.append(
+            {
+                "claim": claim.id,
+                "group": claim.group,
+                "statement": claim.statement,
+                "metric": claim.metric,
+                "level": claim.level,
+                "published": claim.shown(claim.published),
+                "faithful": claim.shown(faithful.value if faithful else None),
+                "obtained": claim.shown(obtained.value if obtained else None),
+                "95 % interval": " to ".join(map(claim.shown, bounds)) if bounds else "–",
+                "unit": claim.unit_behind or "–",
+                "patients": str(obtained.n_patients) if obtained else "–",
+                "decision rule": claim.rule,
+                "verdict": verdict.verdict,
+                "reason": verdict.reason,
+                "notebook": claim.notebook,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def number(source: Source, record: Record, context: Context) -> Value:

@@ -86,7 +86,7 @@ def numbers(verdicts: Sequence[claims.Verdict]) -> pd.DataFrame:
 
 def values(verdicts: Sequence[claims.Verdict]) -> list[Value]:
     """Return how many statements got each verdict, and how many of them the paper claims."""
-    counts = _counted(verdicts)
+    counts = Counter[str](verdict.verdict for verdict in verdicts)
     rule = f"statements of {len(verdicts)} in data/published.yml with this verdict"
     return [
         Value(f"claims_{kind.replace(' ', '_')}", float(counts[kind]), unit="claims", rule=rule)
@@ -115,15 +115,15 @@ def answer(verdicts: Sequence[claims.Verdict], study: settings.Study) -> str:
 def compute(records: Mapping[str, Record]) -> pd.DataFrame:
     """Return what each notebook took: name, device, minutes, memory in GB."""
     rows = [
-        {
-            "notebook": name,
-            "device": record.device,
-            "minutes": round(record.wall_s / 60, 2),
-            "peak memory, GB": round(record.peak_memory_bytes / 1e9, 2),
-        }
+        (
+            name,
+            record.device,
+            round(record.wall_s / 60, 2),
+            round(record.peak_memory_bytes / 1e9, 2),
+        )
         for name, record in records.items()
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["notebook", "device", "minutes", "peak memory, GB"])
 
 
 def ranges(ids: Sequence[str]) -> str:
@@ -145,7 +145,7 @@ def _next(name: str) -> str | None:
 def _summed_up(verdicts: Sequence[claims.Verdict]) -> str:
     """Return which statements got which verdict, the undecided ones by number only."""
     parts = []
-    for kind, count in _counted(verdicts).most_common():
+    for kind, count in Counter[str](v.verdict for v in verdicts).most_common():
         names = ranges([verdict.claim.id for verdict in verdicts if verdict.verdict == kind])
         verb = {"holds": "hold", "does not hold": "do not hold"}.get(kind, f"are {kind}")
         parts.append(f"{count} {verb} ({names})")
@@ -162,7 +162,3 @@ def _faithful(
     # the recipe is a variant, which a study need not have
     names = {value.name for value in record.values}
     return claims.number(source, record, context) if source.value in names else None
-
-
-def _counted(verdicts: Sequence[claims.Verdict]) -> Counter[str]:
-    return Counter(str(verdict.verdict) for verdict in verdicts)

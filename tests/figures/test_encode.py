@@ -68,10 +68,6 @@ def test_points_stay_clipped_by_the_edges_of_their_axes(drawn: str) -> None:
     assert len(points) == 30
 
 
-def test_the_same_figure_gives_the_same_text(drawn: str) -> None:
-    assert encode.svg(drawn) == encode.svg(drawn)
-
-
 def test_a_legend_keeps_its_colours_beside_a_scan() -> None:
     scan = np.random.default_rng(0).integers(0, 255, (200, 200, 1), dtype=np.uint8)
     pixels = np.repeat(scan, 3, axis=-1)

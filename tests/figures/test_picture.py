@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from gliomalib.figures import picture, results
-from gliomalib.schema import CLASS_COLOURS, Example
+from gliomalib.schema import Example
 
 
 @pytest.fixture
@@ -58,10 +58,6 @@ def test_a_figure_has_our_style_and_the_process_keeps_its_own(tmp_path: Path) ->
 
 def test_the_busiest_slice_is_the_one_with_most_tumour(labels: np.ndarray) -> None:
     assert picture.busiest_slice(labels) == 3
-
-
-def test_every_class_keeps_its_colour_and_no_two_share_one() -> None:
-    assert len(set(CLASS_COLOURS)) == 4
 
 
 def test_numbers_are_said_by_name_and_not_as_code() -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
-import pytest
 
 from gliomalib.figures import sites
 from gliomalib.schema import SEQUENCES
@@ -46,13 +43,6 @@ GAINS = pd.DataFrame(
     columns=["part", "title", "gain"],
 ).assign(low=lambda rows: rows["gain"] - 0.01, high=lambda rows: rows["gain"] + 0.01)
 
-MADE = {
-    "both_sites": lambda: sites.both_sites(SITES, BESIDE),
-    "intensities": lambda: sites.intensities(VALUES),
-    "reliability": lambda: sites.reliability(BINS),
-    "remedies": lambda: sites.remedies(GAINS),
-}
-
 
 def test_every_patient_of_both_sites_is_a_point() -> None:
     picture = sites.both_sites(SITES, BESIDE)
@@ -92,10 +82,3 @@ def test_a_gain_outside_and_a_loss_inside_stand_beside_one_another() -> None:
     assert "z-score internal -0.02, z-score external 0.03" in picture.alt
     axes = picture.figure.axes[0]
     assert [one.get_text() for one in axes.get_yticklabels()] == ["z-score"]
-
-
-@pytest.mark.parametrize("name", list(MADE))
-def test_the_same_panels_give_the_same_bytes(tmp_path: Path, name: str) -> None:
-    for path in (tmp_path / "one.png", tmp_path / "other.png"):
-        MADE[name]().save(path)
-    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "other.png").read_bytes()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gliomalib.fusion import agreement, average
+from gliomalib.fusion import agreement
 from gliomalib.schema import MismatchError
-from gliomalib.scoring import tables
 from tests.fusion.simulated import patients, volume
 
 
@@ -28,13 +27,6 @@ def test_errors_are_counted_and_correlated() -> None:
     assert found["disagreement"] == pytest.approx(0.4)
 
 
-def test_independent_errors_do_not_correlate_and_equal_ones_do() -> None:
-    (pair, labels), *_ = patients(1, 2, 2)
-    assert abs(agreement.error_correlation(pair, labels)["phi"]) < 0.1
-    same = agreement.error_correlation((pair[0], pair[0]), labels)
-    assert (same["phi"], same["yule_q"], same["disagreement"]) == (pytest.approx(1), 1, 0)
-
-
 def test_errors_of_a_perfect_net_correlate_with_nothing() -> None:
     (pair, labels), *_ = patients(1, 30, 1)
     found = agreement.error_correlation(pair, labels)
@@ -43,12 +35,3 @@ def test_errors_of_a_perfect_net_correlate_with_nothing() -> None:
     assert found["one_right"] == found["disagreement"] > 0
     with pytest.raises(MismatchError, match="the labels have shape"):
         agreement.error_correlation(pair, labels[:3])
-
-
-def test_fusion_can_only_gain_where_just_one_is_right() -> None:
-    for pair, labels in patients(4, (3.5, 3.5, 2, 3), (3.5, 2, 3, 3)):
-        found = agreement.error_correlation(pair, labels)
-        alphas = np.linspace(0, 1, 101)
-        fused = (average.weighted_average(*pair, alpha) for alpha in alphas)
-        right = max((tables.predicted_labels(volume) == labels).mean() for volume in fused)
-        assert found["both_right"] < right <= 1 - found["both_wrong_same"]

@@ -41,19 +41,6 @@ def test_the_average_is_the_formula_and_still_sums_to_one(seed: int, alpha: floa
     np.testing.assert_allclose(fused.probabilities.sum(axis=0, dtype=float), 1, atol=2e-3)
 
 
-def test_the_ends_of_the_average_are_the_branches() -> None:
-    p2d, p3d = volume(0), volume(1)
-    for alpha, alone in ((1, p2d), (0, p3d)):
-        fused = average.weighted_average(p2d, p3d, alpha)
-        np.testing.assert_array_equal(fused.probabilities, alone.probabilities)
-
-
-def test_alpha_weighs_the_2d_branch() -> None:
-    ones, zeros = np.ones((4, *SHAPE), np.float16), np.zeros((4, *SHAPE), np.float16)
-    fused = average.weighted_average(Volume(ones, GRID), Volume(zeros, GRID), 0.6)
-    np.testing.assert_array_equal(fused.probabilities, np.float16(0.6))
-
-
 @pytest.mark.parametrize("alpha", [-0.01, 1.01, float("nan")])
 def test_alpha_must_lie_between_the_branches(alpha: float) -> None:
     with pytest.raises(SettingsError, match=f"alpha is {alpha}"):

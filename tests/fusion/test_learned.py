@@ -62,17 +62,6 @@ def test_the_scalar_is_that_of_a_dense_grid(skills: Any) -> None:
     assert learned.cross_entropy_alpha(training) == pytest.approx(best, abs=5e-4)
 
 
-def test_the_scalar_finds_the_weight_that_made_the_labels() -> None:
-    generator = np.random.default_rng(0)
-    shape = (40, 40, 20)
-    both = [special.softmax(2 * generator.normal(size=(4, *shape)), axis=0) for _ in range(2)]
-    chances = 0.3 * both[0] + 0.7 * both[1]
-    drawn = (generator.random(shape) > chances.cumsum(axis=0)).sum(axis=0)
-    labels = np.minimum(drawn, 3).astype(np.uint8)
-    training = [((volume(both[0]), volume(both[1])), labels)]
-    assert learned.cross_entropy_alpha(training) == pytest.approx(0.3, abs=0.02)
-
-
 def test_the_scalar_goes_to_the_end_where_one_net_is_always_better() -> None:
     labels = labels_of(0)
     better = volume(np.where(np.arange(4)[:, None, None, None] == labels, 0.7, 0.1))
@@ -127,17 +116,6 @@ def test_a_sample_by_class_gives_nearly_the_same_probabilities(
     np.testing.assert_allclose(fused.mean(axis=0), np.bincount(classes) / len(classes), rtol=0.15)
     assert np.abs(fused - expected).mean() < 0.01
     assert (fused.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.98
-
-
-def test_stacking_of_independent_calibrated_nets_multiplies_them() -> None:
-    # evidence that is independent given the class multiplies, and the classes are equally often
-    training = patients(4, (1.2, 1.5), shape=(20, 20, 20))
-    pair = training[0][0]
-    fused = learned.fit_stack(training, 0).apply(pair)
-    product = np.prod([one.probabilities.astype(float) for one in pair], axis=0)
-    expected = product / product.sum(axis=0)
-    assert np.abs(fused - expected).mean() < 0.01
-    assert np.abs(fused - pair[1].probabilities).mean() > 0.1
 
 
 def test_the_sample_depends_on_the_seed_only(monkeypatch: pytest.MonkeyPatch) -> None:

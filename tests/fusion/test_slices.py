@@ -69,23 +69,6 @@ def test_largest_share_asks_for_the_whole_volume() -> None:
     assert slices.slice_classes(labels, "dominant").tolist() == [2, 2]
 
 
-def test_rules_agree_with_counting_slice_by_slice() -> None:
-    labels = np.random.default_rng(0).integers(0, 4, (4, 5, 60)).astype(np.uint8)
-    labels[..., ::7] = 0
-    for z, (dominant, first) in enumerate(
-        zip(
-            slices.slice_classes(labels, "dominant"),
-            slices.slice_classes(labels, "enhancing_first"),
-            strict=True,
-        )
-    ):
-        counts = [int((labels[..., z] == index).sum()) for index in (1, 2, 3)]
-        slow = max((count, index) for index, count in enumerate(counts, start=1))[1]
-        slow = slow if sum(counts) else 0
-        assert dominant == slow
-        assert first == (3 if counts[2] else slow)
-
-
 def test_unknown_rule_is_refused() -> None:
     with pytest.raises(SettingsError, match="label_rule 'biggest'"):
         slices.slice_classes(np.zeros(SHAPE, np.uint8), "biggest")

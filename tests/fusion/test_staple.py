@@ -122,16 +122,6 @@ def test_the_more_frequent_class_wins_a_dispute() -> None:
     np.testing.assert_array_equal(found, np.minimum(first, second))
 
 
-def test_more_background_turns_a_dispute(monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = raters(0, 2)
-    monkeypatch.setattr(staple, "MARGIN_MM", 0.0)
-    found = staple.staple(first, second, SPACING).argmax(axis=0)
-    np.testing.assert_array_equal(found, np.maximum(first, second))
-    monkeypatch.setattr(staple, "MARGIN_MM", 8.0)
-    found = staple.staple(first, second, SPACING).argmax(axis=0)
-    np.testing.assert_array_equal(found, np.minimum(first, second))
-
-
 def test_nothing_beyond_the_margin_counts() -> None:
     # the tumour ends at index 15, and 5 voxels of 2 mm are its margin
     first, second = (np.pad(rater, ((0, 9), (0, 0), (0, 0))) for rater in raters(0, 1))

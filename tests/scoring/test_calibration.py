@@ -65,15 +65,6 @@ def test_the_calibration_error_is_the_slow_one(seed: int, count: int) -> None:
     assert found == pytest.approx(slow_error(probabilities, truth))
 
 
-def test_probabilities_that_keep_their_word_have_no_error() -> None:
-    honest, truth = predictions(200_000)
-    surer = honest**3 / (honest**3).sum(axis=1, keepdims=True)
-    tallies = [tally(honest, truth), tally(surer, truth)]
-    errors = expected_error(np.stack([one.bins for one in tallies]))
-    assert errors[0] < 0.006 and errors[1] > 0.05
-    assert tallies[0].brier < tallies[1].brier
-
-
 def test_scores_of_known_predictions() -> None:
     probabilities = np.array([[1.0, 0, 0, 0], [0.25, 0.25, 0.25, 0.25], [0.2, 0.5, 0.3, 0.0]])
     found = tally(probabilities, np.array([0, 3, 2]))

@@ -49,14 +49,6 @@ def test_a_collapse_to_edema_is_found(cohort: list[Patient]) -> None:
     assert "became edema" in found.sentence
 
 
-def test_a_network_that_says_no_tumour_has_lost_three_classes(cohort: list[Patient]) -> None:
-    found = collapse.class_collapse(confusions(cohort, np.zeros_like), 0, DRAWS)
-    lost = [fate for fate in found.classes if fate.verdict == "found"]
-    assert [fate.name for fate in lost] == list(NAMES[1:])
-    assert {fate.taken_by for fate in lost} == {"no tumour"}
-    assert all(fate.taken == 1.0 for fate in lost)
-
-
 def matrix(recall: int, extra: int = 0) -> Any:
     """100 voxels of each class; of enhancing tumour ``recall`` are found, the rest is edema.
 

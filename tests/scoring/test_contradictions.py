@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gliomalib.scoring import contradictions, metrics
+from gliomalib.scoring import contradictions
 from gliomalib.scoring.contradictions import PrintedScores, Reading, RelationCheck
 from gliomalib.scoring.forensics import RULES, Rule
 from tests.rounding import printed
@@ -166,13 +166,6 @@ def test_pooled_scores_above_a_threshold_are_possible(
     assert_fine(published, rule, "any average", "pooled", "thresholded")
 
 
-@given(st.integers(0, 500), st.integers(1, 500), DECIMALS, RULE)
-def test_a_real_proportion_is_possible(k: int, n: int, decimals: int, rule: Rule) -> None:
-    accuracy = printed(Fraction(min(k, n), n), decimals, rule)
-    published = PrintedScores(accuracy=accuracy, decimals=decimals, test_sizes=(n,))
-    assert_fine(published, rule, "proportion")
-
-
 # --- numbers of two sets of predictions are found
 
 
@@ -279,12 +272,6 @@ def test_other_orders_exclude_other_readings(
     assert contradictions.excluded_readings(PrintedScores(*scores, decimals=3)) == excluded
 
 
-def test_an_unequal_macro_average_can_have_the_order_of_the_paper() -> None:
-    # so the order alone does not show that a threshold was used
-    found = metrics.scores(np.array([[990, 0], [10, 10]]), "macro", "nan")
-    assert found["recall"] < found["accuracy"] < found["precision"]
-
-
 def test_no_held_out_fifth_gives_the_accuracy_of_the_paper() -> None:
     sizes = (57, 67, 73, 74, 124, 130, 131, 140, 141, 197, 198)
     found = of_readings(replace(PAPER, test_sizes=sizes), "proportion")
@@ -305,13 +292,6 @@ def test_the_proportions_around_an_accuracy_are_told(
 ) -> None:
     published = PrintedScores(accuracy, decimals=2, test_sizes=(n,))
     assert of_readings(published, "proportion")[0].implied == around
-
-
-def test_the_public_notebook_has_consistent_pooled_scores() -> None:
-    for scores in ((0.9943, 0.9946, 0.9930, 0.9982), (0.9933, 0.9940, 0.9920, 0.9980)):
-        *three, specificity = scores
-        published = PrintedScores(*three, specificity=specificity)
-        assert_fine(published, "half up", "pooled", "thresholded")
 
 
 # --- what is asked

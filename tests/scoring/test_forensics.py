@@ -5,20 +5,15 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from gliomalib.scoring import forensics
 from gliomalib.scoring.forensics import RULES, End, Rule, Span, unrounded
 from tests.rounding import printed
 
 VOLUMES = (285, 335, 369, 620, 654, 704, 989)
-MATRICES = st.integers(2, 5).flatmap(
-    lambda k: hnp.arrays(np.int64, (k, k), elements=st.integers(0, 300))
-)
 
 
 def exactly(share: Fraction) -> Span:
@@ -29,23 +24,6 @@ def exactly(share: Fraction) -> Span:
 def holds(span: Span, share: Fraction) -> bool:
     """Say whether a number lies in a span."""
     return span.meets(exactly(share))
-
-
-def published(value: float, rule: Rule = "half up") -> Span:
-    """Return what a number of the paper, all of four decimals, stands for."""
-    return unrounded(value, 4, rule)
-
-
-def pooled(confusion: Any) -> dict[str, Fraction]:
-    """Precision, recall, F1 and IoU of the first class against the rest, exactly."""
-    tp, fn, fp = (int(part.sum()) for part in (confusion[0, 0], confusion[0, 1:], confusion[1:, 0]))
-    assume(tp)
-    return {
-        "precision": Fraction(tp, tp + fp),
-        "recall": Fraction(tp, tp + fn),
-        "f1": Fraction(2 * tp, 2 * tp + fn + fp),
-        "iou": Fraction(tp, tp + fn + fp),
-    }
 
 
 # --- what a printed number stands for
@@ -147,82 +125,6 @@ def test_a_proportion_of_nothing_is_refused() -> None:
 
 
 # --- relations between scores
-
-
-@given(MATRICES, st.integers(1, 5), st.sampled_from(RULES))
-def test_f1_and_iou_lie_in_what_their_prints_imply(
-    confusion: Any, decimals: int, rule: Rule
-) -> None:
-    scores = pooled(confusion)
-    spans = {
-        name: unrounded(printed(share, decimals, rule), decimals, rule)
-        for name, share in scores.items()
-    }
-    assert holds(forensics.f1_from(spans["precision"], spans["recall"]), scores["f1"])
-    assert holds(forensics.iou_from_f1(spans["f1"]), scores["iou"])
-
-
-@given(MATRICES, st.integers(1, 5), st.sampled_from(RULES))
-def test_specificity_lies_in_what_its_prints_imply(
-    confusion: Any, decimals: int, rule: Rule
-) -> None:
-    # a reject column beside the classes: an item without a class above the threshold
-    confusion = np.vstack([confusion, confusion[:1]]).T
-    classes = len(confusion)
-    items, claims = int(confusion.sum()), int(confusion[:, :classes].sum())
-    hits = int(np.trace(confusion[:, :classes]))
-    assume(claims)
-    negatives = (classes - 1) * items
-    true = Fraction(negatives - (claims - hits), negatives)
-    scores = Fraction(hits, claims), Fraction(hits, items)
-    precision, recall = (unrounded(printed(one, decimals, rule), decimals, rule) for one in scores)
-    assert holds(forensics.pooled_specificity(precision, recall, classes), true)
-
-
-@given(MATRICES, st.booleans(), st.sampled_from(RULES))
-def test_specificity_of_an_argmax_follows_from_accuracy(
-    confusion: Any, balanced: bool, rule: Rule
-) -> None:
-    rows, classes = confusion.sum(axis=1), len(confusion)
-    assume(rows.min() > 0)
-    if balanced:
-        confusion = confusion.astype(object) * (int(np.prod(rows, dtype=object)) // rows)[:, None]
-    total, hits = int(confusion.sum()), int(np.trace(confusion))
-    false = confusion.sum(axis=0) - np.diagonal(confusion)
-    negatives = total - confusion.sum(axis=1)
-    if balanced:
-        each = [1 - Fraction(int(f), int(n)) for f, n in zip(false, negatives, strict=True)]
-        true = sum(each, Fraction(0)) / classes
-    else:
-        true = 1 - Fraction(int(false.sum()), int(negatives.sum()))
-    accuracy = unrounded(printed(Fraction(hits, total), 4, rule), 4, rule)
-    assert holds(forensics.argmax_specificity(accuracy, classes), true)
-
-
-def test_the_specificity_of_the_paper_is_met_by_truncation_only() -> None:
-    found = forensics.pooled_specificity(published(0.9930), published(0.9910), 4)
-    low, high = found.bounds
-    assert (0.99765, 0.99769) < (low, high) < (0.99766, 0.99770)
-    assert float(exactly_pooled(4)) == pytest.approx(0.99767, abs=5e-6)
-    assert not found.meets(published(0.9976))
-    assert found.meets(published(0.9976, "truncate"))
-    assert found.meets(published(0.9977))
-
-
-def exactly_pooled(classes: int) -> Fraction:
-    """Specificity of the paper's precision and recall taken as exact."""
-    precision, recall = exactly(Fraction("0.9930")), exactly(Fraction("0.9910"))
-    return forensics.pooled_specificity(precision, recall, classes).low.value
-
-
-@pytest.mark.parametrize(("classes", "value"), [(2, 0.9930), (3, 0.9965), (5, 0.9983)])
-def test_no_other_number_of_classes_gives_the_specificity(classes: int, value: float) -> None:
-    assert printed(exactly_pooled(classes), 4, "half up") == value
-    for rule in RULES:
-        found = forensics.pooled_specificity(
-            published(0.9930, rule), published(0.991, rule), classes
-        )
-        assert not found.meets(published(0.9976, rule))
 
 
 def test_a_precision_that_may_be_zero_bounds_nothing_below() -> None:

@@ -77,18 +77,12 @@ def slow_scores(truth: Any, probabilities: Any) -> dict[str, float]:
 
 
 @given(SHAPES)
-def test_mean_iou_is_the_count_of_cast_labels(shape: tuple[int, int, int]) -> None:
+def test_mean_iou_is_the_count_of_cast_labels_of_an_interpolated_truth_too(
+    shape: tuple[int, int, int],
+) -> None:
     truth, probabilities = items(*shape)
-    expected = pytest.approx(slow_mean_iou(truth, probabilities))
-    assert mean_iou(truth, probabilities) == expected
-
-
-@given(SHAPES)
-def test_mean_iou_casts_an_interpolated_truth_too(shape: tuple[int, int, int]) -> None:
-    truth, probabilities = items(*shape)
-    blurred = (3 * truth + np.roll(truth, 1, axis=0)) / 4
-    expected = pytest.approx(slow_mean_iou(blurred, probabilities))
-    assert mean_iou(blurred, probabilities) == expected
+    for real in (truth, (3 * truth + np.roll(truth, 1, axis=0)) / 4):
+        assert mean_iou(real, probabilities) == pytest.approx(slow_mean_iou(real, probabilities))
 
 
 @given(SHAPES)
@@ -118,37 +112,10 @@ def test_only_a_probability_of_exactly_one_counts() -> None:
     assert mean_iou(truth, wrong) > mean_iou(truth, almost)
 
 
-@pytest.mark.parametrize(("classes", "reported"), [(3, 0.3342), (2, 0.25)])
-def test_values_that_users_found_stuck_are_those_of_no_saturation(
-    classes: int, reported: float
-) -> None:
-    # tensorflow issues 39173 (three one-hot classes) and 55565
-    truth, probabilities = items(0, 200, classes, spread=0.1)
-    found = mean_iou(truth, probabilities)
-    assert found == saturated_mean_iou(0, 0, classes)
-    assert found == pytest.approx(reported, abs=1e-3)
-
-
-@pytest.mark.parametrize(("share", "value"), [(0.752, 0.838), (0.0, 0.375), (1.0, 1.0)])
-def test_a_perfect_argmax_scores_what_its_saturation_allows(share: float, value: float) -> None:
-    n = 1000
-    truth = one_hot(np.random.default_rng(0).integers(4, size=n), 4)
-    probabilities = truth.copy()
-    probabilities[round(share * n) :] = 0.1 + 0.6 * truth[round(share * n) :]
-    found = mean_iou(truth, probabilities)
-    assert scored(truth, probabilities)["accuracy"] == 1
-    assert found == pytest.approx((3 / (4 - share) + share) / 2)
-    assert round(found, 3) == value
-
-
 @given(st.floats(0, 1), st.integers(2, 6))
 def test_the_share_is_the_inverse_of_the_value(share: float, classes: int) -> None:
     value = saturated_mean_iou(share, 0, classes)
     assert keras_metrics.saturated_share(min(value, 1), classes) == pytest.approx(share, abs=1e-6)
-
-
-def test_the_iou_of_the_paper_needs_three_quarters_saturated() -> None:
-    assert keras_metrics.saturated_share(0.8449) == pytest.approx(0.7630, abs=1e-4)
 
 
 # --- precision, recall, specificity
@@ -162,26 +129,6 @@ def test_pooled_scores_are_the_count_of_each_entry(shape: tuple[int, int, int]) 
         assert found[name] == pytest.approx(value), name
     right = truth.argmax(axis=1) == probabilities.argmax(axis=1)
     assert found["accuracy"] == right.mean()
-
-
-@given(SHAPES)
-def test_recall_never_exceeds_accuracy_or_precision(shape: tuple[int, int, int]) -> None:
-    found = scored(*items(*shape, spread=1))
-    assert found["recall"] <= min(found["accuracy"], found["precision"]) + 1e-12
-
-
-def test_thresholding_gives_the_order_of_the_paper_and_an_argmax_does_not() -> None:
-    generator = np.random.default_rng(0)
-    scores = 2 * generator.normal(size=(20_000, 4))
-    calibrated = softmax(scores)
-    labels = (calibrated.cumsum(axis=1) < generator.random((20_000, 1))).sum(axis=1)
-    truth = one_hot(np.minimum(labels, 3), 4)
-    found = scored(truth, calibrated)
-    assert found["recall"] < found["accuracy"] < found["precision"]
-    hard = scored(truth, one_hot(calibrated.argmax(axis=1), 4))
-    assert hard["recall"] == hard["precision"] == hard["accuracy"] == found["accuracy"]
-    assert hard["f1"] == pytest.approx(hard["accuracy"])
-    assert hard["specificity"] == pytest.approx(1 - (1 - hard["accuracy"]) / 3)
 
 
 def test_an_interpolated_truth_counts_where_the_product_is_above_half() -> None:
@@ -255,14 +202,6 @@ def test_a_constant_predictor_scores_its_share(counts: list[int]) -> None:
         assert found[name] == pytest.approx(expected[name]), name
 
 
-@pytest.mark.parametrize(("share", "value"), [(0.9642, 0.9536), (0.9894, 0.9860), (0.9856, 0.9810)])
-def test_background_everywhere_scores_by_its_share(share: float, value: float) -> None:
-    # 0.9642 of the central crop of BraTS is background, 0.9894 of the whole volume
-    found = keras_metrics.constant_scores(share)
-    assert round(found["mean_iou"], 4) == value
-    assert found["mean_iou"] == pytest.approx((share / (2 - share) + (2 + share) / (4 - share)) / 2)
-
-
 # --- what is refused
 
 
@@ -284,14 +223,6 @@ def test_arrays_that_are_no_one_hot_and_softmax_are_refused() -> None:
         mean_iou(truth[:0], good[:0])
     with pytest.raises(ValueError, match="there are 1 classes"):
         mean_iou(np.ones((3, 1)), np.ones((3, 1), np.float32))
-
-
-def test_float16_would_change_the_value() -> None:
-    truth = one_hot([0, 1, 2, 3], 4)
-    sure = np.where(truth == 1, np.float32(0.9999), np.float32(0.0001 / 3))
-    through = sure.astype(np.float16).astype(np.float32)
-    assert mean_iou(truth, sure) == 3 / 8
-    assert mean_iou(truth, through) == 1
 
 
 @pytest.mark.parametrize(("right", "wrong"), [(-0.1, 0), (0, -0.1), (0.7, 0.4), (np.nan, 0)])

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gliomalib.fusion import average
 from gliomalib.schema import MismatchError, Volume
 from gliomalib.scoring import rings
 from gliomalib.scoring.rings import RingCounts
@@ -43,16 +42,6 @@ def test_clean_patients_have_no_rings(cohort: list[Patient]) -> None:
     assert found.excess.n == 20
     assert found.excess.ci95 is not None
     assert found.excess.ci95[1] < 0.004
-
-
-@pytest.mark.parametrize("alpha", [0.3, 0.5, 0.8])
-def test_no_weight_of_the_fusion_makes_rings_of_its_own(
-    cohort: list[Patient], alpha: float
-) -> None:
-    def fused(one: Patient) -> Volume:
-        return average.weighted_average(one.p2d, one.p3d, alpha)
-
-    assert rings.ring_artefacts(counts(cohort, fused), 0, DRAWS).verdict == "not found"
 
 
 def test_a_ring_in_the_fused_volume_is_found(cohort: list[Patient]) -> None:

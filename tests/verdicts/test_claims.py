@@ -120,33 +120,10 @@ def test_contained_means_no_more_than_not_contradicted() -> None:
     assert "not contradicted" in found.reason
 
 
-@pytest.mark.parametrize("decision", [AT_LEAST, GAIN, CONTAINS])
-@pytest.mark.parametrize("ci95", [None, (math.nan, math.nan), (None, None)])
-def test_without_an_interval_nothing_is_decided(decision: Any, ci95: Any) -> None:
-    found = claims.judge(a_claim(decision=decision), a_record(ci95), BRATS)
-    assert found.verdict == "inconclusive"
-    assert "no 95 % interval" in found.reason
-
-
 def test_an_undefined_number_decides_nothing() -> None:
     found = claims.judge(a_claim(), a_record((0.7, 0.8), math.nan), BRATS)
     assert found.verdict == "inconclusive"
     assert claims.table([found]).loc[0, "obtained"] == "undefined"
-
-
-@pytest.mark.parametrize(
-    ("rule", "other", "ci95"),
-    [
-        (AT_LEAST, AT_LEAST | {"margin": 0.0}, (0.59, 0.7)),
-        (GAIN, GAIN | {"smallest_gain": 0.001}, (-0.01, 0.005)),
-        (CONTAINS, CONTAINS | {"max_width": 0.1}, (0.5, 0.7)),
-        (AT_LEAST, CONTAINS, (0.65, 0.7)),
-    ],
-)
-def test_another_rule_gives_another_verdict(rule: Any, other: Any, ci95: Any) -> None:
-    one, two = a_claim(decision=rule), a_claim(decision=other)
-    assert verdict(one, ci95) != verdict(two, ci95)
-    assert one.rule != two.rule
 
 
 GATES = [
@@ -325,16 +302,6 @@ def test_a_diagnosis_is_shown_in_words(value: float, shown: str, verdict: str) -
     claim = a_claim(id="F1", published=None, decision={"kind": "found"})
     found = claims.judge(claim, a_record(None, value), BRATS)
     assert (found.verdict, claims.table([found]).loc[0, "obtained"]) == (verdict, shown)
-
-
-def test_arithmetic_needs_neither_patients_nor_an_interval() -> None:
-    claim = a_claim(
-        id="W1", published=None, decision={"kind": "exact", "least": 0.5},
-        testable_on={"real_data": False, "min_patients": 0, "full_size": False},
-    )  # fmt: skip
-    context = claims.Context("brats", real_data=False, full_size=False, weights="random")
-    assert claims.judge(claim, a_record(None, 0.6, 0), context).verdict == "holds"
-    assert claims.judge(claim, a_record(None, 0.4, 0), context).verdict == "does not hold"
 
 
 def edited(tmp_path: Path, edit: Any) -> Path:
