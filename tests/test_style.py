@@ -127,6 +127,73 @@ def test_large_and_undocumented_code_is_found() -> None:
     assert faults_of('"""M."""\n' + "x = 1\n" * 400) == ["401 lines"]
 
 
+# --- words, and where tests stand
+
+
+VAGUE = {"found", "told", "one", "known", "own", "shown", "given"}
+"""Names that say nothing of the thing that they hold."""
+
+SQUEEZED, VAGUE_NAMES = 10, 3
+
+
+def vague_names(source: str) -> int:
+    """Count how often a module assigns to a name that says nothing."""
+    names = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name))
+    targets = (node.id for node in names if isinstance(node.ctx, ast.Store))
+    return sum(name in VAGUE for name in targets)
+
+
+def private_uses(source: str) -> list[str]:
+    """Return the private names of the library that a test reaches for, as ``module._name``."""
+    tree = ast.parse(source)
+    modules = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gliomalib")
+        for alias in node.names
+    }
+    return sorted(
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in modules
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+    )
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE_DIR)))
+def test_variables_are_called_what_they_hold(path: Path) -> None:
+    assert vague_names(path.read_text(encoding="utf-8")) <= VAGUE_NAMES
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE_DIR)))
+def test_each_module_has_a_test_file_of_its_name(path: Path) -> None:
+    module = path.relative_to(PACKAGE_DIR)
+    if module.stem not in {"__init__", "__main__"}:
+        assert (PROJECT_DIR / "tests" / module.parent / f"test_{module.name}").is_file()
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PROJECT_DIR / "tests").rglob("*.py")), ids=lambda p: p.stem
+)
+def test_tests_use_what_is_public(path: Path) -> None:
+    assert private_uses(path.read_text(encoding="utf-8")) == []
+
+
+def test_lines_are_hardly_ever_squeezed() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in modules()]
+    assert sum(source.count("fmt: skip") for source in sources) <= SQUEEZED
+
+
+def test_planted_words_and_private_names_are_found() -> None:
+    assert vague_names("found = 1\nfor one in found:\n    told, x = one, [own for own in one]") == 4
+    assert vague_names("scores = 1\nfor patient in scores: pass") == 0
+    source = "from gliomalib.scoring import metrics\nmetrics._whole(1)\nself._x\nmetrics.dice"
+    assert private_uses(source) == ["metrics._whole"]
+
+
 # --- notebooks
 
 

@@ -81,6 +81,17 @@ def mean_band(
     return low, high
 
 
+def confusion_interval(
+    confusions: ArrayLike,
+    score: Callable[[FloatArray], FloatArray],
+    seed: int,
+    draws: int = DRAWS,
+) -> Interval:
+    """Return one score (m, K, K) → (m,) of the summed counts, as ``confusion_intervals`` does."""
+    intervals = confusion_intervals(confusions, lambda sums: {"score": score(sums)}, seed, draws)
+    return intervals["score"]
+
+
 def confusion_intervals(
     confusions: ArrayLike,
     scores: Callable[[FloatArray], Mapping[str, FloatArray]],
