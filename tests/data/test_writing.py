@@ -61,7 +61,10 @@ def test_any_affine_comes_back(
     square = abs(shear) < 1e-9
     assert bool(image.header["qform_code"]) == square or abs(shear) < 1e-3
     if square:
-        assert np.abs(image.get_qform() - affine).max() < 1e-3
+        # NIfTI stores three parts of the quaternion in float32 and leaves the fourth to be the root
+        # of what is missing to 1: near half a turn that root holds half of the digits only
+        half_of_the_digits = np.sqrt(np.finfo(np.float32).eps)
+        assert np.abs(image.get_qform() - affine).max() < 4 * half_of_the_digits * max(spacing)
     assert np.allclose(nifti.load(path).spacing_mm, np.linalg.norm(affine[:3, :3], axis=0))
 
 
