@@ -26,6 +26,9 @@ class Step:
     alone: bool = False
 
 
+PUBLISHED = ("data/published.yml",)
+"""What a notebook reads that gives a verdict or studies the printed numbers."""
+
 CHAIN: Mapping[str, Step] = {
     "01_data_exploration": Step(),
     "02_preprocessing": Step(after=("01_data_exploration",)),
@@ -41,17 +44,19 @@ CHAIN: Mapping[str, Step] = {
     "09_loss_ablations": Step(
         after=("03_train_unet2d", "04_train_unet3d", "06_train_resnet50"), variants_too=True
     ),
-    "10_adaptive_fusion": Step(after=("05_fusion",)),
+    "10_adaptive_fusion": Step(after=("05_fusion",), files=PUBLISHED),
     "11_leakage_audit": Step(after=("02_preprocessing",), gpu=True),
-    "12_metric_forensics": Step(
-        after=("03_train_unet2d",), files=("data/published.yml",), variants_too=True
+    "12_metric_forensics": Step(after=("03_train_unet2d",), files=PUBLISHED, variants_too=True),
+    "13_external_validation": Step(
+        after=("05_fusion", "06_train_resnet50"), files=PUBLISHED, gpu=True
     ),
-    "13_external_validation": Step(after=("05_fusion", "06_train_resnet50"), gpu=True),
-    "14_efficiency": Step(after=("05_fusion", "06_train_resnet50"), gpu=True, alone=True),
+    "14_efficiency": Step(
+        after=("05_fusion", "06_train_resnet50"), files=PUBLISHED, gpu=True, alone=True
+    ),
     LAST_NOTEBOOK: Step(
         files=(
-            *("data/published.yml", "data/assumptions.yml"),
-            *("data/checklists.yml", "data/catalogue.yml"),
+            *PUBLISHED,
+            *("data/assumptions.yml", "data/checklists.yml", "data/catalogue.yml"),
         )
     ),
 }

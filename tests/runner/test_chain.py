@@ -31,3 +31,9 @@ def test_a_notebook_brings_all_that_it_needs() -> None:
 def test_only_what_measures_time_runs_alone() -> None:
     assert [name for name, step in CHAIN.items() if step.alone] == ["14_efficiency"]
     assert "workflow.cores if job.alone" in (PROJECT_DIR / "Snakefile").read_text()
+
+
+@pytest.mark.parametrize("name", CHAIN)
+def test_a_notebook_that_gives_verdicts_waits_for_the_published_values(name: str) -> None:
+    text = (PROJECT_DIR / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8")
+    assert ("gliomalib.verdicts" in text) == ("data/published.yml" in CHAIN[name].files)

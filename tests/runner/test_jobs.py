@@ -86,7 +86,8 @@ def test_published_values_make_stale_only_what_reads_them(
     before = toy.planned("")
     (toy.root / "data").mkdir()
     (toy.root / "data" / "published.yml").write_text("accuracy: 99.25")
-    assert changed(before, toy.planned("")) == ["12_metric_forensics", parameters.LAST_NOTEBOOK]
+    numbers = {name[:2] for name in changed(before, toy.planned(""))}
+    assert numbers == {"10", "12", "13", "14", "15"}
 
 
 # --- the user's folder
