@@ -18,9 +18,6 @@ from gliomalib.pipeline import preprocess
 from gliomalib.pipeline.store import Store
 from gliomalib.schema import CLASS_NAMES, DataError, Labels, Value
 
-LABEL_RULES = ("dominant", "enhancing_first", "largest_share")
-"""The ways in which a slice that shows several sub-regions can get its one class."""
-
 
 @dataclass(frozen=True)
 class CropView:
@@ -105,7 +102,7 @@ def label_rules(store: Store, study: settings.Study) -> pd.DataFrame:
     chosen, rows = study.classifier.label_rule, []
     for patient in store.patients():
         labels = store.get(patient).labels
-        classes = {rule: slices.slice_classes(labels, rule) for rule in LABEL_RULES}
+        classes = {rule: slices.slice_classes(labels, rule) for rule in slices.LABEL_RULES}
         tumour = classes[chosen] > 0
         changed = {
             rule: float((classes[rule] != classes[chosen])[tumour].mean()) for rule in classes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -28,25 +28,14 @@ ENHANCING = 3
 def slice_classes(labels: Labels, rule: str) -> NDArray[np.int64]:
     """Return the class of each axial slice, (Z,), of labels (X, Y, Z).
 
-    The paper does not say how a slice that holds several sub-regions gets one label. Rules:
-    ``dominant``, the sub-region with the largest area in the slice; ``enhancing_first``, 3 if
-    there is any enhancing tumour, else the dominant one; ``largest_share``, the sub-region of
-    whose own volume the slice holds the largest share. A slice without tumour is 0. At a tie the
-    higher class wins. Raises ``SettingsError`` for another rule.
+    The paper does not say how a slice that holds several sub-regions gets one label: ``rule`` is
+    one of ``LABEL_RULES``. A slice without tumour is 0. Raises ``SettingsError`` for another rule.
     """
+    if rule not in LABEL_RULES:
+        raise SettingsError(f"label_rule {rule!r} is unknown: take one of {', '.join(LABEL_RULES)}")
     per_class = [(labels == index).sum(axis=(0, 1)) for index in range(1, N_CLASSES)]
     areas = np.stack(per_class, axis=1)  # (Z, 3)
-    if rule == "dominant":
-        chosen = _highest(areas)
-    elif rule == "enhancing_first":
-        chosen = np.where(areas[:, ENHANCING - 1] > 0, ENHANCING, _highest(areas))
-    elif rule == "largest_share":
-        chosen = _highest(areas / np.maximum(areas.sum(axis=0), 1))
-    else:
-        raise SettingsError(
-            f"label_rule {rule!r} is unknown: take dominant, enhancing_first or largest_share"
-        )
-    return np.where(areas.any(axis=1), chosen, 0).astype(np.int64)
+    return np.where(areas.any(axis=1), LABEL_RULES[rule](areas), 0).astype(np.int64)
 
 
 def _highest(scores: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int64]:
@@ -55,6 +44,27 @@ def _highest(scores: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int6
     last = scores.shape[1] - 1
     highest: NDArray[np.int64] = last - np.argmax(scores[:, ::-1], axis=1) + 1
     return highest
+
+
+def _enhancing_first(areas: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.where(areas[:, ENHANCING - 1] > 0, ENHANCING, _highest(areas))
+
+
+def _largest_share(areas: NDArray[np.int64]) -> NDArray[np.int64]:
+    return _highest(areas / np.maximum(areas.sum(axis=0), 1))
+
+
+LABEL_RULES: Mapping[str, Callable[[NDArray[np.int64]], NDArray[np.int64]]] = {
+    "dominant": _highest,
+    "enhancing_first": _enhancing_first,
+    "largest_share": _largest_share,
+}
+"""Rule → the class of each slice from its areas (Z, 3) of the sub-regions, in voxels.
+
+``dominant`` takes the sub-region with the largest area in the slice, ``enhancing_first`` 3 where
+there is any enhancing tumour and else the dominant one, ``largest_share`` the sub-region of whose
+own volume the slice holds the largest share. At a tie the higher class wins.
+"""
 
 
 def fused_slices(

@@ -1,7 +1,7 @@
 """Classes of slices: known answers for each rule, and images on the volume's own grid."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -178,3 +178,7 @@ def test_concatenation_keeps_order_and_refuses_other_sizes(
         slices.concatenate([first, large])
     with pytest.raises(MismatchError, match="at least one volume"):
         slices.concatenate([])
+
+
+def test_the_rules_are_those_that_a_study_may_ask_for() -> None:
+    assert get_args(Classifier.model_fields["label_rule"].annotation) == tuple(slices.LABEL_RULES)
