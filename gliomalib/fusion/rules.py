@@ -296,7 +296,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             Rule("chosen_alpha", "α of best inner Dice", "inner patients", _chosen),
             Rule("per_class_alpha", "α of each class", "inner patients", _per_class),
             Rule("learnable_scalar", "α of least cross-entropy", "inner patients", _scalar),
-            Rule("log_pool", "log pool (equal weights)", "nothing", _plain(_log_pool)),
+            Rule("log_pool", "geometric mean (log pool)", "nothing", _plain(_log_pool)),
             Rule("entropy_weighted", "weighted by entropy", "nothing", _plain(_entropy_weighted)),
             Rule("stacking", "stacking", "inner patients", _stacking),
             Rule("gate", "gate for each voxel", "inner patients", _gate),

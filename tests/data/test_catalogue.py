@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gliomalib import labels
 from gliomalib.data import catalogue
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import SettingsError
@@ -109,3 +110,8 @@ def test_the_page_of_the_data_folder_has_the_same_table() -> None:
     lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     page = (PROJECT_DIR / "data" / "README.md").read_text(encoding="utf-8")
     assert lines in page, f"put this into data/README.md:\n{lines}"
+
+
+def test_every_release_that_can_be_read_is_in_the_catalogue() -> None:
+    made_here = {"phantom", "phantom_copy"}
+    assert set(KEYS) == set(labels.RELEASES) - made_here

@@ -12,6 +12,7 @@ import yaml
 
 from gliomalib.runner.chain import CHAIN
 from gliomalib.schema import Record, RecordError, SettingsError, Value
+from gliomalib.settings import PAPER_ALPHA
 from gliomalib.verdicts import claims
 
 BRATS = claims.Context(study="brats", real_data=True, full_size=True, weights="imagenet")
@@ -353,3 +354,8 @@ def test_printed_numbers_are_those_of_one_notebook_without_its_variants() -> Non
     numbers = claims.printed(claims.load(), "06_train_resnet50")
     assert numbers["accuracy"] == 0.9925 and numbers["iou"] == 0.8449
     assert "best_alpha" not in numbers
+
+
+def test_the_weight_that_is_judged_is_the_weight_that_is_used() -> None:
+    published = {claim.id: claim.published for claim in claims.load()}
+    assert published["C9"] == PAPER_ALPHA
