@@ -10,7 +10,7 @@ import pandas as pd
 
 from gliomalib import digits, progress, settings
 from gliomalib.experiments import comparing
-from gliomalib.experiments.values import PREFIXES, parts, value
+from gliomalib.experiments.values import PREFIXES, mean_interval, parts, value
 from gliomalib.fusion import agreement, rules
 from gliomalib.fusion.learned import VolumePair
 from gliomalib.pipeline import folds
@@ -111,12 +111,13 @@ def compared(trial: RuleTrial, part: str, study: settings.Study) -> pd.DataFrame
     ``gain`` is the paired difference to ``REFERENCE``. The family of Holm's adjustment are all
     rules that were tried; the oracle is a bound, no member.
     """
-    wide, resampling = table(trial, part), comparing.Resampling(study, "adaptive")
+    wide, draws = table(trial, part), study.evaluation.bootstrap
     gains = wide.sub(wide[REFERENCE], axis="index")
     family = gains[[key for key in trial.tried if key != REFERENCE]]
-    tests = comparing.tests(family, resampling.seed(part), resampling.draws)
-    seeds = {key: resampling.seed(part, key) for key in map(str, wide)}
-    judged = comparing.intervals(gains, seeds, resampling.draws).join(tests)
+    seed = settings.named_seed(study.seed, "adaptive", part)
+    seeds = {key: settings.named_seed(study.seed, "adaptive", part, key) for key in map(str, wide)}
+    tests = comparing.tests(family, seed, draws)
+    judged = comparing.intervals(gains, seeds, draws).join(tests)
     judged = comparing.complete(judged, wide.columns).rename(columns={"difference": "gain"})
     rows = wide.mean().rename_axis("rule").reset_index(name="mean_dice")
     rows.insert(1, "title", rows["rule"].map(_title))
@@ -206,7 +207,7 @@ def _error_values(trial: RuleTrial, part: str, study: settings.Study) -> Iterato
     for name, rule in ERRORS.items():
         defined = rows[name].dropna()
         if len(defined):
-            mean = comparing.Resampling(study, "adaptive").mean(defined, part, name)
+            mean = mean_interval(defined, study, "adaptive", part, name)
             yield value(f"{PREFIXES[part]}errors_{name}", mean, rule)
 
 

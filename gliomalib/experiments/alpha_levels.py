@@ -9,7 +9,7 @@ import pandas as pd
 
 from gliomalib import progress, settings
 from gliomalib.digits import spoken
-from gliomalib.experiments.values import ends, of, pooled, seed, value
+from gliomalib.experiments.values import ends, of, pooled, value
 from gliomalib.fusion import average, slices
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds
@@ -49,7 +49,7 @@ def scores(table: pd.DataFrame, study: settings.Study) -> pd.DataFrame:
     for (way, alpha), part in table.groupby(["way", "alpha"], sort=False):
         counts = tables.patient_confusions(part.assign(part="test"), "test")
         # α is not in the seed's name: the same patients are drawn at every α
-        found = pooled(counts, study, "levels", str(way), experiment="sweeps")
+        found = pooled(counts, study, "sweeps", "levels", str(way))
         for score in ("accuracy", "balanced_accuracy"):
             rows.append((way, score, alpha, found[score].value, *ends(found[score])))
     return pd.DataFrame(rows, columns=["way", "score", "alpha", "value", "low", "high"])
@@ -65,7 +65,7 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
     for way, suffix in SUFFIXES.items():
         rows = _accuracies(table[table["way"] == way])
         who = f"{WAYS[way]}{trained if way == 'resnet50' else ''}"
-        root = seed(study, "level", way, experiment="sweeps")
+        root = settings.named_seed(study.seed, "sweeps", "level", way)
         best = bootstrap.argmax_interval(rows, LEVELS, root, draws)
         rule = f"α of {len(LEVELS)} with the best accuracy on slices ({who}), middle of a plateau"
         found.append(value(f"best_alpha_{suffix}", best, rule))
@@ -129,4 +129,4 @@ def _lost(rows: FloatArray, study: settings.Study, way: str) -> bootstrap.Interv
     def lost(sums: FloatArray) -> dict[str, FloatArray]:
         return {"lost": (sums.max(axis=(1, 2)) - sums[:, 0, at]) / len(rows)}
 
-    return pooled(rows, study, "level", way, experiment="sweeps", scores=lost)["lost"]
+    return pooled(rows, study, "sweeps", "level", way, scores=lost)["lost"]

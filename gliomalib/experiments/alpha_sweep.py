@@ -17,13 +17,13 @@ import pandas as pd
 from gliomalib import settings
 from gliomalib.digits import spoken
 from gliomalib.experiments import alpha_levels
-from gliomalib.experiments.values import ends, of, pooled, seed, value
+from gliomalib.experiments.values import ends, of, pooled, value
 from gliomalib.fusion import optimum
 from gliomalib.pipeline import folds
 from gliomalib.schema import FloatArray, RecordError, Value
 from gliomalib.scoring import bootstrap, comparisons, tables
 from gliomalib.scoring.comparisons import MARGIN
-from gliomalib.settings import PAPER_ALPHA
+from gliomalib.settings import PAPER_ALPHA, named_seed
 
 PAPER, NEAR = f"{PAPER_ALPHA:g}", f"within {MARGIN:g}"
 """How the paper's α, and all α nearly as good as the best, stand in tables and sentences."""
@@ -93,7 +93,7 @@ def curve_table(sweep: Sweep, study: settings.Study) -> pd.DataFrame:
         if not (curves := sweep.defined(region)):
             continue
         rows = np.stack([curve.at(grid) for curve in curves.values()])
-        root = seed(study, region, experiment="band")
+        root = named_seed(study.seed, "band", region)
         low, high = bootstrap.mean_band(rows, root, study.evaluation.bootstrap)
         columns = {"alpha": grid, "dice": rows.mean(axis=0), "low": low, "high": high}
         counts = {"patients": len(rows), "left_out": len(sweep.curves[region]) - len(rows)}
@@ -167,8 +167,11 @@ def values(
     ``held_back`` are the validation patients; without any there is no value ``chosen_alpha``.
     """
     mean, curves, grid = optima["mean"], list(sweep.defined("mean").values()), alphas(study)
-    rows, root = np.stack([curve.at(grid) for curve in curves]), _seed(study, "grid")
-    on_grid = bootstrap.argmax_interval(rows, grid, root, study.evaluation.bootstrap)
+    rows, seed = (
+        np.stack([curve.at(grid) for curve in curves]),
+        named_seed(study.seed, "sweeps", "grid"),
+    )
+    on_grid = bootstrap.argmax_interval(rows, grid, seed, study.evaluation.bootstrap)
     is_best = patients(sweep)[f"{PAPER} is best"]
     share = bootstrap.wilson(int(is_best.sum()), len(is_best))
     lost = f"best mean Dice less that at α = {PAPER}, {AGAIN}"
@@ -210,7 +213,7 @@ def _optimum(sweep: Sweep, region: str, study: settings.Study) -> Optimum:
     intervals = _intervals(curves, PAPER_ALPHA, study, region)
     best = optimum.best_of(optimum.mean_curve(curves))
     losses = [float(curve.at(best.alpha) - curve.at(PAPER_ALPHA)) for curve in curves]
-    root, draws = _seed(study, "equal", region), study.evaluation.bootstrap
+    root, draws = named_seed(study.seed, "sweeps", "equal", region), study.evaluation.bootstrap
     return Optimum(
         alpha=intervals["alpha"],
         dice=best.value,
@@ -224,7 +227,7 @@ def _optimum(sweep: Sweep, region: str, study: settings.Study) -> Optimum:
 def _intervals(
     curves: Sequence[optimum.Curve], alpha: float, study: settings.Study, name: str
 ) -> dict[str, bootstrap.Interval]:
-    root = _seed(study, "optimum", name)
+    root = named_seed(study.seed, "sweeps", "optimum", name)
     return optimum.optimum_intervals(curves, alpha, root, study.evaluation.bootstrap)
 
 
@@ -240,7 +243,7 @@ def _plateau(
         least = sums.max(axis=(1, 2), keepdims=True) - MARGIN * len(rows)
         return {"width": (sums >= least).mean(axis=(1, 2))}
 
-    drawn = pooled(rows, study, "flat", name, experiment="sweeps", scores=width)["width"]
+    drawn = pooled(rows, study, "sweeps", "flat", name, scores=width)["width"]
     return replace(drawn, value=_width(optimum.mean_curve(curves), MARGIN))
 
 
@@ -294,7 +297,3 @@ def _chosen(
         Value("chosen_alpha", alpha, n_patients=len(curves), rule=picked),
         value("lost_at_chosen_alpha", lost, rule),
     ]
-
-
-def _seed(study: settings.Study, *names: str) -> int:
-    return seed(study, *names, experiment="sweeps")

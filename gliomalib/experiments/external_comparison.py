@@ -14,7 +14,7 @@ import pandas as pd
 from gliomalib import settings
 from gliomalib.experiments import comparing, remedies
 from gliomalib.experiments.external_sites import GROUPS, NONE, GroupScores, Sites
-from gliomalib.experiments.values import ends
+from gliomalib.experiments.values import ends, mean_interval
 from gliomalib.pipeline import folds
 from gliomalib.schema import FloatArray
 from gliomalib.scoring import bootstrap, calibration, metrics
@@ -33,14 +33,13 @@ def beside(scores: GroupScores, study: settings.Study) -> pd.DataFrame:
     By group its value, ends of its interval, patients and ``MASKS``; then drop, low, high. NaN
     where there is no external patient.
     """
-    resampling = comparing.Resampling(study, "external")
     full = evaluate.with_mean(scores.scores)
     rows = []
     for network in folds.SHORT.values():
         table = full[full["network"] == network]
         for region in ("mean", *evaluate.REGIONS):
             groups = {part: _dice(table, region, part) for part in GROUPS}
-            drop = _drop(groups, bootstrap.ratio, resampling, network, region)
+            drop = _drop(groups, bootstrap.ratio, study, network, region)
             row = {"of": network, "score": region, **drop}
             for part, group in GROUPS.items():
                 of_part = table[(table["region"] == region) & (table["part"] == part)]
@@ -48,7 +47,7 @@ def beside(scores: GroupScores, study: settings.Study) -> pd.DataFrame:
             rows.append(row)
     confusions = {part: _confusions(scores.slices, part) for part in GROUPS}
     for name in ACCURACY:
-        drop = _drop(confusions, _of_confusion(name), resampling, name)
+        drop = _drop(confusions, _of_confusion(name), study, name)
         rows.append({"of": "ResNet50", "score": name, **drop})
     counted = [f"{what}_{group}" for what in MASKS for group in GROUPS.values()]
     return pd.DataFrame(rows).astype(dict.fromkeys(counted, "Int64"))
@@ -59,13 +58,13 @@ def by_site(scores: GroupScores, sites: Sites) -> pd.DataFrame:
 
     Columns: part, site, patients, mean_dice, low, high, and the empty and missed masks.
     """
-    resampling = comparing.Resampling(sites.study, "external")
     fused = scores.scores[scores.scores["network"] == "fused"]
     table = fused.assign(site=fused["patient_id"].map(sites.homes))
     rows = []
     for (part, site), rows_of_site in table.groupby(["part", "site"], sort=True):
         full = evaluate.with_mean(rows_of_site)
-        mean = resampling.mean(evaluate.per_patient(full, "mean", str(part)).dropna(), str(site))
+        dice = evaluate.per_patient(full, "mean", str(part)).dropna()
+        mean = mean_interval(dice, sites.study, "external", str(site))
         low, high = ends(mean)
         row = {"part": GROUPS[str(part)], "site": site, "patients": mean.n}
         row |= {"mean_dice": mean.value, "low": low, "high": high}
@@ -90,13 +89,13 @@ def calibration_errors(
 
     The Brier score is summed over the classes, 0 to 2.
     """
-    resampling = comparing.Resampling(study, "external")
     tallies = scores.tallies[part].values()
     bins = np.stack([tally.bins for tally in tallies])
     squares = np.array([[[tally.brier_sum, tally.n]] for tally in tallies])
+    draws = study.evaluation.bootstrap
     return {
         name: bootstrap.confusion_interval(
-            sums, score, resampling.seed(f"{name}_{part}"), resampling.draws
+            sums, score, settings.named_seed(study.seed, "external", f"{name}_{part}"), draws
         )
         for name, sums, score in (
             ("ece", bins, calibration.expected_error),
@@ -111,15 +110,13 @@ def gains(scores: GroupScores, study: settings.Study) -> pd.DataFrame:
     Columns: part, remedy, title, patients, mean_dice, and those of ``comparing.compare`` (gain for
     difference). The family of Holm's adjustment are all remedies in one group.
     """
-    resampling = comparing.Resampling(study, "external")
     full = evaluate.with_mean(scores.remedied).query("region == 'mean'")
     tables = []
     for part, rows in full.groupby("part", sort=False):
         wide = rows.pivot_table(index="patient_id", columns="network", values="dice").dropna()
         differences = wide[list(remedies.REMEDIES)].sub(wide[NONE], axis="index")
-        judged = comparing.compare(
-            differences, resampling.seed("remedies", str(part)), resampling.draws
-        )
+        seed = settings.named_seed(study.seed, "external", "remedies", part)
+        judged = comparing.compare(differences, seed, study.evaluation.bootstrap)
         titles = [(key, remedy.title) for key, remedy in remedies.REMEDIES.items()]
         table = pd.DataFrame(titles, columns=["remedy", "title"])
         table.insert(0, "part", GROUPS[str(part)])
@@ -132,25 +129,20 @@ def gains(scores: GroupScores, study: settings.Study) -> pd.DataFrame:
 
 
 def _drop(
-    groups: Mapping[str, FloatArray],
-    score: bootstrap.Score,
-    resampling: comparing.Resampling,
-    *names: str,
+    groups: Mapping[str, FloatArray], score: bootstrap.Score, study: settings.Study, *names: str
 ) -> dict[str, float]:
     """Return the score of each group, summed over the patients who are drawn, and its drop."""
     row: dict[str, float] = {}
-    nobody = bootstrap.Interval(np.nan, None, 0)
+    nobody, draws = bootstrap.Interval(np.nan, None, 0), study.evaluation.bootstrap
     for part, group in GROUPS.items():
-        interval, seed = nobody, resampling.seed(part, *names)
+        interval, seed = nobody, settings.named_seed(study.seed, "external", part, *names)
         if len(groups[part]):
-            interval = bootstrap.confusion_interval(groups[part], score, seed, resampling.draws)
+            interval = bootstrap.confusion_interval(groups[part], score, seed, draws)
         row |= {group: interval.value, f"n_{group}": interval.n}
         row[f"{group}_low"], row[f"{group}_high"] = ends(interval)
-    lost, seed = nobody, resampling.seed("drop", *names)
+    lost, seed = nobody, settings.named_seed(study.seed, "external", "drop", *names)
     if all(map(len, groups.values())):
-        lost = bootstrap.unpaired_interval(
-            groups["test"], groups["external"], score, seed, resampling.draws
-        )
+        lost = bootstrap.unpaired_interval(groups["test"], groups["external"], score, seed, draws)
     low, high = ends(lost)
     return {**row, "drop": lost.value, "low": low, "high": high}
 

@@ -260,7 +260,7 @@ def _pooled(
     prefix: str, counts: FloatArray, names: Sequence[str], study: settings.Study
 ) -> list[Value]:
     who, frame = prefix.split("_")
-    intervals = pooled(counts, study, prefix, scores=_six)
+    intervals = pooled(counts, study, "bootstrap", prefix, scores=_six)
     of = "" if who == "recipe" else "of 'no tumour' with probability 1 everywhere: "
     tail = f"pooled {FRAMES[frame]}; interval by resampling patients"
     return [
@@ -270,7 +270,7 @@ def _pooled(
 
 def _of_the_box(rerun: Rerun, study: settings.Study) -> list[Value]:
     confusions = np.stack([scored.confusion for scored in rerun])
-    true_iou = pooled(confusions, study, "recipe_true_iou")["iou"]
+    true_iou = pooled(confusions, study, "bootstrap", "recipe_true_iou")["iou"]
     pile = "pooled over the voxels of the box; interval by resampling patients"
     rule = f"mean IoU of the most probable classes that occur, {pile}"
     found = [value("recipe_true_iou", true_iou, rule)]
