@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,7 +136,12 @@ def values(trial: RuleTrial, study: settings.Study) -> list[Value]:
             rule = f"{row['title']} minus {FIXED}, {EXPECTED}; {tests}"
             name = f"{prefix}{row['rule']}_gain"
             values.append(Value(name, row["gain"], comparing.interval(row), n, rule=rule))
-        values += _error_values(trial, part, study)
+        of_part = trial.errors[trial.errors["part"] == part]
+        errors = of_part.groupby("patient_id").mean(numeric_only=True)
+        for name, rule in ERRORS.items():
+            if len(defined := errors[name].dropna()):
+                mean = mean_interval(defined, study, "adaptive", part, name)
+                values.append(value(f"{prefix}errors_{name}", mean, rule))
     n_skipped = int((~trial.fits["fitted"]).sum())
     rule = "folds and rules that were not fitted for want of validation patients"
     return [*values, Value("rules_not_fitted", float(n_skipped), rule=rule)]
@@ -200,15 +205,6 @@ def _fitted(
 def _pair(material: folds.Material, split: Split, patient: str) -> VolumePair:
     p2d, p3d = (folds.volume(material, name, split.fold, patient) for name in folds.BRANCHES)
     return p2d, p3d
-
-
-def _error_values(trial: RuleTrial, part: str, study: settings.Study) -> Iterator[Value]:
-    rows = trial.errors[trial.errors["part"] == part].groupby("patient_id").mean(numeric_only=True)
-    for name, rule in ERRORS.items():
-        defined = rows[name].dropna()
-        if len(defined):
-            mean = mean_interval(defined, study, "adaptive", part, name)
-            yield value(f"{PREFIXES[part]}errors_{name}", mean, rule)
 
 
 def _example(material: folds.Material, key: str, at: tuple[int, str], gain: float) -> Example:

@@ -61,9 +61,13 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
     Both for both ``WAYS``; ``table`` is that of ``classified``.
     """
     found, draws = [], study.evaluation.bootstrap
+    right = table.assign(right=(table["truth"] == table["predicted"]).astype(float))
     trained = f", trained on slices fused at α = {study.fusion.alpha:g}"
     for way, suffix in SUFFIXES.items():
-        rows = _accuracies(table[table["way"] == way])
+        of_way = right[right["way"] == way]
+        wide = of_way.pivot_table(index="patient_id", columns="alpha", values="right")
+        # the share of right slices of each patient at each α, shape (patients, α)
+        rows = wide[list(LEVELS)].to_numpy(dtype=np.float64)
         who = f"{WAYS[way]}{trained if way == 'resnet50' else ''}"
         root = settings.named_seed(study.seed, "sweeps", "level", way)
         best = bootstrap.argmax_interval(rows, LEVELS, root, draws)
@@ -114,13 +118,6 @@ def _classified(material: folds.Material, split: Split) -> pd.DataFrame:
         for way, predicted in (("resnet50", by_network), ("area_rule", np.concatenate(by_area))):
             rows.append(pd.DataFrame({"way": way, **about, "predicted": predicted}))
     return pd.concat(rows)
-
-
-def _accuracies(table: pd.DataFrame) -> FloatArray:
-    """Return the share of right slices of each patient at each α, shape (patients, α)."""
-    right = table.assign(right=(table["truth"] == table["predicted"]).astype(float))
-    wide = right.pivot_table(index="patient_id", columns="alpha", values="right")
-    return np.asarray(wide[list(LEVELS)].to_numpy(dtype=np.float64))
 
 
 def _lost(rows: FloatArray, study: settings.Study, way: str) -> bootstrap.Interval:

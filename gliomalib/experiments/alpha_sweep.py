@@ -174,18 +174,35 @@ def values(
     on_grid = bootstrap.argmax_interval(rows, grid, seed, study.evaluation.bootstrap)
     is_best = patients(sweep)[f"{PAPER} is best"]
     share = bootstrap.wilson(int(is_best.sum()), len(is_best))
+    how = (
+        "exact α with the best mean Dice over all of 0–1, middle of the widest plateau; interval "
+        "by resampling patients"
+    )
     lost = f"best mean Dice less that at α = {PAPER}, {AGAIN}"
+    test, is_equal = mean.equal, float(mean.equal.verdict == "equivalent")
+    p = "no test for a single patient" if test.tost_p is None else f"p = {test.tost_p:.3g}"
+    equal = (
+        f"1 if two one-sided tests put the mean loss at α = {PAPER} within ±{test.margin:g} "
+        f"Dice of the best α of these patients, taken as known, else 0: {test.verdict}, {p}"
+    )
     width = f"width of all α whose mean Dice lies {NEAR} of the best"
     own = f"share of patients whose own best α include {PAPER}, exactly; Wilson interval"
     return [
-        *(_best_alpha(region, best) for region, best in optima.items()),
+        *(
+            value(
+                "best_alpha" if region == "mean" else f"best_alpha_{region}",
+                best.alpha,
+                f"{how}; {best.left_out} patients without a score left out",
+            )
+            for region, best in optima.items()
+        ),
         value(
             "best_alpha_grid",
             on_grid,
             f"the same on a grid of steps of {study.fusion.sweep_step:g}",
         ),
         value("lost_at_published_alpha", mean.lost, lost),
-        _equal(mean.equal),
+        Value("published_alpha_equivalent", is_equal, n_patients=test.n, rule=equal),
         value("flat_width", mean.plateau, width),
         value("patients_with_published_best", share, own),
         *_chosen(curves, list(held_back.defined("mean").values()), study),
@@ -263,24 +280,6 @@ def _near(curve: optimum.Curve, within: float) -> list[tuple[float, float]]:
 
 def _width(curve: optimum.Curve, within: float) -> float:
     return sum(end - start for start, end in _near(curve, within))
-
-
-def _best_alpha(region: str, best: Optimum) -> Value:
-    rule = (
-        "exact α with the best mean Dice over all of 0–1, middle of the widest plateau; interval "
-        f"by resampling patients; {best.left_out} patients without a score left out"
-    )
-    return value("best_alpha" if region == "mean" else f"best_alpha_{region}", best.alpha, rule)
-
-
-def _equal(test: comparisons.Equivalence) -> Value:
-    p = "no test for a single patient" if test.tost_p is None else f"p = {test.tost_p:.3g}"
-    rule = (
-        f"1 if two one-sided tests put the mean loss at α = {PAPER} within ±{test.margin:g} "
-        f"Dice of the best α of these patients, taken as known, else 0: {test.verdict}, {p}"
-    )
-    number = float(test.verdict == "equivalent")
-    return Value("published_alpha_equivalent", number, n_patients=test.n, rule=rule)
 
 
 def _chosen(

@@ -67,7 +67,13 @@ def compared(trial: MethodTrial, part: str, score: str, study: settings.Study) -
 
 def values(trial: MethodTrial, study: settings.Study) -> list[Value]:
     """Return how well every method does, and what fused and ResNet50 exceed the others by."""
-    values = _pooled(trial, study)
+    values = []
+    for method, title in trial.classifiers.items():
+        rows = trial.slices[trial.slices["method"] == method]
+        for value in classification.values(rows, study):
+            if value.name.removeprefix("external_") in ACCURACY:
+                rule = f"{title}: {value.rule}"
+                values.append(replace(value, name=f"{value.name}_{method}", rule=rule))
     for part, _ in parts(trial.scores):
         for score, regions in DICE.items():
             of_what = f"mean of {', '.join(regions)} Dice per patient, then over patients"
@@ -141,17 +147,6 @@ def _accuracies(trial: MethodTrial, part: str, score: str) -> pd.DataFrame:
         columns[method] = metrics.stacked_scores(counts, "macro", "exclude")[score]
     names = sorted(trial.slices.loc[trial.slices["part"] == part, "patient_id"].unique())
     return pd.DataFrame(columns, index=pd.Index(names, name="patient_id"))
-
-
-def _pooled(trial: MethodTrial, study: settings.Study) -> list[Value]:
-    pooled = []
-    for method, title in trial.classifiers.items():
-        rows = trial.slices[trial.slices["method"] == method]
-        for value in classification.values(rows, study):
-            if value.name.removeprefix("external_") in ACCURACY:
-                rule = f"{title}: {value.rule}"
-                pooled.append(replace(value, name=f"{value.name}_{method}", rule=rule))
-    return pooled
 
 
 def _means(

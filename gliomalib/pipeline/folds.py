@@ -202,9 +202,17 @@ def classify_slices(material: Material, trained: Sequence[training.Trained]) -> 
             patients = parts_of(split)[part]
             if patients:
                 images = fused_slices(material, split, patients)
-                table = _classified(made, images, material.study.device)
+                table = classified(made.checkpoint, images, material.study.device)
                 tables.append(table.assign(fold=split.fold, part=part))
     return pd.concat(tables, ignore_index=True)
+
+
+def classified(weights: Path, images: SliceSet, device: str) -> pd.DataFrame:
+    """Return one row per slice: patient_id, z, truth, predicted, and p0–p3."""
+    probabilities = predict.classify(weights, images, device)
+    table = pd.DataFrame({"patient_id": images.patients, "z": images.z, "truth": images.classes})
+    sure = {f"p{label}": column for label, column in enumerate(probabilities.T)}
+    return table.assign(predicted=probabilities.argmax(axis=1), **sure)
 
 
 def histories(trained: Sequence[training.Trained]) -> pd.DataFrame:
@@ -238,13 +246,6 @@ def _example(material: Material, row: pd.Series, networks: Sequence[str]) -> Exa
     }
     title = f"{patient}: mean Dice {row['dice']:.2f} ({short(networks[0])})"
     return Example(np.asarray(case.images[slices.FLAIR]), case.labels, predictions, title)
-
-
-def _classified(made: training.Trained, images: SliceSet, device: str) -> pd.DataFrame:
-    probabilities = predict.classify(made.checkpoint, images, device)
-    table = pd.DataFrame({"patient_id": images.patients, "z": images.z, "truth": images.classes})
-    sure = {f"p{label}": column for label, column in enumerate(probabilities.T)}
-    return table.assign(predicted=probabilities.argmax(axis=1), **sure)
 
 
 def _job(material: Material, network: NetworkName, split: Split, digest: str) -> Job:
