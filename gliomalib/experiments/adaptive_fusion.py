@@ -12,7 +12,6 @@ from gliomalib import digits, progress, settings
 from gliomalib.experiments import comparing
 from gliomalib.experiments.values import PREFIXES, mean_interval, parts, value
 from gliomalib.fusion import agreement, rules
-from gliomalib.fusion.learned import VolumePair
 from gliomalib.pipeline import folds
 from gliomalib.schema import SEQUENCES, Example, RecordError, Split, Value
 from gliomalib.scoring import comparisons, tables
@@ -74,7 +73,8 @@ def try_rules(material: folds.Material) -> RuleTrial:
         fits += fit_rows
         reported = [(part, name) for part in PREFIXES for name in folds.parts_of(split)[part]]
         for part, patient in progress.steps(reported, f"fold {split.fold}: rules"):
-            pair, case = _pair(material, split, patient), material.store.get(patient)
+            pair = folds.pair(material, split.fold, patient)
+            case = material.store.get(patient)
             about = {"patient_id": patient, "part": part, "fold": split.fold}
             best = rules.oracle(pair, case.labels, empty)
             for key, rule in {**fitted, rules.ORACLE.key: best}.items():
@@ -186,7 +186,8 @@ def _fitted(
     """Return the rules that this fold can fit, and the rows of ``fits``."""
     study = material.study
     training = [
-        (_pair(material, split, name), material.store.get(name).labels) for name in split.val
+        (folds.pair(material, split.fold, name), material.store.get(name).labels)
+        for name in split.val
     ]
     fitted, rows = {}, []
     for key, rule in rules.RULES.items():
@@ -202,16 +203,11 @@ def _fitted(
     return fitted, rows
 
 
-def _pair(material: folds.Material, split: Split, patient: str) -> VolumePair:
-    p2d, p3d = (folds.volume(material, name, split.fold, patient) for name in folds.BRANCHES)
-    return p2d, p3d
-
-
 def _example(material: folds.Material, key: str, at: tuple[int, str], gain: float) -> Example:
     fold, patient = int(at[0]), str(at[1])
     split = next(split for split in material.splits if split.fold == fold)
     fitted, _ = _fitted(material, split)
-    pair, case = _pair(material, split, patient), material.store.get(patient)
+    pair, case = folds.pair(material, fold, patient), material.store.get(patient)
     volumes = {"2D": pair[0], "3D": pair[1], FIXED: fitted[REFERENCE].apply(pair)}
     volumes[_title(key)] = fitted[key].apply(pair)
     predictions = {name: tables.predicted_labels(volume) for name, volume in volumes.items()}

@@ -103,8 +103,7 @@ def _classified(material: folds.Material, split: Split) -> pd.DataFrame:
         sets, by_area = [], []
         for patient in split.test:
             case = material.store.get(patient)
-            p2d, p3d = (folds.volume(material, name, fold, patient) for name in folds.BRANCHES)
-            fused = average.weighted_average(p2d, p3d, alpha)
+            fused = average.weighted_average(*folds.pair(material, fold, patient), alpha)
             sets.append(slices.fused_slices(fused, case.labels, plan, case.images))
             by_area.append(slices.slice_classes(tables.predicted_labels(fused), plan.label_rule))
         held_out = slices.concatenate(sets)

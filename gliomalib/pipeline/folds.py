@@ -108,10 +108,8 @@ def predict_volumes(
     rows = []
     for split, made in zip(material.splits, trained, strict=True):
         folder = _predictions(material, network, split.fold)
-        parts = [
-            name for name in parts_of(split) if name != "train" or _learned_from(material, network)
-        ]
-        names = [name for part in parts for name in parts_of(split)[part]]
+        reported = (*split.val, *split.test, *split.external)
+        names = (*split.train, *reported) if _learned_from(material, network) else reported
         steps = progress.steps(names, f"{network}, fold {split.fold}: volumes")
         # one by one: all patients at once may not fit into memory
         cases = (material.store.get(name) for name in steps)
@@ -153,12 +151,17 @@ def segmentation_scores(material: Material, networks: Sequence[str]) -> pd.DataF
     return pd.concat(tables, ignore_index=True)
 
 
+def pair(material: Material, fold: int, patient: str) -> tuple[Volume, Volume]:
+    """Return p2d and p3d, the volumes of both ``BRANCHES``; raises as ``volume``."""
+    p2d, p3d = (volume(material, branch, fold, patient) for branch in BRANCHES)
+    return p2d, p3d
+
+
 def branch_volumes(material: Material, part: str) -> Iterator[evaluate.CaseVolumes]:
     """Yield every patient of a part with the volumes of both branches, fold by fold."""
     places = [(split.fold, name) for split in material.splits for name in parts_of(split)[part]]
     for fold, patient in progress.steps(places, f"{part} patients"):
-        p2d, p3d = (volume(material, branch, fold, patient) for branch in BRANCHES)
-        yield material.store.get(patient), p2d, p3d
+        yield material.store.get(patient), *pair(material, fold, patient)
 
 
 def ranked(material: Material, scores: pd.DataFrame, networks: Sequence[str]) -> list[Example]:
