@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,8 @@ import pandas as pd
 
 from gliomalib import digits, progress, settings
 from gliomalib.experiments import comparing
-from gliomalib.experiments.values import PREFIXES, parts, value
+from gliomalib.experiments.values import PREFIXES, mean_interval, parts, value
 from gliomalib.fusion import agreement, rules
-from gliomalib.fusion.learned import VolumePair
 from gliomalib.pipeline import folds
 from gliomalib.schema import SEQUENCES, Example, RecordError, Split, Value
 from gliomalib.scoring import comparisons, tables
@@ -74,7 +73,8 @@ def try_rules(material: folds.Material) -> RuleTrial:
         fits += fit_rows
         reported = [(part, name) for part in PREFIXES for name in folds.parts_of(split)[part]]
         for part, patient in progress.steps(reported, f"fold {split.fold}: rules"):
-            pair, case = _pair(material, split, patient), material.store.get(patient)
+            pair = folds.pair(material, split.fold, patient)
+            case = material.store.get(patient)
             about = {"patient_id": patient, "part": part, "fold": split.fold}
             best = rules.oracle(pair, case.labels, empty)
             for key, rule in {**fitted, rules.ORACLE.key: best}.items():
@@ -111,12 +111,13 @@ def compared(trial: RuleTrial, part: str, study: settings.Study) -> pd.DataFrame
     ``gain`` is the paired difference to ``REFERENCE``. The family of Holm's adjustment are all
     rules that were tried; the oracle is a bound, no member.
     """
-    wide, resampling = table(trial, part), comparing.Resampling(study, "adaptive")
+    wide, draws = table(trial, part), study.evaluation.bootstrap
     gains = wide.sub(wide[REFERENCE], axis="index")
     family = gains[[key for key in trial.tried if key != REFERENCE]]
-    tests = comparing.tests(family, resampling.seed(part), resampling.draws)
-    seeds = {key: resampling.seed(part, key) for key in map(str, wide)}
-    judged = comparing.intervals(gains, seeds, resampling.draws).join(tests)
+    seed = settings.named_seed(study.seed, "adaptive", part)
+    seeds = {key: settings.named_seed(study.seed, "adaptive", part, key) for key in map(str, wide)}
+    tests = comparing.tests(family, seed, draws)
+    judged = comparing.intervals(gains, seeds, draws).join(tests)
     judged = comparing.complete(judged, wide.columns).rename(columns={"difference": "gain"})
     rows = wide.mean().rename_axis("rule").reset_index(name="mean_dice")
     rows.insert(1, "title", rows["rule"].map(_title))
@@ -135,7 +136,12 @@ def values(trial: RuleTrial, study: settings.Study) -> list[Value]:
             rule = f"{row['title']} minus {FIXED}, {EXPECTED}; {tests}"
             name = f"{prefix}{row['rule']}_gain"
             values.append(Value(name, row["gain"], comparing.interval(row), n, rule=rule))
-        values += _error_values(trial, part, study)
+        of_part = trial.errors[trial.errors["part"] == part]
+        errors = of_part.groupby("patient_id").mean(numeric_only=True)
+        for name, rule in ERRORS.items():
+            if len(defined := errors[name].dropna()):
+                mean = mean_interval(defined, study, "adaptive", part, name)
+                values.append(value(f"{prefix}errors_{name}", mean, rule))
     n_skipped = int((~trial.fits["fitted"]).sum())
     rule = "folds and rules that were not fitted for want of validation patients"
     return [*values, Value("rules_not_fitted", float(n_skipped), rule=rule)]
@@ -180,7 +186,8 @@ def _fitted(
     """Return the rules that this fold can fit, and the rows of ``fits``."""
     study = material.study
     training = [
-        (_pair(material, split, name), material.store.get(name).labels) for name in split.val
+        (folds.pair(material, split.fold, name), material.store.get(name).labels)
+        for name in split.val
     ]
     fitted, rows = {}, []
     for key, rule in rules.RULES.items():
@@ -196,25 +203,11 @@ def _fitted(
     return fitted, rows
 
 
-def _pair(material: folds.Material, split: Split, patient: str) -> VolumePair:
-    p2d, p3d = (folds.volume(material, name, split.fold, patient) for name in folds.BRANCHES)
-    return p2d, p3d
-
-
-def _error_values(trial: RuleTrial, part: str, study: settings.Study) -> Iterator[Value]:
-    rows = trial.errors[trial.errors["part"] == part].groupby("patient_id").mean(numeric_only=True)
-    for name, rule in ERRORS.items():
-        defined = rows[name].dropna()
-        if len(defined):
-            mean = comparing.Resampling(study, "adaptive").mean(defined, part, name)
-            yield value(f"{PREFIXES[part]}errors_{name}", mean, rule)
-
-
 def _example(material: folds.Material, key: str, at: tuple[int, str], gain: float) -> Example:
     fold, patient = int(at[0]), str(at[1])
     split = next(split for split in material.splits if split.fold == fold)
     fitted, _ = _fitted(material, split)
-    pair, case = _pair(material, split, patient), material.store.get(patient)
+    pair, case = folds.pair(material, fold, patient), material.store.get(patient)
     volumes = {"2D": pair[0], "3D": pair[1], FIXED: fitted[REFERENCE].apply(pair)}
     volumes[_title(key)] = fitted[key].apply(pair)
     predictions = {name: tables.predicted_labels(volume) for name, volume in volumes.items()}

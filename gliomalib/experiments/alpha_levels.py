@@ -9,7 +9,7 @@ import pandas as pd
 
 from gliomalib import progress, settings
 from gliomalib.digits import spoken
-from gliomalib.experiments.values import ends, of, pooled, seed, value
+from gliomalib.experiments.values import ends, of, pooled, value
 from gliomalib.fusion import average, slices
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds
@@ -49,7 +49,7 @@ def scores(table: pd.DataFrame, study: settings.Study) -> pd.DataFrame:
     for (way, alpha), part in table.groupby(["way", "alpha"], sort=False):
         counts = tables.patient_confusions(part.assign(part="test"), "test")
         # α is not in the seed's name: the same patients are drawn at every α
-        found = pooled(counts, study, "levels", str(way), experiment="sweeps")
+        found = pooled(counts, study, "sweeps", "levels", str(way))
         for score in ("accuracy", "balanced_accuracy"):
             rows.append((way, score, alpha, found[score].value, *ends(found[score])))
     return pd.DataFrame(rows, columns=["way", "score", "alpha", "value", "low", "high"])
@@ -61,11 +61,15 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
     Both for both ``WAYS``; ``table`` is that of ``classified``.
     """
     found, draws = [], study.evaluation.bootstrap
+    right = table.assign(right=(table["truth"] == table["predicted"]).astype(float))
     trained = f", trained on slices fused at α = {study.fusion.alpha:g}"
     for way, suffix in SUFFIXES.items():
-        rows = _accuracies(table[table["way"] == way])
+        of_way = right[right["way"] == way]
+        wide = of_way.pivot_table(index="patient_id", columns="alpha", values="right")
+        # the share of right slices of each patient at each α, shape (patients, α)
+        rows = wide[list(LEVELS)].to_numpy(dtype=np.float64)
         who = f"{WAYS[way]}{trained if way == 'resnet50' else ''}"
-        root = seed(study, "level", way, experiment="sweeps")
+        root = settings.named_seed(study.seed, "sweeps", "level", way)
         best = bootstrap.argmax_interval(rows, LEVELS, root, draws)
         rule = f"α of {len(LEVELS)} with the best accuracy on slices ({who}), middle of a plateau"
         found.append(value(f"best_alpha_{suffix}", best, rule))
@@ -99,8 +103,7 @@ def _classified(material: folds.Material, split: Split) -> pd.DataFrame:
         sets, by_area = [], []
         for patient in split.test:
             case = material.store.get(patient)
-            p2d, p3d = (folds.volume(material, name, fold, patient) for name in folds.BRANCHES)
-            fused = average.weighted_average(p2d, p3d, alpha)
+            fused = average.weighted_average(*folds.pair(material, fold, patient), alpha)
             sets.append(slices.fused_slices(fused, case.labels, plan, case.images))
             by_area.append(slices.slice_classes(tables.predicted_labels(fused), plan.label_rule))
         held_out = slices.concatenate(sets)
@@ -116,17 +119,10 @@ def _classified(material: folds.Material, split: Split) -> pd.DataFrame:
     return pd.concat(rows)
 
 
-def _accuracies(table: pd.DataFrame) -> FloatArray:
-    """Return the share of right slices of each patient at each α, shape (patients, α)."""
-    right = table.assign(right=(table["truth"] == table["predicted"]).astype(float))
-    wide = right.pivot_table(index="patient_id", columns="alpha", values="right")
-    return np.asarray(wide[list(LEVELS)].to_numpy(dtype=np.float64))
-
-
 def _lost(rows: FloatArray, study: settings.Study, way: str) -> bootstrap.Interval:
     at = int(np.searchsorted(np.array(LEVELS), PAPER_ALPHA))
 
     def lost(sums: FloatArray) -> dict[str, FloatArray]:
         return {"lost": (sums.max(axis=(1, 2)) - sums[:, 0, at]) / len(rows)}
 
-    return pooled(rows, study, "level", way, experiment="sweeps", scores=lost)["lost"]
+    return pooled(rows, study, "sweeps", "level", way, scores=lost)["lost"]

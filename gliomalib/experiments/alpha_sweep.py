@@ -17,13 +17,13 @@ import pandas as pd
 from gliomalib import settings
 from gliomalib.digits import spoken
 from gliomalib.experiments import alpha_levels
-from gliomalib.experiments.values import ends, of, pooled, seed, value
+from gliomalib.experiments.values import ends, of, pooled, value
 from gliomalib.fusion import optimum
 from gliomalib.pipeline import folds
 from gliomalib.schema import FloatArray, RecordError, Value
 from gliomalib.scoring import bootstrap, comparisons, tables
 from gliomalib.scoring.comparisons import MARGIN
-from gliomalib.settings import PAPER_ALPHA
+from gliomalib.settings import PAPER_ALPHA, named_seed
 
 PAPER, NEAR = f"{PAPER_ALPHA:g}", f"within {MARGIN:g}"
 """How the paper's α, and all α nearly as good as the best, stand in tables and sentences."""
@@ -93,7 +93,7 @@ def curve_table(sweep: Sweep, study: settings.Study) -> pd.DataFrame:
         if not (curves := sweep.defined(region)):
             continue
         rows = np.stack([curve.at(grid) for curve in curves.values()])
-        root = seed(study, region, experiment="band")
+        root = named_seed(study.seed, "band", region)
         low, high = bootstrap.mean_band(rows, root, study.evaluation.bootstrap)
         columns = {"alpha": grid, "dice": rows.mean(axis=0), "low": low, "high": high}
         counts = {"patients": len(rows), "left_out": len(sweep.curves[region]) - len(rows)}
@@ -167,22 +167,42 @@ def values(
     ``held_back`` are the validation patients; without any there is no value ``chosen_alpha``.
     """
     mean, curves, grid = optima["mean"], list(sweep.defined("mean").values()), alphas(study)
-    rows, root = np.stack([curve.at(grid) for curve in curves]), _seed(study, "grid")
-    on_grid = bootstrap.argmax_interval(rows, grid, root, study.evaluation.bootstrap)
+    rows, seed = (
+        np.stack([curve.at(grid) for curve in curves]),
+        named_seed(study.seed, "sweeps", "grid"),
+    )
+    on_grid = bootstrap.argmax_interval(rows, grid, seed, study.evaluation.bootstrap)
     is_best = patients(sweep)[f"{PAPER} is best"]
     share = bootstrap.wilson(int(is_best.sum()), len(is_best))
+    how = (
+        "exact α with the best mean Dice over all of 0–1, middle of the widest plateau; interval "
+        "by resampling patients"
+    )
     lost = f"best mean Dice less that at α = {PAPER}, {AGAIN}"
+    test, is_equal = mean.equal, float(mean.equal.verdict == "equivalent")
+    p = "no test for a single patient" if test.tost_p is None else f"p = {test.tost_p:.3g}"
+    equal = (
+        f"1 if two one-sided tests put the mean loss at α = {PAPER} within ±{test.margin:g} "
+        f"Dice of the best α of these patients, taken as known, else 0: {test.verdict}, {p}"
+    )
     width = f"width of all α whose mean Dice lies {NEAR} of the best"
     own = f"share of patients whose own best α include {PAPER}, exactly; Wilson interval"
     return [
-        *(_best_alpha(region, best) for region, best in optima.items()),
+        *(
+            value(
+                "best_alpha" if region == "mean" else f"best_alpha_{region}",
+                best.alpha,
+                f"{how}; {best.left_out} patients without a score left out",
+            )
+            for region, best in optima.items()
+        ),
         value(
             "best_alpha_grid",
             on_grid,
             f"the same on a grid of steps of {study.fusion.sweep_step:g}",
         ),
         value("lost_at_published_alpha", mean.lost, lost),
-        _equal(mean.equal),
+        Value("published_alpha_equivalent", is_equal, n_patients=test.n, rule=equal),
         value("flat_width", mean.plateau, width),
         value("patients_with_published_best", share, own),
         *_chosen(curves, list(held_back.defined("mean").values()), study),
@@ -210,7 +230,7 @@ def _optimum(sweep: Sweep, region: str, study: settings.Study) -> Optimum:
     intervals = _intervals(curves, PAPER_ALPHA, study, region)
     best = optimum.best_of(optimum.mean_curve(curves))
     losses = [float(curve.at(best.alpha) - curve.at(PAPER_ALPHA)) for curve in curves]
-    root, draws = _seed(study, "equal", region), study.evaluation.bootstrap
+    root, draws = named_seed(study.seed, "sweeps", "equal", region), study.evaluation.bootstrap
     return Optimum(
         alpha=intervals["alpha"],
         dice=best.value,
@@ -224,7 +244,7 @@ def _optimum(sweep: Sweep, region: str, study: settings.Study) -> Optimum:
 def _intervals(
     curves: Sequence[optimum.Curve], alpha: float, study: settings.Study, name: str
 ) -> dict[str, bootstrap.Interval]:
-    root = _seed(study, "optimum", name)
+    root = named_seed(study.seed, "sweeps", "optimum", name)
     return optimum.optimum_intervals(curves, alpha, root, study.evaluation.bootstrap)
 
 
@@ -240,7 +260,7 @@ def _plateau(
         least = sums.max(axis=(1, 2), keepdims=True) - MARGIN * len(rows)
         return {"width": (sums >= least).mean(axis=(1, 2))}
 
-    drawn = pooled(rows, study, "flat", name, experiment="sweeps", scores=width)["width"]
+    drawn = pooled(rows, study, "sweeps", "flat", name, scores=width)["width"]
     return replace(drawn, value=_width(optimum.mean_curve(curves), MARGIN))
 
 
@@ -262,24 +282,6 @@ def _width(curve: optimum.Curve, within: float) -> float:
     return sum(end - start for start, end in _near(curve, within))
 
 
-def _best_alpha(region: str, best: Optimum) -> Value:
-    rule = (
-        "exact α with the best mean Dice over all of 0–1, middle of the widest plateau; interval "
-        f"by resampling patients; {best.left_out} patients without a score left out"
-    )
-    return value("best_alpha" if region == "mean" else f"best_alpha_{region}", best.alpha, rule)
-
-
-def _equal(test: comparisons.Equivalence) -> Value:
-    p = "no test for a single patient" if test.tost_p is None else f"p = {test.tost_p:.3g}"
-    rule = (
-        f"1 if two one-sided tests put the mean loss at α = {PAPER} within ±{test.margin:g} "
-        f"Dice of the best α of these patients, taken as known, else 0: {test.verdict}, {p}"
-    )
-    number = float(test.verdict == "equivalent")
-    return Value("published_alpha_equivalent", number, n_patients=test.n, rule=rule)
-
-
 def _chosen(
     curves: Sequence[optimum.Curve], held_back: Sequence[optimum.Curve], study: settings.Study
 ) -> list[Value]:
@@ -294,7 +296,3 @@ def _chosen(
         Value("chosen_alpha", alpha, n_patients=len(curves), rule=picked),
         value("lost_at_chosen_alpha", lost, rule),
     ]
-
-
-def _seed(study: settings.Study, *names: str) -> int:
-    return seed(study, *names, experiment="sweeps")

@@ -11,7 +11,7 @@ import pandas as pd
 from gliomalib import settings
 from gliomalib.experiments import classification, comparing
 from gliomalib.experiments.baseline_methods import INPUTS, SEEDS, MethodTrial
-from gliomalib.experiments.values import PREFIXES, ends, parts
+from gliomalib.experiments.values import PREFIXES, ends, mean_interval, parts
 from gliomalib.schema import RecordError, Value
 from gliomalib.scoring import metrics
 from gliomalib.scoring import tables as evaluate
@@ -55,10 +55,10 @@ def compared(trial: MethodTrial, part: str, score: str, study: settings.Study) -
     """
     wide = table(trial, part, score)
     first, *others = map(str, wide)
-    resampling = comparing.Resampling(study, "baselines")
     # "rsub" takes the other methods from the first one, so that a gain of it is above 0
     gains = wide[others].rsub(wide[first], axis="index")
-    judged = comparing.compare(gains, resampling.seed(part, score), resampling.draws)
+    seed = settings.named_seed(study.seed, "baselines", part, score)
+    judged = comparing.compare(gains, seed, study.evaluation.bootstrap)
     titles = trial.classifiers if score in ACCURACY else trial.segmenters
     rows = wide.mean().rename_axis("method").reset_index(name="mean")
     rows.insert(1, "title", rows["method"].map(dict(titles)))
@@ -67,7 +67,13 @@ def compared(trial: MethodTrial, part: str, score: str, study: settings.Study) -
 
 def values(trial: MethodTrial, study: settings.Study) -> list[Value]:
     """Return how well every method does, and what fused and ResNet50 exceed the others by."""
-    values = _pooled(trial, study)
+    values = []
+    for method, title in trial.classifiers.items():
+        rows = trial.slices[trial.slices["method"] == method]
+        for value in classification.values(rows, study):
+            if value.name.removeprefix("external_") in ACCURACY:
+                rule = f"{title}: {value.rule}"
+                values.append(replace(value, name=f"{value.name}_{method}", rule=rule))
     for part, _ in parts(trial.scores):
         for score, regions in DICE.items():
             of_what = f"mean of {', '.join(regions)} Dice per patient, then over patients"
@@ -143,25 +149,15 @@ def _accuracies(trial: MethodTrial, part: str, score: str) -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.Index(names, name="patient_id"))
 
 
-def _pooled(trial: MethodTrial, study: settings.Study) -> list[Value]:
-    pooled = []
-    for method, title in trial.classifiers.items():
-        rows = trial.slices[trial.slices["method"] == method]
-        for value in classification.values(rows, study):
-            if value.name.removeprefix("external_") in ACCURACY:
-                rule = f"{title}: {value.rule}"
-                pooled.append(replace(value, name=f"{value.name}_{method}", rule=rule))
-    return pooled
-
-
 def _means(
     trial: MethodTrial, part: str, score: str, study: settings.Study, of_what: str
 ) -> Iterator[Value]:
-    wide, resampling = table(trial, part, score), comparing.Resampling(study, "baselines")
+    wide = table(trial, part, score)
     rows = trial.scores[(trial.scores["part"] == part) & trial.scores["region"].isin(DICE[score])]
     for method, title in trial.segmenters.items():
         states = rows.loc[rows["method"] == method, "state"]
-        mean, name = resampling.mean(wide[method], part), f"{PREFIXES[part]}{method}_{score}"
+        mean = mean_interval(wide[method], study, "baselines", part)
+        name = f"{PREFIXES[part]}{method}_{score}"
         rule = f"{title}: {of_what}; empty rule {study.evaluation.empty!r}"
         yield Value(name, mean.value, mean.ci95, mean.n, *comparing.masks(states), rule=rule)
 

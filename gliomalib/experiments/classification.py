@@ -25,7 +25,7 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
             f"{int(confusions.sum())} slices pooled, macro over the classes that occur, "
             "interval by resampling patients"
         )
-        intervals = pooled(confusions, study, "slices", part)
+        intervals = pooled(confusions, study, "bootstrap", "slices", part)
         found += [
             value(f"{prefix}{name}", intervals[name], rule)
             for name in (*SIX, "balanced_accuracy", "mcc")

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
-from gliomalib import settings
 from gliomalib.experiments import values
 from gliomalib.schema import Confusion
 from gliomalib.scoring import bootstrap, comparisons, metrics
@@ -20,27 +17,6 @@ TESTS = ["p_holm", "verdict", "note", "limited"]
 
 COLUMNS = ["difference", "low", "high", *TESTS]
 """Columns of ``compare``."""
-
-
-@dataclass(frozen=True)
-class Resampling:
-    """The bootstraps of one experiment: each interval has a seed of its own by its names."""
-
-    study: settings.Study
-    experiment: str
-
-    @property
-    def draws(self) -> int:
-        """Number of draws of each interval."""
-        return self.study.evaluation.bootstrap
-
-    def seed(self, *names: str) -> int:
-        """Return the seed of the interval with these names."""
-        return settings.named_seed(self.study.seed, self.experiment, *names)
-
-    def mean(self, values: ArrayLike, *names: str) -> bootstrap.Interval:
-        """Return ``bootstrap.mean_interval`` of one value per patient, shape (n,)."""
-        return bootstrap.mean_interval(values, self.seed(*names), self.draws)
 
 
 def compare(differences: pd.DataFrame, seed: int, draws: int) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 from gliomalib.experiments import classification, segmentation
 from gliomalib.experiments.engines import NETWORKS, STAGES
 from gliomalib.experiments.timing import Measured
-from gliomalib.experiments.values import ends, of, value
+from gliomalib.experiments.values import ends, mean_interval, of, value
 from gliomalib.schema import Value
 from gliomalib.scoring import bootstrap
 from gliomalib.settings import Study, named_seed
@@ -204,10 +204,9 @@ def _engine_values(measured: Measured, study: Study) -> Iterator[Value]:
         yield _median(name, rows["speed_up"], rows, study, "", rule)
     for engine, rows in measured.changes.groupby("engine", sort=False):
         for change, (column, what) in CHANGES.items():
-            name, draws = f"{engine!s}_{change}", study.evaluation.bootstrap
-            mean = bootstrap.mean_interval(rows[column], named_seed(study.seed, name), draws)
+            name = f"{engine!s}_{change}"
             rule = f"{what}, every network in {engine!s} against float32, mean over patients"
-            yield value(name, mean, rule)
+            yield value(name, mean_interval(rows[column], study, name), rule)
     exact = measured.setups.query("engine == 'onnx'")["difference"].max()
     if not np.isnan(exact):
         rule = "largest difference of a class probability to torch, a batch of each network"

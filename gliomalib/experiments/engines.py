@@ -29,9 +29,6 @@ NETWORKS = ("unet2d", "unet3d", "resnet50")
 STAGES = ("read", "preprocess", "unet2d", "unet3d", "fusion", "slices", "resnet50")
 """The stages from file to class, in their order."""
 
-TIMED = ("engine", "network", "patient_id", "repeat", "seconds", "float32")
-"""Columns of the passes of other engines, before ``speed_up``: float32 by seconds."""
-
 
 @dataclass(frozen=True)
 class Pipeline:
@@ -204,8 +201,8 @@ def beside(
 ) -> tuple[dict[str, list[Answer]], pd.DataFrame]:
     """Run the networks of every engine beside the pipeline's own, patient by patient, in rounds.
 
-    Returns what each engine answers, from a first round that is not timed, and the table ``TIMED``
-    with a row per network of it, patient and round.
+    Returns what each engine answers, from a first round that is not timed, and a table with
+    a row per network of it, patient and round; ``speed_up`` is float32 by seconds.
     """
     running = [engine for engine in made if engine.networks]
     others = {engine.name: pipeline.swapped(engine.networks) for engine in running}
@@ -222,7 +219,8 @@ def beside(
                 (engine.name, name, who, repeat, seconds[name], float32[name])
                 for name in engine.networks
             ]
-    table = pd.DataFrame(rows, columns=list(TIMED))
+    columns = ["engine", "network", "patient_id", "repeat", "seconds", "float32"]
+    table = pd.DataFrame(rows, columns=columns)
     return theirs, table.assign(speed_up=table["float32"] / table["seconds"])
 
 

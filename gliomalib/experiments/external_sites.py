@@ -267,9 +267,8 @@ def _classified(sites: Sites) -> pd.DataFrame:
     for split in sites.outside.splits:
         slices = folds.fused_slices(sites.outside, split, split.external)
         weights = folds.checkpoint(sites.inside, "resnet50", split.fold)
-        predicted = predict.classify(weights, slices, sites.study.device).argmax(axis=1)
-        about = {"patient_id": slices.patients, "z": slices.z, "truth": slices.classes}
-        tables.append(pd.DataFrame({**about, "predicted": predicted, "fold": split.fold}))
+        table = folds.classified(weights, slices, sites.study.device)
+        tables.append(table.assign(fold=split.fold))
     return pd.concat(tables, ignore_index=True).assign(part="external")
 
 

@@ -29,6 +29,12 @@ DROPS = {
 
 MEAN = "mean of NCR, ED and ET Dice per patient"
 
+POOLED = "fused volume, brain voxels of all patients pooled, interval over patients"
+CALIBRATION = {
+    "ece": f"expected calibration error, {calibration.BINS} equal bins; {POOLED}",
+    "brier": f"Brier score summed over the classes, 0 to 2; {POOLED}",
+}
+
 LEFT_OUT = {
     external_sites.OVERLAP: (
         "excluded_overlap",
@@ -48,11 +54,18 @@ def values(scores: GroupScores, sites: Sites) -> list[Value]:
     """
     table = comparison.beside(scores, sites.study)
     parts = [part for part in GROUPS if scores.tallies[part]]
-    values = [*_of_groups(table, parts), *_counted(sites)]
+    values = _of_groups(table, parts)
+    for fate, (name, rule) in LEFT_OUT.items():
+        cases = float(sites.count(fate))
+        values.append(Value(f"external_{name}", cases, rule=f"external cases {rule}"))
     if len(parts) == 2:
         values += [*_drops(table, sites), *_shifted(scores)]
     for part in parts:
-        values += _calibrated(scores, part, sites)
+        errors = comparison.calibration_errors(scores, part, sites.study)
+        values += [
+            value(f"{name}_{GROUPS[part]}", errors[name], rule)
+            for name, rule in CALIBRATION.items()
+        ]
     for _, row in comparison.gains(scores, sites.study).iterrows():
         rule = (
             f"{row['title']} minus no remedy, {MEAN}, fused, {row['part']} patients; fitted on "
@@ -119,13 +132,6 @@ def _drops(table: pd.DataFrame, sites: Sites) -> list[Value]:
     return values
 
 
-def _counted(sites: Sites) -> list[Value]:
-    return [
-        Value(f"external_{name}", float(sites.count(fate)), rule=f"external cases {rule}")
-        for fate, (name, rule) in LEFT_OUT.items()
-    ]
-
-
 def _shifted(scores: GroupScores) -> list[Value]:
     n = int(scores.intensities["patient_id"].nunique())
     rule = (
@@ -139,16 +145,6 @@ def _shifted(scores: GroupScores) -> list[Value]:
         )
         for _, row in remedies.shifts(scores.intensities).iterrows()
     ]
-
-
-def _calibrated(scores: GroupScores, part: str, sites: Sites) -> list[Value]:
-    errors = comparison.calibration_errors(scores, part, sites.study)
-    of_what = "fused volume, brain voxels of all patients pooled, interval over patients"
-    rules = {
-        "ece": f"expected calibration error, {calibration.BINS} equal bins; {of_what}",
-        "brier": f"Brier score summed over the classes, 0 to 2; {of_what}",
-    }
-    return [value(f"{name}_{GROUPS[part]}", errors[name], rule) for name, rule in rules.items()]
 
 
 # --- sentences

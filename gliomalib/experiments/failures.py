@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from gliomalib import settings
-from gliomalib.experiments.values import ends, mean_interval, pooled, seed, value
+from gliomalib.experiments.values import ends, mean_interval, pooled, value
 from gliomalib.fusion import average
 from gliomalib.pipeline import folds
 from gliomalib.schema import CLASS_NAMES, Confusion, FloatArray, Value, Volume
@@ -75,8 +75,8 @@ def class_collapse(counts: Confusion, study: settings.Study, unit: str) -> Diagn
     prediction, recall with interval, what most of the missed was called, verdict. Raises what
     ``collapsing.class_collapse`` raises.
     """
-    draws = study.evaluation.bootstrap
-    collapse = collapsing.class_collapse(counts, _seed(study, "collapse", unit), draws)
+    seed = settings.named_seed(study.seed, "failures", "collapse", unit)
+    collapse = collapsing.class_collapse(counts, seed, study.evaluation.bootstrap)
     sentence = _sentence(f"Class collapse of {unit}", collapse.verdict, collapse.sentence)
     values = (
         _judged("class_collapse", collapse.verdict, len(counts), sentence),
@@ -99,7 +99,7 @@ def to_edema(counts: Confusion, study: settings.Study, unit: str) -> Value:
     def share(stack: FloatArray) -> dict[str, FloatArray]:
         return {"share": stack[:, OTHERS, EDEMA].sum(axis=1) / stack[:, OTHERS].sum(axis=(1, 2))}
 
-    found = pooled(with_others, study, "edema", unit, experiment="failures", scores=share)
+    found = pooled(with_others, study, "failures", "edema", unit, scores=share)
     return value("collapse_to_edema", found["share"], rule)
 
 
@@ -112,7 +112,8 @@ def ring_artefacts(material: folds.Material) -> Diagnosis:
     for case, p2d, p3d in folds.branch_volumes(material, "test"):
         fused = average.weighted_average(p2d, p3d, study.fusion.alpha)
         counted.append(ringing.ring_counts(case, fused, p2d, p3d))
-    rings = ringing.ring_artefacts(counted, _seed(study, "rings"), study.evaluation.bootstrap)
+    seed = settings.named_seed(study.seed, "failures", "rings")
+    rings = ringing.ring_artefacts(counted, seed, study.evaluation.bootstrap)
     sentence = _sentence("Ring artefacts", rings.verdict, rings.sentence)
     judged = sum(patient.shell >= ringing.MIN_SHELL for patient in counted)
     excess = (
@@ -143,14 +144,15 @@ def misalignment(material: folds.Material) -> Diagnosis:
     shifts = [
         alignment.branch_shift(p2d, p3d) for _, p2d, p3d in folds.branch_volumes(material, "test")
     ]
-    common = alignment.misalignment(shifts, _seed(study, "shift"), study.evaluation.bootstrap)
+    seed = settings.named_seed(study.seed, "failures", "shift")
+    common = alignment.misalignment(shifts, seed, study.evaluation.bootstrap)
     sentence = _sentence("Misaligned branches", common.verdict, common.sentence)
     lengths = [
         math.hypot(*patient.shift)
         for patient in shifts
         if patient.shift is not None and patient.verdict != "cannot tell"
     ]
-    mean = mean_interval(lengths, study, "length", experiment="failures") if lengths else None
+    mean = mean_interval(lengths, study, "failures", "length") if lengths else None
     told = "mean over the patients in whom it can be told"
     rule = f"length of the shift that fits the branches best, {told}"
     length = _measured("mean_branch_shift", mean, len(lengths), rule)
@@ -228,7 +230,3 @@ def _judged(name: str, verdict: collapsing.Finding, n: int, sentence: str) -> Va
 
 def _sentence(what: str, verdict: collapsing.Finding, sentence: str) -> str:
     return f"{what}: {verdict}; {sentence[0].lower()}{sentence[1:]}"
-
-
-def _seed(study: settings.Study, *names: str) -> int:
-    return seed(study, *names, experiment="failures")

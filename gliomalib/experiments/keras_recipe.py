@@ -23,15 +23,7 @@ from gliomalib.fusion import slices
 from gliomalib.networks import predict, samples
 from gliomalib.parameters import from_parameters
 from gliomalib.pipeline import folds, preprocess
-from gliomalib.schema import (
-    N_CLASSES,
-    Confusion,
-    Example,
-    FloatArray,
-    MismatchError,
-    StoredCase,
-    Value,
-)
+from gliomalib.schema import N_CLASSES, Confusion, Example, FloatArray, MismatchError, Value
 from gliomalib.scoring import contradictions, keras_metrics, metrics, tables
 
 NOTEBOOK, VARIANT = "03_train_unet2d", "recipe"
@@ -151,16 +143,16 @@ def values(rerun: Rerun, study: settings.Study) -> list[Value]:
     """
     if not rerun:
         return []
-    found: list[Value] = []
+    scores: list[Value] = []
     for frame in FRAMES:
         names = THRESHOLDED if frame == "scan" else tuple(RULES)
         framed = np.stack([scored.framed(frame) for scored in rerun])
         constant = np.stack([scored.constant(frame) for scored in rerun])
-        found += _pooled(f"recipe_{frame}", framed, names, study)
-        found += _pooled(f"constant_{frame}", constant, CONSTANT, study)
+        scores += _pooled(f"recipe_{frame}", framed, names, study)
+        scores += _pooled(f"constant_{frame}", constant, CONSTANT, study)
     of_patients = segmentation.values(dice(rerun, study), study)
-    found += [replace(of_region, name=f"recipe_{of_region.name}") for of_region in of_patients]
-    return [*found, *_of_the_box(rerun, study)]
+    scores += [replace(of_region, name=f"recipe_{of_region.name}") for of_region in of_patients]
+    return [*scores, *_of_the_box(rerun, study)]
 
 
 def middle(material: folds.Material, rerun: Rerun) -> Example:
@@ -231,6 +223,8 @@ def _scored(
     truth = case.labels.ravel()
     sees = case.images[samples.channels_of(segmenter.settings.sequences)]
     blank = ~np.any(sees, axis=(0, 1, 2))
+    facts = preprocess.crop_facts(material.store, patient)
+    left = np.subtract(facts.voxels, facts.in_box, dtype=np.float64)
     return Scored(
         patient=patient,
         fold=fold,
@@ -238,17 +232,10 @@ def _scored(
             np.eye(N_CLASSES, dtype=np.float32)[truth], probabilities
         ),
         confusion=metrics.confusion_matrix(truth, probabilities.argmax(axis=1)),
-        outside=_outside(material, case),
+        # from voxels of the scan to as many of the store as have the same volume
+        outside=np.asarray(left * facts.voxel_mm3 / np.prod(case.grid.spacing_mm)),
         blank=int(blank.sum()) * case.labels[..., 0].size,
     )
-
-
-def _outside(material: folds.Material, case: StoredCase) -> FloatArray:
-    """Return the voxels of the scan that the box leaves out, by true class, at the store's size."""
-    facts = preprocess.crop_facts(material.store, case.grid.patient_id)
-    left = np.subtract(facts.voxels, facts.in_box, dtype=np.float64)
-    # from voxels of the scan to as many of the store as have the same volume
-    return np.asarray(left * facts.voxel_mm3 / np.prod(case.grid.spacing_mm))
 
 
 def _six(stack: FloatArray) -> dict[str, FloatArray]:
@@ -260,7 +247,7 @@ def _pooled(
     prefix: str, counts: FloatArray, names: Sequence[str], study: settings.Study
 ) -> list[Value]:
     who, frame = prefix.split("_")
-    intervals = pooled(counts, study, prefix, scores=_six)
+    intervals = pooled(counts, study, "bootstrap", prefix, scores=_six)
     of = "" if who == "recipe" else "of 'no tumour' with probability 1 everywhere: "
     tail = f"pooled {FRAMES[frame]}; interval by resampling patients"
     return [
@@ -270,10 +257,10 @@ def _pooled(
 
 def _of_the_box(rerun: Rerun, study: settings.Study) -> list[Value]:
     confusions = np.stack([scored.confusion for scored in rerun])
-    true_iou = pooled(confusions, study, "recipe_true_iou")["iou"]
+    true_iou = pooled(confusions, study, "bootstrap", "recipe_true_iou")["iou"]
     pile = "pooled over the voxels of the box; interval by resampling patients"
     rule = f"mean IoU of the most probable classes that occur, {pile}"
-    found = [value("recipe_true_iou", true_iou, rule)]
+    values = [value("recipe_true_iou", true_iou, rule)]
     sure, items = saturated(rerun), sum(scored.counts[0] for scored in rerun)
     blank = sum(scored.blank for scored in rerun) / items
     in_blank = "in slices without any brain, which are no tumour with probability 1 by rule"
@@ -284,5 +271,5 @@ def _of_the_box(rerun: Rerun, study: settings.Study) -> list[Value]:
     )
     for name, share, which in shares:
         rule = f"share of all voxels of the box {which}"
-        found.append(Value(name, float(share), n_patients=len(rerun), rule=rule))
-    return found
+        values.append(Value(name, float(share), n_patients=len(rerun), rule=rule))
+    return values

@@ -16,7 +16,7 @@ from sklearn.neighbors import NearestNeighbors
 from gliomalib import progress, settings
 from gliomalib.experiments import leakage_splits
 from gliomalib.experiments.leakage_splits import Assignment, Pool, Rows
-from gliomalib.experiments.values import ends, mean_interval, pooled, seed, value
+from gliomalib.experiments.values import ends, mean_interval, pooled, value
 from gliomalib.fusion import slices
 from gliomalib.networks import predict, training
 from gliomalib.networks.job import Job
@@ -133,9 +133,9 @@ def scores(answers: pd.DataFrame, study: settings.Study) -> list[Score]:
         if labels == "true" and split != "patient":
             fair = parts[classifier, "true", "patient"]
             gain = _gain(fair["accuracy"], part["accuracy"], study, *names)
-        accuracy = mean_interval(part["accuracy"], study, *names, experiment="leakage")
+        accuracy = mean_interval(part["accuracy"], study, "leakage", *names)
         counts = leakage_splits.confusions(part)
-        pile = pooled(counts, study, *names, "balanced", experiment="leakage")
+        pile = pooled(counts, study, "leakage", *names, "balanced")
         found.append(Score(*names, accuracy, pile["balanced_accuracy"], gain))
     return found
 
@@ -165,7 +165,7 @@ def majority(pool: Pool) -> bootstrap.Interval:
     commonest = np.bincount(pool.slices.classes).argmax()
     right = pd.Series(pool.slices.classes == commonest)
     shares = right.groupby(np.array(pool.slices.patients)).mean()
-    return mean_interval(shares, pool.study, "majority", experiment="leakage")
+    return mean_interval(shares, pool.study, "leakage", "majority")
 
 
 def values(pool: Pool, dealt: pd.DataFrame, scores: Sequence[Score]) -> list[Value]:
@@ -286,7 +286,7 @@ def thumbnails(images: NDArray[np.float16]) -> Float32Array:
 
 
 def _random(pool: Pool, dealt: Mapping[str, Assignment], repeat: int, draws: int) -> Rows:
-    root = seed(pool.study, "random", repeat, experiment="leakage")
+    root = settings.named_seed(pool.study.seed, "leakage", "random", repeat)
     return leakage_splits.random_classes(pool.slices.patients, dealt["patient"].test, draws, root)
 
 
@@ -298,4 +298,4 @@ def _gain(
     if paired.empty:
         means = 100 * float(leaky.sort_index().mean() - fair.sort_index().mean())
         return bootstrap.Interval(means, None, 0)
-    return mean_interval(paired, study, *names, "gain", experiment="leakage")
+    return mean_interval(paired, study, "leakage", *names, "gain")

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from gliomalib import settings
 from gliomalib.cohort import table as casetable
-from gliomalib.experiments import values
 from gliomalib.fusion import slices
 from gliomalib.pipeline import folds
 from gliomalib.schema import N_CLASSES, DataError, FloatArray, MismatchError, SliceSet
@@ -65,7 +64,7 @@ def gather(material: folds.Material) -> Pool:
     """Return the slices of internal patients, at most ``leakage.patients`` drawn by seed."""
     study, split = material.study, material.splits[0]
     everyone = np.array(sorted((*split.train, *split.val, *split.test)))
-    generator = np.random.default_rng(values.seed(study, "patients", experiment="leakage"))
+    generator = np.random.default_rng(settings.named_seed(study.seed, "leakage", "patients"))
     order = generator.permutation(len(everyone))
     names = sorted(everyone[order[: study.leakage.patients]].tolist())
     sets, n_blank = [], 0
@@ -82,9 +81,10 @@ def deal(pool: Pool, repeat: int) -> dict[str, Assignment]:
 
     Raises ``MismatchError`` where the patient-level one has a patient on both sides.
     """
-    of, root = pool.slices.patients, values.seed(pool.study, "deal", repeat, experiment="leakage")
+    of, seed = pool.slices.patients, pool.study.seed
+    root = settings.named_seed(seed, "leakage", "deal", repeat)
     # one order for all repeats: patients take turns in being held out
-    turns = values.seed(pool.study, "turns", experiment="leakage")
+    turns = settings.named_seed(seed, "leakage", "turns")
     dealt = {
         "patient": by_patient(of, turns, repeat),
         "slice": by_slice(len(of), root),
@@ -277,7 +277,7 @@ def _copies(material: folds.Material, names: Sequence[str]) -> tuple[dict[str, i
         if (counts > 1).any():
             source = f"that of the releases of this study ({', '.join(releases)})"
             return {name: int(counts.get(name, 1)) for name in names}, source
-    dealt = multiplicities(names, values.seed(material.study, "copies", experiment="leakage"))
+    dealt = multiplicities(names, settings.named_seed(material.study.seed, "leakage", "copies"))
     shares = ", ".join(f"{n} patients with {times}" for times, n in COPIES.items())
     return dealt, f"dealt out as in BraTS 2018–2020 by the organisers' table ({shares})"
 

@@ -11,7 +11,7 @@ import pandas as pd
 from gliomalib import settings
 from gliomalib.experiments import comparing, loss_grid
 from gliomalib.experiments.loss_grid import LOSSES, SCORES, TITLES, Grid, patients
-from gliomalib.experiments.values import PREFIXES, ends, of, parts, value
+from gliomalib.experiments.values import PREFIXES, ends, mean_interval, of, parts, value
 from gliomalib.schema import FloatArray, Value
 from gliomalib.scoring import bootstrap, calibration, collapse
 from gliomalib.scoring import tables as evaluate
@@ -49,10 +49,10 @@ def compared(grid: Grid, part: str, score: str, study: settings.Study) -> pd.Dat
     pairs = pd.DataFrame(grid.pairs, columns=["first", "second"])
     if not grid.pairs:
         return pairs.reindex(columns=[*pairs, *comparing.COLUMNS])
-    wide, resampling = patients(grid, part, score), comparing.Resampling(study, "ablations")
+    wide = patients(grid, part, score)
     gains = pd.DataFrame({f"{a} {b}": wide[a] - wide[b] for a, b in grid.pairs})
-    seed = resampling.seed(grid.network, part, score)
-    judged = comparing.compare(gains, seed, resampling.draws)
+    seed = settings.named_seed(study.seed, "ablations", grid.network, part, score)
+    judged = comparing.compare(gains, seed, study.evaluation.bootstrap)
     return pairs.join(judged.reset_index(drop=True))
 
 
@@ -125,8 +125,8 @@ def _fewest_seeds(grids: Sequence[Grid]) -> int:
 def _mean(
     grid: Grid, part: str, score: str, cell: str, study: settings.Study
 ) -> bootstrap.Interval:
-    scores, resampling = patients(grid, part, score)[cell], comparing.Resampling(study, "ablations")
-    return resampling.mean(scores, grid.network, part, score)
+    scores = patients(grid, part, score)[cell]
+    return mean_interval(scores, study, "ablations", grid.network, part, score)
 
 
 def _spread(grid: Grid, part: str, score: str, cell: str) -> str:
@@ -174,21 +174,21 @@ def _differences(grid: Grid, part: str, score: str, study: settings.Study) -> It
 
 def _of_slices(grid: Grid, part: str, study: settings.Study) -> Iterator[Value]:
     """Yield calibration error and collapse of every loss, from all slices of a part."""
-    resampling, prefix = comparing.Resampling(study, "ablations"), _prefix(grid, part)
+    prefix, draws = _prefix(grid, part), study.evaluation.bootstrap
+    calibration_seed, seed = (
+        settings.named_seed(study.seed, "ablations", what, part) for what in ("ece", "collapse")
+    )
     for cell, title in grid.titles.items():
         rows = grid.rows[(grid.rows["part"] == part) & (grid.rows["cell"] == cell)]
-        error = _calibration_error(rows, resampling.seed("ece", part), resampling.draws)
+        error = _calibration_error(rows, calibration_seed, draws)
         rule = (
             f"ResNet50, {title}: expected calibration error over {calibration.BINS} bins of equal "
             "width of all slices, mean over seeds; above 0 for few slices even if calibrated"
         )
         yield value(f"{prefix}ece_{cell}", error, rule)
-        seed = resampling.seed("collapse", part)
         worst = min(
             (
-                collapse.class_collapse(
-                    evaluate.patient_confusions(slices, part), seed, resampling.draws
-                )
+                collapse.class_collapse(evaluate.patient_confusions(slices, part), seed, draws)
                 for _, slices in rows.groupby("seed")
             ),
             key=lambda of_seed: list(COLLAPSED).index(of_seed.verdict),

@@ -9,6 +9,7 @@ import pandas as pd
 
 from gliomalib import settings
 from gliomalib.digits import spoken
+from gliomalib.experiments import comparing
 from gliomalib.experiments.values import mean, of, parts
 from gliomalib.schema import RecordError, Value
 from gliomalib.scoring import tables
@@ -26,8 +27,8 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
             dice = tables.per_patient(full, region, part).dropna()
             states = table.loc[(table["region"] == region) & (table["part"] == part), "state"]
             value = mean(f"{prefix}dice_{region}", dice, study, rule)
-            empty, missed = states == "empty", states.isin(["missed", "spurious"])
-            found.append(replace(value, n_empty=int(empty.sum()), n_missed=int(missed.sum())))
+            empty, missed = comparing.masks(states)
+            found.append(replace(value, n_empty=empty, n_missed=missed))
     return found
 
 
@@ -69,16 +70,12 @@ def comparison(values: Sequence[Value], better: str, others: Sequence[str]) -> s
     """Say whether network ``better`` differs from each of ``others`` on held-out patients."""
     parts = []
     for other in others:
-        value = of(values, _difference(better, other))
-        parts.append(f"{_direction(value)} {other} only by {spoken(value, signed=True)}")
+        value, how = of(values, _difference(better, other)), "is not told apart from"
+        if value.ci95 and not value.ci95[0] <= 0 <= value.ci95[1]:
+            how = "exceeds" if value.value > 0 else "falls behind"
+        parts.append(f"{how} {other} only by {spoken(value, signed=True)}")
     return f"In mean Dice the {better} volume {'; it '.join(parts)}."
 
 
 def _difference(better: str, other: str) -> str:
     return f"{better}_minus_{other.lower()}_mean_dice"
-
-
-def _direction(value: Value) -> str:
-    if value.ci95 is None or value.ci95[0] <= 0 <= value.ci95[1]:
-        return "is not told apart from"
-    return "exceeds" if value.value > 0 else "falls behind"

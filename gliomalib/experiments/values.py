@@ -37,15 +37,13 @@ def value(name: str, interval: bootstrap.Interval, rule: str) -> Value:
 
 def mean(name: str, numbers: pd.Series, study: settings.Study, rule: str) -> Value:
     """Return the mean of one number per patient with its bootstrap interval."""
-    return value(name, mean_interval(numbers, study, name), rule)
+    return value(name, mean_interval(numbers, study, "bootstrap", name), rule)
 
 
-def mean_interval(
-    numbers: ArrayLike, study: settings.Study, *names: str, experiment: str = "bootstrap"
-) -> bootstrap.Interval:
-    """Return the mean of one number per patient (n,), drawn with the ``seed`` of these names."""
-    root = seed(study, *names, experiment=experiment)
-    return bootstrap.mean_interval(numbers, root, study.evaluation.bootstrap)
+def mean_interval(numbers: ArrayLike, study: settings.Study, *names: str) -> bootstrap.Interval:
+    """Return the mean of one number per patient (n,), drawn with the seed of these names."""
+    seed = settings.named_seed(study.seed, *names)
+    return bootstrap.mean_interval(numbers, seed, study.evaluation.bootstrap)
 
 
 def macro_scores(stack: FloatArray) -> Mapping[str, FloatArray]:
@@ -59,17 +57,16 @@ def pooled(
     counts: FloatArray | Confusion,
     study: settings.Study,
     *names: str,
-    experiment: str = "bootstrap",
     scores: Scores = macro_scores,
 ) -> dict[str, bootstrap.Interval]:
-    """Return scores of the patients' summed counts, drawn with the ``seed`` of these names.
+    """Return scores of the patients' summed counts, drawn with the seed of these names.
 
     ``counts`` are one matrix (K, K) or one row (K,) per patient; ``scores`` gets a row as a matrix
     with one row.
     """
     matrices = counts if counts.ndim > 2 else counts[:, None]
-    root = seed(study, *names, experiment=experiment)
-    return bootstrap.confusion_intervals(matrices, scores, root, study.evaluation.bootstrap)
+    seed = settings.named_seed(study.seed, *names)
+    return bootstrap.confusion_intervals(matrices, scores, seed, study.evaluation.bootstrap)
 
 
 def parts(table: pd.DataFrame) -> list[tuple[str, str]]:
@@ -80,8 +77,3 @@ def parts(table: pd.DataFrame) -> list[tuple[str, str]]:
 def ends(interval: bootstrap.Interval | Value) -> tuple[float, float]:
     """Return both ends of an interval, NaN where it has none."""
     return interval.ci95 or (math.nan, math.nan)
-
-
-def seed(study: settings.Study, *names: object, experiment: str = "bootstrap") -> int:
-    """Return the seed of what ``names`` stand for in an experiment."""
-    return settings.named_seed(study.seed, experiment, *names)

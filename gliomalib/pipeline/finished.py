@@ -99,8 +99,16 @@ def open_finished(study: str, data_dir: str | Path, report_dir: str | Path) -> F
     """
     load(study)
     data_dir, work = Path(data_dir), Path(data_dir) / study
-    cases, study_splits = _people(work)
-    folds = tuple(_fold(work, split) for split in study_splits)
+    for name in ("cases.csv", "splits.json"):
+        if not (work / name).is_file():
+            raise RecordError(
+                f"{work / name}: this study has not been run here; run {MADE_BY}, or all "
+                f"notebooks with python -m gliomalib study {work.name}"
+            )
+    folds = tuple(
+        Fold(split, {name: _training(work, name, split.fold) for name in NETWORKS})
+        for split in splits.read_splits(work / "splits.json")
+    )
     recorded = {name: _record(Path(report_dir) / study, name) for name in NETWORKS}
     settings = _as_trained(folds, {name: ran for name, (ran, _) in recorded.items()})
     if settings.pseudonyms and not (data_dir / pseudonyms.KEY_FILE).is_file():
@@ -111,29 +119,15 @@ def open_finished(study: str, data_dir: str | Path, report_dir: str | Path) -> F
     return Finished(
         study=settings,
         folds=folds,
-        cases=cases,
+        cases=read_cases(work / "cases.csv"),
         caveats=(*settings.caveats, *_store_caveats(work, settings, folds)),
         commit=recorded["resnet50"][1],
         data_dir=data_dir,
     )
 
 
-def _people(work: Path) -> tuple[pd.DataFrame, tuple[Split, ...]]:
-    for name in ("cases.csv", "splits.json"):
-        if not (work / name).is_file():
-            raise RecordError(
-                f"{work / name}: this study has not been run here; run {MADE_BY}, or all "
-                f"notebooks with python -m gliomalib study {work.name}"
-            )
-    return read_cases(work / "cases.csv"), splits.read_splits(work / "splits.json")
-
-
-def _fold(work: Path, split: Split) -> Fold:
-    folders = {name: work / "checkpoints" / name / f"fold{split.fold}" for name in NETWORKS}
-    return Fold(split, {name: _training(folder, name) for name, folder in folders.items()})
-
-
-def _training(folder: Path, network: str) -> TrainedNetwork:
+def _training(work: Path, network: str, fold: int) -> TrainedNetwork:
+    folder = work / "checkpoints" / network / f"fold{fold}"
     weights, summary = folder / "final.pt", folder / "training.json"
     notebook = NETWORKS[network][0]
     for path in (weights, summary):

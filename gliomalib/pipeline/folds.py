@@ -108,10 +108,8 @@ def predict_volumes(
     rows = []
     for split, made in zip(material.splits, trained, strict=True):
         folder = _predictions(material, network, split.fold)
-        parts = [
-            name for name in parts_of(split) if name != "train" or _learned_from(material, network)
-        ]
-        names = [name for part in parts for name in parts_of(split)[part]]
+        reported = (*split.val, *split.test, *split.external)
+        names = (*split.train, *reported) if _learned_from(material, network) else reported
         steps = progress.steps(names, f"{network}, fold {split.fold}: volumes")
         # one by one: all patients at once may not fit into memory
         cases = (material.store.get(name) for name in steps)
@@ -153,12 +151,17 @@ def segmentation_scores(material: Material, networks: Sequence[str]) -> pd.DataF
     return pd.concat(tables, ignore_index=True)
 
 
+def pair(material: Material, fold: int, patient: str) -> tuple[Volume, Volume]:
+    """Return p2d and p3d, the volumes of both ``BRANCHES``; raises as ``volume``."""
+    p2d, p3d = (volume(material, branch, fold, patient) for branch in BRANCHES)
+    return p2d, p3d
+
+
 def branch_volumes(material: Material, part: str) -> Iterator[evaluate.CaseVolumes]:
     """Yield every patient of a part with the volumes of both branches, fold by fold."""
     places = [(split.fold, name) for split in material.splits for name in parts_of(split)[part]]
     for fold, patient in progress.steps(places, f"{part} patients"):
-        p2d, p3d = (volume(material, branch, fold, patient) for branch in BRANCHES)
-        yield material.store.get(patient), p2d, p3d
+        yield material.store.get(patient), *pair(material, fold, patient)
 
 
 def ranked(material: Material, scores: pd.DataFrame, networks: Sequence[str]) -> list[Example]:
@@ -202,9 +205,17 @@ def classify_slices(material: Material, trained: Sequence[training.Trained]) -> 
             patients = parts_of(split)[part]
             if patients:
                 images = fused_slices(material, split, patients)
-                table = _classified(made, images, material.study.device)
+                table = classified(made.checkpoint, images, material.study.device)
                 tables.append(table.assign(fold=split.fold, part=part))
     return pd.concat(tables, ignore_index=True)
+
+
+def classified(weights: Path, images: SliceSet, device: str) -> pd.DataFrame:
+    """Return one row per slice: patient_id, z, truth, predicted, and p0–p3."""
+    probabilities = predict.classify(weights, images, device)
+    table = pd.DataFrame({"patient_id": images.patients, "z": images.z, "truth": images.classes})
+    sure = {f"p{label}": column for label, column in enumerate(probabilities.T)}
+    return table.assign(predicted=probabilities.argmax(axis=1), **sure)
 
 
 def histories(trained: Sequence[training.Trained]) -> pd.DataFrame:
@@ -238,13 +249,6 @@ def _example(material: Material, row: pd.Series, networks: Sequence[str]) -> Exa
     }
     title = f"{patient}: mean Dice {row['dice']:.2f} ({short(networks[0])})"
     return Example(np.asarray(case.images[slices.FLAIR]), case.labels, predictions, title)
-
-
-def _classified(made: training.Trained, images: SliceSet, device: str) -> pd.DataFrame:
-    probabilities = predict.classify(made.checkpoint, images, device)
-    table = pd.DataFrame({"patient_id": images.patients, "z": images.z, "truth": images.classes})
-    sure = {f"p{label}": column for label, column in enumerate(probabilities.T)}
-    return table.assign(predicted=probabilities.argmax(axis=1), **sure)
 
 
 def _job(material: Material, network: NetworkName, split: Split, digest: str) -> Job:

@@ -7,11 +7,9 @@ import pandas as pd
 import pytest
 from scipy.stats import wilcoxon
 
-from gliomalib import settings
 from gliomalib.experiments import comparing
 from gliomalib.scoring import bootstrap, comparisons, metrics
 
-SMOKE = settings.load("smoke")
 RANDOM = np.random.default_rng(7)
 N = 40
 DIFFERENCES = pd.DataFrame(
@@ -69,15 +67,6 @@ def test_what_is_in_no_family_has_a_row_without_verdict() -> None:
     assert found["verdict"]["first"] == "–" and found["note"]["first"] == ""
     assert found["limited"].dtype == bool and not found["limited"].any()
     assert np.isnan(found["difference"]["first"])
-
-
-def test_seeds_are_those_of_the_experiment_and_the_names() -> None:
-    resampling = comparing.Resampling(SMOKE, "baselines")
-    seed = settings.named_seed(SMOKE.seed, "baselines", "test", "accuracy")
-    assert resampling.seed("test", "accuracy") == seed
-    assert resampling.draws == SMOKE.evaluation.bootstrap
-    expected = bootstrap.mean_interval([0.1, 0.4], seed, resampling.draws)
-    assert resampling.mean([0.1, 0.4], "test", "accuracy") == expected
 
 
 def test_dice_rows_have_every_region_with_its_state() -> None:
