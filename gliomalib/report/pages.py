@@ -216,7 +216,7 @@ def _environment() -> jinja2.Environment:
     sheets = {path.stem: _sheet(path) for path in notebooks.TEMPLATES.glob("*.css")}
     environment.globals |= {
         **{"tones": TONES, "few": FEW_PATIENTS, "site": SITE, "sheets": sheets},
-        **{"last": LAST_NOTEBOOK, "counted": words.counted},
+        **{"last": LAST_NOTEBOOK, "counted": words.counted, "items": phrases.items},
     }
     return environment
 

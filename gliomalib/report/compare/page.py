@@ -17,14 +17,6 @@ from gliomalib.report.compare.runs import Side
 from gliomalib.report.words import listed
 from gliomalib.schema import SettingsError
 
-KINDS = {
-    "beyond": "Intervals apart",
-    "open": "No interval to judge by",
-    "within": "Intervals overlap",
-    "clock": "Made by a clock: never counted as not reproduced",
-}
-"""Kinds of values that differ, the ones to read first at the top, with their headings."""
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -136,7 +128,6 @@ def page(found: Comparison) -> str:
         page = pages.render(
             "compare.html.j2",
             found=fitting,
-            kinds=KINDS,
             n_shared=len(records.shared(found.a, found.b)),
             all_runs=sides.in_order([*found.a.records, *found.b.records]),
         )
