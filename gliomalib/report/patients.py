@@ -155,24 +155,12 @@ def isolated(text: str) -> str:
     return f"\N{FIRST STRONG ISOLATE}{text}\N{POP DIRECTIONAL ISOLATE}"
 
 
-_SHARED = {
-    "regions": REGIONS,
-    "classes": CLASSES,
-    "class_names": CLASS_NAMES,
-    "colours": CLASS_COLOURS,
-    "part_names": PARTS,
-    "sequence_names": SEQUENCES,
-    "states": STATES,
-    "tail": tail,
-    "flagged": flagged,
-    "state_of": state_of,
-    "runs": runs,
-    "dots": dots,
-    "isolated": isolated,
-    "most_bytes": words.memory(pages.MOST_BYTES),
-}
-
-
 def _context(report: Report, cohort: Cohort) -> dict[str, Any]:
     made = {entry.name: entry for entry in report.entries}
-    return {"report": report, "cohort": cohort, "made": made, **_SHARED}
+    return {
+        **{"report": report, "cohort": cohort, "made": made},
+        **{"regions": REGIONS, "classes": CLASSES, "part_names": PARTS, "states": STATES},
+        **{"class_names": CLASS_NAMES, "colours": CLASS_COLOURS, "sequence_names": SEQUENCES},
+        **{function.__name__: function for function in (tail, flagged, state_of, runs, dots)},
+        **{"isolated": isolated, "most_bytes": words.memory(pages.MOST_BYTES)},
+    }

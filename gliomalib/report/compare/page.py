@@ -47,10 +47,8 @@ class Comparison:
     @property
     def lone_values(self) -> dict[str, dict[str, list[str]]]:
         """Side → run → names of the values that just this side has."""
-        return {
-            "A": records.lone_values(self.a, self.b),
-            "B": records.lone_values(self.b, self.a),
-        }
+        sides = ((self.a, self.b), (self.b, self.a))
+        return {side.letter: records.lone_values(side, other) for side, other in sides}
 
     @property
     def missing(self) -> list[str]:
