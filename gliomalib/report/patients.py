@@ -17,7 +17,7 @@ from typing import Any
 from gliomalib.report import pages, patient_files, words
 from gliomalib.report.pages import Report
 from gliomalib.report.patient_files import CLASSES, Answer, Cohort, Patient, Score
-from gliomalib.report.phrases import PARTS, REGIONS, STATES
+from gliomalib.report.phrases import STATES
 from gliomalib.schema import CLASS_COLOURS, CLASS_NAMES
 
 SEQUENCES = {"t1": "T1", "t1ce": "T1ce", "t2": "T2", "flair": "FLAIR"}
@@ -159,8 +159,8 @@ def _context(report: Report, cohort: Cohort) -> dict[str, Any]:
     made = {entry.name: entry for entry in report.entries}
     return {
         **{"report": report, "cohort": cohort, "made": made},
-        **{"regions": REGIONS, "classes": CLASSES, "part_names": PARTS, "states": STATES},
-        **{"class_names": CLASS_NAMES, "colours": CLASS_COLOURS, "sequence_names": SEQUENCES},
+        **{"classes": CLASSES, "states": STATES, "sequence_names": SEQUENCES},
+        **{"class_names": CLASS_NAMES, "colours": CLASS_COLOURS},
         **{function.__name__: function for function in (tail, flagged, state_of, runs, dots)},
         **{"isolated": isolated, "most_bytes": words.memory(pages.MOST_BYTES)},
     }

@@ -11,16 +11,6 @@ from gliomalib.schema import split_run_name
 
 BRANCHES = {"unet2d": "the 2D network", "unet3d": "the 3D network"}
 
-REGIONS = {
-    "NCR": "necrotic core",
-    "ED": "edema",
-    "ET": "enhancing tumour",
-    "WT": "whole tumour",
-    "TC": "tumour core",
-}
-
-PARTS = {"test": "held-out", "external": "external"}
-
 STATES = {
     "missed": "Missed: the truth has voxels, the prediction has none",
     "spurious": "Predicted where the truth has none",

@@ -28,13 +28,8 @@ def judge_all(
 ) -> list[claims.Verdict]:
     """Return a verdict on every statement, in their order, also where its notebook was not run."""
     context = _context(study)
-    return [
-        replace(
-            claims.judge(claim, records.get(claim.run), context),
-            faithful=_faithful(claim, records, context),
-        )
-        for claim in published
-    ]
+    verdicts = (claims.judge(claim, records.get(claim.run), context) for claim in published)
+    return [replace(v, faithful=_faithful(v.claim, records, context)) for v in verdicts]
 
 
 def verdict_on(claim_id: str, values: Sequence[Value], study: settings.Study) -> claims.Verdict:
