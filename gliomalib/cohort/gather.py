@@ -180,12 +180,11 @@ def _without_case(faults: Sequence[Fault]) -> list[Entry]:
     places: dict[Path, list[Fault]] = {}
     for fault in faults:
         places.setdefault(fault.path, []).append(fault)
-    entries = []
-    for alike in places.values():
-        first = alike[0]
-        case = Case(first.case_id, first.patient_id, first.release, {}, None)
-        entries.append(_excluded(Entry(case, "excluded"), alike))
-    return entries
+    cases = (
+        Case(first.case_id, first.patient_id, first.release, {}, None)
+        for first, *_ in places.values()
+    )
+    return [_excluded(Entry(c, "excluded"), f) for c, f in zip(cases, places.values(), strict=True)]
 
 
 def _excluded(entry: Entry, faults: Sequence[Fault]) -> Entry:
@@ -199,7 +198,12 @@ def _one_each(entries: Sequence[Entry]) -> list[Entry]:
     kept: dict[str, Entry] = {}
     for entry in sorted((entry for entry in entries if entry.part in USED), key=_rank):
         kept.setdefault(entry.case.patient_id, entry)
-    return [_against(entry, kept) if entry.part in USED else entry for entry in entries]
+    return [
+        _duplicate(entry, kept[entry.case.patient_id])
+        if entry.part in USED and entry is not kept[entry.case.patient_id]
+        else entry
+        for entry in entries
+    ]
 
 
 def _rank(entry: Entry) -> tuple[int, int, str]:
@@ -207,20 +211,13 @@ def _rank(entry: Entry) -> tuple[int, int, str]:
     return USED.index(entry.part), newest_first, entry.case.case_id
 
 
-def _against(entry: Entry, kept: Mapping[str, Entry]) -> Entry:
-    used = kept[entry.case.patient_id]
-    if used is entry:
-        return entry
-    kind = _how(entry.seen, used.seen)
-    return replace(entry, part="duplicate", kind=kind, same_as=used.case.case_id)
-
-
-def _how(scan: inspection.Inspection | None, other: inspection.Inspection | None) -> str:
-    """Return how it is known that two cases are one patient's."""
+def _duplicate(entry: Entry, used: Entry) -> Entry:
+    """Return an entry as a duplicate of the one that is used, and how that is known."""
+    scan, other, kind = entry.seen, used.seen, "same patient"
     # an inspection keeps the ID that the release itself gives, before equal voxels joined cases
-    if scan is None or other is None or scan.case.patient_id == other.case.patient_id:
-        return "same patient"
-    return "same voxels" if scan.content == other.content else "probably the same scan"
+    if scan and other and scan.case.patient_id != other.case.patient_id:
+        kind = "same voxels" if scan.content == other.content else "probably the same scan"
+    return replace(entry, part="duplicate", kind=kind, same_as=used.case.case_id)
 
 
 def _check_parts(entries: Sequence[Entry], data: settings.Data) -> None:
@@ -272,10 +269,7 @@ def _under_pseudonyms(cohort: Cohort, entries: Sequence[Entry], work_dir: Path) 
 
 
 def _renamed(entry: Entry, exams: Mapping[str, str], people: Mapping[str, str]) -> Entry:
-    case = replace(
-        entry.case,
-        case_id=exams[entry.case.case_id],
-        patient_id=people[entry.case.patient_id],
-    )
+    case_id, patient_id = exams[entry.case.case_id], people[entry.case.patient_id]
+    case = replace(entry.case, case_id=case_id, patient_id=patient_id)
     # names of files hold IDs, so that of a faulty one goes with ``detail``
     return replace(entry, case=case, same_as=entry.same_as and exams[entry.same_as], detail="")

@@ -110,9 +110,9 @@ def leaks(scores: pd.DataFrame, majority: float) -> Picture:
     right.set(title="one random class per patient", xlim=(-0.02, 1.02))
     picture.legend_below(figure, left, 4)
     rows = scores[scores["classifier"] == "neighbour"]
-    keys = zip(rows["labels"], rows["split"], rows["accuracy"], strict=True)
     accuracies = "; ".join(
-        f"{labels} classes dealt by {split} {value:.2f}" for labels, split, value in keys
+        f"{row['labels']} classes dealt by {row['split']} {row['accuracy']:.2f}"
+        for _, row in rows.iterrows()
     )
     return Picture(figure, f"Accuracy of the nearest neighbour: {accuracies}.")
 
@@ -156,13 +156,13 @@ def saturation(printed: float, forced: float, measured: Saturation | None) -> Pi
 
 
 def _draw_scores(axes: Axes, scores: pd.DataFrame) -> None:
-    names, present = list(SCORES), [who for who in LOOKS if who in set(scores["who"])]
+    present = [who for who in LOOKS if who in set(scores["who"])]
     for number, who in enumerate(present):
-        rows = scores[scores["who"] == who].set_index("score").reindex(names)
-        places = np.arange(len(names)) + 0.13 * (number - (len(present) - 1) / 2)
+        rows = scores[scores["who"] == who].set_index("score").reindex(list(SCORES))
+        places = np.arange(len(SCORES)) + 0.13 * (number - (len(present) - 1) / 2)
         axes.vlines(places, rows["low"], rows["high"], color=LOOKS[who]["color"], linewidth=1.5)
         axes.plot(places, rows["value"], **_mark(who))
-    axes.set_xticks(range(len(names)), list(SCORES.values()))
+    axes.set_xticks(range(len(SCORES)), list(SCORES.values()))
     axes.grid(visible=False, axis="x")
 
 

@@ -19,8 +19,6 @@ FOLDERS = {"html": "*.html", "tables": "*.csv", "records": "*.json", "figures": 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of every member: the first that the format knows, so that bytes do not change."""
 
-LEVEL = 6
-
 SCRIPT = re.compile(r"(<script\b.*?</script\s*>)", re.DOTALL | re.IGNORECASE)
 LINK = re.compile(r"""(<a\b[^>]*?)\shref="([^"]*)\"""", re.IGNORECASE)
 
@@ -50,13 +48,13 @@ def members(report: Report, report_dir: Path) -> tuple[str, ...]:
 
     Pages of patients stay out where they may show volumes of real patients.
     """
-    found = ["index.html"] if (report_dir / "index.html").is_file() else []
+    names = ["index.html"] if (report_dir / "index.html").is_file() else []
     for folder, pattern in FOLDERS.items():
         paths = (path for path in (report_dir / folder).glob(pattern) if path.is_file())
-        found += [f"{folder}/{path.name}" for path in paths if not path.name.startswith(".")]
+        names += [f"{folder}/{path.name}" for path in paths if not path.name.startswith(".")]
     if _keeps_back(report):
-        found = [name for name in found if not name.startswith("html/patient")]
-    return tuple(sorted(found))
+        names = [name for name in names if not name.startswith("html/patient")]
+    return tuple(sorted(names))
 
 
 def without_dead_links(page: str, name: str, inside: Iterable[str]) -> str:
@@ -65,14 +63,14 @@ def without_dead_links(page: str, name: str, inside: Iterable[str]) -> str:
     ``name`` is the page's own place among them. Links to the web, to places of the same page and
     whatever stands in a script are left as they are.
     """
-    known = frozenset(inside)
+    kept = frozenset(inside)
 
     def mended(match: re.Match[str]) -> str:
         target = urlsplit(unescape(match[2]))
         if target.scheme or target.netloc or not target.path:
             return match[0]
         place = normpath(join(dirname(name), unquote(target.path)))
-        if place in known:
+        if place in kept:
             return match[0]
         why = escape(f"Not in this archive: {target.path}")
         return f'{match[1]} role="link" aria-disabled="true" title="{why}"'
@@ -90,4 +88,4 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     member.compress_type = zipfile.ZIP_DEFLATED
     member.create_system = 3  # Unix, whatever system writes it
     member.external_attr = 0o644 << 16
-    archive.writestr(member, content, compresslevel=LEVEL)
+    archive.writestr(member, content, compresslevel=6)

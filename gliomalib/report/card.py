@@ -5,15 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gliomalib import settings
-from gliomalib.report import phrases
 from gliomalib.report.facts import CLASSES, TIMES, UNET2D, UNET3D, as_run, value_of
 from gliomalib.report.pages import Report
 from gliomalib.schema import Record, Value
-
-DICE = {"dice_mean": "mean of NCR, ED and ET"} | {
-    f"dice_{short}": f"{name} ({short})" for short, name in phrases.REGIONS.items()
-}
-"""Name of a value → what the card calls it."""
 
 
 @dataclass(frozen=True)

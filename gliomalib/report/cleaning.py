@@ -151,9 +151,8 @@ def _break_names(cell: Tag) -> None:
     name = "" if cell.string is None else cell.string.strip()
     if "_" not in name or " " in name or len(name) <= WORD:
         return
-    parts = breakable(name)
     cell.clear()
-    cell.append(BeautifulSoup(parts, "html.parser"))
+    cell.append(BeautifulSoup(breakable(name), "html.parser"))
 
 
 def breakable(name: str) -> Markup:

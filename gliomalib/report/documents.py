@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from gliomalib.report import card, entries, errors, facts, methods, phrases, references, words
+from gliomalib.report import card, entries, errors, facts, methods, references, words
 from gliomalib.report.pages import Report, render
 
 MODEL_CARDS = "mitchell2019"
@@ -59,8 +59,6 @@ def card_page(report: Report) -> str:
         report=report,
         texts={section.title: section.text for section in methods.sections(report)},
         networks=card.networks(report),
-        phrases=phrases,
-        dice_names=card.DICE,
         value_of=partial(facts.value_of, report),
         data=facts.as_run(report, facts.FIRST).data,
         citation=references.citation(),

@@ -7,10 +7,10 @@ import csv
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nbformat import NotebookNode
 
@@ -20,6 +20,8 @@ from gliomalib.provenance import PROJECT_DIR
 from gliomalib.report import notebooks
 from gliomalib.report.notebooks import Again
 from gliomalib.schema import Record, RecordError, run_name, split_run_name
+
+Content = TypeVar("Content")
 
 VERDICT_COLUMNS = ("claim", "statement", "published", "obtained", "verdict", "reason", "notebook")
 """Columns without which the verdict table is no verdict table; more are shown where known."""
@@ -108,8 +110,10 @@ def verdicts(report_dir: Path) -> list[dict[str, str]]:
 
 
 def _entry(study: settings.Study, report_dir: Path, name: str, is_expected: bool) -> Entry:
-    record, record_fault = _record(report_dir, name)
-    executed, notebook_fault = _notebook(report_dir / "notebooks" / f"{name}.ipynb")
+    path = records.record_path(report_dir, name)
+    record, record_fault = _readable(path, records.read, "record")
+    path = report_dir / "notebooks" / f"{name}.ipynb"
+    executed, notebook_fault = _readable(path, notebooks.read, "executed copy")
     problems = [fault for fault in (record_fault, notebook_fault) if fault]
     absent = ABSENT.get((bool(record or record_fault), bool(executed or notebook_fault)))
     problems += [absent] if absent else []
@@ -136,25 +140,18 @@ def _entry(study: settings.Study, report_dir: Path, name: str, is_expected: bool
     )
 
 
-def _record(report_dir: Path, name: str) -> tuple[Record | None, str]:
-    path = records.record_path(report_dir, name)
+def _readable(
+    path: Path, read_file: Callable[[Path], Content], what: str
+) -> tuple[Content | None, str]:
+    """Return the content of a file, None where it is missing or damaged, and what is wrong."""
     if not path.is_file():
         return None, ""
     try:
-        return records.read(path), ""
+        return read_file(path), ""
     except RecordError as error:
         # the page is read elsewhere: a folder of this machine would say nothing there
-        text = str(error).replace(f"{report_dir}/", "")
-        return None, f"Its record cannot be read: {text}."
-
-
-def _notebook(path: Path) -> tuple[NotebookNode | None, str]:
-    if not path.is_file():
-        return None, ""
-    try:
-        return notebooks.read(path), ""
-    except RecordError as error:
-        return None, f"Its executed copy cannot be read: {error}."
+        text = str(error).replace(f"{path.parents[1]}/", "")
+        return None, f"Its {what} cannot be read: {text}."
 
 
 def _doubts(
@@ -180,7 +177,7 @@ def _doubts(
 def _opening(name: str, executed: NotebookNode | None) -> str:
     """Return the first text cell: of the executed copy, else of the notebook in the project."""
     path = PROJECT_DIR / "notebooks" / f"{split_run_name(name)[0]}.ipynb"
-    notebook = _notebook(path)[0] if executed is None else executed
+    notebook = _readable(path, notebooks.read, "copy")[0] if executed is None else executed
     cells = [] if notebook is None else notebook.cells
     return next((str(cell.source) for cell in cells if cell.cell_type == "markdown"), "")
 

@@ -54,14 +54,11 @@ def headings(report: Report, report_dir: Path) -> tuple[Heading, ...]:
     ``errors.html.j2`` has their titles, and what is said where there is nothing of a kind.
     """
     cohort = patient_files.read(report_dir, report.study.report.patient_pages)
-    problems = {
-        is_missing: [
-            Item(entry.name, " ".join(entry.problems), f"../index.html#{entry.name}")
-            for entry in report.entries
-            if entry.problems and entry.missing is is_missing
-        ]
-        for is_missing in (True, False)
-    }
+    problems: dict[bool, list[Item]] = {True: [], False: []}
+    for entry in report.entries:
+        if entry.problems:
+            item = Item(entry.name, " ".join(entry.problems), f"../index.html#{entry.name}")
+            problems[entry.missing].append(item)
     found = {
         "missing": problems[True],
         "doubts": problems[False],
@@ -82,10 +79,8 @@ def headings(report: Report, report_dir: Path) -> tuple[Heading, ...]:
             for name in names
         ],
         "origin": [
-            Item(
-                key, "; ".join(f"{answer} in {words.listed(runs)}" for answer, runs in said.items())
-            )
-            for key, said in report.provenance.items()
+            Item(key, "; ".join(f"{text} in {words.listed(runs)}" for text, runs in texts.items()))
+            for key, texts in report.provenance.items()
             if key in report.differing
         ],
         "settings": _deviations(report),

@@ -58,8 +58,7 @@ def _context(report: Report) -> dict[str, Any]:
         "idle": variants[False],
         "paper": references.works()[references.EXAMINED],
         "class_names": CLASS_NAMES,
-        "items": phrases.items,
-        **{"phrases": phrases, "bootstrap": bootstrap, "comparisons": comparisons},
+        **{"bootstrap": bootstrap, "comparisons": comparisons},
         **facts.NOTEBOOKS,
     }
 

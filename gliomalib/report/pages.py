@@ -27,17 +27,6 @@ MOST_BYTES = 1_100_000
 FEW_PATIENTS = 50
 """Below this many patients a bootstrap interval of a mean is not to be trusted."""
 
-TONES = {
-    "reproduced": "yes",
-    "holds": "yes",
-    "not reproduced": "no",
-    "does not hold": "no",
-    "inconclusive": "open",
-    "not testable on this data": "none",
-    "not run": "none",
-}
-"""Mark and colour of each verdict; one that is not listed here is shown without either."""
-
 SITE = {
     "html/patients.html": "Patients",
     "html/methods.html": "Methods",
@@ -215,8 +204,8 @@ def _environment() -> jinja2.Environment:
     }
     sheets = {path.stem: _sheet(path) for path in notebooks.TEMPLATES.glob("*.css")}
     environment.globals |= {
-        **{"tones": TONES, "few": FEW_PATIENTS, "site": SITE, "sheets": sheets},
-        **{"last": LAST_NOTEBOOK, "counted": words.counted},
+        **{"few": FEW_PATIENTS, "site": SITE, "sheets": sheets},
+        **{"last": LAST_NOTEBOOK, "counted": words.counted, "items": phrases.items},
     }
     return environment
 

@@ -17,7 +17,7 @@ from typing import Any
 from gliomalib.report import pages, patient_files, words
 from gliomalib.report.pages import Report
 from gliomalib.report.patient_files import CLASSES, Answer, Cohort, Patient, Score
-from gliomalib.report.phrases import PARTS, REGIONS, STATES
+from gliomalib.report.phrases import STATES
 from gliomalib.schema import CLASS_COLOURS, CLASS_NAMES
 
 SEQUENCES = {"t1": "T1", "t1ce": "T1ce", "t2": "T2", "flair": "FLAIR"}
@@ -155,24 +155,12 @@ def isolated(text: str) -> str:
     return f"\N{FIRST STRONG ISOLATE}{text}\N{POP DIRECTIONAL ISOLATE}"
 
 
-_SHARED = {
-    "regions": REGIONS,
-    "classes": CLASSES,
-    "class_names": CLASS_NAMES,
-    "colours": CLASS_COLOURS,
-    "part_names": PARTS,
-    "sequence_names": SEQUENCES,
-    "states": STATES,
-    "tail": tail,
-    "flagged": flagged,
-    "state_of": state_of,
-    "runs": runs,
-    "dots": dots,
-    "isolated": isolated,
-    "most_bytes": words.memory(pages.MOST_BYTES),
-}
-
-
 def _context(report: Report, cohort: Cohort) -> dict[str, Any]:
     made = {entry.name: entry for entry in report.entries}
-    return {"report": report, "cohort": cohort, "made": made, **_SHARED}
+    return {
+        **{"report": report, "cohort": cohort, "made": made},
+        **{"classes": CLASSES, "states": STATES, "sequence_names": SEQUENCES},
+        **{"class_names": CLASS_NAMES, "colours": CLASS_COLOURS},
+        **{function.__name__: function for function in (tail, flagged, state_of, runs, dots)},
+        **{"isolated": isolated, "most_bytes": words.memory(pages.MOST_BYTES)},
+    }

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 from bs4 import BeautifulSoup, Tag
 
-from gliomalib.schema import Record, SettingsError, Value, run_name
+from gliomalib.schema import Record, SettingsError, Value
 from gliomalib.verdicts import claims
 
 NONE = ("", "–")
 """What the table shows where there is no number."""
-
 
 NAME_COLUMN = "value of"
 """Heading of the column of names in a table of values (``records.value_table``)."""
@@ -83,26 +82,21 @@ def _statement(
     stored = row["obtained"], row.get("interval") or row.get("95 % interval") or ""
     if claim is None or claim.notebook != row["notebook"]:
         return Statement(row, shown=stored[0], interval=stored[1])
-    run = _run(claim)
-    obtained = number(run, claim.value, records, pages)
+    obtained = number(claim.run, claim.value, records, pages)
     other = claim.faithful
-    faithful = number(_run(other), other.value, records, pages) if other else None
-    note = _note(row, claim, run, obtained)
-    shown = claim.told(obtained.value) if obtained and not note else stored
-    return Statement(row, obtained, faithful, *shown, claim.unit_behind, note)
+    faithful = number(other.run, other.value, records, pages) if other else None
+    note = _note(row["obtained"], claim, obtained)
+    texts = claim.told(obtained.value) if obtained and not note else stored
+    return Statement(row, obtained, faithful, *texts, claim.unit_behind, note)
 
 
-def _note(row: Mapping[str, str], claim: claims.Claim, run: str, obtained: Number | None) -> str:
-    shown = row["obtained"]
+def _note(stored: str, claim: claims.Claim, obtained: Number | None) -> str:
+    record = f"The record of {claim.run}"
     if obtained is None:
-        lost = f"The record of {run} with this number is missing now: it cannot be checked."
-        return "" if shown in NONE else lost
+        lost = f"{record} with this number is missing now: it cannot be checked."
+        return "" if stored in NONE else lost
     now = claim.shown(obtained.value.value)
-    return "" if now == shown else f"The record of {run} says {now} now: run notebook 15 again."
-
-
-def _run(source: claims.Claim | claims.Source) -> str:
-    return run_name(source.notebook, source.variant)
+    return "" if now == stored else f"{record} says {now} now: run notebook 15 again."
 
 
 def anchor(value: str) -> str:
@@ -119,13 +113,13 @@ def marked(body: str, values: Iterable[str]) -> str:
     """
     soup = BeautifulSoup(body, features="html.parser")
     rows = _rows(soup)
-    shown = [(cell, _shown(cell)) for cell in soup.select("div.cell")]
-    finish = [cell for cell, _ in shown if FINISH in _code(cell)] or [cell for cell, _ in shown]
+    cells = [(cell, _output(cell)) for cell in soup.select("div.cell")]
+    finish = [cell for cell, _ in cells if FINISH in _code(cell)] or [cell for cell, _ in cells]
     for value in values:
         if value in rows:
             rows[value]["id"] = anchor(value)
             continue
-        named = [cell for cell, words in shown if value in words] or finish[-1:]
+        named = [cell for cell, words in cells if value in words] or finish[-1:]
         if named:
             named[0].insert(0, soup.new_tag("span", attrs={"class": "place", "id": anchor(value)}))
     return str(soup)
@@ -133,7 +127,7 @@ def marked(body: str, values: Iterable[str]) -> str:
 
 def _rows(soup: BeautifulSoup) -> dict[str, Tag]:
     """Return the first row for each name in the tables of values."""
-    found: dict[str, Tag] = {}
+    first: dict[str, Tag] = {}
     for table in soup.select(".output table"):
         heads = [cell.get_text().strip() for cell in table.select("thead tr:first-child > *")]
         if NAME_COLUMN not in heads:
@@ -142,11 +136,11 @@ def _rows(soup: BeautifulSoup) -> dict[str, Tag]:
         for row in table.select("tbody tr"):
             cells = row.find_all(["th", "td"], recursive=False)
             if len(cells) == len(heads):
-                found.setdefault(cells[place].get_text().strip(), row)
-    return found
+                first.setdefault(cells[place].get_text().strip(), row)
+    return first
 
 
-def _shown(cell: Tag) -> set[str]:
+def _output(cell: Tag) -> set[str]:
     """Return the words and the cells of tables that a notebook cell shows as its output."""
     texts = [part.get_text(" ") for part in cell.select(".output, .text")]
     words = {word.strip(".,;:()") for text in texts for word in text.split()}

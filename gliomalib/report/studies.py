@@ -45,13 +45,12 @@ def write(reports_dir: Path, built: str = "") -> Path:
 
     ``built`` is a study whose own index is about to be written.
     """
-    folders = sorted(path for path in reports_dir.iterdir() if _is_study(path, built))
-    found = [_listed(path, built) for path in folders]
-    return write_atomic(reports_dir / "index.html", render("studies.html.j2", studies=found))
-
-
-def _is_study(path: Path, built: str) -> bool:
-    return path.is_dir() and (path.name == built or any((path / "records").glob("*.json")))
+    studies = [
+        _listed(path, built)
+        for path in sorted(reports_dir.iterdir())
+        if path.is_dir() and (path.name == built or any((path / "records").glob("*.json")))
+    ]
+    return write_atomic(reports_dir / "index.html", render("studies.html.j2", studies=studies))
 
 
 def _listed(folder: Path, built: str) -> Listed:

@@ -28,11 +28,8 @@ def judge_all(
 ) -> list[claims.Verdict]:
     """Return a verdict on every statement, in their order, also where its notebook was not run."""
     context = _context(study)
-    verdicts = [claims.judge(claim, records.get(claim.run), context) for claim in published]
-    return [
-        replace(verdict, faithful=_faithful(verdict.claim, records, context))
-        for verdict in verdicts
-    ]
+    verdicts = (claims.judge(claim, records.get(claim.run), context) for claim in published)
+    return [replace(v, faithful=_faithful(v.claim, records, context)) for v in verdicts]
 
 
 def verdict_on(claim_id: str, values: Sequence[Value], study: settings.Study) -> claims.Verdict:
@@ -115,13 +112,8 @@ def answer(verdicts: Sequence[claims.Verdict], study: settings.Study) -> str:
 def compute(records: Mapping[str, Record]) -> pd.DataFrame:
     """Return what each notebook took: name, device, minutes, memory in GB."""
     rows = [
-        (
-            name,
-            record.device,
-            round(record.wall_s / 60, 2),
-            round(record.peak_memory_bytes / 1e9, 2),
-        )
-        for name, record in records.items()
+        (name, run.device, round(run.wall_s / 60, 2), round(run.peak_memory_bytes / 1e9, 2))
+        for name, run in records.items()
     ]
     return pd.DataFrame(rows, columns=["notebook", "device", "minutes", "peak memory, GB"])
 

@@ -12,7 +12,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from gliomalib import records, report, settings
-from gliomalib.report import pages, words
+from gliomalib.report import notebooks, pages, words
 from gliomalib.schema import Exclusion, Value
 from tests.report import reading
 from tests.report import small_study as small
@@ -312,7 +312,9 @@ def test_verdict_chips_know_all_verdicts() -> None:
     claims = pytest.importorskip("gliomalib.verdicts.claims")
     known = re.findall(r"'([^']+)'", str(claims.Outcome))
     assert known
-    assert set(known) == set(pages.TONES)
+    source = (notebooks.TEMPLATES / "macros.html.j2").read_text(encoding="utf-8")
+    tones = re.search(r"set tones = \{(.*?)\}", source, re.DOTALL)[1]  # type: ignore[index]
+    assert re.findall(r'"([^"]+)":', tones) and set(re.findall(r'"([^"]+)":', tones)) == set(known)
 
 
 def test_the_page_of_a_variant_says_what_it_changed(small_folder: Path) -> None:

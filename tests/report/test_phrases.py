@@ -2,37 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from gliomalib import settings
-from gliomalib.report import phrases
+from gliomalib.report import documents, methods, phrases
+from gliomalib.report.pages import Report
+from tests.report.reading import collected
+
+CHOICES = {
+    "unet2d.loss": settings.Segmentation.model_fields["loss"],
+    "unet3d.precision": settings.Optimisation.model_fields["precision"],
+    "classifier.loss": settings.Classifier.model_fields["loss"],
+    "classifier.weights": settings.Classifier.model_fields["weights"],
+    "classifier.image": settings.Classifier.model_fields["image"],
+    "classifier.label_rule": settings.Classifier.model_fields["label_rule"],
+    "evaluation.empty": settings.Evaluation.model_fields["empty"],
+}
 
 
-@pytest.mark.parametrize("value", [None, (0.1, 1.0, 1.0, 2.0)])
-@pytest.mark.parametrize(
-    "loss", list(settings.Segmentation.model_fields["loss"].annotation.__args__)
-)
-def test_every_loss_has_words(loss: str, value: tuple[float, ...] | None) -> None:
-    given = {"epochs": 1, "batch_size": 1, "loss": loss, "class_weights": value}
-    told = phrases.loss(settings.Segmentation.model_validate(given))
-    assert told
-    assert ("weighted 0.1, 1, 1 and 2" in told) == (value is not None)
-    assert ("γ = 2" in told) == (loss == "focal")
+@pytest.fixture
+def plan(tmp_path: Path) -> Report:
+    """Return a study of which nothing has run, so that its settings speak."""
+    return collected(tmp_path, "demo")
 
 
-@pytest.mark.parametrize(
-    ("model", "name", "table"),
-    [
-        (settings.Optimisation, "precision", phrases.PRECISIONS),
-        (settings.Classifier, "loss", phrases.LOSSES),
-        (settings.Classifier, "weights", phrases.WEIGHTS),
-        (settings.Classifier, "image", phrases.IMAGES),
-        (settings.Classifier, "label_rule", phrases.LABEL_RULES),
-        (settings.Evaluation, "empty", phrases.EMPTY),
-    ],
-)
-def test_every_choice_has_words(
-    model: type[settings.Model], name: str, table: dict[str, str]
-) -> None:
-    choices = set(model.model_fields[name].annotation.__args__)  # type: ignore[union-attr]
-    assert choices <= set(table)
+def methods_of(plan: Report, **changes: object) -> str:
+    study = settings.load("demo", {key.replace("__", "."): v for key, v in changes.items()})
+    return methods.plain(methods.sections(replace(plan, study=study)))
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_every_choice_has_words_of_its_own(plan: Report, name: str) -> None:
+    choices = CHOICES[name].annotation.__args__  # type: ignore[union-attr]
+    # weights of a file need the file's name as well
+    more = {choice: {"classifier.weights_file": "w.pt"} for choice in choices if choice == "file"}
+    told = {methods_of(plan, **{name: choice, **more.get(choice, {})}) for choice in choices}
+    assert len(told) == len(choices)
+
+
+def test_loss_is_told_with_exponent_and_weights(plan: Report) -> None:
+    told = methods_of(plan, unet2d__loss="focal", unet2d__class_weights=[0.1, 1, 1, 2])
+    assert "focal loss (Lin et al. 2017, γ = 2), the four classes weighted 0.1, 1, 1 and 2" in told
+
+
+def test_words_are_escaped_where_a_page_is_html(plan: Report) -> None:
+    study = settings.load("demo", {"classifier.weights": "imagenet"})
+    page = documents.card_page(replace(plan, study=study))
+    assert "torchvision&#39;s IMAGENET1K_V1" in page
+
+
+def test_plurals_and_nested_settings() -> None:
+    assert [phrases.items(n, "box") for n in (1, 2)] == ["1 box", "2 boxes"]
+    assert phrases.dotted({"a": {"b": 1}, "c": 2}) == {"a.b": 1, "c": 2}

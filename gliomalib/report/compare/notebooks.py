@@ -12,8 +12,8 @@ from bs4 import BeautifulSoup, Tag
 from nbformat import NotebookNode
 
 from gliomalib.report.compare.lines import side_by_side
-from gliomalib.report.compare.records import CLOCK_NOTEBOOK
 from gliomalib.report.compare.runs import Side, in_order
+from gliomalib.report.facts import TIMES
 from gliomalib.report.notebooks import is_injected, shown_type
 from gliomalib.schema import split_run_name
 
@@ -83,7 +83,7 @@ class NotebookPair:
 def compare(a: Side, b: Side) -> list[NotebookPair]:
     """Return every notebook of either side, cell by cell, in the order in which they run."""
     rows = [*a.verdicts.items(), *b.verdicts.items()]
-    claims = {claim for claim, row in rows if split_run_name(row["notebook"])[0] == CLOCK_NOTEBOOK}
+    claims = {claim for claim, row in rows if split_run_name(row["notebook"])[0] == TIMES}
     pairs = []
     for run in in_order([*a.notebooks, *b.notebooks]):
         cells = [_code_cells(side.notebooks.get(run)) for side in (a, b)]
@@ -148,7 +148,7 @@ def _executed(
     drawn = [(left, right) for left, right in zip_longest(*pictures) if left != right]
     if not unlike and not drawn:
         return same
-    lenient = split_run_name(run)[0] == CLOCK_NOTEBOOK or any(PROVENANCE in c for c in code[0])
+    lenient = split_run_name(run)[0] == TIMES or any(PROVENANCE in c for c in code[0])
     as_many = len(pictures[0]) == len(pictures[1]) and errors[0] == errors[1]
     if "code" not in unlike and lenient and as_many:
         return Cell(same.place, same.title, "clock")

@@ -17,14 +17,6 @@ from gliomalib.report.compare.runs import Side
 from gliomalib.report.words import listed
 from gliomalib.schema import SettingsError
 
-KINDS = {
-    "beyond": "Intervals apart",
-    "open": "No interval to judge by",
-    "within": "Intervals overlap",
-    "clock": "Made by a clock: never counted as not reproduced",
-}
-"""Kinds of values that differ, the ones to read first at the top, with their headings."""
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -55,10 +47,8 @@ class Comparison:
     @property
     def lone_values(self) -> dict[str, dict[str, list[str]]]:
         """Side → run → names of the values that just this side has."""
-        return {
-            "A": records.lone_values(self.a, self.b),
-            "B": records.lone_values(self.b, self.a),
-        }
+        sides = ((self.a, self.b), (self.b, self.a))
+        return {side.letter: records.lone_values(side, other) for side, other in sides}
 
     @property
     def missing(self) -> list[str]:
@@ -136,7 +126,6 @@ def page(found: Comparison) -> str:
         page = pages.render(
             "compare.html.j2",
             found=fitting,
-            kinds=KINDS,
             n_shared=len(records.shared(found.a, found.b)),
             all_runs=sides.in_order([*found.a.records, *found.b.records]),
         )

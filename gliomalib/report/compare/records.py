@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from gliomalib.report.compare.runs import Side, in_order
+from gliomalib.report.facts import TIMES
 from gliomalib.report.pages import ORIGIN
 from gliomalib.report.phrases import dotted
 from gliomalib.schema import Record, Value, split_run_name
-
-CLOCK_NOTEBOOK = "14_efficiency"
-"""The notebook whose values are times and memory of the machine that ran it."""
 
 CLOCK_UNITS = ("s", "ms", "min", "h", "1/s")
 """Units of values that a clock makes, in whatever notebook."""
@@ -72,7 +70,7 @@ class Changed:
     @property
     def clock(self) -> bool:
         """Whether a clock decides this claim."""
-        return CLOCK_NOTEBOOK in (self.a.get("notebook"), self.b.get("notebook"))
+        return TIMES in (self.a.get("notebook"), self.b.get("notebook"))
 
     @property
     def other_claim(self) -> bool:
@@ -108,11 +106,12 @@ def values(a: Side, b: Side) -> list[ValuePair]:
 
 def lone_values(side: Side, other: Side) -> dict[str, list[str]]:
     """Return the values that just ``side`` has: run → their names, nothing where it has none."""
-    found = {}
+    lone: dict[str, list[str]] = {}
     for run, record in side.records.items():
         theirs = {value.name for value in other.records[run].values} if run in other.records else ()
-        found[run] = [value.name for value in record.values if value.name not in theirs]
-    return {run: names for run, names in found.items() if names}
+        if names := [value.name for value in record.values if value.name not in theirs]:
+            lone[run] = names
+    return lone
 
 
 def verdicts(a: Side, b: Side) -> list[Changed]:
@@ -129,7 +128,7 @@ def verdicts(a: Side, b: Side) -> list[Changed]:
 
 def is_clocks(run: str, value: Value) -> bool:
     """Say whether a clock makes this value: it is another one whenever it is measured."""
-    return split_run_name(run)[0] == CLOCK_NOTEBOOK or value.unit in CLOCK_UNITS
+    return split_run_name(run)[0] == TIMES or value.unit in CLOCK_UNITS
 
 
 def overlap(a: Value, b: Value) -> bool | None:
