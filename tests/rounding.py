@@ -11,7 +11,6 @@ ROUNDING = {"half up": ROUND_HALF_UP, "half even": ROUND_HALF_EVEN, "truncate": 
 
 
 def printed(share: Fraction, decimals: int, rule: Rule) -> float:
-    """Return the share as a rule of rounding prints it."""
     with localcontext() as context:
         context.prec = 80
         exact = Decimal(share.numerator) / Decimal(share.denominator)

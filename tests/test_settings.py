@@ -25,7 +25,6 @@ classifier: {epochs: 1, batch_size: 8, weights: random}
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a folder of study files with one study, ``toy``."""
     monkeypatch.setattr(settings, "STUDIES_DIR", tmp_path)
     (tmp_path / "toy.yml").write_text(TOY)
     return tmp_path / "toy.yml"

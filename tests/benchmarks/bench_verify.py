@@ -21,7 +21,6 @@ RUNS = 5
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Return the wall time of one call."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

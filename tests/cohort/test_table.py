@@ -28,7 +28,6 @@ DIGESTS = tuple(letter * 64 for letter in "abcde")
 
 
 def case(name: str = "c1", folder: str = "/data", **more: object) -> Case:
-    """Return a case with all its files."""
     images = {part: Path(folder) / f"{name}_{part}.nii.gz" for part in SEQUENCES}
     known = {"patient_id": "p", "release": "brats2020", "segmentation": Path(folder) / "seg.nii"}
     return Case(case_id=name, images=images, **{**known, **more})  # type: ignore[arg-type]

@@ -42,12 +42,8 @@ def test_wrong_parameters_and_variants_are_one_sentence(
     assert message in said and said.startswith("error: ")
 
 
-# --- compare
-
-
 @pytest.fixture
 def reports(tmp_path: Path) -> Path:
-    """Return a folder of two reports of one study."""
     for name in ("old", "new"):
         make_report(tmp_path / "reports" / name)
     return tmp_path / "reports"

@@ -24,7 +24,6 @@ GRID = Grid(
 
 
 def volume(seed: int, sharpness: float = 3, grid: Grid = GRID) -> Volume:
-    """Random probabilities that sum to 1."""
     scores = np.exp(sharpness * np.random.default_rng(seed).normal(size=(4, *grid.shape)))
     return Volume((scores / scores.sum(axis=0)).astype(np.float16), grid)
 

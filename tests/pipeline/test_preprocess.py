@@ -141,7 +141,6 @@ def test_a_small_scan_is_padded_with_0() -> None:
 
 
 def _vote(block: np.ndarray) -> int:
-    """Majority of one block, spelled out."""
     counts = {label: int((block == label).sum()) for label in range(4)}
     most = max(counts.values())
     return next(label for label in preprocess.TIE_ORDER if counts[label] == most)

@@ -18,7 +18,6 @@ LAST = "15_reproducibility_report"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Return a folder of reports with one synthetic study."""
     planted.fill(tmp_path / "demo")
     return tmp_path
 

@@ -32,7 +32,6 @@ def project(toy: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def run(project: Project, *code: str) -> Job:
-    """Run a toy notebook 01 with ``code``."""
     write_notebook(project.root, FIRST, *code)
     job = project.planned(FIRST)[FIRST]
     execution.execute(job)

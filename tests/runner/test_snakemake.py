@@ -123,7 +123,6 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process that is not a zombie has this number."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(") ")[-1][0] != "Z"
     except OSError:

@@ -38,7 +38,6 @@ RECORDS = {
 
 
 def sections() -> dict[str, str]:
-    """Return the summary by heading."""
     text = argument.summary(judge.judge_all(claims.load(), RECORDS, BRATS), BRATS)
     parts = re.split(r"^\*\*([^.*]+)\*\*$", text, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))

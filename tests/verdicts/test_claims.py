@@ -21,7 +21,6 @@ CONTAINS = {"kind": "contains", "max_width": 0.2}
 
 
 def a_claim(**changes: Any) -> claims.Claim:
-    """Return a claim about a number called ``number`` of the notebook 05_fusion."""
     content = {
         "id": "C1",
         "statement": "It is so.",
@@ -41,7 +40,6 @@ def a_claim(**changes: Any) -> claims.Claim:
 def a_record(
     ci95: Any = (0.55, 0.65), value: float = 0.6, n_patients: int = 74, **changes: Any
 ) -> Record:
-    """Return a record of 05_fusion with one number."""
     number = Value("number", value, ci95, n_patients, rule="mean over patients")
     record = Record(
         notebook="05_fusion",
@@ -60,7 +58,6 @@ def a_record(
 
 
 def verdict(claim: claims.Claim, ci95: Any, context: claims.Context = BRATS) -> str:
-    """Return the verdict on an interval."""
     return claims.judge(claim, a_record(ci95), context).verdict
 
 

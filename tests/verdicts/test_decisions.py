@@ -25,7 +25,6 @@ ALL = [
 
 
 def rule(content: dict[str, Any]) -> Any:
-    """Return a rule as the file of claims gives it."""
     return TypeAdapter(decisions.Decision).validate_python(content)
 
 

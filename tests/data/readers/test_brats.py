@@ -10,10 +10,6 @@ from gliomalib.data.readers import brats, survey
 from gliomalib.schema import DataError
 from tests import layouts
 
-HEADER = (
-    "Grade,BraTS_2017_subject_ID,BraTS_2018_subject_ID,TCGA_TCIA_subject_ID,"
-    "BraTS_2019_subject_ID,BraTS_2020_subject_ID\n"
-)
 RELEASES = {"brats2018": 2, "brats2019": 1, "brats2020": 7, "brats2021": 7}
 """Release → number of the only case."""
 
@@ -30,7 +26,7 @@ def test_a_table_of_a_newer_release_names_patients_of_older_ones(tmp_path: Path)
     for release, number in RELEASES.items():
         layouts.write(tmp_path, release, number)
     (tmp_path / "MICCAI_BraTS2020_TrainingData/name_mapping.csv").write_text(
-        HEADER
+        layouts.NAMES_HEADER
         + "HGG,Brats17_x,Brats18_TCIA_002_1,NA,BraTS19_2013_2_1,BraTS20_Training_136\n"
         + "LGG,NA,NA,NA,BraTS19_TMC_00001_1,BraTS20_Training_007\n"
     )
@@ -46,7 +42,7 @@ def test_a_table_of_a_newer_release_names_patients_of_older_ones(tmp_path: Path)
 def test_a_linked_release_keeps_its_table(tmp_path: Path) -> None:
     layouts.write(tmp_path / "disk", "brats2018", 2)
     row = "HGG,NA,Brats18_TCIA_002_1,NA,NA,new\n"
-    (tmp_path / "disk" / "name_mapping.csv").write_text(HEADER + row)
+    (tmp_path / "disk" / "name_mapping.csv").write_text(layouts.NAMES_HEADER + row)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "release").symlink_to(tmp_path / "disk")
     assert [case.patient_id for case in survey.discover(tmp_path / "data")] == ["new"]
