@@ -4,8 +4,6 @@ One row of ``FAULTS`` is one thing that goes wrong in practice: what it does to 
 by which kind it should be called, at which file, and what the user should be told to do.
 """
 
-from __future__ import annotations
-
 import gzip
 import os
 import shutil

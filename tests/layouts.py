@@ -6,8 +6,6 @@ two labels exchanged are. What a release has beside its cases (automatic masks, 
 copies, files of an archive program) is written as well, with values that no test expects.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """A study on disk whose networks predict what a test plants."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 

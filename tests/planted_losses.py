@@ -1,7 +1,5 @@
 """Tables of planted losses: Dice of the enhancing tumour and slices, as notebooks leave them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

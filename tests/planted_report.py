@@ -1,7 +1,5 @@
 """The folder of a study with made-up records, tables and one executed notebook."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Two planted groups of patients: known drops, shifts, calibration and gains of remedies."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

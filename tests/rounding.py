@@ -1,7 +1,5 @@
 """How a share is printed, by decimal arithmetic that is exact at ties."""
 
-from __future__ import annotations
-
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
 

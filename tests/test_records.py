@@ -1,7 +1,5 @@
 """A notebook begins with checked parameters and ends with a record that reads back the same."""
 
-from __future__ import annotations
-
 import json
 import logging
 import math

@@ -1,7 +1,5 @@
 """Settings refuse what they do not know and say what they would take."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A finished study of four coarse patients in two folds, and files of patients for it."""
 
-from __future__ import annotations
-
 import atexit
 import shutil
 import tempfile

@@ -1,12 +1,11 @@
 """A copy of the project with toy notebooks that leave a record and a line in a log of what ran."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Self
 
 import nbformat
 
@@ -79,7 +78,7 @@ class Project:
         for name in list(CHAIN)[:5]:
             write_notebook(root, name, leave(name))
 
-    def with_package(self) -> Project:
+    def with_package(self) -> Self:
         """Copy the package and the Snakefile, for processes of their own.
 
         Compiled modules come along: they stay valid, as a copied file keeps its date.

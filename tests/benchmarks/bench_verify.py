@@ -4,8 +4,6 @@ Run by ``make bench`` with GLIOMA_REAL_DATA set; the tests leave it out, as timi
 machine.
 """
 
-from __future__ import annotations
-
 import gzip
 import statistics
 import time

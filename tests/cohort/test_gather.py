@@ -1,7 +1,5 @@
 """Who takes part: phantoms, several releases, patients that stand twice, overlap of the years."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

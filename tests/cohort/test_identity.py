@@ -1,7 +1,5 @@
 """Who is who: cases of one patient found by table, by voxels and by suspicion, and nobody else."""
 
-from __future__ import annotations
-
 import itertools
 import shutil
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Pseudonyms say nothing without the key, and nothing that a header hides gets out."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import hmac

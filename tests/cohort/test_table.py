@@ -1,7 +1,5 @@
 """The table of cases: everybody in it, in one order, and the same after the disk."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The verb ``data``: what it prints, its exit codes, and one sentence where something is wrong."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

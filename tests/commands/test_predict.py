@@ -3,8 +3,6 @@
 What the networks make of a case is tested with ``apply``; here they are stand-ins.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Sequence

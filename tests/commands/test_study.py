@@ -1,7 +1,5 @@
 """Verbs on studies: what they write, what they say, and their errors in one sentence."""
 
-from __future__ import annotations
-
 import subprocess
 from dataclasses import replace
 from pathlib import Path

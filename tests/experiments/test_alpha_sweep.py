@@ -1,7 +1,5 @@
 """The sweep finds an optimum that is known, says "flat" where it is flat, and loses nobody."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Costs are measured as they are: planted times, counted operations, and answers that agree."""
 
-from __future__ import annotations
-
 import platform
 from dataclasses import replace
 from types import SimpleNamespace

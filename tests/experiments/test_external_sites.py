@@ -1,7 +1,5 @@
 """Who counts as external: nobody of the study, whatever the name, and only who has a mask."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Planted failures of a study are found in its held-out patients, and sound ones raise no alarm."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import replace

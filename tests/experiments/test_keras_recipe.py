@@ -1,7 +1,5 @@
 """Pooled scores of the recipe are those of all voxels at once, and a study without it says so."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The audit of splits on planted slices: what can be memorised leaks, what cannot does not."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What the printed scores are said to be follows from them, and true scores are not accused."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """A planted shift is measured and undone, mirror images come back, and the background stays."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

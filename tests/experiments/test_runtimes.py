@@ -1,7 +1,5 @@
 """Other ways to run a network give its answer, and say where they were not tried."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

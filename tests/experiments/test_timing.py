@@ -1,7 +1,5 @@
 """Timed passes: the right patients, as often as asked, ending where the notebooks did."""
 
-from __future__ import annotations
-
 import math
 import platform
 from dataclasses import replace

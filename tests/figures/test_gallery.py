@@ -1,7 +1,5 @@
 """Pictures of patients show the right voxels, and no volume of a real one without leave."""
 
-from __future__ import annotations
-
 import base64
 import io
 import json

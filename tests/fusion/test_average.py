@@ -1,7 +1,5 @@
 """Fusion keeps to its formula and refuses volumes that do not belong."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What is fitted by likelihood is the best there is, and known truths are found again."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

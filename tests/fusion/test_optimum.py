@@ -1,7 +1,5 @@
 """Dice is known at every α, and its optimum is the true one as often as its interval says."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any

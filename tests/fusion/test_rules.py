@@ -1,7 +1,5 @@
 """Every rule fuses as it says, learns from inner patients only, and keeps to probabilities."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Sequence
 from dataclasses import replace

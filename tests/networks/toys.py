@@ -1,7 +1,5 @@
 """Small cases with a task that a network learns in seconds, and trainings of them that stop."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Never

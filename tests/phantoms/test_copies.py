@@ -1,7 +1,5 @@
 """Disguised copies: each is what it is said to be, and each is found by what it is."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

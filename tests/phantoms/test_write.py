@@ -1,7 +1,5 @@
 """Cohorts on disk: the layout of BraTS 2020, whole patients only, nothing made twice."""
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 import json

@@ -1,7 +1,5 @@
 """A finished study on a case: the study's own numbers, on the case's grid, whatever its axes."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """What a finished study offers: the networks as trained, nothing missing unnoticed, who is who."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from dataclasses import replace

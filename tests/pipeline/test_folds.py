@@ -1,7 +1,5 @@
 """Steps through every fold: the right patients, volumes of one grid, nobody lost."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """One patient goes the way of the paper: two volumes, their weighted sum, slices, classes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Min-max, central box, voxel size, what the crop loses, and a store that is never stale."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import replace

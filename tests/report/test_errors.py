@@ -1,7 +1,5 @@
 """The page of what went wrong: every kind of fault, also where there is none."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 

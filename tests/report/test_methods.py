@@ -1,7 +1,5 @@
 """The methods text: every number a record's or a setting's."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What settings are called."""
 
-from __future__ import annotations
-
 import pytest
 
 from gliomalib import settings

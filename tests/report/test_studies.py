@@ -1,7 +1,5 @@
 """The list of studies: who is there, what is missing, and never anything made up."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """One notebook through papermill, in this process."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

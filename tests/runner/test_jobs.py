@@ -1,7 +1,5 @@
 """Jobs: what each needs, where it lies, and what changes its digest."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from dataclasses import replace

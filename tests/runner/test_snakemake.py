@@ -1,7 +1,5 @@
 """The chain through real Snakemake and papermill: one story, since each start takes seconds."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """The argument says what holds, what does not, what cannot be known and why, and links hold."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Each rule decides at its borders, gates come first, and a changed rule changes the verdict."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Each rule decides at its borders, says why, and is told before the result."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
