@@ -1,7 +1,5 @@
 """What tests share: where real patients are, if they are anywhere, and a toy project."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

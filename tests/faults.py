@@ -4,8 +4,6 @@ One row of ``FAULTS`` is one thing that goes wrong in practice: what it does to 
 by which kind it should be called, at which file, and what the user should be told to do.
 """
 
-from __future__ import annotations
-
 import gzip
 import os
 import shutil
@@ -19,6 +17,7 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
+from gliomalib.provenance import file_digest
 from gliomalib.schema import SEQUENCES
 
 SHAPE = (24, 22, 20)
@@ -40,7 +39,6 @@ class Planted:
     advice: str
 
     def place(self, files: Files) -> Path:
-        """Return the file or folder that must be named."""
         return files[self.at] if self.at else files["t1"].parent
 
 
@@ -60,7 +58,6 @@ def mask() -> np.ndarray:
 
 
 def name_of(number: int) -> str:
-    """Return the ID of the case that `write` writes."""
     return f"BraTS20_Training_{number:03d}"
 
 
@@ -80,12 +77,18 @@ def write_as(folder: Path, number: int, suffix: str = ".nii.gz") -> dict[str, Pa
 
 
 def save(path: Path, values: np.ndarray, affine: np.ndarray = AFFINE) -> None:
-    """Write a NIfTI file."""
     nib.save(nib.Nifti1Image(values, affine), path)
 
 
+def digests(root: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(root)): file_digest(path)
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
 def content_of(path: Path) -> bytes:
-    """Return the bytes of a NIfTI file, unpacked."""
     return gzip.decompress(path.read_bytes())
 
 
@@ -94,6 +97,30 @@ def put(path: Path, offset: int, form: str, *values: object) -> None:
     content = bytearray(content_of(path))
     struct.pack_into(form, content, offset, *values)
     path.write_bytes(gzip.compress(bytes(content)))
+
+
+HIDDEN = {
+    "data_type": "Ahorn",
+    "db_name": "Birke",
+    "intent_name": "Fichte",
+    "aux_file": "Kiefer",
+    "descrip": "Linde",
+}
+OUTSIDE = ("Ulme", "Weide", "Zeder")
+"""What stands in an extension, in the name that the packing keeps, and behind the voxels."""
+
+SECRETS = (*HIDDEN.values(), *OUTSIDE)
+
+
+def plant_secrets(path: Path) -> None:
+    """Write a secret into every place of a packed file that holds text."""
+    image = nib.load(path)
+    found = nib.Nifti1Image(np.asarray(image.dataobj), image.affine)
+    for field, secret in HIDDEN.items():
+        found.header[field] = secret
+    found.header.extensions.append(nib.nifti1.Nifti1Extension("comment", OUTSIDE[0].encode()))
+    with path.open("wb") as stream, gzip.GzipFile(OUTSIDE[1], "wb", fileobj=stream) as packed:
+        packed.write(found.to_bytes() + OUTSIDE[2].encode())
 
 
 DIM, PIXDIM, VOX_OFFSET, SROW = 40, 76, 108, 280

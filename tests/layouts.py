@@ -6,8 +6,6 @@ two labels exchanged are. What a release has beside its cases (automatic masks, 
 copies, files of an archive program) is written as well, with values that no test expects.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Mapping, Sequence
@@ -105,6 +103,17 @@ LAYOUTS = {
 }
 """Release → layout."""
 
+NAMES_HEADER = (
+    "Grade,BraTS_2017_subject_ID,BraTS_2018_subject_ID,TCGA_TCIA_subject_ID,"
+    "BraTS_2019_subject_ID,BraTS_2020_subject_ID\n"
+)
+NAMES_TABLE = NAMES_HEADER + (
+    "HGG,Brats17_A,Brats18_A,NA,BraTS19_A,BraTS20_Training_001\n"
+    "LGG,NA,NA,NA,BraTS19_B,BraTS20_Training_002\n"
+    "HGG,NA,NA,NA,NA,BraTS20_Training_003\n"
+)
+"""The organisers' table of names, with three patients."""
+
 UCSF_COLUMNS = ("ID", "Sex", "WHO CNS Grade", "BraTS21 ID", "BraTS21 Segmentation Cohort")
 
 
@@ -142,12 +151,10 @@ def write(
 
 
 def case_id(release: str, number: int, visit: int = 0) -> str:
-    """Return the ID of the case that `write` writes."""
     return LAYOUTS[release].case.format(n=number, v=LAYOUTS[release].visits[visit])
 
 
 def patient_id(release: str, number: int) -> str:
-    """Return the ID of the patient whose examinations `write` writes."""
     return LAYOUTS[release].patient.format(n=number)
 
 
@@ -165,7 +172,6 @@ def raw_mask(release: str) -> np.ndarray:
 
 
 def save(path: Path, values: np.ndarray) -> None:
-    """Write a NIfTI file, with the folders that it needs."""
     path.parent.mkdir(parents=True, exist_ok=True)
     nib.save(nib.Nifti1Image(values, AFFINE), path)
 

@@ -1,7 +1,5 @@
 """A planted study of the baselines: two branches, a second seed, and slices of classifiers."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A study on disk whose networks predict what a test plants."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -19,8 +17,13 @@ AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 
 
 def grid(patient: str, shape: tuple[int, int, int] = SHAPE) -> Grid:
-    """Return a grid of 4 mm."""
     return Grid(patient, shape, (4.0, 4.0, 4.0), (0, 0, 0), AFFINE)
+
+
+def begin(root: Path, notebook: str, **parameters: object) -> records.Run:
+    """Begin a run of the study ``smoke``, or of the one that is named, below ``root``."""
+    where = {"data_dir": str(root / "data"), "report_dir": str(root / "reports")}
+    return records.begin(notebook, {"study": "smoke", **where, **parameters})
 
 
 def material(
@@ -32,8 +35,7 @@ def material(
     networks: Iterable[str] = folds.BRANCHES,
 ) -> folds.Material:
     """Return a study under ``root``; ``volume_of`` takes network, patient and fold."""
-    where = {"data_dir": str(root / "d"), "report_dir": str(root / "r")}
-    run = records.begin(notebook, {"study": "smoke", **where})
+    run = begin(root, notebook)
     store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
     write_splits(splits, run.work_dir / "splits.json")
     named = {name for split in splits for part in folds.parts_of(split).values() for name in part}

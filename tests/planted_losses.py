@@ -1,7 +1,5 @@
 """Tables of planted losses: Dice of the enhancing tumour and slices, as notebooks leave them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gliomalib import records
+from tests.planted_branches import begin
 
 N = 30
 PEOPLE = [f"P{number:02d}" for number in range(N)]
@@ -20,8 +19,7 @@ NOISE = RANDOM.normal(0, 0.005, N)
 
 
 def run_of(root: Path, variants: dict[str, Any]) -> records.Run:
-    where = {"data_dir": str(root / "d"), "report_dir": str(root / "r")}
-    run = records.begin("09_loss_ablations", {"study": "smoke", **where})
+    run = begin(root, "09_loss_ablations")
     return replace(run, study=run.study.model_copy(update={"variants": variants}))
 
 

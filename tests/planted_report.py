@@ -1,7 +1,5 @@
 """The folder of a study with made-up records, tables and one executed notebook."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +107,13 @@ def fill(folder: Path, study: str = "demo") -> Path:
     return folder
 
 
+def rewrite(folder: Path, name: str, study: str = "demo", **more: Any) -> None:
+    records.write(record(settings.load(study), name, values()[name], **more), folder)
+
+
 def exclude(folder: Path, study: str, *left_out: Exclusion) -> None:
     """Write the record of notebook 01 with the examinations that it left out."""
-    own, name = settings.load(study), "01_data_exploration"
-    records.write(record(own, name, values()[name], exclusions=left_out), folder)
+    rewrite(folder, "01_data_exploration", study, exclusions=left_out)
 
 
 def write_notebook(folder: Path, name: str, notebook: NotebookNode) -> None:

@@ -1,13 +1,10 @@
 """Two planted groups of patients: known drops, shifts, calibration and gains of remedies."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from gliomalib import records
 from gliomalib.experiments.external_sites import (
     AGAIN,
     FAULTY,
@@ -21,6 +18,7 @@ from gliomalib.experiments.external_sites import (
 from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import SEQUENCES, Split
 from gliomalib.scoring import calibration, tables
+from tests.planted_branches import begin
 
 INSIDE, OUTSIDE = tuple(f"I{n:02d}" for n in range(40)), tuple(f"E{n:02d}" for n in range(35))
 LOST = {"2D": 0.2, "3D": 0.02, "fused": 0.1}
@@ -28,8 +26,7 @@ LOST = {"2D": 0.2, "3D": 0.02, "fused": 0.1}
 
 
 def sites_of(root: Path, inside: tuple[str, ...], outside: tuple[str, ...]) -> Sites:
-    where = {"data_dir": str(root / "d"), "report_dir": str(root / "r")}
-    run = records.begin("13_external_validation", {"study": "smoke", **where})
+    run = begin(root, "13_external_validation")
     store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
     material = folds.Material(run, (Split(0, ("T",), (), inside, outside),), store)
     fates = [SCORED] * len(outside) + (

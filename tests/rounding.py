@@ -1,7 +1,5 @@
 """How a share is printed, by decimal arithmetic that is exact at ties."""
 
-from __future__ import annotations
-
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
 
@@ -11,7 +9,6 @@ ROUNDING = {"half up": ROUND_HALF_UP, "half even": ROUND_HALF_EVEN, "truncate": 
 
 
 def printed(share: Fraction, decimals: int, rule: Rule) -> float:
-    """Return the share as a rule of rounding prints it."""
     with localcontext() as context:
         context.prec = 80
         exact = Decimal(share.numerator) / Decimal(share.denominator)

@@ -1,7 +1,5 @@
 """The names that ``import gliomalib`` offers: there, documented, and loaded only when used."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Labels of each release to canonical ones and back."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,7 +1,5 @@
 """The command line as a program: what it loads; how it ends is tested with its verbs."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -1,7 +1,5 @@
 """A notebook takes its own parameters and no others; they go over the settings of the study."""
 
-from __future__ import annotations
-
 import pytest
 
 from gliomalib import parameters, settings

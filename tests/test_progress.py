@@ -1,7 +1,5 @@
 """A line only where something takes long, and with the time that is left."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Digests change with what makes a number, and with nothing else."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import stat

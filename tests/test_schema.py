@@ -1,7 +1,5 @@
 """Four classes, four colours that colour-blind eyes tell apart."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 from gliomalib.schema import CLASS_COLOURS, CLASS_NAMES

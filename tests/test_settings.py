@@ -1,7 +1,5 @@
 """Settings refuse what they do not know and say what they would take."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +23,6 @@ classifier: {epochs: 1, batch_size: 8, weights: random}
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a folder of study files with one study, ``toy``."""
     monkeypatch.setattr(settings, "STUDIES_DIR", tmp_path)
     (tmp_path / "toy.yml").write_text(TOY)
     return tmp_path / "toy.yml"

@@ -1,11 +1,8 @@
 """A finished study of four coarse patients in two folds, and files of patients for it."""
 
-from __future__ import annotations
-
 import atexit
 import shutil
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +17,7 @@ from gliomalib.data import inspection
 from gliomalib.data.readers import survey
 from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import SEQUENCES, Case, Split, Value
+from tests.planted_branches import begin
 
 STUDY = "smoke"
 PATIENTS = tuple(f"BraTS20_Training_{number:03d}" for number in range(1, 5))
@@ -90,16 +88,16 @@ def _run_study(root: Path) -> Path:
     cases = survey.discover(root / "raw")
     work = root / "data" / STUDY
     _write_people(cases, work)
-    run = _run(root, "02_preprocessing")
+    run = begin(root, "02_preprocessing")
     store = preprocess.open_store(work / "store", run.study.preprocessing)
     preprocess.fill(store, cases, run.study.preprocessing)
     small = {"epochs": 1, "channels": [8, 16]}
     for network, notebook in (("unet2d", "03_train_unet2d"), ("unet3d", "04_train_unet3d")):
-        material = folds.open_material(_run(root, notebook, small))
+        material = folds.open_material(begin(root, notebook, **small))
         trained = folds.train_segmenters(material, network)  # type: ignore[arg-type]
         folds.predict_volumes(material, network, trained)
         _finish(material.run)
-    material = folds.open_material(_run(root, "06_train_resnet50"))
+    material = folds.open_material(begin(root, "06_train_resnet50"))
     folds.train_classifiers(material)
     _finish(material.run)
     return root
@@ -110,11 +108,6 @@ def _write_people(cases: list[Case], work: Path) -> None:
     entries = [table.Entry(one.case, "internal", seen=one) for one in found]
     table.write_cases(table.table_of(entries), work / "cases.csv")
     write_splits(SPLITS, work / "splits.json")
-
-
-def _run(root: Path, notebook: str, more: Mapping[str, object] | None = None) -> records.Run:
-    where = {"data_dir": str(root / "data"), "report_dir": str(root / "reports")}
-    return records.begin(notebook, {"study": STUDY, **where, **(more or {})})
 
 
 def _finish(run: records.Run) -> None:

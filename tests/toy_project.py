@@ -1,12 +1,11 @@
 """A copy of the project with toy notebooks that leave a record and a line in a log of what ran."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Self
 
 import nbformat
 
@@ -79,7 +78,7 @@ class Project:
         for name in list(CHAIN)[:5]:
             write_notebook(root, name, leave(name))
 
-    def with_package(self) -> Project:
+    def with_package(self) -> Self:
         """Copy the package and the Snakefile, for processes of their own.
 
         Compiled modules come along: they stay valid, as a copied file keeps its date.
@@ -93,33 +92,26 @@ class Project:
         return self
 
     def study(self, more: str = "") -> None:
-        """Write the toy study with more lines."""
         (self.root / "notebooks/params/toy.yml").write_text(TOY_STUDY + more)
 
     def every_notebook(self) -> None:
-        """Write the notebooks after 05 as well."""
         for name in list(CHAIN)[5:]:
             write_notebook(self.root, name, leave(name))
 
     @property
     def folders(self) -> Folders:
-        """Folders of the toy project."""
         return Folders(self.root / "data", self.root / "reports")
 
     def planned(self, until: str = FIFTH) -> dict[str, Job]:
-        """Return the jobs of the toy study by name."""
         return {job.name: job for job in plan("toy", self.folders, until)}
 
     def command(self, *words: str) -> list[str]:
-        """Return a call of the copied package."""
         return [sys.executable, "-m", "gliomalib", *words]
 
     def environment(self) -> dict[str, str]:
-        """Return this process's variables with the copy in front."""
         return {**os.environ, "PYTHONPATH": str(self.root)}
 
     def call(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run the copied package to its end."""
         return subprocess.run(
             self.command(*words),
             cwd=self.root,

@@ -4,8 +4,6 @@ Run by ``make bench`` with GLIOMA_REAL_DATA set; the tests leave it out, as timi
 machine.
 """
 
-from __future__ import annotations
-
 import gzip
 import statistics
 import time
@@ -21,7 +19,6 @@ RUNS = 5
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Return the wall time of one call."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

@@ -1,7 +1,5 @@
 """Who takes part: phantoms, several releases, patients that stand twice, overlap of the years."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,17 +11,7 @@ from gliomalib.cohort import gather
 from gliomalib.cohort.table import COLUMNS
 from gliomalib.provenance import CORES
 from gliomalib.schema import DataError, SettingsError
-from tests import faults
-
-HEADER = (
-    "Grade,BraTS_2017_subject_ID,BraTS_2018_subject_ID,TCGA_TCIA_subject_ID,"
-    "BraTS_2019_subject_ID,BraTS_2020_subject_ID\n"
-)
-TABLE = HEADER + (
-    "HGG,Brats17_A,Brats18_A,NA,BraTS19_A,BraTS20_Training_001\n"
-    "LGG,NA,NA,NA,BraTS19_B,BraTS20_Training_002\n"
-    "HGG,NA,NA,NA,NA,BraTS20_Training_003\n"
-)
+from tests import faults, layouts
 
 
 @pytest.fixture
@@ -37,7 +25,7 @@ def pool(tmp_path: Path) -> Path:
     faults.write_as(root / "BraTS2021_00003", 4)
     faults.write_as(root / "BraTS2021_00009", 9)
     faults.write_as(root / "BraTS20_Validation_001", 10)["seg"].unlink()
-    (root / "name_mapping.csv").write_text(TABLE)
+    (root / "name_mapping.csv").write_text(layouts.NAMES_TABLE)
     return root
 
 

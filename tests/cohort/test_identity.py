@@ -1,7 +1,5 @@
 """Who is who: cases of one patient found by table, by voxels and by suspicion, and nobody else."""
 
-from __future__ import annotations
-
 import itertools
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +19,7 @@ from gliomalib.data import fingerprint, inspection
 from gliomalib.data.inspection import Inspection
 from gliomalib.data.readers import brats, survey
 from gliomalib.schema import SEQUENCES, Case, DataError
+from tests import layouts
 
 
 def seen(
@@ -39,9 +38,6 @@ def at(degrees: float) -> np.ndarray:
 
 ALIKE = float(np.rad2deg(np.arccos(fingerprint.SAME_SCAN))) - 1
 """Degrees between two signatures that are just suspect."""
-
-
-# --- known answers
 
 
 def test_each_way_of_knowing_is_named() -> None:
@@ -71,9 +67,6 @@ def test_links_as_a_table() -> None:
         "similarity": [1.0, 0.877],
     }
     assert list(identity.link_table([]).columns) == list(table.columns)
-
-
-# --- against the slow and obvious
 
 
 @st.composite
@@ -162,9 +155,6 @@ def test_patients_are_the_groups_and_named_after_their_first_case(
     assert identity.patients(found, links) == wanted
 
 
-# --- overlap of the releases
-
-
 @given(
     st.lists(
         st.tuples(st.sampled_from("pqrst"), st.sampled_from(["one", "two", "three"])),
@@ -186,8 +176,6 @@ def test_overlap_is_counted_as_by_hand(rows: list[tuple[str, str]]) -> None:
             assert row[release] == len(both)
 
 
-# --- the tables of names
-
 HEADER = "Grade,BraTS_2018_subject_ID,BraTS_2019_subject_ID,BraTS_2020_subject_ID\n"
 
 
@@ -204,9 +192,6 @@ def test_patients_of_several_tables_are_named_once(tmp_path: Path) -> None:
             "HGG",
         )
     assert identity.named_patients([]) == []
-
-
-# --- synthetic and real patients
 
 
 @pytest.fixture(scope="module")
@@ -295,22 +280,9 @@ def test_real_patients_are_suspected_however_they_were_processed(
     check_recognised(originals, tmp_path / "copies", change, "suspect")
 
 
-# --- the years
-
-
-YEARS_TABLE = (
-    "Grade,BraTS_2017_subject_ID,BraTS_2018_subject_ID,TCGA_TCIA_subject_ID,"
-    "BraTS_2019_subject_ID,BraTS_2020_subject_ID\n"
-    "HGG,Brats17_A,Brats18_A,NA,BraTS19_A,BraTS20_Training_001\n"
-    "LGG,NA,NA,NA,BraTS19_B,BraTS20_Training_002\n"
-    "HGG,NA,NA,NA,NA,BraTS20_Training_003\n"
-)
-
-
 @pytest.fixture
 def people(tmp_path: Path) -> list[brats.Identity]:
-    """Return the three patients of the table."""
-    (tmp_path / "2020.csv").write_text(YEARS_TABLE)
+    (tmp_path / "2020.csv").write_text(layouts.NAMES_TABLE)
     return identity.named_patients([tmp_path / "2020.csv"])
 
 

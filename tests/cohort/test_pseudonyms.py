@@ -1,7 +1,5 @@
 """Pseudonyms say nothing without the key, and nothing that a header hides gets out."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import hmac
@@ -12,7 +10,6 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -30,9 +27,6 @@ from tests import faults
 from tests.faults import FAULTS
 
 KEY = bytes(range(32))
-
-
-# --- the key
 
 
 def test_the_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
@@ -85,9 +79,6 @@ def test_a_damaged_key_is_refused_and_left_alone(content: bytes, tmp_path: Path)
     assert path.read_bytes() == content
 
 
-# --- the names
-
-
 def test_a_pseudonym_is_a_keyed_digest() -> None:
     names = Pseudonyms(KEY)
     digest = hmac.new(KEY, b"patient/BraTS20_Training_001", hashlib.sha256).hexdigest()
@@ -103,8 +94,6 @@ def test_pseudonyms_are_stable_and_look_alike(name: str, key: bytes) -> None:
     assert re.fullmatch(r"patient-[0-9a-f]{10}", names.patient(name))
     assert names.case(name).removeprefix("exam-") != names.patient(name).removeprefix("patient-")
 
-
-# --- a study with pseudonyms
 
 YEARS = "BraTS_2018_subject_ID,BraTS_2019_subject_ID,BraTS_2020_subject_ID"
 
@@ -262,34 +251,9 @@ def test_another_key_gives_other_pseudonyms(source: Path, tmp_path: Path) -> Non
         assert not set(one.cases[column]) & set(other.cases[column])
 
 
-# --- what headers hide
-
-SECRETS = {
-    "data_type": "Ahorn",
-    "db_name": "Birke",
-    "intent_name": "Fichte",
-    "aux_file": "Kiefer",
-    "descrip": "Linde",
-}
-OUTSIDE = ("Ulme", "Weide", "Zeder")
-"""What stands in an extension, in the name that the packing keeps, and behind the voxels."""
-
-
-def plant_secrets(path: Path) -> None:
-    """Write a secret into every place of a file that holds text."""
-    image = nib.load(path)
-    found = nib.Nifti1Image(np.asarray(image.dataobj), image.affine)
-    for field, secret in SECRETS.items():
-        found.header[field] = secret
-    found.header.extensions.append(nib.nifti1.Nifti1Extension("comment", OUTSIDE[0].encode()))
-    content = found.to_bytes() + OUTSIDE[2].encode()
-    with path.open("wb") as stream, gzip.GzipFile(OUTSIDE[1], "wb", fileobj=stream) as packed:
-        packed.write(content)
-
-
 def check_kept(texts: Sequence[str]) -> None:
     for text in texts:
-        for secret in (*SECRETS.values(), *OUTSIDE):
+        for secret in faults.SECRETS:
             assert secret not in text
 
 
@@ -299,11 +263,11 @@ def secretive(tmp_path: Path) -> Path:
     for number, planted in enumerate(FAULTS.values(), 101):
         files = faults.write(tmp_path / "source", number)
         for path in files.values():
-            plant_secrets(path)
+            faults.plant_secrets(path)
         planted.plant(files)
     for number in (1, 2):
         for path in faults.write(tmp_path / "source", number).values():
-            plant_secrets(path)
+            faults.plant_secrets(path)
     return tmp_path / "source"
 
 
@@ -311,7 +275,7 @@ def test_nothing_that_a_header_hides_gets_out(
     secretive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     packed = (secretive / faults.name_of(1) / f"{faults.name_of(1)}_t1.nii.gz").read_bytes()
-    for secret in (*SECRETS.values(), *OUTSIDE):
+    for secret in faults.SECRETS:
         assert secret.encode() in packed + gzip.decompress(packed)
     found = verify(secretive)
     assert found.cases["faults"].gt(0).sum() == len(FAULTS)

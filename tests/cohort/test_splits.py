@@ -1,7 +1,5 @@
 """Splits: no patient in two parts, nobody lost, the same whatever the order, checked again."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import replace

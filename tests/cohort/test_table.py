@@ -1,7 +1,5 @@
 """The table of cases: everybody in it, in one order, and the same after the disk."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,7 +26,6 @@ DIGESTS = tuple(letter * 64 for letter in "abcde")
 
 
 def case(name: str = "c1", folder: str = "/data", **more: object) -> Case:
-    """Return a case with all its files."""
     images = {part: Path(folder) / f"{name}_{part}.nii.gz" for part in SEQUENCES}
     known = {"patient_id": "p", "release": "brats2020", "segmentation": Path(folder) / "seg.nii"}
     return Case(case_id=name, images=images, **{**known, **more})  # type: ignore[arg-type]

@@ -1,7 +1,5 @@
 """The verb ``data``: what it prints, its exit codes, and one sentence where something is wrong."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -30,7 +28,6 @@ def said(capsys: Captured, *words: object) -> tuple[int, str, str]:
 
 
 def run(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user does."""
     command = [sys.executable, "-m", "gliomalib", "data", *map(str, words)]
     return subprocess.run(
         command,
@@ -40,9 +37,6 @@ def run(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
         check=False,
         env={**os.environ, **environment},
     )
-
-
-# --- list
 
 
 def test_list_names_every_set_and_how_it_is_had(capsys: Captured) -> None:
@@ -67,9 +61,6 @@ def test_list_of_one_set_tells_all_of_it(capsys: Captured) -> None:
     assert "None" not in out
 
 
-# --- download
-
-
 def test_an_unknown_set_is_not_fetched(tmp_path: Path, capsys: Captured) -> None:
     code, _, err = said(capsys, "download", "brats1999", "--to", tmp_path)
     assert code == 1
@@ -91,9 +82,6 @@ def test_an_open_set_is_fetched_to_the_folder_that_is_named(
     code, out, _ = said(capsys, "download", "msd_task01", "--to", tmp_path)
     assert (code, asked) == (0, [("msd_task01", tmp_path)])
     assert f"unpacked to {tmp_path / 'msd_task01'}" in out
-
-
-# --- verify
 
 
 def test_a_sound_folder_is_shown_as_a_table(tmp_path: Path, capsys: Captured) -> None:
@@ -210,9 +198,6 @@ def test_words_that_make_no_sense_are_refused_before_any_work(
     assert list(tmp_path.iterdir()) == []
 
 
-# --- phantoms
-
-
 def test_phantoms_are_written_and_sound(tmp_path: Path, capsys: Captured) -> None:
     words = ("--count", 1, "--spacing", 8, "--seed", 5, "--site", "B")
     code, out, _ = said(capsys, "phantoms", tmp_path / "made", *words)
@@ -249,9 +234,6 @@ def test_phantoms_go_into_no_file(tmp_path: Path, capsys: Captured) -> None:
     assert code == 1
     assert err.startswith(f"error: {tmp_path / 'file'}")
     assert "check disk and permissions" in err
-
-
-# --- what goes wrong is one sentence
 
 
 @pytest.mark.parametrize(

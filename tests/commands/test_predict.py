@@ -3,8 +3,6 @@
 What the networks make of a case is tested with ``apply``; here they are stand-ins.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Sequence
@@ -21,9 +19,9 @@ from gliomalib.data import nifti
 from gliomalib.pipeline import apply, finished
 from gliomalib.schema import SEQUENCES, Case, Split
 from tests import tiny_study
+from tests.planted_branches import AFFINE
 
 NAMES = tuple(f"BraTS20_Validation_{number:03d}" for number in (1, 2, 3))
-AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 LABELS = np.array([0, 1, 2, 3], np.uint8).reshape(2, 2, 1)
 
 

@@ -1,7 +1,5 @@
 """Verbs on studies: what they write, what they say, and their errors in one sentence."""
 
-from __future__ import annotations
-
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -42,12 +40,8 @@ def test_wrong_parameters_and_variants_are_one_sentence(
     assert message in said and said.startswith("error: ")
 
 
-# --- compare
-
-
 @pytest.fixture
 def reports(tmp_path: Path) -> Path:
-    """Return a folder of two reports of one study."""
     for name in ("old", "new"):
         make_report(tmp_path / "reports" / name)
     return tmp_path / "reports"

@@ -1,7 +1,5 @@
 """Planted studies that several files share; tests that change one make their own."""
 
-from __future__ import annotations
-
 import pytest
 
 from gliomalib import records

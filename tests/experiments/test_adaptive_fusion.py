@@ -1,7 +1,5 @@
 """Fusion rules over every fold: fitted on validation patients, nobody lost, gains as they are."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

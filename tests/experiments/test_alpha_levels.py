@@ -1,7 +1,5 @@
 """Slices are those of the fused volume at each α, and a planted best level is found."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

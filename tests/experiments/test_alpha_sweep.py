@@ -1,7 +1,5 @@
 """The sweep finds an optimum that is known, says "flat" where it is flat, and loses nobody."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +23,7 @@ THREE = (
 )
 
 
-def slow_dice(case: tables.Pair, region: str, alphas: FloatArray) -> FloatArray:
+def slow_dice(case: tables.CaseVolumes, region: str, alphas: FloatArray) -> FloatArray:
     """Return Dice of a region at each α as everybody would compute it: all voxels, in float32."""
     stored, p2d, p3d = case
     a, b = (volume.probabilities.astype(np.float32) for volume in (p2d, p3d))
@@ -56,9 +54,6 @@ def values_of(
     )
     assert all(value.rule for value in found)
     return {value.name: value.value for value in found}
-
-
-# --- Dice
 
 
 def test_the_steps_are_those_of_a_fine_grid(
@@ -175,9 +170,6 @@ def test_the_table_of_curves_finds_the_peak_and_counts_who_is_left_out() -> None
     assert at[0.5] == at.max() == pytest.approx(0.85) and at[0.0] == pytest.approx(0.2)
     assert set(table["region"]) == {"mean"}, "nobody has a score of ET at every α"
     assert table[["patients", "left_out"]].drop_duplicates().to_numpy().tolist() == [[2, 1]]
-
-
-# --- the sentence
 
 
 def of_alpha(equivalent: float, area: tuple[float, float]) -> list[Value]:

@@ -1,7 +1,5 @@
 """Methods of the baselines: nobody lost, no reported patient seen, areas and positions counted."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

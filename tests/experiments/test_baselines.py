@@ -1,7 +1,5 @@
 """Baselines: nobody lost, planted gains and ties found, no network where none is needed."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

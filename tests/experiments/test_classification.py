@@ -1,7 +1,5 @@
 """Notebook 06: scores of slices by hand, and a sentence on how many classes were used."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 

@@ -1,7 +1,5 @@
 """Paired differences: those of the tests they come from, and what is said of them."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

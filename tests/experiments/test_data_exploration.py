@@ -1,7 +1,5 @@
 """Notebook 01 counts everybody once, and names whom it left out."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 

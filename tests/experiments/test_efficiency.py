@@ -1,7 +1,5 @@
 """What is said of times: planted ones found again, the slow end kept, everything said."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from itertools import product

@@ -1,7 +1,5 @@
 """Costs are measured as they are: planted times, counted operations, and answers that agree."""
 
-from __future__ import annotations
-
 import platform
 from dataclasses import replace
 from types import SimpleNamespace
@@ -16,25 +14,20 @@ from gliomalib.experiments import engines, runtimes
 from gliomalib.fusion import slices
 from gliomalib.networks import models, predict
 from gliomalib.pipeline import patient
-from gliomalib.schema import Grid, StoredCase
+from gliomalib.schema import StoredCase
+from tests.networks.toys import smoke_unet
+from tests.planted_branches import grid
 
 SHAPE = (12, 8, 6)
-AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 CPU = torch.device("cpu")
 SMOKE = settings.load("smoke")
-
-
-def unet(dims: int) -> nn.Module:
-    torch.manual_seed(dims)
-    section = SMOKE.unet2d if dims == 2 else SMOKE.unet3d
-    return models.unet(section, dims).eval()
 
 
 @pytest.fixture(scope="module")
 def pipeline() -> engines.Pipeline:
     torch.manual_seed(0)
-    unet2d = predict.Segmenter(unet(2), 2, SMOKE.unet2d, 1, CPU)
-    unet3d = predict.Segmenter(unet(3), 3, SMOKE.unet3d, 1, CPU)
+    unet2d = predict.Segmenter(smoke_unet(2), 2, SMOKE.unet2d, 1, CPU)
+    unet3d = predict.Segmenter(smoke_unet(3), 3, SMOKE.unet3d, 1, CPU)
     resnet50 = predict.SliceClassifier(models.empty_resnet50().eval(), 1, CPU)
     return engines.Pipeline(patient.Networks(unet2d, unet3d, resnet50), SMOKE)
 
@@ -43,11 +36,7 @@ def pipeline() -> engines.Pipeline:
 def case() -> StoredCase:
     images = np.random.default_rng(3).random((4, *SHAPE)).astype(np.float16)
     images[..., 0] = 0
-    grid = Grid("A", SHAPE, (4.0, 4.0, 4.0), (0, 0, 0), AFFINE)
-    return StoredCase(grid, images, np.zeros(SHAPE, np.uint8))
-
-
-# --- the clock
+    return StoredCase(grid("A", SHAPE), images, np.zeros(SHAPE, np.uint8))
 
 
 class Wall:
@@ -108,9 +97,6 @@ def test_a_stage_that_fails_is_not_counted_and_leaves_the_collector_on() -> None
     assert clock.seconds == {} and gc.isenabled()
 
 
-# --- sizes
-
-
 @pytest.mark.parametrize(("width", "kernel"), [(3, 1), (5, 3)])
 def test_operations_of_a_convolution_are_the_formula(width: int, kernel: int) -> None:
     network = nn.Conv2d(2, width, kernel, padding=kernel // 2)
@@ -128,9 +114,6 @@ def test_operations_of_a_case_are_those_of_all_its_slices(
     image = torch.rand(1, 3, 32, 32)
     assert found["resnet50"] == 6 * engines.operations(pipeline.networks["resnet50"], image)
     assert found["unet3d"] > 0
-
-
-# --- the way from file to class
 
 
 def test_a_pass_times_every_stage_and_gives_what_predict_gives(
@@ -151,9 +134,6 @@ def test_hooks_leave_the_networks_as_they_were(
     assert [tuple(one.shape) for one in fed["unet2d"]] == [(5, 4, 12, 8)]
     assert [tuple(one.shape) for one in fed["unet3d"]] == [(1, 4, *SHAPE)]
     assert not any(network._forward_pre_hooks for network in pipeline.networks.values())
-
-
-# --- other engines
 
 
 def test_a_compiled_network_gives_the_same_answer(
@@ -208,9 +188,6 @@ def test_engines_are_timed_beside_float32(
     assert (rows["network"] == "unet3d").all() and (rows["seconds"] >= 0.2).all()
     assert rows["speed_up"].equals(rows["float32"] / rows["seconds"])
     assert (rows["speed_up"] < 1).all()
-
-
-# --- the machine
 
 
 def test_hardware_names_no_machine_and_no_path(pipeline: engines.Pipeline) -> None:

@@ -1,7 +1,5 @@
 """Two sites side by side: planted drops, calibration and gains come back, counted by patient."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

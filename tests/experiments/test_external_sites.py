@@ -1,7 +1,5 @@
 """Who counts as external: nobody of the study, whatever the name, and only who has a mask."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from gliomalib.networks import predict
 from gliomalib.pipeline import folds
 from gliomalib.schema import DataError, RecordError, StoredCase, Volume
 from tests import tiny_study
+from tests.planted_branches import begin
 
 NEW, OTHER = "BraTS2021_00011", "BraTS2021_00012"
 RETYPED, MASKLESS, BROKEN = "BraTS2021_00001", "BraTS2021_00013", "BraTS2021_00014"
@@ -39,13 +38,11 @@ def retyped(folder: Path, made: tiny_study.Phantom) -> None:
 
 
 def run_of(root: Path, folder: Path | None = None) -> records.Run:
-    where = {"data_dir": str(root / "data"), "report_dir": str(root / "reports")}
-    more = {"external_root": str(folder) if folder else None}
-    return records.begin("13_external_validation", {"study": tiny_study.STUDY, **where, **more})
+    external = str(folder) if folder else None
+    return begin(root, "13_external_validation", external_root=external)
 
 
 def write_tables(root: Path) -> None:
-    """Leave the tables of notebooks 05 and 06."""
     run = run_of(root)
     material = folds.open_material(run)
     scores = folds.segmentation_scores(material, ["unet2d", "unet3d", "fused"])

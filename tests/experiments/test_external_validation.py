@@ -1,7 +1,5 @@
 """What is said of another site: drops as they are, remedies that help, and what few allow."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

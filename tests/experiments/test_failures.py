@@ -1,7 +1,5 @@
 """Planted failures of a study are found in its held-out patients, and sound ones raise no alarm."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -60,7 +58,6 @@ def study(root: Path, **changes: Change) -> folds.Material:
 
 
 def to_edema(volume: Volume) -> Volume:
-    """Return a volume in which enhancing tumour is called edema."""
     values = volume.probabilities.copy()
     values[2] += values[3]
     values[3] = 0
@@ -68,12 +65,10 @@ def to_edema(volume: Volume) -> Volume:
 
 
 def moved(volume: Volume) -> Volume:
-    """Return a volume whose content lies two voxels further up."""
     return replace(volume, probabilities=np.roll(volume.probabilities, 2, axis=3))
 
 
 def blind(volume: Volume) -> Volume:
-    """Return a volume without any tumour."""
     values = np.zeros_like(volume.probabilities)
     values[0] = 1
     return replace(volume, probabilities=values)

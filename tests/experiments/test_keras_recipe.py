@@ -1,7 +1,5 @@
 """Pooled scores of the recipe are those of all voxels at once, and a study without it says so."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gliomalib import records, settings
+from gliomalib import settings
 from gliomalib.cohort.splits import write_splits
 from gliomalib.experiments import keras_recipe
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import MismatchError, RecordError, Split, StoredCase
 from gliomalib.scoring import contradictions, keras_metrics, metrics
-from tests.planted_branches import grid
+from tests.planted_branches import begin, grid
 
 SHAPE = (8, 8, 6)
 PATIENTS = ("A", "B", "C", "D")
@@ -39,16 +37,11 @@ def case_of(patient: str) -> StoredCase:
     return StoredCase(grid(patient, SHAPE), images, labels_of(patient))
 
 
-def begin(notebook: str, root: Path, **more: Any) -> records.Run:
-    where = {"data_dir": str(root / "d"), "report_dir": str(root / "r")}
-    return records.begin(notebook, {"study": "smoke", **where, **more})
-
-
 @pytest.fixture(scope="module")
 def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
     """Two folds with the recipe trained in each."""
     root = tmp_path_factory.mktemp("recipe")
-    run = begin("12_metric_forensics", root)
+    run = begin(root, "12_metric_forensics")
     store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
     for patient in PATIENTS:
         inside = np.bincount(labels_of(patient).ravel(), minlength=4) * 64
@@ -59,7 +52,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
     write_splits(splits, run.work_dir / "splits.json")
     own = run.study.variants[keras_recipe.NOTEBOOK][keras_recipe.VARIANT]
     training = folds.open_material(
-        begin(keras_recipe.NOTEBOOK, root, variant=keras_recipe.VARIANT, **own)
+        begin(root, keras_recipe.NOTEBOOK, variant=keras_recipe.VARIANT, **own)
     )
     trained = folds.train_segmenters(training, "unet2d")
     assert trained[0].checkpoint == folds.checkpoint(training, "unet2d", 0)
@@ -218,9 +211,6 @@ def test_the_middle_patient_is_shown_with_both_scores(
     dice = keras_recipe.dice(rerun, material.study).query("region in ['NCR', 'ED', 'ET']")
     means = dice.groupby("patient_id")["dice"].mean().sort_values()
     assert means[example.title[0]] in (means.iloc[1], means.iloc[2])
-
-
-# --- what is missing or wrong
 
 
 def test_the_recipe_is_told_and_a_study_without_it_says_so(material: folds.Material) -> None:

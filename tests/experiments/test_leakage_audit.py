@@ -1,7 +1,5 @@
 """The audit of splits on planted slices: what can be memorised leaks, what cannot does not."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,7 +20,7 @@ from gliomalib.networks import models
 from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import Case, MismatchError, SliceSet, Split, StoredCase
 from gliomalib.scoring.bootstrap import Interval
-from tests.planted_branches import grid
+from tests.planted_branches import begin, grid
 
 SIZE = 32
 
@@ -171,15 +169,11 @@ def test_a_leaking_patient_level_split_stops_the_audit(
         leakage_splits.deal(memorable, 0)
 
 
-# --- from a study's store, with its ResNet50
-
-
 PATIENTS = tuple("ABCDEFGH")
 
 
 def material_of(root: Path, study: str = "smoke", **more: object) -> folds.Material:
-    where = {"data_dir": str(root / "d"), "report_dir": str(root / "r")}
-    run = records.begin("11_leakage_audit", {"study": study, **where, **more})
+    run = begin(root, "11_leakage_audit", study=study, **more)
     store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
     for patient in PATIENTS:
         rng = np.random.default_rng(ord(patient))

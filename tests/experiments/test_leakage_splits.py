@@ -1,7 +1,5 @@
 """Slices dealt out in three ways: nobody lost, shares kept, equal budgets, and leaks are seen."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import numpy as np

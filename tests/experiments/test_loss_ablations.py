@@ -1,7 +1,5 @@
 """Losses side by side: planted gains, ties and lost classes found, lacks said."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Cells of losses: what makes one, seeds and folds averaged, and runs that do not belong."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What the printed scores are said to be follows from them, and true scores are not accused."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
@@ -106,9 +104,6 @@ def test_values_say_what_the_numbers_need(paper: PrintedScores) -> None:
     assert len({one.name for one in found}) == len(found)
 
 
-# --- beside what was measured
-
-
 def test_each_predictor_stands_beside_the_paper(paper: PrintedScores) -> None:
     table = metric_forensics.beside(paper, measured(recipe_box_f1=0.7, constant_box_accuracy=0.96))
     at = table.set_index(["who", "score"])
@@ -133,9 +128,6 @@ def test_nearness_counts_the_scores_without_the_iou(paper: PrintedScores) -> Non
     assert of(found, "constant_scan_within_a_point") == 4
     assert {one.n_patients for one in found} == {7}
     assert metric_forensics.nearness(paper, []) == []
-
-
-# --- the conclusion
 
 
 FORENSIC = (

@@ -1,7 +1,5 @@
 """Notebook 02 says what the crop loses at worst, and what another label rule renames."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A planted shift is measured and undone, mirror images come back, and the background stays."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gliomalib.experiments import remedies
-from gliomalib.schema import SEQUENCES, DataError, Grid, StoredCase, Volume
+from gliomalib.schema import SEQUENCES, DataError, StoredCase, Volume
+from tests.planted_branches import grid
 
 SHAPE = (14, 12, 10)
-AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 T2 = SEQUENCES.index("t2")
 
 
@@ -24,8 +22,7 @@ def case_of(seed: int) -> StoredCase:
     images = np.zeros((4, *SHAPE))
     images[:, 2:-2, 2:-2, 1:-1] = rng.beta(3, 6, (4, 10, 8, 8)) * 0.6 + 0.1
     labels = rng.integers(0, 4, SHAPE).astype(np.uint8)
-    grid = Grid(f"P{seed}", SHAPE, (4.0, 4.0, 4.0), (0, 0, 0), AFFINE)
-    return StoredCase(grid, images.astype(np.float16), labels)
+    return StoredCase(grid(f"P{seed}", SHAPE), images.astype(np.float16), labels)
 
 
 def altered(case: StoredCase, change: object) -> StoredCase:
@@ -108,9 +105,6 @@ def test_who_has_no_brain_is_named() -> None:
         remedies.fit([])
 
 
-# --- mirror images
-
-
 def probabilities(case: StoredCase) -> Volume:
     """Return what a network says that looks at each voxel alone, so mirrors do not matter."""
     odds = np.exp(4 * case.images.astype(np.float32))
@@ -174,9 +168,6 @@ def test_each_remedy_gives_a_volume_and_none_looks_at_the_labels(key: str) -> No
         for one in (case, blind)
     )
     assert found.shape == (4, *SHAPE) and np.array_equal(found, again)
-
-
-# --- how far a site has moved
 
 
 def intensities(cases: dict[str, list[StoredCase]]) -> pd.DataFrame:

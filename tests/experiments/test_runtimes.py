@@ -1,28 +1,20 @@
 """Other ways to run a network give its answer, and say where they were not tried."""
 
-from __future__ import annotations
-
 import pytest
 import torch
-from torch import nn
 
 from gliomalib import settings
 from gliomalib.experiments import runtimes
 from gliomalib.networks import models
+from tests.networks.toys import smoke_unet
 
 SHAPE = (12, 8, 6)
 SMOKE = settings.load("smoke")
 
 
-def unet(dims: int) -> nn.Module:
-    torch.manual_seed(dims)
-    section = SMOKE.unet2d if dims == 2 else SMOKE.unet3d
-    return models.unet(section, dims).eval()
-
-
 @pytest.mark.parametrize("dims", [2, 3])
 def test_onnx_gives_the_answer_of_a_u_net(dims: int) -> None:
-    network = unet(dims)
+    network = smoke_unet(dims)
     twin = runtimes.OnnxNetwork(network, 1)
     # batches of another number of slices, and images of another size
     sizes = [(5, 4, 12, 8), (1, 4, 12, 8), (2, 4, 16, 8)]
@@ -46,7 +38,7 @@ def test_onnx_gives_the_answer_of_resnet50_and_keeps_to_the_threads() -> None:
 
 
 def test_autocast_rounds_and_gives_float32_back() -> None:
-    network, images = unet(2), torch.rand(2, 4, 8, 8)
+    network, images = smoke_unet(2), torch.rand(2, 4, 8, 8)
     with torch.inference_mode():
         plain, rounded = network(images), runtimes.Autocast(network, torch.bfloat16)(images)
     assert rounded.dtype == torch.float32
@@ -55,7 +47,7 @@ def test_autocast_rounds_and_gives_float32_back() -> None:
 
 
 def test_engines_of_a_cpu_say_what_was_not_tried() -> None:
-    networks = {"unet2d": unet(2), "unet3d": unet(3)}
+    networks = {"unet2d": smoke_unet(2), "unet3d": smoke_unet(3)}
     made = {one.name: one for one in runtimes.engines(networks, torch.device("cpu"), 1)}
     assert list(made) == ["bf16", "onnx", "compile"]
     assert set(made["bf16"].networks) == set(made["onnx"].networks) == set(networks)
@@ -63,7 +55,10 @@ def test_engines_of_a_cpu_say_what_was_not_tried() -> None:
 
 
 def test_engines_of_a_gpu_say_what_was_not_tried() -> None:
-    made = {one.name: one for one in runtimes.engines({"unet2d": unet(2)}, torch.device("cuda"), 1)}
+    made = {
+        one.name: one
+        for one in runtimes.engines({"unet2d": smoke_unet(2)}, torch.device("cuda"), 1)
+    }
     assert list(made) == ["bf16", "fp16", "onnx", "compile"]
     assert made["compile"].networks and not made["onnx"].networks
     assert "not tried on a GPU" in made["onnx"].note

@@ -1,7 +1,5 @@
 """Notebooks 03 to 05: means with what was missed, paired differences, sentences by interval."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 

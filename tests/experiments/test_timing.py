@@ -1,7 +1,5 @@
 """Timed passes: the right patients, as often as asked, ending where the notebooks did."""
 
-from __future__ import annotations
-
 import math
 import platform
 from dataclasses import replace
@@ -10,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gliomalib import records, settings
+from gliomalib import settings
 from gliomalib.experiments import efficiency, engines, timing
 from gliomalib.pipeline import folds
 from gliomalib.schema import Grid, MismatchError, Split, Volume
 from tests import tiny_study
+from tests.planted_branches import begin
 
 SMOKE = settings.load("smoke")
 
@@ -24,14 +23,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_study.make(tmp_path_factory.mktemp("efficiency"))
 
 
-def begin(root: Path, **more: object) -> records.Run:
-    where = {"data_dir": str(root / "data"), "report_dir": str(root / "reports")}
-    return records.begin("14_efficiency", {"study": tiny_study.STUDY, **where, **more})
+def opened(root: Path, **more: object) -> folds.Material:
+    return folds.open_material(begin(root, "14_efficiency", **more))
 
 
 @pytest.fixture(scope="module")
 def measured(root: Path) -> timing.Measured:
-    return timing.measure(folds.open_material(begin(root, patients=2, repeats=2)))
+    return timing.measure(opened(root, patients=2, repeats=2))
 
 
 def test_held_out_patients_are_timed_as_often_as_asked(measured: timing.Measured) -> None:
@@ -66,24 +64,24 @@ def test_nothing_said_holds_the_name_of_the_machine_or_a_path(
 def test_external_patients_follow_when_the_held_out_ones_are_few(
     root: Path, tmp_path: Path
 ) -> None:
-    material = folds.open_material(begin(root, patients=3))
+    material = opened(root, patients=3)
     first, *_ = tiny_study.PATIENTS
     fewer = Split(0, (tiny_study.PATIENTS[1],), (), (tiny_study.PATIENTS[2],), (first,))
     found = timing.chosen(replace(material, splits=(fewer,)))
     assert [case.patient_id for case in found] == [tiny_study.PATIENTS[2], first]
-    one = timing.chosen(folds.open_material(begin(root, patients=1)))
+    one = timing.chosen(opened(root, patients=1))
     assert [case.patient_id for case in one] == [tiny_study.PATIENTS[2]]
 
 
 def test_a_patient_who_is_not_in_the_table_is_named(root: Path) -> None:
-    material = folds.open_material(begin(root))
+    material = opened(root)
     strange = replace(material, splits=(Split(0, (), (), ("nobody",)),))
     with pytest.raises(MismatchError, match=r"cases\.csv lacks nobody"):
         timing.chosen(strange)
 
 
 def test_a_pass_that_does_not_end_where_the_notebooks_did_is_refused(root: Path) -> None:
-    material = folds.open_material(begin(root))
+    material = opened(root)
     patient = tiny_study.SPLITS[0].test[0]
     case = material.store.get(patient)
     volumes = {name: folds.volume(material, name, 0, patient) for name in folds.BRANCHES}

@@ -1,7 +1,5 @@
 """Values are found by their names, and keep what an interval says."""
 
-from __future__ import annotations
-
 import math
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Figures of time add up, mark the line of real time, and show what has no interval."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 

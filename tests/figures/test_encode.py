@@ -1,7 +1,5 @@
 """Pictures as few bytes: what is seen stays."""
 
-from __future__ import annotations
-
 import base64
 import io
 import re

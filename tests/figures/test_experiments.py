@@ -1,7 +1,5 @@
 """Figures of the forensics show every row, say it in words, and do not need a rerun."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 from matplotlib.collections import PathCollection

@@ -1,7 +1,5 @@
 """Pictures of patients show the right voxels, and no volume of a real one without leave."""
 
-from __future__ import annotations
-
 import base64
 import io
 import json
@@ -16,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from gliomalib import records, settings
+from gliomalib import settings
 from gliomalib.cohort.splits import write_splits
 from gliomalib.figures import gallery
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds, preprocess
-from gliomalib.schema import CLASS_COLOURS, SEQUENCES, Grid, Split, StoredCase, Volume
+from gliomalib.schema import CLASS_COLOURS, SEQUENCES, Split, StoredCase, Volume
+from tests.planted_branches import begin, grid
 
 SHAPE = (8, 10, 6)
-AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 PATIENTS = ("A", "B", "C", "X")
 
 
@@ -42,19 +40,17 @@ def labels_of(patient: str) -> np.ndarray:
 
 def volume_of(labels: np.ndarray, patient: str) -> Volume:
     one_hot = np.moveaxis(np.eye(4, dtype=np.float16)[labels], -1, 0)
-    return Volume(one_hot, Grid(patient, SHAPE, (4.0, 4.0, 4.0), (0, 0, 0), AFFINE))
+    return Volume(one_hot, grid(patient, SHAPE))
 
 
 @pytest.fixture
 def material(tmp_path: Path) -> folds.Material:
-    where = {"data_dir": str(tmp_path / "d"), "report_dir": str(tmp_path / "r")}
-    run = records.begin("05_fusion", {"study": "smoke", **where})
+    run = begin(tmp_path, "05_fusion")
     store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
     for patient in ("T", *PATIENTS):
         truth = labels_of(patient)
         images = np.linspace(0, 1, 4 * truth.size).reshape(4, *SHAPE).astype(np.float16)
-        grid = Grid(patient, SHAPE, (4.0, 4.0, 4.0), (0, 0, 0), AFFINE)
-        store.put(StoredCase(grid, images, truth), "digest", {})
+        store.put(StoredCase(grid(patient, SHAPE), images, truth), "digest", {})
         predicted = truth.copy()
         # wrong in the last slice only, and there only for some patients
         predicted[: order(patient), :, 5] = 3

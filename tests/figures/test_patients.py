@@ -1,7 +1,5 @@
 """Figures of who takes part name parts, releases and the patient with the worst crop."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

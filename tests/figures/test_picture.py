@@ -1,7 +1,5 @@
 """Pictures say themselves in words, are the same for the same input, and leave the style alone."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import matplotlib as mpl

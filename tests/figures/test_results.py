@@ -1,7 +1,5 @@
 """Figures of results show every network, slice and score that they are given."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """Figures of the experiments, continued: every patient and group is there, and said in words."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from gliomalib.figures import sites

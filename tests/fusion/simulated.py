@@ -1,7 +1,5 @@
 """Simulated branches: nets that see the truth in noise, as well as they are told to."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

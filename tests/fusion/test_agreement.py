@@ -1,7 +1,5 @@
 """Errors of two branches are counted and correlated as by hand, and bound what fusion gains."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

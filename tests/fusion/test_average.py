@@ -1,7 +1,5 @@
 """Fusion keeps to its formula and refuses volumes that do not belong."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +22,6 @@ GRID = Grid(
 
 
 def volume(seed: int, sharpness: float = 3, grid: Grid = GRID) -> Volume:
-    """Random probabilities that sum to 1."""
     scores = np.exp(sharpness * np.random.default_rng(seed).normal(size=(4, *grid.shape)))
     return Volume((scores / scores.sum(axis=0)).astype(np.float16), grid)
 

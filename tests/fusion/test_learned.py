@@ -1,7 +1,5 @@
 """What is fitted by likelihood is the best there is, and known truths are found again."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -25,7 +23,6 @@ def network(labels: Any, skill: float, seed: int) -> Volume:
 
 
 def labels_of(seed: int, shares: Any = (0.25,) * 4, shape: Any = SHAPE) -> Any:
-    """Return random labels with these shares."""
     return np.random.default_rng(seed).choice(4, shape, p=shares).astype(np.uint8)
 
 
@@ -46,9 +43,6 @@ def true_probabilities(training: Any) -> Any:
         index = np.indices(labels.shape)
         rows.append([one.probabilities[labels, *index].ravel().astype(float) for one in pair])
     return np.maximum(np.concatenate(rows, axis=1), learned.FLOOR)
-
-
-# --- one weight
 
 
 @pytest.mark.parametrize("skills", [(1.5, 1.5), (2.5, 1.5), (1.2, 2.0)])
@@ -75,9 +69,6 @@ def test_a_true_class_with_probability_0_is_not_infinitely_bad() -> None:
     p2d, p3d = np.full((2, 4, 2, 1, 1), 0.25)
     p2d[:, 0, 0, 0], p3d[:, 1, 0, 0] = [0, 1, 0, 0], [0, 1, 0, 0]
     assert 0 < learned.cross_entropy_alpha([((volume(p2d), volume(p3d)), labels)]) < 1
-
-
-# --- stacking
 
 
 def rows_of(training: Any) -> Any:
@@ -157,9 +148,6 @@ def test_a_regression_that_does_not_converge_is_refused(monkeypatch: pytest.Monk
             fit(patients(2, (1.5, 2)), 0)
 
 
-# --- the gate
-
-
 def moody(labels: Any, sure: Any, seed: int) -> Volume:
     """Return a net that is right where it is sure, and elsewhere guesses with low confidence."""
     guess = np.random.default_rng(seed).integers(0, 4, labels.shape)
@@ -233,9 +221,6 @@ def test_a_volume_of_disagreement_still_has_a_depth() -> None:
     p2d[0], p3d[1] = 1, 1
     depth = learned.gate_features(p2d, p3d, (1, 1, 1))[4]
     assert (depth.min(), depth.max()) == (1, 2)
-
-
-# --- what all of them are given
 
 
 def test_entropy_runs_from_sure_to_knowing_nothing() -> None:

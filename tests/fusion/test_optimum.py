@@ -1,7 +1,5 @@
 """Dice is known at every α, and its optimum is the true one as often as its interval says."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -26,7 +24,6 @@ REGIONS: list[tuple[int, ...]] = [(0,), (1,), (3,), (1, 3), (1, 2, 3)]
 
 
 def softmax(seed: int, shape: tuple[int, int, int] = (5, 4, 3)) -> Volume:
-    """Return random probabilities that sum to 1."""
     scores = np.exp(2 * np.random.default_rng(seed).normal(size=(4, *shape)))
     return volume(scores / scores.sum(axis=0))
 
@@ -64,11 +61,7 @@ def confusions_at(steps: optimum.Steps, alphas: Any) -> Any:
 
 
 def best(steps: optimum.Steps, classes: tuple[int, ...], empty: Any) -> optimum.Best:
-    """Return the optimum of one patient."""
     return optimum.best_of(optimum.dice_at(steps, classes, empty))
-
-
-# --- the confusion matrix at every α
 
 
 def slow_meetings(low: Any, high: Any) -> set[Fraction]:
@@ -147,9 +140,6 @@ def test_weights_outside_of_the_branches_are_refused(alpha: float) -> None:
         optimum.dice_at(steps, (1,), "brats").at(alpha)
 
 
-# --- Dice
-
-
 @pytest.mark.parametrize("classes", REGIONS)
 @pytest.mark.parametrize("empty", ["brats", "exclude"])
 def test_dice_is_that_of_the_confusion_at_every_alpha(
@@ -180,9 +170,6 @@ def test_unknown_classes_and_rules_are_refused() -> None:
         optimum.dice_at(steps, (4,), "brats")
     with pytest.raises(ValueError, match="empty is"):
         optimum.dice_at(steps, (1,), "ignore")  # type: ignore[arg-type]
-
-
-# --- the optimum of one patient
 
 
 def test_the_optimum_is_the_whole_plateau() -> None:
@@ -239,11 +226,7 @@ def test_undefined_alphas_are_no_candidates() -> None:
     assert best(steps, (1,), "brats").intervals == ((0, 0.5),)
 
 
-# --- the optimum of several patients
-
-
 def curves_of(count: int, classes: tuple[int, ...] = (1,)) -> list[optimum.Curve]:
-    """Return the Dice curves of several random patients."""
     each = (optimum.steps_of(*patient(seed)) for seed in range(count))
     return [optimum.dice_at(steps, classes, "brats") for steps in each]
 
@@ -293,11 +276,7 @@ def test_a_mean_of_no_curve_is_refused() -> None:
         optimum.mean_curve([])
 
 
-# --- how sure the optimum is
-
-
 def bounds(interval: bootstrap.Interval) -> tuple[float, float]:
-    """Return the interval, which must be there."""
     assert interval.ci95 is not None
     return interval.ci95
 

@@ -1,7 +1,5 @@
 """Every rule fuses as it says, learns from inner patients only, and keeps to probabilities."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Sequence
 from dataclasses import replace
@@ -53,9 +51,6 @@ def inner() -> Any:
 def fitted(inner: Any) -> dict[str, rules.Fitted]:
     """Every rule, fitted to the inner patients."""
     return {key: rules.fit(key, inner, 0) for key in rules.RULES}
-
-
-# --- all rules
 
 
 def test_all_rules_of_the_study_are_there() -> None:
@@ -174,9 +169,6 @@ def test_the_same_seed_fits_the_same(inner: Any, key: str) -> None:
     np.testing.assert_array_equal(a.probabilities, b.probabilities)
 
 
-# --- one weight
-
-
 @pytest.mark.parametrize(
     ("key", "alpha"), [("two_d", 1), ("three_d", 0), ("half", 0.5), ("published", 0.6)]
 )
@@ -231,9 +223,6 @@ def test_the_oracle_is_a_bound_for_every_weight(inner: Any) -> None:
         np.testing.assert_array_equal(found.apply(pair).probabilities, expected)
 
 
-# --- a weight for each class
-
-
 def test_each_class_gets_the_net_that_knows_it() -> None:
     # only 2D sees well where there is no tumour, only 3D sees edema well
     training = patients(4, (3, 3, 1, 3), (1, 3, 3, 3))
@@ -284,16 +273,11 @@ def test_weights_that_leave_a_voxel_nothing_leave_it_the_mean() -> None:
     np.testing.assert_allclose(found[:, :, 0, 0].T, [[0, 0.5, 0.5, 0], [0, 0, 0, 1]])
 
 
-# --- rules of one voxel
-
-
 def voxel(*probabilities: float) -> Volume:
-    """Return a volume of one voxel."""
     return volume(np.reshape(probabilities, (4, 1, 1, 1)))
 
 
 def fused(key: str, one: Volume, other: Volume) -> Any:
-    """Return what a rule makes of one voxel."""
     return rules.fit(key, (), 0).apply((one, other)).probabilities[:, 0, 0, 0].astype(float)
 
 

@@ -1,7 +1,5 @@
 """STAPLE finds what the paper's algorithm finds, and two raters leave it little to find."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """One training of the toy cases for all tests that only look at it."""
 
-from __future__ import annotations
-
 import pytest
 
 from gliomalib.networks import training

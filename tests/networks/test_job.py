@@ -1,7 +1,5 @@
 """A job is called by its fold or label, and its seeds depend on what is in their names."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

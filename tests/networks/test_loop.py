@@ -1,7 +1,5 @@
 """One training: its rates, its mirror, its lines, and the same bits after any interruption."""
 
-from __future__ import annotations
-
 import logging
 import math
 import os

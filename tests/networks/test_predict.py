@@ -10,34 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from gliomalib.networks import models, predict, training
-from gliomalib.networks.job import Job
-from gliomalib.schema import (
-    DataError,
-    Grid,
-    RecordError,
-    SettingsError,
-    SliceSet,
-    StoredCase,
-    Volume,
-)
+from gliomalib.schema import DataError, RecordError, SettingsError, SliceSet, StoredCase, Volume
 from gliomalib.settings import Segmentation
+from tests.networks import toys
+from tests.networks.toys import toy_case as case
 
 
-def case(name: str, shape: tuple[int, int, int] = (16, 12, 6)) -> StoredCase:
-    """Return a noisy case with a bright box of edema; its last slice is blank."""
-    rng = np.random.default_rng(sum(name.encode()))
-    labels = np.zeros(shape, np.uint8)
-    labels[3:10, 3:10, 1:4] = 2
-    images = (0.5 * (labels > 0) + 0.3 * rng.random((4, *shape))).astype(np.float16)
-    images[..., -1] = 0
-    affine = tuple(map(tuple, np.diag([2.0, 2.0, 2.0, 1.0]).tolist()))
-    return StoredCase(Grid(name, shape, (2.0, 2.0, 2.0), (4, 5, 6), affine), images, labels)
-
-
-def trained(folder: Path, network: str, seed: int = 1, **more: object) -> Path:
-    plain = {"epochs": 1, "batch_size": 2, "channels": (4, 8), "residual_units": 0}
-    settings = Segmentation(**(plain | more))  # type: ignore[arg-type]
-    asked = Job(network, settings, 0, seed, "cpu", 1, folder, "data")  # type: ignore[arg-type]
+def trained(folder: Path, network: str, **more: object) -> Path:
+    asked = toys.job(folder, network, epochs=1, batch_size=2, residual_units=0, **more)
     return training.train_segmenter(asked, [case("P1"), case("P2")], []).checkpoint
 
 
@@ -157,7 +137,8 @@ def test_boxes_overlap_by_half_and_weigh_by_a_gaussian() -> None:
 
 
 def test_saved_is_loaded_and_a_missing_one_says_what_to_run(tmp_path: Path) -> None:
-    grid = case("P1").grid
+    affine = tuple(map(tuple, np.diag([2.0, 2.0, 2.0, 1.0]).tolist()))
+    grid = replace(case("P1").grid, crop_start=(4, 5, 6), affine=affine)
     raw = np.random.default_rng(0).dirichlet(np.ones(4), grid.shape)
     volume = Volume(np.moveaxis(raw, -1, 0).astype(np.float16), grid)
     path = tmp_path / "new" / "P1.npy"

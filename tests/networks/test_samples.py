@@ -1,7 +1,5 @@
 """What is drawn for training: right slices and boxes, whole batches, classes as asked for."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from gliomalib.networks import samples

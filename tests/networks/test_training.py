@@ -1,7 +1,5 @@
 """Training learns, is not repeated, and never takes another training's files."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import replace

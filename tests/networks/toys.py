@@ -1,7 +1,5 @@
 """Small cases with a task that a network learns in seconds, and trainings of them that stop."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Never
@@ -11,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gliomalib.networks import samples, training
+from gliomalib import settings
+from gliomalib.networks import models, samples, training
 from gliomalib.networks.job import Job
 from gliomalib.schema import Grid, SliceSet, StoredCase
 from gliomalib.settings import Classifier, Segmentation
@@ -50,6 +49,13 @@ def job(directory: Path, network: Any = "unet2d", **more: Any) -> Job:
 def trained(directory: Path, **more: Any) -> training.Trained:
     """Train the 2D network on three patients, or go on where a training in the folder stopped."""
     return training.train_segmenter(job(directory, **more), CASES[:3], CASES[3:])
+
+
+def smoke_unet(dims: int) -> nn.Module:
+    """Return the U-Net of the study ``smoke``, the same at every call."""
+    torch.manual_seed(dims)
+    study = settings.load("smoke")
+    return models.unet(study.unet2d if dims == 2 else study.unet3d, dims).eval()
 
 
 def fused_set(n: int = 24) -> SliceSet:

@@ -1,7 +1,5 @@
 """Brains of phantoms: like a brain, each another one, the same at every voxel size."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,8 +1,5 @@
 """Disguised copies: each is what it is said to be, and each is found by what it is."""
 
-from __future__ import annotations
-
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,15 +23,6 @@ def originals(tmp_path: Path) -> list[Case]:
         faults.write(tmp_path / "internal", number)
     cases = survey.discover(tmp_path / "internal")
     return [replace(case, grade=("HGG", "LGG")[k % 2]) for k, case in enumerate(cases)]
-
-
-def digests(root: Path) -> dict[str, str]:
-    """Return what lies below a folder, by relative path."""
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
 
 
 def voxels(path: Path) -> np.ndarray:
@@ -131,7 +119,7 @@ def test_the_same_seed_gives_the_same_copies(originals: list[Case], tmp_path: Pa
         name = f"{copies.FOLDER_2021}/BraTS2021_00003/BraTS2021_00003_{part}.nii.gz"
         assert (voxels(first / name) == voxels(again / name)).all()
         assert not (voxels(first / name) == voxels(other / name)).all()
-    assert digests(first).keys() == digests(again).keys()
+    assert faults.digests(first).keys() == faults.digests(again).keys()
 
 
 def test_copies_of_an_earlier_run_go(originals: list[Case], tmp_path: Path) -> None:
@@ -148,7 +136,7 @@ def test_a_run_that_breaks_off_leaves_nothing_half_written(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    before = digests(tmp_path)
+    before = faults.digests(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(copies.nib, "save", full)
         with pytest.raises(OSError, match="No space left"):
@@ -156,11 +144,11 @@ def test_a_run_that_breaks_off_leaves_nothing_half_written(
     assert not (tmp_path / "copies").exists()
     whole = copies.write(tmp_path / "copies", originals, 3)
     assert len(survey.discover(whole)) == 6
-    shown = {path for path in digests(tmp_path) if not path.startswith("copies/")}
+    shown = {path for path in faults.digests(tmp_path) if not path.startswith("copies/")}
     assert shown == set(before)
 
 
 def test_originals_are_left_as_they_are(originals: list[Case], tmp_path: Path) -> None:
-    before = digests(tmp_path / "internal")
+    before = faults.digests(tmp_path / "internal")
     copies.write(tmp_path / "copies", originals, 3)
-    assert digests(tmp_path / "internal") == before
+    assert faults.digests(tmp_path / "internal") == before

@@ -1,7 +1,5 @@
 """Frames, and random fields that do not depend on the voxels they are looked at through."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

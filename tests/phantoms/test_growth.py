@@ -1,7 +1,5 @@
 """The growth model against what is known of the Fisher–KPP equation."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Images of phantoms: contrasts of the sequences, and what a site changes."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Whole patients: decided by plan and number, labels and images that belong together."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

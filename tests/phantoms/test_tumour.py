@@ -1,7 +1,5 @@
 """Gliomas of phantoms: sizes, shares and shapes like real ones."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Cohorts on disk: the layout of BraTS 2020, whole patients only, nothing made twice."""
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 import json
@@ -15,20 +13,12 @@ import pytest
 from gliomalib.phantoms import write
 from gliomalib.phantoms.patient import PhantomPlan, make_patient
 from gliomalib.phantoms.write import write_cohort
-from gliomalib.provenance import file_digest
 from gliomalib.schema import SEQUENCES, DataError, SettingsError
+from tests.faults import digests
 
 PLAN = PhantomPlan(seed=3, spacing_mm=6.0)
 NUMBERS = (1, 2, 12)
 NAMES = ["BraTS20_Training_001", "BraTS20_Training_002", "BraTS20_Training_012"]
-
-
-def _digests(folder: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): file_digest(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 def _times(folder: Path) -> dict[str, int]:
@@ -110,7 +100,7 @@ def test_cards_tell_what_is_in_a_patient(made: Path) -> None:
 
 def test_processes_write_the_same_bytes(made: Path, tmp_path: Path) -> None:
     parallel = write_cohort(tmp_path, PLAN, NUMBERS[:2], workers=2)
-    ours, theirs = _digests(made), _digests(parallel)
+    ours, theirs = digests(made), digests(parallel)
     del theirs["name_mapping.csv"]
     assert len(theirs) == 12
     assert theirs == {name: ours[name] for name in theirs}
@@ -151,7 +141,7 @@ ACCIDENTS = (_lose_a_file, _cut_a_file, _be_killed_while_writing, _be_killed_whi
 def test_a_half_patient_is_made_again(cohort: Path, made: Path, accident) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     accident(cohort / NAMES[0])
     write_cohort(cohort.parent, PLAN, NUMBERS)
-    assert _digests(cohort) == _digests(made)
+    assert digests(cohort) == digests(made)
 
 
 def test_a_killed_run_leaves_no_half_patient(cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,10 +192,10 @@ def test_phantoms_of_another_site_stay(cohort: Path) -> None:
 def test_a_real_patient_is_never_touched(cohort: Path) -> None:
     real = cohort / "BraTS20_Training_002"
     (real / "phantom.json").unlink()
-    before = _digests(cohort)
+    before = digests(cohort)
     with pytest.raises(DataError, match=r"BraTS20_Training_002.*no phantom"):
         write_cohort(cohort.parent, PLAN, [2])
-    assert _digests(cohort) == before
+    assert digests(cohort) == before
 
 
 @pytest.mark.parametrize("numbers", [[0], [1000], [5, 6, 5]])

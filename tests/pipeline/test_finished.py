@@ -1,7 +1,5 @@
 """What a finished study offers: the networks as trained, nothing missing unnoticed, who is who."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from dataclasses import replace
@@ -16,23 +14,14 @@ from gliomalib.cohort import pseudonyms, splits, table
 from gliomalib.parameters import NETWORKS
 from gliomalib.pipeline import finished, preprocess
 from gliomalib.provenance import file_digest
-from gliomalib.schema import (
-    SEQUENCES,
-    Case,
-    Grid,
-    RecordError,
-    SettingsError,
-    Split,
-    StoredCase,
-    Value,
-)
+from gliomalib.schema import SEQUENCES, Case, RecordError, SettingsError, Split, StoredCase, Value
+from tests.planted_branches import begin, grid
 
 SPLITS = (
     Split(0, ("A",), ("B",), ("C", "D"), ("E",)),
     Split(1, ("C", "D"), (), ("A", "B"), ("E",)),
 )
 SHAPE = (4, 4, 4)
-AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 
 
 def case_of(name: str, patient: str = "") -> Case:
@@ -41,19 +30,12 @@ def case_of(name: str, patient: str = "") -> Case:
     return Case(name, patient or name, "brats2020", images, None, digests=digests)
 
 
-def record(reports: Path, network: str, **parameters: Any) -> None:
-    where = {"data_dir": str(reports.parent / "data"), "report_dir": str(reports)}
-    run = records.begin(NETWORKS[network][0], {"study": "smoke", **where, **parameters})
-    records.finish(run, records.NotebookResult(values=[Value("one", 1.0, rule="as it is")]))
-
-
 def edit(path: Path, **changes: Any) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps({**content, **changes}), encoding="utf-8")
 
 
 def edit_settings(root: Path, network: str, **changes: Any) -> None:
-    """Put other settings into the record of a network."""
     path = records.record_path(root / "reports" / "smoke", NETWORKS[network][0])
     edit(path, parameters={**records.read(path).parameters, **changes})
 
@@ -62,18 +44,18 @@ def edit_settings(root: Path, network: str, **changes: Any) -> None:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a study that looks finished: the weights are some bytes, the rest is as it must be."""
     study, top = settings.load("smoke"), tmp_path_factory.mktemp("made")
-    work, reports = top / "data" / "smoke", top / "reports"
+    work = top / "data" / "smoke"
     splits.write_splits(SPLITS, work / "splits.json")
     entries = [table.Entry(case_of(name), "internal") for name in "ABCDE"]
     entries.append(table.Entry(case_of("A-again", "A"), "duplicate"))
     table.write_cases(table.table_of(entries), work / "cases.csv")
     store = preprocess.open_store(work / "store", study.preprocessing)
     for name in "ABCDE":
-        grid = Grid(name, SHAPE, (4.0, 4.0, 4.0), (0, 0, 0), AFFINE)
         images = np.full((4, *SHAPE), ord(name) / 100, dtype=np.float16)
-        store.put(StoredCase(grid, images, np.zeros(SHAPE, np.uint8)), "digest", {})
+        store.put(StoredCase(grid(name, SHAPE), images, np.zeros(SHAPE, np.uint8)), "digest", {})
     for network, (_, section) in NETWORKS.items():
-        record(reports, network)
+        run = begin(top, NETWORKS[network][0])
+        records.finish(run, records.NotebookResult(values=[Value("one", 1.0, rule="as it is")]))
         for split in SPLITS:
             folder = work / "checkpoints" / network / f"fold{split.fold}"
             folder.mkdir(parents=True)
@@ -132,16 +114,31 @@ def test_alpha_and_preprocessing_are_those_of_the_records(root: Path) -> None:
     assert found.study.fusion.alpha == 0.25
 
 
-def test_networks_of_different_preprocessing_are_refused(root: Path) -> None:
-    edit_settings(root, "unet2d", preprocessing={"spacing_mm": 2.0})
-    with pytest.raises(RecordError, match=r"03_train_unet2d ran with .*spacing_mm=2.0.* run both"):
-        opened(root)
+OTHER = settings.load("smoke").unet3d.model_copy(update={"epochs": 99}).model_dump(mode="json")
 
 
-def test_folds_of_different_settings_are_refused(root: Path) -> None:
-    other = settings.load("smoke").unet3d.model_copy(update={"epochs": 99})
-    edit(summary(root, "unet3d", 1), settings=other.model_dump(mode="json"))
-    with pytest.raises(RecordError, match=r"folds were trained with different.*04_train_unet3d"):
+@pytest.mark.parametrize(
+    ("network", "fold", "changes", "message"),
+    [
+        (
+            "unet2d",
+            None,
+            {"preprocessing": {"spacing_mm": 2.0}},
+            r"03_train_unet2d ran with .*spacing_mm=2.0.* run both",
+        ),
+        ("unet3d", 1, {"settings": OTHER}, r"folds were trained with different.*04_train_unet3d"),
+        ("unet3d", 0, {"network": "unet2d"}, r"not the weights of training.json; run 04_train"),
+        ("resnet50", None, {"wings": 2}, r"its settings cannot be read .* run 06_train_resnet50"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(
+    network: str, fold: int | None, changes: dict[str, Any], message: str, root: Path
+) -> None:
+    if fold is None:
+        edit_settings(root, network, **changes)
+    else:
+        edit(summary(root, network, fold), **changes)
+    with pytest.raises(RecordError, match=message):
         opened(root)
 
 
@@ -154,15 +151,6 @@ MISSING = {
     "reports/smoke/records/03_train_unet2d.json": "record is missing; run its notebook",
     "reports/smoke/records/06_train_resnet50.json": "record is missing; run its notebook",
 }
-
-
-@pytest.mark.parametrize("name", MISSING)
-def test_each_missing_part_says_what_to_run(name: str, root: Path) -> None:
-    (root / name).unlink()
-    with pytest.raises(RecordError, match=f"{name}: .*{MISSING[name]}"):
-        opened(root)
-
-
 DAMAGED = {
     "data/smoke/checkpoints/unet2d/fold0/final.pt": r"not the weights of .* run 03_train_unet2d",
     "data/smoke/checkpoints/unet3d/fold0/training.json": "damaged .* run 04_train_unet3d again",
@@ -170,22 +158,17 @@ DAMAGED = {
 }
 
 
-@pytest.mark.parametrize("name", DAMAGED)
-def test_each_damaged_part_is_refused(name: str, root: Path) -> None:
-    (root / name).write_text("{}", encoding="utf-8")
-    with pytest.raises(RecordError, match=f"{name}: .*{DAMAGED[name]}"):
-        opened(root)
-
-
-def test_another_networks_summary_is_refused(root: Path) -> None:
-    edit(summary(root, "unet3d", 0), network="unet2d")
-    with pytest.raises(RecordError, match=r"not the weights of training.json; run 04_train"):
-        opened(root)
-
-
-def test_a_record_of_other_settings_is_refused(root: Path) -> None:
-    edit_settings(root, "resnet50", wings=2)
-    with pytest.raises(RecordError, match=r"its settings cannot be read .* run 06_train_resnet50"):
+@pytest.mark.parametrize(
+    ("content", "name", "message"),
+    [*((None, *row) for row in MISSING.items()), *(("{}", *row) for row in DAMAGED.items())],
+)
+def test_each_missing_or_damaged_part_is_named(
+    content: str | None, name: str, message: str, root: Path
+) -> None:
+    (root / name).unlink()
+    if content:
+        (root / name).write_text(content, encoding="utf-8")
+    with pytest.raises(RecordError, match=f"{name}: .*{message}"):
         opened(root)
 
 

@@ -1,7 +1,5 @@
 """Steps through every fold: the right patients, volumes of one grid, nobody lost."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,16 +12,12 @@ from gliomalib.cohort.splits import write_splits
 from gliomalib.networks import loop, models, predict, training
 from gliomalib.networks.job import Job
 from gliomalib.pipeline import folds, preprocess
-from gliomalib.schema import DataError, Grid, MismatchError, Split, StoredCase, Volume
+from gliomalib.schema import DataError, MismatchError, Split, StoredCase, Volume
 from tests.networks import toys
+from tests.planted_branches import begin, grid
 
 SHAPE = (8, 8, 6)
-AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 PATIENTS = ("A", "B", "C", "D")
-
-
-def grid(patient: str, start: int = 0) -> Grid:
-    return Grid(patient, SHAPE, (4.0, 4.0, 4.0), (start, 0, 0), AFFINE)
 
 
 def labels_of(patient: str) -> np.ndarray:
@@ -34,23 +28,20 @@ def labels_of(patient: str) -> np.ndarray:
     return found
 
 
-def volume_of(patient: str, sure: float, start: int = 0) -> Volume:
+def volume_of(patient: str, sure: float) -> Volume:
     """Return the truth, believed with probability ``sure``; below 0.25 it is not the answer."""
     one_hot = np.moveaxis(np.eye(4, dtype=np.float32)[labels_of(patient)], -1, 0)
     rest = (1 - sure) / 3
-    return Volume((one_hot * (sure - rest) + rest).astype(np.float16), grid(patient, start))
+    return Volume((one_hot * (sure - rest) + rest).astype(np.float16), grid(patient, SHAPE))
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> records.Run:
-    run = records.begin(
-        "05_fusion",
-        {"study": "smoke", "data_dir": str(tmp_path / "d"), "report_dir": str(tmp_path / "r")},
-    )
+    run = begin(tmp_path, "05_fusion")
     store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
     for patient in PATIENTS:
         images = np.full((4, *SHAPE), 0.5, dtype=np.float16)
-        store.put(StoredCase(grid(patient), images, labels_of(patient)), "digest", {})
+        store.put(StoredCase(grid(patient, SHAPE), images, labels_of(patient)), "digest", {})
     splits = (Split(0, ("A",), (), ("B", "C"), ("D",)),)
     write_splits(splits, run.work_dir / "splits.json")
     return run
@@ -86,7 +77,8 @@ def test_a_missing_prediction_is_an_error_and_not_a_smaller_n(material: folds.Ma
 
 def test_a_prediction_of_another_crop_is_refused(material: folds.Material) -> None:
     path = material.run.work_dir / "predictions" / "unet2d" / "fold0" / "B.npy"
-    predict.save(volume_of("B", 0.9, start=3), path)
+    other = replace(grid("B", SHAPE), crop_start=(3, 0, 0))
+    predict.save(replace(volume_of("B", 0.9), grid=other), path)
     with pytest.raises(MismatchError, match="another grid"):
         folds.volume(material, "unet2d", 0, "B")
 
@@ -164,9 +156,7 @@ def test_a_resnet50_is_named_by_alpha_and_by_the_volumes_of_its_slices(
 
 
 def runs_of(run: records.Run, notebook: str, **parameters: object) -> folds.Material:
-    """Return the material of another notebook of the same study."""
-    where = {"data_dir": str(run.work_dir.parent), "report_dir": str(run.report_dir.parent)}
-    return folds.open_material(records.begin(notebook, {"study": "smoke", **where, **parameters}))
+    return folds.open_material(begin(run.work_dir.parents[1], notebook, **parameters))
 
 
 @pytest.mark.usefixtures("material")

@@ -1,7 +1,5 @@
 """One patient goes the way of the paper: two volumes, their weighted sum, slices, classes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,10 +13,10 @@ from gliomalib import parameters, settings
 from gliomalib.fusion import slices
 from gliomalib.networks import models, predict
 from gliomalib.pipeline import patient, preprocess
-from gliomalib.schema import Case, Grid, RecordError, Scan, SettingsError, StoredCase
+from gliomalib.schema import Case, RecordError, Scan, SettingsError, StoredCase
+from tests.planted_branches import AFFINE, grid
 
 SHAPE = (12, 8, 6)
-AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 SMOKE = settings.load("smoke")
 
 
@@ -48,8 +46,7 @@ def networks(checkpoints: dict[str, Path]) -> patient.Networks:
 def case() -> StoredCase:
     images = np.random.default_rng(3).random((4, *SHAPE)).astype(np.float16)
     images[..., 0] = 0
-    grid = Grid("A", SHAPE, (4.0, 4.0, 4.0), (0, 0, 0), AFFINE)
-    return StoredCase(grid, images, np.zeros(SHAPE, np.uint8))
+    return StoredCase(grid("A", SHAPE), images, np.zeros(SHAPE, np.uint8))
 
 
 def test_the_answer_is_each_step_after_the_other(
@@ -97,9 +94,9 @@ def test_a_scan_is_prepared_without_its_mask() -> None:
     scan = Scan(Case("C", "P", "brats2020", {}, None), images, None, (4.0,) * 3, AFFINE)
     plan = SMOKE.preprocessing
     made = patient.prepared(replace(scan, labels=np.ones((36, 36, 36), np.uint8)), plan)
-    expected, grid = preprocess.prepare_images(scan, plan)
+    expected, own = preprocess.prepare_images(scan, plan)
     np.testing.assert_array_equal(made.images, expected)
-    assert made.grid == grid and made.labels.shape == grid.shape and not made.labels.any()
+    assert made.grid == own and made.labels.shape == own.shape and not made.labels.any()
 
 
 def test_a_missing_or_another_network_is_named(

@@ -1,7 +1,5 @@
 """Min-max, central box, voxel size, what the crop loses, and a store that is never stale."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -141,7 +139,6 @@ def test_a_small_scan_is_padded_with_0() -> None:
 
 
 def _vote(block: np.ndarray) -> int:
-    """Majority of one block, spelled out."""
     counts = {label: int((block == label).sum()) for label in range(4)}
     most = max(counts.values())
     return next(label for label in preprocess.TIE_ORDER if counts[label] == most)

@@ -1,7 +1,5 @@
 """The store: what goes in comes out, and nothing stale or foreign ever does."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

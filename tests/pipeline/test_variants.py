@@ -1,7 +1,5 @@
 """Which variants of a study may be set beside its own run, and what their networks are called."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -19,8 +19,6 @@ counts in other columns. With voxels of 1 × 1 × 2.5 mm its HD95 of a shift alo
 1 for the whole mask and 2.5 for the lesion, so all volumes here have 1 mm.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import tempfile

@@ -1,7 +1,5 @@
 """Folders of finished studies that several test modules read or spoil."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

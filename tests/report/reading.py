@@ -1,7 +1,5 @@
 """How tests read the documents of a planted study."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from bs4 import BeautifulSoup, Tag

@@ -1,7 +1,5 @@
 """A few reported patients with made-up pictures and scores, and what reads their pages."""
 
-from __future__ import annotations
-
 import base64
 import csv
 import json

@@ -1,7 +1,5 @@
 """A small finished study with made-up records, and what reads its pages."""
 
-from __future__ import annotations
-
 import base64
 import math
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The archive of a study: what is in it, that it works where it is unpacked, that it is stable."""
 
-from __future__ import annotations
-
 import os
 import zipfile
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The model card: every number a record's, nothing silently absent."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from gliomalib import records

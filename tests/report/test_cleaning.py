@@ -1,7 +1,5 @@
 """HTML of outputs: what is kept, what is refused, how tables are set."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup

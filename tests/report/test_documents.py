@@ -1,7 +1,5 @@
 """Downloads, and what methods, model card, errors and downloads have in common."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What a study should have left beside what is there."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The page of what went wrong: every kind of fault, also where there is none."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 
@@ -113,10 +111,8 @@ def test_other_settings_than_the_files_are_told(folder: Path) -> None:
 
 
 def test_different_origin_is_told(folder: Path) -> None:
-    own, name = settings.load("demo"), "05_fusion"
     origin = {"commit": "xyz", "lock_sha256": "d1", "code_digest": "c1", "data_digest": "e1"}
-    found = planted.values()[name]
-    records.write(planted.record(own, name, found, provenance=origin), folder)
+    planted.rewrite(folder, "05_fusion", provenance=origin)
     (item,) = faults_of(folder, "origin").found
     assert item.subject == "commit"
     assert "xyz in 05_fusion" in item.text

@@ -1,7 +1,5 @@
 """What records say of how the runs of a study were made."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

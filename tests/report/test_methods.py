@@ -1,7 +1,5 @@
 """The methods text: every number a record's or a setting's."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
@@ -115,8 +113,6 @@ def test_versions_and_hardware_are_the_records(folder: Path) -> None:
     assert "9 min 0 s of wall time" in told
     assert "1.2 GB" in told
     origin = {"commit": "other", "lock_sha256": "d1", "versions": {}}
-    values = planted.values()["04_train_unet3d"]
-    own = settings.load("demo")
-    records.write(planted.record(own, "04_train_unet3d", values, provenance=origin), folder)
+    planted.rewrite(folder, "04_train_unet3d", provenance=origin)
     told = section(folder, "Software, seeds and hardware")
     assert "abc123 or other (the records differ)" in told

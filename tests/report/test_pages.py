@@ -1,7 +1,5 @@
 """The pages of a report: what they show, what they name as missing, what they never contain."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from itertools import pairwise

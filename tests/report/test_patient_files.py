@@ -1,7 +1,5 @@
 """Pictures, scores and answers of patients as files: what is read, what is named as damaged."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

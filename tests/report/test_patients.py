@@ -1,7 +1,5 @@
 """Pages of patients: what they show, in which order, what they never contain."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -1,7 +1,5 @@
 """What settings are called."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Works that a report cites, and how to cite the project."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

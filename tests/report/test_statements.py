@@ -1,7 +1,5 @@
 """Rows of the verdict table beside today's records."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pandas as pd

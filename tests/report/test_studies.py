@@ -1,7 +1,5 @@
 """The list of studies: who is there, what is missing, and never anything made up."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +16,6 @@ LAST = "15_reproducibility_report"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Return a folder of reports with one synthetic study."""
     planted.fill(tmp_path / "demo")
     return tmp_path
 

@@ -1,7 +1,5 @@
 """Counts, times and sizes in plain words."""
 
-from __future__ import annotations
-
 import pytest
 
 from gliomalib.report import words

@@ -1,7 +1,5 @@
 """The graph of the notebooks: an order that works, and what a notebook needs."""
 
-from __future__ import annotations
-
 import pytest
 
 from gliomalib import parameters

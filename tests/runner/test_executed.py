@@ -1,7 +1,5 @@
 """Executed notebooks as they are kept: no path of the machine, the words of today."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

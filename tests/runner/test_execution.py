@@ -1,7 +1,5 @@
 """One notebook through papermill, in this process."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 
@@ -32,7 +30,6 @@ def project(toy: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def run(project: Project, *code: str) -> Job:
-    """Run a toy notebook 01 with ``code``."""
     write_notebook(project.root, FIRST, *code)
     job = project.planned(FIRST)[FIRST]
     execution.execute(job)

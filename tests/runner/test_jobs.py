@@ -1,7 +1,5 @@
 """Jobs: what each needs, where it lies, and what changes its digest."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,7 +35,6 @@ def test_a_classifier_waits_for_the_variants_whose_volumes_it_fuses(toy: Project
 
 
 def changed(before: dict[str, Job], after: dict[str, Job]) -> list[str]:
-    """Return the names of the jobs whose digest differs."""
     return [name for name in after if before[name].digest != after[name].digest]
 
 
@@ -90,13 +87,10 @@ def test_published_values_make_stale_only_what_reads_them(
     assert numbers == {"10", "12", "13", "14", "15"}
 
 
-# --- the user's folder
-
 Change = Callable[[Path], None]
 
 
 def source_digest(toy: Project, source: Path) -> str:
-    """Return the digest of notebook 01 on a folder of patients."""
     return plan("toy", replace(toy.folders, source=source), FIRST)[0].digest
 
 

@@ -1,7 +1,5 @@
 """Locks: one process at a time."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

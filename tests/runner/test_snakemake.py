@@ -1,7 +1,5 @@
 """The chain through real Snakemake and papermill: one story, since each start takes seconds."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
@@ -123,7 +121,6 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process that is not a zombie has this number."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(") ")[-1][0] != "Z"
     except OSError:

@@ -1,7 +1,5 @@
 """Stamps tie a record to its digest; the page has a digest of its own."""
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import replace
 from pathlib import Path

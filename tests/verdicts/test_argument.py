@@ -1,7 +1,5 @@
 """The argument says what holds, what does not, what cannot be known and why, and links hold."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -38,7 +36,6 @@ RECORDS = {
 
 
 def sections() -> dict[str, str]:
-    """Return the summary by heading."""
     text = argument.summary(judge.judge_all(claims.load(), RECORDS, BRATS), BRATS)
     parts = re.split(r"^\*\*([^.*]+)\*\*$", text, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))

@@ -1,7 +1,5 @@
 """Each rule decides at its borders, gates come first, and a changed rule changes the verdict."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +20,6 @@ CONTAINS = {"kind": "contains", "max_width": 0.2}
 
 
 def a_claim(**changes: Any) -> claims.Claim:
-    """Return a claim about a number called ``number`` of the notebook 05_fusion."""
     content = {
         "id": "C1",
         "statement": "It is so.",
@@ -42,7 +39,6 @@ def a_claim(**changes: Any) -> claims.Claim:
 def a_record(
     ci95: Any = (0.55, 0.65), value: float = 0.6, n_patients: int = 74, **changes: Any
 ) -> Record:
-    """Return a record of 05_fusion with one number."""
     number = Value("number", value, ci95, n_patients, rule="mean over patients")
     record = Record(
         notebook="05_fusion",
@@ -61,7 +57,6 @@ def a_record(
 
 
 def verdict(claim: claims.Claim, ci95: Any, context: claims.Context = BRATS) -> str:
-    """Return the verdict on an interval."""
     return claims.judge(claim, a_record(ci95), context).verdict
 
 

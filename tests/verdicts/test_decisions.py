@@ -1,7 +1,5 @@
 """Each rule decides at its borders, says why, and is told before the result."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -25,7 +23,6 @@ ALL = [
 
 
 def rule(content: dict[str, Any]) -> Any:
-    """Return a rule as the file of claims gives it."""
     return TypeAdapter(decisions.Decision).validate_python(content)
 
 

@@ -1,7 +1,5 @@
 """The argument of notebook 15: every claim is judged, nothing is hidden."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,4 +1,4 @@
-"""Finding cases: tables of names, masks of other names, planted faults, the real patients."""
+"""Finding cases: what is missing, what is wrong with a case, the real patients."""
 
 from __future__ import annotations
 
@@ -9,55 +9,9 @@ import numpy as np
 import pytest
 
 from gliomalib.data import orientation
-from gliomalib.data.readers import brats, survey
+from gliomalib.data.readers import survey
 from gliomalib.schema import Case, DataError
 from tests import layouts
-
-HEADER = (
-    "Grade,BraTS_2017_subject_ID,BraTS_2018_subject_ID,TCGA_TCIA_subject_ID,"
-    "BraTS_2019_subject_ID,BraTS_2020_subject_ID\n"
-)
-RELEASES = {"brats2018": 2, "brats2019": 1, "brats2020": 7, "brats2021": 7}
-"""Release → number of the only case."""
-
-
-def test_a_mask_of_another_name_is_found_by_rule(tmp_path: Path) -> None:
-    for release, name in (("brats2020", "W39_1998.09.19_Segm"), ("brats2021", "other_SEG")):
-        mask = layouts.write(tmp_path, release, 355, suffix=".nii")["seg"]
-        mask.rename(mask.with_stem(name))
-    masks = [case.segmentation for case in survey.discover(tmp_path)]
-    assert [mask.name for mask in masks if mask] == ["W39_1998.09.19_Segm.nii", "other_SEG.nii"]
-
-
-def test_a_table_of_a_newer_release_names_patients_of_older_ones(tmp_path: Path) -> None:
-    for release, number in RELEASES.items():
-        layouts.write(tmp_path, release, number)
-    (tmp_path / "MICCAI_BraTS2020_TrainingData/name_mapping.csv").write_text(
-        HEADER
-        + "HGG,Brats17_x,Brats18_TCIA_002_1,NA,BraTS19_2013_2_1,BraTS20_Training_136\n"
-        + "LGG,NA,NA,NA,BraTS19_TMC_00001_1,BraTS20_Training_007\n"
-    )
-    found = [(case.patient_id, case.grade) for case in survey.discover(tmp_path)]
-    assert found == [
-        ("BraTS20_Training_136", "HGG"),
-        ("BraTS20_Training_007", "LGG"),
-        ("BraTS20_Training_007", "LGG"),
-        ("BraTS2021_00007", None),
-    ]
-
-
-def test_a_linked_release_keeps_its_table(tmp_path: Path) -> None:
-    layouts.write(tmp_path / "disk", "brats2018", 2)
-    row = "HGG,NA,Brats18_TCIA_002_1,NA,NA,new\n"
-    (tmp_path / "disk" / "name_mapping.csv").write_text(HEADER + row)
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "release").symlink_to(tmp_path / "disk")
-    assert [case.patient_id for case in survey.discover(tmp_path / "data")] == ["new"]
-
-
-def test_without_2020_the_newest_id_counts() -> None:
-    assert brats.Identity({2018: "a", 2019: "b"}, None).patient_id == "b"
-    assert brats.Identity({2020: "c", 2021: "d"}, None).patient_id == "c"
 
 
 def test_nothing_recognised_says_what_was_looked_for_and_found(tmp_path: Path) -> None:
@@ -81,17 +35,6 @@ def test_a_survey_names_every_fault_and_keeps_the_sound_cases(tmp_path: Path) ->
     wrong = [(fault.case_id[-3:], fault.kind) for fault in found.faults]
     assert wrong == [("002", "missing sequence")] * 2 + [("003", "missing sequence")]
     with pytest.raises(DataError, match=r"sequence t1 is missing.*\(and 2 more: .*data verify"):
-        survey.discover(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "names", [["a_seg.nii", "b_Segm.nii"], ["brain.nii"], ["seg.nii", "x.nii"]]
-)
-def test_an_ambiguous_mask_is_refused(names: list[str], tmp_path: Path) -> None:
-    folder = layouts.write(tmp_path, "brats2020", 1, mask=False)["t1"].parent
-    for name in names:
-        layouts.save(folder / name, layouts.canonical_mask())
-    with pytest.raises(DataError, match=f"cannot tell the mask among {names[0]}"):
         survey.discover(tmp_path)
 
 

@@ -1,7 +1,5 @@
 """Two runs of a small study, equal until a test changes one."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

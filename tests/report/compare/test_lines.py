@@ -1,7 +1,5 @@
 """Differing lines beside one another."""
 
-from __future__ import annotations
-
 from bs4 import BeautifulSoup
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,7 +1,5 @@
 """The page of two runs: its first sentences, and what it never contains."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Differences of records: parameters, origin, values and verdicts."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from pathlib import Path

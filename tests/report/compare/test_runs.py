@@ -1,7 +1,5 @@
 """One of two runs: where it is found, what is named as missing."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

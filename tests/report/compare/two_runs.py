@@ -1,7 +1,5 @@
 """Two runs of a small study that can be made to differ, and what reads their page."""
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Callable
