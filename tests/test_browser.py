@@ -4,8 +4,6 @@ Needs the Chromium of the distribution; where there is none, these tests say so 
 except in continuous integration, which installs it. Screenshots are kept in ``test-artefacts``.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import zipfile

@@ -1,7 +1,5 @@
 """The rules of the design on who may import what, and proof that each of them can be broken."""
 
-from __future__ import annotations
-
 import ast
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """The study ``smoke`` through all notebooks: straight, killed in training, and one by one."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

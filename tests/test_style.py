@@ -1,7 +1,5 @@
 """The house style, checked by the tools where they can and by hand where they cannot."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re

@@ -1,7 +1,5 @@
 """An array and its notes: whole or not there, and never one with the notes of another."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The catalogue: complete, honest about what is not known, and shown without losing a set."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

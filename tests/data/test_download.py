@@ -1,7 +1,5 @@
 """The open set: fetched whole or not at all, unpacked whole or not at all."""
 
-from __future__ import annotations
-
 import hashlib
 import http.server
 import io

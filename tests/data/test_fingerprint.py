@@ -1,7 +1,5 @@
 """A scan is known again in any dress, a changed voxel is seen, and no two patients are one."""
 
-from __future__ import annotations
-
 import hashlib
 import struct
 from collections import Counter

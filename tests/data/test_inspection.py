@@ -1,7 +1,5 @@
 """The door: one look at each file gives all faults, the digests, the counts and who it is."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 from pathlib import Path

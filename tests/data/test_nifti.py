@@ -1,7 +1,5 @@
 """One NIfTI file read safely: whatever its bytes, voxels that were written or one sentence."""
 
-from __future__ import annotations
-
 import gzip
 import os
 import struct

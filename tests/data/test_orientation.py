@@ -1,7 +1,5 @@
 """Scans of every orientation: no voxel moves in the patient, whatever the file's axes are."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace

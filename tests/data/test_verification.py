@@ -1,7 +1,5 @@
 """A folder before any study: every planted fault found, named and answered, sound cases sound."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

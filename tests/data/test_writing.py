@@ -1,7 +1,5 @@
 """Label maps as files: the grid to the millimetre, nothing of another header, whole or not."""
 
-from __future__ import annotations
-
 import gzip
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Cells of an executed notebook as HTML."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import nbformat

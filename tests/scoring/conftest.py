@@ -1,7 +1,5 @@
 """What the tests of the three signatures of failure share."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.scoring import simulated

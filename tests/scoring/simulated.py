@@ -1,7 +1,5 @@
 """Patients with nested tumours and what two simulated networks say of them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property

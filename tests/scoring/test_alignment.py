@@ -1,7 +1,5 @@
 """Planted shifts are found in size and direction, and twenty clean patients give no alarm."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product

@@ -1,7 +1,5 @@
 """Intervals cover what they say, keep patients together and refuse what they cannot average."""
 
-from __future__ import annotations
-
 import math
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """Calibration agrees with scikit-learn and a slow version, in one go and patient by patient."""
 
-from __future__ import annotations
-
 import math
 from itertools import pairwise
 from typing import Any

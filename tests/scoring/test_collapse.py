@@ -1,7 +1,5 @@
 """A class that is lost is found with the one that took it; twenty clean patients give no alarm."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

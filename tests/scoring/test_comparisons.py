@@ -1,7 +1,5 @@
 """Paired tests keep to their 5 %, find what is there and say what so few patients cannot show."""
 
-from __future__ import annotations
-
 import math
 from itertools import product
 from typing import Any

@@ -1,7 +1,5 @@
 """Numbers of one set of predictions are never called impossible, and those of two are found."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from fractions import Fraction
 from math import lcm

@@ -1,7 +1,5 @@
 """Printed numbers stand for exact spans, and relations between scores carry the spans over."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The scores that a Keras model reports, against the obvious count and against their formulas."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Scores agree with scikit-learn and the organisers, and every rule for 0/0 is as stated."""
 
-from __future__ import annotations
-
 import json
 import math
 import warnings

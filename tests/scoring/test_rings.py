@@ -1,7 +1,5 @@
 """Planted rings of enhancing tumour are found, and twenty clean patients give no alarm."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """HD95 agrees with MONAI and its definition, and differs from the organisers' as it states."""
 
-from __future__ import annotations
-
 import json
 import math
 from itertools import product

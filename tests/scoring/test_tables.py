@@ -1,7 +1,5 @@
 """Per-patient tables: known answers on small volumes, and nothing dropped."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,7 +1,5 @@
 """BraTS 2018 to 2021: the tables of names, and which file is the mask."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

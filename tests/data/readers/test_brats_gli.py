@@ -1,7 +1,5 @@
 """BraTS 2023, BraTS 2024 and BraTS-Africa: which release, which mask, which tumours."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Every release of every family: found, read, recognised beside the others, faults named."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What readers share: which folder is a case's, tables, and a case put together."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

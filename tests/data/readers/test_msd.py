@@ -1,7 +1,5 @@
 """MSD Task01: four sequences in one file, masks beside it, and what dataset.json says."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Finding cases: what is missing, what is wrong with a case, the real patients."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 

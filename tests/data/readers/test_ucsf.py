@@ -1,7 +1,5 @@
 """UCSF-PDGM: which files are a case's, follow-ups, and who is also in BraTS 2021."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

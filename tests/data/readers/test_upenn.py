@@ -1,7 +1,5 @@
 """UPENN-GBM: where its masks lie, which of them are experts', and folders of the same name."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Differences of executed notebooks, cell by cell."""
 
-from __future__ import annotations
-
 import base64
 import json
 from pathlib import Path
