@@ -9,7 +9,9 @@ import importlib.util
 import json
 import os
 import platform
+import resource
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -167,11 +169,7 @@ def _statements(source: str) -> str:
 
 
 def _is_text(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+    return isinstance(node, ast.Expr) and isinstance(getattr(node.value, "value", None), str)
 
 
 @contextmanager
@@ -210,6 +208,13 @@ def versions() -> dict[str, str]:
 def hardware() -> dict[str, str]:
     """Return what this machine computes with: no name of it, no path."""
     return {"processor": _processor(), "cores": str(os.cpu_count() or "unknown")}
+
+
+def peak_memory() -> int:
+    """Return the highest memory of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS counts bytes, Linux kilobytes
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def cores() -> int:

@@ -6,7 +6,6 @@ import ast
 import json
 import logging
 import math
-import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -130,7 +129,7 @@ def finish(run: Run, result: NotebookResult) -> Record:
         seed=run.study.seed,
         device=result.device,
         wall_s=round(time.time() - run.started, 1),
-        peak_memory_bytes=_peak_memory(),
+        peak_memory_bytes=provenance.peak_memory(),
         provenance=_provenance(run),
         caveats=(*run.study.caveats, *result.caveats),
         conclusion=result.conclusion,
@@ -274,11 +273,6 @@ def _data_digest(table: Path) -> str:
     """Return the digest of the table of cases, of their files' digests, not of where they lie."""
     cases = pd.read_csv(table, dtype=str).drop(columns=[*SEQUENCES, "seg"], errors="ignore")
     return provenance.digest_of(cases.fillna("").to_dict("records"))[:16]
-
-
-def _peak_memory() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _plain(value: Any) -> Any:

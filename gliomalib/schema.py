@@ -267,16 +267,13 @@ def check_same_grid(a: Volume, b: Volume) -> None:
                 f"{volume.probabilities.shape}, their grid says {expected}; predict them again"
             )
     if a.grid != b.grid:
+        pairs = {part.name: [getattr(v.grid, part.name) for v in (a, b)] for part in fields(Grid)}
+        differ = [f"{name} ({x} against {y})" for name, (x, y) in pairs.items() if x != y]
+        names = [
+            f"{grid.patient_id} (shape {grid.shape}, crop from {grid.crop_start})"
+            for grid in (a.grid, b.grid)
+        ]
         raise MismatchError(
-            f"volumes of {_name(a.grid)} and {_name(b.grid)} cannot be fused, they differ in "
-            f"{_differences(a.grid, b.grid)}; predict both branches from the same stored case"
+            f"volumes of {' and '.join(names)} cannot be fused, they differ in "
+            f"{', '.join(differ)}; predict both branches from the same stored case"
         )
-
-
-def _name(grid: Grid) -> str:
-    return f"{grid.patient_id} (shape {grid.shape}, crop from {grid.crop_start})"
-
-
-def _differences(a: Grid, b: Grid) -> str:
-    names = [part.name for part in fields(Grid) if getattr(a, part.name) != getattr(b, part.name)]
-    return ", ".join(f"{name} ({getattr(a, name)} against {getattr(b, name)})" for name in names)

@@ -195,7 +195,7 @@ def _fitted(
         n, what = len(training), f"not fitted: {len(training)} validation patients"
         if not learns or n >= FEWEST:
             seed = settings.named_seed(study.seed, "rule", key, split.fold)
-            fitted[key] = rules.fit(key, training, seed, study.evaluation.empty, study.fusion.alpha)
+            fitted[key] = rules.fit(key, training, seed, study.evaluation.empty)
             what = _spoken(fitted[key].parameters)
         row = {"fold": split.fold, "rule": rule.title, "fitted on": rule.fitted_on}
         row |= {"inner patients": n * learns, "fitted": key in fitted, "found": what}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import math
-import resource
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -264,9 +262,7 @@ def hardware(pipeline: Pipeline) -> dict[str, str]:
 
 def peak_memory_gb(device: torch.device) -> dict[str, float]:
     """Return the highest memory so far of the process, and of the GPU if that is the device."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # macOS counts bytes, Linux kilobytes
-    memory = {"process": (peak if sys.platform == "darwin" else peak * 1024) / 1e9}
+    memory = {"process": provenance.peak_memory() / 1e9}
     if device.type == "cuda":
         memory["gpu"] = torch.cuda.max_memory_allocated(device) / 1e9
     return memory

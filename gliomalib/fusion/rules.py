@@ -58,12 +58,11 @@ Fuse = Callable[[VolumePair], NDArray[Any]]
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a rule may be fitted to; ``alpha`` is the fixed weight of the study."""
+    """What a rule may be fitted to."""
 
     inner: InnerPatients
     seed: int
     empty: metrics.EmptyRule
-    alpha: float
 
 
 @dataclass(frozen=True)
@@ -99,20 +98,15 @@ class Rule:
 
 
 def fit(
-    rule_key: str,
-    inner: InnerPatients,
-    seed: int,
-    empty: metrics.EmptyRule = "brats",
-    alpha: float = PAPER_ALPHA,
+    rule_key: str, inner: InnerPatients, seed: int, empty: metrics.EmptyRule = "brats"
 ) -> Fitted:
     """Fit the rule of this key of ``RULES`` to inner patients, at least two.
 
     A rule that is fitted on nothing looks at none of them. ``seed`` is for ``stacking`` and
     ``gate``, which draw voxels; ``empty`` counts where Dice decides (``chosen_alpha``,
-    ``per_class_alpha``: with ``exclude`` means leave out what is undefined at that weight);
-    ``alpha`` is the weight of ``published``. Raises ``SettingsError`` for an unknown key,
-    ``DataError`` for too few patients or where ``stacking`` lacks a class (other rules take
-    patients without one as they come), ``RecordError`` where a regression does not converge.
+    ``per_class_alpha``: with ``exclude`` means leave out what is undefined at that weight). Raises
+    ``SettingsError`` for an unknown key, ``DataError`` for too few patients or where ``stacking``
+    lacks a class, ``RecordError`` where a regression does not converge.
     """
     if rule_key not in RULES:
         raise SettingsError(
@@ -124,8 +118,8 @@ def fit(
         raise DataError(
             f"{rule_key} is fitted to inner patients and got {len(inner)}; give at least two"
         )
-    fitted = rule.fit(Evidence(inner, seed, empty, alpha))
-    return replace(fitted, title=fitted.title or rule.title, fitted=learns)
+    fitted = rule.fit(Evidence(inner, seed, empty))
+    return replace(fitted, title=rule.title, fitted=learns)
 
 
 def oracle(pair: VolumePair, labels: Labels, empty: metrics.EmptyRule = "brats") -> Fitted:
@@ -135,26 +129,22 @@ def oracle(pair: VolumePair, labels: Labels, empty: metrics.EmptyRule = "brats")
     result. The α is the middle of the widest interval with the highest mean Dice of the three
     tumour classes. Raises what ``optimum.steps_of`` raises.
     """
-    best = ORACLE.fit(Evidence([(pair, labels)], 0, empty, PAPER_ALPHA))
+    best = ORACLE.fit(Evidence([(pair, labels)], 0, empty))
     return replace(best, title=ORACLE.title)
 
 
 # --- one weight for all voxels
 
 
-def _weighted(alpha: float, title: str = "", **more: float) -> Fitted:
+def _weighted(alpha: float, **more: float) -> Fitted:
     def fuse(pair: VolumePair) -> NDArray[np.float16]:
         return average.weighted_average(*pair, alpha).probabilities
 
-    return Fitted({"alpha": alpha, **more}, fuse, title)
+    return Fitted({"alpha": alpha, **more}, fuse)
 
 
 def _fixed(alpha: float) -> Callable[[Evidence], Fitted]:
     return lambda _: _weighted(alpha)
-
-
-def _published(evidence: Evidence) -> Fitted:
-    return _weighted(evidence.alpha, f"α = {evidence.alpha:g}")
 
 
 def _chosen(evidence: Evidence) -> Fitted:
@@ -292,7 +282,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             Rule("two_d", "2D only", "nothing", _fixed(1.0)),
             Rule("three_d", "3D only", "nothing", _fixed(0.0)),
             Rule("half", "α = 0.5", "nothing", _fixed(0.5)),
-            Rule("published", f"α = {PAPER_ALPHA:g}", "nothing", _published),
+            Rule("published", f"α = {PAPER_ALPHA:g}", "nothing", _fixed(PAPER_ALPHA)),
             Rule("chosen_alpha", "α of best inner Dice", "inner patients", _chosen),
             Rule("per_class_alpha", "α of each class", "inner patients", _per_class),
             Rule("learnable_scalar", "α of least cross-entropy", "inner patients", _scalar),

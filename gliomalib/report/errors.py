@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from gliomalib import settings
 from gliomalib.parameters import LAST_NOTEBOOK, from_parameters
-from gliomalib.report import patient_files, phrases, words
+from gliomalib.report import patient_files, phrases
 from gliomalib.report.facts import FIRST
 from gliomalib.report.pages import Report
 from gliomalib.schema import Record, SettingsError, split_run_name
@@ -79,13 +79,15 @@ def headings(report: Report, report_dir: Path) -> tuple[Heading, ...]:
             for name in names
         ],
         "origin": [
-            Item(key, "; ".join(f"{text} in {words.listed(runs)}" for text, runs in texts.items()))
+            Item(
+                key, "; ".join(f"{text} in {phrases.listed(runs)}" for text, runs in texts.items())
+            )
             for key, texts in report.provenance.items()
             if key in report.differing
         ],
         "settings": _deviations(report),
         "large": [
-            Item(n, f"It has {words.memory(size)} and opens slowly on a telephone.", f"{n}.html")
+            Item(n, f"It has {phrases.memory(size)} and opens slowly on a telephone.", f"{n}.html")
             for n, size in report.large_pages.items()
         ],
     }
@@ -165,7 +167,7 @@ def _masks(cohort: patient_files.Cohort) -> list[Item]:
             if score.state in FAULTY:
                 mask = f"{score.region} ({score.network}, fold {score.fold})"
                 faulty.setdefault(phrases.STATES[score.state], []).append(mask)
-        text = "; ".join(f"{state}: {words.listed(names)}" for state, names in faulty.items())
+        text = "; ".join(f"{state}: {phrases.listed(names)}" for state, names in faulty.items())
         items += [Item(patient.patient_id, f"{text}.", patient.link)] if text else []
     return items
 
@@ -174,4 +176,4 @@ def _deviations(report: Report) -> list[Item]:
     runs: dict[str, list[str]] = {}
     for name, record in report.records.items():
         runs.setdefault(deviations(report.study, name, record), []).append(name)
-    return [Item(words.listed(names), text) for text, names in runs.items() if text]
+    return [Item(phrases.listed(names), text) for text, names in runs.items() if text]

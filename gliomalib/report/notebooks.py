@@ -25,7 +25,7 @@ from traitlets.config import Config
 
 from gliomalib.parameters import INJECTED_TAG
 from gliomalib.provenance import PACKAGE_DIR
-from gliomalib.report import words
+from gliomalib.report import phrases
 from gliomalib.report.cleaning import clean
 from gliomalib.schema import RecordError
 
@@ -111,7 +111,7 @@ def _exporter() -> HTMLExporter:
         "clean": clean,
         "shown_type": shown_type,
         "has_result": _has_result,
-        "duration": words.duration,
+        "duration": phrases.duration,
         "markdown": to_html,
         "svg_address": svg_address,
         "plain_names": plain_names,

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from gliomalib import digits, settings
 from gliomalib.parameters import LAST_NOTEBOOK
-from gliomalib.report import cleaning, entries, notebooks, phrases, references, words
+from gliomalib.report import cleaning, entries, notebooks, phrases, references
 from gliomalib.report.entries import Entry
 from gliomalib.report.statements import Number, Statement, anchor, marked, number, statements
 from gliomalib.schema import Record, RecordError
@@ -186,10 +186,10 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "number": digits.number,
-        "range_of": words.range_of,
-        "duration": words.duration,
-        "memory": words.memory,
-        "listed": words.listed,
+        "range_of": phrases.range_of,
+        "duration": phrases.duration,
+        "memory": phrases.memory,
+        "listed": phrases.listed,
         "number_of": number_of,
         "anchor": anchor,
         "changes": phrases.changes,
@@ -205,7 +205,7 @@ def _environment() -> jinja2.Environment:
     sheets = {path.stem: _sheet(path) for path in notebooks.TEMPLATES.glob("*.css")}
     environment.globals |= {
         **{"few": FEW_PATIENTS, "site": SITE, "sheets": sheets},
-        **{"last": LAST_NOTEBOOK, "counted": words.counted, "items": phrases.items},
+        **{"last": LAST_NOTEBOOK, "counted": phrases.counted, "items": phrases.items},
     }
     return environment
 

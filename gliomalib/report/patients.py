@@ -14,7 +14,7 @@ from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
 
-from gliomalib.report import pages, patient_files, words
+from gliomalib.report import pages, patient_files, phrases
 from gliomalib.report.pages import Report
 from gliomalib.report.patient_files import CLASSES, Answer, Cohort, Patient, Score
 from gliomalib.report.phrases import STATES
@@ -162,5 +162,5 @@ def _context(report: Report, cohort: Cohort) -> dict[str, Any]:
         **{"classes": CLASSES, "states": STATES, "sequence_names": SEQUENCES},
         **{"class_names": CLASS_NAMES, "colours": CLASS_COLOURS},
         **{function.__name__: function for function in (tail, flagged, state_of, runs, dots)},
-        **{"isolated": isolated, "most_bytes": words.memory(pages.MOST_BYTES)},
+        **{"isolated": isolated, "most_bytes": phrases.memory(pages.MOST_BYTES)},
     }

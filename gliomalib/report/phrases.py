@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gliomalib import digits
-from gliomalib.report import words
-from gliomalib.schema import split_run_name
+from gliomalib.schema import Value, split_run_name
 
 BRANCHES = {"unet2d": "the 2D network", "unet3d": "the 3D network"}
 
@@ -39,7 +39,7 @@ def changes(changed: Mapping[str, object]) -> str:
 
 def setting(value: object) -> str:
     """Return the value of a setting as a reader writes it."""
-    return words.listed([str(part) for part in value]) if isinstance(value, list) else str(value)
+    return listed([str(part) for part in value]) if isinstance(value, list) else str(value)
 
 
 def dotted(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -49,3 +49,36 @@ def dotted(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         is_nested = isinstance(value, Mapping)
         flat |= dotted(value, f"{prefix}{key}.") if is_nested else {f"{prefix}{key}": value}
     return flat
+
+
+def range_of(entry: Value) -> str:
+    """Return the 95 % interval of a value, or in words why there is none."""
+    if entry.ci95 is None:
+        if not entry.n_patients and not math.isnan(entry.value):
+            return "no interval: not over patients"
+        return f"no interval: {counted(entry.n_patients, 'patient')}"
+    return digits.interval(entry.value, entry.ci95)
+
+
+def counted(amount: int, noun: str) -> str:
+    """Return ``3 patients``, ``1 patient``."""
+    return f"{digits.fixed(amount, 0)} {noun}{'' if amount == 1 else 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return ``a, b and c``."""
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def duration(seconds: float) -> str:
+    """Return a wall time in hours, minutes and seconds, the smaller ones left out where idle."""
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def memory(size: int) -> str:
+    """Return a number of bytes in MB below one GB, in GB above (powers of ten)."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

@@ -114,7 +114,11 @@ def marked(body: str, values: Iterable[str]) -> str:
     soup = BeautifulSoup(body, features="html.parser")
     rows = _rows(soup)
     cells = [(cell, _output(cell)) for cell in soup.select("div.cell")]
-    finish = [cell for cell, _ in cells if FINISH in _code(cell)] or [cell for cell, _ in cells]
+    finish = [
+        cell
+        for cell, _ in cells
+        if any(FINISH in part.get_text() for part in cell.select("details.code"))
+    ] or [cell for cell, _ in cells]
     for value in values:
         if value in rows:
             rows[value]["id"] = anchor(value)
@@ -145,7 +149,3 @@ def _output(cell: Tag) -> set[str]:
     texts = [part.get_text(" ") for part in cell.select(".output, .text")]
     words = {word.strip(".,;:()") for text in texts for word in text.split()}
     return words | {part.get_text().strip() for part in cell.select(".output td, .output th")}
-
-
-def _code(cell: Tag) -> str:
-    return " ".join(part.get_text() for part in cell.select("details.code"))

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from gliomalib import records, settings
 from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.provenance import write_atomic
-from gliomalib.report import entries, facts, words
+from gliomalib.report import entries, facts, phrases
 from gliomalib.report.pages import render
 from gliomalib.schema import Record, RecordError, SettingsError
 
@@ -104,7 +104,7 @@ def _patients(made: Mapping[str, Record]) -> str:
     values = {} if first is None else {value.name: value.value for value in first.values}
     if not {"patients_internal", "patients_external"} <= set(values):
         return "how many patients is not known"
-    internal = words.counted(int(values["patients_internal"]), "patient")
+    internal = phrases.counted(int(values["patients_internal"]), "patient")
     return f"{internal}, {values['patients_external']:.0f} external"
 
 
@@ -114,7 +114,7 @@ def _absent(name: str, made: Mapping[str, Record]) -> list[str]:
         found.append(f"There is no answer: notebook {LAST_NOTEBOOK} left no record.")
     others = sorted({record.study for record in made.values()} - {name})
     if others:
-        found.append(f"Some records belong to another study: {words.listed(others)}.")
+        found.append(f"Some records belong to another study: {phrases.listed(others)}.")
     try:
         wanted = entries.expected(settings.load(name))
     except SettingsError:
@@ -122,5 +122,5 @@ def _absent(name: str, made: Mapping[str, Record]) -> list[str]:
         return [*found, text]
     lacking = [run for run in wanted if run not in made]
     if lacking:
-        found.append(f"{len(lacking)} of its {words.counted(len(wanted), 'run')} left no record.")
+        found.append(f"{len(lacking)} of its {phrases.counted(len(wanted), 'run')} left no record.")
     return found

@@ -34,7 +34,8 @@ def forget_changed(jobs: Iterable[Job]) -> list[str]:
     jobs = list(jobs)
     changed = [job for job in jobs if not is_current(job)]
     if changed:
-        changed += [job for job in jobs if job not in changed and not job.needs and _moved(job)]
+        first = [job for job in jobs if job not in changed and not job.needs]
+        changed += [job for job in first if _read(job).get("place") != _place(job)]
     for job in changed:
         job.stamp.unlink(missing_ok=True)
     return [job.name for job in changed]
@@ -59,10 +60,6 @@ def _present(job: Job) -> dict[str, str]:
 
 def _place(job: Job) -> str:
     return str(job.folders.source or job.work_dir)
-
-
-def _moved(job: Job) -> bool:
-    return job.stamp.is_file() and _read(job).get("place") != _place(job)
 
 
 def _read(job: Job) -> dict[str, Any]:

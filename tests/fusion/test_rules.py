@@ -184,13 +184,6 @@ def test_fixed_weights_are_the_weighted_average(
         np.testing.assert_array_equal(found, pair[0 if alpha else 1].probabilities)
 
 
-def test_the_published_rule_has_the_weight_of_the_study() -> None:
-    for more, alpha in (({}, 0.6), ({"alpha": 0.7}, 0.7)):
-        fitted = rules.fit("published", (), 0, **more)
-        assert fitted.parameters == {"alpha": alpha}
-        assert (fitted.title, fitted.fitted) == (f"α = {alpha}", False)
-
-
 def test_no_weight_has_more_inner_dice_than_the_chosen_one(
     fitted: dict[str, rules.Fitted], inner: Any
 ) -> None:

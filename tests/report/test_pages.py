@@ -10,7 +10,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from gliomalib import records, report, settings
-from gliomalib.report import notebooks, pages, words
+from gliomalib.report import notebooks, pages, phrases
 from gliomalib.schema import Exclusion, Value
 from tests.report import reading
 from tests.report import small_study as small
@@ -96,7 +96,7 @@ def test_every_cards_numbers_are_the_records(small_report: Path) -> None:
         for row, value in zip(rows, record.values, strict=True):
             shown = [float(tag["value"]) for tag in row.find_all("data")]
             assert shown == pytest.approx([value.value], rel=0, abs=0, nan_ok=True)
-            assert row("td")[1].get_text() == words.range_of(value)
+            assert row("td")[1].get_text() == phrases.range_of(value)
             counts = [value.n_patients, value.n_empty, value.n_missed]
             told = [cell.get_text() for cell in row.select("td.count")]
             assert told == (list(map(str, counts)) if any(counts) else ["–"] * 3)

@@ -55,3 +55,11 @@ def test_words_are_escaped_where_a_page_is_html(plan: Report) -> None:
 def test_plurals_and_nested_settings() -> None:
     assert [phrases.items(n, "box") for n in (1, 2)] == ["1 box", "2 boxes"]
     assert phrases.dotted({"a": {"b": 1}, "c": 2}) == {"a.b": 1, "c": 2}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (59.9, "59.9 s"), (59.99, "1 min 0 s"), (3599.7, "1 h 0 min")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert phrases.duration(seconds) == text

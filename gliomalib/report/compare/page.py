@@ -14,7 +14,7 @@ from gliomalib.report.compare import records
 from gliomalib.report.compare import runs as sides
 from gliomalib.report.compare.notebooks import Cell, NotebookPair
 from gliomalib.report.compare.runs import Side
-from gliomalib.report.words import listed
+from gliomalib.report.phrases import listed
 from gliomalib.schema import SettingsError
 
 
