@@ -1,12 +1,7 @@
 """Tools of a reproducibility study: glioma subclasses from fused 2D and 3D U-Nets.
 
-The rooms stand in the order in which a patient walks: ``data``, ``phantoms``, ``cohort``,
-``networks``, ``scoring``, ``fusion``, ``pipeline``, ``experiments`` (one module for each
-notebook), ``verdicts``, ``figures``, ``report``, ``runner``, ``commands``. What everyone may use
-stands beside them. A room imports lower ones only (``[tool.importlinter]`` in pyproject.toml).
-
-The names below are what a notebook of one's own wants first; ``notebooks/README.md`` shows them
-at work. Each is loaded when it is first used, since torch takes seconds.
+CONTRIBUTING.md shows the rooms. The names below are what a notebook of one's own wants first;
+``notebooks/README.md`` shows them at work. Each is loaded when it is used, as torch takes seconds.
 """
 
 from __future__ import annotations

@@ -105,7 +105,13 @@ def code_digest(*modules: ModuleType) -> str:
     Comments, docstrings and layout do not count: a reworded sentence makes nothing stale. Raises
     ``ValueError`` for a module of another package.
     """
-    return _digest_of_code(_name_here(module) for module in modules)
+    parts = [module.__name__.partition(".") for module in modules]
+    for package, _, name in parts:
+        if package != PACKAGE_DIR.name or not name:
+            raise ValueError(
+                f"{package}.{name}: no module of {PACKAGE_DIR.name}; give one of its own"
+            )
+    return _digest_of_code(name for _, _, name in parts)
 
 
 def imports_digest(sources: Iterable[str]) -> str:
@@ -124,13 +130,6 @@ def package_digest(without: Iterable[str]) -> str:
     paths = (path.relative_to(PACKAGE_DIR) for path in PACKAGE_DIR.rglob("*.py"))
     kept = (path.with_suffix("").parts for path in paths if path.parts[0] not in apart)
     return digest_of({".".join(parts): _parsed(".".join(parts)).statements for parts in kept})
-
-
-def _name_here(module: ModuleType) -> str:
-    package, _, name = module.__name__.partition(".")
-    if package != PACKAGE_DIR.name or not name:
-        raise ValueError(f"{module.__name__}: no module of {PACKAGE_DIR.name}; give one of its own")
-    return name
 
 
 def _digest_of_code(names: Iterable[str]) -> str:

@@ -105,9 +105,8 @@ def in_force(run: Run) -> pd.DataFrame:
         if path is None and override is None:
             continue
         value = override if path is None else attrgetter(path)(run.study)
-        if override is not None and name != "study":
-            source = "given"
-        else:
+        source = "given"
+        if override is None or name == "study":
             source = f"{study}.yml" if path and in_file(study, path) else "default"
         rows.append({"parameter": name, "value": str(value), "from": source})
     return pd.DataFrame(rows)

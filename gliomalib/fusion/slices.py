@@ -46,18 +46,12 @@ def _highest(scores: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int6
     return highest
 
 
-def _enhancing_first(areas: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.where(areas[:, ENHANCING - 1] > 0, ENHANCING, _highest(areas))
-
-
-def _largest_share(areas: NDArray[np.int64]) -> NDArray[np.int64]:
-    return _highest(areas / np.maximum(areas.sum(axis=0), 1))
-
-
 LABEL_RULES: Mapping[str, Callable[[NDArray[np.int64]], NDArray[np.int64]]] = {
     "dominant": _highest,
-    "enhancing_first": _enhancing_first,
-    "largest_share": _largest_share,
+    "enhancing_first": lambda areas: np.where(
+        areas[:, ENHANCING - 1] > 0, ENHANCING, _highest(areas)
+    ),
+    "largest_share": lambda areas: _highest(areas / np.maximum(areas.sum(axis=0), 1)),
 }
 """Rule → the class of each slice from its areas (Z, 3) of the sub-regions, in voxels.
 

@@ -171,10 +171,6 @@ def number_of(name: str) -> str:
     return name.partition("_")[0]
 
 
-def _embedded(path: Path) -> str:
-    return base64.b64encode(path.read_bytes()).decode()
-
-
 @lru_cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
@@ -198,7 +194,7 @@ def _environment() -> jinja2.Environment:
         "licence_of": references.licence_of,
         "of_releases": references.of_releases,
         "main_answer": lambda answers: max(answers, key=lambda answer: len(answers[answer])),
-        "embedded": _embedded,
+        "embedded": lambda path: base64.b64encode(path.read_bytes()).decode(),
         "breakable": cleaning.breakable,
         "with_minus": digits.with_minus,
     }
