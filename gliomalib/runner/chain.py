@@ -54,10 +54,7 @@ CHAIN: Mapping[str, Step] = {
         after=("05_fusion", "06_train_resnet50"), files=PUBLISHED, gpu=True, alone=True
     ),
     LAST_NOTEBOOK: Step(
-        files=(
-            *PUBLISHED,
-            *("data/assumptions.yml", "data/checklists.yml", "data/catalogue.yml"),
-        )
+        files=(*PUBLISHED, "data/assumptions.yml", "data/checklists.yml", "data/catalogue.yml")
     ),
 }
 """Every notebook of a study, each below those that it needs; a new one is one more row."""
