@@ -5,7 +5,7 @@ import shutil
 import stat
 import subprocess
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -254,3 +254,15 @@ def test_cores_are_what_the_run_was_given(monkeypatch: pytest.MonkeyPatch) -> No
         provenance.cores()
     monkeypatch.delenv(provenance.CORES)
     assert provenance.cores() >= 1
+
+
+@pytest.mark.parametrize(
+    ("platform", "expected"), [("linux", 2_048_000_000), ("darwin", 2_000_000)]
+)
+def test_peak_memory_is_in_bytes(
+    monkeypatch: pytest.MonkeyPatch, platform: str, expected: int
+) -> None:
+    used = SimpleNamespace(ru_maxrss=2_000_000)
+    monkeypatch.setattr(provenance.resource, "getrusage", lambda who: used)
+    monkeypatch.setattr(provenance.sys, "platform", platform)
+    assert provenance.peak_memory() == expected

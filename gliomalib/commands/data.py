@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gliomalib import provenance
 from gliomalib.commands import Verbs, say
 from gliomalib.runner.jobs import Folders
 
@@ -115,7 +115,7 @@ def _phantoms(arguments: argparse.Namespace) -> None:
 
     plan = PhantomPlan(seed=arguments.seed, spacing_mm=arguments.spacing, site=arguments.site)
     numbers = range(1, arguments.count + 1)
-    folder = write.write_cohort(arguments.root, plan, numbers, os.cpu_count() or 1)
+    folder = write.write_cohort(arguments.root, plan, numbers, provenance.cores())
     say(f"{arguments.count} synthetic patients in {folder}")
 
 

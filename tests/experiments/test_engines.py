@@ -2,7 +2,6 @@
 
 import platform
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -196,12 +195,3 @@ def test_hardware_names_no_machine_and_no_path(pipeline: engines.Pipeline) -> No
     assert int(found["cores"]) >= 1 and found["processor"]
     text = " ".join(found.values())
     assert platform.node() not in text and "/" not in text
-
-
-def test_peak_memory_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    used = SimpleNamespace(ru_maxrss=2_000_000)
-    monkeypatch.setattr(engines.resource, "getrusage", lambda who: used)
-    monkeypatch.setattr(engines.sys, "platform", "linux")
-    assert engines.peak_memory_gb(CPU) == {"process": pytest.approx(2.048)}
-    monkeypatch.setattr(engines.sys, "platform", "darwin")
-    assert engines.peak_memory_gb(CPU) == {"process": pytest.approx(0.002)}
