@@ -92,6 +92,23 @@ def test_every_claim_has_a_verdict_and_none_is_decided_on_phantoms(straight: Pat
     assert set(verdicts[verdicts == "holds"].index) == {"W1", "W2", "W3"}
 
 
+def test_the_example_for_notebooks_of_ones_own_gives_the_dice_of_the_study(straight: Path) -> None:
+    readme = (PROJECT_DIR / "notebooks" / "README.md").read_text(encoding="utf-8")
+    code = readme.split("```python\n")[1].split("```")[0].replace('"demo"', '"smoke"')
+    for name, folder in (('Path("data")', "data"), ('Path("reports")', "reports")):
+        assert name in code
+        code = code.replace(name, f"Path({str(straight / folder)!r})")
+    code = code.replace("data/demo/raw", str(straight / "data" / "smoke" / "raw"))
+    *lines, last = code.strip().splitlines()
+    names: dict[str, Any] = {}
+    exec("\n".join([*lines, f"dice = {last}"]), names)
+    scores = pd.read_csv(straight / "reports/smoke/tables/05_fusion.scores.csv")
+    row = scores.query("network == 'fused' and region == 'WT' and part == 'test'").set_index(
+        "patient_id"
+    )
+    assert names["dice"] == pytest.approx(row.loc[names["case"].patient_id, "dice"], abs=1e-4)
+
+
 def test_records_say_what_was_small_and_random(found: dict[str, Record]) -> None:
     for record in found.values():
         caveats = " ".join(record.caveats)
