@@ -108,9 +108,8 @@ def optima(sweep: Sweep, study: settings.Study) -> dict[str, Optimum]:
     """
     if not sweep.defined("mean"):
         raise RecordError("no patient has a mean Dice at every α; look at evaluation.empty")
-    return {
-        region: _optimum(sweep, region, study) for region in sweep.curves if sweep.defined(region)
-    }
+    regions = filter(sweep.defined, sweep.curves)
+    return {region: _optimum(sweep, region, study) for region in regions}
 
 
 def optima_table(optima: Mapping[str, Optimum]) -> pd.DataFrame:
@@ -166,27 +165,14 @@ def values(
 
     ``held_back`` are the validation patients; without any there is no value ``chosen_alpha``.
     """
-    mean, curves, grid = optima["mean"], list(sweep.defined("mean").values()), alphas(study)
-    rows, seed = (
-        np.stack([curve.at(grid) for curve in curves]),
-        named_seed(study.seed, "sweeps", "grid"),
-    )
-    on_grid = bootstrap.argmax_interval(rows, grid, seed, study.evaluation.bootstrap)
-    is_best = patients(sweep)[f"{PAPER} is best"]
-    share = bootstrap.wilson(int(is_best.sum()), len(is_best))
+    mean, curves = optima["mean"], list(sweep.defined("mean").values())
+    share = bootstrap.wilson(int(patients(sweep)[f"{PAPER} is best"].sum()), len(curves))
     how = (
-        "exact α with the best mean Dice over all of 0–1, middle of the widest plateau; interval "
-        "by resampling patients"
+        "exact α with the best mean Dice over all of 0–1, middle of the widest plateau; "
+        "interval by resampling patients"
     )
     lost = f"best mean Dice less that at α = {PAPER}, {AGAIN}"
-    test, is_equal = mean.equal, float(mean.equal.verdict == "equivalent")
-    p = "no test for a single patient" if test.tost_p is None else f"p = {test.tost_p:.3g}"
-    equal = (
-        f"1 if two one-sided tests put the mean loss at α = {PAPER} within ±{test.margin:g} "
-        f"Dice of the best α of these patients, taken as known, else 0: {test.verdict}, {p}"
-    )
     width = f"width of all α whose mean Dice lies {NEAR} of the best"
-    own = f"share of patients whose own best α include {PAPER}, exactly; Wilson interval"
     return [
         *(
             value(
@@ -196,15 +182,11 @@ def values(
             )
             for region, best in optima.items()
         ),
-        value(
-            "best_alpha_grid",
-            on_grid,
-            f"the same on a grid of steps of {study.fusion.sweep_step:g}",
-        ),
+        _on_grid(curves, study),
         value("lost_at_published_alpha", mean.lost, lost),
-        Value("published_alpha_equivalent", is_equal, n_patients=test.n, rule=equal),
+        _equivalent(mean.equal),
         value("flat_width", mean.plateau, width),
-        value("patients_with_published_best", share, own),
+        value("patients_with_published_best", share, f"share whose best α include {PAPER}; Wilson"),
         *_chosen(curves, list(held_back.defined("mean").values()), study),
     ]
 
@@ -223,6 +205,23 @@ def conclusion(values: Sequence[Value]) -> str:
     if any(value.name == "chosen_alpha" for value in values):
         return text
     return f"{text} There were no validation patients, so no α was chosen independently."
+
+
+def _on_grid(curves: Sequence[optimum.Curve], study: settings.Study) -> Value:
+    grid, seed = alphas(study), named_seed(study.seed, "sweeps", "grid")
+    rows = np.stack([curve.at(grid) for curve in curves])
+    best = bootstrap.argmax_interval(rows, grid, seed, study.evaluation.bootstrap)
+    return value("best_alpha_grid", best, f"the same in steps of {study.fusion.sweep_step:g}")
+
+
+def _equivalent(test: comparisons.Equivalence) -> Value:
+    p = "no test for a single patient" if test.tost_p is None else f"p = {test.tost_p:.3g}"
+    rule = (
+        f"1 if two one-sided tests put the mean loss at α = {PAPER} within ±{test.margin:g} "
+        f"Dice of the best α of these patients, taken as known, else 0: {test.verdict}, {p}"
+    )
+    is_equal = float(test.verdict == "equivalent")
+    return Value("published_alpha_equivalent", is_equal, n_patients=test.n, rule=rule)
 
 
 def _optimum(sweep: Sweep, region: str, study: settings.Study) -> Optimum:

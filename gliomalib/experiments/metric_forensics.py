@@ -24,7 +24,7 @@ BACKGROUND: Mapping[str, float] = {"whole scan": 0.9894, "central 128×128 crop"
 """Share of voxels without tumour, the mean of 28 expert label volumes of BraTS, by frame."""
 
 POINT = 0.01
-"""Scores this close are alike: the margin of the verdicts on the same scores."""
+"""Scores this close are alike, as in the verdicts on them."""
 
 WHO: Mapping[str, str] = {
     f"{who}, {frame}": f"{who}_{frame}"
@@ -104,8 +104,7 @@ def constants(scores: PrintedScores) -> pd.DataFrame:
 
 def forced_iou(scores: PrintedScores) -> float:
     """Return the least IoU that goes with the printed F1 if both are one and the same average."""
-    findings = (finding for finding in _related(scores) if finding.numbers == ("iou", "f1"))
-    return min(finding.implied[0] for finding in findings)
+    return min(row.implied[0] for row in _related(scores) if row.numbers == ("iou", "f1"))
 
 
 def values(scores: PrintedScores) -> list[Value]:
@@ -144,17 +143,23 @@ def values(scores: PrintedScores) -> list[Value]:
         ),
     }
     found = [Value(name, float(number), rule=rule) for name, (number, rule) in numbers.items()]
+    return found + _of_constant(scores)
+
+
+def _of_constant(scores: PrintedScores) -> list[Value]:
+    """Return what 'no tumour' everywhere scores in each frame."""
     rules = {
         "no_tumour_accuracy": "accuracy, precision, recall and F1 of 'no tumour' everywhere",
         "no_tumour_iou": "Keras's MeanIoU of 'no tumour' everywhere",
         "errors_per_tumour_voxel": "wrong voxels at the printed accuracy, for each voxel of tumour",
     }
+    values = []
     for (frame, share), suffix in zip(BACKGROUND.items(), ("scan", "crop"), strict=True):
         in_frame = (share, keras_metrics.constant_scores(share)["mean_iou"], _errors(scores, share))
         of_frame = f"BraTS, {frame}, of which {share:g} is background"
         for (name, rule), number in zip(rules.items(), in_frame, strict=True):
-            found.append(Value(f"{name}_{suffix}", number, rule=f"{of_frame}: {rule}"))
-    return found
+            values.append(Value(f"{name}_{suffix}", number, rule=f"{of_frame}: {rule}"))
+    return values
 
 
 def beside(scores: PrintedScores, measured: Sequence[Value]) -> pd.DataFrame:

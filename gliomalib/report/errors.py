@@ -67,24 +67,14 @@ def headings(report: Report, report_dir: Path) -> tuple[Heading, ...]:
         "excluded": _excluded(report),
         "files": _faulty(report_dir),
         "missed": _masks(cohort),
-        "patients": [
-            *(Item("the study", fault) for fault in cohort.picture_faults),
-            *([Item("the study", cohort.answer_fault)] if cohort.answer_fault else []),
-            *(Item(p.patient_id, p.fault, p.link) for p in cohort.patients if p.fault),
-        ],
+        "patients": _patients(cohort),
         "limits": [Item("the study", text) for text in report.study.caveats],
         "caveats": [
             Item(name, caveat, f"../index.html#{name}")
             for caveat, names in report.caveats.items()
             for name in names
         ],
-        "origin": [
-            Item(
-                key, "; ".join(f"{text} in {phrases.listed(runs)}" for text, runs in texts.items())
-            )
-            for key, texts in report.provenance.items()
-            if key in report.differing
-        ],
+        "origin": _origin(report),
         "settings": _deviations(report),
         "large": [
             Item(n, f"It has {phrases.memory(size)} and opens slowly on a telephone.", f"{n}.html")
@@ -157,6 +147,20 @@ def _faulty(report_dir: Path) -> list[Item]:
     except (OSError, ValueError, KeyError, csv.Error):
         text = f"It cannot be told: tables/{path.name} is missing or damaged; run {FIRST} again."
         return [Item(FIRST, text)]
+
+
+def _patients(cohort: patient_files.Cohort) -> list[Item]:
+    faults = [*cohort.picture_faults, *([cohort.answer_fault] if cohort.answer_fault else [])]
+    items = [Item("the study", fault) for fault in faults]
+    return items + [Item(p.patient_id, p.fault, p.link) for p in cohort.patients if p.fault]
+
+
+def _origin(report: Report) -> list[Item]:
+    return [
+        Item(key, "; ".join(f"{text} in {phrases.listed(runs)}" for text, runs in texts.items()))
+        for key, texts in report.provenance.items()
+        if key in report.differing
+    ]
 
 
 def _masks(cohort: patient_files.Cohort) -> list[Item]:

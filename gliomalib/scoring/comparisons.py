@@ -25,7 +25,6 @@ from scipy import stats
 from gliomalib.schema import FloatArray
 from gliomalib.scoring import bootstrap
 
-Bounds = tuple[float, float]
 Decision = Literal["equivalent", "different", "undecided"]
 """``equivalent``: the mean difference is shown to lie within the margin, zero or not.
 ``different``: it is shown not to be zero, and not to lie within the margin. ``undecided``: neither
@@ -66,8 +65,8 @@ class Equivalence:
     n: int
     margin: float
     tost_p: float | None
-    t_bounds: Bounds | None
-    bootstrap_bounds: Bounds | None
+    t_bounds: tuple[float, float] | None
+    bootstrap_bounds: tuple[float, float] | None
 
 
 def paired(differences: ArrayLike, name: str) -> SignedRank:
@@ -159,6 +158,23 @@ def compare_family(
     missing, a column or a patient is duplicated, or a score is NaN: leave out patients by a named
     rule, from all methods at once, and count them.
     """
+    differences = {name: table[name] - table[reference] for name in _others(table, reference)}
+    ranks = {name: paired(values, name) for name, values in differences.items()}
+    adjusted = holm({name: rank.p for name, rank in ranks.items()})
+    # Holm multiplies the smallest p by the number of methods, so no p can get below this
+    least_of_family = min(rank.least_p for rank in ranks.values()) * len(ranks)
+    rows = []
+    for name, rank in ranks.items():
+        equal = equivalence(differences[name], seed, margin, draws)
+        limited, note = _limits(rank, max(rank.least_p, min(1.0, least_of_family)))
+        verdict = _decision(equal.verdict == "equivalent", adjusted[name] < ALPHA)
+        tests = (equal.mean, rank.n, rank.p, adjusted[name], equal.tost_p)
+        rows.append((name, *tests, verdict, limited, note))
+    columns = ["name", "mean_difference", "n", "p", "p_holm", "tost_p", "verdict", "limited"]
+    return pd.DataFrame(rows, columns=[*columns, "note"])
+
+
+def _others(table: pd.DataFrame, reference: str) -> list[str]:
     columns = [str(name) for name in table.columns]
     if reference not in columns or len(columns) < 2:
         raise ValueError(
@@ -168,30 +184,7 @@ def compare_family(
     if not table.columns.is_unique or not table.index.is_unique:
         raise ValueError("a method or a patient is duplicated; give each one column, one row")
     bootstrap.checked(table, 2, f"one score per patient of {', '.join(columns)}")
-    methods = [name for name in columns if name != reference]
-    differences = {name: table[name] - table[reference] for name in methods}
-    ranks = {name: paired(values, name) for name, values in differences.items()}
-    adjusted = holm({name: rank.p for name, rank in ranks.items()})
-    # Holm multiplies the smallest p by the number of methods, so no p can get below this
-    least_of_family = min(rank.least_p for rank in ranks.values()) * len(methods)
-    rows = []
-    for name, rank in ranks.items():
-        equal = equivalence(differences[name], seed, margin, draws)
-        limited, note = _limits(rank, max(rank.least_p, min(1.0, least_of_family)))
-        rows.append(
-            {
-                "name": name,
-                "mean_difference": equal.mean,
-                "n": rank.n,
-                "p": rank.p,
-                "p_holm": adjusted[name],
-                "tost_p": equal.tost_p,
-                "verdict": _decision(equal.verdict == "equivalent", adjusted[name] < ALPHA),
-                "limited": limited,
-                "note": note,
-            }
-        )
-    return pd.DataFrame(rows)
+    return [name for name in columns if name != reference]
 
 
 def _decision(within: bool, not_zero: bool) -> Decision:
