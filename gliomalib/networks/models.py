@@ -247,6 +247,16 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
+def cpu_precisions() -> set[str]:
+    """Return the precisions that pay on this processor: bfloat16 where it multiplies such numbers.
+
+    Without AMX or AVX512_BF16 torch converts each number forth and back, which is slower.
+    """
+    has = torch.cpu.get_capabilities()
+    fast = has.get("amx_bf16", False) or has.get("avx512_bf16", False)
+    return {"32-true", "bf16-mixed"} if fast else {"32-true"}
+
+
 @contextmanager
 def threads(number: int) -> Iterator[None]:
     """Let torch use ``number`` threads inside the block (0: as many as it does anyway)."""
