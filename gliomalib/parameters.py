@@ -24,7 +24,7 @@ def _training(section: str, *more: str) -> dict[str, str | None]:
     return {"variant": None, **{name: f"{section}.{name}" for name in (*TRAINING, *more)}}
 
 
-UNET = ("channels", "focal_gamma", "class_weights", "sequences", "dropout")
+UNET = ("channels", "strides", "focal_gamma", "class_weights", "sequences", "dropout")
 
 LAST_NOTEBOOK = "15_reproducibility_report"
 """The notebook that answers the question, from the records of all others."""
