@@ -53,6 +53,7 @@ NOTEBOOKS: dict[str, dict[str, str | None]] = {
     "10_adaptive_fusion": {},
     "11_leakage_audit": {
         "repeats": "leakage.repeats",
+        "turns": "leakage.turns",
         "patients": "leakage.patients",
         "epochs": "leakage.epochs",
     },

@@ -154,11 +154,14 @@ class Evaluation(Model):
 class Leakage(Model):
     """The audit of splits: how often it is repeated, and the budget of its ResNet50.
 
-    ``patients`` is the largest number of patients that take part, ``epochs`` what the classifier
-    trains for; None: all of them, and as many as in notebook 06.
+    ``repeats`` deals are looked at by the nearest neighbour, the first ``turns`` of them by
+    ResNet50; in five every patient is held out once. ``patients`` is the largest number of
+    patients that take part, ``epochs`` what the classifier trains for; None: all of them, and as
+    many as in notebook 06.
     """
 
     repeats: int = Field(5, ge=1)
+    turns: int = Field(5, ge=1)
     patients: int | None = Field(None, ge=4)
     epochs: int | None = Field(None, ge=1)
 
