@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -89,6 +90,19 @@ class Source(Model):
         return run_name(self.notebook, self.variant)
 
 
+class Fixed(Model):
+    """Where a rule was written: its commit, the day, and whether no study had run before."""
+
+    commit: str = Field(pattern=r"^[0-9a-f]{7,40}$")
+    date: date
+    before_first_run: bool
+
+    @property
+    def when(self) -> str:
+        """When that was, to read behind "rule fixed"."""
+        return "before the first run" if self.before_first_run else "after a first look"
+
+
 class Reference(Model):
     """A number that is not the paper's, and whose it is."""
 
@@ -113,6 +127,7 @@ class Claim(Source):
     reference: Reference | None = None
     unit: str
     level: Literal["voxel", "slice", "patient", "text"]
+    fixed: Fixed
     decision: Decision
     testable_on: Needs
     source: str

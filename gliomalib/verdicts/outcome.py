@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -33,13 +33,14 @@ class Context:
 class Verdict:
     """What became of one claim; ``obtained`` is None where its notebook was not run.
 
-    ``pixel_recipe`` has the numbers of the recipe that there are.
+    ``run_commit`` made the record; ``pixel_recipe`` has the numbers of the recipe that there are.
     """
 
     claim: Claim
     obtained: Value | None
     verdict: Outcome
     reasons: tuple[str, ...]
+    run_commit: str = "–"
     pixel_recipe: Mapping[Frame, Value] = field(default_factory=dict)
 
     @property
@@ -58,7 +59,8 @@ def judge(
     """
     if record is not None:
         _check_own(claim, record, context)
-        return judge_values(claim, record.values, context, gates)
+        verdict = judge_values(claim, record.values, context, gates)
+        return replace(verdict, run_commit=str(record.provenance.get("commit", "–")))
     reasons = [f"study {context.study} has no record of {claim.run}"]
     unmet = _unmet(claim.testable_on, context, None)
     if unmet:
@@ -136,6 +138,9 @@ def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
                 "unit": claim.unit_behind or "–",
                 "patients": str(obtained.n_patients) if obtained else "–",
                 "decision rule": claim.rule,
+                "rule fixed": claim.fixed.when,
+                "rule commit": claim.fixed.commit,
+                "run commit": verdict.run_commit,
                 "verdict": verdict.verdict,
                 "reason": verdict.reason,
                 "notebook": claim.notebook,

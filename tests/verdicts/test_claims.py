@@ -1,11 +1,14 @@
 """The file of statements is whole, and a fault in it is named."""
 
+import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from gliomalib.provenance import PROJECT_DIR
 from gliomalib.runner.chain import CHAIN
 from gliomalib.schema import SettingsError
 from gliomalib.settings import PAPER_ALPHA
@@ -67,6 +70,55 @@ def test_a_number_of_others_is_not_called_the_papers() -> None:
     claim = {claim.id: claim for claim in claims.load()}["C12"]
     assert claim.published is None and claim.reference is not None
     assert (claim.compared, claim.reference.source) == (0.8537, "winner of BraTS 2020")
+
+
+def git(*words: str) -> str:
+    command = ["git", "-C", str(PROJECT_DIR), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
+
+
+@cache
+def written(commit: str) -> dict[str, dict[str, Any]]:
+    """Return the statements as the file had them at a commit, by id."""
+    content = yaml.safe_load(git("show", f"{commit}:data/published.yml"))
+    return {claim["id"]: claim for claim in content["claims"]}
+
+
+@pytest.fixture(scope="module")
+def history() -> None:
+    """Skip where the checkout has no history, or only the end of one."""
+    try:
+        shallow = git("rev-parse", "--is-shallow-repository").strip() == "true"
+    except (OSError, subprocess.SubprocessError):
+        shallow = True
+    if shallow:
+        pytest.skip("this checkout has no history")
+
+
+@pytest.mark.usefixtures("history")
+@pytest.mark.parametrize("claim", claims.load(), ids=lambda claim: claim.id)
+def test_a_rule_was_written_where_the_file_says_so(claim: claims.Claim) -> None:
+    git("merge-base", "--is-ancestor", claim.fixed.commit, "HEAD")
+    assert git("log", "-1", "--format=%as", claim.fixed.commit).strip() == str(claim.fixed.date)
+    then = written(claim.fixed.commit)[claim.id]
+    now = {one["id"]: one for one in yaml.safe_load(claims.PUBLISHED.read_text("utf-8"))["claims"]}
+    for part in ("notebook", "value", "decision", "published"):
+        assert then.get(part) == now[claim.id].get(part), part
+    # a need that came later can withhold a verdict only; none was dropped or changed
+    assert then["testable_on"].items() <= now[claim.id]["testable_on"].items()
+
+
+@pytest.mark.usefixtures("history")
+def test_before_the_first_run_means_before_the_first_report() -> None:
+    first = git("log", "--reverse", "--format=%H", "--", "reports").split()[0]
+    for commit, before in {(c.fixed.commit, c.fixed.before_first_run) for c in claims.load()}:
+        base = git("merge-base", commit, first).strip()
+        assert (base.startswith(commit)) == before, commit
+
+
+def test_the_paper_was_judged_by_rules_that_no_result_was_known_to() -> None:
+    first = [claim.id for claim in claims.load() if claim.fixed.before_first_run]
+    assert first == [f"C{number}" for number in _upto(11)]
 
 
 def edited(tmp_path: Path, edit: Any) -> Path:

@@ -26,6 +26,7 @@ def a_claim(**changes: Any) -> claims.Claim:
         "level": "patient",
         "notebook": "05_fusion",
         "value": "number",
+        "fixed": {"commit": "2952f5b", "date": "2026-11-22", "before_first_run": True},
         "decision": AT_LEAST,
         "testable_on": {"real_data": True, "min_patients": 30, "full_size": True},
         "source": "abstract",
@@ -203,6 +204,16 @@ def test_the_table_says_it_in_words() -> None:
     assert (first["patients"], first["unit"]) == ("74", "–")
     assert (second["claim"], second["verdict"], second["obtained"]) == ("C2", "not run", "–")
     assert second["unit"] == a_claim().unit
+
+
+def test_the_commits_of_rule_and_run_stand_beside_the_verdict() -> None:
+    done = outcome.judge(a_claim(), a_record(provenance={"commit": "9362d2112345"}), BRATS)
+    columns = ["rule fixed", "rule commit", "run commit"]
+    row = outcome.table([done]).iloc[0]
+    assert row[columns].tolist() == ["before the first run", "2952f5b", "9362d2112345"]
+    late = {"commit": "29c17f3", "date": "2026-11-24", "before_first_run": False}
+    other = outcome.table([outcome.judge(a_claim(fixed=late), None, BRATS)]).iloc[0]
+    assert other[columns].tolist() == ["after a first look", "29c17f3", "–"]
 
 
 def test_no_claim_about_patients_can_be_judged_on_phantoms() -> None:
