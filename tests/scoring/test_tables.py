@@ -43,6 +43,12 @@ def test_a_perfect_prediction_scores_one_everywhere(labels: np.ndarray) -> None:
     assert row(table, "WT")["truth_ml"] == pytest.approx((labels > 0).sum() * 8 / 1000)
 
 
+def test_of_equally_probable_classes_the_lower_one_is_predicted() -> None:
+    probabilities = np.array([[0.25, 0], [0.25, 0.5], [0.25, 0], [0.25, 0.5]], np.float16)
+    volume = Volume(probabilities.reshape(4, 2, 1, 1), grid(shape=(2, 1, 1)))
+    assert tables.predicted_labels(volume).ravel().tolist() == [0, 1]
+
+
 def test_regions_are_merged_before_they_are_scored(labels: np.ndarray) -> None:
     swapped = np.where(labels == 1, 3, np.where(labels == 3, 1, labels))
     table = tables.score_volume(case(labels), certain(swapped), "brats")
