@@ -32,9 +32,11 @@ NETWORK = f"unet2d.{VARIANT}"
 
 FRAMES: Mapping[str, str] = {
     "box": "over the voxels of the box",
-    "scan": "over the voxels of the whole scan, what lies outside of the box called no tumour",
+    "scan": "over the voxels of the whole scan, what lies outside of the box called no tumour with "
+    "probability 1",
 }
-"""Where voxels are counted, and how that reads in a rule."""
+"""Where voxels are counted, and how that reads in a rule. The box is the paper's crop of the slices
+that the study keeps; outside, where nobody asked the network, it is taken to be certain."""
 
 RULES: Mapping[str, str] = {
     "accuracy": "share of the voxels whose most probable class is the true one",
@@ -48,10 +50,6 @@ RULES: Mapping[str, str] = {
 
 CONSTANT = ("accuracy", "specificity", "iou")
 """Scores that tell all of a constant predictor: its precision, recall and F1 are its accuracy."""
-
-THRESHOLDED = tuple(name for name in RULES if name != "iou")
-"""Scores that hold outside of the box too: a network asked there would be sure of no tumour, but
-whether its probability were exactly 1 nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -145,10 +143,9 @@ def values(rerun: Rerun, study: settings.Study) -> list[Value]:
         return []
     scores: list[Value] = []
     for frame in FRAMES:
-        names = THRESHOLDED if frame == "scan" else tuple(RULES)
         framed = np.stack([scored.framed(frame) for scored in rerun])
         constant = np.stack([scored.constant(frame) for scored in rerun])
-        scores += _pooled(f"recipe_{frame}", framed, names, study)
+        scores += _pooled(f"recipe_{frame}", framed, tuple(RULES), study)
         scores += _pooled(f"constant_{frame}", constant, CONSTANT, study)
     of_patients = segmentation.values(dice(rerun, study), study)
     scores += [replace(of_region, name=f"recipe_{of_region.name}") for of_region in of_patients]
