@@ -38,7 +38,8 @@ BARRED: Mapping[str, tuple[claims.Outcome, ...]] = {
 class Assumption(Model):
     """A choice where the paper is silent; ``source`` is the number that says what hangs on it.
 
-    ``says`` tells what that number is, or, without one, why nothing was varied.
+    ``says`` tells what that number is, or, without one, why nothing was varied; ``gate`` is the
+    value without which the number says nothing.
     """
 
     open: str
@@ -46,6 +47,7 @@ class Assumption(Model):
     setting: str
     says: str
     source: claims.Source | None = None
+    gate: claims.Source | None = None
 
 
 class Assumptions(Model):
@@ -160,11 +162,10 @@ def _capital(text: str) -> str:
 
 
 def _sensitivity(assumption: Assumption, records: Mapping[str, Record]) -> str:
-    source = assumption.source
-    if source is None:
+    if assumption.source is None:
         return assumption.says
-    recorded = records[source.run].values if source.run in records else ()
-    values = {value.name: value for value in recorded}
-    if source.value not in values:
+    value, gate = (outcome.find(source, records) for source in (assumption.source, assumption.gate))
+    if value is None:
         return f"{assumption.says}: not run in this study"
-    return f"{assumption.says}: {digits.spoken(values[source.value])}"
+    shut = outcome.closed(assumption.gate, gate) if assumption.gate else []
+    return f"{assumption.says}: {'; '.join(shut) or digits.spoken(value)}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import get_args
 
 import pandas as pd
@@ -26,12 +25,7 @@ def judge_all(
     published: Sequence[claims.Claim], records: Mapping[str, Record], study: settings.Study
 ) -> list[outcome.Verdict]:
     """Return a verdict on every statement, in their order, also where its notebook was not run."""
-    context = _context(study)
-    verdicts = [
-        outcome.judge(claim, records.get(claim.run), context, _gates(claim, records))
-        for claim in published
-    ]
-    return [replace(v, pixel_recipe=_pixel_recipe(v.claim, records, context)) for v in verdicts]
+    return [outcome.judge(claim, records, _context(study)) for claim in published]
 
 
 def verdict_on(claim_id: str, values: Sequence[Value], study: settings.Study) -> outcome.Verdict:
@@ -148,20 +142,3 @@ def _summed_up(verdicts: Sequence[outcome.Verdict]) -> str:
         names = ranges([verdict.claim.id for verdict in verdicts if verdict.verdict == kind])
         parts.append(f"{count} {kind} ({names})")
     return "; ".join(parts)
-
-
-def _gates(claim: claims.Claim, records: Mapping[str, Record]) -> Sequence[Value]:
-    record = records.get(claim.gate.run) if claim.gate else None
-    return record.values if record else ()
-
-
-def _pixel_recipe(
-    claim: claims.Claim, records: Mapping[str, Record], context: outcome.Context
-) -> dict[claims.Frame, Value]:
-    """Return the recipe's numbers by frame; a study need not have the recipe, it is a variant."""
-    return {
-        frame: outcome.number(source, record, context)
-        for frame, source in claim.pixel_recipe.items()
-        if (record := records.get(source.run))
-        and source.value in {value.name for value in record.values}
-    }

@@ -49,49 +49,66 @@ class Verdict:
         return "; ".join(self.reasons)
 
 
-def judge(
-    claim: Claim, record: Record | None, context: Context, gates: Sequence[Value] = ()
-) -> Verdict:
+def judge(claim: Claim, records: Mapping[str, Record], context: Context) -> Verdict:
     """Return the verdict on a claim: not run, then what the data allow, then the claim's rule.
 
-    ``record`` is None where the claim's notebook was not run in this study. Raises ``RecordError``
-    where it is of another notebook, variant or study, or has a percentage where a share belongs.
+    ``records`` are those of a study by name. Raises ``RecordError`` where the claim's is of another
+    notebook, variant or study, or has a percentage where a share belongs.
     """
-    if record is not None:
-        _check_own(claim, record, context)
-        verdict = judge_values(claim, record.values, context, gates)
-        return replace(verdict, run_commit=str(record.provenance.get("commit", "–")))
-    reasons = [f"study {context.study} has no record of {claim.run}"]
-    unmet = _unmet(claim.testable_on, context, None)
-    if unmet:
-        unmet[0] = f"it could not have tested this claim either: {unmet[0]}"
-    return Verdict(claim, None, "not run", (*reasons, *unmet))
+    record = records.get(claim.run)
+    if record is None:
+        reasons = [f"study {context.study} has no record of {claim.run}"]
+        unmet = _unmet(claim.testable_on, context, None)
+        if unmet:
+            unmet[0] = f"it could not have tested this claim either: {unmet[0]}"
+        return Verdict(claim, None, "not run", (*reasons, *unmet))
+    _check_own(claim, record, context)
+    gate = find(claim.gate, records)
+    verdict = judge_values(claim, [*record.values, *([gate] if gate else [])], context)
+    recipe = {frame: find(source, records) for frame, source in claim.pixel_recipe.items()}
+    return replace(
+        verdict,
+        run_commit=str(record.provenance.get("commit", "–")),
+        pixel_recipe={frame: value for frame, value in recipe.items() if value},
+    )
 
 
-def judge_values(
-    claim: Claim, values: Sequence[Value], context: Context, gates: Sequence[Value] = ()
-) -> Verdict:
+def judge_values(claim: Claim, values: Sequence[Value], context: Context) -> Verdict:
     """Return the verdict on a claim from the values of its notebook, recorded or about to be.
 
-    The value of the claim's gate is one of these or of ``gates``. Without the claim's value, such
-    as in a variant which the study does not have, it counts as not run. Raises ``RecordError`` for
-    a percentage where a share belongs.
+    The value of the claim's gate must be among them. Without the claim's value, such as in a
+    variant which the study does not have, it counts as not run. Raises ``RecordError`` for a
+    percentage where a share belongs.
     """
-    if claim.value not in {value.name for value in values}:
+    by_name = {value.name: value for value in values}
+    obtained = by_name.get(claim.value)
+    if obtained is None:
         reason = f"the record of {claim.run} has no {claim.value}: this study did not make it"
         return Verdict(claim, None, "not run", (reason,))
-    obtained = _of(claim, values)
+    _check_share(claim, obtained)
     note = [obtained.note] if obtained.note else []
-    closed = _closed(claim.gate, [*values, *gates])
+    shut = closed(claim.gate, by_name.get(claim.gate.value)) if claim.gate else []
     unmet = _unmet(claim.testable_on, context, obtained)
-    if math.isnan(obtained.value):
-        unmet += note or ["the number is undefined on these patients"]
-    reasons = dict.fromkeys([*closed, *unmet, *note])
-    if closed or unmet:
-        outcome: Outcome = "not judged" if closed else "not testable on this data"
-        return Verdict(claim, obtained, outcome, tuple(reasons))
+    if shut or unmet:
+        outcome: Outcome = "not judged" if shut else "not testable on this data"
+        return Verdict(claim, obtained, outcome, tuple(dict.fromkeys([*shut, *unmet, *note])))
     outcome, reason = _decided(claim, obtained)
     return Verdict(claim, obtained, outcome, (reason, *note))
+
+
+def find(source: Source | None, records: Mapping[str, Record]) -> Value | None:
+    """Return the number that a source names, None where the study has none."""
+    record = records.get(source.run) if source else None
+    values = record.values if record else ()
+    return next((value for value in values if source and value.name == source.value), None)
+
+
+def closed(gate: Source, value: Value | None) -> list[str]:
+    """Return why a gate with this value is not passed; empty where it is."""
+    if value is None:
+        return [f"its control is missing: the study has no {gate.value} of {gate.run}"]
+    failed = value.note or f"ResNet50 fails its control ({gate.value} of {gate.run})"
+    return [] if value.value == 1 else [failed]
 
 
 def _decided(claim: Claim, obtained: Value) -> tuple[Outcome, str]:
@@ -105,24 +122,13 @@ def _decided(claim: Claim, obtained: Value) -> tuple[Outcome, str]:
     return words.get(answer, "inconclusive"), reason
 
 
-def _closed(gate: Source | None, values: Sequence[Value]) -> list[str]:
-    """Return why a gate is not passed; empty where it is, or where there is none."""
-    if gate is None:
-        return []
-    value = next((value for value in values if value.name == gate.value), None)
-    if value is None:
-        return [f"its control is missing: the study has no {gate.value} of {gate.run}"]
-    if value.value == 1:
-        return []
-    return [value.note or f"ResNet50 fails its control ({gate.value} of {gate.run})"]
-
-
 def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     """Return one row per verdict, in words and percentages, for people to read."""
     rows = []
     for verdict in verdicts:
         claim, obtained, other = verdict.claim, verdict.obtained, verdict.claim.reference
         bounds = interval(obtained) if obtained else None
+        recipe = [(verdict.pixel_recipe.get(frame), RECIPE[frame]) for frame in RECIPE]
         rows.append(
             {
                 "claim": claim.id,
@@ -132,7 +138,7 @@ def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
                 "level": claim.level,
                 "published": claim.shown(claim.published),
                 "reference": f"{claim.shown(other.value)} ({other.source})" if other else "–",
-                **_recipe(verdict),
+                **{column: claim.shown(value.value if value else None) for value, column in recipe},
                 "obtained": claim.shown(obtained.value if obtained else None),
                 "95 % interval": " to ".join(map(claim.shown, bounds)) if bounds else "–",
                 "unit": claim.unit_behind or "–",
@@ -149,52 +155,23 @@ def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _recipe(verdict: Verdict) -> dict[str, str]:
-    numbers = {frame: verdict.pixel_recipe.get(frame) for frame in RECIPE}
-    shown = verdict.claim.shown
-    return {
-        RECIPE[frame]: shown(value.value if value else None) for frame, value in numbers.items()
-    }
-
-
-def number(source: Source, record: Record, context: Context) -> Value:
-    """Return the number that a claim, or the pixel recipe beside it, finds in its record.
-
-    Raises ``RecordError`` as ``judge`` does, and where the record has no such value.
-    """
-    _check_own(source, record, context)
-    return _of(source, record.values)
-
-
-def _of(source: Source, values: Sequence[Value]) -> Value:
-    by_name = {value.name: value for value in values}
-    if source.value not in by_name:
+def _check_share(claim: Claim, obtained: Value) -> None:
+    # what is not a number is not refused
+    if claim.unit == "%" and (obtained.value < 0 or obtained.value > 1):
         raise RecordError(
-            f"the record of {source.run} has no value {source.value!r} for {_titled(source)}, "
-            f"only {', '.join(by_name)}; name it so in the notebook or correct published.yml"
-        )
-    obtained = by_name[source.value]
-    is_share = isinstance(source, Claim) and source.unit == "%"
-    if is_share and not math.isnan(obtained.value) and not 0 <= obtained.value <= 1:
-        raise RecordError(
-            f"the record of {source.run} has {source.value} = {obtained.value}; "
+            f"the record of {claim.run} has {obtained.name} = {obtained.value}; "
             "records hold shares of 0 to 1, so divide percentages by 100"
         )
-    return obtained
 
 
-def _check_own(source: Source, record: Record, context: Context) -> None:
+def _check_own(claim: Claim, record: Record, context: Context) -> None:
     actual = (record.study, record.notebook, record.variant)
-    expected = (context.study, source.notebook, source.variant)
+    expected = (context.study, claim.notebook, claim.variant)
     if actual != expected:
         raise RecordError(
-            f"{_titled(source)} is answered by (study, notebook, variant) {expected}, the record "
+            f"claim {claim.id} is answered by (study, notebook, variant) {expected}, the record "
             f"is of {actual}; give its own record"
         )
-
-
-def _titled(source: Source) -> str:
-    return f"claim {source.id}" if isinstance(source, Claim) else "the pixel recipe"
 
 
 def _unmet(needs: Needs, context: Context, obtained: Value | None) -> list[str]:
@@ -209,4 +186,6 @@ def _unmet(needs: Needs, context: Context, obtained: Value | None) -> list[str]:
         )
     if obtained is not None and obtained.n_patients < needs.min_patients:
         unmet.append(f"{obtained.n_patients} test patients, at least {needs.min_patients} needed")
+    if obtained is not None and math.isnan(obtained.value):
+        unmet.append(obtained.note or "the number is undefined on these patients")
     return unmet

@@ -103,6 +103,19 @@ def test_an_assumption_shows_the_number_that_hangs_on_it() -> None:
     assert table["width and depth of the U-Nets"].startswith("not varied")
 
 
+@pytest.mark.parametrize(("gate", "words"), [(1.0, "0.020 (95 %"), (0.0, "fails its control")])
+def test_a_number_of_a_failed_classifier_is_not_told(gate: float, words: str) -> None:
+    records = {
+        "08_alpha_sweep": record(
+            "08_alpha_sweep", lost_at_published_alpha_accuracy=(0.02, 0.01, 0.03)
+        ),
+        "07_baselines": record("07_baselines", classifier_gate=(gate, gate, gate)),
+    }
+    table = argument.assumptions(records).set_index("open in the paper")["what hangs on it"]
+    said = table["whether fused slices of another weight would do"]
+    assert words in said and ("0.020" in said) == (gate == 1)
+
+
 def test_every_assumption_names_a_setting_and_a_notebook_that_there_are() -> None:
     names = set(settings.Study.model_fields)
     for assumption in claims.read(argument.ASSUMPTIONS, argument.Assumptions).assumptions:

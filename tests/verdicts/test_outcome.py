@@ -54,8 +54,22 @@ def a_record(
     return replace(record, **changes)
 
 
+def judged(
+    claim: claims.Claim,
+    record: Record | None,
+    context: outcome.Context = BRATS,
+    gate: Value | None = None,
+) -> outcome.Verdict:
+    """Judge a claim by its record, and by that of notebook 07 with its gate."""
+    records = {claim.run: record} if record else {}
+    if gate:
+        control = records.get("07_baselines") or a_record(values=(), notebook="07_baselines")
+        records["07_baselines"] = replace(control, values=(*control.values, gate))
+    return outcome.judge(claim, records, context)
+
+
 def verdict(claim: claims.Claim, ci95: Any, context: outcome.Context = BRATS) -> str:
-    return outcome.judge(claim, a_record(ci95), context).verdict
+    return judged(claim, a_record(ci95), context).verdict
 
 
 @pytest.mark.parametrize(
@@ -87,7 +101,7 @@ def test_at_least_the_published_number_less_the_margin(ci95: Any, expected: str)
 )
 def test_a_gain_must_be_above_zero(ci95: Any, expected: str, words: str) -> None:
     claim = a_claim(decision=GAIN, published=None)
-    found = outcome.judge(claim, a_record(ci95), BRATS)
+    found = judged(claim, a_record(ci95), BRATS)
     assert found.verdict == expected
     assert words in found.reason
 
@@ -110,12 +124,12 @@ def test_the_published_number_is_contained(ci95: Any, expected: str) -> None:
 
 
 def test_contained_means_no_more_than_not_contradicted() -> None:
-    found = outcome.judge(a_claim(decision=CONTAINS), a_record((0.5, 0.7)), BRATS)
+    found = judged(a_claim(decision=CONTAINS), a_record((0.5, 0.7)), BRATS)
     assert "not contradicted" in found.reason
 
 
 def test_an_undefined_number_decides_nothing() -> None:
-    found = outcome.judge(a_claim(), a_record((0.7, 0.8), math.nan), BRATS)
+    found = judged(a_claim(), a_record((0.7, 0.8), math.nan), BRATS)
     assert found.verdict == "not testable on this data"
     assert found.reasons == ("the number is undefined on these patients",)
     assert outcome.table([found]).loc[0, "obtained"] == "undefined"
@@ -132,7 +146,7 @@ GATES = [
 @pytest.mark.parametrize("ci95", [(0.9, 0.95), (0.1, 0.2), None])
 def test_gates_come_before_the_rule(change: Any, words: str, ci95: Any) -> None:
     needs = {"real_data": True, "min_patients": 30, "full_size": True, "weights": ["imagenet"]}
-    found = outcome.judge(a_claim(testable_on=needs), a_record(ci95), replace(BRATS, **change))
+    found = judged(a_claim(testable_on=needs), a_record(ci95), replace(BRATS, **change))
     assert found.verdict == "not testable on this data"
     assert words in found.reason
     assert found.obtained == a_record(ci95).values[0]
@@ -148,7 +162,7 @@ def test_a_gate_that_the_claim_does_not_ask_for_is_open() -> None:
     ("n_patients", "expected"), [(29, "not testable on this data"), (30, "reproduced")]
 )
 def test_few_patients_test_nothing(n_patients: int, expected: str) -> None:
-    found = outcome.judge(a_claim(), a_record((0.7, 0.8), 0.75, n_patients), BRATS)
+    found = judged(a_claim(), a_record((0.7, 0.8), 0.75, n_patients), BRATS)
     assert found.verdict == expected
     if n_patients == 29:
         assert "29 test patients, at least 30 needed" in found.reason
@@ -156,23 +170,23 @@ def test_few_patients_test_nothing(n_patients: int, expected: str) -> None:
 
 def test_every_closed_gate_is_named() -> None:
     context = outcome.Context("brats", real_data=False, full_size=False, weights="random")
-    found = outcome.judge(a_claim(), a_record(n_patients=2), context)
+    found = judged(a_claim(), a_record(n_patients=2), context)
     for words in ("synthetic", "smaller", "2 test patients"):
         assert words in found.reason
 
 
 def test_a_notebook_without_a_record_was_not_run() -> None:
-    found = outcome.judge(a_claim(), None, BRATS)
+    found = judged(a_claim(), None, BRATS)
     assert (found.verdict, found.obtained) == ("not run", None)
     assert found.reason == "study brats has no record of 05_fusion"
     phantoms = replace(BRATS, real_data=False)
-    both = outcome.judge(a_claim(), None, phantoms)
+    both = judged(a_claim(), None, phantoms)
     assert both.verdict == "not run"
     assert "synthetic" in both.reason
 
 
 def test_a_number_that_a_study_does_not_make_was_not_run() -> None:
-    found = outcome.judge(a_claim(value="other"), a_record(), BRATS)
+    found = judged(a_claim(value="other"), a_record(), BRATS)
     assert (found.verdict, found.obtained) == ("not run", None)
     assert found.reason == "the record of 05_fusion has no other: this study did not make it"
 
@@ -180,22 +194,20 @@ def test_a_number_that_a_study_does_not_make_was_not_run() -> None:
 def test_a_record_that_is_not_the_claims_is_refused() -> None:
     for change in ({"notebook": "06_train_resnet50"}, {"study": "demo"}, {"variant": "seed2"}):
         with pytest.raises(RecordError, match="give its own record"):
-            outcome.judge(a_claim(), a_record(**change), BRATS)
-    with pytest.raises(RecordError, match="no value 'other' for claim C1, only number"):
-        outcome.number(a_claim(value="other"), a_record(), BRATS)
+            judged(a_claim(), a_record(**change), BRATS)
     with pytest.raises(RecordError, match="divide percentages by 100"):
-        outcome.judge(a_claim(unit="%"), a_record(value=60.0), BRATS)
+        judged(a_claim(unit="%"), a_record(value=60.0), BRATS)
 
 
 def test_a_claim_can_be_about_a_variant() -> None:
     record = a_record((0.7, 0.8), variant="focal")
-    assert outcome.judge(a_claim(variant="focal"), record, BRATS).verdict == "reproduced"
+    assert judged(a_claim(variant="focal"), record, BRATS).verdict == "reproduced"
 
 
 def test_the_table_says_it_in_words() -> None:
     percent = a_claim(unit="%", published=0.9925)
-    done = outcome.judge(percent, a_record((0.98, 0.995), 0.99), BRATS)
-    table = outcome.table([done, outcome.judge(a_claim(id="C2"), None, BRATS)])
+    done = judged(percent, a_record((0.98, 0.995), 0.99), BRATS)
+    table = outcome.table([done, judged(a_claim(id="C2"), None, BRATS)])
     first, second = table.to_dict("records")
     assert first["published"] == "99.25 %"
     assert first["obtained"] == "99.00 %"
@@ -207,12 +219,12 @@ def test_the_table_says_it_in_words() -> None:
 
 
 def test_the_commits_of_rule_and_run_stand_beside_the_verdict() -> None:
-    done = outcome.judge(a_claim(), a_record(provenance={"commit": "9362d2112345"}), BRATS)
+    done = judged(a_claim(), a_record(provenance={"commit": "9362d2112345"}), BRATS)
     columns = ["rule fixed", "rule commit", "run commit"]
     row = outcome.table([done]).iloc[0]
     assert row[columns].tolist() == ["before the first run", "2952f5b", "9362d2112345"]
     late = {"commit": "29c17f3", "date": "2026-11-24", "before_first_run": False}
-    other = outcome.table([outcome.judge(a_claim(fixed=late), None, BRATS)]).iloc[0]
+    other = outcome.table([judged(a_claim(fixed=late), None, BRATS)]).iloc[0]
     assert other[columns].tolist() == ["after a first look", "29c17f3", "–"]
 
 
@@ -222,10 +234,8 @@ def test_no_claim_about_patients_can_be_judged_on_phantoms() -> None:
     for claim in about_patients:
         value = Value(claim.value, 0.99, (0.98, 1.0), n_patients=500, rule="mean", n_seeds=3)
         record = a_record(values=(value,), notebook=claim.notebook)
-        assert (
-            outcome.judge(claim, record, context, [PASSED]).verdict == "not testable on this data"
-        )
-        assert outcome.judge(claim, record, BRATS, [PASSED]).verdict != "not testable on this data"
+        assert judged(claim, record, context, PASSED).verdict == "not testable on this data"
+        assert judged(claim, record, BRATS, PASSED).verdict != "not testable on this data"
 
 
 def test_random_weights_close_just_the_claims_of_the_classifier() -> None:
@@ -233,9 +243,7 @@ def test_random_weights_close_just_the_claims_of_the_classifier() -> None:
     closed = []
     for claim in claims.load():
         value = Value(claim.value, 0.99, (0.98, 1.0), n_patients=500, rule="mean", n_seeds=3)
-        found = outcome.judge(
-            claim, a_record(values=(value,), notebook=claim.notebook), context, [PASSED]
-        )
+        found = judged(claim, a_record(values=(value,), notebook=claim.notebook), context, PASSED)
         if found.verdict == "not testable on this data":
             closed.append(claim.id)
     assert closed == ["C1", "C2", "C3", "C4", "C5", "C6", "C11", "E2", "F1", "L1", "L2"]
@@ -246,7 +254,7 @@ def test_only_the_paper_can_be_reproduced() -> None:
         yes, no = a_claim(id=f"{letter}1").words
         assert ("reproduced" in yes) == (letter == "C") == ("reproduced" in no)
         assert (yes == "problem confirmed") == (letter in "LW") == (no == "problem not confirmed")
-    ours = outcome.judge(a_claim(id="Q1"), a_record((0.7, 0.8)), BRATS)
+    ours = judged(a_claim(id="Q1"), a_record((0.7, 0.8)), BRATS)
     assert ours.verdict == "holds" and "holds" in ours.claim.rule
     assert ours.claim.group == "its open questions"
 
@@ -258,7 +266,7 @@ def test_a_reader_gets_the_digits_of_the_interval_and_the_table_keeps_four() -> 
     assert claim.told(replace(value, ci95=None)) == ("0.7547", "–")
     assert claim.told(None) == ("–", "–")
     assert a_claim(unit="%").told(value) == ("75.47 %", "61.00 % to 85.00 %")
-    found = outcome.judge(claim, a_record((0.61, 0.85), 0.75468), BRATS)
+    found = judged(claim, a_record((0.61, 0.85), 0.75468), BRATS)
     assert outcome.table([found]).loc[0, "obtained"] == "0.7547"
 
 
@@ -269,7 +277,7 @@ def test_a_reader_gets_the_digits_of_the_interval_and_the_table_keeps_four() -> 
 )  # fmt: skip
 def test_a_diagnosis_is_shown_in_words(value: float, shown: str, verdict: str) -> None:
     claim = a_claim(id="F1", published=None, decision={"kind": "found"})
-    found = outcome.judge(claim, a_record(None, value), BRATS)
+    found = judged(claim, a_record(None, value), BRATS)
     assert (found.verdict, outcome.table([found]).loc[0, "obtained"]) == (verdict, shown)
 
 
@@ -280,19 +288,19 @@ FAILED = replace(PASSED, value=0.0, note="ResNet50 fails its control: accuracy 0
 @pytest.mark.parametrize("ci95", [(0.7, 0.8), (0.1, 0.2), None])
 def test_a_classifier_below_its_gate_is_not_judged(ci95: Any) -> None:
     claim, record = a_claim(gate=GATE), a_record(ci95)
-    failed = outcome.judge(claim, record, BRATS, [FAILED])
+    failed = judged(claim, record, BRATS, FAILED)
     assert failed.verdict == "not judged" and failed.reasons == (FAILED.note,)
     assert failed.obtained == record.values[0], "the number is shown, and not interpreted"
-    unknown = outcome.judge(claim, record, BRATS)
+    unknown = judged(claim, record, BRATS)
     assert (
         unknown.verdict == "not judged" and "no classifier_gate of 07_baselines" in unknown.reason
     )
     passed, plain = (
-        outcome.judge(claim, record, BRATS, [PASSED]),
-        outcome.judge(a_claim(), record, BRATS),
+        judged(claim, record, BRATS, PASSED),
+        judged(a_claim(), record, BRATS),
     )
     assert (passed.verdict, passed.reasons) == (plain.verdict, plain.reasons)
-    synthetic = outcome.judge(claim, record, replace(BRATS, real_data=False), [FAILED])
+    synthetic = judged(claim, record, replace(BRATS, real_data=False), FAILED)
     assert synthetic.verdict == "not judged" and "synthetic" in synthetic.reasons[1]
 
 
@@ -308,20 +316,20 @@ def test_a_classifier_below_its_gate_is_not_judged(ci95: Any) -> None:
 def test_one_training_decides_nothing(n_seeds: int, expected: str, reason: str) -> None:
     needs = {"real_data": True, "min_patients": 30, "min_seeds": 3, "full_size": True}
     value = replace(a_record((0.7, 0.8)).values[0], n_seeds=n_seeds)
-    found = outcome.judge(a_claim(testable_on=needs), a_record(values=(value,)), BRATS)
+    found = judged(a_claim(testable_on=needs), a_record(values=(value,)), BRATS)
     assert (found.verdict, found.reason) == (expected, reason)
 
 
 def test_a_number_that_cannot_be_given_says_why() -> None:
     value = replace(a_record(None, math.nan).values[0], note="no patient has necrotic core")
-    found = outcome.judge(a_claim(), a_record(values=(value,)), BRATS)
+    found = judged(a_claim(), a_record(values=(value,)), BRATS)
     assert found.verdict == "not testable on this data"
     assert found.reasons == ("no patient has necrotic core",)
 
 
 def test_what_nobody_may_overlook_stands_among_the_reasons() -> None:
     value = replace(a_record((0.7, 0.8)).values[0], note="patient A alone makes it")
-    found = outcome.judge(a_claim(), a_record(values=(value,)), BRATS)
+    found = judged(a_claim(), a_record(values=(value,)), BRATS)
     assert found.verdict == "reproduced" and found.reasons[1:] == ("patient A alone makes it",)
 
 
@@ -330,7 +338,7 @@ def test_a_reference_is_compared_with_and_named() -> None:
     claim = a_claim(published=None, reference=other, decision={"kind": "at_least", "margin": 0.0})
     assert verdict(claim, (0.6, 0.7)) == "reproduced"
     assert verdict(claim, (0.5, 0.59)) == "not reproduced"
-    row = outcome.table([outcome.judge(claim, a_record(), BRATS)]).iloc[0]
+    row = outcome.table([judged(claim, a_record(), BRATS)]).iloc[0]
     assert (row["published"], row["reference"]) == ("–", "0.6 (winner of BraTS 2020)")
 
 
