@@ -20,7 +20,7 @@ from gliomalib.experiments import full_scan, segmentation
 from gliomalib.experiments.comparing import dice_rows
 from gliomalib.experiments.values import pooled, value
 from gliomalib.fusion import slices
-from gliomalib.networks import predict, samples
+from gliomalib.networks import predict
 from gliomalib.parameters import from_parameters
 from gliomalib.pipeline import folds
 from gliomalib.schema import N_CLASSES, Confusion, Example, FloatArray, MismatchError, Value
@@ -58,8 +58,7 @@ class Scored:
 
     ``counts`` (len(COUNTED),) are those of Keras's scores in the box, ``confusion`` (4, 4) that of
     the most probable classes there, rows the truth. ``outside`` (4,) are the voxels of the scan
-    outside of the box by true class, in voxels of the store's size, and ``blank`` those of the
-    box in slices without any brain.
+    outside of the box by true class, in voxels of the store's size.
     """
 
     patient: str
@@ -67,7 +66,6 @@ class Scored:
     counts: NDArray[np.int64]
     confusion: Confusion
     outside: FloatArray
-    blank: int
 
     def framed(self, frame: str) -> FloatArray:
         """Return the counts in a frame of ``FRAMES``."""
@@ -218,8 +216,6 @@ def _scored(
     case = material.store.get(patient)
     probabilities = predict.unrounded(segmenter, case).reshape(N_CLASSES, -1).T
     truth = case.labels.ravel()
-    sees = case.images[samples.channels_of(segmenter.settings.sequences)]
-    blank = ~np.any(sees, axis=(0, 1, 2))
     return Scored(
         patient=patient,
         fold=fold,
@@ -228,7 +224,6 @@ def _scored(
         ),
         confusion=metrics.confusion_matrix(truth, probabilities.argmax(axis=1)),
         outside=full_scan.outside(material.store, patient),
-        blank=int(blank.sum()) * case.labels[..., 0].size,
     )
 
 
@@ -255,13 +250,10 @@ def _of_the_box(rerun: Rerun, study: settings.Study) -> list[Value]:
     pile = "pooled over the voxels of the box; interval by resampling patients"
     rule = f"mean IoU of the most probable classes that occur, {pile}"
     values = [value("recipe_true_iou", true_iou, rule)]
-    sure, items = saturated(rerun), sum(scored.counts[0] for scored in rerun)
-    blank = sum(scored.blank for scored in rerun) / items
-    in_blank = "in slices without any brain, which are no tumour with probability 1 by rule"
+    sure = saturated(rerun)
     shares = (
         ("recipe_saturated", sure.right, "that give their true class a probability of 1"),
         ("recipe_saturated_wrong", sure.wrong, "that give a wrong class a probability of 1"),
-        ("recipe_blank", blank, in_blank),
     )
     for name, share, which in shares:
         rule = f"share of all voxels of the box {which}"

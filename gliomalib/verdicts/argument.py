@@ -22,8 +22,10 @@ CHECKLISTS = PROJECT_DIR / "data" / "checklists.yml"
 Answer = Literal["yes", "partly", "no", "not applicable"]
 
 HEADINGS: Mapping[str, tuple[claims.Outcome, ...]] = {
-    "Holds": ("reproduced", "holds", "problem confirmed"),
-    "Does not hold": ("not reproduced", "does not hold", "problem not confirmed"),
+    "Reproduced, or holds": ("reproduced", "holds"),
+    "Problems confirmed": ("problem confirmed",),
+    "Not reproduced, or does not hold": ("not reproduced", "does not hold"),
+    "Problems not confirmed": ("problem not confirmed",),
     "Undecided on these data": ("inconclusive",),
 }
 """Headings of the summary → the verdicts that stand under each, in this order."""

@@ -185,7 +185,8 @@ def _unmet(needs: Needs, context: Context, obtained: Value | None) -> list[str]:
             f"the classifier began from {context.weights} weights, the paper's from ImageNet"
         )
     if obtained is not None and obtained.n_patients < needs.min_patients:
-        unmet.append(f"{obtained.n_patients} test patients, at least {needs.min_patients} needed")
+        patients = f"{obtained.n_patients} test patient{'s' * (obtained.n_patients != 1)}"
+        unmet.append(f"{patients}, at least {needs.min_patients} needed")
     if obtained is not None and math.isnan(obtained.value):
         unmet.append(obtained.note or "the number is undefined on these patients")
     return unmet

@@ -153,11 +153,6 @@ def test_dice_is_of_the_same_predictions(
     assert values["recipe_dice_WT"].value == pytest.approx(whole.mean())
 
 
-def test_blank_slices_are_counted(rerun: keras_recipe.Rerun) -> None:
-    assert [of.blank for of in rerun] == [SHAPE[0] * SHAPE[1]] * 4
-    assert by_name(rerun)["recipe_blank"].value == pytest.approx(1 / SHAPE[2])
-
-
 def test_right_and_sure_everywhere_is_perfect(
     material: folds.Material, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,7 +96,6 @@ def test_values_say_what_the_numbers_need(paper: PrintedScores) -> None:
     assert keras_metrics.saturated_mean_iou(share, 0) == pytest.approx(paper.iou)
     assert of(found, "no_tumour_accuracy_scan") == 0.9894
     assert of(found, "no_tumour_accuracy_crop") == 0.9642
-    assert of(found, "errors_per_tumour_voxel_scan") == pytest.approx(0.0075 / 0.0106)
     assert len({one.name for one in found}) == len(found)
 
 

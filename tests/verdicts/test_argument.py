@@ -46,9 +46,13 @@ def test_the_summary_sorts_statements_by_what_became_of_them() -> None:
     found = sections()
     assert list(found) == [*argument.HEADINGS, "Cannot be known from these data, and why"]
     assert "Not judged" not in found, "no number stands on the classifier here"
-    assert "- C7: The fused segmentation is better than the 2D branch alone." in found["Holds"]
-    assert "- L3:" in found["Holds"] and "4.00 % (2.00 % to 6.00 %)" in found["Holds"]
-    assert "- C8:" in found["Does not hold"]
+    assert (
+        "- C7: The fused segmentation is better than the 2D branch alone."
+        in found["Reproduced, or holds"]
+    )
+    confirmed = found["Problems confirmed"]
+    assert "- L3:" in confirmed and "4.00 % (2.00 % to 6.00 %)" in confirmed
+    assert "- C8:" in found["Not reproduced, or does not hold"]
     assert "- C9:" in found["Undecided on these data"]
 
 
@@ -60,7 +64,7 @@ def test_an_obstacle_stands_once_with_all_that_it_bars() -> None:
     line = next(one for one in text.splitlines() if one.startswith("- The claim is about patients"))
     assert "C7–C9" in line and "L3" in line
     assert "Synthetic patients" in text.splitlines()[0]
-    assert text.count("- Nothing.") == 3
+    assert text.count("- Nothing.") == 5
 
 
 def test_what_stands_on_a_failed_control_has_a_heading_of_its_own() -> None:
