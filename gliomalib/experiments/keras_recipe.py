@@ -7,7 +7,7 @@ counts are exact and kept by patient, so that intervals are over patients.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,11 +19,10 @@ from gliomalib import settings
 from gliomalib.experiments import full_scan, segmentation
 from gliomalib.experiments.comparing import dice_rows
 from gliomalib.experiments.values import pooled, value
-from gliomalib.fusion import slices
 from gliomalib.networks import predict
 from gliomalib.parameters import from_parameters
 from gliomalib.pipeline import folds
-from gliomalib.schema import N_CLASSES, Confusion, Example, FloatArray, MismatchError, Value
+from gliomalib.schema import N_CLASSES, Confusion, FloatArray, MismatchError, Value
 from gliomalib.scoring import contradictions, keras_metrics, metrics, tables
 
 NOTEBOOK, VARIANT = "03_train_unet2d", "recipe"
@@ -47,9 +46,6 @@ RULES: Mapping[str, str] = {
     "specificity": "probabilities below 0.5 among those of the wrong classes",
 }
 """How each pooled score of the recipe is made."""
-
-CONSTANT = ("accuracy", "specificity", "iou")
-"""Scores that tell all of a constant predictor: its precision, recall and F1 are its accuracy."""
 
 
 @dataclass(frozen=True)
@@ -143,28 +139,11 @@ def values(rerun: Rerun, study: settings.Study) -> list[Value]:
     for frame in FRAMES:
         framed = np.stack([scored.framed(frame) for scored in rerun])
         constant = np.stack([scored.constant(frame) for scored in rerun])
-        scores += _pooled(f"recipe_{frame}", framed, tuple(RULES), study)
-        scores += _pooled(f"constant_{frame}", constant, CONSTANT, study)
+        scores += _pooled(f"recipe_{frame}", framed, study)
+        scores += _pooled(f"constant_{frame}", constant, study)
     of_patients = segmentation.values(dice(rerun, study), study)
     scores += [replace(of_region, name=f"recipe_{of_region.name}") for of_region in of_patients]
     return [*scores, *_of_the_box(rerun, study)]
-
-
-def middle(material: folds.Material, rerun: Rerun) -> Example:
-    """Return the held-out patient who is in the middle by mean Dice, to look at.
-
-    Raises ``MismatchError`` where the study does not have the recipe.
-    """
-    if not rerun:
-        raise MismatchError(told(material))
-    table = tables.with_mean(dice(rerun, material.study)).query("region == 'mean'")
-    row = table.sort_values(["dice", "patient_id"]).iloc[len(table) // 2]
-    patient, fold = str(row["patient_id"]), int(row["fold"])
-    case = material.store.get(patient)
-    labels = predict.unrounded(_segmenter(material, fold), case).argmax(axis=0).astype(np.uint8)
-    right = 100 * float((labels == case.labels).mean())
-    title = f"{patient}: {right:.1f} % of the voxels right, mean Dice {row['dice']:.2f}"
-    return Example(np.asarray(case.images[slices.FLAIR]), case.labels, {"recipe": labels}, title)
 
 
 def as_printed(rerun: Rerun, frame: str = "box") -> contradictions.PrintedScores:
@@ -232,15 +211,13 @@ def _six(stack: FloatArray) -> dict[str, FloatArray]:
     return {name: scores["mean_iou" if name == "iou" else name] for name in RULES}
 
 
-def _pooled(
-    prefix: str, counts: FloatArray, names: Sequence[str], study: settings.Study
-) -> list[Value]:
+def _pooled(prefix: str, counts: FloatArray, study: settings.Study) -> list[Value]:
     who, frame = prefix.split("_")
     intervals = pooled(counts, study, "bootstrap", prefix, scores=_six)
     of = "" if who == "recipe" else "of 'no tumour' with probability 1 everywhere: "
     tail = f"pooled {FRAMES[frame]}; interval by resampling patients"
     return [
-        value(f"{prefix}_{name}", intervals[name], f"{of}{RULES[name]}, {tail}") for name in names
+        value(f"{prefix}_{name}", intervals[name], f"{of}{RULES[name]}, {tail}") for name in RULES
     ]
 
 

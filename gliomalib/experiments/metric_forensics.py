@@ -169,9 +169,7 @@ def beside(scores: PrintedScores, measured: Sequence[Value]) -> pd.DataFrame:
     by_name = {value.name: value for value in measured}
     for who, prefix in WHO.items():
         for name in SIX:
-            # 'no tumour' everywhere has one number for four of its scores
-            same = prefix.startswith("constant") and name in ("precision", "recall", "f1")
-            value = by_name.get(f"{prefix}_{'accuracy' if same else name}")
+            value = by_name.get(f"{prefix}_{name}")
             if value is not None:
                 low, high = value.ci95 or (value.value, value.value)
                 rows.append((who, name, value.value, low, high))
