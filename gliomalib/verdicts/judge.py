@@ -59,27 +59,19 @@ def numbers(verdicts: Sequence[outcome.Verdict]) -> pd.DataFrame:
     Columns: claim, metric, published (by the paper), reference (by others), value, low, high, and
     the pixel recipe's crop and scan; NaN where there is none.
     """
-    rows: list[dict[str, object]] = []
+    columns = ["claim", "metric", "published", "reference", "value", "low", "high", *outcome.RECIPE]
+    rows: list[tuple[object, ...]] = []
     for verdict in verdicts:
         claim, obtained = verdict.claim, verdict.obtained
         if claim.id[0] != "C" or claim.compared is None or obtained is None:
             continue
-        low, high = obtained.ci95 or (obtained.value, obtained.value)
-        recipe = {frame: verdict.pixel_recipe.get(frame) for frame in outcome.RECIPE}
-        rows.append(
-            {
-                "claim": claim.id,
-                "metric": f"{claim.id} {claim.metric}",
-                "published": claim.published,
-                "reference": claim.reference.value if claim.reference else None,
-                "value": obtained.value,
-                "low": low,
-                "high": high,
-                **{frame: value.value if value else None for frame, value in recipe.items()},
-            }
-        )
-    numeric = dict.fromkeys(["published", "reference", *outcome.RECIPE], float)
-    return pd.DataFrame(rows).astype(numeric if rows else {})
+        other = claim.reference.value if claim.reference else None
+        about = (claim.id, f"{claim.id} {claim.metric}", claim.published, other)
+        ends = obtained.ci95 or (obtained.value, obtained.value)
+        recipe = [verdict.pixel_recipe.get(frame) for frame in outcome.RECIPE]
+        shown = [value.value if value else None for value in recipe]
+        rows.append((*about, obtained.value, *ends, *shown))
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[2:], float))
 
 
 def values(verdicts: Sequence[outcome.Verdict]) -> list[Value]:

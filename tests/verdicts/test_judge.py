@@ -127,6 +127,11 @@ def test_a_number_of_others_is_drawn_apart_from_the_papers() -> None:
     assert np.isnan(drawn["published"])
 
 
+def test_a_study_without_any_number_has_an_empty_table() -> None:
+    drawn = judge.numbers(judge.judge_all(claims.load(), {}, REAL))
+    assert drawn.empty and {"low", "crop", "reference"} <= set(drawn)
+
+
 @pytest.mark.parametrize(
     ("gate", "expected"), [(1.0, "reproduced"), (0.0, "not judged"), (None, "not judged")]
 )
