@@ -57,15 +57,19 @@ class Contrast:
         return sensitivity.leave_one_out(self.patients.mean(axis=1))
 
     @property
+    def deciding(self) -> list[str]:
+        """What decides it beside the method, in words."""
+        decider = self.by_patient.decider
+        return [
+            *[f"one patient decides: {decider}"] * bool(decider),
+            *[RULE_DECIDES] * self.rule_decides,
+        ]
+
+    @property
     def value(self) -> Value:
         """It as a value; ``note`` says what decides it."""
-        effect, decider = self.effect, self.by_patient.decider
-        ending = self.rule.removeprefix("dice")
-        notes = {
-            f"one patient decides: {decider}": bool(decider),
-            RULE_DECIDES: self.rule_decides,
-            ONE_TRAINING: effect.seeds == 1,
-        }
+        effect, ending = self.effect, self.rule.removeprefix("dice")
+        notes = [*self.deciding, *[ONE_TRAINING] * (effect.seeds == 1)]
         return Value(
             f"{PREFIXES[self.part]}{self.better}_minus_{self.other.lower()}_mean_dice{ending}",
             effect.value,
@@ -77,7 +81,7 @@ class Contrast:
             f"patients and trainings; {tables.RULES[self.rule]}, {self.left_out} patients without "
             "a score left out; masks of both networks in the study's own training counted",
             n_seeds=effect.seeds,
-            note="; ".join(note for note, holds in notes.items() if holds),
+            note="; ".join(notes),
         )
 
 
@@ -177,35 +181,38 @@ def false_alarms(table: pd.DataFrame) -> Value:
         n_patients=table["patient_id"].nunique(),
         rule=rule,
         n_seeds=table["seed"].nunique(),
-        note="" if asked else "fewer than three trainings: nothing was compared",
+        note=""
+        if asked
+        else "fewer than three trainings, so none was compared with others of its network",
     )
 
 
 def conclusion(contrasts: Sequence[Contrast], alarms: Value) -> str:
     """Say what fusion gains in each part by the study's rule, and how often that rule is wrong."""
-    sentences = []
-    for contrast in contrasts:
-        if contrast.rule == "dice":
-            where = "In held-out" if contrast.part == "test" else "In external"
-            sentences.append(f"{where} patients {_gain(contrast)}.")
-    sentences.append(
-        "Two trainings of one network were not compared, for that takes three."
-        if math.isnan(alarms.value)
-        else f"By the same rule a training differs from others of its own network in "
-        f"{alarms.value:.1%} of comparisons, where 5.0% are expected."
-    )
+    sentences = [_gain(contrast) for contrast in contrasts if contrast.rule == "dice"]
+    if alarms.n_seeds == 1:
+        sentences.append(f"There is {ONE_TRAINING}.")
+    elif math.isnan(alarms.value):
+        sentences.append(f"There are {alarms.note}.")
+    else:
+        sentences.append(
+            "By the same rule a training differs from the others of its own network in "
+            f"{alarms.value:.1%} of comparisons, where 5.0% are expected."
+        )
     return " ".join(sentences)
 
 
 def _gain(contrast: Contrast) -> str:
-    effect, shaky, value = contrast.effect, contrast.by_patient, contrast.value
+    effect, shaky = contrast.effect, contrast.by_patient
     how = "shows no clear difference from"
     if effect.excludes_zero:
         how = "exceeds" if effect.value > 0 else "falls behind"
-    note = f"; {value.note}" if value.note else ""
+    who = "In held-out patients" if contrast.part == "test" else "In external patients"
+    deciding = "".join(f"; {note}" for note in contrast.deciding)
     return (
-        f"the {contrast.better} volume {how} {contrast.other} only: {spoken(value, signed=True)} "
-        f"mean Dice; median {shaky.median:+.3f}, better in {shaky.better} of {shaky.n}{note}"
+        f"{who} the {contrast.better} volume {how} {contrast.other} only: "
+        f"{spoken(contrast.value, signed=True)} mean Dice; median {shaky.median:+.3f}, better in "
+        f"{shaky.better} of {shaky.n}{deciding}."
     )
 
 

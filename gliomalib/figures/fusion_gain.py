@@ -35,6 +35,9 @@ def paired(patients: pd.DataFrame, differences: pd.DataFrame) -> Picture:
     names = ["2D", "fused", "3D"]
     left.plot(names, patients[names].T, "o-", color=PALE, linewidth=0.7, markersize=3)
     left.plot(names, patients[names].mean(), "_", color=DARK, markersize=30, markeredgewidth=3)
+    own = differences[differences["rule"] == "dice"].set_index("difference").round(3)
+    deciders = own["decider"][own["decider"] != ""].unique()
+    left.plot(names, patients.loc[deciders, names].T, "o-", color=DARK, linewidth=1.2, markersize=4)
     left.set(title="a line is a patient, a bar the mean", ylabel="mean Dice of NCR, ED and ET")
     left.margins(x=0.15)
     titles = list(differences["difference"].unique())
@@ -48,10 +51,9 @@ def paired(patients: pd.DataFrame, differences: pd.DataFrame) -> Picture:
     handles, labels = right.get_legend_handles_labels()
     legend = dict(zip(labels, handles, strict=True))
     figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=2)
-    own = differences[differences["rule"] == "dice"].set_index("difference").round(3)
     means, medians = spoken(own["mean"]), spoken(own["median"])
-    deciders = ", ".join(filter(None, own["decider"])) or "nobody"
-    words = f"Mean differences: {means}; medians: {medians}; one patient decides: {deciders}."
+    who = ", ".join(deciders) or "nobody"
+    words = f"Mean differences: {means}; medians: {medians}; one patient decides: {who}."
     return Picture(figure, words)
 
 
@@ -68,4 +70,4 @@ def _draw_contrast(axes: Axes, place: int, patients: pd.DataFrame, rows: pd.Data
         axes.plot(where, row["mean"], marker, color=colour, label=RULES[row["rule"]])
         if row["rule"] == "dice" and row["decider"]:
             at = (place - 0.15, dice[row["decider"]])
-            axes.annotate(row["decider"], at, (0, 6), textcoords="offset points", ha="center")
+            axes.annotate(row["decider"], at, (7, 0), textcoords="offset points", va="center")

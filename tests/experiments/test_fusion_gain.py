@@ -128,12 +128,14 @@ def test_trainings_of_one_network_raise_few_alarms_and_two_none() -> None:
 def test_the_conclusion_speaks_of_both_parts_and_of_false_alarms(gain: float, words: str) -> None:
     both = pd.concat([scores(gain), scores(-0.1, part="external")])
     made = fusion_gain.contrasts(both, "fused", ["2D", "3D"])
-    said = fusion_gain.conclusion(made, Value("aa_false_alarms", 0.04))
+    said = fusion_gain.conclusion(made, Value("aa_false_alarms", 0.04, n_seeds=3))
     assert f"In held-out patients {words}" in said
     assert "In external patients the fused volume falls behind 2D only" in said
     assert "in 4.0% of comparisons, where 5.0% are expected" in said
-    undefined = Value("aa_false_alarms", float("nan"))
-    assert "takes three" in fusion_gain.conclusion(made, undefined)
+    few = fusion_gain.false_alarms(scores(gain, seeds=2))
+    assert "fewer than three trainings" in fusion_gain.conclusion(made, few)
+    single = fusion_gain.false_alarms(scores(gain, seeds=1))
+    assert fusion_gain.ONE_TRAINING in fusion_gain.conclusion(made, single)
 
 
 def test_every_training_is_fused_and_scored(
