@@ -17,6 +17,9 @@ from gliomalib.scoring import bootstrap, metrics
 PREFIXES = {"test": "", "external": "external_"}
 """A part of the patients on whom results are reported → the beginning of its values' names."""
 
+ONE_TRAINING = "one training of each network: its noise is in no interval"
+"""Note of a value that may hang on the seed of its only training."""
+
 Scores = Callable[[FloatArray], Mapping[str, FloatArray]]
 """Summed matrices (m, K, K) → the scores of each of the m sums by name."""
 
