@@ -219,7 +219,7 @@ def _contrast(rows: pd.DataFrame, better: str, other: str, rule: str) -> Contras
     """Return a contrast of the patients of one part."""
     mean = rows[rows["region"] == "mean"]
     wide = mean.pivot_table(index="patient_id", columns=["network", "seed"], values=rule)
-    by_seed = wide[better].sub(wide[other]).dropna()
+    by_seed = pd.DataFrame(wide[better] - wide[other]).dropna()
     own = rows[(rows["seed"] == 0) & rows["network"].isin([better, other])]
     states = own.loc[own["region"].isin(list(tables.CLASSES)), "state"]
     left_out = mean["patient_id"].nunique() - len(by_seed)
