@@ -132,7 +132,8 @@ def alpha_curves(
         axes.hlines(top["Dice there"], top["low"], top["high"], color=BLUE, linewidth=2)
         axes.plot(top["best α"], top["Dice there"], "o", color=BLUE, label="best α, 95 % interval")
         axes.set(title=region, xlim=(-0.02, 1.02))
-    figure.supxlabel("α (0: 3D only, 1: 2D only)", fontsize=9)
+    for axes in panels[-1]:
+        axes.set_xlabel("α (0: 3D only, 1: 2D only)")
     figure.supylabel("mean Dice", fontsize=9)
     picture.legend_below(figure, panels[0, 0], 2)
     peaks = spoken(best["best α"].round(2))
