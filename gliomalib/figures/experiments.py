@@ -261,33 +261,6 @@ def _draw_paper(axes: Axes, alpha: float) -> None:
 
 
 @styled
-def patient_optima(spans: pd.DataFrame, published: float = PAPER_ALPHA) -> Picture:
-    """Draw the best α of every patient as lines, thin where it is nearly the best one.
-
-    ``spans`` are those of ``alpha_sweep.spans``; patients are sorted by the middle of their best α.
-    """
-    best = spans[spans["within"] == 0].assign(
-        middle=lambda rows: rows[["start", "end"]].mean(axis=1)
-    )
-    order = best.groupby("patient_id")["middle"].mean().sort_values(kind="stable").index
-    places = {name: row for row, name in enumerate(order)}
-    figure, axes = canvas(7.0, min(1.1 + 0.22 * len(order), 14.0))
-    near = spans[spans["within"] > 0]
-    wide: dict[str, Any] = {"color": BLUE, "linewidth": 4, "alpha": 0.3}
-    name = f"within {near['within'].max():g} Dice of the best"
-    axes.hlines(near["patient_id"].map(places), near["start"], near["end"], label=name, **wide)
-    stroke: dict[str, Any] = {"color": BLUE, "markersize": 9, "markeredgewidth": 2}
-    rows = best["patient_id"].map(places)
-    axes.plot(best["middle"], rows, "|", label="best α of a patient", **stroke)
-    _draw_paper(axes, published)
-    axes.set_yticks(range(len(order)), order if len(order) <= 60 else [""] * len(order))
-    axes.set(xlabel="α (0: 3D only, 1: 2D only)", xlim=(-0.01, 1.01))
-    picture.legend_above(axes, 3)
-    low, high = best["middle"].min(), best["middle"].max()
-    return Picture(figure, f"Best α of {len(order)} patients, from {low:.2f} to {high:.2f}.")
-
-
-@styled
 def classifier_levels(table: pd.DataFrame, published: float = PAPER_ALPHA) -> Picture:
     """Draw the scores of slices over α with their bands; the table is ``alpha_levels.scores``'s."""
     figure, panels = canvas(8.5, 3.2, 1, 2, sharey=True)

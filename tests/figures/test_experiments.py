@@ -150,25 +150,6 @@ def test_cells_show_every_seed_and_every_patient() -> None:
     assert picture.alt == "Dice, mean by cell: A 0.8, B 0.5."
 
 
-SPANS = pd.DataFrame(
-    [("A", 0.01, 0.2, 0.9), ("A", 0.0, 0.8, 0.82), ("B", 0.01, 0.0, 0.4), ("B", 0.0, 0.1, 0.1)],
-    columns=["patient_id", "within", "start", "end"],
-)
-
-
-def test_every_patient_has_a_row_with_its_best_weight_and_what_is_nearly_as_good() -> None:
-    picture = experiments.patient_optima(SPANS, 0.6)
-    axes = picture.figure.axes[0]
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["B", "A"]
-    marks = {line.get_label(): line for line in axes.lines}
-    best = marks["best α of a patient"]
-    assert dict(zip(best.get_ydata(), best.get_xdata(), strict=True)) == {0: 0.1, 1: 0.81}
-    assert set(marks["paper: 0.6"].get_xdata()) == {0.6}
-    near = axes.collections[0].get_segments()
-    assert sorted(part[:, 0].tolist() for part in near) == [[0.0, 0.4], [0.2, 0.9]]
-    assert "2 patients, from 0.10 to 0.81" in picture.alt
-
-
 def test_levels_of_the_classifier_are_two_lines_in_each_panel() -> None:
     rows = [
         (way, score, alpha, 0.5 + alpha * slope, 0.4, 1.0)
