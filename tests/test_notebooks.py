@@ -112,7 +112,7 @@ def test_the_example_for_notebooks_of_ones_own_gives_the_dice_of_the_study(strai
 def test_records_say_what_was_small_and_random(found: dict[str, Record]) -> None:
     for record in found.values():
         caveats = " ".join(record.caveats)
-        assert "Synthetic patients" in caveats and "CPU-size networks" in caveats
+        assert "Synthetic patients" in caveats and "Small networks that fit a CPU" in caveats
         assert "random weights" in caveats
 
 

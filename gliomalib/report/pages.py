@@ -99,6 +99,25 @@ class Report:
         return max((value.n_patients for value in values if value.ci95), default=0)
 
     @property
+    def limits(self) -> list[str]:
+        """What stands on every page: patients, networks, pictures and processors."""
+        whose = ["Real patients."] if self.study.real_data else []
+        first, *others = [*whose, *self.study.caveats]
+        if self.most_patients:
+            most = phrases.counted(self.most_patients, "patient")
+            others.insert(0, f"No result rests on more than {most}.")
+        if self.records:
+            others.append(f"The numbers were made on {phrases.listed(self.processors)}.")
+        return [first, *others, "Another processor changes every trained number."]
+
+    @property
+    def processors(self) -> list[str]:
+        """The processors that the records name, each once: ``AMD EPYC, 2 cores``."""
+        named = [record.provenance.get("hardware") for record in self.records.values()]
+        texts = {f"{one['processor']}, {one['cores']} cores" for one in named if one}
+        return sorted(texts) + ["a processor that was not recorded"] * (None in named)
+
+    @property
     def caveats(self) -> dict[str, list[str]]:
         """Each caveat once, with the runs that state it; none for those of the whole study."""
         found: dict[str, list[str]] = {caveat: [] for caveat in self.study.caveats}

@@ -89,7 +89,7 @@ def test_statements_with_one_reason_share_a_line_and_are_counted(folder: Path) -
 def test_caveats_and_variants_that_did_not_run_are_listed(folder: Path) -> None:
     told = {one.text for one in faults_of(folder, "limits").found}
     assert any("random weights" in one for one in told)
-    assert any("CPU-size" in one for one in told)
+    assert any("fit a CPU" in one for one in told)
     absent = {one.subject: one.text for one in faults_of(folder, "variants").found}
     assert absent["04_train_unet3d.seed2"] == "It would have set seed: 2026."
     assert len(absent) == sum(map(len, settings.load("demo").variants.values()))

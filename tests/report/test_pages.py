@@ -44,15 +44,54 @@ def test_synthetic_data_are_named_before_anything_else(small_report: Path) -> No
     page = small.text_of(small_report / "index.html")
     sentence = "made on synthetic patients: they show that the pipeline works and say nothing"
     # and so are small networks and random weights
-    for said in (sentence, "CPU-size networks: 128 (2D)", "ResNet50 starts from random weights"):
+    for said in (sentence, "Small networks that fit a CPU: 128 (2D)", "ResNet50 starts from random weights"):
         assert page.index(said) < page.index("Conclusion of 15")
     assert "not complete" not in page
     for path in small.all_pages(small_report)[1:]:
         assert "Synthetic patients" in small.text_of(path)
 
 
+@pytest.mark.parametrize("source", ["phantom", "folder"])
+def test_every_page_says_its_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    small_study = "small" if source == "phantom" else "real"
+    small.plant_studies(tmp_path / "params", monkeypatch)
+    folder = small.fill(tmp_path / small_study)
+    hardware = {"processor": "A Good Machine", "cores": "4"}
+    for name in (*small.NAMES, small.VARIANT):
+        origin = {**small.make_record(name).provenance, "hardware": hardware}
+        records.write(small.make_record(name, study=small_study, provenance=origin), folder)
+    report.build(small_study, folder)
+    study = settings.load(small_study)
+    pages_of = [folder / "index.html", *(folder / "html").glob("*.html")]
+    assert len(pages_of) > 8
+    for path in pages_of:
+        banner = soup_of(path).select_one(".banner.data")
+        assert banner is not None, path.name
+        told = reading.words_of(banner)
+        assert ("synthetic" in told.lower()) == (not study.real_data)
+        assert "No result rests on more than 8 patients." in told
+        assert "Small networks that fit a CPU" in told
+        assert "ResNet50 starts from random weights" in told
+        assert "made on A Good Machine, 4 cores." in told
+        link = banner.a["href"].removeprefix("html/")
+        page, _, place = link.partition("#")
+        assert soup_of(folder / "html" / page).find(id=place) is not None
+
+
+def test_processors_are_each_said_once(small_folder: Path) -> None:
+    machines = ("A", "B", "B", None)
+    for name, machine in zip((*small.NAMES, small.VARIANT), machines, strict=True):
+        origin = {"hardware": {"processor": machine, "cores": "2"}} if machine else {}
+        records.write(small.make_record(name, provenance=origin), small_folder)
+    found = pages.collect(settings.load("small"), small_folder)
+    assert found.processors == ["A, 2 cores", "B, 2 cores", "a processor that was not recorded"]
+    assert "on A, 2 cores, B, 2 cores and a processor" in " ".join(found.limits)
+
+
 @pytest.mark.parametrize(
-    ("patients", "expected"), [(10, "too few to decide"), (369, "at most 369")]
+    ("patients", "expected"), [(10, "too few to decide"), (369, "more than 369 patients")]
 )
 def test_real_data_are_described_by_their_number(
     small_folder: Path, patients: int, expected: str
