@@ -44,7 +44,11 @@ def test_synthetic_data_are_named_before_anything_else(small_report: Path) -> No
     page = small.text_of(small_report / "index.html")
     sentence = "made on synthetic patients: they show that the pipeline works and say nothing"
     # and so are small networks and random weights
-    for said in (sentence, "Small networks that fit a CPU: 128 (2D)", "ResNet50 starts from random weights"):
+    for said in (
+        sentence,
+        "Small networks that fit a CPU: 128 (2D)",
+        "ResNet50 starts from random weights",
+    ):
         assert page.index(said) < page.index("Conclusion of 15")
     assert "not complete" not in page
     for path in small.all_pages(small_report)[1:]:
