@@ -13,6 +13,9 @@ NARROW = "\N{NARROW NO-BREAK SPACE}"
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MOST_DECIMALS = 6
 
+BEFORE_PERCENT = re.compile(r"(?<=\d) (?=%)")
+"""A blank at which a line could end between a number and its percent sign."""
+
 NEGATIVE = re.compile(r"(?<![\w.)\]\-+/])-(?=\.?\d)")
 """A hyphen that stands for the sign of a number: not after a word, a bracket or another sign."""
 
@@ -68,11 +71,23 @@ def _sign(value: float) -> str:
 def spoken(value: Value, places: int = 3, *, signed: bool = False) -> str:
     """Return a value with its interval and its number of patients, ready for a sentence."""
     sign = "+" if signed else ""
-    text = f"{value.value:{sign}.{places}f}"
+    text, patients = f"{value.value:{sign}.{places}f}", counted(value.n_patients, "patient")
     if value.ci95 is None:
-        return f"{text} (no interval: {value.n_patients} patients)"
+        return f"{text} ({patients}, no interval)"
     low, high = value.ci95
-    return (
-        f"{text} (95 % interval {low:{sign}.{places}f} to {high:{sign}.{places}f}, "
-        f"{value.n_patients} patients)"
-    )
+    return f"{text} (95 % interval {low:{sign}.{places}f} to {high:{sign}.{places}f}, {patients})"
+
+
+def counted(amount: int, noun: str) -> str:
+    """Return ``3 patients``, ``1 patient``."""
+    return f"{fixed(amount, 0)} {noun}{'' if amount == 1 else 's'}"
+
+
+def percent(share: float, places: int = 0) -> str:
+    """Return a share as ``43 %``; the space before the sign does not break."""
+    return f"{100 * share:.{places}f}\N{NO-BREAK SPACE}%"
+
+
+def with_percent(text: str) -> str:
+    """Return ``text`` in which no number parts from the percent sign behind it."""
+    return BEFORE_PERCENT.sub("\N{NO-BREAK SPACE}", text)

@@ -82,7 +82,7 @@ def test_every_notebook_leaves_a_record_and_an_executed_copy(
 
 def test_every_claim_has_a_verdict_and_none_is_decided_on_phantoms(straight: Path) -> None:
     page = (straight / "reports" / "smoke" / "index.html").read_text(encoding="utf-8")
-    assert "say nothing of" in page
+    assert "say nothing about" in page
     for claim in claims.load():
         assert claim.id in page
     path = straight / "reports/smoke/tables/16_reproducibility_report.verdicts.csv"

@@ -47,7 +47,7 @@ class Sweep:
 class Optimum:
     """The best α of a region's mean Dice, with intervals over patients.
 
-    ``lost`` is the best mean Dice less that at the paper's α, ``plateau`` the width of all α whose
+    ``lost`` is the best mean Dice minus that at the paper's α, ``plateau`` the width of all α whose
     mean Dice lies within ``MARGIN`` of the best, ``equal`` the test whether each patient's loss at
     the paper's α is within that margin in the mean. ``left_out`` patients lack a score at some α.
     """
@@ -171,7 +171,7 @@ def values(
         "exact α with the best mean Dice over all of 0–1, middle of the widest plateau; "
         "interval by resampling patients"
     )
-    lost = f"best mean Dice less that at α = {PAPER}, {AGAIN}"
+    lost = f"best mean Dice minus that at α = {PAPER}, {AGAIN}"
     width = f"width of all α whose mean Dice lies {NEAR} of the best"
     return [
         *(
@@ -290,7 +290,7 @@ def _chosen(
     alpha = optimum.best_of(optimum.mean_curve(held_back)).alpha
     lost = _intervals(curves, alpha, study, "chosen")["lost"]
     picked = f"α with the best mean Dice of {len(held_back)} validation patients"
-    rule = f"best mean Dice of these patients less that at α = {alpha:.3f}, {AGAIN}"
+    rule = f"best mean Dice of these patients minus that at α = {alpha:.3f}, {AGAIN}"
     return [
         Value("chosen_alpha", alpha, n_patients=len(curves), rule=picked),
         value("lost_at_chosen_alpha", lost, rule),

@@ -251,7 +251,7 @@ def _hypothesis(values: Sequence[Value], real_data: bool) -> str:
     else:
         word = "leaves the hypothesis open"
     if not real_data:
-        word = f"{word}; the patients are synthetic, so it says nothing of the paper"
+        word = f"{word}; the patients are synthetic, so it says nothing about the paper"
     return (
         f"Of the 5 scores without the IoU, {max(near.values()):.0f} of the recipe's lie within a "
         f"point of the paper's, and {constant['scan']:.0f} of those of 'no tumour' over the whole "

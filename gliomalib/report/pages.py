@@ -104,7 +104,7 @@ class Report:
         whose = ["Real patients."] if self.study.real_data else []
         first, *others = [*whose, *self.study.caveats]
         if self.most_patients:
-            most = phrases.counted(self.most_patients, "patient")
+            most = digits.counted(self.most_patients, "patient")
             others.insert(0, f"No result rests on more than {most}.")
         if self.records:
             others.append(f"The numbers were made on {phrases.listed(self.processors)}.")
@@ -182,7 +182,7 @@ def index_page(report: Report) -> str:
 
 def render(template: str, **given: Any) -> str:
     """Return a page made by one of the templates, which escapes whatever is not ``Markup``."""
-    return _environment().get_template(template).render(**given)
+    return digits.with_percent(_environment().get_template(template).render(**given))
 
 
 def number_of(name: str) -> str:
@@ -209,6 +209,7 @@ def _environment() -> jinja2.Environment:
         "anchor": anchor,
         "changes": phrases.changes,
         "branch": phrases.branch,
+        "device": phrases.device,
         "title_of": references.title_of,
         "licence_of": references.licence_of,
         "of_releases": references.of_releases,
@@ -220,7 +221,7 @@ def _environment() -> jinja2.Environment:
     sheets = {path.stem: _sheet(path) for path in notebooks.TEMPLATES.glob("*.css")}
     environment.globals |= {
         **{"few": FEW_PATIENTS, "site": SITE, "sheets": sheets},
-        **{"last": LAST_NOTEBOOK, "counted": phrases.counted, "items": phrases.items},
+        **{"last": LAST_NOTEBOOK, "counted": digits.counted, "items": phrases.items},
     }
     return environment
 

@@ -153,10 +153,10 @@ def test_numbers_have_sensible_digits(small_report: Path) -> None:
     assert [row[:2] for row in rows if row] == [
         ["0.712Dice", "0.651 to 0.769"],
         ["−0.012Dice", "−0.031 to 0.002"],
-        ["0.5Dice", "no interval: 4 patients"],
-        ["1\u202f234\u202f567", "no interval: not over patients"],
-        ["3.2 × 10⁻⁷", "no interval: 8 patients"],
-        ["undefinedmm", "no interval: 8 patients"],
+        ["0.5Dice", "4 patients, no interval"],
+        ["1\u202f234\u202f567", "not over patients, no interval"],
+        ["3.2 × 10⁻⁷", "8 patients, no interval"],
+        ["undefinedmm", "8 patients, no interval"],
     ]
 
 
