@@ -13,9 +13,6 @@ NARROW = "\N{NARROW NO-BREAK SPACE}"
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MOST_DECIMALS = 6
 
-BEFORE_PERCENT = re.compile(r"(?<=\d) (?=%)")
-"""A blank at which a line could end between a number and its percent sign."""
-
 NEGATIVE = re.compile(r"(?<![\w.)\]\-+/])-(?=\.?\d)")
 """A hyphen that stands for the sign of a number: not after a word, a bracket or another sign."""
 
@@ -86,8 +83,3 @@ def counted(amount: int, noun: str) -> str:
 def percent(share: float, places: int = 0) -> str:
     """Return a share as ``43 %``; the space before the sign does not break."""
     return f"{100 * share:.{places}f}\N{NO-BREAK SPACE}%"
-
-
-def with_percent(text: str) -> str:
-    """Return ``text`` in which no number parts from the percent sign behind it."""
-    return BEFORE_PERCENT.sub("\N{NO-BREAK SPACE}", text)

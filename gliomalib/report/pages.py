@@ -182,7 +182,9 @@ def index_page(report: Report) -> str:
 
 def render(template: str, **given: Any) -> str:
     """Return a page made by one of the templates, which escapes whatever is not ``Markup``."""
-    return digits.with_percent(_environment().get_template(template).render(**given))
+    page = _environment().get_template(template).render(**given)
+    # no line ends between a number and its percent sign
+    return re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", page)
 
 
 def number_of(name: str) -> str:

@@ -79,9 +79,17 @@ def test_every_page_says_its_limits(
         assert "Small networks that fit a CPU" in told
         assert "ResNet50 starts from random weights" in told
         assert "made on A Good Machine, 4 cores." in told
+        words = {tag.get_text(): tag["title"] for tag in soup_of(path).select("main > .small abbr")}
+        assert words["NCR"] == "necrotic core" and words["ET"] == "enhancing tumour"
         link = banner.a["href"].removeprefix("html/")
         page, _, place = link.partition("#")
         assert soup_of(folder / "html" / page).find(id=place) is not None
+
+
+def test_no_number_parts_from_its_percent_sign(small_report: Path) -> None:
+    for path in small.all_pages(small_report):
+        assert not re.search(r"\d %", path.read_text(encoding="utf-8")), path.name
+    assert "95\u00a0% interval" in (small_report / "index.html").read_text(encoding="utf-8")
 
 
 def test_processors_are_each_said_once(small_folder: Path) -> None:
