@@ -66,13 +66,15 @@ def _sign(value: float) -> str:
 
 
 def spoken(value: Value, places: int = 3, *, signed: bool = False) -> str:
-    """Return a value with its interval and its number of patients, ready for a sentence."""
-    sign = "+" if signed else ""
-    text, patients = f"{value.value:{sign}.{places}f}", counted(value.n_patients, "patient")
+    """Return a value with its interval, patients and trainings, ready for a sentence."""
+    sign, who = "+" if signed else "", counted(value.n_patients, "patient")
+    if value.n_seeds:
+        who += f", {counted(value.n_seeds, 'training')}"
+    text = f"{value.value:{sign}.{places}f}"
     if value.ci95 is None:
-        return f"{text} ({patients}, no interval)"
+        return f"{text} ({who}, no interval)"
     low, high = value.ci95
-    return f"{text} (95 % interval {low:{sign}.{places}f} to {high:{sign}.{places}f}, {patients})"
+    return f"{text} (95 % interval {low:{sign}.{places}f} to {high:{sign}.{places}f}, {who})"
 
 
 def counted(amount: int, noun: str) -> str:

@@ -66,6 +66,8 @@ def test_signs_of_numbers_become_minus_signs() -> None:
 
 def test_a_value_without_interval_says_so() -> None:
     assert digits.spoken(Value("x", 0.5, None, 1)) == "0.500 (1 patient, no interval)"
+    trained = Value("x", 0.5, None, 2, n_seeds=3)
+    assert digits.spoken(trained) == "0.500 (2 patients, 3 trainings, no interval)"
 
 
 def test_a_number_keeps_its_percent_sign() -> None:

@@ -17,7 +17,7 @@ RATHER = {
     r"not told (apart )?from": "no clear difference from",
     r"cannot be told": "is not known, cannot be decided",
     r"lie on (one another|each other)": "are aligned",
-    r"\bdealt? out\b|\bdealing out\b": "split",
+    r"\bdealing out\b": "a split by slice",
     r"\bless (each|that|the|what)\b": "minus",
     r"\bcounted is\b": "the table counts",
     r"\bseed\(s\)": "1 seed, 2 seeds",

@@ -124,7 +124,7 @@ def _drops(table: pd.DataFrame, sites: Sites) -> list[Value]:
             for what in comparison.MASKS
         )
         rule = (
-            f"{_rule_of(key)}: {row['n_internal']} internal minus {row['n_external']} external "
+            f"{_rule_of(key)}: {row['n_internal']} internal less {row['n_external']} external "
             f"patients, unpaired; empty rule {sites.study.evaluation.empty!r}, masks of all folds"
         )
         ends = comparing.interval(row)

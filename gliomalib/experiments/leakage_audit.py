@@ -180,7 +180,7 @@ def values(pool: Pool, dealt: pd.DataFrame, scores: Sequence[Score]) -> list[Val
     n = len(pool.patients)
     for split, part in dealt.groupby("split", sort=False):
         for name, of in shares.items():
-            rule = f"share of {of}, slices split {SPLITS[str(split)]}, mean over repeats"
+            rule = f"share of {of}, slices dealt {SPLITS[str(split)]}, mean over repeats"
             found.append(Value(f"{name}_{split}", part[name].mean(), n_patients=n, rule=rule))
     rule = "slices without any brain, left out of every split"
     return [*found, Value("slices_left_out", float(pool.n_blank), unit="slices", rule=rule)]
@@ -197,8 +197,8 @@ def conclusion(scores: Sequence[Score]) -> str:
         word = f"is not judged on {fair.n} patients"
     control = (
         f"With random classes the nearest neighbour is right in {100 * fair.value:.0f} % of "
-        f"the slices when they are split by patient and in {100 * leaky.value:.0f} % when "
-        f"split by slice (ResNet50 in {100 * network.value:.0f} %), chance "
+        f"the slices when they are dealt by patient and in {100 * leaky.value:.0f} % when "
+        f"dealt by slice (ResNet50 in {100 * network.value:.0f} %), chance "
         f"being {100 * CHANCE:.0f} %: the control {word}."
     )
     return " ".join([*(_leak(score, score.gain) for score in scores if score.gain), control])
@@ -219,7 +219,7 @@ def caveats(pool: Pool, scores: Sequence[Score]) -> tuple[str, ...]:
 
 
 def _values_of(score: Score, study: settings.Study) -> list[Value]:
-    of = f"{CLASSIFIERS[score.classifier]}, slices split {SPLITS[score.split]}"
+    of = f"{CLASSIFIERS[score.classifier]}, slices dealt {SPLITS[score.split]}"
     tail = f"{study.leakage.repeats} repeats averaged within patient, mean over patients"
     if score.classifier != "neighbour":
         tail = "one training, mean over patients"
@@ -251,7 +251,7 @@ def _leak(score: Score, gain: bootstrap.Interval) -> str:
         word = "a leak is shown"
     who = CLASSIFIERS[score.classifier]
     return (
-        f"{who[0].upper()}{who[1:]}, slices split {SPLITS[score.split]}: {gain.value:+.1f} "
+        f"{who[0].upper()}{who[1:]}, slices dealt {SPLITS[score.split]}: {gain.value:+.1f} "
         f"points on the patient-level split ({interval}, patients: {gain.n}), {word}."
     )
 

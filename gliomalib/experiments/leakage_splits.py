@@ -279,10 +279,10 @@ def _copies(material: folds.Material, names: Sequence[str]) -> tuple[dict[str, i
             return {name: int(counts.get(name, 1)) for name in names}, source
     dealt = multiplicities(names, settings.named_seed(material.study.seed, "leakage", "copies"))
     shares = ", ".join(f"{n} patients with {times}" for times, n in COPIES.items())
-    return dealt, f"split as in BraTS 2018–2020 by the organisers' table ({shares})"
+    return dealt, f"dealt out as in BraTS 2018–2020 by the organisers' table ({shares})"
 
 
 def _held_out(n: int, of: str) -> int:
     if n < 2:
-        raise DataError(f"{n} {of} cannot be split into training and test; give at least 2")
+        raise DataError(f"{n} {of} cannot be dealt out to training and test; give at least 2")
     return min(max(1, round(SHARE * n)), n - 1)

@@ -70,10 +70,10 @@ def comparison(values: Sequence[Value], better: str, others: Sequence[str]) -> s
     """Say whether network ``better`` differs from each of ``others`` on held-out patients."""
     parts = []
     for other in others:
-        value, how = of(values, _difference(better, other)), "shows no clear difference from"
+        value, how = of(values, _difference(better, other)), "is not told apart from"
         if value.ci95 and not value.ci95[0] <= 0 <= value.ci95[1]:
             how = "exceeds" if value.value > 0 else "falls behind"
-        parts.append(f"{how} {other} only: {spoken(value, signed=True)}")
+        parts.append(f"{how} {other} only by {spoken(value, signed=True)}")
     return f"In mean Dice the {better} volume {'; it '.join(parts)}."
 
 

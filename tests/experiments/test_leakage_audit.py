@@ -88,8 +88,8 @@ def test_where_nothing_is_of_the_patient_nothing_leaks() -> None:
     gain = of(scores, "true", "slice")
     assert gain["gain_low"] <= 0 <= gain["gain_high"]
     by_slice, _, rest = concluded(scores).partition(". ")
-    assert "split by slice" in by_slice and by_slice.endswith("a leak is not shown")
-    assert "split by volume" in rest
+    assert "dealt by slice" in by_slice and by_slice.endswith("a leak is not shown")
+    assert "dealt by volume" in rest
     # the pooled years hold the very same slice twice, which is recognised whatever it looks like
     assert of(scores, "random", "years")["accuracy"] > 0.5
 
@@ -290,4 +290,4 @@ def test_the_record_has_every_value_with_its_rule_and_says_what_was_not_run(
     assert "slice-level split only" in records.finish(made.run, outcome).caveats[-1]
     assert "rests on 1 of 7 patients" in caveats[1]
     text = leakage_audit.conclusion(scores)
-    assert text.count("ResNet50, slices split") == text.count("Nearest neighbour, slices") == 2
+    assert text.count("ResNet50, slices dealt") == text.count("Nearest neighbour, slices") == 2

@@ -199,7 +199,7 @@ def test_repeats_are_averaged_within_patient() -> None:
 
 
 def test_what_cannot_be_dealt_is_refused() -> None:
-    with pytest.raises(DataError, match="1 patients cannot be split"):
+    with pytest.raises(DataError, match="1 patients cannot be dealt"):
         leakage_splits.by_patient(["A", "A"], 0)
     with pytest.raises(DataError, match="1 slices"):
         leakage_splits.by_slice(1, 0)

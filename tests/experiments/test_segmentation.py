@@ -66,10 +66,10 @@ def test_networks_scored_on_different_patients_are_refused() -> None:
 @pytest.mark.parametrize(
     ("value", "ci95", "words"),
     [
-        (0.05, (0.02, 0.08), "the fused volume exceeds 2D only: +0.050"),
-        (-0.05, (-0.08, -0.02), "the fused volume falls behind 2D only: -0.050"),
-        (0.01, (-0.02, 0.04), "the fused volume shows no clear difference from 2D only"),
-        (0.01, None, "the fused volume shows no clear difference from 2D only"),
+        (0.05, (0.02, 0.08), "the fused volume exceeds 2D only by +0.050"),
+        (-0.05, (-0.08, -0.02), "the fused volume falls behind 2D only by -0.050"),
+        (0.01, (-0.02, 0.04), "the fused volume is not told apart from 2D only"),
+        (0.01, None, "the fused volume is not told apart from 2D only"),
     ],
 )
 def test_a_difference_is_named_by_its_interval(
@@ -80,4 +80,4 @@ def test_a_difference_is_named_by_its_interval(
         Value("fused_minus_3d_mean_dice", 0.1, (0.05, 0.15), 30),
     ]
     said = segmentation.comparison(values, "fused", ["2D", "3D"])
-    assert words in said and "; it exceeds 3D only: +0.100" in said
+    assert words in said and "; it exceeds 3D only by +0.100" in said
