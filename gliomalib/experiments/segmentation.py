@@ -70,7 +70,7 @@ def comparison(values: Sequence[Value], better: str, others: Sequence[str]) -> s
     """Say whether network ``better`` differs from each of ``others`` on held-out patients."""
     parts = []
     for other in others:
-        value, how = of(values, _difference(better, other)), "is not told apart from"
+        value, how = of(values, _difference(better, other)), "shows no clear difference from"
         if value.ci95 and not value.ci95[0] <= 0 <= value.ci95[1]:
             how = "exceeds" if value.value > 0 else "falls behind"
         parts.append(f"{how} {other} only by {spoken(value, signed=True)}")

@@ -19,7 +19,7 @@ KINDS: tuple[str, ...] = get_args(claims.Outcome)
 
 ON_PHANTOMS = (
     "These results were made on synthetic patients: they show that the pipeline works and say "
-    "nothing about whether a claim of the paper holds."
+    "nothing of whether a claim of the paper holds."
 )
 
 
@@ -96,12 +96,12 @@ def answer(verdicts: Sequence[claims.Verdict], study: settings.Study) -> str:
     claimed = [verdict for verdict in verdicts if verdict.claim.id[0] == "C"]
     asked = [verdict for verdict in verdicts if verdict.claim.id[0] not in "CW"]
     parts = [] if study.real_data else [ON_PHANTOMS]
-    parts.append(_summed_up(claimed, "claims of the paper"))
+    parts.append(f"Of the paper's {len(claimed)} claims {_summed_up(claimed)}.")
     if asked:
-        parts.append(_summed_up(asked, "questions about it"))
+        parts.append(f"Of {len(asked)} questions about it {_summed_up(asked)}.")
     decided = {"reproduced", "not reproduced", "holds", "does not hold"}
     if study.real_data and not any(v.verdict in decided for v in [*claimed, *asked]):
-        parts.append("These data decide none of them: the table gives the reason for each.")
+        parts.append("Nothing of these is decided by these data: the table says for each why.")
     certain = [v.claim for v in verdicts if v.claim.id[0] == "W" and v.verdict == "holds"]
     if certain:
         statements = (f"({claim.id}) {claim.statement}" for claim in certain)
@@ -134,13 +134,14 @@ def _next(name: str) -> str | None:
     return f"{name[0]}{int(name[1:]) + 1}" if name[1:].isdecimal() else None
 
 
-def _summed_up(verdicts: Sequence[claims.Verdict], what: str) -> str:
-    """Return in a sentence which statements got which verdict, by their ids."""
+def _summed_up(verdicts: Sequence[claims.Verdict]) -> str:
+    """Return which statements got which verdict, the undecided ones by number only."""
     parts = []
     for kind, count in Counter[str](v.verdict for v in verdicts).most_common():
         names = ranges([verdict.claim.id for verdict in verdicts if verdict.verdict == kind])
-        parts.append(f"{'all' if count == len(verdicts) else count} {kind} ({names})")
-    return f"Verdicts on the {len(verdicts)} {what}: {'; '.join(parts)}."
+        verb = {"holds": "hold", "does not hold": "do not hold"}.get(kind, f"are {kind}")
+        parts.append(f"{count} {verb} ({names})")
+    return "; ".join(parts)
 
 
 def _faithful(

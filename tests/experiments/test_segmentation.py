@@ -68,8 +68,8 @@ def test_networks_scored_on_different_patients_are_refused() -> None:
     [
         (0.05, (0.02, 0.08), "the fused volume exceeds 2D only by +0.050"),
         (-0.05, (-0.08, -0.02), "the fused volume falls behind 2D only by -0.050"),
-        (0.01, (-0.02, 0.04), "the fused volume is not told apart from 2D only"),
-        (0.01, None, "the fused volume is not told apart from 2D only"),
+        (0.01, (-0.02, 0.04), "the fused volume shows no clear difference from 2D only"),
+        (0.01, None, "the fused volume shows no clear difference from 2D only"),
     ],
 )
 def test_a_difference_is_named_by_its_interval(
