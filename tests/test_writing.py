@@ -32,8 +32,13 @@ RATHER = {
 }
 """What may not be written → what to write."""
 
-TEXTS = ("CONTRIBUTING.md", "data/README.md", "notebooks/README.md", "data/*.yml",
-         "notebooks/params/*.yml", "gliomalib/**/*.j2")  # fmt: skip
+TEXTS = (
+    "CONTRIBUTING.md",
+    "data/README.md",
+    "notebooks/README.md",
+    "data/*.yml",
+    "gliomalib/**/*.j2",
+)
 
 
 def prose() -> Iterator[tuple[str, str]]:
@@ -41,6 +46,8 @@ def prose() -> Iterator[tuple[str, str]]:
     for pattern in TEXTS:
         for path in sorted(PROJECT_DIR.glob(pattern)):
             yield path.name, path.read_text(encoding="utf-8")
+    for path in sorted((PROJECT_DIR / "notebooks" / "params").glob("*.yml")):
+        yield path.name, "".join(re.findall("^title:.*", path.read_text(encoding="utf-8"), re.M))
     for path in sorted((PROJECT_DIR / "notebooks").glob("*.ipynb")):
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             if cell["cell_type"] == "markdown" or "parameters" in cell["metadata"].get("tags", ()):
@@ -90,8 +97,8 @@ def test_shares_are_written_by_one_function() -> None:
     "words",
     [
         "Networks of CPU size", "It is not\ntold apart from 2D only", "1 test patients",
-        "one bar a patient", "fused less the method", "who stand in several of them", "99.3% of them",
-        "At least 1 seed(s) a cell", "It cannot be told who was excluded",
+        "one bar a patient", "fused less the method", "who stand in several of them",
+        "99.3% of them", "At least 1 seed(s) a cell", "It cannot be told who was excluded",
     ],
 )  # fmt: skip
 def test_a_planted_phrase_is_found(words: str) -> None:

@@ -341,6 +341,5 @@ def _unmet(needs: Needs, context: Context, obtained: Value | None) -> list[str]:
             f"the classifier began from {context.weights} weights, the paper's from ImageNet"
         )
     if obtained is not None and obtained.n_patients < needs.min_patients:
-        tested = digits.counted(obtained.n_patients, "test patient")
-        unmet.append(f"{tested}, at least {needs.min_patients} needed")
+        unmet.append(f"{obtained.n_patients} test patients, at least {needs.min_patients} needed")
     return unmet
