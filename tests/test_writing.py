@@ -11,7 +11,7 @@ import pytest
 from gliomalib.provenance import PACKAGE_DIR, PROJECT_DIR
 
 OF = "(?:bar|array|class|mask|network|one|point|question|row|seed|training|weight)"
-FOR = "(?:case|cell|fold|network|notebook|patient|slice|split|study)"
+FOR = "(?:case|cell|fold|notebook|patient|slice|split|study)"
 RATHER = {
     r"\bCPU[- ]size\b|\bof CPU\b": "small networks that fit a CPU",
     r"not told (apart )?from": "no clear difference from",
