@@ -189,10 +189,10 @@ def methods(patients: pd.DataFrame, table: pd.DataFrame, label: str) -> Picture:
     _draw_intervals(right, table, "difference")
     right.locator_params(axis="x", nbins=5)
     first = table["title"][0]
-    right.set_xlabel(f"{first} less the method, 95 % interval")
+    right.set_xlabel(f"{first} minus the method, 95 % interval")
     right.legend(loc="lower center", bbox_to_anchor=(0.5, 1))
     differences = spoken(table.iloc[1:].set_index("title")["difference"].round(3))
-    return Picture(figure, f"{label}: {first} less each other method: {differences}.")
+    return Picture(figure, f"{label}: {first} minus each other method: {differences}.")
 
 
 @styled

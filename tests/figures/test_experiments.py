@@ -114,8 +114,8 @@ def test_methods_have_a_row_each_and_a_point_a_patient() -> None:
     assert sum(len(points.get_offsets()) for points in left.collections) == METHODS.size
     # the first row is on top, and neither row touches the frame
     assert left.get_ylim() == (1.5, -0.5)
-    assert picture.alt.endswith("less each other method: 2D only 0.067.")
-    assert right.get_xlabel().startswith("fused, α = 0.6 less the method")
+    assert picture.alt.endswith("minus each other method: 2D only 0.067.")
+    assert right.get_xlabel().startswith("fused, α = 0.6 minus the method")
 
 
 def test_classifiers_show_the_majority_as_a_bound_of_each_score() -> None:
