@@ -130,7 +130,7 @@ def test_a_class_that_is_lost_with_one_seed_is_found(tmp_path: Path) -> None:
     assert collapsed.value == 1 and "Lost in 30" in collapsed.rule
     assert of(values, "collapsed_cross_entropy").value == 0
     text = loss_ablations.conclusion(grids, values, made.study)
-    assert "A class lost by the classifier: Dice yes, cross-entropy no." in text
+    assert "Did the classifier lose a class? Dice: yes; cross-entropy: no." in text
 
 
 def test_two_patients_cannot_tell_whether_a_class_is_lost(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_two_patients_cannot_tell_whether_a_class_is_lost(tmp_path: Path) -> Non
     values = loss_ablations.values(grids, made.study)
     assert np.isnan(of(values, "collapsed_dice").value)
     text = loss_ablations.conclusion(grids, values, made.study)
-    assert "Dice cannot be told" in text and "2 patients" in text
+    assert "Dice: too few patients to decide" in text and "2 patients" in text
 
 
 def test_what_a_study_lacks_is_said_and_is_no_value(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_seeds_and_lacks_of_the_planted_study(
     assert values["seeds_per_cell"].value == 1
     said = " ".join(loss_ablations.absent(loss_grids))
     assert "2D U-Net: not trained" not in said and "3D U-Net: not trained here" in said
-    assert "2D U-Net and ResNet50: some cell has one seed only" in said
+    assert "2D U-Net and ResNet50: at least one loss has one seed only" in said
 
 
 def test_external_patients_have_their_own_values(tmp_path: Path) -> None:
