@@ -184,19 +184,25 @@ def test_trainings_are_averaged_within_patients_and_their_spread_is_in_the_inter
     assert made["gain_at_chosen_alpha"].n_seeds == 2
 
 
-def test_trainings_that_are_equal_have_the_curves_of_one(tmp_path: Path) -> None:
+def test_each_training_is_swept_and_their_mean_is_taken(tmp_path: Path) -> None:
     again = ("unet2d.seed2", "unet3d.seed2")
-    networks = {**BETTER_3D, **dict(zip(again, BETTER_3D.values(), strict=True))}
+    networks = {**BETTER_3D, again[0]: (3.5, 30), again[1]: (1.5, 40)}
     made = planted_branches.noisy(tmp_path, NOTEBOOK, ONE, networks)
     variants = {name: {"seed2": {"seed": 8}} for name in ("03_train_unet2d", "04_train_unet3d")}
     study = made.study.model_copy(update={"variants": variants})
     both = alpha_sweep.exact(replace(made, run=replace(made.run, study=study)), "test")
     assert list(both.by_seed) == [0, 8]
-    for curves in both.trainings("mean").values():
-        expected = [curve.values for curve in both.defined("mean").values()]
-        np.testing.assert_allclose(
-            np.concatenate([curve.values for curve in curves]), np.concatenate(expected), atol=1e-12
-        )
+    grid = np.array([0.13, 0.6])
+    pairs = {0: folds.BRANCHES, 8: again}
+    slow = {
+        seed: slow_dice(next(iter(folds.branch_volumes(made, "test", pair))), "WT", grid)
+        for seed, pair in pairs.items()
+    }
+    for seed, dice in slow.items():
+        np.testing.assert_allclose(both.by_seed[seed]["WT"]["D"].at(grid), dice, atol=2e-3)
+    mean = np.mean(list(slow.values()), axis=0)
+    assert np.abs(mean - slow[0]).max() > 0.005
+    np.testing.assert_allclose(both.curves["WT"]["D"].at(grid), mean, atol=2e-3)
 
 
 def of_alpha(lost: float, area: tuple[float, float]) -> list[Value]:

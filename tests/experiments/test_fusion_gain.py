@@ -162,3 +162,5 @@ def test_every_training_is_fused_and_scored(
     assert table.set_index(["seed", *key])["dice"][8, "fused", "C", "ET"] == expected
     wide = fusion_gain.patients(table, "test")
     assert list(wide) == ["2D", "3D", "fused"] and list(wide.index) == ["C", "D"]
+    of_c = table[(table["patient_id"] == "C") & table["region"].isin(list(tables.CLASSES))]
+    assert wide["2D"]["C"] == pytest.approx(of_c.query("network == '2D'")["dice"].mean())
