@@ -16,7 +16,7 @@ from gliomalib.report.pages import Report
 from gliomalib.schema import Record, SettingsError, split_run_name
 from gliomalib.verdicts import judge
 
-UNDECIDED = ("not run", "not testable on this data")
+UNDECIDED = ("not run", "not judged", "not testable on this data")
 
 FAULTY = ("missed", "spurious")
 """States of a mask that is empty in just one of truth and prediction."""
