@@ -78,8 +78,9 @@ def spoken(value: Value, places: int = 3, *, signed: bool = False) -> str:
 
 
 def counted(amount: int, noun: str) -> str:
-    """Return ``3 patients``, ``1 patient``."""
-    return f"{fixed(amount, 0)} {noun}{'' if amount == 1 else 's'}"
+    """Return ``3 patients``, ``1 patient``, ``2 boxes``."""
+    plural = {"box": "boxes", "copy": "copies"}.get(noun, f"{noun}s")
+    return f"{fixed(amount, 0)} {noun if amount == 1 else plural}"
 
 
 def percent(share: float, places: int = 0) -> str:

@@ -223,15 +223,9 @@ class Study(Model):
         return wide and self.preprocessing.spacing_mm <= 1.0
 
     @property
-    def picture_size(self) -> int:
-        """Pixels along one side of the pictures that ResNet50 sees."""
-        box = self.preprocessing
-        return self.classifier.image_size or round(max(box.crop_mm) / box.spacing_mm)
-
-    @property
     def caveats(self) -> tuple[str, ...]:
         """What a reader must know before believing any number of this study."""
-        caveats = []
+        caveats, box = [], self.preprocessing
         if not self.real_data:
             caveats.append(
                 "Synthetic patients: a result shows that the pipeline works, never that a claim "
@@ -241,9 +235,10 @@ class Study(Model):
             caveats.append(
                 f"Small networks that fit a CPU: {self.unet2d.channels[-1]} (2D) and "
                 f"{self.unet3d.channels[-1]} (3D) channels at the lowest level, voxels of "
-                f"{self.preprocessing.spacing_mm:g} mm."
+                f"{box.spacing_mm:g} mm."
             )
-        if (size := self.picture_size) < PAPER_PICTURE:
+        size = self.classifier.image_size or round(max(box.crop_mm) / box.spacing_mm)
+        if size < PAPER_PICTURE:
             paper = f"{PAPER_PICTURE} × {PAPER_PICTURE}"
             caveats.append(
                 f"ResNet50 sees pictures of {size} × {size} pixels; the paper crops to {paper}."

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from gliomalib import digits
-from gliomalib.report import card, entries, errors, facts, methods, references
+from gliomalib.report import entries, errors, facts, methods, references
 from gliomalib.report.pages import Report, render
 
 MODEL_CARDS = "mitchell2019"
@@ -59,11 +59,10 @@ def card_page(report: Report) -> str:
         "card.html.j2",
         report=report,
         texts={section.title: section.text for section in methods.sections(report)},
-        networks=card.networks(report),
+        as_run=partial(facts.as_run, report),
         value_of=partial(facts.value_of, report),
         data=facts.as_run(report, facts.FIRST).data,
         citation=references.citation(),
-        machine=facts.machine(report),
         source=references.works()[MODEL_CARDS],
         planned=planned(report),
         **facts.NOTEBOOKS,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from gliomalib import settings
-from gliomalib.report import phrases
 from gliomalib.report.pages import Report
 from gliomalib.schema import Value
 
@@ -41,12 +40,3 @@ def value_of(report: Report, notebook: str, name: str) -> Value | None:
     record = report.records.get(notebook)
     values = record.values if record is not None else ()
     return next((value for value in values if value.name == name), None)
-
-
-def machine(report: Report) -> str:
-    """Return the machine on which notebook 14 took times, empty where its record names none."""
-    record = report.records.get(TIMES)
-    hardware = record.provenance.get("hardware") if record is not None else None
-    if record is None or not hardware:
-        return ""
-    return f"{hardware['processor']} ({hardware['cores']} cores, {phrases.device(record.device)})"

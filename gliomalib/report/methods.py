@@ -53,7 +53,6 @@ def _context(report: Report) -> dict[str, Any]:
         "as_run": partial(facts.as_run, report),
         "value": partial(facts.value_of, report),
         "counts": partial(_counts, report),
-        "machine": facts.machine(report),
         "ran": variants[True],
         "idle": variants[False],
         "paper": references.works()[references.EXAMINED],

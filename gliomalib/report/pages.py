@@ -223,7 +223,7 @@ def _environment() -> jinja2.Environment:
     sheets = {path.stem: _sheet(path) for path in notebooks.TEMPLATES.glob("*.css")}
     environment.globals |= {
         **{"few": FEW_PATIENTS, "site": SITE, "sheets": sheets},
-        **{"last": LAST_NOTEBOOK, "counted": digits.counted, "items": phrases.items},
+        **{"last": LAST_NOTEBOOK, "counted": digits.counted},
     }
     return environment
 

@@ -31,12 +31,6 @@ def device(name: str) -> str:
     return {"cpu": "CPU", "cuda": "GPU"}.get(name, name)
 
 
-def items(count: int, what: str) -> str:
-    """Return ``16 slices``, ``1 box``."""
-    plural = {"box": "boxes", "copy": "copies"}.get(what, f"{what}s")
-    return f"{digits.number(count)} {what if count == 1 else plural}"
-
-
 def changes(changed: Mapping[str, object]) -> str:
     """Return ``loss: dice_ce, seed: 2026``, the parameters in which a variant differs."""
     return ", ".join(f"{key}: {setting(value)}" for key, value in changed.items())

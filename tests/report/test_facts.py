@@ -26,11 +26,3 @@ def test_a_value_that_is_not_there_is_none(folder: Path) -> None:
     assert accuracy is not None and accuracy.value == 0.8125
     assert facts.value_of(report, facts.CLASSES, "no such value") is None
     assert facts.value_of(report, "09_loss_ablations", "accuracy") is None
-
-
-def test_the_machine_is_a_field_of_the_record(folder: Path) -> None:
-    assert facts.machine(collected(folder)) == "A Good Machine (4 cores, CPU)"
-    path = records.record_path(folder, facts.TIMES)
-    origin = {"commit": "abc123"}
-    records.write(replace(records.read(path), provenance=origin), folder)
-    assert facts.machine(collected(folder)) == "", "a record of an older version"

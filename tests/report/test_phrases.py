@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gliomalib import settings
+from gliomalib import digits, settings
 from gliomalib.report import documents, methods, phrases
 from gliomalib.report.pages import Report
 from tests.report.reading import collected
@@ -53,7 +53,7 @@ def test_words_are_escaped_where_a_page_is_html(plan: Report) -> None:
 
 
 def test_plurals_and_nested_settings() -> None:
-    assert [phrases.items(n, "box") for n in (1, 2)] == ["1 box", "2 boxes"]
+    assert [digits.counted(n, "box") for n in (1, 2)] == ["1 box", "2 boxes"]
     assert phrases.dotted({"a": {"b": 1}, "c": 2}) == {"a.b": 1, "c": 2}
 
 
