@@ -215,9 +215,10 @@ def described(assignment: Assignment, patients: Sequence[str], z: Rows) -> dict[
 
 
 def classifier(study: settings.Study) -> settings.Classifier:
-    """Return the settings of the ResNet50 of the audit, which sees the scan itself."""
+    """Return the settings of the ResNet50 of the audit, which sees the scan itself, unaltered."""
     epochs = study.leakage.epochs or study.classifier.epochs
-    return study.classifier.model_copy(update={"image": "mri", "epochs": epochs})
+    changed = {"image": "mri", "epochs": epochs, "augment": False}
+    return study.classifier.model_copy(update=changed)
 
 
 def random_classes(patients: Sequence[str], apart: Rows, draws: int, seed: int) -> Rows:
