@@ -44,7 +44,14 @@ NOTEBOOKS: dict[str, dict[str, str | None]] = {
     "04_train_unet3d": _training("unet3d", *UNET),
     "05_fusion": {"alpha": "fusion.alpha", "real_volumes": "report.real_volumes"},
     "06_train_resnet50": _training(
-        "classifier", "weights", "weights_file", "label_rule", "image", "image_size", "balanced"
+        "classifier",
+        "weights",
+        "weights_file",
+        "label_rule",
+        "image",
+        "image_size",
+        "balanced",
+        "augment",
     )
     | {"alpha": "fusion.alpha", "branches": "fusion.branches"},
     "07_baselines": {},

@@ -110,7 +110,8 @@ class Segmentation(Optimisation):
 class Classifier(Optimisation):
     """A ResNet50 that sorts fused slices into the four classes.
 
-    ``balanced`` draws the classes equally often in training: few slices are mostly necrotic core.
+    In training ``balanced`` draws rare classes more often, by the square root of their slices, and
+    ``augment`` turns and shifts the slices.
     """
 
     weights: Literal["imagenet", "file", "random"] = "imagenet"
@@ -120,6 +121,7 @@ class Classifier(Optimisation):
     image: Literal["probabilities", "flair_masked", "truth", "mri"] = "probabilities"
     image_size: int | None = Field(None, ge=32)
     balanced: bool = False
+    augment: bool = False
 
     @model_validator(mode="after")
     def _file_goes_with_file(self) -> Classifier:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from gliomalib import settings
-from gliomalib.experiments.values import ends, mean_interval, pooled, value
+from gliomalib import records, settings
+from gliomalib.experiments.values import ends, mean_interval, of, pooled, value
 from gliomalib.fusion import average
 from gliomalib.pipeline import folds
-from gliomalib.schema import CLASS_NAMES, Confusion, FloatArray, Value, Volume
+from gliomalib.schema import CLASS_NAMES, Confusion, FloatArray, Value, Volume, run_name
 from gliomalib.scoring import alignment, bootstrap, metrics, tables
 from gliomalib.scoring import collapse as collapsing
 from gliomalib.scoring import rings as ringing
@@ -27,6 +27,9 @@ NUMBERS = {"found": 1.0, "not found": 0.0, "cannot tell": math.nan}
 EDEMA = CLASS_NAMES.index("edema")
 OTHERS = [label for label in range(1, len(CLASS_NAMES)) if label != EDEMA]
 """The tumour classes that a collapsed network calls edema."""
+
+PLANTED_COLLAPSE = ("03_train_unet2d", "collapse")
+"""The run whose loss gives enhancing tumour no weight."""
 
 PLANTED = 2
 """Voxels by which the control moves a 3D volume along the first axis."""
@@ -103,18 +106,23 @@ def to_edema(counts: Confusion, study: settings.Study, unit: str) -> Value:
     return value("collapse_to_edema", found["share"], rule)
 
 
-def ring_artefacts(material: folds.Material) -> Diagnosis:
+def ring_artefacts(material: folds.Material, *, planted: bool = False) -> Diagnosis:
     """Say whether fusion makes rings of enhancing tumour in the held-out patients.
 
-    The table has one row per patient, see ``ringing.RingCounts``.
+    The table has one row per patient, see ``ringing.RingCounts``. With ``planted`` all that lies
+    between the branches' boundaries is enhancing in a copy of each fused volume: the control,
+    whose values begin with ``planted_``.
     """
     study, counted = material.study, []
     for case, p2d, p3d in folds.branch_volumes(material, "test"):
         fused = average.weighted_average(p2d, p3d, study.fusion.alpha)
+        if planted:
+            fused = ringing.repainted(fused, ringing.between(p2d, p3d), enhancing=True)
         counted.append(ringing.ring_counts(case, fused, p2d, p3d))
     seed = settings.named_seed(study.seed, "failures", "rings")
     rings = ringing.ring_artefacts(counted, seed, study.evaluation.bootstrap)
-    sentence = _sentence("Ring artefacts", rings.verdict, rings.sentence)
+    what, prefix = ("Planted rings", "planted_") if planted else ("Ring artefacts", "")
+    sentence = _sentence(what, rings.verdict, rings.sentence)
     judged = sum(patient.shell >= ringing.MIN_SHELL for patient in counted)
     excess = (
         "share of the voxels between the branches' boundaries that only fusion calls enhancing, "
@@ -122,14 +130,14 @@ def ring_artefacts(material: folds.Material) -> Diagnosis:
     )
     ratio = "rate of such voxels between the boundaries over that beside them, geometric mean"
     values = (
-        _judged("ring_artefacts", rings.verdict, judged, sentence),
-        _measured("ring_excess", rings.excess, judged, excess),
-        _measured("ring_ratio", rings.ratio, judged, ratio),
+        _judged(f"{prefix}ring_artefacts", rings.verdict, judged, sentence),
+        _measured(f"{prefix}ring_excess", rings.excess, judged, excess),
+        _measured(f"{prefix}ring_ratio", rings.ratio, judged, ratio),
     )
     columns = ["patient_id", "between", "beside", "new between", "new beside", "excess", "ratio"]
     rows = [
-        (of.patient_id, of.shell, of.control, of.new, of.new_control, of.excess, of.ratio)
-        for of in counted
+        (row.patient_id, row.shell, row.control, row.new, row.new_control, row.excess, row.ratio)
+        for row in counted
     ]
     table = pd.DataFrame(rows, columns=columns)
     return Diagnosis(rings.verdict, sentence, table, values)
@@ -161,11 +169,34 @@ def misalignment(material: folds.Material) -> Diagnosis:
     columns = ["patient_id", "x, voxels", "y, voxels", "z, voxels"]
     columns += ["difference removed", "difference left", "shift"]
     rows = [
-        (of.patient_id, *(of.shift or (None,) * 3), of.gain, of.remaining, of.verdict)
-        for of in shifts
+        (row.patient_id, *(row.shift or (None,) * 3), row.gain, row.remaining, row.verdict)
+        for row in shifts
     ]
     table = pd.DataFrame(rows, columns=columns)
     return Diagnosis(common.verdict, sentence, table, values)
+
+
+def planted_collapse(run: records.Run) -> Control:
+    """Say whether the class that the variant ``collapse`` of notebook 03 silences is found lost.
+
+    Its clean control is the study's own network. Not ``possible`` where the study has no such
+    variant or too few patients to judge one. Raises ``RecordError`` where a record is missing.
+    """
+    notebook, variant = PLANTED_COLLAPSE
+    changes = run.study.variants.get(notebook, {}).get(variant)
+    if changes is None:
+        return Control(False, False, "No collapse was planted in this study.")
+    names = (notebook, run_name(notebook, variant))
+    read = [records.read(records.record_path(run.report_dir, name)) for name in names]
+    clean, planted = (of(record.values, "class_collapse").value for record in read)
+    verdicts = {number: word for word, number in NUMBERS.items()}
+    how = ", ".join(f"{name} {value}" for name, value in changes.items())
+    text = (
+        f"Planted collapse of the 2D network ({how}): "
+        f"{verdicts.get(planted, 'cannot tell')}; in the study's own: "
+        f"{verdicts.get(clean, 'cannot tell')}."
+    )
+    return Control(not math.isnan(planted), planted == 1, text)
 
 
 def planted_shift(material: folds.Material) -> Control:

@@ -212,9 +212,9 @@ def described(assignment: Assignment, patients: Sequence[str], z: Rows) -> dict[
 
 
 def classifier(study: settings.Study) -> settings.Classifier:
-    """Return the settings of the ResNet50 of the audit: the study's, with epochs of its own."""
+    """Return the settings of the audit's ResNet50: the study's, unaltered slices, own epochs."""
     epochs = study.leakage.epochs or study.classifier.epochs
-    return study.classifier.model_copy(update={"epochs": epochs})
+    return study.classifier.model_copy(update={"epochs": epochs, "augment": False})
 
 
 def random_classes(patients: Sequence[str], apart: Rows, draws: int, seed: int) -> Rows:

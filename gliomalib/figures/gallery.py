@@ -66,13 +66,13 @@ def write(material: folds.Material, scores: pd.DataFrame) -> pd.DataFrame:
 def scrollable(scores: pd.DataFrame) -> tuple[str, ...]:
     """Return the worst held-out patient and the worst external one.
 
-    By the mean Dice of the fused volume, folds averaged.
+    By the whole-tumour Dice of the fused volume, folds averaged: an empty mask cannot decide it.
     """
-    fused = tables.with_mean(scores[scores["network"] == "fused"])
+    fused = scores[scores["network"] == "fused"]
     chosen: list[str] = []
     for part in ("test", "external"):
         if (fused["part"] == part).any():
-            ranked = tables.per_patient(fused, "mean", part).sort_values(kind="stable").index
+            ranked = tables.per_patient(fused, "WT", part).sort_values(kind="stable").index
             chosen.append(str(ranked[0]))
     return tuple(dict.fromkeys(chosen))
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
@@ -61,17 +62,21 @@ def dice_by_region(table: pd.DataFrame) -> Picture:
 
 
 @styled
-def segmentation(example: Example) -> Picture:
-    """Draw FLAIR, truth and predicted labels side by side in the slice with most tumour."""
-    z = picture.busiest_slice(example.labels)
-    layers = {"FLAIR": None, "truth": example.labels, **example.predictions}
-    figure, panels = canvas(1.9 * len(layers), 2.5, 1, len(layers))
-    for axes, (name, labels) in zip(panels, layers.items(), strict=True):
-        classes = None if labels is None else labels[..., z]
-        picture.show_slice(axes, example.image[..., z], name, classes)
+def segmentation(*examples: Example) -> Picture:
+    """Draw FLAIR, truth and predicted labels of each patient in the slice with most tumour."""
+    columns = 2 + len(examples[0].predictions)
+    figure = Figure(figsize=(1.9 * columns, 0.3 + 2.3 * len(examples)), layout="constrained")
+    parts = figure.subfigures(len(examples), 1, squeeze=False)[:, 0]
+    for part, example in zip(parts, examples, strict=True):
+        z = picture.busiest_slice(example.labels)
+        layers = {"FLAIR": None, "truth": example.labels, **example.predictions}
+        for axes, (name, labels) in zip(part.subplots(1, columns), layers.items(), strict=True):
+            classes = None if labels is None else labels[..., z]
+            picture.show_slice(axes, example.image[..., z], name, classes)
+        part.suptitle(example.title, fontsize=9)
     picture.class_legend(figure)
-    figure.suptitle(example.title, fontsize=9)
-    return Picture(figure, f"{example.title}: {', '.join(layers)} in slice {z}.")
+    titles = "; ".join(example.title for example in examples)
+    return Picture(figure, f"{titles}: {', '.join(layers)} in the slice with most tumour.")
 
 
 @styled

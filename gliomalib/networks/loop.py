@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from gliomalib.networks.job import Job, Plan
-from gliomalib.networks.samples import Sample, Samples, batches, mirrored
+from gliomalib.networks.samples import Sample, Samples, batches
 from gliomalib.provenance import open_atomic
 from gliomalib.schema import SettingsError
 
@@ -35,8 +35,8 @@ SECONDS_BETWEEN_LINES = 5.0
 class _Drawn(Dataset[Sample]):
     """The samples as one seed draws them: the order of reading does not matter."""
 
-    def __init__(self, samples: Samples, seed: int, mirror: bool) -> None:
-        self.samples, self.seed, self.mirror = samples, seed, mirror
+    def __init__(self, samples: Samples, seed: int, vary: bool) -> None:
+        self.samples, self.seed, self.vary = samples, seed, vary
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -44,7 +44,7 @@ class _Drawn(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         rng = np.random.default_rng((self.seed, index))
         sample = self.samples.draw(index, rng)
-        return mirrored(sample, rng) if self.mirror else sample
+        return self.samples.varied(sample, rng) if self.vary else sample
 
 
 def _collate(drawn: Sequence[Sample]) -> tuple[Tensor, Tensor]:
@@ -97,6 +97,7 @@ class Loop(pl.LightningModule):
         settings = self.plan.job.settings
         steps = settings.epochs * math.ceil(len(self.plan.train) / settings.batch_size)
         warm_up = max(steps // 20, 1)
+        # fused: one pass over the weights, a fifth of a step of ResNet50 on a CPU
         optimiser = torch.optim.AdamW(self.parameters(), lr=settings.learning_rate, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser,
@@ -105,7 +106,7 @@ class Loop(pl.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def train_dataloader(self) -> Any:
-        """Shuffle, draw and mirror by the seed of this epoch alone."""
+        """Shuffle, draw and vary by the seed of this epoch alone."""
         samples, seed = self.plan.train, self.plan.job.seed_of("epoch", self.current_epoch)
         order = samples.order(np.random.default_rng(seed))
         return self._loader(_Drawn(samples, seed, True), order)

@@ -37,6 +37,10 @@ class Samples(ABC):
         """Return the samples of one epoch, shuffled."""
         return rng.permutation(len(self))
 
+    def varied(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Return a sample as training sees it."""
+        return mirrored(sample, rng)
+
 
 class AxialSlices(Samples):
     """All axial slices that show any brain, as (C, X, Y) and (1, X, Y), C sequences."""
@@ -96,10 +100,15 @@ class Boxes(Samples):
 
 
 class FusedImages(Samples):
-    """Fused slices (3, H, W) with their class (1, 1); ``balanced`` draws classes equally often."""
+    """Fused slices (3, H, W) with their class (1, 1).
 
-    def __init__(self, slices: SliceSet, balanced: bool = False) -> None:
-        self.slices, self.balanced = slices, balanced
+    ``balanced`` draws a class as often as the square root of its number of slices; ``augment``
+    turns images by right angles and shifts them by up to a quarter, what leaves at one end comes
+    in at the other: no area changes, and so no class that goes by areas.
+    """
+
+    def __init__(self, slices: SliceSet, balanced: bool = False, augment: bool = False) -> None:
+        self.slices, self.balanced, self.augment = slices, balanced, augment
 
     def __len__(self) -> int:
         return len(self.slices.classes)
@@ -110,13 +119,23 @@ class FusedImages(Samples):
         return image, np.full((1, 1), self.slices.classes[index], np.uint8)
 
     def order(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Return as many slices as there are: each once, or each class equally often."""
+        """Return as many slices as there are: each once, or rare classes more often."""
         if not self.balanced:
             return super().order(rng)
         classes = self.slices.classes
-        # each slice weighs 1 / (slices of its class), so that every class weighs 1 in all
-        weights = 1 / np.bincount(classes)[classes]
+        # a class of n slices weighs √n in all: equal weights would repeat rare ones until they are
+        # memorised, and call the many slices at the border of two classes by the rarer one
+        weights = 1 / np.sqrt(np.bincount(classes)[classes])
         return rng.choice(len(classes), len(classes), p=weights / weights.sum())
+
+    def varied(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Return a slice mirrored or not and, with ``augment``, turned and shifted."""
+        image, target = mirrored(sample, rng)
+        if self.augment:
+            image = np.rot90(image, rng.integers(4), axes=(1, 2))
+            most = np.array(image.shape[1:]) // 4
+            image = np.roll(image, rng.integers(-most, most + 1), axis=(1, 2))
+        return image, target
 
 
 def mirrored(sample: Sample, rng: np.random.Generator) -> Sample:

@@ -92,7 +92,7 @@ def train_classifier(job: Job, train: SliceSet, val: SliceSet | None) -> Trained
         raise DataError(f"{job.title}: {len(train.classes)} training slices; check the split")
     sets = [train] if val is None or not len(val.classes) else [train, val]
     content = [_slices_digest(slices) for slices in sets]
-    parts = [samples.FusedImages(slices, settings.balanced) for slices in sets]
+    parts = [samples.FusedImages(slices, settings.balanced, settings.augment) for slices in sets]
     plan = _plan(job, content, parts, models.classification_loss(settings))
     return _train(plan, lambda: models.resnet50(settings))
 

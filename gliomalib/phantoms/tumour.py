@@ -21,11 +21,23 @@ VOLUME_ML = (15.0, 92.0, 215.0)
 """Smallest, typical and largest whole tumour: log-normal between the first and the last."""
 
 VOLUME_SPREAD = 0.62
-NON_ENHANCING_SHARE = 0.22
 MULTIFOCAL_SHARE = 0.12
-SHARES_ENHANCING = (0.11, 0.61, 0.28)
-SHARES_NON_ENHANCING = (0.28, 0.72, 0.0)
-"""Mean share of necrosis (or core without enhancement), edema and enhancing tumour."""
+COMPOSITIONS = (
+    (0.48, (0.11, 0.69, 0.20)),
+    (0.25, (0.38, 0.45, 0.17)),
+    (0.17, (0.14, 0.40, 0.46)),
+    (0.10, (0.45, 0.55, 0.00)),
+)
+"""How many tumours are mostly edema, have a large necrosis, a thick rim or no rim, each with the
+mean shares of necrosis (or core without enhancement), edema and enhancing tumour.
+
+Measured in 368 masks of BraTS 2020 (Menze et al. 2015, doi 10.1109/TMI.2014.2377694): mean shares
+.20, .60 and .20; in 28 % of the patients necrosis, in 35 % enhancing tumour has the largest area in
+five slices or more; in 7 % nothing enhances.
+"""
+
+SHARES_CONCENTRATION = 24.0
+"""Of the Dirichlet distribution around a composition: its shares vary by .05 to .10."""
 
 NCR, ED, ET = 1, 2, 3
 _EDEMA_DENSITY = 0.05
@@ -73,13 +85,13 @@ class Tumour:
 def draw_traits(dice: Dice, mass_effect: bool) -> Traits:
     """Draw size, composition and speed of a tumour; diffusion is 5–10 times faster in white."""
     rng = dice.of("traits")
-    enhancing = bool(rng.random() >= NON_ENHANCING_SHARE)
+    shares = _draw_shares(dice.of("shares"))
     n_foci = 2 if rng.random() < MULTIFOCAL_SHARE else 1
     white = float(rng.uniform(0.15, 0.4))
     return Traits(
         target_ml=_draw_volume(dice.of("volume")),
-        shares=_draw_shares(dice.of("shares"), enhancing),
-        enhancing=enhancing,
+        shares=shares,
+        enhancing=shares[2] > 0,
         n_foci=n_foci,
         white_diffusivity=white,
         grey_diffusivity=white / float(rng.uniform(5.0, 10.0)),
@@ -140,14 +152,15 @@ def _draw_volume(rng: np.random.Generator) -> float:
     return volume
 
 
-def _draw_shares(rng: np.random.Generator, enhancing: bool) -> tuple[float, float, float]:
-    if not enhancing:
-        core = float(rng.beta(*(10.0 * np.array(SHARES_NON_ENHANCING[:2]))))
-        return core, 1.0 - core, 0.0
-    necrosis, edema, rim = rng.dirichlet(12.0 * np.array(SHARES_ENHANCING))
-    rim = max(float(rim), 0.04)
-    whole = necrosis + edema + rim
-    return float(necrosis / whole), float(edema / whole), float(rim / whole)
+def _draw_shares(rng: np.random.Generator) -> tuple[float, float, float]:
+    chances, compositions = zip(*COMPOSITIONS, strict=True)
+    mean = np.array(compositions[rng.choice(len(chances), p=chances)])
+    shares = np.zeros(3)
+    shares[mean > 0] = rng.dirichlet(SHARES_CONCENTRATION * mean[mean > 0])
+    # a rim thinner than this would have no voxels left at coarse spacings
+    shares = np.where(mean > 0, np.maximum(shares, 0.02), 0.0)
+    necrosis, edema, rim = (float(share) for share in shares / shares.sum())
+    return necrosis, edema, rim
 
 
 def _draw_foci(

@@ -91,11 +91,10 @@ def ring_counts(case: StoredCase, fused: Volume, p2d: Volume, p3d: Volume) -> Ri
     common, either = (by_2d > 0) & (by_3d > 0), (by_2d > 0) | (by_3d > 0)
     # what is enhancing in truth is no false alarm, wherever it lies
     counted = case.labels != ENHANCING
-    shell = either & ~common & counted
+    shell = between(p2d, p3d) & counted
     size, spacing = int(shell.sum()), case.grid.spacing_mm
     control = _nearest(common, counted, size, spacing) | _nearest(~either, counted, size, spacing)
-    enhancing = by_fusion == ENHANCING
-    new = enhancing & (by_2d != ENHANCING) & (by_3d != ENHANCING)
+    enhancing, new = by_fusion == ENHANCING, made_by_fusion(fused, p2d, p3d)
     return RingCounts(
         patient_id=case.grid.patient_id,
         shell=size,
@@ -106,6 +105,29 @@ def ring_counts(case: StoredCase, fused: Volume, p2d: Volume, p3d: Volume) -> Ri
         p2d=int(((by_2d == ENHANCING) & shell).sum()),
         p3d=int(((by_3d == ENHANCING) & shell).sum()),
     )
+
+
+def between(p2d: Volume, p3d: Volume) -> Mask:
+    """Return the voxels (X, Y, Z) between the boundaries: one branch alone calls them tumour."""
+    by_2d, by_3d = (part.probabilities.argmax(axis=0) > 0 for part in (p2d, p3d))
+    return np.asarray(by_2d ^ by_3d)
+
+
+def made_by_fusion(fused: Volume, p2d: Volume, p3d: Volume) -> Mask:
+    """Return the voxels (X, Y, Z) that fusion calls enhancing although neither branch does."""
+    alone, by_2d, by_3d = (
+        part.probabilities.argmax(axis=0) == ENHANCING for part in (fused, p2d, p3d)
+    )
+    return np.asarray(alone & ~by_2d & ~by_3d)
+
+
+def repainted(fused: Volume, ring: Mask, *, enhancing: bool) -> Volume:
+    """Return a copy whose ring (X, Y, Z) is surely enhancing tumour, or surely something else."""
+    values = fused.probabilities.astype(np.float32)
+    values[:, ring] *= (np.arange(len(values)) == ENHANCING)[:, None] == enhancing
+    values[ENHANCING, ring] += enhancing
+    values[:, ring] /= values[:, ring].sum(axis=0)
+    return replace(fused, probabilities=values.astype(np.float16))
 
 
 def _nearest(region: Mask, counted: Mask, size: int, spacing_mm: tuple[float, ...]) -> Mask:

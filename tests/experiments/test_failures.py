@@ -166,6 +166,33 @@ def test_rings_that_the_fusion_makes_are_found(tmp_path: Path) -> None:
     assert found.table["new between"].sum() > found.table["new beside"].sum()
 
 
+def test_planted_rings_are_found_where_sound_branches_make_none(sound: folds.Material) -> None:
+    found = failures.ring_artefacts(sound, planted=True)
+    assert found.verdict == "found" and found.sentence.startswith("Planted rings: found")
+    values = by_name(found)
+    assert set(values) == {"planted_ring_artefacts", "planted_ring_excess", "planted_ring_ratio"}
+    assert values["planted_ring_excess"].value > 0.3
+
+
+@pytest.mark.parametrize(
+    ("planted", "possible", "found"), [(1, True, True), (0, True, False), (math.nan, False, False)]
+)
+def test_a_planted_collapse_must_be_found(
+    tmp_path: Path, planted: float, possible: bool, found: bool
+) -> None:
+    run = planted_branches.begin(tmp_path, "09_loss_ablations")
+    for variant, number in (("", 0), ("collapse", planted)):
+        names = {"variant": variant} if variant else {}
+        of_network = planted_branches.begin(tmp_path, "03_train_unet2d", **names)
+        values = (Value("class_collapse", number, rule="planted"),)
+        records.finish(of_network, records.NotebookResult(values=values))
+    control = failures.planted_collapse(run)
+    assert (control.possible, control.found) == (possible, found)
+    assert "class_weights [1, 1, 1, 0]" in control.sentence and "own: not found" in control.sentence
+    bare = replace(run, study=run.study.model_copy(update={"variants": {}}))
+    assert not failures.planted_collapse(bare).possible
+
+
 def test_a_shifted_branch_is_found_with_its_length(tmp_path: Path) -> None:
     found = failures.misalignment(study(tmp_path, unet3d=moved))
     assert found.verdict == "found" and by_name(found)["misalignment"].value == 1

@@ -1,5 +1,7 @@
 """Figures of results show every network, slice and score that they are given."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -34,6 +36,10 @@ def test_segmentations_show_every_network() -> None:
     picture = results.segmentation(example)
     titles = [axes.get_title() for axes in picture.figure.axes]
     assert titles == ["FLAIR", "truth", "2D", "3D"]
+    both = results.segmentation(example, replace(example, title="P2"))
+    assert len(both.figure.axes) == 8 and "P1; P2" in both.alt
+    legend = [text.get_text() for text in both.figure.legends[0].get_texts()]
+    assert legend == ["necrotic core", "edema", "enhancing tumour"]
 
 
 def test_confusion_counts_the_diagonal() -> None:

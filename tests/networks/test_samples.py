@@ -51,7 +51,7 @@ def test_batches_are_whole_and_never_single() -> None:
             assert number < 3 or min(map(len, found)) > 1 or size == 2
 
 
-def test_balanced_draws_classes_equally_often() -> None:
+def test_balanced_draws_rare_classes_by_the_root_of_their_slices() -> None:
     few = slices_of(np.repeat([0, 1, 2], [300, 20, 80]))
     plain = samples.FusedImages(few).order(np.random.default_rng(1))
     assert sorted(plain.tolist()) == list(range(400))
@@ -59,7 +59,26 @@ def test_balanced_draws_classes_equally_often() -> None:
     counts = np.bincount(few.classes[drawn], minlength=4)
     assert counts.sum() == 400
     assert counts[3] == 0
-    assert (np.abs(counts[:3] - 400 / 3) < 40).all()
+    roots = np.sqrt([300, 20, 80])
+    assert (np.abs(counts[:3] - 400 * roots / roots.sum()) < 40).all()
+
+
+def test_augmented_slices_are_turned_and_shifted_and_keep_their_areas() -> None:
+    slices = slices_of(np.array([1]))
+    slices.images[0, 0, 0, :2], slices.images[0, 1, 0, 0] = 1, 0.5
+    seen = set()
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        plain = samples.FusedImages(slices)
+        image, _ = plain.varied(plain.draw(0, rng), rng)
+        assert {tuple(x) for x in np.argwhere(image[0])} <= {(0, 0), (0, 1), (3, 0), (3, 1)}
+        moving = samples.FusedImages(slices, augment=True)
+        image, target = moving.varied(moving.draw(0, rng), rng)
+        assert target.item() == 1
+        assert image.sum(axis=(1, 2)).tolist() == [2, 0.5, 0]
+        assert np.argwhere(image[1])[0].tolist() in np.argwhere(image[0]).tolist()
+        seen.add(tuple(np.argwhere(image[1])[0]))
+    assert len(seen) > 9
 
 
 def test_mirroring_keeps_image_and_target_together() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from gliomalib import records, settings
@@ -98,6 +99,18 @@ def test_examples_are_ranked_from_the_worst(material: folds.Material) -> None:
     assert worst.title.startswith("C") and best.title.startswith("B")
     assert set(best.predictions) == {"3D"}
     assert (best.predictions["3D"] == best.labels).all()
+
+
+def test_an_empty_mask_chooses_no_example(material: folds.Material) -> None:
+    # C has the worse tumour; by rule it scores 1 in classes that are empty
+    rows = [("B", "WT", 0.9), ("C", "WT", 0.4), ("B", "ET", 0.0), ("C", "ET", 1.0)]
+    rows += [
+        (patient, region, 1.0 * (patient == "C")) for patient in "BC" for region in ("NCR", "ED")
+    ]
+    table = pd.DataFrame(rows, columns=["patient_id", "region", "dice"])
+    table = table.assign(network="3D", part="test", fold=0, state="scored")
+    worst, _, best = folds.ranked(material, table, ["unet3d"])
+    assert worst.title.startswith("C: whole-tumour Dice 0.40") and best.title.startswith("B")
 
 
 def test_both_branches_come_in_pairs(material: folds.Material) -> None:

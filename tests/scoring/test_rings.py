@@ -111,6 +111,27 @@ def test_a_large_excess_that_most_of_the_rate_does_not_bear_out_cannot_tell() ->
     assert found.verdict == "cannot tell"
 
 
+def test_a_ring_is_painted_in_and_taken_out_again(cohort: list[Patient]) -> None:
+    one = cohort[0]
+    ring = rings.between(one.p2d, one.p3d)
+    assert (
+        100 < ring.sum() < (classes(one.p2d) > 0).sum()
+        and not (ring & (classes(one.p2d) > 0) & (classes(one.p3d) > 0)).any()
+    )
+    planted = rings.repainted(one.fused, ring, enhancing=True)
+    assert (classes(planted)[ring] == 3).all()
+    assert (planted.probabilities[:, ~ring] == one.fused.probabilities[:, ~ring]).all()
+    assert (
+        rings.made_by_fusion(planted, one.p2d, one.p3d)
+        == ring & (classes(one.p2d) != 3) & (classes(one.p3d) != 3)
+        | rings.made_by_fusion(one.fused, one.p2d, one.p3d)
+    ).all()
+    plain = rings.repainted(one.fused, ring, enhancing=False)
+    assert not (classes(plain)[ring] == 3).any()
+    sums = plain.probabilities.sum(axis=0, dtype=np.float32)
+    assert np.abs(sums - 1).max() < 0.01
+
+
 def line(*labels: int) -> Any:
     """Return sure probabilities of a row of voxels."""
     return np.eye(4, dtype=np.float16)[list(labels)].T[:, :, None, None]
