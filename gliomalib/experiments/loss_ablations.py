@@ -19,9 +19,6 @@ from gliomalib.scoring import tables as evaluate
 ENHANCING = ("et_dice", "et_iou")
 """Scores of a segmentation whose differences are values; of a classifier all are."""
 
-BESIDE = {"focal_gamma": "another exponent γ", "class_weights": "weights of the classes"}
-"""What a cell of a segmentation may change beside the loss."""
-
 COLLAPSED = {"found": 1.0, "cannot tell": math.nan, "not found": 0.0}
 """What was seen, worst first → the value ``collapsed_<loss>``."""
 
@@ -74,10 +71,8 @@ def absent(grids: Sequence[Grid]) -> tuple[str, ...]:
     """Return a caveat for every cell asked for that the study lacks, and for single seeds."""
     caveats = []
     for grid in grids:
-        wanted = {loss_grid.OWN[grid.network], loss_grid.REFERENCE, loss_grid.BOTH}
+        wanted = {loss_grid.OWN[grid.network], loss_grid.REFERENCE}
         lacking = [LOSSES[loss] for loss in sorted(wanted - set(grid.titles))]
-        if not grid.classifies:
-            lacking += [what for name, what in BESIDE.items() if name not in grid.changed]
         if lacking:
             caveats.append(f"{TITLES[grid.network]}: not trained here: {', '.join(lacking)}.")
     single = [TITLES[grid.network] for grid in grids if grid.seeds == 1 and grid.pairs]
