@@ -16,13 +16,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gliomalib import settings
-from gliomalib.experiments import segmentation
+from gliomalib.experiments import full_scan, segmentation
 from gliomalib.experiments.comparing import dice_rows
 from gliomalib.experiments.values import pooled, value
 from gliomalib.fusion import slices
 from gliomalib.networks import predict, samples
 from gliomalib.parameters import from_parameters
-from gliomalib.pipeline import folds, preprocess
+from gliomalib.pipeline import folds
 from gliomalib.schema import N_CLASSES, Confusion, Example, FloatArray, MismatchError, Value
 from gliomalib.scoring import contradictions, keras_metrics, metrics, tables
 
@@ -223,8 +223,6 @@ def _scored(
     truth = case.labels.ravel()
     sees = case.images[samples.channels_of(segmenter.settings.sequences)]
     blank = ~np.any(sees, axis=(0, 1, 2))
-    facts = preprocess.crop_facts(material.store, patient)
-    left = np.subtract(facts.voxels, facts.in_box, dtype=np.float64)
     return Scored(
         patient=patient,
         fold=fold,
@@ -232,8 +230,7 @@ def _scored(
             np.eye(N_CLASSES, dtype=np.float32)[truth], probabilities
         ),
         confusion=metrics.confusion_matrix(truth, probabilities.argmax(axis=1)),
-        # from voxels of the scan to as many of the store as have the same volume
-        outside=np.asarray(left * facts.voxel_mm3 / np.prod(case.grid.spacing_mm)),
+        outside=full_scan.outside(material.store, patient),
         blank=int(blank.sum()) * case.labels[..., 0].size,
     )
 
