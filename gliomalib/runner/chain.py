@@ -34,7 +34,7 @@ CHAIN: Mapping[str, Step] = {
     "02_preprocessing": Step(after=("01_data_exploration",)),
     "03_train_unet2d": Step(after=("02_preprocessing",), gpu=True),
     "04_train_unet3d": Step(after=("02_preprocessing",), gpu=True),
-    "05_fusion": Step(after=("03_train_unet2d", "04_train_unet3d")),
+    "05_fusion": Step(after=("03_train_unet2d", "04_train_unet3d"), variants_too=True),
     "06_train_resnet50": Step(after=("05_fusion",), gpu=True),
     "07_baselines": Step(
         after=("03_train_unet2d", "04_train_unet3d", "05_fusion", "06_train_resnet50"),
