@@ -16,13 +16,13 @@ from sklearn.neighbors import NearestNeighbors
 from gliomalib import progress, settings
 from gliomalib.experiments import leakage_splits
 from gliomalib.experiments.leakage_splits import Assignment, Pool, Rows
-from gliomalib.experiments.values import ends, mean_interval, pooled, value
+from gliomalib.experiments.values import ends, mean_interval, slice_scores, value
 from gliomalib.fusion import slices
 from gliomalib.networks import predict, training
 from gliomalib.networks.job import Job
 from gliomalib.pipeline import folds
 from gliomalib.schema import N_CLASSES, Float32Array, SliceSet, Value
-from gliomalib.scoring import bootstrap
+from gliomalib.scoring import bootstrap, rare_classes
 
 SPLITS: Mapping[str, str] = {
     "patient": "by patient",
@@ -108,7 +108,8 @@ class Score:
     ``accuracy`` is the mean over patients of their shares of right slices, ``balanced`` the mean
     recall of all their slices together. ``gain`` is that in accuracy over the patient-level split
     in the same patients, in points; where nobody was tested by both it is that of the means, with
-    n = 0. It is None for that split itself and for random classes.
+    n = 0. It is None for that split itself and for random classes. ``note`` says why ``balanced``
+    is not given.
     """
 
     classifier: str
@@ -117,6 +118,7 @@ class Score:
     accuracy: bootstrap.Interval
     balanced: bootstrap.Interval
     gain: bootstrap.Interval | None
+    note: str = ""
 
 
 def scores(answers: pd.DataFrame, study: settings.Study) -> list[Score]:
@@ -135,8 +137,9 @@ def scores(answers: pd.DataFrame, study: settings.Study) -> list[Score]:
             gain = _gain(fair["accuracy"], part["accuracy"], study, *names)
         accuracy = mean_interval(part["accuracy"], study, "leakage", *names)
         counts = leakage_splits.confusions(part)
-        pile = pooled(counts, study, "leakage", *names, "balanced")
-        found.append(Score(*names, accuracy, pile["balanced_accuracy"], gain))
+        pile = slice_scores(counts, study, "leakage", *names, "balanced")
+        note = rare_classes.too_rare(counts)
+        found.append(Score(*names, accuracy, pile["balanced_accuracy"], gain, note))
     return found
 
 
@@ -229,10 +232,10 @@ def _values_of(score: Score, study: settings.Study) -> list[Value]:
         return [value(f"{who}random_labels_{score.split}_accuracy", score.accuracy, rule)]
     start = f"{score.classifier}_{score.split}"
     right = f"share of test slices right: {of}, {tail}"
-    recall = f"mean recall of the classes that occur, patients pooled: {of}"
+    recall = f"mean recall of the four classes, patients pooled: {of}"
     found = [
         value(f"{start}_accuracy", score.accuracy, right),
-        value(f"{start}_balanced_accuracy", score.balanced, recall),
+        replace(value(f"{start}_balanced_accuracy", score.balanced, recall), note=score.note),
     ]
     if score.gain is not None:
         unpaired = "difference of the means, as nobody was tested by both"

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
-import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from gliomalib import settings
 from gliomalib.schema import Confusion, FloatArray, RecordError, Value
-from gliomalib.scoring import bootstrap, metrics
+from gliomalib.scoring import bootstrap, metrics, rare_classes
 
 PREFIXES = {"test": "", "external": "external_"}
 """A part of the patients on whom results are reported → the beginning of its values' names."""
 
-Scores = Callable[[FloatArray], Mapping[str, FloatArray]]
-"""Summed matrices (m, K, K) → the scores of each of the m sums by name."""
+WHOLE = ("accuracy", "mcc")
+"""Scores of a whole confusion matrix, whatever classes it has."""
 
 
 def of(values: Sequence[Value], name: str) -> Value:
@@ -46,18 +45,28 @@ def mean_interval(numbers: ArrayLike, study: settings.Study, *names: str) -> boo
     return bootstrap.mean_interval(numbers, seed, study.evaluation.bootstrap)
 
 
-def macro_scores(stack: FloatArray) -> Mapping[str, FloatArray]:
-    """Return the macro scores of confusion matrices (m, K, K), averages of counts as well."""
-    scores = metrics.stacked_scores(cast(Confusion, stack), "macro", "exclude")
-    # A draw with one class alone has no correlation; scikit-learn takes 0 for it, and so do we.
-    return {**scores, "mcc": np.nan_to_num(scores["mcc"], nan=0.0)}
+def slice_scores(
+    counts: Confusion, study: settings.Study, *names: str
+) -> dict[str, bootstrap.Interval]:
+    """Return the scores of the patients' summed slices (n, 4, 4), drawn with the seed of the names.
+
+    Macro scores are over the four classes, one never predicted has a precision of 0. They are NaN
+    where a class is in too few patients: ``rare_classes.too_rare`` says which one.
+    """
+    of_sums = pooled(counts, study, *names, scores=_macro)
+    if rare_classes.too_rare(counts):
+        macro = dict.fromkeys(of_sums, bootstrap.Interval(math.nan, None, len(counts)))
+    else:
+        seed = settings.named_seed(study.seed, *names)
+        macro = rare_classes.intervals(counts, _macro, seed, study.evaluation.bootstrap)
+    return {**macro, **{name: of_sums[name] for name in WHOLE}}
 
 
 def pooled(
     counts: FloatArray | Confusion,
     study: settings.Study,
     *names: str,
-    scores: Scores = macro_scores,
+    scores: rare_classes.Scores,
 ) -> dict[str, bootstrap.Interval]:
     """Return scores of the patients' summed counts, drawn with the seed of these names.
 
@@ -77,3 +86,7 @@ def parts(table: pd.DataFrame) -> list[tuple[str, str]]:
 def ends(interval: bootstrap.Interval | Value) -> tuple[float, float]:
     """Return both ends of an interval, NaN where it has none."""
     return interval.ci95 or (math.nan, math.nan)
+
+
+def _macro(stack: FloatArray) -> Mapping[str, FloatArray]:
+    return metrics.stacked_scores(cast(Confusion, stack), "macro", "zero")
