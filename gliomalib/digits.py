@@ -66,13 +66,12 @@ def _sign(value: float) -> str:
 
 
 def spoken(value: Value, places: int = 3, *, signed: bool = False) -> str:
-    """Return a value with its interval and its number of patients, ready for a sentence."""
-    sign = "+" if signed else ""
+    """Return a value with its interval, patients and trainings, ready for a sentence."""
+    sign, who = "+" if signed else "", f"{value.n_patients} patients"
+    if value.n_seeds:
+        who += f", {value.n_seeds} training{'s' * (value.n_seeds > 1)}"
     text = f"{value.value:{sign}.{places}f}"
     if value.ci95 is None:
-        return f"{text} (no interval: {value.n_patients} patients)"
+        return f"{text} (no interval: {who})"
     low, high = value.ci95
-    return (
-        f"{text} (95 % interval {low:{sign}.{places}f} to {high:{sign}.{places}f}, "
-        f"{value.n_patients} patients)"
-    )
+    return f"{text} (95 % interval {low:{sign}.{places}f} to {high:{sign}.{places}f}, {who})"

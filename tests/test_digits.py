@@ -66,3 +66,6 @@ def test_signs_of_numbers_become_minus_signs() -> None:
 
 def test_a_value_without_interval_says_so() -> None:
     assert digits.spoken(Value("x", 0.5, None, 1)) == "0.500 (no interval: 1 patients)"
+    trained = [digits.spoken(Value("x", 0.5, (0.4, 0.6), 9, n_seeds=seeds)) for seeds in (1, 3)]
+    assert trained[0].endswith("0.600, 9 patients, 1 training)")
+    assert trained[1].endswith("0.600, 9 patients, 3 trainings)")
