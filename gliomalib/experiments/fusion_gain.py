@@ -15,14 +15,13 @@ import pandas as pd
 from gliomalib import progress
 from gliomalib.digits import spoken
 from gliomalib.experiments import comparing
-from gliomalib.experiments.values import PREFIXES, parts
+from gliomalib.experiments.values import ONE_TRAINING, PREFIXES, parts
 from gliomalib.fusion import average
 from gliomalib.pipeline import folds
 from gliomalib.schema import RecordError, Value
 from gliomalib.scoring import rope, sensitivity, tables, training_noise
 from gliomalib.settings import Study, named_seed
 
-ONE_TRAINING = "one training of each network: its noise is in no interval"
 RULE_DECIDES = "the rule for empty masks decides whether 0 lies in the interval"
 
 
@@ -220,7 +219,7 @@ def _contrast(rows: pd.DataFrame, better: str, other: str, rule: str) -> Contras
     """Return a contrast of the patients of one part."""
     mean = rows[rows["region"] == "mean"]
     wide = mean.pivot_table(index="patient_id", columns=["network", "seed"], values=rule)
-    by_seed = (wide[better] - wide[other]).dropna()
+    by_seed = pd.DataFrame(wide[better] - wide[other]).dropna()
     own = rows[(rows["seed"] == 0) & rows["network"].isin([better, other])]
     states = own.loc[own["region"].isin(list(tables.CLASSES)), "state"]
     left_out = mean["patient_id"].nunique() - len(by_seed)

@@ -8,6 +8,7 @@ import pytest
 
 from gliomalib import settings
 from gliomalib.experiments import fusion_gain
+from gliomalib.experiments.values import ONE_TRAINING
 from gliomalib.fusion import average
 from gliomalib.pipeline import folds
 from gliomalib.schema import RecordError, Split, Value
@@ -70,7 +71,7 @@ def test_the_noise_of_training_widens_the_interval_and_a_single_one_is_said() ->
     low, high = noisy.ci95 or (0, 0)
     assert high - low > 0.05
     single = contrasts(scores(0.05, seeds=1))["fused_minus_2d_mean_dice"].value
-    assert single.n_seeds == 1 and fusion_gain.ONE_TRAINING in single.note
+    assert single.n_seeds == 1 and ONE_TRAINING in single.note
 
 
 def test_one_patient_with_an_empty_mask_is_named_and_counted() -> None:
@@ -135,7 +136,7 @@ def test_the_conclusion_speaks_of_both_parts_and_of_false_alarms(gain: float, wo
     few = fusion_gain.false_alarms(scores(gain, seeds=2))
     assert "fewer than three trainings" in fusion_gain.conclusion(made, few)
     single = fusion_gain.false_alarms(scores(gain, seeds=1))
-    assert fusion_gain.ONE_TRAINING in fusion_gain.conclusion(made, single)
+    assert ONE_TRAINING in fusion_gain.conclusion(made, single)
 
 
 def test_every_training_is_fused_and_scored(
