@@ -110,6 +110,15 @@ def test_a_weights_file_goes_with_its_setting(write: Path, weights: str, fits: b
             settings.load("toy")
 
 
+def test_strides_stand_between_the_channels(write: Path) -> None:
+    assert settings.load("toy").unet2d.strides is None
+    fits = {"unet2d.channels": [8, 16, 32], "unet2d.strides": [1, 2]}
+    assert settings.load("toy", fits).unet2d.strides == (1, 2)
+    for strides, said in (([1, 2, 2], "3 channels have 2 strides"), ([0, 2], "unet2d.strides.0")):
+        with pytest.raises(SettingsError, match=said):
+            settings.load("toy", fits | {"unet2d.strides": strides})
+
+
 def test_overrides_go_over_the_file_and_make_sections(write: Path) -> None:
     study = settings.load("toy", {"fusion.alpha": 0.25, "unet2d.epochs": 9, "seed": 7})
     assert (study.fusion.alpha, study.unet2d.epochs, study.seed) == (0.25, 9, 7)

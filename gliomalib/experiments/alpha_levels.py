@@ -9,7 +9,7 @@ import pandas as pd
 
 from gliomalib import progress, settings
 from gliomalib.digits import spoken
-from gliomalib.experiments.values import ends, of, pooled, slice_scores, value
+from gliomalib.experiments.values import ends, of, pooled, class_scores, value
 from gliomalib.fusion import average, slices
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds
@@ -49,7 +49,7 @@ def scores(table: pd.DataFrame, study: settings.Study) -> pd.DataFrame:
     for (way, alpha), part in table.groupby(["way", "alpha"], sort=False):
         counts = tables.patient_confusions(part.assign(part="test"), "test")
         # α is not in the seed's name: the same patients are drawn at every α
-        found = slice_scores(counts, study, "sweeps", "levels", str(way))
+        found = class_scores(counts, study, "sweeps", "levels", str(way))
         for score in ("accuracy", "balanced_accuracy"):
             rows.append((way, score, alpha, found[score].value, *ends(found[score])))
     return pd.DataFrame(rows, columns=["way", "score", "alpha", "value", "low", "high"])

@@ -9,7 +9,7 @@ import pandas as pd
 
 from gliomalib import settings
 from gliomalib.digits import spoken
-from gliomalib.experiments.values import WHOLE, of, parts, slice_scores, value
+from gliomalib.experiments.values import WHOLE, of, parts, class_scores, value
 from gliomalib.schema import CLASS_NAMES, Confusion, Value
 from gliomalib.scoring import rare_classes, tables
 
@@ -28,7 +28,7 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
     found = []
     for part, prefix in parts(table):
         confusions = tables.patient_confusions(table, part)
-        intervals = slice_scores(confusions, study, "bootstrap", "slices", part)
+        intervals = class_scores(confusions, study, "bootstrap", "slices", part)
         rule = f"{_counted(confusions)}; {RULE}"
         for name in (*SIX, "balanced_accuracy", "mcc"):
             note = "" if name in WHOLE else rare_classes.too_rare(confusions)

@@ -48,7 +48,7 @@ def mean_interval(numbers: ArrayLike, study: settings.Study, *names: str) -> boo
     return bootstrap.mean_interval(numbers, seed, study.evaluation.bootstrap)
 
 
-def slice_scores(
+def class_scores(
     counts: Confusion, study: settings.Study, *names: str
 ) -> dict[str, bootstrap.Interval]:
     """Return the scores of the patients' summed slices (n, 4, 4), drawn with the seed of the names.
