@@ -9,7 +9,7 @@ import pandas as pd
 
 from gliomalib import settings
 from gliomalib.digits import spoken
-from gliomalib.experiments.values import WHOLE, of, parts, class_scores, value
+from gliomalib.experiments.values import WHOLE, class_scores, of, parts, value
 from gliomalib.schema import CLASS_NAMES, Confusion, Value
 from gliomalib.scoring import rare_classes, tables
 

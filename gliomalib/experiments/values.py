@@ -32,9 +32,10 @@ def of(values: Sequence[Value], name: str) -> Value:
     raise RecordError(f"the value {name!r} is missing; found {names}")
 
 
-def value(name: str, interval: bootstrap.Interval, rule: str) -> Value:
-    """Return an estimate over patients as a value."""
-    return Value(name, interval.value, interval.ci95, interval.n, rule=rule)
+def value(name: str, interval: bootstrap.Interval | training_noise.Effect, rule: str) -> Value:
+    """Return an estimate over patients, or over patients and trainings, as a value."""
+    seeds = interval.seeds if isinstance(interval, training_noise.Effect) else 0
+    return Value(name, interval.value, interval.ci95, interval.n, rule=rule, n_seeds=seeds)
 
 
 def mean(name: str, numbers: pd.Series, study: settings.Study, rule: str) -> Value:
@@ -48,20 +49,25 @@ def mean_interval(numbers: ArrayLike, study: settings.Study, *names: str) -> boo
     return bootstrap.mean_interval(numbers, seed, study.evaluation.bootstrap)
 
 
+def macro_scores(stack: FloatArray) -> Mapping[str, FloatArray]:
+    """Return the macro scores of confusion matrices (m, 4, 4), of all four classes, 0/0 as 0."""
+    return metrics.stacked_scores(cast(Confusion, stack), "macro", "zero")
+
+
 def class_scores(
-    counts: Confusion, study: settings.Study, *names: str
+    counts: FloatArray | Confusion, study: settings.Study, *names: str
 ) -> dict[str, bootstrap.Interval]:
-    """Return the scores of the patients' summed slices (n, 4, 4), drawn with the seed of the names.
+    """Return the scores of the patients' summed counts (n, 4, 4), drawn with the seed of the names.
 
     Macro scores are over the four classes, one never predicted has a precision of 0. They are NaN
     where a class is in too few patients: ``rare_classes.too_rare`` says which one.
     """
-    of_sums = pooled(counts, study, *names, scores=_macro)
+    of_sums = pooled(counts, study, *names)
     if rare_classes.too_rare(counts):
         macro = dict.fromkeys(of_sums, bootstrap.Interval(math.nan, None, len(counts)))
     else:
         seed = settings.named_seed(study.seed, *names)
-        macro = rare_classes.intervals(counts, _macro, seed, study.evaluation.bootstrap)
+        macro = rare_classes.intervals(counts, macro_scores, seed, study.evaluation.bootstrap)
     return {**macro, **{name: of_sums[name] for name in WHOLE}}
 
 
@@ -69,7 +75,7 @@ def pooled(
     counts: FloatArray | Confusion,
     study: settings.Study,
     *names: str,
-    scores: rare_classes.Scores,
+    scores: rare_classes.Scores = macro_scores,
 ) -> dict[str, bootstrap.Interval]:
     """Return scores of the patients' summed counts, drawn with the seed of these names.
 
@@ -89,7 +95,3 @@ def parts(table: pd.DataFrame) -> list[tuple[str, str]]:
 def ends(interval: bootstrap.Interval | training_noise.Effect | Value) -> tuple[float, float]:
     """Return both ends of an interval, NaN where it has none."""
     return interval.ci95 or (math.nan, math.nan)
-
-
-def _macro(stack: FloatArray) -> Mapping[str, FloatArray]:
-    return metrics.stacked_scores(cast(Confusion, stack), "macro", "zero")

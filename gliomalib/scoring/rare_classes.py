@@ -34,8 +34,8 @@ Scores = Callable[[FloatArray], Mapping[str, FloatArray]]
 """Summed matrices (m, K, K) → the scores of each of the m sums by name."""
 
 
-def too_rare(confusions: Confusion, fewest: int = FEWEST) -> str:
-    """Return which classes have fewer than ``fewest`` patients, as a note; empty where none has.
+def too_rare(confusions: Confusion | FloatArray) -> str:
+    """Return which classes have fewer than ``FEWEST`` patients, as a note; empty where none has.
 
     ``confusions`` has the counts of each patient, shape (patients, 4, 4), rows the truth.
     """
@@ -43,13 +43,13 @@ def too_rare(confusions: Confusion, fewest: int = FEWEST) -> str:
     rare = [
         f"{name} is in {count} of {n} patients"
         for name, count in zip(CLASS_NAMES, having.tolist(), strict=True)
-        if count < fewest
+        if count < FEWEST
     ]
     return f"{', '.join(rare)}: no macro score over four classes" if rare else ""
 
 
 def intervals(
-    confusions: Confusion, scores: Scores, seed: int, draws: int = DRAWS
+    confusions: Confusion | FloatArray, scores: Scores, seed: int, draws: int = DRAWS
 ) -> dict[str, Interval]:
     """Return scores of the summed confusion matrix with their 95 % intervals over patients.
 
@@ -67,7 +67,7 @@ def intervals(
     return {name: _interval(values, groups) for name, values in rows.items()}
 
 
-def _groups(confusions: Confusion) -> list[NDArray[np.intp]]:
+def _groups(confusions: Confusion | FloatArray) -> list[NDArray[np.intp]]:
     """Return the patients by the rarest class that each has, few ones with the next rarer."""
     having = confusions.sum(axis=2) > 0
     rarest_first = np.argsort(having.sum(axis=0), kind="stable")
