@@ -129,6 +129,9 @@ class Classifier(Optimisation):
         return self
 
 
+PAPER_PICTURE = 128
+"""Pixels along one side of the pictures that the paper classifies."""
+
 PAPER_ALPHA = 0.6
 """The weight of the 2D branch in the paper (arXiv 2502.18775)."""
 
@@ -221,6 +224,12 @@ class Study(Model):
         return wide and self.preprocessing.spacing_mm <= 1.0
 
     @property
+    def picture_size(self) -> int:
+        """Pixels along one side of the pictures that ResNet50 sees."""
+        box = self.preprocessing
+        return self.classifier.image_size or round(max(box.crop_mm) / box.spacing_mm)
+
+    @property
     def caveats(self) -> tuple[str, ...]:
         """What a reader must know before believing any number of this study."""
         caveats = []
@@ -231,9 +240,14 @@ class Study(Model):
             )
         if not self.full_size:
             caveats.append(
-                f"CPU-size networks: {self.unet2d.channels[-1]} (2D) and "
-                f"{self.unet3d.channels[-1]} (3D) channels at the bottom, voxels of "
+                f"Small networks that fit a CPU: {self.unet2d.channels[-1]} (2D) and "
+                f"{self.unet3d.channels[-1]} (3D) channels at the lowest level, voxels of "
                 f"{self.preprocessing.spacing_mm:g} mm."
+            )
+        if (size := self.picture_size) < PAPER_PICTURE:
+            paper = f"{PAPER_PICTURE} × {PAPER_PICTURE}"
+            caveats.append(
+                f"ResNet50 sees pictures of {size} × {size} pixels; the paper crops to {paper}."
             )
         if self.classifier.weights == "random":
             caveats.append("ResNet50 starts from random weights; the paper starts from ImageNet.")

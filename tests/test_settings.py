@@ -158,3 +158,14 @@ def test_synthetic_studies_say_so() -> None:
     assert not any("Synthetic patients" in caveat for caveat in real.caveats)
     assert not demo.full_size
     assert real.full_size
+
+
+@pytest.mark.parametrize(
+    ("size", "spacing", "side"), [(32, 1.0, 32), (None, 2.0, 64), (None, 1.0, 128), (224, 2.0, 224)]
+)
+def test_small_pictures_are_a_limit(size: int | None, spacing: float, side: int) -> None:
+    given = {"classifier.image_size": size, "preprocessing.spacing_mm": spacing}
+    study = settings.load("brats", given)
+    assert study.picture_size == side
+    limit = f"ResNet50 sees pictures of {side} × {side} pixels; the paper crops to 128 × 128."
+    assert (limit in study.caveats) == (side < 128)

@@ -61,7 +61,7 @@ class Sweep:
 class Optimum:
     """The best α of a region's mean Dice, with intervals over patients and trainings.
 
-    ``lost`` is the best mean Dice less that at the paper's α, ``plateau`` the width of all α whose
+    ``lost`` is the best mean Dice minus that at the paper's α, ``plateau`` the width of all α whose
     mean Dice lies within ``MARGIN`` of the best. ``left_out`` patients lack a score at some α.
     """
 
@@ -160,50 +160,17 @@ def trainings(sweep: Sweep) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["seed", "best α", f"lost at {PAPER}", NEAR])
 
 
-def patients(sweep: Sweep) -> pd.DataFrame:
-    """Return each patient's own optimum of the mean Dice.
-
-    Columns: patient_id, best α, Dice there, Dice at the paper's α, lost, width (of all best α),
-    width of all α within ``MARGIN`` of it, whether the paper's α is best.
-    """
-    columns = ["patient_id", "best α", "Dice there", f"Dice at {PAPER}", "lost", "width", NEAR]
-    rows = []
-    for name, curve in sweep.defined("mean").items():
-        best, at_paper = optimum.best_of(curve), float(curve.at(PAPER_ALPHA))
-        lost, near = max(best.value - at_paper, 0.0), _width(curve, MARGIN)
-        is_best = at_paper >= best.value - optimum.TIE
-        rows.append((name, best.alpha, best.value, at_paper, lost, best.width, near, is_best))
-    return pd.DataFrame(rows, columns=[*columns, f"{PAPER} is best"])
-
-
-def spans(sweep: Sweep) -> pd.DataFrame:
-    """Return the intervals of α that are best for each patient, and those nearly as good.
-
-    Columns: patient_id, within (0 or ``MARGIN`` of the patient's best mean Dice), start, end.
-    """
-    rows = [
-        (name, within, start, end)
-        for name, curve in sweep.defined("mean").items()
-        for within in (MARGIN, 0.0)
-        for start, end in _near(curve, within)
-    ]
-    return pd.DataFrame(rows, columns=["patient_id", "within", "start", "end"])
-
-
-def values(
-    optima: Mapping[str, Optimum], sweep: Sweep, held_back: Sweep, study: settings.Study
-) -> list[Value]:
+def values(optima: Mapping[str, Optimum], sweep: Sweep, held_back: Sweep) -> list[Value]:
     """Return best α, what the paper's costs, and what an α gains chosen on other patients.
 
     ``held_back`` are the validation patients; without any there is no value ``chosen_alpha``.
     """
-    mean, curves, of_seeds = optima["mean"], list(sweep.defined("mean").values()), trainings(sweep)
-    share = bootstrap.wilson(int(patients(sweep)[f"{PAPER} is best"].sum()), len(curves))
+    mean, of_seeds = optima["mean"], trainings(sweep)
     how = (
         "exact α with the best mean Dice over all of 0–1, middle of the widest plateau, of the "
         "trainings' mean; interval by resampling patients, widened by the spread of the trainings"
     )
-    lost = f"best mean Dice less that at α = {PAPER}, {AGAIN}; widened by the trainings"
+    lost = f"best mean Dice minus that at α = {PAPER}, {AGAIN}; widened by the trainings"
     width = f"width of all α whose mean Dice lies {NEAR} of the best; widened by the trainings"
     note = ONE_TRAINING if len(of_seeds) == 1 else ""
     made = [
@@ -218,16 +185,11 @@ def values(
         value("lost_at_published_alpha", mean.lost, lost),
         value("flat_width", mean.plateau, width),
     ]
+    alone = of_seeds["best α"]
     return [
         *(replace(value, n_seeds=len(of_seeds), note=note) for value in made),
-        *(
-            Value(f"best_alpha_seed_{end}", alpha, None, len(curves), rule=f"{end}est best α")
-            for end, alpha in (
-                ("low", of_seeds["best α"].min()),
-                ("high", of_seeds["best α"].max()),
-            )
-        ),
-        value("patients_with_published_best", share, f"share whose best α include {PAPER}; Wilson"),
+        Value("best_alpha_seed_low", alone.min(), rule="lowest best α of a training by itself"),
+        Value("best_alpha_seed_high", alone.max(), rule="highest best α of a training by itself"),
         *_chosen(sweep, list(held_back.defined("mean").values())),
     ]
 
@@ -271,7 +233,7 @@ def _optimum_of(curves: Sequence[optimum.Curve]) -> tuple[float, float, float]:
     mean = optimum.mean_curve(curves)
     best = optimum.best_of(mean)
     lost = max(best.value - float(mean.at(PAPER_ALPHA)), 0.0)
-    return best.alpha, lost, _width(mean, MARGIN)
+    return best.alpha, lost, _width(mean)
 
 
 def _within_1(interval: bootstrap.Interval) -> bootstrap.Interval:
@@ -295,25 +257,13 @@ def _plateau(
         return {"width": (sums >= least).mean(axis=(1, 2))}
 
     drawn = pooled(rows, study, "sweeps", "flat", name, scores=width)["width"]
-    return replace(drawn, value=_width(optimum.mean_curve(curves), MARGIN))
+    return replace(drawn, value=_width(optimum.mean_curve(curves)))
 
 
-def _near(curve: optimum.Curve, within: float) -> list[tuple[float, float]]:
-    """Return the intervals of α whose value lies ``within`` of the best one.
-
-    Neighbouring steps that are both good are one interval::
-
-        good    1 1 0 0 1
-        edges  +1 0 -1 0 +1 -1      a start where it goes up, an end where it goes down
-    """
-    good = curve.between >= optimum.best_of(curve).value - max(within, optimum.TIE)
-    edges = np.diff(np.concatenate([[0], good.astype(np.int8), [0]]))
-    starts, stops = (curve.alphas[np.flatnonzero(edges == step)] for step in (1, -1))
-    return list(zip(starts.tolist(), stops.tolist(), strict=True))
-
-
-def _width(curve: optimum.Curve, within: float) -> float:
-    return sum(end - start for start, end in _near(curve, within))
+def _width(curve: optimum.Curve) -> float:
+    """Return how much of 0–1 has a value within ``MARGIN`` of the best one."""
+    good = curve.between >= optimum.best_of(curve).value - MARGIN
+    return float(np.diff(curve.alphas)[good].sum())
 
 
 def _chosen(sweep: Sweep, held_back: Sequence[optimum.Curve]) -> list[Value]:
@@ -327,7 +277,7 @@ def _chosen(sweep: Sweep, held_back: Sequence[optimum.Curve]) -> list[Value]:
     ]
     gain = training_noise.paired(np.transpose(gains))
     picked = f"α with the best mean Dice of {len(held_back)} validation patients"
-    rule = f"mean Dice at α = {alpha:.3f} less that at {PAPER}, over patients and trainings"
+    rule = f"mean Dice at α = {alpha:.3f} minus that at {PAPER}, over patients and trainings"
     return [
         Value("chosen_alpha", alpha, n_patients=gain.n, rule=picked),
         Value("gain_at_chosen_alpha", gain.value, gain.ci95, gain.n, rule=rule, n_seeds=gain.seeds),

@@ -93,7 +93,7 @@ def conclusion(trial: MethodTrial, values: Sequence[Value], study: settings.Stud
     )
     gate, plain = of(values, gates.NAME), networks.loc[list(WITHOUT)]
     text = (
-        f"{len(table(trial, 'test', 'mean_dice'))} held-out patients, mean Dice of the fused "
+        f"On {len(table(trial, 'test', 'mean_dice'))} held-out patients, mean Dice of the fused "
         f"volume minus that of {_listed(volumes.iloc[1:])}. {_ensembles(values)}ResNet50 on fused "
         f"slices is right in {of(values, 'accuracy_resnet50').value:.3f} of slices. {gate.note}. "
     )

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from gliomalib import progress
-from gliomalib.digits import spoken
+from gliomalib.digits import percent, spoken
 from gliomalib.experiments import comparing
 from gliomalib.experiments.values import ONE_TRAINING, PREFIXES, parts
 from gliomalib.fusion import average
 from gliomalib.pipeline import folds
 from gliomalib.schema import RecordError, Value
 from gliomalib.scoring import rope, sensitivity, tables, training_noise
+from gliomalib.scoring.bootstrap import LEVEL
 from gliomalib.settings import Study, named_seed
 
 RULE_DECIDES = "the rule for empty masks decides whether 0 lies in the interval"
@@ -196,7 +197,7 @@ def conclusion(contrasts: Sequence[Contrast], alarms: Value) -> str:
     else:
         sentences.append(
             "By the same rule a training differs from the others of its own network in "
-            f"{alarms.value:.1%} of comparisons, where 5.0% are expected."
+            f"{percent(alarms.value, 1)} of comparisons, where {percent(1 - LEVEL)} are expected."
         )
     return " ".join(sentences)
 

@@ -175,7 +175,7 @@ def values(pool: Pool, dealt: pd.DataFrame, scores: Sequence[Score]) -> list[Val
     found.append(value("majority_accuracy", majority(pool), rule))
     shares = {
         "leaking_share": "test slices whose patient has slices in training",
-        "adjacent_share": "test slices that stand in training too, or the slice above or below",
+        "adjacent_share": "test slices that are in training too, or the slice above or below",
     }
     n = len(pool.patients)
     for split, part in dealt.groupby("split", sort=False):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gliomalib import settings
+from gliomalib.digits import counted
 from gliomalib.experiments import comparing, fusion_gain, gates, loss_grid
 from gliomalib.experiments.loss_grid import LOSSES, SCORES, TITLES, Grid, patients
 from gliomalib.experiments.values import PREFIXES, ends, of, parts, value
@@ -115,8 +116,8 @@ def conclusion(
     ]
     if lost:
         sentences.append(f"Did the classifier lose a class? {'; '.join(lost)}.")
-    fewest = _fewest_seeds(grids)
-    return " ".join([*sentences, f"Each loss has at least {fewest} seed{'s' * (fewest > 1)}."])
+    sentences.append(f"Each loss has at least {counted(_fewest_seeds(grids), 'seed')}.")
+    return " ".join(sentences)
 
 
 def _of_network(grid: Grid, study: settings.Study, gate: gates.Gate) -> str:

@@ -50,9 +50,7 @@ def sweep(material: folds.Material) -> alpha_sweep.Sweep:
 def values_of(
     material: folds.Material, sweep: alpha_sweep.Sweep, held_back: alpha_sweep.Sweep
 ) -> dict[str, float]:
-    found = alpha_sweep.values(
-        alpha_sweep.optima(sweep, material.study), sweep, held_back, material.study
-    )
+    found = alpha_sweep.values(alpha_sweep.optima(sweep, material.study), sweep, held_back)
     assert all(value.rule for value in found)
     return {value.name: value.value for value in found}
 
@@ -84,7 +82,6 @@ def test_the_better_branch_gets_the_weight_and_0_6_is_not_called_equal(
     values = values_of(material, sweep, alpha_sweep.exact(material, "val"))
     assert values["best_alpha"] == mean.alpha.value
     assert values["best_alpha_seed_low"] == values["best_alpha"] == values["best_alpha_seed_high"]
-    assert values["patients_with_published_best"] == 0
     assert 0 < values["gain_at_chosen_alpha"] <= values["lost_at_published_alpha"]
     assert 0 < values["flat_width"] < 0.6
     assert set(values) >= {f"best_alpha_{region}" for region in tables.REGIONS}
@@ -99,11 +96,10 @@ def test_branches_that_are_equal_are_flat_everywhere(tmp_path: Path) -> None:
     made = planted_branches.noisy(tmp_path, NOTEBOOK, ONE, dict.fromkeys(BETTER_3D, (2.0, 10)))
     flat = alpha_sweep.exact(made, "test")
     values = values_of(made, flat, alpha_sweep.exact(made, "val"))
-    assert values["flat_width"] == values["patients_with_published_best"] == 1
+    assert values["flat_width"] == 1
     assert values["lost_at_published_alpha"] == 0
     assert values["gain_at_chosen_alpha"] == 0
-    own = alpha_sweep.patients(flat)
-    assert (own["width"] == 1).all() and (own["best α"] == 0.5).all()
+    assert values["best_alpha"] == 0.5
 
 
 def test_folds_of_a_patient_are_averaged_and_held_back_ones_counted_once(tmp_path: Path) -> None:
@@ -131,14 +127,6 @@ def step(*values: float) -> Curve:
 def test_optima_and_widths_by_hand() -> None:
     curves = {"A": step(0.1, 0.1, 0.8, 0.795, 0.7), "B": step(0.5, 0.2, 0.2, 0.5, 0.5)}
     sweep = alpha_sweep.Sweep({"mean": curves})
-    own = alpha_sweep.patients(sweep).set_index("patient_id")
-    widths = own[["best α", "width", "within 0.01"]].to_numpy()
-    np.testing.assert_allclose(widths, [[0.5, 0.2, 0.4], [0.8, 0.6, 0.6]])
-    assert own["0.6 is best"].tolist() == [False, False]
-    assert own["lost"]["A"] == pytest.approx(0.005)
-    spans = alpha_sweep.spans(sweep)
-    of_b = spans[(spans["patient_id"] == "B") & (spans["within"] == 0)]
-    assert of_b[["start", "end"]].to_numpy().ravel().tolist() == pytest.approx([0, 0.2, 0.6, 1])
     mean = alpha_sweep.optima(sweep, settings.load("smoke"))["mean"]
     # means: 0.3, 0.15, 0.5, 0.6475, 0.6; at 0.6 that of the lower neighbours
     assert (mean.alpha.value, mean.dice) == pytest.approx((0.7, 0.6475))
@@ -187,7 +175,7 @@ def test_trainings_are_averaged_within_patients_and_their_spread_is_in_the_inter
     held_back = alpha_sweep.Sweep({"mean": {"C": step(0.1, 0.2, 0.3, 0.3, 0.8)}})
     made = {
         value.name: value
-        for value in alpha_sweep.values(alpha_sweep.optima(both, study), both, held_back, study)
+        for value in alpha_sweep.values(alpha_sweep.optima(both, study), both, held_back)
     }
     assert made["best_alpha"].n_seeds == 2 and not made["best_alpha"].note
     assert made["best_alpha_seed_high"].value == pytest.approx(0.9)

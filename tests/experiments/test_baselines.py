@@ -225,7 +225,7 @@ def test_what_a_study_lacks_is_said_and_is_no_error(tmp_path: Path) -> None:
     assert "No second seed" in said and "ResNet50 on expert masks" in said
     assert "no external patients" in said
     text = baselines.conclusion(trial, values, bare)
-    assert text.startswith("2 held-out patients") and "a difference cannot be shown" in text
+    assert text.startswith("On 2 held-out patients") and "a difference cannot be shown" in text
     with pytest.raises(RecordError, match="no patient of part 'external'"):
         baselines.table(trial, "external", "mean_dice")
 

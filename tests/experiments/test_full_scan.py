@@ -39,6 +39,7 @@ def test_tumour_outside_of_the_crop_is_missed(store: Store) -> None:
     labels = store.get("A").labels
     perfect = metrics.confusion_matrix(labels, labels)
     whole = full_scan.counts(store, "A", perfect)
+    assert whole.sum(axis=1).tolist() == [78, 2, 8, 8], "rows are the truth of the whole scan"
     assert metrics.dice(perfect, (1, 2, 3), "brats") == 1
     # 12 voxels inside found, 6 outside missed: 2·12 / (18 + 12)
     assert metrics.dice(whole, (1, 2, 3), "brats") == pytest.approx(0.8)

@@ -132,7 +132,9 @@ def test_the_conclusion_speaks_of_both_parts_and_of_false_alarms(gain: float, wo
     said = fusion_gain.conclusion(made, Value("aa_false_alarms", 0.04, n_seeds=3))
     assert f"In held-out patients {words}" in said
     assert "In external patients the fused volume falls behind 2D only" in said
-    assert "in 4.0% of comparisons, where 5.0% are expected" in said
+    assert (
+        "in 4.0\N{NO-BREAK SPACE}% of comparisons, where 5\N{NO-BREAK SPACE}% are expected" in said
+    )
     few = fusion_gain.false_alarms(scores(gain, seeds=2))
     assert "fewer than three trainings" in fusion_gain.conclusion(made, few)
     single = fusion_gain.false_alarms(scores(gain, seeds=1))
