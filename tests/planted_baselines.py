@@ -16,10 +16,11 @@ TWO = (
     Split(0, ("A", "B"), (), ("C", "D"), ("K", "L")),
     Split(1, ("C", "D"), (), ("A", "B"), ("K", "L")),
 )
-NETWORKS = {"unet2d": (2.0, 1), "unet3d": (2.0, 2), "unet3d.seed2": (2.0, 2)}
-"""Independent branches, and a second seed equal to the first."""
+NETWORKS = {"unet2d": (2.0, 1), "unet3d": (2.0, 2)}
+NETWORKS |= {f"{name}.seed2": noise for name, noise in NETWORKS.items()}
+"""Independent branches, and a second seed of each that is equal to the first."""
 
-CLASSIFIERS = {"": 2, ".truth": 2, ".two_seeds": 0, ".ce": 9}
+CLASSIFIERS = {"": 2, ".seed2": 2, ".truth": 2, ".two_seeds": 0, ".ce": 9}
 """How many slices of ten each variant of ResNet50 gets wrong."""
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gliomalib import records
+from gliomalib.scoring.tables import RULES
 from tests.planted_branches import begin
 
 N = 30
@@ -29,7 +30,9 @@ def scores(et: np.ndarray, people: list[str] = PEOPLE, **more: Any) -> pd.DataFr
         pd.DataFrame({"patient_id": people, "region": region, "dice": dice})
         for region, dice in (("NCR", 0.5), ("ED", 0.7), ("ET", et), ("WT", 0.9))
     ]
-    return pd.concat(tables).assign(**{"part": "test", "fold": 0, "state": "both", **more})
+    table = pd.concat(tables)
+    rules = dict.fromkeys(RULES, table["dice"])
+    return table.assign(**{**rules, "part": "test", "fold": 0, "state": "both", **more})
 
 
 def slices_of(right: float, people: list[str] = PEOPLE) -> pd.DataFrame:

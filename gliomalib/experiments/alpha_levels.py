@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from gliomalib import progress, settings
 from gliomalib.digits import spoken
-from gliomalib.experiments.values import ends, of, pooled, value
+from gliomalib.experiments import gates
+from gliomalib.experiments.values import class_scores, ends, of, pooled, value
 from gliomalib.fusion import average, slices
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds
@@ -49,16 +51,17 @@ def scores(table: pd.DataFrame, study: settings.Study) -> pd.DataFrame:
     for (way, alpha), part in table.groupby(["way", "alpha"], sort=False):
         counts = tables.patient_confusions(part.assign(part="test"), "test")
         # α is not in the seed's name: the same patients are drawn at every α
-        found = pooled(counts, study, "sweeps", "levels", str(way))
+        found = class_scores(counts, study, "sweeps", "levels", str(way))
         for score in ("accuracy", "balanced_accuracy"):
             rows.append((way, score, alpha, found[score].value, *ends(found[score])))
     return pd.DataFrame(rows, columns=["way", "score", "alpha", "value", "low", "high"])
 
 
-def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
+def values(table: pd.DataFrame, study: settings.Study, gate: gates.Gate) -> list[Value]:
     """Return the best of ``LEVELS`` for the accuracy on slices, and what the paper's α loses.
 
-    Both for both ``WAYS``; ``table`` is that of ``classified``.
+    Both for both ``WAYS``; ``table`` is that of ``classified``. Those of ResNet50 say in their note
+    where they are not judged.
     """
     found, draws = [], study.evaluation.bootstrap
     right = table.assign(right=(table["truth"] == table["predicted"]).astype(float))
@@ -72,11 +75,12 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
         root = settings.named_seed(study.seed, "sweeps", "level", way)
         best = bootstrap.argmax_interval(rows, LEVELS, root, draws)
         rule = f"α of {len(LEVELS)} with the best accuracy on slices ({who}), middle of a plateau"
-        found.append(value(f"best_alpha_{suffix}", best, rule))
+        note = gate.closed if way == "resnet50" else ""
+        found.append(replace(value(f"best_alpha_{suffix}", best, rule), note=note))
         minus = f"minus that at {PAPER_ALPHA:g} ({who}), never negative"
         rule = f"best accuracy of {len(LEVELS)} α {minus}"
         lost = _lost(rows, study, way)
-        found.append(value(f"lost_at_published_alpha_{suffix}", lost, rule))
+        found.append(replace(value(f"lost_at_published_alpha_{suffix}", lost, rule), note=note))
     return found
 
 
@@ -90,6 +94,7 @@ def sentence(values: Sequence[Value]) -> str:
         if lost.value == 0 and lost.ci95 in (None, (0.0, 0.0)):
             patients = f"({lost.n_patients} patients)"
             where = f"no better at any other α than at {PAPER_ALPHA:g} {patients}"
+        where = best.note or where
         parts.append(f"by {who} {where}")
     return f"In accuracy slices are classified {', and '.join(parts)}."
 

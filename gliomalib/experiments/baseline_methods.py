@@ -7,7 +7,7 @@ need no network at all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,25 +15,31 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gliomalib import records, settings
-from gliomalib.experiments import comparing
-from gliomalib.fusion import slices
+from gliomalib.experiments import comparing, full_scan
+from gliomalib.fusion import average, slices
 from gliomalib.pipeline import folds, variants
-from gliomalib.schema import N_CLASSES, Labels, RecordError, Volume, check_same_grid
-from gliomalib.scoring import metrics
+from gliomalib.schema import N_CLASSES, Labels, RecordError, Volume
 from gliomalib.scoring import tables as evaluate
 
-FUSED, SEEDS, RESNET50 = "fused", "two_seeds", "resnet50"
-"""The fused volume and the classifier of its slices are what others are set against; seeds of one
-network are the control of the first."""
+FUSED, SCAN, RESNET50 = "fused", "fused_scan", "resnet50"
+"""The fused volume and the classifier of its slices are what others are set against; the second is
+the fused volume scored on the whole scan, where tumour that the crop cut off counts as missed."""
+
+ENSEMBLES = ("two_seeds_2d", "two_seeds_3d")
+"""The mean of two trainings of one branch, the control of fusion."""
 
 INPUTS = {
     "truth": "ResNet50 on expert masks",
     "mri": "ResNet50 on MRI",
     "only2d": "ResNet50 on 2D only",
     "only3d": "ResNet50 on 3D only",
-    SEEDS: "ResNet50 on two seeds of 3D",
+    "two_seeds": "ResNet50 on two seeds of 3D",
 }
 """The inputs asked for, by the name of their variant; one that a study lacks is said to be."""
+
+CLASSIFIER = "06_train_resnet50"
+INPUT = ("image", "alpha", "branches")
+"""Parameters that change what the classifier sees."""
 
 Classes = NDArray[np.int64]
 
@@ -42,10 +48,10 @@ Classes = NDArray[np.int64]
 class MethodTrial:
     """What every method made of the reported patients.
 
-    ``scores`` has one row per patient, fold, method and region: patient_id, part, fold, method,
-    region, dice, state. ``slices`` has one row per slice and method: patient_id, part, fold, z,
-    truth, method, predicted. ``segmenters`` and ``classifiers`` give each method its title, the
-    one that others are set against first.
+    ``scores`` has the columns of ``fusion_gain.scores``, a method for its network. Training s of an
+    ensemble is the mean of s and the next one. ``slices`` has one row per slice, method and
+    training: patient_id, part, fold, z, truth, method, seed, predicted. ``segmenters`` and
+    ``classifiers`` give each method its title, the one that others are set against first.
     """
 
     scores: pd.DataFrame
@@ -60,8 +66,6 @@ def measure(material: folds.Material) -> MethodTrial:
     Slices are those of notebook 06 and its variants that change nothing but what the classifier
     sees. Raises ``RecordError`` where one of them lacks a patient.
     """
-    siblings = variants.siblings(material.study, "04_train_unet3d", ("seed",))
-    seeds = [sibling.network for sibling in siblings]
     training = {
         split.fold: [_classes(material, material.store.get(name).labels) for name in split.train]
         for split in material.splits
@@ -72,34 +76,27 @@ def measure(material: folds.Material) -> MethodTrial:
         case = material.store.get(patient)
         about = {"patient_id": patient, "part": part, "fold": split.fold}
         truth, named = _classes(material, case.labels), {}
-        for method, predicted in _segmented(material, seeds, split.fold, patient).items():
-            counts = metrics.confusion_matrix(case.labels, predicted)
-            scores += comparing.dice_rows({**about, "method": method}, counts, material.study)
-            named[_area_rule(method)] = _classes(material, predicted)
+        for method, seed, volume in _segmented(material, split.fold, patient):
+            counts, row = evaluate.confusion_of(case, volume), {**about, "seed": seed}
+            scores += comparing.dice_rows({**row, "network": method}, counts, material.study)
+            if method == FUSED:
+                whole = full_scan.counts(material.store, patient, counts)
+                scores += comparing.dice_rows({**row, "network": SCAN}, whole, material.study)
+            if seed == 0 and method not in ENSEMBLES:
+                labels = evaluate.predicted_labels(volume)
+                named[_area_rule(method)] = _classes(material, labels)
         named["position"] = by_position(training[split.fold], len(truth))
         named["majority"] = np.full_like(truth, majority(training[split.fold]))
-        whose = {**about, "z": np.arange(len(truth)), "truth": truth}
+        whose = {**about, "z": np.arange(len(truth)), "truth": truth, "seed": 0}
         tables += [
             pd.DataFrame({**whose, "method": method, "predicted": predicted})
             for method, predicted in named.items()
         ]
     plain = pd.concat(tables, ignore_index=True)
-    seen = variants.siblings(material.study, "06_train_resnet50", ("image", "alpha", "branches"))
-    classified = [_classified(material.run, sibling, plain) for sibling in seen]
-    rows = pd.concat([*classified, plain], ignore_index=True)
-    segmenters, classifiers = _titles(material.study, seen, len(seeds))
-    return MethodTrial(pd.DataFrame(scores), rows, segmenters, classifiers)
-
-
-def mean_volume(volumes: Sequence[Volume]) -> Volume:
-    """Return the mean of the probabilities of several volumes on one grid, as float16.
-
-    Raises ``MismatchError`` where grids differ.
-    """
-    for other in volumes[1:]:
-        check_same_grid(volumes[0], other)
-    mean = np.mean([volume.probabilities for volume in volumes], axis=0, dtype=np.float32)
-    return Volume(np.asarray(mean, dtype=np.float16), volumes[0].grid)
+    rows = pd.concat([_networks(material, plain), plain], ignore_index=True)
+    table = pd.DataFrame(scores)
+    segmenters, classifiers = _titles(material.study, [*rows["method"].unique()], table)
+    return MethodTrial(table, rows, segmenters, classifiers)
 
 
 def by_position(training: Sequence[Classes], depth: int) -> Classes:
@@ -120,13 +117,33 @@ def majority(training: Sequence[Classes]) -> int:
 
 
 def _segmented(
-    material: folds.Material, seeds: Sequence[str], fold: int, patient: str
-) -> dict[str, Labels]:
-    networks = {FUSED: "fused", "2d": "unet2d", "3d": "unet3d"}
-    volumes = {key: folds.volume(material, name, fold, patient) for key, name in networks.items()}
-    if len(seeds) > 1:
-        volumes[SEEDS] = mean_volume([folds.volume(material, one, fold, patient) for one in seeds])
-    return {key: evaluate.predicted_labels(volume) for key, volume in volumes.items()}
+    material: folds.Material, fold: int, patient: str
+) -> Iterator[tuple[str, int, Volume]]:
+    """Yield the volumes of a patient: method, training, volume."""
+    branches = folds.seeds(material.study)
+    pairs = [folds.pair(material, fold, patient, names) for names in branches.values()]
+    for seed, own, following in zip(branches, pairs, [*pairs[1:], pairs[0]], strict=True):
+        yield FUSED, seed, average.weighted_average(*own, material.study.fusion.alpha)
+        yield "2d", seed, own[0]
+        yield "3d", seed, own[1]
+        if len(pairs) > 1:
+            for name, one, other in zip(ENSEMBLES, own, following, strict=True):
+                yield name, seed, average.weighted_average(one, other, 0.5)
+
+
+def _networks(material: folds.Material, plain: pd.DataFrame) -> pd.DataFrame:
+    """Return the slices of the study's classifier, its seeds, and those with another input."""
+    study, tables = material.study, []
+    for sibling in variants.siblings(study, CLASSIFIER, (*INPUT, "loss", "seed")):
+        changes = study.variants.get(CLASSIFIER, {}).get(sibling.variant, {})
+        method, seed = sibling.variant, 0
+        if set(changes) <= {"seed"}:
+            method, seed = RESNET50, changes.get("seed", 0)
+        # another loss on the same input is for notebook 09
+        if method == RESNET50 or not set(changes).isdisjoint(INPUT):
+            table = _classified(material.run, sibling, plain)
+            tables.append(table.assign(method=method, seed=seed))
+    return pd.concat(tables)
 
 
 def _classified(run: records.Run, sibling: variants.Sibling, plain: pd.DataFrame) -> pd.DataFrame:
@@ -141,7 +158,7 @@ def _classified(run: records.Run, sibling: variants.Sibling, plain: pd.DataFrame
             f"{sibling.name}: its slices of {', '.join(sorted(wrong))} are missing, or are not "
             "those of the store; run it again"
         )
-    return table[[*keys, "predicted"]].assign(method=sibling.variant or RESNET50)
+    return table[[*keys, "predicted"]]
 
 
 def _classes(material: folds.Material, labels: Labels) -> Classes:
@@ -149,18 +166,18 @@ def _classes(material: folds.Material, labels: Labels) -> Classes:
 
 
 def _titles(
-    study: settings.Study, seen: Sequence[variants.Sibling], n_seeds: int
+    study: settings.Study, methods: Sequence[str], scores: pd.DataFrame
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return the titles of the segmenters and of the classifiers."""
     segmenters = {FUSED: f"fused, α = {study.fusion.alpha:g}", "2d": "2D only", "3d": "3D only"}
-    if n_seeds > 1:
-        segmenters[SEEDS] = f"mean of {n_seeds} seeds of 3D"
-    classifiers = {RESNET50: "ResNet50 on fused slices"}
-    for variant in (sibling.variant for sibling in seen if sibling.variant):
-        classifiers[variant] = INPUTS.get(variant, f"ResNet50, {variant}")
     areas = {_area_rule(key): f"largest area in {title}" for key, title in segmenters.items()}
-    without_network = {"position": "slice position alone", "majority": "majority class"}
-    return segmenters, {**classifiers, **areas, **without_network}
+    plain = {**areas, "position": "slice position alone", "majority": "majority class"}
+    if scores["network"].isin(ENSEMBLES).any():
+        segmenters |= {name: f"two seeds of {name[-2:].upper()}" for name in ENSEMBLES}
+    inputs = [name for name in methods if name not in (RESNET50, *plain)]
+    classifiers = {RESNET50: "ResNet50 on fused slices"}
+    classifiers |= {name: INPUTS.get(name, f"ResNet50, {name}") for name in inputs}
+    return segmenters, {**classifiers, **plain}
 
 
 def _area_rule(segmenter: str) -> str:

@@ -2,106 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import product
 
+import numpy as np
 import pandas as pd
 
 from gliomalib import settings
-from gliomalib.experiments import classification, comparing
-from gliomalib.experiments.baseline_methods import INPUTS, SEEDS, MethodTrial
-from gliomalib.experiments.values import PREFIXES, ends, mean_interval, parts
+from gliomalib.digits import spoken
+from gliomalib.experiments import comparing, fusion_gain, gates
+from gliomalib.experiments.baseline_methods import ENSEMBLES, INPUTS, SCAN, MethodTrial
+from gliomalib.experiments.values import PREFIXES, ends, of, parts, value
+from gliomalib.labels import REGIONS
 from gliomalib.schema import RecordError, Value
-from gliomalib.scoring import metrics
-from gliomalib.scoring import tables as evaluate
+from gliomalib.scoring import training_noise
+from gliomalib.scoring.tables import CLASSES, with_mean
 
-DICE: Mapping[str, tuple[str, ...]] = {
-    "mean_dice": ("NCR", "ED", "ET"),
-    "mean_region_dice": ("WT", "TC", "ET"),
+SCORES = {
+    "mean_dice": f"mean of {', '.join(CLASSES)} Dice of each patient",
+    "accuracy": "accuracy of each patient's slices",
 }
-"""What is averaged for each patient: the three sub-regions, or the nested regions of BraTS."""
-
-ACCURACY = ("accuracy", "balanced_accuracy")
+"""What is compared of segmentations, and of classifiers."""
 
 WITHOUT = ("area_rule", "position", "majority")
 """Ways to a class without a classifier; the last two need no network at all."""
 
+BETTER = "fused_minus_better_two_seeds_mean_dice"
+"""What fusion gains on two trainings of one branch, whichever are better."""
+
 
 def table(trial: MethodTrial, part: str, score: str) -> pd.DataFrame:
-    """Return a score of each patient by method, folds averaged: patients × methods.
+    """Return one of ``SCORES`` by method, folds and trainings averaged: patients × methods.
 
-    ``score`` is one of ``DICE`` (segmentations) or of ``ACCURACY`` (classifiers; the balanced one
-    is the mean recall of the classes that the patient has). With the rule ``exclude`` a patient
-    may have no mask to score; they are left out of all methods. Raises ``RecordError`` where the
-    part has nobody.
+    With the rule ``exclude`` a patient may have no mask to score; they are left out of all methods.
+    Raises ``RecordError`` where the part has nobody.
     """
-    rows = trial.scores[trial.scores["part"] == part]
-    if rows.empty:
-        raise RecordError(f"no patient of part {part!r} was segmented; check the split")
-    if score in ACCURACY:
-        return _accuracies(trial, part, score)
-    chosen = rows[rows["region"].isin(DICE[score])]
-    of_fold = chosen.groupby(["method", "fold", "patient_id"])["dice"].mean()
-    wide = of_fold.groupby(["patient_id", "method"]).mean().unstack()
-    return wide[list(trial.segmenters)].dropna()
+    wide = _by_training(trial, part, score).dropna()
+    return wide.T.groupby("method").mean().T[list(_titles(trial, score))]
 
 
 def compared(trial: MethodTrial, part: str, score: str, study: settings.Study) -> pd.DataFrame:
-    """Return fused less every other segmentation, or ResNet50 on it less every other classifier.
+    """Return fused minus every other segmentation, or ResNet50 on it minus every other classifier.
 
-    Columns: method, title, mean, and those of ``comparing.compare``; the first row is the one that
+    Columns: method, title, mean, and those of ``comparing.judged``; the first row is the one that
     others are set against. The family of Holm's adjustment are all methods of the table.
     """
-    wide = table(trial, part, score)
-    first, *others = map(str, wide)
-    # "rsub" takes the other methods from the first one, so that a gain of it is above 0
-    gains = wide[others].rsub(wide[first], axis="index")
+    gains, wide = _gains(trial, part, score), table(trial, part, score)
     seed = settings.named_seed(study.seed, "baselines", part, score)
-    judged = comparing.compare(gains, seed, study.evaluation.bootstrap)
-    titles = trial.classifiers if score in ACCURACY else trial.segmenters
+    judged = comparing.judged(gains, seed, study.evaluation.bootstrap)
     rows = wide.mean().rename_axis("method").reset_index(name="mean")
-    rows.insert(1, "title", rows["method"].map(dict(titles)))
+    rows.insert(1, "title", rows["method"].map(_titles(trial, score)))
     return rows.join(comparing.complete(judged, wide.columns), on="method")
 
 
 def values(trial: MethodTrial, study: settings.Study) -> list[Value]:
-    """Return how well every method does, and what fused and ResNet50 exceed the others by."""
-    values = []
-    for method, title in trial.classifiers.items():
-        rows = trial.slices[trial.slices["method"] == method]
-        for value in classification.values(rows, study):
-            if value.name.removeprefix("external_") in ACCURACY:
-                rule = f"{title}: {value.rule}"
-                values.append(replace(value, name=f"{value.name}_{method}", rule=rule))
-    for part, _ in parts(trial.scores):
-        for score, regions in DICE.items():
-            of_what = f"mean of {', '.join(regions)} Dice per patient, then over patients"
-            values += _means(trial, part, score, study, of_what)
-            values += _differences(trial, part, score, study, of_what)
-        for score in ACCURACY:
-            of_what = f"{score.replace('_', ' ')} of each patient's slices, mean over patients"
-            values += _differences(trial, part, score, study, of_what)
+    """Return how every method does, what fused and ResNet50 exceed the others by, and the gate."""
+    gate = gates.judged(trial.slices)
+    values = [gate.value]
+    for part, prefix in parts(trial.scores):
+        gains = _differences(trial, part, study, gate)
+        by_rule = _of_rules(trial, part, gains)
+        # of one name the later one, which knows what the rule for empty masks decides
+        values += [*_means(trial, part), *{gain.name: gain for gain in [*gains, *by_rule]}.values()]
+        names = [f"{prefix}fused_minus_{name}_mean_dice" for name in ENSEMBLES]
+        if set(ENSEMBLES) <= set(trial.segmenters):
+            values.append(_better([of(by_rule, name) for name in names], f"{prefix}{BETTER}"))
     return values
-
-
-def classifiers(trial: MethodTrial, values: Sequence[Value], part: str) -> pd.DataFrame:
-    """Return accuracies of ``values`` as a table: method, title, score, value, low, high."""
-    by_name = {value.name: value for value in values}
-    rows = []
-    for score, (method, title) in product(ACCURACY, trial.classifiers.items()):
-        value = by_name[f"{PREFIXES[part]}{score}_{method}"]
-        rows.append([method, title, score, value.value, *ends(value)])
-    return pd.DataFrame(rows, columns=["method", "title", "score", "value", "low", "high"])
 
 
 def absent(trial: MethodTrial) -> tuple[str, ...]:
     """Return a caveat for everything asked for that this study does not have."""
     caveats = []
-    if SEEDS not in trial.segmenters:
+    if not set(ENSEMBLES) <= set(trial.segmenters):
         caveats.append(
-            "No second seed of the 3D network was trained, so it is not known whether any "
-            "ensemble would do as well as the fusion."
+            "No second seed of both branches was trained, so it is not known whether any ensemble "
+            "would do as well as the fusion."
         )
     missing = [title for name, title in INPUTS.items() if name not in trial.classifiers]
     if missing:
@@ -114,61 +89,130 @@ def absent(trial: MethodTrial) -> tuple[str, ...]:
 def conclusion(trial: MethodTrial, values: Sequence[Value], study: settings.Study) -> str:
     """Say what fusion gains on its baselines, and how far one gets without a network."""
     volumes, networks = (
-        compared(trial, "test", score, study) for score in ("mean_dice", "accuracy")
+        compared(trial, "test", score, study).set_index("method") for score in SCORES
     )
-    share = {value.name: f"{value.value:.3f}" for value in values}
-    plain = networks[networks["method"].isin(WITHOUT)]
+    gate, plain = of(values, gates.NAME), networks.loc[list(WITHOUT)]
     text = (
         f"On {len(table(trial, 'test', 'mean_dice'))} held-out patients, mean Dice of the fused "
-        f"volume minus that of {_listed(volumes.iloc[1:])}. ResNet50 on fused slices is right in "
-        f"{share['accuracy_resnet50']} of slices; minus what needs no classifier: {_listed(plain)}."
+        f"volume minus that of {_listed(volumes.iloc[1:])}. {_ensembles(values)}ResNet50 on fused "
+        f"slices is right in {of(values, 'accuracy_resnet50').value:.3f} of slices. {gate.note}. "
     )
-    if "truth" in trial.classifiers:
-        text += (
-            " Trained and tested on the masks from which the classes were read it is right in "
-            f"{share['accuracy_truth']}, where the rule of the classes itself is right in every "
-            "slice: what it misses there it has not learnt."
-        )
-    for what, methods in (("Dice", volumes), ("Accuracy", plain)):
-        for _, row in methods[methods["limited"]].head(1).iterrows():
-            text += f" {what}, {row['title']}: {row['note']}."
+    judged = {"mean_dice": volumes.iloc[1:], "accuracy": plain}
+    if gate.value == 1:
+        text += f"Its accuracy minus that without a classifier: {_listed(plain)}."
+    else:
+        text += "What it gains on ways without a classifier is not judged."
+        del judged["accuracy"]
+    for score, rows in judged.items():
+        if "external" in set(trial.scores["part"]):
+            there = compared(trial, "external", score, study).set_index("method")
+            what = f"{score.replace('mean_dice', 'mean Dice')} against "
+            text += comparing.disagreements(rows, there, what)
+        for _, row in rows[rows["limited"]].head(1).iterrows():
+            text += f" {row['title']}: {row['note']}."
     return text
+
+
+def _better(gains: Sequence[Value], name: str) -> Value:
+    """Return the smaller gain on two trainings of one branch: fusion must beat both."""
+    least = min(gains, key=lambda gain: gain.value)
+    low, high = np.min([ends(gain) for gain in gains], axis=0).tolist()
+    rule = (
+        "the smaller of the gains on two trainings of 2D and on two of 3D (intersection-union "
+        "test: fusion must beat both), from the lower of their lower ends to the lower of their "
+        "upper ones; trainings s and s + 1 against fused of s"
+    )
+    return replace(least, name=name, rule=rule, ci95=None if np.isnan(low) else (low, high))
+
+
+def _ensembles(values: Sequence[Value]) -> str:
+    gains = [value for value in values if value.name == BETTER]
+    if not gains:
+        return ""
+    how = "gains" if ends(gains[0])[0] > 0 else "is not shown to gain"
+    gain = spoken(gains[0], signed=True)
+    return f"Fusion {how} more than two trainings of the better branch: {gain}. "
 
 
 def _listed(rows: pd.DataFrame) -> str:
     return "; ".join(f"{row['title']}: {comparing.spoken(row)}" for _, row in rows.iterrows())
 
 
-def _accuracies(trial: MethodTrial, part: str, score: str) -> pd.DataFrame:
-    columns = {}
-    for method in trial.classifiers:
-        rows = trial.slices[trial.slices["method"] == method]
-        counts = evaluate.patient_confusions(rows, part)
-        columns[method] = metrics.stacked_scores(counts, "macro", "exclude")[score]
-    names = sorted(trial.slices.loc[trial.slices["part"] == part, "patient_id"].unique())
-    return pd.DataFrame(columns, index=pd.Index(names, name="patient_id"))
+def _titles(trial: MethodTrial, score: str) -> dict[str, str]:
+    return dict(trial.classifiers if score == "accuracy" else trial.segmenters)
 
 
-def _means(
-    trial: MethodTrial, part: str, score: str, study: settings.Study, of_what: str
-) -> Iterator[Value]:
-    wide = table(trial, part, score)
-    rows = trial.scores[(trial.scores["part"] == part) & trial.scores["region"].isin(DICE[score])]
-    for method, title in trial.segmenters.items():
-        states = rows.loc[rows["method"] == method, "state"]
-        mean = mean_interval(wide[method], study, "baselines", part)
-        name = f"{PREFIXES[part]}{method}_{score}"
-        rule = f"{title}: {of_what}; empty rule {study.evaluation.empty!r}"
-        yield Value(name, mean.value, mean.ci95, mean.n, *comparing.masks(states), rule=rule)
+def _by_training(trial: MethodTrial, part: str, score: str) -> pd.DataFrame:
+    """Return a score of patients × (method, training), folds averaged."""
+    if score == "accuracy":
+        rows = trial.slices.assign(score=trial.slices["truth"] == trial.slices["predicted"])
+    else:
+        rows = with_mean(trial.scores).query("region == 'mean'")
+        rows = rows.rename(columns={"network": "method", "dice": "score"})
+    rows = rows[rows["part"] == part]
+    if rows.empty:
+        raise RecordError(f"no patient of part {part!r} has a {score}; check the split")
+    return rows.pivot_table(index="patient_id", columns=["method", "seed"], values="score")
+
+
+def _gains(trial: MethodTrial, part: str, score: str) -> dict[str, comparing.Gain]:
+    """Return what the first method exceeds each other one by."""
+    wide = _by_training(trial, part, score).dropna()
+    first, *others = _titles(trial, score)
+    if score != "accuracy":
+        frames = {method: pd.DataFrame(wide[method]) for method in (first, *others)}
+        return {name: comparing.paired(frames[first] - frames[name]) for name in others}
+    # another ResNet50 has noise of its own, a count of areas has none
+    return {
+        method: comparing.paired(wide[[first]].sub(wide[method, 0], axis="index"))
+        if method.startswith(WITHOUT)
+        else comparing.unpaired(wide[[first]], wide[[method]])
+        for method in others
+    }
+
+
+def _means(trial: MethodTrial, part: str) -> Iterator[Value]:
+    """Yield each method's mean of its score, and the region Dice of fused on the whole scan."""
+    for method, title in trial.classifiers.items():
+        right = _by_training(trial, part, "accuracy")[[method]]
+        rule = f"{title}: {SCORES['accuracy']}, mean over patients and trainings"
+        name = f"{PREFIXES[part]}accuracy_{method}"
+        yield value(name, training_noise.paired(right), rule)
+    scan = "fused on the whole scan, where tumour that the crop cut off is missed"
+    for method, title in {**trial.segmenters, SCAN: scan}.items():
+        regions, score = (REGIONS, "mean_region_dice") if method == SCAN else (CLASSES, "mean_dice")
+        rows = trial.scores[(trial.scores["part"] == part) & (trial.scores["network"] == method)]
+        rows = rows[rows["region"].isin(list(regions))]
+        dice = rows.pivot_table(index="patient_id", columns="seed", values="dice").dropna()
+        name = f"{PREFIXES[part]}{'fused' if method == SCAN else method}_{score}"
+        rule = f"{title}: mean of {', '.join(regions)} Dice, mean over patients and trainings"
+        empty, missed = comparing.masks(rows.loc[rows["seed"] == 0, "state"])
+        mean = value(name, training_noise.paired(dice), rule)
+        yield replace(mean, n_empty=empty, n_missed=missed)
 
 
 def _differences(
-    trial: MethodTrial, part: str, score: str, study: settings.Study, of_what: str
-) -> Iterator[Value]:
-    rows, n = compared(trial, part, score, study), len(table(trial, part, score))
-    first = rows.iloc[0]
-    for _, row in rows.iloc[1:].iterrows():
-        tests = comparing.tested(row, f"{len(rows) - 1} methods")
-        rule = f"{first['title']} minus {row['title']}, paired, {of_what}; {tests}"
-        name = f"{PREFIXES[part]}{first['method']}_minus_{row['method']}_{score}"
-        yield Value(name, row["difference"], comparing.interval(row), n, rule=rule)
+    trial: MethodTrial, part: str, study: settings.Study, gate: gates.Gate
+) -> list[Value]:
+    """Return what the first method of each score exceeds the others by, in this part."""
+    values = []
+    for score, what in SCORES.items():
+        rows = compared(trial, part, score, study).set_index("method")
+        first, *_ = rows.index
+        for method, gain in _gains(trial, part, score).items():
+            tests = comparing.tested(rows.T[method], f"{len(rows) - 1} methods")
+            titles = f"{rows['title'][first]} minus {rows['title'][method]}"
+            rule = f"{titles}, paired: {what}, mean over patients and trainings; {tests}"
+            name = f"{PREFIXES[part]}{first}_minus_{method}_{score}"
+            note = gate.closed if score == "accuracy" and gate.closed else gain.note
+            values.append(replace(value(name, gain.effect, rule), note=note))
+    return values
+
+
+def _of_rules(trial: MethodTrial, part: str, values: Sequence[Value]) -> list[Value]:
+    """Return differences of Dice by each rule for empty masks, with the tests of ``values``."""
+    rules = {value.name: value.rule for value in values}
+    rows = trial.scores[trial.scores["part"] == part]
+    first, *others = trial.segmenters
+    contrasts = [contrast.value for contrast in fusion_gain.contrasts(rows, first, others)]
+    return [replace(value, rule=rules.get(value.name, value.rule)) for value in contrasts]

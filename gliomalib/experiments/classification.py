@@ -2,45 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
 from gliomalib import settings
 from gliomalib.digits import spoken
-from gliomalib.experiments.values import of, parts, pooled, value
-from gliomalib.schema import Value
-from gliomalib.scoring import tables
+from gliomalib.experiments.values import WHOLE, class_scores, of, parts, value
+from gliomalib.schema import CLASS_NAMES, Confusion, Value
+from gliomalib.scoring import rare_classes, tables
 
 SIX = ("accuracy", "precision", "recall", "f1", "iou", "specificity")
 """The scores that the paper's abstract gives."""
 
+RULE = "pooled, macro over all four classes; interval over patients, none of a rare class left out"
+
 
 def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
-    """Return the paper's six scores, balanced accuracy and MCC; ``table`` has one row a slice."""
+    """Return the paper's six scores, balanced accuracy and MCC; ``table`` has one row a slice.
+
+    Beside them stand how many slices each class has, in how many patients, and how many classes
+    were predicted. Macro scores are over all four classes, NaN with a note where one is too rare.
+    """
     found = []
     for part, prefix in parts(table):
         confusions = tables.patient_confusions(table, part)
-        rule = (
-            f"{int(confusions.sum())} slices pooled, macro over the classes that occur, "
-            "interval by resampling patients"
-        )
-        intervals = pooled(confusions, study, "bootstrap", "slices", part)
-        found += [
-            value(f"{prefix}{name}", intervals[name], rule)
-            for name in (*SIX, "balanced_accuracy", "mcc")
-        ]
-        predicted = int((confusions.sum(axis=(0, 1)) > 0).sum())
-        rule = "classes of the four that were given to at least one slice"
-        name = f"{prefix}classes_predicted"
-        found.append(Value(name, predicted, n_patients=len(confusions), rule=rule))
+        intervals = class_scores(confusions, study, "bootstrap", "slices", part)
+        rule = f"{_counted(confusions)}; {RULE}"
+        for name in (*SIX, "balanced_accuracy", "mcc"):
+            note = "" if name in WHOLE else rare_classes.too_rare(confusions)
+            score = value(f"{prefix}{name}", intervals[name], rule)
+            found.append(replace(score, n_seeds=1, note=note))
+        found += _counts(confusions, prefix)
     return found
 
 
 def conclusion(values: Sequence[Value]) -> str:
-    """Say how the classifier does, and how many classes it uses."""
+    """Say how the classifier does, how many classes it uses, and where its gate is judged."""
+    balanced = of(values, "balanced_accuracy")
+    recall = balanced.note or f"the balanced accuracy {spoken(balanced)}"
     return (
-        f"On slices of held-out patients the accuracy is {spoken(of(values, 'accuracy'))}, the "
-        f"balanced accuracy {spoken(of(values, 'balanced_accuracy'))}; "
-        f"{of(values, 'classes_predicted').value:.0f} of 4 classes were predicted at least once."
+        f"On slices of held-out patients the accuracy is {spoken(of(values, 'accuracy'))}; "
+        f"{recall}. It predicted {of(values, 'classes_predicted').value:.0f} of 4 classes at least "
+        "once. Whether this network may be interpreted is judged by its control in notebook 07."
     )
+
+
+def _counts(confusions: Confusion, prefix: str) -> Iterator[Value]:
+    """Yield the slices and patients of each class, and how many classes were predicted."""
+    n, predicted = len(confusions), confusions.sum(axis=(0, 1)) > 0
+    for label, name in enumerate(CLASS_NAMES):
+        of_patients, end = confusions[:, label].sum(axis=1), name.replace(" ", "_")
+        for unit, count in (("slices", of_patients.sum()), ("patients", (of_patients > 0).sum())):
+            rule = f"{unit} with the true class {name}"
+            yield Value(f"{prefix}{unit}_{end}", float(count), n_patients=n, unit=unit, rule=rule)
+    rule = "classes of the four that were given to at least one slice"
+    yield Value(f"{prefix}classes_predicted", float(predicted.sum()), n_patients=n, rule=rule)
+
+
+def _counted(confusions: Confusion) -> str:
+    having = confusions.sum(axis=2)
+    counts = zip(CLASS_NAMES, having.sum(axis=0), (having > 0).sum(axis=0), strict=True)
+    classes = ", ".join(f"{name} {slices} of {patients}" for name, slices, patients in counts)
+    return f"{int(confusions.sum())} slices of {len(confusions)} patients ({classes})"

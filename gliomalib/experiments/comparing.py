@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pandas as pd
 from gliomalib import settings
 from gliomalib.experiments import values
 from gliomalib.schema import Confusion
-from gliomalib.scoring import bootstrap, comparisons, metrics
+from gliomalib.scoring import bootstrap, comparisons, metrics, rope, sensitivity, training_noise
 from gliomalib.scoring import tables as evaluate
 
 TESTS = ["p_holm", "verdict", "note", "limited"]
@@ -18,6 +19,73 @@ TESTS = ["p_holm", "verdict", "note", "limited"]
 
 COLUMNS = ["difference", "low", "high", *TESTS]
 """Columns of ``compare``."""
+
+
+class Gain(NamedTuple):
+    """What one method exceeds another by: over patients and trainings, and in each patient."""
+
+    effect: training_noise.Effect
+    patients: pd.Series
+
+    @property
+    def note(self) -> str:
+        """Who or what decides it beside the method."""
+        decider = sensitivity.leave_one_out(self.patients).decider
+        notes = [f"one patient decides: {decider}"] * bool(decider)
+        return "; ".join([*notes, *[values.ONE_TRAINING] * (self.effect.seeds == 1)])
+
+
+def paired(differences: pd.DataFrame) -> Gain:
+    """Return the gain of differences (patients × trainings) of methods with the same trainings."""
+    return Gain(training_noise.paired(differences), differences.mean(axis=1))
+
+
+def unpaired(first: pd.DataFrame, second: pd.DataFrame) -> Gain:
+    """Return the gain of scores, patients × trainings each, that share patients only."""
+    return Gain(training_noise.unpaired(first, second), first.mean(axis=1) - second.mean(axis=1))
+
+
+def judged(gains: Mapping[str, Gain], seed: int, draws: int) -> pd.DataFrame:
+    """Return one row per gain, which together are Holm's family.
+
+    Columns: difference, low, high (95 % interval over patients and trainings), p_holm, verdict,
+    note and limited as ``tests`` has them, trainings, decider (the patient who decides), and worse,
+    same and better by ``rope`` as P(…). ``equivalent`` needs the interval within ±0.01
+    (``comparisons.MARGIN``), ``different`` 0 outside of it and p_holm below 0.05.
+    """
+    wide = pd.DataFrame({name: gain.patients for name, gain in gains.items()})
+    tested = tests(wide, seed, draws)
+    rows = []
+    for name, (effect, patients) in gains.items():
+        low, high = values.ends(effect)
+        verdict = "undecided"
+        if effect.excludes_zero and tested["p_holm"][name] < comparisons.ALPHA:
+            verdict = "different"
+        if max(-low, high) < comparisons.MARGIN:
+            verdict = "equivalent"
+        sizes = {"difference": effect.value, "low": low, "high": high, "verdict": verdict}
+        decider = sensitivity.leave_one_out(patients).decider
+        likely = vars(rope.signed_rank(patients, seed))
+        shares = {f"P({region})": share for region, share in likely.items()}
+        rows.append({**sizes, "trainings": effect.seeds, "decider": decider, **shares})
+    table = pd.DataFrame(rows, index=wide.columns)
+    return table.join(tested.drop(columns="verdict"))
+
+
+def disagreements(here: pd.DataFrame, there: pd.DataFrame, what: str) -> str:
+    """Return where held-out and external patients say opposite things, empty where nowhere.
+
+    Both are tables of ``judged`` with a title, rows of ``here`` are looked at; ``what`` is said
+    before the title. The signs differ, and at least one interval leaves out 0.
+    """
+    opposite = []
+    for name, row in here.iterrows():
+        other = there.loc[[name]].iloc[0]
+        is_clear = any(side["low"] * side["high"] > 0 for side in (row, other))
+        if is_clear and row["difference"] * other["difference"] < 0:
+            numbers = f"{spoken(row)} in held-out, {spoken(other)} in external patients"
+            opposite.append(f"{what}{row['title']} ({numbers})")
+    return f" The two sites disagree on the sign of {'; of '.join(opposite)}." if opposite else ""
 
 
 def compare(differences: pd.DataFrame, seed: int, draws: int) -> pd.DataFrame:

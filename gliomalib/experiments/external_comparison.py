@@ -17,11 +17,11 @@ from gliomalib.experiments.external_sites import GROUPS, NONE, GroupScores, Site
 from gliomalib.experiments.values import ends, mean_interval, parts
 from gliomalib.pipeline import folds
 from gliomalib.schema import FloatArray
-from gliomalib.scoring import bootstrap, calibration, metrics
+from gliomalib.scoring import bootstrap, calibration, metrics, rare_classes
 from gliomalib.scoring import tables as evaluate
 
 ACCURACY = ("accuracy", "balanced_accuracy")
-"""Scores of ResNet50, over the slices of a group."""
+"""Scores of ResNet50 over the slices of a group, the second NaN where a class is too rare."""
 
 MASKS = ("empty", "missed")
 """Masks that are empty in truth and prediction, or in one of them: ``comparing.masks``."""
@@ -52,8 +52,10 @@ def beside(scores: GroupScores, study: settings.Study) -> pd.DataFrame:
         part: evaluate.patient_confusions(scores.slices, part).astype(np.float64)
         for part, _ in parts(scores.slices)
     }
+    has_all = not any(map(rare_classes.too_rare, confusions.values()))
     for name in ACCURACY:
-        drop = _drop(confusions, _of_confusion(name), study, name)
+        groups = confusions if has_all or name == "accuracy" else {}
+        drop = _drop(groups, _of_confusion(name), study, name)
         rows.append({"of": "ResNet50", "score": name, **drop})
     counted = [f"{what}_{group}" for what in MASKS for group in GROUPS.values()]
     return pd.DataFrame(rows).astype(dict.fromkeys(counted, "Int64"))
@@ -154,7 +156,7 @@ def _drop(
 
 def _of_confusion(name: str) -> bootstrap.Score:
     def score(sums: FloatArray) -> FloatArray:
-        return metrics.stacked_scores(sums.astype(np.int64), "macro", "exclude")[name]
+        return metrics.stacked_scores(sums.astype(np.int64), "macro", "zero")[name]
 
     return score
 

@@ -16,13 +16,13 @@ from sklearn.neighbors import NearestNeighbors
 from gliomalib import progress, settings
 from gliomalib.experiments import leakage_splits
 from gliomalib.experiments.leakage_splits import Assignment, Pool, Rows
-from gliomalib.experiments.values import ends, mean_interval, pooled, value
+from gliomalib.experiments.values import class_scores, ends, mean_interval, value
 from gliomalib.fusion import slices
 from gliomalib.networks import predict, training
 from gliomalib.networks.job import Job
 from gliomalib.pipeline import folds
-from gliomalib.schema import CLASS_NAMES, N_CLASSES, Float32Array, SliceSet, Value
-from gliomalib.scoring import bootstrap
+from gliomalib.schema import N_CLASSES, Float32Array, SliceSet, Value
+from gliomalib.scoring import bootstrap, rare_classes
 
 SPLITS: Mapping[str, str] = {
     "patient": "by patient",
@@ -143,8 +143,9 @@ def scores(answers: pd.DataFrame, study: settings.Study) -> list[Score]:
             if classifier != "neighbour" and not (_learnt(fair, study) or _learnt(part, study)):
                 gain, idle = bootstrap.Interval(np.nan, None, gain.n), IDLE
         accuracy = mean_interval(part["accuracy"], study, "leakage", *names)
-        balanced, rare = _balanced(part, study, *names)
-        found.append(Score(*names, accuracy, balanced, gain, rare, idle))
+        counts = leakage_splits.confusions(part)
+        balanced = class_scores(counts, study, "leakage", *names)["balanced_accuracy"]
+        found.append(Score(*names, accuracy, balanced, gain, rare_classes.too_rare(counts), idle))
     return found
 
 
@@ -259,19 +260,6 @@ def _learnt(table: pd.DataFrame, study: settings.Study) -> bool:
     shares = true / true.sum(axis=1, keepdims=True)
     above = table["accuracy"] - shares[:, shares.mean(axis=0).argmax()]
     return ends(mean_interval(above, study, "leakage", "above"))[0] > 0
-
-
-def _balanced(
-    table: pd.DataFrame, study: settings.Study, *names: str
-) -> tuple[bootstrap.Interval, str]:
-    """Return the mean recall of the four classes, or NaN and which class is too rare for it."""
-    counts = leakage_splits.confusions(table)
-    have = (counts.sum(axis=2) > 0).sum(axis=0)
-    if have.min() >= FEWEST:
-        return pooled(counts, study, "leakage", *names, "balanced")["balanced_accuracy"], ""
-    few = ", ".join(f"{name} {n}" for name, n in zip(CLASS_NAMES, have, strict=True) if n < FEWEST)
-    note = f"Not given: it needs {FEWEST} patients with each class, and there are: {few}."
-    return bootstrap.Interval(np.nan, None, len(counts)), note
 
 
 def _leak(score: Score, gain: bootstrap.Interval) -> str:

@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from gliomalib import settings
 from gliomalib.digits import counted
-from gliomalib.experiments import comparing, loss_grid
+from gliomalib.experiments import comparing, fusion_gain, gates, loss_grid
 from gliomalib.experiments.loss_grid import LOSSES, SCORES, TITLES, Grid, patients
-from gliomalib.experiments.values import PREFIXES, ends, mean_interval, of, parts, value
-from gliomalib.schema import FloatArray, Value
-from gliomalib.scoring import bootstrap, calibration, collapse
+from gliomalib.experiments.values import PREFIXES, ends, of, parts, value
+from gliomalib.schema import Value
+from gliomalib.scoring import collapse, sensitivity, training_noise
 from gliomalib.scoring import tables as evaluate
 
-ENHANCING = ("et_dice", "et_iou")
+RULES = ("et_dice", "et_dice_present", "et_dice_volume")
+"""Dice of the enhancing tumour by each rule for empty masks, the study's own first."""
+
+ENHANCING = (*RULES, "et_iou")
 """Scores of a segmentation whose differences are values; of a classifier all are."""
+
+AA = "aa_false_alarms_accuracy"
+"""How often one seed of ResNet50 counts as different from the others."""
+
+WHO = {"test": "held-out", "external": "external"}
+"""What the patients of a part are called."""
 
 COLLAPSED = {"found": 1.0, "cannot tell": math.nan, "not found": 0.0}
 """What was seen, worst first → the value ``collapsed_<loss>``."""
 
 
-def overview(grid: Grid, part: str, study: settings.Study) -> pd.DataFrame:
+def overview(grid: Grid, part: str) -> pd.DataFrame:
     """Return one row per cell: interval of the first score, all means, spread over seeds, masks."""
     rows, first = [], grid.score_names[0]
     for cell, title in grid.titles.items():
-        means = {name: _mean(grid, part, name, cell, study) for name in grid.score_names}
+        means = {name: _mean(grid, part, name, cell) for name in grid.score_names}
         low, high = ends(means[first])
         row = {"cell": cell, "title": title, "low": low, "high": high}
         row |= {name: mean.value for name, mean in means.items()}
@@ -40,30 +50,35 @@ def overview(grid: Grid, part: str, study: settings.Study) -> pd.DataFrame:
 
 
 def compared(grid: Grid, part: str, score: str, study: settings.Study) -> pd.DataFrame:
-    """Return ``comparing.compare`` of ``Grid.pairs``, an empty table where there is no pair.
+    """Return ``comparing.judged`` of ``Grid.pairs``, an empty table where there is no pair.
 
-    Columns first and second name the pair; the family of Holm's adjustment are all pairs.
+    Columns first, second and title name the pair; Holm's family are all pairs.
     """
     pairs = pd.DataFrame(grid.pairs, columns=["first", "second"])
+    titles = pairs.replace(dict(grid.titles))
+    pairs = pairs.assign(title=titles["first"] + " minus " + titles["second"])
     if not grid.pairs:
         return pairs.reindex(columns=[*pairs, *comparing.COLUMNS])
-    wide = patients(grid, part, score)
-    gains = pd.DataFrame({f"{a} {b}": wide[a] - wide[b] for a, b in grid.pairs})
     seed = settings.named_seed(study.seed, "ablations", grid.network, part, score)
-    judged = comparing.compare(gains, seed, study.evaluation.bootstrap)
+    judged = comparing.judged(_gains(grid, part, score), seed, study.evaluation.bootstrap)
     return pairs.join(judged.reset_index(drop=True))
 
 
-def values(grids: Sequence[Grid], study: settings.Study) -> list[Value]:
-    """Return the scores of every cell, the differences of the pairs, and the number of seeds."""
+def values(grids: Sequence[Grid], study: settings.Study, gate: gates.Gate) -> list[Value]:
+    """Return the scores of every cell, the differences of the pairs, and the number of seeds.
+
+    Differences of the classifier say in their note where it is not judged: ``gate``.
+    """
     values: list[Value] = []
     for grid in grids:
         for part, _ in parts(grid.scores):
             for score in grid.score_names:
                 values += _means(grid, part, score, study)
-                values += _differences(grid, part, score, study)
+                values += _differences(grid, part, score, study, gate)
             if grid.classifies:
                 values += _of_slices(grid, part, study)
+        if grid.classifies:
+            values.append(_false_alarms(grid))
     rule = "smallest number of seeds of a cell, of the networks that have more than one cell"
     return [*values, Value("seeds_per_cell", float(_fewest_seeds(grids)), rule=rule)]
 
@@ -87,9 +102,11 @@ def absent(grids: Sequence[Grid]) -> tuple[str, ...]:
     return tuple(caveats)
 
 
-def conclusion(grids: Sequence[Grid], values: Sequence[Value], study: settings.Study) -> str:
-    """Say for each network what the losses differ by, which one collapsed, and how many seeds."""
-    sentences = [_of_network(grid, part, study) for grid in grids for part, _ in parts(grid.scores)]
+def conclusion(
+    grids: Sequence[Grid], values: Sequence[Value], study: settings.Study, gate: gates.Gate
+) -> str:
+    """Say for each network what the losses differ by, on both sites, and which one collapsed."""
+    sentences = [_of_network(grid, study, gate) for grid in grids]
     words = {1.0: "yes", 0.0: "no"}
     lost = [
         f"{title}: {words.get(of(values, f'collapsed_{cell}').value, 'too few patients to decide')}"
@@ -97,33 +114,73 @@ def conclusion(grids: Sequence[Grid], values: Sequence[Value], study: settings.S
         if grid.classifies
         for cell, title in grid.titles.items()
     ]
-    sentences.append(f"Did the classifier lose a class? {'; '.join(lost)}.")
+    if lost:
+        sentences.append(f"Did the classifier lose a class? {'; '.join(lost)}.")
     sentences.append(f"Each loss has at least {counted(_fewest_seeds(grids), 'seed')}.")
     return " ".join(sentences)
 
 
-def _of_network(grid: Grid, part: str, study: settings.Study) -> str:
-    score, who = grid.score_names[0], {"test": "held-out"}.get(part, part)
-    table = compared(grid, part, score, study)
-    pairs = [
-        f"{grid.titles[row['first']]} minus {grid.titles[row['second']]}: {comparing.spoken(row)}"
-        for _, row in table.iterrows()
-    ]
-    whose = f"{SCORES[score]} in {len(patients(grid, part, score))} {who} patients"
-    text = f"{TITLES[grid.network]}, {whose}: {'; '.join(pairs) or 'nothing to compare'}."
-    limits = table.loc[table["limited"].eq(other=True), "note"].head(1)
-    return text + "".join(map(comparing.sentence, limits))
+def _of_network(grid: Grid, study: settings.Study, gate: gates.Gate) -> str:
+    name, score = TITLES[grid.network], grid.score_names[0]
+    if grid.classifies and gate.closed:
+        return f"{name}, {SCORES[score]}: {gate.closed}."
+    tables = {part: compared(grid, part, score, study) for part, _ in parts(grid.scores)}
+    text = ""
+    for part, table in tables.items():
+        who = f"{len(patients(grid, part, score))} {WHO[part]} patients"
+        pairs = [
+            f"{row['title']}: {comparing.spoken(row)}{f' [{note}]' if note else ''}"
+            for (_, row), note in zip(
+                table.iterrows(), _notes(grid, part, score, gate), strict=True
+            )
+        ]
+        text += f"{name}, {SCORES[score]} in {who}: {'; '.join(pairs) or 'nothing to compare'}. "
+        limits = table.loc[table["limited"].eq(other=True), "note"].head(1)
+        text += "".join(f"{note[0].upper()}{note[1:]}. " for note in limits)
+    if len(tables) == 2:
+        text = text.rstrip() + comparing.disagreements(tables["test"], tables["external"], "")
+    return text.rstrip()
+
+
+def _gains(grid: Grid, part: str, score: str) -> dict[str, comparing.Gain]:
+    """Return what the first loss of each pair exceeds the second by; they share patients only."""
+    wide = loss_grid.by_seed(grid, part, score)
+    return {f"{a} {b}": comparing.unpaired(wide[[a]], wide[[b]]) for a, b in grid.pairs}
+
+
+def _notes(grid: Grid, part: str, score: str, gate: gates.Gate) -> list[str]:
+    """Return who or what decides each pair, or why it is not judged."""
+    if grid.classifies and gate.closed:
+        return [gate.closed] * len(grid.pairs)
+    of_rules = [_gains(grid, part, rule) for rule in RULES if score == "et_dice"]
+    notes = []
+    for pair, gain in _gains(grid, part, score).items():
+        bounds = {RULES[place]: gains[pair].effect.ci95 for place, gains in enumerate(of_rules)}
+        decides = [fusion_gain.RULE_DECIDES] * sensitivity.rule_decides(bounds)
+        notes.append("; ".join([*filter(None, [gain.note]), *decides]))
+    return notes
+
+
+def _false_alarms(grid: Grid) -> Value:
+    """Return how often one seed of a loss of the classifier counts as different from the others."""
+    wide = [loss_grid.by_seed(grid, part, "accuracy") for part, _ in parts(grid.scores)]
+    counts = [training_noise.false_alarms(of[[cell]]) for of in wide for cell in grid.titles]
+    alarms, asked = np.sum(counts, axis=0).tolist()
+    rule = (
+        f"{alarms} of {asked} comparisons of a seed of ResNet50 with the other seeds of its loss "
+        "whose 95 % interval of accuracy leaves out 0; one in twenty is expected"
+    )
+    note = "" if asked else "no loss has three seeds"
+    share = alarms / asked if asked else math.nan
+    return Value(AA, share, n_patients=len(wide[0]), rule=rule, n_seeds=grid.seeds, note=note)
 
 
 def _fewest_seeds(grids: Sequence[Grid]) -> int:
     return min(grid.seeds for grid in [grid for grid in grids if len(grid.titles) > 1] or grids)
 
 
-def _mean(
-    grid: Grid, part: str, score: str, cell: str, study: settings.Study
-) -> bootstrap.Interval:
-    scores = patients(grid, part, score)[cell]
-    return mean_interval(scores, study, "ablations", grid.network, part, score)
+def _mean(grid: Grid, part: str, score: str, cell: str) -> training_noise.Effect:
+    return training_noise.paired(loss_grid.by_seed(grid, part, score)[[cell]])
 
 
 def _spread(grid: Grid, part: str, score: str, cell: str) -> str:
@@ -145,67 +202,42 @@ def _prefix(grid: Grid, part: str) -> str:
 
 def _means(grid: Grid, part: str, score: str, study: settings.Study) -> Iterator[Value]:
     for cell, title in grid.titles.items():
-        mean = _mean(grid, part, score, cell, study)
+        mean = _mean(grid, part, score, cell)
         rule = (
-            f"{TITLES[grid.network]}, {title}: {SCORES[score]}, mean over seeds, then over "
+            f"{TITLES[grid.network]}, {title}: {SCORES[score]}, mean over seeds and "
             f"patients; {_spread(grid, part, score, cell)}; empty rule {study.evaluation.empty!r}"
         )
         masks = _masks(grid, part, cell) if score in ENHANCING else (0, 0)
         name = f"{_prefix(grid, part)}{score}_{cell}"
-        yield Value(name, mean.value, mean.ci95, mean.n, *masks, rule=rule)
+        yield replace(value(name, mean, rule), n_empty=masks[0], n_missed=masks[1])
 
 
-def _differences(grid: Grid, part: str, score: str, study: settings.Study) -> Iterator[Value]:
+def _differences(
+    grid: Grid, part: str, score: str, study: settings.Study, gate: gates.Gate
+) -> Iterator[Value]:
     if score not in (*ENHANCING, *loss_grid.CLASSIFICATION):
         return
-    table, n = compared(grid, part, score, study), len(patients(grid, part, score))
-    for _, row in table.iterrows():
-        first, second = grid.titles[row["first"]], grid.titles[row["second"]]
+    table, gains = compared(grid, part, score, study), _gains(grid, part, score)
+    notes = _notes(grid, part, score, gate)
+    for (_, row), gain, note in zip(table.iterrows(), gains.values(), notes, strict=True):
         rule = (
-            f"{TITLES[grid.network]}, {first} less {second}: {SCORES[score]}, paired, seeds "
-            f"averaged first; {comparing.tested(row, f'{len(table)} pairs')}"
+            f"{TITLES[grid.network]}, {row['title']}: {SCORES[score]}, paired by patient, mean "
+            f"over patients and seeds; {comparing.tested(row, f'{len(table)} pairs')}"
         )
         name = f"{_prefix(grid, part)}{row['first']}_minus_{row['second']}_{score}"
-        yield Value(name, row["difference"], comparing.interval(row), n, rule=rule)
+        yield replace(value(name, gain.effect, rule), note=note)
 
 
 def _of_slices(grid: Grid, part: str, study: settings.Study) -> Iterator[Value]:
-    """Yield calibration error and collapse of every loss, from all slices of a part."""
-    prefix, draws = _prefix(grid, part), study.evaluation.bootstrap
-    calibration_seed, seed = (
-        settings.named_seed(study.seed, "ablations", what, part) for what in ("ece", "collapse")
-    )
+    """Yield whether each loss lost a class, from all slices of a part."""
+    seed = settings.named_seed(study.seed, "ablations", "collapse", part)
     for cell, title in grid.titles.items():
         rows = grid.rows[(grid.rows["part"] == part) & (grid.rows["cell"] == cell)]
-        error = _calibration_error(rows, calibration_seed, draws)
-        rule = (
-            f"ResNet50, {title}: expected calibration error over {calibration.BINS} bins of equal "
-            "width of all slices, mean over seeds; above 0 for few slices even if calibrated"
-        )
-        yield value(f"{prefix}ece_{cell}", error, rule)
+        counts = [evaluate.patient_confusions(slices, part) for _, slices in rows.groupby("seed")]
         worst = min(
-            (
-                collapse.class_collapse(evaluate.patient_confusions(slices, part), seed, draws)
-                for _, slices in rows.groupby("seed")
-            ),
+            (collapse.class_collapse(of, seed, study.evaluation.bootstrap) for of in counts),
             key=lambda of_seed: list(COLLAPSED).index(of_seed.verdict),
         )
         rule = f"ResNet50, {title}: 1 where a class is lost with any seed. {worst.sentence}"
-        lost = COLLAPSED[worst.verdict]
-        yield Value(f"{prefix}collapsed_{cell}", lost, n_patients=error.n, rule=rule)
-
-
-def _calibration_error(rows: pd.DataFrame, seed: int, draws: int) -> bootstrap.Interval:
-    """Return the calibration error of all slices, the mean of the seeds', patients drawn."""
-    tables = [
-        [loss_grid.tally(slices).bins.ravel() for _, slices in of_patient.groupby("seed")]
-        for _, of_patient in rows.groupby("patient_id")
-    ]
-
-    def error(sums: FloatArray) -> FloatArray:
-        of_seeds = sums.reshape(*sums.shape[:2], 3, calibration.BINS)
-        mean: FloatArray = calibration.expected_error(of_seeds).mean(axis=1)
-        return mean
-
-    # sums over patients and a score of them: what the bootstrap of confusion matrices does
-    return bootstrap.confusion_interval(np.array(tables), error, seed, draws)
+        name, lost = f"{_prefix(grid, part)}collapsed_{cell}", COLLAPSED[worst.verdict]
+        yield Value(name, lost, n_patients=len(counts[0]), rule=rule, n_seeds=len(counts))

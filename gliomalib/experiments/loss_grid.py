@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from gliomalib import records, settings
 from gliomalib.parameters import NETWORKS
 from gliomalib.pipeline.variants import Sibling, siblings
 from gliomalib.schema import RecordError, SettingsError
-from gliomalib.scoring import calibration, metrics
+from gliomalib.scoring import metrics
 from gliomalib.scoring import tables as evaluate
 
 VARYING = ("loss", "focal_gamma", "class_weights", "seed")
@@ -27,17 +26,17 @@ OWN = {"unet2d": "focal", "unet3d": "focal", "resnet50": "dice"}
 
 SCORES = {
     "et_dice": "Dice of the enhancing tumour",
+    "et_dice_present": "Dice of the enhancing tumour, patients without any left out",
+    "et_dice_volume": "Dice of the enhancing tumour, a little predicted counts as necrotic core",
     "et_iou": "IoU of the enhancing tumour, D/(2 − D) of each Dice",
     "ncr_dice": "Dice of the necrotic core",
     "ed_dice": "Dice of the edema",
     "accuracy": "accuracy of a patient's slices",
-    "balanced_accuracy": "mean recall of the classes that a patient's slices have",
     "mcc": "Matthews correlation of a patient's slices, 0 for one class alone",
-    "brier": "Brier score of a patient's slices, 0 to 2",
 }
 """The scores of a patient, under their names in the values."""
 
-SEGMENTATION, CLASSIFICATION = tuple(SCORES)[:4], tuple(SCORES)[4:]
+SEGMENTATION, CLASSIFICATION = tuple(SCORES)[:6], tuple(SCORES)[6:]
 TITLES = {"unet2d": "2D U-Net", "unet3d": "3D U-Net", "resnet50": "ResNet50"}
 LOSSES = {
     "focal": "focal",
@@ -117,24 +116,25 @@ def grid(run: records.Run, network: str) -> Grid:
     return made
 
 
-def patients(grid: Grid, part: str, score: str) -> pd.DataFrame:
-    """Return a score of each patient by cell, folds and then seeds averaged: patients × cells.
+def by_seed(grid: Grid, part: str, score: str) -> pd.DataFrame:
+    """Return a score of patients × (cell, seed), folds averaged.
 
     A patient without an enhancing tumour to score (rule ``exclude``) is left out of all cells.
     """
-    return _by_seed(grid, part, score).T.groupby("cell").mean().T[list(grid.titles)].dropna()
+    rows = grid.scores[grid.scores["part"] == part]
+    of_run = rows.groupby(["cell", "seed", "patient_id"])[score].mean()
+    return of_run.unstack(["cell", "seed"]).dropna()
+
+
+def patients(grid: Grid, part: str, score: str) -> pd.DataFrame:
+    """Return a score of each patient by cell, folds and then seeds averaged: patients × cells."""
+    return by_seed(grid, part, score).T.groupby("cell").mean().T[list(grid.titles)]
 
 
 def seed_means(grid: Grid, part: str, score: str) -> pd.DataFrame:
     """Return the mean over patients of every run: cell, title, seed, value."""
-    means = _by_seed(grid, part, score).mean().reset_index(name="value")
+    means = by_seed(grid, part, score).mean().reset_index(name="value")
     return means.assign(title=means["cell"].map(grid.titles))
-
-
-def tally(rows: pd.DataFrame) -> calibration.Reliability:
-    """Return the reliability of slices of a classifier's table, from their truth and p0 to p3."""
-    probabilities = rows[["p0", "p1", "p2", "p3"]].to_numpy()
-    return calibration.tally(probabilities, rows["truth"].to_numpy())
 
 
 def _cells(study: settings.Study, network: str) -> Iterator[tuple[Sibling, Cell]]:
@@ -190,20 +190,13 @@ def _check_patients(scores: pd.DataFrame) -> None:
 def _dice_scores(rows: pd.DataFrame) -> dict[str, float | str]:
     by_region = rows.set_index("region")
     dice = {f"{name.lower()}_dice": float(by_region["dice"][name]) for name in evaluate.CLASSES}
+    of_rules = {f"et_{rule}": float(by_region[rule]["ET"]) for rule in evaluate.RULES}
     # of each patient's Dice: the IoU of a mean Dice is another number than the mean IoU
     iou = dice["et_dice"] / (2 - dice["et_dice"])
-    return {**dice, "et_iou": iou, "state": str(by_region["state"]["ET"])}
+    return {**dice, **of_rules, "et_iou": iou, "state": str(by_region["state"]["ET"])}
 
 
 def _slice_scores(rows: pd.DataFrame) -> dict[str, float | str]:
     counts = metrics.confusion_matrix(rows["truth"].to_numpy(), rows["predicted"].to_numpy())
-    scores = metrics.scores(counts, "macro", "exclude")
-    chosen = {name: float(np.nan_to_num(scores[name])) for name in CLASSIFICATION[:3]}
-    return {**chosen, "brier": tally(rows).brier}
-
-
-def _by_seed(grid: Grid, part: str, score: str) -> pd.DataFrame:
-    """Return patients × (cell, seed), folds averaged."""
-    rows = grid.scores[grid.scores["part"] == part]
-    of_run = rows.groupby(["cell", "seed", "patient_id"])[score].mean()
-    return of_run.unstack(["cell", "seed"])
+    scores = metrics.scores(counts, "macro", "zero")
+    return {name: scores[name] for name in CLASSIFICATION}

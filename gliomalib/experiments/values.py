@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
-import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from gliomalib import settings
 from gliomalib.schema import Confusion, FloatArray, RecordError, Value
-from gliomalib.scoring import bootstrap, metrics, training_noise
+from gliomalib.scoring import bootstrap, metrics, rare_classes, training_noise
 
 PREFIXES = {"test": "", "external": "external_"}
 """A part of the patients on whom results are reported → the beginning of its values' names."""
@@ -20,8 +19,8 @@ PREFIXES = {"test": "", "external": "external_"}
 ONE_TRAINING = "one training of each network: its noise is in no interval"
 """Note of a value that may hang on the seed of its only training."""
 
-Scores = Callable[[FloatArray], Mapping[str, FloatArray]]
-"""Summed matrices (m, K, K) → the scores of each of the m sums by name."""
+WHOLE = ("accuracy", "mcc")
+"""Scores of a whole confusion matrix, whatever classes it has."""
 
 
 def of(values: Sequence[Value], name: str) -> Value:
@@ -33,9 +32,10 @@ def of(values: Sequence[Value], name: str) -> Value:
     raise RecordError(f"the value {name!r} is missing; found {names}")
 
 
-def value(name: str, interval: bootstrap.Interval, rule: str) -> Value:
-    """Return an estimate over patients as a value."""
-    return Value(name, interval.value, interval.ci95, interval.n, rule=rule)
+def value(name: str, interval: bootstrap.Interval | training_noise.Effect, rule: str) -> Value:
+    """Return an estimate over patients, or over patients and trainings, as a value."""
+    seeds = interval.seeds if isinstance(interval, training_noise.Effect) else 0
+    return Value(name, interval.value, interval.ci95, interval.n, rule=rule, n_seeds=seeds)
 
 
 def mean(name: str, numbers: pd.Series, study: settings.Study, rule: str) -> Value:
@@ -50,17 +50,32 @@ def mean_interval(numbers: ArrayLike, study: settings.Study, *names: str) -> boo
 
 
 def macro_scores(stack: FloatArray) -> Mapping[str, FloatArray]:
-    """Return the macro scores of confusion matrices (m, K, K), averages of counts as well."""
-    scores = metrics.stacked_scores(cast(Confusion, stack), "macro", "exclude")
-    # A draw with one class alone has no correlation; scikit-learn takes 0 for it, and so do we.
-    return {**scores, "mcc": np.nan_to_num(scores["mcc"], nan=0.0)}
+    """Return the macro scores of confusion matrices (m, 4, 4), of all four classes, 0/0 as 0."""
+    return metrics.stacked_scores(cast(Confusion, stack), "macro", "zero")
+
+
+def class_scores(
+    counts: FloatArray | Confusion, study: settings.Study, *names: str
+) -> dict[str, bootstrap.Interval]:
+    """Return the scores of the patients' summed counts (n, 4, 4), drawn with the seed of the names.
+
+    Macro scores are over the four classes, one never predicted has a precision of 0. They are NaN
+    where a class is in too few patients: ``rare_classes.too_rare`` says which one.
+    """
+    of_sums = pooled(counts, study, *names)
+    if rare_classes.too_rare(counts):
+        macro = dict.fromkeys(of_sums, bootstrap.Interval(math.nan, None, len(counts)))
+    else:
+        seed = settings.named_seed(study.seed, *names)
+        macro = rare_classes.intervals(counts, macro_scores, seed, study.evaluation.bootstrap)
+    return {**macro, **{name: of_sums[name] for name in WHOLE}}
 
 
 def pooled(
     counts: FloatArray | Confusion,
     study: settings.Study,
     *names: str,
-    scores: Scores = macro_scores,
+    scores: rare_classes.Scores = macro_scores,
 ) -> dict[str, bootstrap.Interval]:
     """Return scores of the patients' summed counts, drawn with the seed of these names.
 

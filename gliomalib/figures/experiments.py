@@ -196,27 +196,6 @@ def methods(patients: pd.DataFrame, table: pd.DataFrame, label: str) -> Picture:
 
 
 @styled
-def classifiers(table: pd.DataFrame) -> Picture:
-    """Draw accuracy and balanced accuracy of every classifier, the majority class as a bound.
-
-    ``table`` is that of ``baselines.classifiers``.
-    """
-    titles = table["title"].drop_duplicates()
-    figure, panels = canvas(9.0, 1.3 + 0.32 * len(titles), 1, 2, sharey=True)
-    for axes, (score, part) in zip(panels, table.groupby("score", sort=False), strict=True):
-        rows = part.reset_index(drop=True)
-        _draw_intervals(axes, rows, "value")
-        bound = rows.loc[rows["method"] == "majority", "value"].iloc[0]
-        axes.axvline(bound, color=GREY, linestyle="--", label="majority class", zorder=0)
-        name = str(score).replace("_", " ")
-        axes.set(xlabel=f"{name} of slices, 95 % interval", xlim=(-0.02, 1.02))
-    picture.rows_from_top(panels[0], titles)
-    panels[0].legend(loc="lower left", bbox_to_anchor=(0, 1))
-    accuracy = table[table["score"] == "accuracy"].set_index("title")["value"].round(3)
-    return Picture(figure, f"Accuracy of slices by classifier: {spoken(accuracy)}.")
-
-
-@styled
 def cells(patients: pd.DataFrame, seeds: pd.DataFrame, table: pd.DataFrame, label: str) -> Picture:
     """Draw a score by cell of a grid: patients as points, seeds as rings, mean with interval.
 
@@ -233,7 +212,7 @@ def cells(patients: pd.DataFrame, seeds: pd.DataFrame, table: pd.DataFrame, labe
     axes.set(xlabel=label, ylabel="", xlim=(-0.03, 1.03), ylim=(len(table) - 0.6, -0.6))
     axes.set_yticks(range(len(table)), table["title"])
     axes.plot([], [], ".", color=GREY, label="a patient")
-    axes.plot([], [], "o-", color=BLUE, label="mean, 95 % interval over patients")
+    axes.plot([], [], "o-", color=BLUE, label="mean, 95 % interval over patients and seeds")
     picture.legend_above(axes, 3)
     means = spoken(rows.set_index("title")["mean"].round(3))
     return Picture(figure, f"{label}, mean by cell: {means}.")

@@ -40,9 +40,10 @@ CHAIN: Mapping[str, Step] = {
         after=("03_train_unet2d", "04_train_unet3d", "05_fusion", "06_train_resnet50"),
         variants_too=True,
     ),
-    "08_alpha_sweep": Step(after=("05_fusion", "06_train_resnet50")),
+    "08_alpha_sweep": Step(after=("05_fusion", "06_train_resnet50", "07_baselines")),
     "09_loss_ablations": Step(
-        after=("03_train_unet2d", "04_train_unet3d", "06_train_resnet50"), variants_too=True
+        after=("03_train_unet2d", "04_train_unet3d", "06_train_resnet50", "07_baselines"),
+        variants_too=True,
     ),
     "10_adaptive_fusion": Step(after=("05_fusion",), files=PUBLISHED),
     "11_leakage_audit": Step(after=("05_fusion",), gpu=True),

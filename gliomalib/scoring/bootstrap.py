@@ -204,7 +204,7 @@ def unpaired_interval(
     total = variances.sum()
     # without any spread every tail is the same point, whatever the degrees of freedom
     degrees = total**2 / (variances**2 / freedom).sum() if total else freedom.sum()
-    share = _tail_share(degrees)
+    share = tail_share(degrees)
     low, high = np.quantile(drawn - again, [share, 1 - share])
     return Interval(value, (float(low), float(high)), sum(sizes))
 
@@ -294,10 +294,10 @@ def _interval(value: float, drawn: FloatArray, count: int) -> Interval:
 def _percentiles(drawn: FloatArray, count: int, level: float) -> FloatArray:
     """Return the expanded percentiles over the first axis, shape (2, ...)."""
     # the bootstrap divides by n where a sample's spread has n − 1, so it is narrow by this factor
-    share = _tail_share(count - 1, np.sqrt(count / (count - 1)), level)
+    share = tail_share(count - 1, np.sqrt(count / (count - 1)), level)
     return np.asarray(np.quantile(drawn, [share, 1 - share], axis=0))
 
 
-def _tail_share(freedom: float, stretch: float = 1.0, level: float = LEVEL) -> float:
+def tail_share(freedom: float, stretch: float = 1.0, level: float = LEVEL) -> float:
     """Return the share of draws to cut off: a normal tail that reaches as far as Student's."""
     return float(stats.norm.cdf(stats.t.ppf((1 - level) / 2, freedom) * stretch))

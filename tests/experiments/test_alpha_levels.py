@@ -8,6 +8,7 @@ import pytest
 
 from gliomalib import records, settings
 from gliomalib.experiments import alpha_levels
+from gliomalib.experiments.gates import Gate
 from gliomalib.fusion import slices
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds
@@ -83,7 +84,7 @@ def planted(best: float) -> pd.DataFrame:
 
 @pytest.mark.parametrize("best", [0.0, 0.3, 0.6])
 def test_a_planted_best_level_is_found_with_what_0_6_loses(best: float) -> None:
-    values = alpha_levels.values(planted(best), settings.load("smoke"))
+    values = alpha_levels.values(planted(best), settings.load("smoke"), Gate(True, "passed"))
     found = {value.name: value for value in values}
     assert len(found) == 4 and all(value.n_patients == 8 for value in values)
     for suffix in ("accuracy", "area_rule"):

@@ -7,7 +7,7 @@ import pytest
 
 from gliomalib.experiments import baseline_methods, baselines
 from gliomalib.pipeline import folds
-from gliomalib.schema import MismatchError, RecordError, StoredCase
+from gliomalib.schema import RecordError, StoredCase
 from gliomalib.scoring import tables as evaluate
 from tests import planted_baselines as planted
 from tests import planted_branches
@@ -20,17 +20,53 @@ def test_a_variant_with_another_loss_is_no_input(
     assert "ce" not in set(method_trial.slices["method"])
 
 
+def test_a_seed_of_the_classifier_is_a_training_of_it_and_no_method(
+    method_trial: baseline_methods.MethodTrial,
+) -> None:
+    assert "seed2" not in method_trial.classifiers
+    of_network = method_trial.slices.query("method == 'resnet50'")
+    assert of_network["seed"].unique().tolist() == [0, 8]
+
+
+def test_the_whole_scan_counts_what_the_crop_lost_as_missed(tmp_path: Path) -> None:
+    made = planted.study(tmp_path, planted.ONE)
+    case = made.store.get("D")
+    voxels = np.bincount(case.labels.ravel(), minlength=4)
+    lost = [0, 0, 0, int(voxels[3])]
+    crop = {"voxels": [*(voxels + lost)], "in_plane": [*voxels], "in_box": [*voxels]}
+    facts = {name: list(map(int, counts)) for name, counts in crop.items()}
+    made.store.put(case, "other", {"crop": {**facts, "voxel_mm3": 64.0}})
+    rows = baseline_methods.measure(made).scores.query("region == 'ET' and seed == 0")
+    dice = rows.pivot(index="patient_id", columns="network", values="dice")
+    assert dice["fused_scan"]["D"] < dice["fused"]["D"] - 0.1
+    assert (dice["fused_scan"] == dice["fused"]).sum() == len(dice) - 1
+
+
+def test_two_seeds_are_the_mean_of_a_training_and_the_next(
+    method_trial: baseline_methods.MethodTrial,
+) -> None:
+    keys = ["network", "region", "seed", "patient_id"]
+    rows = method_trial.scores.set_index(keys)["dice"].sort_index()
+    # the planted second seed is the first, and so is their mean
+    for branch in ("2d", "3d"):
+        pairs = rows[f"two_seeds_{branch}", "WT"].sub(rows[branch, "WT"]).abs()
+        assert len(pairs) == 2 * 10 and pairs.max() < 1e-9
+
+
 def test_position_and_majority_never_see_a_reported_patient(
     method_trial: baseline_methods.MethodTrial, tmp_path: Path
 ) -> None:
     made = planted.study(tmp_path, planted.ONE)
     for patient in "CDEFGHIJKL":
         case = made.store.get(patient)
-        made.store.put(StoredCase(case.grid, case.images, case.labels[..., ::-1]), "other", {})
+        turned = StoredCase(case.grid, case.images, case.labels[..., ::-1])
+        made.store.put(turned, "other", made.store.facts(patient))
     table = planted.classified(planted.ONE, 2)
-    turned = table.groupby("patient_id")["truth"].transform(lambda one: one.to_numpy()[::-1])
-    for name in ("", ".truth", ".two_seeds"):
-        planted.write(made.run, f"06_train_resnet50{name}", table.assign(truth=turned))
+    reversed_truth = table.groupby("patient_id")["truth"].transform(
+        lambda one: one.to_numpy()[::-1]
+    )
+    for name in ("", ".seed2", ".truth", ".two_seeds"):
+        planted.write(made.run, f"06_train_resnet50{name}", table.assign(truth=reversed_truth))
     again = baseline_methods.measure(made)
     for method in ("position", "majority"):
         before, after = (
@@ -67,15 +103,6 @@ def test_each_training_patient_has_one_vote_at_each_height() -> None:
 def test_the_majority_is_that_of_all_slices_together() -> None:
     assert baseline_methods.majority([np.array([0, 3, 3]), np.array([0, 0])]) == 0
     assert baseline_methods.majority([np.array([2, 3, 3])]) == 3
-
-
-def test_the_mean_of_three_seeds_is_their_mean() -> None:
-    made = [planted_branches.noisy_volume("A", 2.0, seed) for seed in (1, 2, 3)]
-    mean = baseline_methods.mean_volume(made)
-    expected = sum(one.probabilities.astype(np.float64) for one in made) / 3
-    np.testing.assert_allclose(mean.probabilities, expected, atol=1e-3)
-    with pytest.raises(MismatchError, match="cannot be fused"):
-        baseline_methods.mean_volume([made[0], planted_branches.noisy_volume("B", 2.0, 1)])
 
 
 @pytest.mark.parametrize("name", ["06_train_resnet50", "06_train_resnet50.truth"])

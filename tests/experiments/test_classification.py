@@ -1,20 +1,43 @@
 """Notebook 06: scores of slices by hand, and a sentence on how many classes were used."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from gliomalib import settings
 from gliomalib.experiments import classification
 
+SMOKE = settings.load("smoke")
 
-def test_classification_by_hand() -> None:
+
+def table_of(rows: list[tuple[str, int, int]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["patient_id", "truth", "predicted"]).assign(part="test")
+
+
+def test_a_class_in_one_patient_leaves_no_macro_score_and_is_counted() -> None:
     rows = [(f"P{p}", p % 2 * 3, p % 2 * 3) for p in range(6)] + [("P0", 2, 0), ("P1", 1, 3)]
-    table = pd.DataFrame(rows, columns=["patient_id", "truth", "predicted"]).assign(part="test")
-    values = classification.values(table, settings.load("smoke"))
-    found = {value.name: value for value in values}
-    assert set(found) >= {*classification.SIX, "mcc"} and all(value.rule for value in values)
-    assert found["accuracy"].value == pytest.approx(6 / 8)
-    assert found["balanced_accuracy"].value == pytest.approx(0.5)
-    assert found["classes_predicted"].value == 2 and found["accuracy"].n_patients == 6
-    said = classification.conclusion(values)
-    assert "the accuracy is 0.750" in said and "2 of 4 classes were predicted" in said
+    values = classification.values(table_of(rows), SMOKE)
+    scores = {value.name: value for value in values}
+    assert set(scores) >= {*classification.SIX, "mcc"} and all(value.rule for value in values)
+    assert scores["accuracy"].value == pytest.approx(6 / 8) and not scores["accuracy"].note
+    assert scores["accuracy"].n_patients == 6 and scores["accuracy"].n_seeds == 1
+    for name in ("precision", "recall", "f1", "iou", "specificity", "balanced_accuracy"):
+        assert np.isnan(scores[name].value) and scores[name].ci95 is None
+        assert "necrotic core is in 1 of 6 patients" in scores[name].note
+    assert scores["slices_necrotic_core"].value == scores["patients_necrotic_core"].value == 1
+    assert scores["slices_enhancing_tumour"].value == scores["patients_enhancing_tumour"].value == 3
+    assert scores["classes_predicted"].value == 2
+    text = classification.conclusion(values)
+    assert "the accuracy is 0.750" in text and "2 of 4 classes" in text
+    assert "necrotic core is in 1 of 6 patients" in text and "control in notebook 07" in text
+
+
+def test_macro_scores_are_over_four_classes_though_one_is_never_predicted() -> None:
+    rows = [(f"P{p}", label, label * (label != 1)) for p in range(6) for label in range(4)]
+    scores = {value.name: value for value in classification.values(table_of(rows), SMOKE)}
+    assert scores["recall"].value == scores["balanced_accuracy"].value == pytest.approx(3 / 4)
+    # no tumour has two of four right, necrotic core none by rule
+    assert scores["precision"].value == pytest.approx((1 / 2 + 0 + 1 + 1) / 4)
+    assert scores["f1"].value == pytest.approx((2 / 3 + 0 + 1 + 1) / 4)
+    assert "necrotic core 6 of 6" in scores["recall"].rule and not scores["recall"].note
+    assert (scores["recall"].ci95 or (0, 0))[1] == pytest.approx(3 / 4)

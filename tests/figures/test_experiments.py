@@ -118,23 +118,6 @@ def test_methods_have_a_row_each_and_a_point_a_patient() -> None:
     assert right.get_xlabel().startswith("fused, α = 0.6 minus the method")
 
 
-def test_classifiers_show_the_majority_as_a_bound_of_each_score() -> None:
-    rows = [
-        [name, f"title of {name}", score, value, value - 0.1, value + 0.1]
-        for score, values in (("accuracy", (0.8, 0.5)), ("balanced_accuracy", (0.6, 0.25)))
-        for name, value in zip(("resnet50", "majority"), values, strict=True)
-    ]
-    columns = ["method", "title", "score", "value", "low", "high"]
-    picture = experiments.classifiers(pd.DataFrame(rows, columns=columns))
-    bounds = [
-        next(line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == "--")
-        for axes in picture.figure.axes
-    ]
-    assert bounds == [0.5, 0.25]
-    assert "title of resnet50 0.8" in picture.alt
-    assert picture.figure.axes[1].get_xlabel().startswith("balanced accuracy of slices")
-
-
 def test_cells_show_every_seed_and_every_patient() -> None:
     seeds = pd.DataFrame({"cell": ["a", "a", "b"], "seed": [1, 2, 1], "value": [0.7, 0.9, 0.5]})
     table = pd.DataFrame({"cell": ["a", "b"], "title": ["A", "B"], "low": 0.4, "high": 0.9})
