@@ -98,14 +98,14 @@ def open_sites(run: records.Run) -> Sites:
     inside = folds.open_material(run)
     table = casetable.read_cases(run.work_dir / "cases.csv")
     internal = table[table["part"] == "internal"]
-    root, phantoms = run.parameters.get("external_root"), inside.study.data.phantoms
+    root = run.parameters.get("external_root")
     if root:
         cases, outside = _from_folder(inside, Path(root).expanduser().resolve())
     else:
         cases, outside = cases_of_the_study(table, inside.study.data), inside
-    cases["site"] = _sites(cases, "" if root else phantoms.external_site)
+    cases["site"] = _sites(cases)
     scored = cases[cases["fate"] == SCORED]
-    homes = dict(zip(internal["patient_id"], _sites(internal, phantoms.site), strict=True))
+    homes = dict(zip(internal["patient_id"], _sites(internal), strict=True))
     homes |= dict(zip(scored["patient_id"], scored["site"], strict=True))
     return Sites(inside, outside, cases, homes)
 
@@ -115,14 +115,14 @@ def accounted(sites: Sites) -> pd.DataFrame:
     return sites.cases.groupby(["site", "fate"]).size().rename("cases").reset_index()
 
 
-def site_of(case_id: str, release: str, phantom_site: str) -> str:
+def site_of(case_id: str, release: str) -> str:
     """Return the release of a case and, where its name tells it, the institution.
 
-    BraTS 2018 and 2019 name who gave the case: BraTS19_CBICA_AAB_1, Brats18_TCIA05_396_1.
+    BraTS 2018 and 2019 name who gave the case, BraTS19_CBICA_AAB_1, Brats18_TCIA05_396_1, and
+    phantoms where they were imaged, Phantom-B-065.
     """
-    named = re.match(r"brats1[89]_([a-z]+|2013)", case_id.lower())
-    site = phantom_site if release == "phantom" else named[1].upper() if named else ""
-    return f"{release}, site {site}" if site else release
+    named = re.match(r"(?:brats1[89]_|phantom-)([a-z]+|2013)", case_id.lower())
+    return f"{release}, site {named[1].upper()}" if named else release
 
 
 def cases_of_the_study(table: pd.DataFrame, plan: settings.Data) -> pd.DataFrame:
@@ -225,9 +225,8 @@ def _prepared(inside: folds.Material, cases: Sequence[Case]) -> folds.Material:
     return folds.Material(run, splits, store)
 
 
-def _sites(cases: pd.DataFrame, phantom_site: str) -> list[str]:
-    pairs = zip(cases["case_id"], cases["release"], strict=True)
-    return [site_of(case_id, release, phantom_site) for case_id, release in pairs]
+def _sites(cases: pd.DataFrame) -> list[str]:
+    return list(map(site_of, cases["case_id"], cases["release"]))
 
 
 # --- what is measured

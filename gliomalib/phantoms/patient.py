@@ -9,7 +9,7 @@ import numpy as np
 
 from gliomalib.phantoms.anatomy import Tissues, tissues
 from gliomalib.phantoms.grid import Dice, Frame, brain_box, brain_frame, scan_frame
-from gliomalib.phantoms.mri import scan, site_named
+from gliomalib.phantoms.mri import Site, scan, site_named
 from gliomalib.phantoms.tumour import (
     ED,
     ET,
@@ -24,7 +24,7 @@ from gliomalib.schema import SEQUENCES, Affine, Images, Labels, SettingsError
 from gliomalib.settings import named_seed
 
 NUMBERS = range(1, 1000)
-"""Patient numbers that fit into the three digits of a BraTS 2020 name."""
+"""Patient numbers that fit into the three digits of a phantom's name."""
 
 FINEST_MM, COARSEST_MM = 0.5, 8.0
 
@@ -33,7 +33,8 @@ FINEST_MM, COARSEST_MM = 0.5, 8.0
 class PhantomPlan:
     """From what a patient is made; with its number this decides every voxel.
 
-    The same seed, site and number is the same patient at every voxel size. Raises
+    The same seed and number is the same patient at every site and voxel size: the site decides
+    the images alone, so a patient of two sites is one anatomy that was imaged twice. Raises
     ``SettingsError`` for an unknown site or a voxel size out of range.
     """
 
@@ -49,6 +50,18 @@ class PhantomPlan:
                 f"spacing_mm of a phantom is {self.spacing_mm}: "
                 f"take {FINEST_MM} to {COARSEST_MM} millimetres"
             )
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A patient whom nobody has imaged yet: tissues and tumour on the brain's ``frame``."""
+
+    plan: PhantomPlan
+    number: int
+    brain: Tissues
+    growth: Growth
+    tumour: Tumour
+    frame: Frame
 
 
 @dataclass(frozen=True)
@@ -69,18 +82,34 @@ class Phantom:
 
 def make_patient(plan: PhantomPlan, number: int) -> Phantom:
     """Make one patient; raises ``SettingsError`` for a number that is not 1 to 999."""
+    return imaged(grown(plan, number), site_named(plan.site))
+
+
+def grown(plan: PhantomPlan, number: int) -> Anatomy:
+    """Return a patient before imaging; raises ``SettingsError`` as `make_patient` does."""
     check_number(number)
-    dice = Dice(named_seed(plan.seed, "phantom", plan.site, number))
-    frame, box = brain_frame(plan.spacing_mm), brain_box(plan.spacing_mm)
+    dice, frame = _identity(plan, number), brain_frame(plan.spacing_mm)
     # first the tumour, on voxels of its own: the brain is then looked at as the mass has pushed it
     growth = grow_tumour(dice, draw_traits(dice, plan.mass_effect))
     brain = tissues(dice, frame, growth.bulge)
-    tumour = label_tumour(dice, growth, brain, frame)
-    shape = scan_frame(plan.spacing_mm).shape
+    return Anatomy(plan, number, brain, growth, label_tumour(dice, growth, brain, frame), frame)
+
+
+def imaged(anatomy: Anatomy, scanner: Site) -> Phantom:
+    """Return what a scanner makes of a patient.
+
+    Noise, shading and gain are drawn for the site of the plan, whatever the ``scanner``: two
+    scanners that differ in one property give images that differ in it alone.
+    """
+    plan, brain, tumour, frame = anatomy.plan, anatomy.brain, anatomy.tumour, anatomy.frame
+    chance = Dice(named_seed(plan.seed, "scanner", plan.site, anatomy.number))
+    box, shape = brain_box(plan.spacing_mm), scan_frame(plan.spacing_mm).shape
     images = np.zeros((len(SEQUENCES), *shape), dtype=np.float32)
-    images[(slice(None), *box)] = scan(dice, site_named(plan.site), brain, tumour, frame)
+    patient = _identity(plan, anatomy.number)
+    images[(slice(None), *box)] = scan(patient, chance, scanner, brain, tumour, frame)
     labels = np.zeros(shape, dtype=np.uint8)
     labels[box] = tumour.labels
+    growth = anatomy.growth
     return Phantom(
         images=images,
         labels=labels,
@@ -91,7 +120,7 @@ def make_patient(plan: PhantomPlan, number: int) -> Phantom:
 
 
 def check_number(number: int) -> None:
-    """Raise ``SettingsError`` for a patient number that no BraTS 2020 name can carry."""
+    """Raise ``SettingsError`` for a patient number that no phantom's name can carry."""
     if number not in NUMBERS:
         raise SettingsError(f"phantom number {number}: take {NUMBERS[0]} to {NUMBERS[-1]}")
 
@@ -100,6 +129,11 @@ def affine(spacing_mm: float) -> Affine:
     """Return the voxel → mm matrix of a phantom: that of BraTS, with larger voxels (LPS)."""
     s = spacing_mm
     return ((-s, 0.0, 0.0, 0.0), (0.0, -s, 0.0, 239.0), (0.0, 0.0, s, 0.0), (0.0, 0.0, 0.0, 1.0))
+
+
+def _identity(plan: PhantomPlan, number: int) -> Dice:
+    # no site in it: anatomy, tumour and tissue are the patient's own wherever he is imaged
+    return Dice(named_seed(plan.seed, "phantom", number))
 
 
 def _facts(growth: Growth, brain: Tissues, tumour: Tumour, frame: Frame) -> dict[str, Any]:
