@@ -26,7 +26,7 @@ def _training(section: str, *more: str) -> dict[str, str | None]:
 
 UNET = ("channels", "focal_gamma", "class_weights", "sequences", "dropout")
 
-LAST_NOTEBOOK = "15_reproducibility_report"
+LAST_NOTEBOOK = "16_reproducibility_report"
 """The notebook that answers the question, from the records of all others."""
 
 NOTEBOOKS: dict[str, dict[str, str | None]] = {

@@ -59,7 +59,7 @@ def values() -> dict[str, list[Value]]:
             *counts({"parameters_resnet50": 23516228}),
             Value("within_real_time", 1.0, None, 3, rule="1 if quick"),
         ],
-        "15_reproducibility_report": counts({"claims_not_run": 3}),
+        "16_reproducibility_report": counts({"claims_not_run": 3}),
     }  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def fill(folder: Path, study: str = "demo") -> Path:
     tables = folder / "tables"
     tables.mkdir()
     (tables / "01_data_exploration.faults.csv").write_text("case_id,release,kind,file,what to do\n")
-    (tables / "15_reproducibility_report.verdicts.csv").write_text(
+    (tables / "16_reproducibility_report.verdicts.csv").write_text(
         f"{VERDICTS}C1,Accurate,0.99,–,not testable on this data,too few,06_train_resnet50\n"
         "C9,Better,0.1,0.2,reproduced,above,05_fusion\n"
     )

@@ -259,7 +259,7 @@ def test_the_first_screen_needs_no_script(browser: Browser) -> None:
 
 
 def test_a_page_prints_to_a_pdf(browser: Browser, tmp_path: Path) -> None:
-    page = opened(browser, REPORTS / "demo" / "html" / "15_reproducibility_report.html")
+    page = opened(browser, REPORTS / "demo" / "html" / "16_reproducibility_report.html")
     page.pdf(path=tmp_path / "page.pdf", format="A4")
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
     page.context.close()

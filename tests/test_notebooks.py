@@ -85,7 +85,7 @@ def test_every_claim_has_a_verdict_and_none_is_decided_on_phantoms(straight: Pat
     assert "say nothing of" in page
     for claim in claims.load():
         assert claim.id in page
-    path = straight / "reports/smoke/tables/15_reproducibility_report.verdicts.csv"
+    path = straight / "reports/smoke/tables/16_reproducibility_report.verdicts.csv"
     verdicts = pd.read_csv(path).set_index("claim")["verdict"]
     assert list(verdicts.index) == [claim.id for claim in claims.load()]
     assert set(verdicts) == {"not testable on this data", "holds"}, "a number is missing"

@@ -308,7 +308,7 @@ def test_planted_faults_in_notebooks_are_found() -> None:
 
 
 def test_planted_faults_in_parameters_are_found() -> None:
-    notebook = "15_reproducibility_report"
+    notebook = "16_reproducibility_report"
     good = "\n".join(f"{name}: str = None  # help" for name in parameters.parameters_of(notebook))
 
     def faults(text: str) -> list[str]:

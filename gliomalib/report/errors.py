@@ -110,7 +110,7 @@ def _undecided(report: Report) -> list[Item]:
         if row["verdict"] in UNDECIDED:
             text = f"{row['verdict']}: {row['reason'] or 'no reason'}"
             alike.setdefault(text, []).append(row["claim"])
-    outdated = "Its row does not fit the record that is there now: run notebook 15 again."
+    outdated = "Its row does not fit the record that is there now: run notebook 16 again."
     return [
         *(Item(judge.ranges(ids), text, count=len(ids)) for text, ids in alike.items()),
         *(Item(name, outdated) for name in report.outdated),

@@ -96,7 +96,7 @@ def _note(stored: str, claim: claims.Claim, obtained: Number | None) -> str:
         lost = f"{record} with this number is missing now: it cannot be checked."
         return "" if stored in NONE else lost
     now = claim.shown(obtained.value.value)
-    return "" if now == stored else f"{record} says {now} now: run notebook 15 again."
+    return "" if now == stored else f"{record} says {now} now: run notebook 16 again."
 
 
 def anchor(value: str) -> str:

@@ -1,4 +1,4 @@
-"""The argument of notebook 15: answer first, assumptions with their weight, checklists."""
+"""The argument of notebook 16: answer first, assumptions with their weight, checklists."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def verdict_on(claim_id: str, values: Sequence[Value], study: settings.Study) ->
     """Return the verdict on one statement from the values that a notebook is about to record.
 
     A notebook that says "holds" or "beats" asks here, so that its sentence and the verdicts of
-    notebook 15 follow one rule, that of ``data/published.yml``, which is the only file read. The
+    notebook 16 follow one rule, that of ``data/published.yml``, which is the only file read. The
     word is ``verdict.verdict``, the reason ``verdict.reason``; without the statement's own value
     it counts as not run, and ``study`` may have no patients or networks to test it on. Raises
     ``SettingsError`` for an unknown id, ``RecordError`` for a percentage where a share belongs.

@@ -14,7 +14,7 @@ from gliomalib import parameters, records, report, settings
 from gliomalib.schema import Record, Value
 from tests.report.reading import soup_of, words_of
 
-NAMES = ("01_data_exploration", "05_fusion", "15_reproducibility_report")
+NAMES = ("01_data_exploration", "05_fusion", "16_reproducibility_report")
 
 VARIANT = "05_fusion.half"
 
@@ -126,7 +126,7 @@ def fill(folder: Path) -> Path:
         nbformat.write(make_notebook(name), path)
     tables = folder / "tables"
     tables.mkdir()
-    verdict_table().to_csv(tables / "15_reproducibility_report.verdicts.csv", index=False)
+    verdict_table().to_csv(tables / "16_reproducibility_report.verdicts.csv", index=False)
     (tables / "05_fusion.scores.csv").write_text("a\n1\n")
     (tables / f"{VARIANT}.scores.csv").write_text("a\n1\n")
     (folder / "figures").mkdir()

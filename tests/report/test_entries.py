@@ -84,8 +84,8 @@ def test_unexpected_results_are_named(small_folder: Path) -> None:
 
 
 def test_verdict_table_without_a_column_is_named(small_folder: Path) -> None:
-    path = small_folder / "tables" / "15_reproducibility_report.verdicts.csv"
+    path = small_folder / "tables" / "16_reproducibility_report.verdicts.csv"
     small.verdict_table().drop(columns=["verdict", "reason"]).to_csv(path, index=False)
     page = small.index_text(small_folder)
-    assert "The claims are not decided: tables/15" in page
+    assert "The claims are not decided: tables/16" in page
     assert "has no column verdict, reason" in page

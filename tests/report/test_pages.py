@@ -45,7 +45,7 @@ def test_synthetic_data_are_named_before_anything_else(small_report: Path) -> No
     sentence = "made on synthetic patients: they show that the pipeline works and say nothing"
     # and so are small networks and random weights
     for said in (sentence, "CPU-size networks: 128 (2D)", "ResNet50 starts from random weights"):
-        assert page.index(said) < page.index("Conclusion of 15")
+        assert page.index(said) < page.index("Conclusion of 16")
     assert "not complete" not in page
     for path in small.all_pages(small_report)[1:]:
         assert "Synthetic patients" in small.text_of(path)
@@ -71,7 +71,7 @@ def test_real_data_are_described_by_their_number(
 def test_answer_is_the_last_notebooks_conclusion(small_report: Path) -> None:
     answer = soup_of(small_report / "index.html").select_one("#answer .answer")
     assert answer is not None
-    assert answer.get_text() == f"Conclusion of 15_reproducibility_report {small.ATTACK}."
+    assert answer.get_text() == f"Conclusion of 16_reproducibility_report {small.ATTACK}."
 
 
 def test_verdict_table_shows_every_claim(small_report: Path) -> None:
@@ -210,7 +210,7 @@ def test_headings_descend_without_a_gap(small_report: Path) -> None:
 
 def test_grouped_verdicts_have_a_head_each(small_folder: Path) -> None:
     table = small.verdict_table().assign(group=["the paper's claims", f"open {small.ATTACK}"])
-    path = small_folder / "tables" / "15_reproducibility_report.verdicts.csv"
+    path = small_folder / "tables" / "16_reproducibility_report.verdicts.csv"
     table.to_csv(path, index=False)
     heads = soup_of(report.build("small", small_folder)).select("table.verdicts tr.group th")
     assert [" ".join(head.get_text().split()) for head in heads] == [
@@ -227,7 +227,7 @@ def test_excluded_patients_are_named_before_the_answer(small_folder: Path) -> No
     record = small.make_record("01_data_exploration", values=(value,), exclusions=(left_out,))
     records.write(record, small_folder)
     page = small.index_text(small_folder)
-    assert page.index("2 examinations were excluded for a fault") < page.index("Conclusion of 15")
+    assert page.index("2 examinations were excluded for a fault") < page.index("Conclusion of 16")
     limits = soup_of(small_folder / "index.html").find(id="limits").get_text()
     assert f"Excluded: P7 {small.ATTACK} (brats2020): damaged gzip" in limits
 
@@ -239,7 +239,7 @@ def test_nothing_there_is_a_page_that_says_so(
     page = small.index_text(tmp_path / "empty")
     assert "Of 4 runs, 4 lack" in page
     assert "There is no answer" in page
-    assert "The claims are not decided: tables/15_reproducibility_report.verdicts.csv" in page
+    assert "The claims are not decided: tables/16_reproducibility_report.verdicts.csv" in page
     assert str(tmp_path) not in (tmp_path / "empty" / "index.html").read_text()
 
 

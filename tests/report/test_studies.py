@@ -11,7 +11,7 @@ from gliomalib.report import studies
 from tests import planted_report as planted
 from tests.report.reading import soup_of, words_of
 
-LAST = "15_reproducibility_report"
+LAST = "16_reproducibility_report"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The argument of notebook 15: every claim is judged, nothing is hidden."""
+"""The argument of notebook 16: every claim is judged, nothing is hidden."""
 
 from dataclasses import replace
 

@@ -19,7 +19,7 @@ from tests.report.small_study import make_record
 ATTACK = '<script>alert("x")</script>\u202e'
 PIXELS = tuple(base64.b64encode(bytes([number]) * 60).decode() for number in range(9))
 
-FUSION, CLOCK, LAST = "05_fusion", "14_efficiency", "15_reproducibility_report"
+FUSION, CLOCK, LAST = "05_fusion", "14_efficiency", "16_reproducibility_report"
 
 VARIANT = "03_train_unet2d.ce"
 
