@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -45,13 +45,15 @@ class Sites:
 
     ``outside`` is the study itself, or a folder's patients with their own store and predictions.
     ``cases`` has a row per external case: case_id, patient_id, release, site, fate. ``homes``
-    gives the site of every reported patient.
+    gives the site of every reported patient. ``twins`` is external patient → held-out one with the
+    same anatomy; only phantoms have any.
     """
 
     inside: folds.Material
     outside: folds.Material
     cases: pd.DataFrame
     homes: Mapping[str, str]
+    twins: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def study(self) -> settings.Study:
@@ -75,7 +77,7 @@ class GroupScores:
     ``scores`` and ``slices`` are as notebooks 05 and 06 write them. ``intensities`` has a hundred
     rows per patient and sequence: part, patient_id, sequence, value. ``tallies`` counts the fused
     probabilities in the brain by part and patient. ``remedied`` has patient_id, part, fold,
-    network (the remedy), region, dice, state.
+    network (the remedy), region, dice, state. ``twins`` are those of ``Sites``.
     """
 
     scores: pd.DataFrame
@@ -83,6 +85,7 @@ class GroupScores:
     intensities: pd.DataFrame
     tallies: Mapping[str, Mapping[str, calibration.Reliability]]
     remedied: pd.DataFrame
+    twins: Mapping[str, str] = field(default_factory=dict)
 
 
 # --- who is outside
@@ -107,7 +110,7 @@ def open_sites(run: records.Run) -> Sites:
     scored = cases[cases["fate"] == SCORED]
     homes = dict(zip(internal["patient_id"], _sites(internal), strict=True))
     homes |= dict(zip(scored["patient_id"], scored["site"], strict=True))
-    return Sites(inside, outside, cases, homes)
+    return Sites(inside, outside, cases, homes, {} if root else casetable.twins(table))
 
 
 def accounted(sites: Sites) -> pd.DataFrame:
@@ -252,7 +255,8 @@ def measure(sites: Sites) -> GroupScores:
                 f"{made_by} tells of {len(scored)} patients, the splits of {len(reported)}; "
                 f"run {made_by} again"
             )
-    return GroupScores(scores, slices, _intensities(sites), _tallies(sites), _remedied(sites))
+    measured = (_intensities(sites), _tallies(sites), _remedied(sites))
+    return GroupScores(scores, slices, *measured, sites.twins)
 
 
 def _reported(sites: Sites) -> Iterator[tuple[str, folds.Material, Split, str]]:
@@ -297,7 +301,7 @@ def _remedied(sites: Sites) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     for split in sites.inside.splits:
         reference = remedies.fit(sites.inside.store.get(name) for name in split.train)
-        segment = _pipeline(sites.inside, split)
+        segment = pipeline(sites.inside, split)
         reported = [row for row in _reported(sites) if row[2].fold == split.fold]
         for part, material, _, name in progress.steps(reported, f"fold {split.fold}: remedies"):
             case = material.store.get(name)
@@ -311,7 +315,7 @@ def _remedied(sites: Sites) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _pipeline(material: folds.Material, split: Split) -> remedies.Segment:
+def pipeline(material: folds.Material, split: Split) -> remedies.Segment:
     """Return the networks of a fold as one step, from a stored case to the fused volume."""
     study = material.study
     branches = [

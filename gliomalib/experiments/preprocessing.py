@@ -135,8 +135,8 @@ def relabelled(table: pd.DataFrame, study: settings.Study) -> list[Value]:
 def raters(store: Store, patients: Sequence[str], study: settings.Study) -> pd.DataFrame:
     """Return how well a second expert agrees with the first, on phantoms; empty on real patients.
 
-    One row per patient and region: patient_id, region (and their ``mean``), dice (NaN where
-    neither expert marked any), state.
+    One row per patient and region (and their ``mean``): patient_id, region, Dice by
+    ``tables.RULES``, state.
     """
     rows: list[dict[str, object]] = []
     for patient in () if study.real_data else patients:
@@ -144,7 +144,7 @@ def raters(store: Store, patients: Sequence[str], study: settings.Study) -> pd.D
         chance = Dice(settings.named_seed(study.seed, patient))
         other = rater.redrawn(case.labels, case.grid.spacing_mm[0], chance)
         counts = metrics.confusion_matrix(case.labels, other)
-        rows += comparing.dice_rows({"patient_id": patient}, counts, "exclude")
+        rows += comparing.dice_rows({"patient_id": patient}, counts, study)
     return evaluate.with_mean(pd.DataFrame(rows)) if rows else pd.DataFrame()
 
 
@@ -156,10 +156,10 @@ def rater_values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
     found = []
     for region, rows in table.groupby("region", sort=False) if len(table) else ():
         rule = (
-            f"{region} Dice of two experts per phantom, where either marked any; the second one's "
+            f"{region} Dice of two experts per phantom, where the first marked any; the second's "
             "outlines wander as those of Menze et al. 2015 do, who agreed with .74 to .85"
         )
-        value = mean(f"rater_dice_{region}", rows["dice"].dropna(), study, rule)
+        value = mean(f"rater_dice_{region}", rows["dice_present"].dropna(), study, rule)
         empty, missed = comparing.masks(rows["state"])
         found.append(replace(value, n_empty=empty, n_missed=missed))
     return found

@@ -102,3 +102,17 @@ def remedies(table: pd.DataFrame) -> Picture:
     picture.legend_above(axes, 2)
     gains = table["gain"].round(3).set_axis(table["title"] + " " + table["part"])
     return Picture(figure, f"Gains: {spoken(gains)}.")
+
+
+@styled
+def factors(table: pd.DataFrame) -> Picture:
+    """Draw what each property of the second site costs; ``external_factors.drops``."""
+    figure, axes = canvas(6.5, 2.8)
+    places = range(len(table))
+    axes.hlines(places, table["low"], table["high"], color=PART_COLOURS["external"], linewidth=2)
+    axes.plot(table["drop"], places, "o", color=PART_COLOURS["external"])
+    axes.axvline(0, color="#aaaaaa", linestyle=":")
+    names = table["factor"].str.replace("_", " ")
+    picture.rows_from_top(axes, names)
+    axes.set(xlabel="drop of mean Dice, same phantoms, 95 % interval over phantoms")
+    return Picture(figure, f"Drops: {spoken(table['drop'].round(3).set_axis(names))}.")

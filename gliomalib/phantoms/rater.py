@@ -26,7 +26,7 @@ def redrawn(labels: Labels, spacing_mm: float, dice: Dice) -> Labels:
     nested; small pieces become what lies around them.
     """
     frame = Frame(labels.shape, (0.0, 0.0, 0.0), spacing_mm)
-    places = np.stack(np.indices(labels.shape, dtype=np.float32))
+    places = np.indices(labels.shape, dtype=np.float32)
     for scale_mm, spread_mm in WANDER_MM:
         for axis in range(3):
             field = smooth_field(dice.of("second expert", scale_mm, axis), frame, scale_mm)

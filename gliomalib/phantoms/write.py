@@ -26,7 +26,7 @@ from gliomalib import labels as conventions
 from gliomalib import progress
 from gliomalib.phantoms.patient import PhantomPlan, check_number, make_patient
 from gliomalib.provenance import code_digest, write_atomic
-from gliomalib.schema import SEQUENCES, Affine, DataError, SettingsError
+from gliomalib.schema import SEQUENCES, Affine, Case, DataError, SettingsError
 
 FOLDER = "Phantoms"
 MAPPING = "name_mapping.csv"
@@ -126,6 +126,19 @@ def twins(folder: str | Path, other: str | Path) -> dict[str, str]:
     there = {_identity(card): name for name, card in read_cards(other).items()}
     here = {name: _identity(card) for name, card in read_cards(folder).items()}
     return {name: there[person] for name, person in here.items() if person in there}
+
+
+def origin_of(case: Case) -> tuple[PhantomPlan, int]:
+    """Return the plan and the number from which a phantom on disk was made, by its card.
+
+    Raises ``DataError`` for a case that is no phantom.
+    """
+    card = case.images[SEQUENCES[0]].parent / CARD
+    try:
+        origin = json.loads(card.read_text(encoding="utf-8"))["origin"]
+    except (OSError, ValueError, KeyError):
+        raise DataError(f"{card}: missing or damaged; run 01_data_exploration again") from None
+    return PhantomPlan(**origin["plan"]), origin["number"]
 
 
 def _identity(card: Mapping[str, Any]) -> tuple[Any, ...]:
