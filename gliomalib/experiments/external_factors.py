@@ -81,6 +81,21 @@ def values(table: pd.DataFrame, sites: Sites) -> list[Value]:
     ]
 
 
+def conclusion(costs: pd.DataFrame) -> str:
+    """Say which property costs most, and what all cost; ``costs`` is the table of ``drops``."""
+    if costs.empty:
+        return "No patient was imaged at both sites, so no property of a scanner can be blamed."
+    together = costs[costs["factor"] == ALL].iloc[0]
+    alone = costs[costs["factor"] != ALL]
+    worst = alone.iloc[alone["drop"].argmax()]
+    return (
+        f"On {worst['phantoms']} phantoms all properties of the second site together cost "
+        f"{together['drop']:.3f} of mean Dice ({together['low']:.3f} to {together['high']:.3f}). "
+        f"Alone, {worst['factor'].replace('_', ' ')} costs most: {worst['drop']:.3f} "
+        f"({worst['low']:.3f} to {worst['high']:.3f})."
+    )
+
+
 def _effects(table: pd.DataFrame) -> dict[str, training_noise.Effect]:
     if table.empty:
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -159,7 +160,9 @@ def rater_values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
             f"{region} Dice of two experts per phantom, where the first marked any; the second's "
             "outlines wander as those of Menze et al. 2015 do, who agreed with .74 to .85"
         )
-        value = mean(f"rater_dice_{region}", rows["dice_present"].dropna(), study, rule)
+        name, numbers = f"rater_dice_{region}", rows["dice_present"].dropna()
+        nobody = Value(name, math.nan, rule=rule, note=f"no phantom has {region}")
+        value = mean(name, numbers, study, rule) if len(numbers) else nobody
         empty, missed = comparing.masks(rows["state"])
         found.append(replace(value, n_empty=empty, n_missed=missed))
     return found

@@ -113,6 +113,7 @@ def factors(table: pd.DataFrame) -> Picture:
     axes.plot(table["drop"], places, "o", color=PART_COLOURS["external"])
     axes.axvline(0, color="#aaaaaa", linestyle=":")
     names = table["factor"].str.replace("_", " ")
-    picture.rows_from_top(axes, names)
+    if len(table):
+        picture.rows_from_top(axes, names)
     axes.set(xlabel="drop of mean Dice, same phantoms, 95 % interval over phantoms")
     return Picture(figure, f"Drops: {spoken(table['drop'].round(3).set_axis(names))}.")

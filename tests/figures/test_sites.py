@@ -80,3 +80,13 @@ def test_a_gain_outside_and_a_loss_inside_stand_beside_one_another() -> None:
     assert "z-score internal -0.02, z-score external 0.03" in picture.alt
     axes = picture.figure.axes[0]
     assert [one.get_text() for one in axes.get_yticklabels()] == ["z-score"]
+
+
+def test_each_property_has_its_drop_and_nobody_has_none() -> None:
+    rows = [("slice_thickness", 12, 0.1, 0.05, 0.15), ("dose", 12, 0.0, -0.01, 0.01)]
+    table = pd.DataFrame(rows, columns=["factor", "phantoms", "drop", "low", "high"])
+    picture = sites.factors(table)
+    (axes,) = picture.figure.axes
+    assert [one.get_text() for one in axes.get_yticklabels()] == ["slice thickness", "dose"]
+    assert "slice thickness 0.1" in picture.alt
+    assert sites.factors(table.iloc[:0]).figure.axes
