@@ -86,12 +86,11 @@ def _phantoms(study: settings.Study, raw: Path) -> Listed:
     entries = [Entry(case, "internal") for case in originals]
     if phantoms.external:
         there = replace(plan, site=phantoms.external_site)
-        external = _phantom_cases(raw / "external", there, _external_numbers(study))
-        twins = write.twins(raw / "external" / write.FOLDER, raw / "internal" / write.FOLDER)
-        entries += [
-            Entry(case, "external", TWIN * (case.case_id in twins), twins.get(case.case_id))
-            for case in external
-        ]
+        # one number is one anatomy at every site
+        names = {case.case_id[-3:]: case.case_id for case in originals}
+        for case in _phantom_cases(raw / "external", there, _external_numbers(study)):
+            same = names.get(case.case_id[-3:])
+            entries.append(Entry(case, "external", TWIN if same else "", same))
     copies = phantom_copies.write(raw / "copies", originals[: phantoms.copies], study.seed)
     copied = survey.survey(copies) if phantoms.copies else survey.Survey((), ())
     entries += [Entry(case, "internal") for case in copied.cases]
@@ -113,8 +112,7 @@ def _external_numbers(study: settings.Study) -> range:
 def _phantom_cases(root: Path, plan: PhantomPlan, numbers: range) -> list[Case]:
     write.write_cohort(root, plan, numbers, provenance.cores())
     # an earlier run may have left more patients here than are asked for now
-    wanted = {write.case_name(plan.site, number) for number in numbers}
-    cases = [case for case in survey.discover(root) if case.case_id in wanted]
+    cases = [case for case in survey.discover(root) if int(case.case_id[-3:]) in numbers]
     if len(cases) != len(numbers):
         raise DataError(f"{root}: {len(cases)} phantoms, expected {len(numbers)}; delete it")
     return cases

@@ -16,7 +16,7 @@ LINKS = {
     "table": "pairs of used or duplicate examinations of one patient by tables or names",
     "content": "pairs of examinations with equal voxels of T1",
     "suspect": "pairs of examinations that neither joins but whose T1 signatures are alike",
-    "twin": "held-out phantoms imaged at the second site too, by the phantoms' own table",
+    "twin": "held-out phantoms imaged at the second site too, as they were made",
 }
 """How two examinations were recognised as one patient's; twins are no fault, all others are."""
 

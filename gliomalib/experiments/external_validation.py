@@ -127,8 +127,7 @@ def _drops(table: pd.DataFrame, sites: Sites) -> list[Value]:
         )
         who = f"{row['n_internal']} internal less {row['n_external']} external patients, unpaired"
         if sites.twins:
-            n = int(row["n_internal"])
-            who = f"the same {n} held-out phantoms imaged at both sites, paired"
+            n, who = n // 2, f"the same {n // 2} held-out phantoms imaged at both sites, paired"
         rule = f"{_rule_of(key)}: {who}; empty rule {sites.study.evaluation.empty!r}, all folds"
         ends = comparing.interval(row)
         values.append(Value(name, row["drop"], ends, n, empty, missed, rule=rule))

@@ -133,11 +133,11 @@ def relabelled(table: pd.DataFrame, study: settings.Study) -> list[Value]:
     return found
 
 
-def raters(store: Store, patients: Sequence[str], study: settings.Study) -> pd.DataFrame:
-    """Return how well a second expert agrees with the first, on phantoms; empty on real patients.
+def raters(store: Store, patients: Sequence[str], study: settings.Study) -> list[Value]:
+    """Return how well a second expert agrees with the first, by region; nothing on real patients.
 
-    One row per patient and region (and their ``mean``): patient_id, region, Dice by
-    ``tables.RULES``, state.
+    It is the Dice that a segmentation can be asked to reach. A class that the first expert did not
+    mark is left out, and the patient counted as empty or missed.
     """
     rows: list[dict[str, object]] = []
     for patient in () if study.real_data else patients:
@@ -146,23 +146,15 @@ def raters(store: Store, patients: Sequence[str], study: settings.Study) -> pd.D
         other = rater.redrawn(case.labels, case.grid.spacing_mm[0], chance)
         counts = metrics.confusion_matrix(case.labels, other)
         rows += comparing.dice_rows({"patient_id": patient}, counts, study)
-    return evaluate.with_mean(pd.DataFrame(rows)) if rows else pd.DataFrame()
-
-
-def rater_values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
-    """Return the agreement of two experts by region; ``table`` is that of ``raters``.
-
-    It is the Dice that a segmentation can be asked to reach.
-    """
-    found = []
-    for region, rows in table.groupby("region", sort=False) if len(table) else ():
+    values = []
+    for region in evaluate.REGIONS if rows else ():
+        of_region = pd.DataFrame([row for row in rows if row["region"] == region])
+        name, dice = f"rater_dice_{region}", of_region["dice_present"].dropna()
         rule = (
-            f"{region} Dice of two experts per phantom, where the first marked any; the second's "
-            "outlines wander as those of Menze et al. 2015 do, who agreed with .74 to .85"
+            f"{region} Dice of two experts per phantom, as far apart as those of Menze et al. 2015"
         )
-        name, numbers = f"rater_dice_{region}", rows["dice_present"].dropna()
         nobody = Value(name, math.nan, rule=rule, note=f"no phantom has {region}")
-        value = mean(name, numbers, study, rule) if len(numbers) else nobody
-        empty, missed = comparing.masks(rows["state"])
-        found.append(replace(value, n_empty=empty, n_missed=missed))
-    return found
+        empty, missed = comparing.masks(of_region["state"])
+        value = mean(name, dice, study, rule) if len(dice) else nobody
+        values.append(replace(value, n_empty=empty, n_missed=missed))
+    return values

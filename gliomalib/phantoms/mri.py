@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
@@ -54,15 +54,6 @@ SITES: Mapping[str, Site] = {
 }
 """Known sites: A is where networks are trained, B the external one."""
 
-FACTORS: Mapping[str, str] = {
-    "contrast": "contrast",
-    "noise": "noise",
-    "slice_thickness": "slice_mm",
-    "dose": "dose",
-    "shading": "bias",
-}
-"""What sites differ in → the field of ``Site``; gain is none, as min–max takes it away."""
-
 _FLUID, _GREY, _WHITE = 0, 1, 2
 _MEANS = np.array(
     [
@@ -89,15 +80,6 @@ def site_named(name: str) -> Site:
     if name not in SITES:
         raise SettingsError(f"there is no phantom site {name!r}: take one of {', '.join(SITES)}")
     return SITES[name]
-
-
-def with_one_of(name: str, factor: str, other: str) -> Site:
-    """Return a site that has one of ``FACTORS`` of the ``other`` site and is itself in the rest.
-
-    Raises ``SettingsError`` for an unknown site.
-    """
-    there = getattr(site_named(other), FACTORS[factor])
-    return replace(site_named(name), **{FACTORS[factor]: there})
 
 
 def scan(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -53,18 +54,6 @@ class PhantomPlan:
 
 
 @dataclass(frozen=True)
-class Anatomy:
-    """A patient whom nobody has imaged yet: tissues and tumour on the brain's ``frame``."""
-
-    plan: PhantomPlan
-    number: int
-    brain: Tissues
-    growth: Growth
-    tumour: Tumour
-    frame: Frame
-
-
-@dataclass(frozen=True)
 class Phantom:
     """A synthetic patient on the whole field of view of BraTS.
 
@@ -80,36 +69,23 @@ class Phantom:
     facts: dict[str, Any]
 
 
-def make_patient(plan: PhantomPlan, number: int) -> Phantom:
-    """Make one patient; raises ``SettingsError`` for a number that is not 1 to 999."""
-    return imaged(grown(plan, number), site_named(plan.site))
+def make_patient(plan: PhantomPlan, number: int, scanner: Site | None = None) -> Phantom:
+    """Make one patient; raises ``SettingsError`` for a number that is not 1 to 999.
 
-
-def grown(plan: PhantomPlan, number: int) -> Anatomy:
-    """Return a patient before imaging; raises ``SettingsError`` as `make_patient` does."""
-    check_number(number)
-    dice, frame = _identity(plan, number), brain_frame(plan.spacing_mm)
-    # first the tumour, on voxels of its own: the brain is then looked at as the mass has pushed it
-    growth = grow_tumour(dice, draw_traits(dice, plan.mass_effect))
-    brain = tissues(dice, frame, growth.bulge)
-    return Anatomy(plan, number, brain, growth, label_tumour(dice, growth, brain, frame), frame)
-
-
-def imaged(anatomy: Anatomy, scanner: Site) -> Phantom:
-    """Return what a scanner makes of a patient.
-
-    Noise, shading and gain are drawn for the site of the plan, whatever the ``scanner``: two
-    scanners that differ in one property give images that differ in it alone.
+    ``scanner`` stands in for that of the plan's site; noise, shading and gain stay those of the
+    site, so that scanners which differ in one property give images that differ in it alone.
     """
-    plan, brain, tumour, frame = anatomy.plan, anatomy.brain, anatomy.tumour, anatomy.frame
-    chance = Dice(named_seed(plan.seed, "scanner", plan.site, anatomy.number))
-    box, shape = brain_box(plan.spacing_mm), scan_frame(plan.spacing_mm).shape
+    check_number(number)
+    frame, box = brain_frame(plan.spacing_mm), brain_box(plan.spacing_mm)
+    # no site in it: anatomy, tumour and tissue are the patient's own wherever he is imaged
+    dice = Dice(named_seed(plan.seed, "phantom", number))
+    chance = Dice(named_seed(plan.seed, "scanner", plan.site, number))
+    growth, brain, tumour = _grown(dice, plan.mass_effect, frame)
+    shape, site = scan_frame(plan.spacing_mm).shape, scanner or site_named(plan.site)
     images = np.zeros((len(SEQUENCES), *shape), dtype=np.float32)
-    patient = _identity(plan, anatomy.number)
-    images[(slice(None), *box)] = scan(patient, chance, scanner, brain, tumour, frame)
+    images[(slice(None), *box)] = scan(dice, chance, site, brain, tumour, frame)
     labels = np.zeros(shape, dtype=np.uint8)
     labels[box] = tumour.labels
-    growth = anatomy.growth
     return Phantom(
         images=images,
         labels=labels,
@@ -117,6 +93,14 @@ def imaged(anatomy: Anatomy, scanner: Site) -> Phantom:
         grade="HGG" if growth.traits.enhancing else "LGG",
         facts={"site": plan.site, **_facts(growth, brain, tumour, frame)},
     )
+
+
+@lru_cache(maxsize=1)
+def _grown(dice: Dice, mass_effect: bool, frame: Frame) -> tuple[Growth, Tissues, Tumour]:
+    # first the tumour, on voxels of its own: the brain is then looked at as the mass has pushed it
+    growth = grow_tumour(dice, draw_traits(dice, mass_effect))
+    brain = tissues(dice, frame, growth.bulge)
+    return growth, brain, label_tumour(dice, growth, brain, frame)
 
 
 def check_number(number: int) -> None:
@@ -129,11 +113,6 @@ def affine(spacing_mm: float) -> Affine:
     """Return the voxel → mm matrix of a phantom: that of BraTS, with larger voxels (LPS)."""
     s = spacing_mm
     return ((-s, 0.0, 0.0, 0.0), (0.0, -s, 0.0, 239.0), (0.0, 0.0, s, 0.0), (0.0, 0.0, 0.0, 1.0))
-
-
-def _identity(plan: PhantomPlan, number: int) -> Dice:
-    # no site in it: anatomy, tumour and tissue are the patient's own wherever he is imaged
-    return Dice(named_seed(plan.seed, "phantom", number))
 
 
 def _facts(growth: Growth, brain: Tissues, tumour: Tumour, frame: Frame) -> dict[str, Any]:

@@ -66,14 +66,9 @@ def write_cohort(
     folder = Path(root) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     cards = read_cards(folder)
-    names = {number: case_name(plan.site, number) for number in numbers}
-    _clear(folder, cards, plan.site, list(names.values()))
+    _clear(folder, cards, plan.site, [case_name(plan.site, number) for number in numbers])
     digest = code_digest(sys.modules[__name__])
-    todo = [
-        number
-        for number, name in names.items()
-        if not _is_written(folder / name, _origin(plan, number, digest))
-    ]
+    todo = [number for number in numbers if not _is_written(folder, _origin(plan, number, digest))]
     work, title = partial(_write_patient, folder, plan, digest), f"phantoms of site {plan.site}"
     if workers > 1 and len(todo) > 1:
         context = multiprocessing.get_context("spawn")
@@ -118,32 +113,11 @@ def read_cards(folder: str | Path) -> dict[str, dict[str, Any]]:
     return cards
 
 
-def twins(folder: str | Path, other: str | Path) -> dict[str, str]:
-    """Return which phantom of ``folder`` has the anatomy of which of ``other``, by their cards.
-
-    Raises ``DataError`` as `read_cards` does.
-    """
-    there = {_identity(card): name for name, card in read_cards(other).items()}
-    here = {name: _identity(card) for name, card in read_cards(folder).items()}
-    return {name: there[person] for name, person in here.items() if person in there}
-
-
 def origin_of(case: Case) -> tuple[PhantomPlan, int]:
-    """Return the plan and the number from which a phantom on disk was made, by its card.
-
-    Raises ``DataError`` for a case that is no phantom.
-    """
+    """Return the plan and the number from which a phantom on disk was made, by its card."""
     card = case.images[SEQUENCES[0]].parent / CARD
-    try:
-        origin = json.loads(card.read_text(encoding="utf-8"))["origin"]
-    except (OSError, ValueError, KeyError):
-        raise DataError(f"{card}: missing or damaged; run 01_data_exploration again") from None
+    origin = json.loads(card.read_text(encoding="utf-8"))["origin"]
     return PhantomPlan(**origin["plan"]), origin["number"]
-
-
-def _identity(card: Mapping[str, Any]) -> tuple[Any, ...]:
-    origin = card["origin"]
-    return origin["plan"]["seed"], origin["plan"]["mass_effect"], origin["number"]
 
 
 def _check_numbers(numbers: Sequence[int]) -> None:
@@ -170,8 +144,9 @@ def _origin(plan: PhantomPlan, number: int, digest: str) -> dict[str, Any]:
     return {"plan": asdict(plan), "number": number, "code": digest}
 
 
-def _is_written(place: Path, origin: dict[str, Any]) -> bool:
+def _is_written(folder: Path, origin: dict[str, Any]) -> bool:
     """Tell whether a patient is there, from this origin and with all its files whole."""
+    place = folder / case_name(origin["plan"]["site"], origin["number"])
     if not (place / CARD).is_file():
         return False
     card = json.loads((place / CARD).read_text(encoding="utf-8"))

@@ -1,7 +1,5 @@
 """One property of a scanner at a time: a planted network is hurt by what it looks at alone."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +9,6 @@ from gliomalib.data.readers import survey
 from gliomalib.experiments import external_factors
 from gliomalib.experiments.external_factors import ALL, OWN
 from gliomalib.experiments.external_sites import Sites
-from gliomalib.phantoms import mri
 from gliomalib.phantoms.patient import PhantomPlan
 from gliomalib.phantoms.write import write_cohort
 from gliomalib.pipeline import folds, preprocess
@@ -55,18 +52,21 @@ def looks_at_t1(sites: Sites, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_only_what_the_network_looks_at_costs_dice(sites: Sites, looks_at_t1: None) -> None:
     table = external_factors.measure(sites)
-    assert set(table["network"]) == {OWN, ALL, *mri.FACTORS}
+    assert set(table["network"]) == {OWN, ALL, *external_factors.FACTORS}
     assert set(table["patient_id"]) == set(TWINS.values())
     whole = table[table["region"] == "WT"].groupby("network")["dice"].mean()
     assert whole[OWN] == whole["dose"] == 1
     assert whole[[ALL, "contrast", "noise", "slice_thickness", "shading"]].eq(0).all()
-    costs = external_factors.drops(table).set_index("factor")
+    costs = external_factors.drops(table).set_index("title")
     assert costs.loc["dose", ["drop", "low", "high"]].eq(0).all()
     assert costs.loc["noise", "drop"] > 0.5 and costs["phantoms"].eq(3).all()
     said = external_factors.conclusion(costs.reset_index())
     assert said.startswith("On 3 phantoms") and "Alone, contrast costs most" in said
-    values = {value.name: value for value in external_factors.values(table, sites)}
-    assert set(values) == {f"drop_{factor}" for factor in mri.FACTORS}
+    values = {
+        value.name: value
+        for value in external_factors.values(external_factors.drops(table), sites.study)
+    }
+    assert set(values) == {f"drop_{factor}" for factor in external_factors.FACTORS}
     assert values["drop_noise"].value == pytest.approx(costs.loc["noise", "drop"])
     assert "slice thickness of site B, paired" in values["drop_slice_thickness"].rule
 
@@ -74,13 +74,15 @@ def test_only_what_the_network_looks_at_costs_dice(sites: Sites, looks_at_t1: No
 def test_as_many_phantoms_as_are_asked_for(sites: Sites, looks_at_t1: None) -> None:
     table = external_factors.measure(sites, 1)
     assert set(table["patient_id"]) == {"Phantom-A-001"}
-    (one,) = {value.ci95 for value in external_factors.values(table, sites)}
+    (one,) = {
+        value.ci95 for value in external_factors.values(external_factors.drops(table), sites.study)
+    }
     assert one is None
 
 
-def test_nobody_imaged_twice_says_nothing(sites: Sites, tmp_path: Path) -> None:
+def test_nobody_imaged_twice_says_nothing(sites: Sites, looks_at_t1: None) -> None:
     alone = Sites(sites.inside, sites.inside, pd.DataFrame(), {})
     table = external_factors.measure(alone)
     assert table.empty and external_factors.drops(table).empty
-    assert external_factors.values(table, alone) == []
+    assert external_factors.values(external_factors.drops(table), alone.study) == []
     assert "no property" in external_factors.conclusion(external_factors.drops(table))

@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from gliomalib.data.readers import survey
 from gliomalib.phantoms import write
 from gliomalib.phantoms.patient import PhantomPlan, make_patient
 from gliomalib.phantoms.write import write_cohort
@@ -189,11 +190,9 @@ def test_phantoms_of_another_site_stay(cohort: Path) -> None:
     assert (cohort / "name_mapping.csv").read_text().count("Phantom-") == 4
 
 
-def test_who_is_one_person_at_two_sites_is_on_the_cards(cohort: Path, tmp_path: Path) -> None:
-    other = write_cohort(tmp_path / "other", dataclasses.replace(PLAN, site="B"), [12, 13])
-    assert write.twins(other, cohort) == {"Phantom-B-012": "Phantom-A-012"}
-    strangers = write_cohort(tmp_path / "strangers", dataclasses.replace(PLAN, seed=4), [12])
-    assert write.twins(strangers, cohort) == {}
+def test_a_card_says_from_what_a_phantom_was_made(cohort: Path) -> None:
+    (case,) = [case for case in survey.discover(cohort) if case.case_id == NAMES[2]]
+    assert write.origin_of(case) == (PLAN, 12)
 
 
 def test_a_real_patient_is_never_touched(cohort: Path) -> None:
