@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from gliomalib import progress, settings
 from gliomalib.cohort import table as casetable
 from gliomalib.experiments import comparing, external_sites
 from gliomalib.experiments.external_sites import Sites
+from gliomalib.experiments.values import ONE_TRAINING, ends
 from gliomalib.phantoms import patient, write
 from gliomalib.phantoms.mri import SITES
 from gliomalib.pipeline import preprocess
@@ -70,8 +70,8 @@ def drops(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for factor in (*FACTORS, ALL) if len(wide) else ():
         effect = training_noise.paired((wide[OWN] - wide[factor]).to_numpy()[:, None])
-        ends = effect.ci95 or (np.nan, np.nan)
-        rows.append(("external", factor.replace("_", " "), effect.n, effect.value, *ends))
+        title = factor.replace("_", " ")
+        rows.append(("external", title, effect.n, effect.value, *ends(effect)))
     return pd.DataFrame(rows, columns=["part", "title", "phantoms", "drop", "low", "high"])
 
 
@@ -79,7 +79,7 @@ def values(costs: pd.DataFrame, study: settings.Study) -> list[Value]:
     """Return ``drop_contrast`` and so on; ``costs`` is the table of ``drops``."""
     rule = (
         "mean of NCR, ED and ET Dice, fused, own site less own site with the {} of site "
-        f"{study.data.phantoms.external_site}, paired by phantom, Student's t, one training"
+        f"{study.data.phantoms.external_site}, paired by phantom, Student's t"
     )
     return [
         Value(
@@ -89,6 +89,7 @@ def values(costs: pd.DataFrame, study: settings.Study) -> list[Value]:
             row["phantoms"],
             rule=rule.format(row["title"]),
             n_seeds=1,
+            note=ONE_TRAINING,
         )
         for _, row in costs.iterrows()
         if row["title"] != ALL

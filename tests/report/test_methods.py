@@ -21,7 +21,7 @@ def test_counts_are_those_of_the_record(folder: Path) -> None:
     assert "2 examinations were excluded" in data
     split = section(folder, "Split")
     plan = settings.load("demo").split
-    held_out, kept = f"{100 * plan.test_share:g} %", f"{100 * plan.val_share:g} %"
+    held_out, kept = f"{100 * plan.test_share:g}\u00a0%", f"{100 * plan.val_share:g}\u00a0%"
     assert f"{held_out} were held out for testing (11 patients), and {kept} of all" in split
 
 
@@ -119,7 +119,7 @@ def test_a_text_without_records_says_that_it_is_a_plan(tmp_path: Path, folder: P
 def test_versions_and_hardware_are_the_records(folder: Path) -> None:
     told = section(folder, "Software, seeds and hardware")
     assert "Python 3.11.9, PyTorch (Paszke et al. 2019) 2.11.0 and MONAI" in told
-    assert "A Good Machine (4 cores; ran on: cpu)" in told
+    assert "A Good Machine (4 cores, CPU)" in told
     assert "commit abc123" in told
     assert "9 min 0 s of wall time" in told
     assert "1.2 GB" in told
