@@ -19,8 +19,8 @@ from gliomalib.phantoms import write
 from gliomalib.phantoms.patient import PhantomPlan
 from gliomalib.schema import Case, DataError, Fault, SettingsError
 
-FIRST_EXTERNAL = 501
-"""Number of the first external phantom; internal ones count from 1, so no ID is duplicated."""
+TWIN = "same anatomy at another site"
+"""What is said of an external phantom that a held-out one is, imaged at another site."""
 
 USED = ("internal", "external")
 """Parts whose cases are read."""
@@ -64,7 +64,8 @@ def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str |
     faults = [*listing_faults, *(fault for scan in seen.values() for fault in scan.faults)]
     _stop(faults, root, study.data.on_bad_case)
     sound = [scan for scan in seen.values() if not scan.faults]
-    links = identity.links(sound)
+    twins = {entry.case.case_id: entry.same_as for entry in entries if entry.same_as}
+    links = identity.links(sound, twins)
     patients = identity.patients(sound, links)
     entries = [_inspected(entry, seen, patients) for entry in entries]
     entries = _one_each([*entries, *_without_case(listing_faults)])
@@ -80,27 +81,32 @@ def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str |
 
 def _phantoms(study: settings.Study, raw: Path) -> Listed:
     phantoms = study.data.phantoms
-    if phantoms.internal >= FIRST_EXTERNAL:
-        raise SettingsError(
-            f"phantoms.internal is {phantoms.internal}, at most {FIRST_EXTERNAL - 1} are possible"
-        )
-    wanted = (
-        ("internal", phantoms.site, 1, phantoms.internal),
-        ("external", phantoms.external_site, FIRST_EXTERNAL, phantoms.external),
-    )
-    entries: list[Entry] = []
-    for part, site, first, count in wanted:
-        if count:
-            plan = PhantomPlan(seed=study.seed, spacing_mm=phantoms.spacing_mm, site=site)
-            cases = _phantom_cases(raw / part, plan, range(first, first + count))
-            entries += [Entry(case, part) for case in cases]
-    originals = [entry.case for entry in entries if entry.part == "internal"]
+    plan = PhantomPlan(seed=study.seed, spacing_mm=phantoms.spacing_mm, site=phantoms.site)
+    originals = _phantom_cases(raw / "internal", plan, range(1, phantoms.internal + 1))
+    entries = [Entry(case, "internal") for case in originals]
+    if phantoms.external:
+        there = replace(plan, site=phantoms.external_site)
+        # one number is one anatomy at every site
+        names = {case.case_id[-3:]: case.case_id for case in originals}
+        for case in _phantom_cases(raw / "external", there, _external_numbers(study)):
+            same = names.get(case.case_id[-3:])
+            entries.append(Entry(case, "external", TWIN if same else "", same))
     copies = phantom_copies.write(raw / "copies", originals[: phantoms.copies], study.seed)
     copied = survey.survey(copies) if phantoms.copies else survey.Survey((), ())
-    entries += [
-        Entry(replace(case, release=phantom_copies.RELEASE), "internal") for case in copied.cases
-    ]
+    entries += [Entry(case, "internal") for case in copied.cases]
     return raw, entries, copied.faults
+
+
+def _external_numbers(study: settings.Study) -> range:
+    """Return who is imaged at the second site: the last internal phantoms, whom the split tests.
+
+    New ones where these cannot all be held out, as in several folds, of which each trains on them.
+    """
+    phantoms, split = study.data.phantoms, study.split
+    enough = phantoms.external <= round(split.test_share * phantoms.internal)
+    paired = enough and split.folds == 1 and phantoms.site != phantoms.external_site
+    first = phantoms.internal + 1 - phantoms.external * paired
+    return range(first, first + phantoms.external)
 
 
 def _phantom_cases(root: Path, plan: PhantomPlan, numbers: range) -> list[Case]:
@@ -109,7 +115,7 @@ def _phantom_cases(root: Path, plan: PhantomPlan, numbers: range) -> list[Case]:
     cases = [case for case in survey.discover(root) if int(case.case_id[-3:]) in numbers]
     if len(cases) != len(numbers):
         raise DataError(f"{root}: {len(cases)} phantoms, expected {len(numbers)}; delete it")
-    return [replace(case, release="phantom") for case in cases]
+    return cases
 
 
 def _folder(study: settings.Study, source_dir: str | Path | None) -> Listed:
@@ -190,7 +196,7 @@ def _without_case(faults: Sequence[Fault]) -> list[Entry]:
 def _excluded(entry: Entry, faults: Sequence[Fault]) -> Entry:
     kind = "; ".join(dict.fromkeys(fault.kind for fault in faults))
     detail = "; ".join(dict.fromkeys(f"{fault.kind} ({fault.path.name})" for fault in faults))
-    return replace(entry, part="excluded", kind=kind, detail=detail)
+    return replace(entry, part="excluded", kind=kind, detail=detail, same_as=None)
 
 
 def _one_each(entries: Sequence[Entry]) -> list[Entry]:

@@ -16,7 +16,7 @@ from gliomalib.data.inspection import Inspection
 from gliomalib.data.readers import brats
 from gliomalib.schema import DataError
 
-How = Literal["table", "content", "suspect"]
+How = Literal["table", "content", "suspect", "twin"]
 
 PAPER_YEARS = (2018, 2019, 2020)
 """The BraTS years that the paper names."""
@@ -28,7 +28,8 @@ class Link:
 
     ``table``: the releases' own tables or names say so. ``content``: the very same voxels.
     ``suspect``: alike beyond what two patients are, as one scan processed in two ways;
-    ``similarity`` is then the correlation of their signatures.
+    ``similarity`` is then the correlation of their signatures. ``twin``: one phantom at two
+    sites, by the phantoms' own table; these stay two patients, and the second trains no network.
     """
 
     case_id: str
@@ -52,20 +53,24 @@ class OverlapFacts:
     expected_share: float
 
 
-def links(scans: Sequence[Inspection]) -> list[Link]:
+def links(scans: Sequence[Inspection], twins: Mapping[str, str] | None = None) -> list[Link]:
     """Return how cases belong together, each with the first case of its patient.
 
     Suspects are pairs that neither a table nor equal voxels join. Cases without a signature are
-    compared by table and content only.
+    compared by table and content only. ``twins`` are phantoms known to have the anatomy of
+    another one, by case ID: such a pair is named, and is no suspect.
     """
     joined = [*_same(scans, "table"), *_same(scans, "content")]
     first = _first_of_each([scan.case.case_id for scan in scans], joined)
     signed = {scan.case.case_id: scan.signature for scan in scans if scan.signature is not None}
     if len(signed) < 2:
         return joined
-    names = list(signed)
+    names, known = list(signed), twins or {}
+    pairs = [pair for pair in known.items() if signed.keys() >= set(pair)]
+    joined += [Link(*pair, "twin", float(signed[pair[0]] @ signed[pair[1]])) for pair in pairs]
     for i, j, similarity in fingerprint.suspects(np.stack(list(signed.values()))):
-        if first[names[i]] != first[names[j]]:
+        pair = {names[i], names[j]}
+        if first[names[i]] != first[names[j]] and pair not in map(set, pairs):
             joined.append(Link(names[i], names[j], "suspect", float(similarity)))
     return joined
 
@@ -74,10 +79,11 @@ def patients(scans: Sequence[Inspection], joined: Sequence[Link]) -> dict[str, s
     """Return case ID → patient ID, for all cases that belong together that of the first one.
 
     Suspects count as one patient: taking two patients for one costs a case, taking one for two
-    could put it into training and test.
+    could put it into training and test. Twins are two: nobody trains on the second one.
     """
     named = {scan.case.case_id: scan.case.patient_id for scan in scans}
-    return {name: named[first] for name, first in _first_of_each(named, joined).items()}
+    one_patient = [link for link in joined if link.how != "twin"]
+    return {name: named[first] for name, first in _first_of_each(named, one_patient).items()}
 
 
 def link_table(joined: Sequence[Link]) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,21 +21,30 @@ PARTS = ("train", "val", "test", "external")
 
 
 def make_splits(
-    internal: Sequence[str], external: Sequence[str], plan: SplitPlan, seed: int
+    internal: Sequence[str],
+    external: Sequence[str],
+    plan: SplitPlan,
+    seed: int,
+    held_out: Collection[str] = (),
 ) -> tuple[Split, ...]:
     """Return patient-level splits, the same for the same patients in whatever order.
 
-    One fold: ``test_share`` (at least one patient) and ``val_share`` of all. More folds: each
-    patient is tested once, and ``val_share`` of the rest of a fold validates. Raises
-    ``DataError`` where there are too few patients or one is duplicated.
+    One fold: ``test_share`` (at least one patient) and ``val_share`` of all; ``held_out`` are
+    among the tested ones, as somebody external has their anatomy. More folds: each patient is
+    tested once, and ``val_share`` of the rest of a fold validates. Raises ``DataError`` where
+    there are too few patients, one is duplicated, or several folds would train on ``held_out``.
     """
     patients = sorted(internal)
     least = max(2, plan.folds)
     if len(patients) < least:
         raise DataError(f"{len(patients)} internal patients, but {plan.folds} folds need {least}")
+    if held_out and plan.folds > 1:
+        raise DataError(f"{plan.folds} folds would train on {min(held_out)}, who must be tested")
     shuffled = _shuffled(patients, named_seed(seed, "split"))
     if plan.folds == 1:
-        tests = [shuffled[: max(1, round(plan.test_share * len(shuffled)))]]
+        # a stable sort: whoever must be tested comes first, all others stay in their order
+        first = sorted(shuffled, key=lambda name: name not in held_out)
+        tests = [first[: max(1, len(held_out), round(plan.test_share * len(shuffled)))]]
     else:
         # patients 0, n, 2n, … of the shuffled ones: sizes differ by one at most
         tests = [shuffled[fold :: plan.folds] for fold in range(plan.folds)]

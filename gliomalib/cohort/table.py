@@ -33,6 +33,7 @@ class Entry:
 
     ``kind`` says why in words that name no patient and no file, empty if the case is used;
     ``same_as`` is the case that is used in its place; ``detail`` is ``kind`` with names of files.
+    An external phantom whose anatomy an internal one has too is used, and has both fields.
     """
 
     case: Case
@@ -44,7 +45,7 @@ class Entry:
 
     @property
     def note(self) -> str | None:
-        """What a reader is told of why the case is not used, None if it is."""
+        """What a reader is told of why the case is not used, None if there is nothing to say."""
         text = f"{self.kind} as {self.same_as}" if self.same_as else self.detail or self.kind
         return text or None
 
@@ -108,6 +109,16 @@ def cases_of(table: pd.DataFrame, part: str) -> list[Case]:
     if part not in PARTS:
         raise SettingsError(f"there is no part {part!r}: take one of {', '.join(PARTS)}")
     return [case_of(row) for _, row in table[table["part"] == part].iterrows()]
+
+
+def twins(cases: pd.DataFrame) -> dict[str, str]:
+    """Return external patient → internal patient with the same anatomy, for phantoms of two sites.
+
+    Whoever is an internal one of these may train no network. Empty for real patients.
+    """
+    internal = cases[cases["part"] == "internal"].set_index("case_id")["patient_id"]
+    external = cases[(cases["part"] == "external") & cases["same_as"].isin(internal.index)]
+    return dict(zip(external["patient_id"], internal[external["same_as"]], strict=True))
 
 
 def exclusions(cases: pd.DataFrame) -> tuple[Exclusion, ...]:

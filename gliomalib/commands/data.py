@@ -40,7 +40,7 @@ def add(verbs: Verbs) -> None:
     verify.add_argument("--workers", type=_positive, default=None, help="cases read side by side")
     verify.set_defaults(verb=_verify)
 
-    phantoms = kinds.add_parser("phantoms", help="write synthetic patients as BraTS 2020 has them")
+    phantoms = kinds.add_parser("phantoms", help="write synthetic patients, laid out as BraTS 2020")
     phantoms.add_argument("root", type=Path, metavar="ROOT", help="folder to write into")
     phantoms.add_argument("--count", type=_positive, default=10, help="how many (10)")
     phantoms.add_argument("--seed", type=int, default=2025, help="another seed, other patients")

@@ -16,8 +16,9 @@ LINKS = {
     "table": "pairs of used or duplicate examinations of one patient by tables or names",
     "content": "pairs of examinations with equal voxels of T1",
     "suspect": "pairs of examinations that neither joins but whose T1 signatures are alike",
+    "twin": "held-out phantoms imaged at the second site too, as they were made",
 }
-"""How two examinations were recognised as one patient's."""
+"""How two examinations were recognised as one patient's; twins are no fault, all others are."""
 
 
 def values(cases: pd.DataFrame, splits: Sequence[Split]) -> list[Value]:
@@ -53,6 +54,7 @@ def who_is_who(links: pd.DataFrame, people: Sequence[brats.Identity]) -> list[Va
     linked = [
         Value(f"linked_by_{how}", float((links["how"] == how).sum()), rule=rule)
         for how, rule in LINKS.items()
+        if how != "twin" or how in set(links["how"])
     ]
     years = identity.known_years(people)
     if not years:
@@ -80,9 +82,11 @@ def conclusion(values: Sequence[Value]) -> str:
     """Say who is in the data, how they were divided, and what pooling the years would have done."""
     number = {value.name: value.value for value in values}
     folds = "one split" if number["folds"] == 1 else f"{number['folds']:.0f} folds"
+    twins = number.get("linked_by_twin")
+    again = f" ({twins:.0f} of them held-out phantoms imaged at the second site)" if twins else ""
     text = (
         f"{number['patients_internal']:.0f} internal patients ({number['patients_test']:.0f} of "
-        f"them held out, in {folds}) and {number['patients_external']:.0f} external ones; "
+        f"them held out, in {folds}) and {number['patients_external']:.0f} external ones{again}; "
         f"{number['duplicates']:.0f} further examinations of the same patients were set aside "
         f"({number['linked_by_suspect']:.0f} on suspicion), {number['excluded']:.0f} excluded for "
         "a fault of their files, and no patient is in two parts."

@@ -1,12 +1,14 @@
 """Two sites side by side: drops of scores, site by site, calibration, and gains of remedies.
 
-The two groups of ``external_sites`` are different people, so a drop is unpaired; the gain of a
-remedy is paired within patients.
+The two groups of ``external_sites`` are different people, so a drop is unpaired. Only phantoms are
+imaged at both sites: then the drop is paired, and only who was imaged twice is looked at. The gain
+of a remedy is paired within patients.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -27,22 +29,33 @@ MASKS = ("empty", "missed")
 """Masks that are empty in truth and prediction, or in one of them: ``comparing.masks``."""
 
 
+def compared(scores: GroupScores) -> GroupScores:
+    """Return the scores of who was imaged at both sites, under one name; all, if nobody was."""
+    if not scores.twins:
+        return scores
+    dice, slices = (_one_name(table, scores.twins) for table in (scores.scores, scores.slices))
+    return replace(scores, scores=dice, slices=slices)
+
+
 def beside(scores: GroupScores, study: settings.Study) -> pd.DataFrame:
-    """Return both groups side by side, one row per network (``of``) and score.
+    """Return both groups side by side, one row per network (``of``) and score, as `compared`.
 
     By group its value, ends of its interval, patients and ``MASKS``; then drop, low, high. NaN
     where there is no external patient.
     """
+    scores = compared(scores)
     full = evaluate.with_mean(scores.scores)
+    lose = _paired if scores.twins else bootstrap.unpaired_interval
     rows = []
     for network in folds.SHORT.values():
         table = full[full["network"] == network]
         for region in ("mean", *evaluate.REGIONS):
-            groups = {
-                part: bootstrap.with_ones(evaluate.per_patient(table, region, part).dropna())
-                for part, _ in parts(table)
-            }
-            drop = _drop(groups, bootstrap.ratio, study, network, region)
+            dice = {part: evaluate.per_patient(table, region, part) for part, _ in parts(table)}
+            if scores.twins:
+                both = pd.DataFrame(dice).dropna()
+                dice = {part: both[part] for part in dice}
+            groups = {part: bootstrap.with_ones(own.dropna()) for part, own in dice.items()}
+            drop = _drop(groups, bootstrap.ratio, lose, study, network, region)
             row = {"of": network, "score": region, **drop}
             for part, group in GROUPS.items():
                 of_part = table[(table["region"] == region) & (table["part"] == part)]
@@ -55,7 +68,7 @@ def beside(scores: GroupScores, study: settings.Study) -> pd.DataFrame:
     has_all = not any(map(rare_classes.too_rare, confusions.values()))
     for name in ACCURACY:
         groups = confusions if has_all or name == "accuracy" else {}
-        drop = _drop(groups, _of_confusion(name), study, name)
+        drop = _drop(groups, _of_confusion(name), lose, study, name)
         rows.append({"of": "ResNet50", "score": name, **drop})
     counted = [f"{what}_{group}" for what in MASKS for group in GROUPS.values()]
     return pd.DataFrame(rows).astype(dict.fromkeys(counted, "Int64"))
@@ -132,12 +145,38 @@ def gains(scores: GroupScores, study: settings.Study) -> pd.DataFrame:
 # --- one score of two groups
 
 
+def _one_name(table: pd.DataFrame, twins: Mapping[str, str]) -> pd.DataFrame:
+    """Return the rows of patients imaged at both sites, external ones under the internal name."""
+    outside = table["part"] == "external"
+    names = table["patient_id"].map(twins).where(outside, table["patient_id"])
+    both = set(names[outside]) & set(names[~outside])
+    return table.assign(patient_id=names)[names.isin(both)]
+
+
+def _paired(
+    a: FloatArray, b: FloatArray, score: bootstrap.Score, seed: int, draws: int
+) -> bootstrap.Interval:
+    """Return the score of ``a`` less that of ``b``, the same patients in the same order."""
+    rows = a.shape[1]
+
+    def lost(sums: FloatArray) -> FloatArray:
+        return score(sums[:, :rows]) - score(sums[:, rows:])
+
+    # a patient is drawn with all that is his at both sites
+    return bootstrap.confusion_interval(np.concatenate([a, b], axis=1), lost, seed, draws)
+
+
 def _drop(
-    groups: Mapping[str, FloatArray], score: bootstrap.Score, study: settings.Study, *names: str
+    groups: Mapping[str, FloatArray],
+    score: bootstrap.Score,
+    lose: Callable[..., bootstrap.Interval],
+    study: settings.Study,
+    *names: str,
 ) -> dict[str, float]:
     """Return the score of each group, summed over the patients who are drawn, and its drop.
 
     A part of ``GROUPS`` without patients may be absent from ``groups``, which are by part.
+    ``lose`` is `_paired` or ``bootstrap.unpaired_interval``.
     """
     row: dict[str, float] = {}
     nobody, draws = bootstrap.Interval(np.nan, None, 0), study.evaluation.bootstrap
@@ -149,7 +188,7 @@ def _drop(
         row[f"{group}_low"], row[f"{group}_high"] = ends(interval)
     lost, seed = nobody, settings.named_seed(study.seed, "external", "drop", *names)
     if len(groups) == len(GROUPS) and all(map(len, groups.values())):
-        lost = bootstrap.unpaired_interval(groups["test"], groups["external"], score, seed, draws)
+        lost = lose(groups["test"], groups["external"], score, seed, draws)
     low, high = ends(lost)
     return {**row, "drop": lost.value, "low": low, "high": high}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -45,13 +45,15 @@ class Sites:
 
     ``outside`` is the study itself, or a folder's patients with their own store and predictions.
     ``cases`` has a row per external case: case_id, patient_id, release, site, fate. ``homes``
-    gives the site of every reported patient.
+    gives the site of every reported patient. ``twins`` is external patient → held-out one with the
+    same anatomy; only phantoms have any.
     """
 
     inside: folds.Material
     outside: folds.Material
     cases: pd.DataFrame
     homes: Mapping[str, str]
+    twins: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def study(self) -> settings.Study:
@@ -75,7 +77,7 @@ class GroupScores:
     ``scores`` and ``slices`` are as notebooks 05 and 06 write them. ``intensities`` has a hundred
     rows per patient and sequence: part, patient_id, sequence, value. ``tallies`` counts the fused
     probabilities in the brain by part and patient. ``remedied`` has patient_id, part, fold,
-    network (the remedy), region, dice, state.
+    network (the remedy), region, dice, state. ``twins`` are those of ``Sites``.
     """
 
     scores: pd.DataFrame
@@ -83,6 +85,7 @@ class GroupScores:
     intensities: pd.DataFrame
     tallies: Mapping[str, Mapping[str, calibration.Reliability]]
     remedied: pd.DataFrame
+    twins: Mapping[str, str] = field(default_factory=dict)
 
 
 # --- who is outside
@@ -98,16 +101,16 @@ def open_sites(run: records.Run) -> Sites:
     inside = folds.open_material(run)
     table = casetable.read_cases(run.work_dir / "cases.csv")
     internal = table[table["part"] == "internal"]
-    root, phantoms = run.parameters.get("external_root"), inside.study.data.phantoms
+    root = run.parameters.get("external_root")
     if root:
         cases, outside = _from_folder(inside, Path(root).expanduser().resolve())
     else:
         cases, outside = cases_of_the_study(table, inside.study.data), inside
-    cases["site"] = _sites(cases, "" if root else phantoms.external_site)
+    cases["site"] = _sites(cases)
     scored = cases[cases["fate"] == SCORED]
-    homes = dict(zip(internal["patient_id"], _sites(internal, phantoms.site), strict=True))
+    homes = dict(zip(internal["patient_id"], _sites(internal), strict=True))
     homes |= dict(zip(scored["patient_id"], scored["site"], strict=True))
-    return Sites(inside, outside, cases, homes)
+    return Sites(inside, outside, cases, homes, {} if root else casetable.twins(table))
 
 
 def accounted(sites: Sites) -> pd.DataFrame:
@@ -115,14 +118,14 @@ def accounted(sites: Sites) -> pd.DataFrame:
     return sites.cases.groupby(["site", "fate"]).size().rename("cases").reset_index()
 
 
-def site_of(case_id: str, release: str, phantom_site: str) -> str:
+def site_of(case_id: str, release: str) -> str:
     """Return the release of a case and, where its name tells it, the institution.
 
-    BraTS 2018 and 2019 name who gave the case: BraTS19_CBICA_AAB_1, Brats18_TCIA05_396_1.
+    BraTS 2018 and 2019 name who gave the case, BraTS19_CBICA_AAB_1, Brats18_TCIA05_396_1, and
+    phantoms where they were imaged, Phantom-B-065.
     """
-    named = re.match(r"brats1[89]_([a-z]+|2013)", case_id.lower())
-    site = phantom_site if release == "phantom" else named[1].upper() if named else ""
-    return f"{release}, site {site}" if site else release
+    named = re.match(r"(?:brats1[89]_|phantom-)([a-z]+|2013)", case_id.lower())
+    return f"{release}, site {named[1].upper()}" if named else release
 
 
 def cases_of_the_study(table: pd.DataFrame, plan: settings.Data) -> pd.DataFrame:
@@ -225,9 +228,8 @@ def _prepared(inside: folds.Material, cases: Sequence[Case]) -> folds.Material:
     return folds.Material(run, splits, store)
 
 
-def _sites(cases: pd.DataFrame, phantom_site: str) -> list[str]:
-    pairs = zip(cases["case_id"], cases["release"], strict=True)
-    return [site_of(case_id, release, phantom_site) for case_id, release in pairs]
+def _sites(cases: pd.DataFrame) -> list[str]:
+    return list(map(site_of, cases["case_id"], cases["release"]))
 
 
 # --- what is measured
@@ -253,7 +255,8 @@ def measure(sites: Sites) -> GroupScores:
                 f"{made_by} tells of {len(scored)} patients, the splits of {len(reported)}; "
                 f"run {made_by} again"
             )
-    return GroupScores(scores, slices, _intensities(sites), _tallies(sites), _remedied(sites))
+    measured = (_intensities(sites), _tallies(sites), _remedied(sites))
+    return GroupScores(scores, slices, *measured, sites.twins)
 
 
 def _reported(sites: Sites) -> Iterator[tuple[str, folds.Material, Split, str]]:
@@ -298,7 +301,7 @@ def _remedied(sites: Sites) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     for split in sites.inside.splits:
         reference = remedies.fit(sites.inside.store.get(name) for name in split.train)
-        segment = _pipeline(sites.inside, split)
+        segment = pipeline(sites.inside, split)
         reported = [row for row in _reported(sites) if row[2].fold == split.fold]
         for part, material, _, name in progress.steps(reported, f"fold {split.fold}: remedies"):
             case = material.store.get(name)
@@ -312,7 +315,7 @@ def _remedied(sites: Sites) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _pipeline(material: folds.Material, split: Split) -> remedies.Segment:
+def pipeline(material: folds.Material, split: Split) -> remedies.Segment:
     """Return the networks of a fold as one step, from a stored case to the fused volume."""
     study = material.study
     branches = [

@@ -54,7 +54,7 @@ def values(scores: GroupScores, sites: Sites) -> list[Value]:
     """
     table = comparison.beside(scores, sites.study)
     parts = [part for part in GROUPS if scores.tallies[part]]
-    values = _of_groups(table, parts)
+    values = _of_groups(table, parts, sites)
     for fate, (name, rule) in LEFT_OUT.items():
         cases = float(sites.count(fate))
         values.append(Value(f"external_{name}", cases, rule=f"external cases {rule}"))
@@ -92,23 +92,25 @@ def conclusion(scores: GroupScores, sites: Sites) -> str:
         f"{name.replace('_', ' ')} by {_spoken(_row(table, *key))}"
         for name, key in CLASSIFIED.items()
     )
+    same = ", who are the same phantoms imaged at both sites" if sites.twins else ""
     certain = "; that there is a drop is shown" if row["low"] > 0 else ""
     return (
         f"On {', '.join(sorted(set(scored)))} the fused volume reaches a mean Dice of "
-        f"{row['external']:.3f} on {row['n_external']} external patients and {internal}, "
+        f"{row['external']:.3f} on {row['n_external']} external patients and {internal}{same}, "
         f"which is a drop of {_spoken(row)}{certain}. ResNet50 drops in {classified}. "
         f"{_moved(scores)} By interval and adjusted test "
         f"{_helps(comparison.gains(scores, sites.study))} {_left_out(sites)}{_limits(row, sites)}"
     )
 
 
-def _of_groups(table: pd.DataFrame, parts: list[str]) -> list[Value]:
+def _of_groups(table: pd.DataFrame, parts: list[str], sites: Sites) -> list[Value]:
     values = []
+    who = "phantoms imaged at both sites, at the {} one" if sites.twins else "{} patients"
     for group in map(GROUPS.__getitem__, parts):
         for name, key in (("mean_dice", ("fused", "mean")), *CLASSIFIED.items()):
             row = _row(table, *key)
             ends = comparing.interval(row, f"{group}_low", f"{group}_high")
-            rule = f"{_rule_of(key)}, {group} patients"
+            rule = f"{_rule_of(key)}, {who.format(group)}"
             values.append(Value(f"{group}_{name}", row[group], ends, row[f"n_{group}"], rule=rule))
     return values
 
@@ -123,10 +125,10 @@ def _drops(table: pd.DataFrame, sites: Sites) -> list[Value]:
             int(row[[f"{what}_{group}" for group in GROUPS.values()]].dropna().sum())
             for what in comparison.MASKS
         )
-        rule = (
-            f"{_rule_of(key)}: {row['n_internal']} internal less {row['n_external']} external "
-            f"patients, unpaired; empty rule {sites.study.evaluation.empty!r}, masks of all folds"
-        )
+        who = f"{row['n_internal']} internal less {row['n_external']} external patients, unpaired"
+        if sites.twins:
+            n, who = n // 2, f"the same {n // 2} held-out phantoms imaged at both sites, paired"
+        rule = f"{_rule_of(key)}: {who}; empty rule {sites.study.evaluation.empty!r}, all folds"
         ends = comparing.interval(row)
         values.append(Value(name, row["drop"], ends, n, empty, missed, rule=rule))
     return values

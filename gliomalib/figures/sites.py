@@ -86,8 +86,12 @@ def reliability(table: pd.DataFrame) -> Picture:
 
 
 @styled
-def remedies(table: pd.DataFrame) -> Picture:
-    """Draw what each remedy gains in each group; the table is ``external_comparison.gains``."""
+def effects(table: pd.DataFrame, column: str) -> Picture:
+    """Draw paired effects with their intervals, one row a title, one colour a part.
+
+    ``column`` is the gain of ``external_comparison.gains`` or the drop of
+    ``external_factors.drops``.
+    """
     figure, axes = canvas(6.5, 2.6)
     titles = list(dict.fromkeys(table["title"]))
     for part, rows in table.groupby("part", sort=False):
@@ -95,10 +99,11 @@ def remedies(table: pd.DataFrame) -> Picture:
         shift = 0.1 if part == "external" else -0.1
         places = [titles.index(title) + shift for title in rows["title"]]
         axes.hlines(places, rows["low"], rows["high"], color=colour, linewidth=2)
-        axes.plot(rows["gain"], places, "o", color=colour, label=str(part))
+        axes.plot(rows[column], places, "o", color=colour, label=str(part))
     axes.axvline(0, color="#aaaaaa", linestyle=":")
-    picture.rows_from_top(axes, titles)
-    axes.set(xlabel="gain in mean Dice over no remedy, 95 % interval over patients")
-    picture.legend_above(axes, 2)
-    gains = table["gain"].round(3).set_axis(table["title"] + " " + table["part"])
-    return Picture(figure, f"Gains: {spoken(gains)}.")
+    if titles:
+        picture.rows_from_top(axes, titles)
+        picture.legend_above(axes, 2)
+    axes.set(xlabel=f"{column} of mean Dice, paired, 95 % interval over patients")
+    numbers = table[column].round(3).set_axis(table["title"] + " " + table["part"])
+    return Picture(figure, f"{column.capitalize()}s: {spoken(numbers)}.")

@@ -20,18 +20,16 @@ from gliomalib.settings import named_seed
 RELEASE = "phantom_copy"
 """What a study calls the release that these cases make up."""
 
-FOLDER_2019 = "MICCAI_BraTS_2019_Data_Training"
-FOLDER_2021 = "BraTS2021_Training_Data"
 GAMMA = 0.8
 
 
 def write(root: str | Path, originals: Sequence[Case], seed: int) -> Path:
     """Write every original once more under ``root``, whole or not at all, and return ``root``.
 
-    In turn: ``named``, the same files as a case of BraTS 2019 that a table of names gives away;
-    ``stored``, under an ID of 2021, as uncompressed 32-bit numbers with another header;
-    ``processed``, under an ID of 2021, with other intensities and a little noise; ``damaged``,
-    under an ID of 2021 and cut off in the middle of FLAIR. What was there before goes.
+    In turn: ``named``, the same files, and the table of names gives them away as a case of 2019;
+    ``stored`` as uncompressed 32-bit numbers with another header; ``processed`` with other
+    intensities and a little noise; ``damaged``, cut off in the middle of FLAIR. All have IDs of
+    their own. What was there before goes.
     """
     root = Path(root)
     fresh = root.with_name(f".{root.name}.new")
@@ -42,20 +40,19 @@ def write(root: str | Path, originals: Sequence[Case], seed: int) -> Path:
         disguises[(number - 1) % len(disguises)](case, fresh, named_seed(seed, "copy", number))
     if originals:
         rows = [_row(case) for case in originals[:: len(disguises)]]
-        write_atomic(fresh / FOLDER_2019 / MAPPING, mapping(rows))
+        write_atomic(fresh / MAPPING, mapping(rows))
         fresh.rename(root)
     return root
 
 
-def id_of(case: Case, year: int) -> str:
-    """Return what the copy of a phantom is called in 2019 or in 2021."""
-    number = case.case_id.rpartition("_")[2]
-    return f"BraTS19_PHANTOM_{number}_1" if year == 2019 else f"BraTS2021_{int(number):05d}"
+def id_of(case: Case) -> str:
+    """Return what the copy of a phantom is called; its reader makes nothing of the name."""
+    return f"{case.case_id}-copy"
 
 
 def _named(case: Case, root: Path, _: int) -> None:
-    name = id_of(case, 2019)
-    folder = root / FOLDER_2019 / (case.grade or "HGG") / name
+    name = id_of(case)
+    folder = root / name
     folder.mkdir(parents=True)
     for part, path in case.files.items():
         shutil.copyfile(path, folder / f"{name}_{part}.nii.gz")
@@ -88,8 +85,8 @@ def _damaged(case: Case, root: Path, _: int) -> None:
 def _rewritten(
     case: Case, root: Path, suffix: str, change: Callable[[str, NDArray[Any]], NDArray[Any]]
 ) -> Path:
-    name = id_of(case, 2021)
-    folder = root / FOLDER_2021 / name
+    name = id_of(case)
+    folder = root / name
     folder.mkdir(parents=True)
     for part, path in case.files.items():
         volume = nifti.load(path)
@@ -100,5 +97,5 @@ def _rewritten(
 
 
 def _row(case: Case) -> Mapping[str, str]:
-    ids = {"BraTS_2019_subject_ID": id_of(case, 2019), "BraTS_2020_subject_ID": case.case_id}
+    ids = {"BraTS_2019_subject_ID": id_of(case), "BraTS_2020_subject_ID": case.case_id}
     return {"Grade": case.grade or "NA", **ids}

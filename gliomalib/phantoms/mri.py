@@ -82,19 +82,22 @@ def site_named(name: str) -> Site:
     return SITES[name]
 
 
-def scan(dice: Dice, site: Site, brain: Tissues, tumour: Tumour, frame: Frame) -> Images:
+def scan(
+    patient: Dice, chance: Dice, site: Site, brain: Tissues, tumour: Tumour, frame: Frame
+) -> Images:
     """Return the four images, float32 (4, X, Y, Z): whole numbers, 0 outside of the brain.
 
-    Inside the brain every value is at least 1 and at most 32767, so int16 keeps them.
+    ``patient`` draws what is the patient's own wherever he is imaged, ``chance`` what the scanner
+    adds. Inside the brain every value is at least 1 and at most 32767, so int16 keeps them.
     """
-    signals = _signals(dice, site, brain, tumour, frame)
+    signals = _signals(patient, site, brain, tumour, frame)
     images = np.zeros((len(SEQUENCES), *frame.shape), dtype=np.float32)
     low, high = np.log(site.gain)
-    gains = dice.of("gain").uniform(low, high, len(SEQUENCES))
+    gains = chance.of("gain").uniform(low, high, len(SEQUENCES))
     for number, sequence in enumerate(SEQUENCES):
-        shading = smooth_field(dice.of("bias", sequence), frame, 90.0)
+        shading = smooth_field(chance.of("bias", sequence), frame, 90.0)
         signal = signals[number] * np.exp(np.float32(site.bias) * shading)
-        rng = dice.of("noise", sequence)
+        rng = chance.of("noise", sequence)
         measured = _acquired(
             rng, signal, site.slice_mm[number] / frame.spacing_mm, site.noise[number]
         )

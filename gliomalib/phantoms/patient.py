@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from gliomalib.phantoms.anatomy import Tissues, tissues
 from gliomalib.phantoms.grid import Dice, Frame, brain_box, brain_frame, scan_frame
-from gliomalib.phantoms.mri import scan, site_named
+from gliomalib.phantoms.mri import Site, scan, site_named
 from gliomalib.phantoms.tumour import (
     ED,
     ET,
@@ -24,7 +25,7 @@ from gliomalib.schema import SEQUENCES, Affine, Images, Labels, SettingsError
 from gliomalib.settings import named_seed
 
 NUMBERS = range(1, 1000)
-"""Patient numbers that fit into the three digits of a BraTS 2020 name."""
+"""Patient numbers that fit into the three digits of a phantom's name."""
 
 FINEST_MM, COARSEST_MM = 0.5, 8.0
 
@@ -33,7 +34,8 @@ FINEST_MM, COARSEST_MM = 0.5, 8.0
 class PhantomPlan:
     """From what a patient is made; with its number this decides every voxel.
 
-    The same seed, site and number is the same patient at every voxel size. Raises
+    The same seed and number is the same patient at every site and voxel size: the site decides
+    the images alone, so a patient of two sites is one anatomy that was imaged twice. Raises
     ``SettingsError`` for an unknown site or a voxel size out of range.
     """
 
@@ -67,18 +69,21 @@ class Phantom:
     facts: dict[str, Any]
 
 
-def make_patient(plan: PhantomPlan, number: int) -> Phantom:
-    """Make one patient; raises ``SettingsError`` for a number that is not 1 to 999."""
+def make_patient(plan: PhantomPlan, number: int, scanner: Site | None = None) -> Phantom:
+    """Make one patient; raises ``SettingsError`` for a number that is not 1 to 999.
+
+    ``scanner`` stands in for that of the plan's site; noise, shading and gain stay those of the
+    site, so that scanners which differ in one property give images that differ in it alone.
+    """
     check_number(number)
-    dice = Dice(named_seed(plan.seed, "phantom", plan.site, number))
     frame, box = brain_frame(plan.spacing_mm), brain_box(plan.spacing_mm)
-    # first the tumour, on voxels of its own: the brain is then looked at as the mass has pushed it
-    growth = grow_tumour(dice, draw_traits(dice, plan.mass_effect))
-    brain = tissues(dice, frame, growth.bulge)
-    tumour = label_tumour(dice, growth, brain, frame)
-    shape = scan_frame(plan.spacing_mm).shape
+    # no site in it: anatomy, tumour and tissue are the patient's own wherever he is imaged
+    dice = Dice(named_seed(plan.seed, "phantom", number))
+    chance = Dice(named_seed(plan.seed, "scanner", plan.site, number))
+    growth, brain, tumour = _grown(dice, plan.mass_effect, frame)
+    shape, site = scan_frame(plan.spacing_mm).shape, scanner or site_named(plan.site)
     images = np.zeros((len(SEQUENCES), *shape), dtype=np.float32)
-    images[(slice(None), *box)] = scan(dice, site_named(plan.site), brain, tumour, frame)
+    images[(slice(None), *box)] = scan(dice, chance, site, brain, tumour, frame)
     labels = np.zeros(shape, dtype=np.uint8)
     labels[box] = tumour.labels
     return Phantom(
@@ -90,8 +95,16 @@ def make_patient(plan: PhantomPlan, number: int) -> Phantom:
     )
 
 
+@lru_cache(maxsize=1)
+def _grown(dice: Dice, mass_effect: bool, frame: Frame) -> tuple[Growth, Tissues, Tumour]:
+    # first the tumour, on voxels of its own: the brain is then looked at as the mass has pushed it
+    growth = grow_tumour(dice, draw_traits(dice, mass_effect))
+    brain = tissues(dice, frame, growth.bulge)
+    return growth, brain, label_tumour(dice, growth, brain, frame)
+
+
 def check_number(number: int) -> None:
-    """Raise ``SettingsError`` for a patient number that no BraTS 2020 name can carry."""
+    """Raise ``SettingsError`` for a patient number that no phantom's name can carry."""
     if number not in NUMBERS:
         raise SettingsError(f"phantom number {number}: take {NUMBERS[0]} to {NUMBERS[-1]}")
 

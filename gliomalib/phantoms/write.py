@@ -1,4 +1,4 @@
-"""Synthetic glioma patients on disk: a cohort in the layout of BraTS 2020."""
+"""Synthetic glioma patients on disk: a cohort in the layout of BraTS 2020, with its own IDs."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from gliomalib import labels as conventions
 from gliomalib import progress
 from gliomalib.phantoms.patient import PhantomPlan, check_number, make_patient
 from gliomalib.provenance import code_digest, write_atomic
-from gliomalib.schema import SEQUENCES, Affine, DataError, SettingsError
+from gliomalib.schema import SEQUENCES, Affine, Case, DataError, SettingsError
 
-RELEASE = "MICCAI_BraTS2020_TrainingData"
+FOLDER = "Phantoms"
 MAPPING = "name_mapping.csv"
 MAPPING_COLUMNS = (
     "Grade",
@@ -41,19 +41,19 @@ MAPPING_COLUMNS = (
 CARD = "phantom.json"
 """File in a patient's folder that says from what the patient was made, and what is in it."""
 
-_PATIENT = re.compile(r"BraTS20_Training_\d{3}")
-_LEFTOVER = re.compile(r"\.BraTS20_Training_\d{3}\.(new|old)")
+_PATIENT = re.compile(r"Phantom-[A-Z]-\d{3}")
+_LEFTOVER = re.compile(r"\.Phantom-[A-Z]-\d{3}\.(new|old)")
 
 
-def case_name(number: int) -> str:
-    """Return the name of a patient, as BraTS 2020 would call it."""
-    return f"BraTS20_Training_{number:03d}"
+def case_name(site: str, number: int) -> str:
+    """Return the name of a phantom; no real patient has one like it."""
+    return f"Phantom-{site}-{number:03d}"
 
 
 def write_cohort(
     root: str | Path, plan: PhantomPlan, numbers: Sequence[int], workers: int = 1
 ) -> Path:
-    """Write patients under ``root`` in the layout of BraTS 2020; return the release's folder.
+    """Write patients under ``root`` in the layout of BraTS 2020; return their folder.
 
     A patient that this plan and this code have written before stays as it is, every other is
     made, whole or not at all. Phantoms of the plan's site with other numbers are taken away, so
@@ -63,12 +63,12 @@ def write_cohort(
     that is not a phantom.
     """
     _check_numbers(numbers)
-    folder = Path(root) / RELEASE
+    folder = Path(root) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     cards = read_cards(folder)
-    _clear(folder, cards, plan.site, [case_name(number) for number in numbers])
+    _clear(folder, cards, plan.site, [case_name(plan.site, number) for number in numbers])
     digest = code_digest(sys.modules[__name__])
-    todo = [n for n in numbers if not _is_written(folder / case_name(n), _origin(plan, n, digest))]
+    todo = [number for number in numbers if not _is_written(folder, _origin(plan, number, digest))]
     work, title = partial(_write_patient, folder, plan, digest), f"phantoms of site {plan.site}"
     if workers > 1 and len(todo) > 1:
         context = multiprocessing.get_context("spawn")
@@ -94,7 +94,7 @@ def mapping(rows: Iterable[Mapping[str, str]]) -> str:
 
 
 def read_cards(folder: str | Path) -> dict[str, dict[str, Any]]:
-    """Return the card of every phantom in a release's folder, by patient, in order of name.
+    """Return the card of every phantom in a folder, by patient, in order of name.
 
     A card has the keys ``origin`` (plan, number, code), ``grade``, ``facts`` and ``bytes``.
     Raises ``DataError`` for a patient's folder with files but without a card: a real patient.
@@ -111,6 +111,13 @@ def read_cards(folder: str | Path) -> dict[str, dict[str, Any]]:
                 "write phantoms to a folder of their own"
             ) from None
     return cards
+
+
+def origin_of(case: Case) -> tuple[PhantomPlan, int]:
+    """Return the plan and the number from which a phantom on disk was made, by its card."""
+    card = case.images[SEQUENCES[0]].parent / CARD
+    origin = json.loads(card.read_text(encoding="utf-8"))["origin"]
+    return PhantomPlan(**origin["plan"]), origin["number"]
 
 
 def _check_numbers(numbers: Sequence[int]) -> None:
@@ -137,8 +144,9 @@ def _origin(plan: PhantomPlan, number: int, digest: str) -> dict[str, Any]:
     return {"plan": asdict(plan), "number": number, "code": digest}
 
 
-def _is_written(place: Path, origin: dict[str, Any]) -> bool:
+def _is_written(folder: Path, origin: dict[str, Any]) -> bool:
     """Tell whether a patient is there, from this origin and with all its files whole."""
+    place = folder / case_name(origin["plan"]["site"], origin["number"])
     if not (place / CARD).is_file():
         return False
     card = json.loads((place / CARD).read_text(encoding="utf-8"))
@@ -148,12 +156,12 @@ def _is_written(place: Path, origin: dict[str, Any]) -> bool:
 
 def _write_patient(folder: Path, plan: PhantomPlan, digest: str, number: int) -> None:
     """Make one patient in a hidden folder, then put that in its place."""
-    phantom, name = make_patient(plan, number), case_name(number)
+    phantom, name = make_patient(plan, number), case_name(plan.site, number)
     fresh = folder / f".{name}.new"
     fresh.mkdir()
     for sequence, image in zip(SEQUENCES, phantom.images, strict=True):
         _write_nifti(fresh / f"{name}_{sequence}.nii.gz", image.astype(np.int16), phantom.affine)
-    raw = conventions.to_raw(phantom.labels, "brats2020")
+    raw = conventions.to_raw(phantom.labels, "phantom")
     _write_nifti(fresh / f"{name}_seg.nii.gz", raw, phantom.affine)
     card = {
         "origin": _origin(plan, number, digest),

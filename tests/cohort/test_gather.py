@@ -1,14 +1,19 @@
 """Who takes part: phantoms, several releases, patients that stand twice, overlap of the years."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from gliomalib import settings
 from gliomalib.cohort import gather
 from gliomalib.cohort.table import COLUMNS
+from gliomalib.data.fingerprint import SAME_SCAN
+from gliomalib.phantoms import write
 from gliomalib.provenance import CORES
 from gliomalib.schema import DataError, SettingsError
 from tests import faults, layouts
@@ -156,33 +161,62 @@ def phantom_calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     def write_cohort(root: Path, plan: Any, numbers: Sequence[int], workers: int) -> Path:
         calls.append((root, plan, list(numbers), workers))
         for number in numbers:
-            if not (root / faults.name_of(number)).exists():
-                faults.write(root, number)
+            place = root / write.FOLDER / write.case_name(plan.site, number)
+            if not place.exists():
+                # the same brain under other ranks: one anatomy at two sites, as its card says
+                faults.write_as(place, number)
+                _as_at_another_site(place, plan.site)
+                card = {"origin": {"plan": {"seed": plan.seed, "mass_effect": True}}}
+                card["origin"]["number"] = number
+                (place / write.CARD).write_text(json.dumps(card))
         return root
 
     monkeypatch.setattr(gather.write, "write_cohort", write_cohort)
     return calls
 
 
-def phantom_study(internal: int, external: int, copies: int = 0) -> settings.Study:
+def _as_at_another_site(place: Path, site: str) -> None:
+    for path in place.glob("*.nii.gz") if site == "B" else ():
+        if "_seg" not in path.name:
+            faults.save(path, 2 * np.asarray(nib.load(path).dataobj))
+
+
+def phantom_study(internal: int, external: int, copies: int = 0, **split: Any) -> settings.Study:
     counts = {"internal": internal, "external": external, "copies": copies}
-    return study({"phantoms": counts, "on_bad_case": "exclude"}, seed=11)
+    return study(
+        {"phantoms": counts, "on_bad_case": "exclude"}, seed=11, split=settings.SplitPlan(**split)
+    )
 
 
 def test_phantoms_are_written_and_gathered(
     phantom_calls: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(CORES, "3")
-    table = gather.gather(phantom_study(3, 2), None, tmp_path).cases
+    found = gather.gather(phantom_study(3, 2, test_share=0.67), None, tmp_path)
+    table = found.cases
     (inner, plan, numbers, *workers), (outer, other, others, *_) = phantom_calls
     assert workers == [3], "as many processes as the run was given"
     assert (inner, outer) == (tmp_path / "raw/internal", tmp_path / "raw/external")
-    assert (numbers, others) == ([1, 2, 3], [501, 502])
+    assert (numbers, others) == ([1, 2, 3], [2, 3])
     assert (plan.seed, plan.spacing_mm, plan.site) == (11, 2.0, "A")
     assert (other.seed, other.site) == (11, "B")
     assert table["part"].tolist() == ["internal"] * 3 + ["external"] * 2
     assert set(table["release"]) == {"phantom"}
     assert table["patient_id"].is_unique
+    twins = table.iloc[3:]
+    assert twins["note"].tolist() == [f"{gather.TWIN} as Phantom-A-00{n}" for n in (2, 3)]
+    links = found.links.query("how == 'twin'")
+    assert links["case_id"].tolist() == ["Phantom-B-002", "Phantom-B-003"]
+    assert (links["similarity"] > SAME_SCAN).all() and len(found.links) == 2
+
+
+@pytest.mark.parametrize("split", [{"folds": 3}, {"test_share": 0.34}])
+def test_nobody_is_imaged_twice_who_cannot_be_held_out(
+    phantom_calls: list[Any], tmp_path: Path, split: dict[str, Any]
+) -> None:
+    found = gather.gather(phantom_study(3, 2, **split), None, tmp_path)
+    assert found.cases["case_id"].tolist()[3:] == ["Phantom-B-004", "Phantom-B-005"]
+    assert found.links.empty and found.cases["note"].isna().all()
 
 
 def test_phantoms_of_an_earlier_larger_run_do_not_count(
@@ -190,7 +224,7 @@ def test_phantoms_of_an_earlier_larger_run_do_not_count(
 ) -> None:
     gather.gather(phantom_study(5, 1), None, tmp_path)
     table = gather.gather(phantom_study(2, 0), None, tmp_path).cases
-    assert table["case_id"].tolist() == ["BraTS20_Training_001", "BraTS20_Training_002"]
+    assert table["case_id"].tolist() == ["Phantom-A-001", "Phantom-A-002"]
     assert len(phantom_calls) == 3
 
 
@@ -203,16 +237,16 @@ def test_disguised_copies_are_found(phantom_calls: list[Any], tmp_path: Path) ->
         "external": 1,
         "excluded": 1,
     }
-    assert cases.loc["BraTS19_PHANTOM_001_1", "note"] == "same patient as BraTS20_Training_001"
-    assert cases.loc["BraTS2021_00002", "note"] == "same voxels as BraTS20_Training_002"
-    assert cases.loc["BraTS2021_00003", "note"] == "probably the same scan as BraTS20_Training_003"
-    assert cases.loc["BraTS2021_00004", "note"].startswith("damaged gzip")
+    assert cases.loc["Phantom-A-001-copy", "note"] == "same patient as Phantom-A-001"
+    assert cases.loc["Phantom-A-002-copy", "note"] == "same voxels as Phantom-A-002"
+    assert cases.loc["Phantom-A-003-copy", "note"] == "probably the same scan as Phantom-A-003"
+    assert cases.loc["Phantom-A-004-copy", "note"].startswith("damaged gzip")
     assert found.cases.loc[found.cases["part"] == "internal", "release"].eq("phantom").all()
 
 
 def test_more_phantoms_than_numbers_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"phantoms.internal is 501, at most 500"):
-        gather.gather(phantom_study(501, 1), None, tmp_path)
+    with pytest.raises(SettingsError, match=r"phantom number 1000: take 1 to 999"):
+        gather.gather(phantom_study(1000, 1), None, tmp_path)
 
 
 def test_ten_real_patients_internal_and_external(real_data: Path, tmp_path: Path) -> None:

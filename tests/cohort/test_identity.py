@@ -40,6 +40,17 @@ ALIKE = float(np.rad2deg(np.arccos(fingerprint.SAME_SCAN))) - 1
 """Degrees between two signatures that are just suspect."""
 
 
+def test_a_twin_is_named_and_stays_a_patient_and_a_stranger_as_like_is_a_suspect() -> None:
+    found = [seen("a", signature=at(0)), seen("b", signature=at(ALIKE)), seen("c")]
+    links = identity.links(found, {"b": "a", "c": "a", "missing": "a"})
+    alike = float(found[0].signature @ found[1].signature)
+    assert links == [Link("b", "a", "twin", alike)]
+    assert identity.patients(found, links) == {"a": "a", "b": "b", "c": "c"}
+    third = seen("d", signature=at(-ALIKE / 2))
+    hows = {(link.case_id, link.other_id): link.how for link in identity.links([*found, third])}
+    assert set(hows.values()) == {"suspect"} and ("a", "b") in hows
+
+
 def test_each_way_of_knowing_is_named() -> None:
     found = [
         seen("a", "p", "1", at(0)),

@@ -188,3 +188,18 @@ def test_damaged_files_are_refused(text: str, tmp_path: Path) -> None:
     path.write_text(text)
     with pytest.raises(DataError, match="damaged"):
         read_splits(path)
+
+
+def test_whoever_has_a_twin_at_another_site_is_tested_and_trained_on_by_nobody() -> None:
+    names, plan = patients(104), SplitPlan(test_share=0.577, val_share=0.0385)
+    held_out, twins = names[-40:], [f"B{number}" for number in range(40)]
+    (split,) = make_splits(names, twins, plan, 5, held_out)
+    assert [len(split.train), len(split.val), len(split.test)] == [40, 4, 60]
+    assert set(held_out) <= set(split.test)
+    (smaller,) = make_splits(names, twins, SplitPlan(test_share=0.1), 5, held_out)
+    assert sorted(smaller.test) == sorted(held_out)
+
+
+def test_several_folds_would_train_on_them() -> None:
+    with pytest.raises(DataError, match="3 folds would train on"):
+        make_splits(patients(9), ["B9"], SplitPlan(folds=3), 1, patients(9)[-1:])

@@ -1,6 +1,7 @@
 """The table of cases: everybody in it, in one order, and the same after the disk."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,7 @@ from gliomalib.cohort.table import (
     exclusions,
     read_cases,
     table_of,
+    twins,
 )
 from gliomalib.data.inspection import Inspection
 from gliomalib.schema import SEQUENCES, Case, DataError, Exclusion, SettingsError
@@ -154,6 +156,23 @@ def test_what_is_no_table_of_cases_is_refused(
         read_cases(path)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_twins_are_external_patients_whose_anatomy_an_internal_one_has() -> None:
+    entries = [
+        Entry(case("A1"), "internal"),
+        Entry(case("A2"), "excluded", "damaged gzip"),
+        Entry(case("B1"), "external", "same anatomy at another site", same_as="A1"),
+        Entry(case("B2"), "external", "same anatomy at another site", same_as="A2"),
+        Entry(case("C1"), "external"),
+        Entry(case("A1-copy"), "duplicate", "same voxels", same_as="A1"),
+    ]
+    entries = [
+        replace(each, case=case(each.case.case_id, patient_id=f"p-{each.case.case_id}"))
+        for each in entries
+    ]
+    assert twins(table_of(entries)) == {"p-B1": "p-A1"}
+    assert twins(table_of([*entries[:2], *entries[4:]])) == {}
 
 
 def test_a_note_is_made_from_its_fields() -> None:

@@ -206,10 +206,10 @@ def test_phantoms_are_written_and_sound(tmp_path: Path, capsys: Captured) -> Non
     assert out == f"1 synthetic patients in {folder}\n"
     found = verify(tmp_path / "made")
     assert found.faults.to_dict("records") == []
-    assert found.cases["case_id"].tolist() == [faults.name_of(1)]
+    assert found.cases["case_id"].tolist() == ["Phantom-B-001"]
     assert set(found.cases["spacing_mm"]) == {"8×8×8"}
     assert found.cases["same_scan_as"].isna().all()
-    assert {case.release for case in survey.discover(tmp_path)} == {"brats2020"}
+    assert {case.release for case in survey.discover(tmp_path)} == {"phantom"}
 
 
 @pytest.mark.parametrize(

@@ -60,3 +60,39 @@ def test_calibration_is_that_of_the_pooled_patients(site_scores: GroupScores, si
     table = external_comparison.reliability(site_scores)
     assert set(table["part"]) == {"internal", "external"}
     assert table.groupby("part")["n"].sum().to_dict() == {"internal": 160_000, "external": 140_000}
+
+
+def test_who_was_imaged_at_both_sites_is_compared_with_himself(
+    site_scores: GroupScores, sites: Sites
+) -> None:
+    level = site_scores.scores.copy()
+    twins = dict(zip(planted.OUTSIDE, planted.INSIDE, strict=False))
+    # the twin of a patient has his own level, less what the site costs
+    own = level[level["part"] == "test"].set_index(["patient_id", "network", "region"])["dice"]
+    rows = level["part"] == "external"
+    keys = list(zip(level["patient_id"].map(twins), level["network"], level["region"], strict=True))
+    lost = level["network"].map(planted.LOST)
+    level.loc[rows, "dice"] = [own[key] for key, out in zip(keys, rows, strict=True) if out]
+    level.loc[rows, "dice"] -= lost[rows]
+    apart = external_comparison.beside(replace(site_scores, scores=level), sites.study)
+    paired = external_comparison.beside(
+        replace(site_scores, scores=level, twins=twins), sites.study
+    )
+    keys = ["of", "score"]
+    row, before = (t.set_index(keys).loc[("fused", "mean")] for t in (paired, apart))
+    assert (row["n_internal"], row["n_external"]) == (35, 35)
+    assert row["drop"] == pytest.approx(planted.LOST["fused"])
+    assert row["internal"] - row["external"] == pytest.approx(row["drop"])
+    assert row["high"] - row["low"] < 1e-9
+    assert before["high"] - before["low"] > 0.02
+    accuracy = paired.set_index(keys).loc[("ResNet50", "accuracy")]
+    assert accuracy["drop"] == pytest.approx(0.2) and accuracy["n_internal"] == 35
+
+
+def test_nobody_but_twins_is_compared(site_scores: GroupScores) -> None:
+    some = {"E00": "I03", "E01": "I00", "E02": "nobody"}
+    pairs = external_comparison.compared(replace(site_scores, twins=some))
+    for table in (pairs.scores, pairs.slices):
+        by_part = table.groupby("part")["patient_id"].unique().map(sorted).to_dict()
+        assert by_part == {"test": ["I00", "I03"], "external": ["I00", "I03"]}
+    assert external_comparison.compared(site_scores) is site_scores

@@ -79,3 +79,19 @@ def test_nobody_outside_is_said_and_is_no_error(tmp_path: Path) -> None:
     assert table["score"][table["internal"].isna()].tolist() == ["balanced_accuracy"]
     values = external_validation.values(alone, groups)
     assert not any(value.name.startswith("drop") for value in values)
+
+
+def test_the_rule_of_a_drop_says_whether_it_is_paired(
+    site_scores: GroupScores, sites: Sites
+) -> None:
+    twins = dict(zip(planted.OUTSIDE, planted.INSIDE, strict=False))
+    paired, groups = replace(site_scores, twins=twins), replace(sites, twins=twins)
+    apart = {value.name: value for value in external_validation.values(site_scores, sites)}
+    told = {value.name: value for value in external_validation.values(paired, groups)}
+    assert "40 internal less 35 external patients, unpaired" in apart["drop_ET"].rule
+    assert "the same 35 held-out phantoms imaged at both sites, paired" in told["drop_ET"].rule
+    assert told["drop_mean_dice"].n_patients == told["internal_mean_dice"].n_patients == 35
+    assert "phantoms imaged at both sites" in told["internal_mean_dice"].rule
+    assert "who are the same phantoms imaged at both sites" in external_validation.conclusion(
+        paired, groups
+    )

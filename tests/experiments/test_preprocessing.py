@@ -93,3 +93,18 @@ def test_another_label_rule_renames_slices(tmp_path: Path) -> None:
     assert (row["patient_id"], row["slices"]) == ("A", 2)
     assert row["dominant"] == 0, "the study's own rule changes nothing"
     assert row["enhancing_first"] == 0.5, "one voxel of enhancing tumour renames its slice"
+
+
+def test_a_second_expert_is_asked_about_phantoms_only(tmp_path: Path) -> None:
+    store = preprocess.open_store(tmp_path, STUDY.preprocessing)
+    labels = np.zeros((24, 24, 24), dtype=np.uint8)
+    x, y, z = np.indices(labels.shape) - 12
+    away = np.sqrt(x**2 + y**2 + z**2)
+    labels[away < 9], labels[away < 6] = 2, 1
+    images = np.ones((4, *labels.shape), dtype=np.float16)
+    store.put(StoredCase(grid("A", labels.shape), images, labels), "digest", {})
+    values = {value.name: value for value in preprocessing.raters(store, ["A"], STUDY)}
+    assert 0.7 < values["rater_dice_WT"].value < 1
+    assert values["rater_dice_NCR"].value < values["rater_dice_WT"].value
+    assert values["rater_dice_ET"].n_empty == 1 and np.isnan(values["rater_dice_ET"].value)
+    assert preprocessing.raters(store, ["A"], settings.load("brats")) == []

@@ -76,7 +76,17 @@ def test_reliability_says_how_much_too_sure_each_group_is() -> None:
 
 
 def test_a_gain_outside_and_a_loss_inside_stand_beside_one_another() -> None:
-    picture = sites.remedies(GAINS)
+    picture = sites.effects(GAINS, "gain")
     assert "z-score internal -0.02, z-score external 0.03" in picture.alt
     axes = picture.figure.axes[0]
     assert [one.get_text() for one in axes.get_yticklabels()] == ["z-score"]
+
+
+def test_each_effect_has_its_row_and_no_effect_is_an_empty_picture() -> None:
+    rows = [("external", "slice thickness", 0.1, 0.05, 0.15), ("external", "dose", 0.0, 0.0, 0.0)]
+    table = pd.DataFrame(rows, columns=["part", "title", "drop", "low", "high"])
+    picture = sites.effects(table, "drop")
+    (axes,) = picture.figure.axes
+    assert [one.get_text() for one in axes.get_yticklabels()] == ["slice thickness", "dose"]
+    assert "slice thickness external 0.1" in picture.alt
+    assert sites.effects(table.iloc[:0], "drop").figure.axes

@@ -20,7 +20,7 @@ from tests import faults
 def originals(tmp_path: Path) -> list[Case]:
     """Write six sound cases that stand for phantoms."""
     for number in range(1, 7):
-        faults.write(tmp_path / "internal", number)
+        faults.write_as(tmp_path / "internal" / f"Phantom-A-{number:03d}", number)
     cases = survey.discover(tmp_path / "internal")
     return [replace(case, grade=("HGG", "LGG")[k % 2]) for k, case in enumerate(cases)]
 
@@ -30,9 +30,7 @@ def voxels(path: Path) -> np.ndarray:
 
 
 def test_names_of_copies() -> None:
-    case = Case("BraTS20_Training_007", "x", "phantom", {}, None)
-    assert copies.id_of(case, 2019) == "BraTS19_PHANTOM_007_1"
-    assert copies.id_of(case, 2021) == "BraTS2021_00007"
+    assert copies.id_of(Case("Phantom-A-007", "x", "phantom", {}, None)) == "Phantom-A-007-copy"
 
 
 def test_every_disguise_in_turn(originals: list[Case], tmp_path: Path) -> None:
@@ -40,17 +38,13 @@ def test_every_disguise_in_turn(originals: list[Case], tmp_path: Path) -> None:
     found = survey.survey(root)
     assert found.faults == ()
     assert {case.case_id for case in found.cases} == {
-        "BraTS19_PHANTOM_001_1",
-        "BraTS2021_00002",
-        "BraTS2021_00003",
-        "BraTS2021_00004",
-        "BraTS19_PHANTOM_005_1",
-        "BraTS2021_00006",
+        f"Phantom-A-00{number}-copy" for number in range(1, 7)
     }
+    assert {case.release for case in found.cases} == {copies.RELEASE}
     by_id = {case.case_id: case for case in found.cases}
-    assert by_id["BraTS19_PHANTOM_001_1"].patient_id == originals[0].case_id
-    assert by_id["BraTS19_PHANTOM_005_1"].patient_id == originals[4].case_id
-    assert by_id["BraTS19_PHANTOM_005_1"].grade == "HGG"
+    assert by_id["Phantom-A-001-copy"].patient_id == originals[0].case_id
+    assert by_id["Phantom-A-005-copy"].patient_id == originals[4].case_id
+    assert by_id["Phantom-A-005-copy"].grade == "HGG"
 
 
 def test_a_named_copy_is_the_same_files(originals: list[Case], tmp_path: Path) -> None:
@@ -64,7 +58,7 @@ def test_a_stored_copy_has_the_same_voxels_in_other_bytes(
     originals: list[Case], tmp_path: Path
 ) -> None:
     root = copies.write(tmp_path / "copies", originals[:2], 3)
-    copy = next(case for case in survey.discover(root) if case.release == "brats2021")
+    copy = next(case for case in survey.discover(root) if case.case_id == "Phantom-A-002-copy")
     for part, path in originals[1].files.items():
         assert copy.files[part].suffix == ".nii"
         assert voxels(copy.files[part]).dtype == np.float32
@@ -76,7 +70,7 @@ def test_a_processed_copy_has_other_voxels_and_the_same_mask(
     originals: list[Case], tmp_path: Path
 ) -> None:
     root = copies.write(tmp_path / "copies", originals[:3], 3)
-    copy = next(case for case in survey.discover(root) if case.case_id == "BraTS2021_00003")
+    copy = next(case for case in survey.discover(root) if case.case_id == "Phantom-A-003-copy")
     for part in SEQUENCES:
         old, new = voxels(originals[2].files[part]), voxels(copy.files[part])
         assert not (old == new).all()
@@ -92,15 +86,15 @@ def test_a_study_finds_out_every_copy_by_what_it_is(originals: list[Case], tmp_p
     found = inspection.inspect_all(cases, signatures=True)
     damaged = [one for one in found if one.faults]
     assert [(one.case.case_id, one.faults[0].kind) for one in damaged] == [
-        ("BraTS2021_00004", "damaged gzip")
+        ("Phantom-A-004-copy", "damaged gzip")
     ]
     how = {frozenset((link.case_id, link.other_id)): link.how for link in _sound_links(found)}
     assert how == {
-        frozenset(("BraTS19_PHANTOM_001_1", "BraTS20_Training_001")): "table",
-        frozenset(("BraTS2021_00002", "BraTS20_Training_002")): "content",
-        frozenset(("BraTS2021_00003", "BraTS20_Training_003")): "suspect",
-        frozenset(("BraTS19_PHANTOM_005_1", "BraTS20_Training_005")): "table",
-        frozenset(("BraTS2021_00006", "BraTS20_Training_006")): "content",
+        frozenset(("Phantom-A-001-copy", "Phantom-A-001")): "table",
+        frozenset(("Phantom-A-002-copy", "Phantom-A-002")): "content",
+        frozenset(("Phantom-A-003-copy", "Phantom-A-003")): "suspect",
+        frozenset(("Phantom-A-005-copy", "Phantom-A-005")): "table",
+        frozenset(("Phantom-A-006-copy", "Phantom-A-006")): "content",
     }
 
 
@@ -116,7 +110,7 @@ def test_the_same_seed_gives_the_same_copies(originals: list[Case], tmp_path: Pa
     again = copies.write(tmp_path / "again", originals[:3], 3)
     other = copies.write(tmp_path / "other", originals[:3], 4)
     for part in SEQUENCES:
-        name = f"{copies.FOLDER_2021}/BraTS2021_00003/BraTS2021_00003_{part}.nii.gz"
+        name = f"Phantom-A-003-copy/Phantom-A-003-copy_{part}.nii.gz"
         assert (voxels(first / name) == voxels(again / name)).all()
         assert not (voxels(first / name) == voxels(other / name)).all()
     assert faults.digests(first).keys() == faults.digests(again).keys()
@@ -125,7 +119,7 @@ def test_the_same_seed_gives_the_same_copies(originals: list[Case], tmp_path: Pa
 def test_copies_of_an_earlier_run_go(originals: list[Case], tmp_path: Path) -> None:
     root = copies.write(tmp_path / "copies", originals, 3)
     copies.write(root, originals[:1], 3)
-    assert [case.case_id for case in survey.discover(root)] == ["BraTS19_PHANTOM_001_1"]
+    assert [case.case_id for case in survey.discover(root)] == ["Phantom-A-001-copy"]
     copies.write(root, [], 3)
     assert not root.exists()
 

@@ -32,7 +32,9 @@ def tumour(brain: Tissues) -> Tumour:
 
 @pytest.fixture(scope="module")
 def images(brain: Tissues, tumour: Tumour) -> dict[str, Images]:
-    return {name: scan(Dice(5), site, brain, tumour, FRAME) for name, site in SITES.items()}
+    return {
+        name: scan(Dice(5), Dice(6), site, brain, tumour, FRAME) for name, site in SITES.items()
+    }
 
 
 def test_values_fit_into_the_files_of_brats(images: dict[str, Images], brain: Tissues) -> None:
@@ -84,7 +86,9 @@ def test_classes_overlap(images: dict[str, Images], tumour: Tumour) -> None:
 
 def test_the_contrast_agent_makes_the_difference(brain: Tissues, tumour: Tumour) -> None:
     none = dataclasses.replace(SITES["A"], dose=0.0)
-    with_, without = (scan(Dice(5), site, brain, tumour, FRAME) for site in (SITES["A"], none))
+    with_, without = (
+        scan(Dice(5), Dice(6), site, brain, tumour, FRAME) for site in (SITES["A"], none)
+    )
     rim = tumour.labels == ET
     assert with_[T1CE][rim].mean() > 1.4 * without[T1CE][rim].mean()
     assert np.array_equal(with_[[T1, FLAIR]], without[[T1, FLAIR]])
@@ -108,7 +112,9 @@ def test_site_b_enhances_less_and_is_noisier(
 
 def test_noise_raises_the_dark_and_spreads_the_bright(brain: Tissues, tumour: Tumour) -> None:
     loud = dataclasses.replace(SITES["A"], noise=(0.3,) * 4)
-    calm, noisy = (scan(Dice(5), site, brain, tumour, FRAME) for site in (SITES["A"], loud))
+    calm, noisy = (
+        scan(Dice(5), Dice(6), site, brain, tumour, FRAME) for site in (SITES["A"], loud)
+    )
     fluid, white = (brain.fluid > 0.9) & brain.brain, brain.white > 0.9
     assert noisy[FLAIR][fluid].mean() > 1.1 * calm[FLAIR][fluid].mean()
     assert noisy[T1CE][white].std() > 1.4 * calm[T1CE][white].std()
@@ -116,7 +122,7 @@ def test_noise_raises_the_dark_and_spreads_the_bright(brain: Tissues, tumour: Tu
 
 def test_no_lesion_no_enhancing_rim(brain: Tissues) -> None:
     healthy = Tumour(np.zeros(FRAME.shape, np.uint8), np.full(FRAME.shape, -16.0, np.float32))
-    made = scan(Dice(5), SITES["A"], brain, healthy, FRAME)
+    made = scan(Dice(5), Dice(6), SITES["A"], brain, healthy, FRAME)
     white = brain.white > 0.8
     assert np.percentile(made[T1CE][white], 99) < 1.5 * np.median(made[T1CE][white])
 

@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from gliomalib.data.readers import survey
 from gliomalib.phantoms import write
 from gliomalib.phantoms.patient import PhantomPlan, make_patient
 from gliomalib.phantoms.write import write_cohort
@@ -18,7 +19,7 @@ from tests.faults import digests
 
 PLAN = PhantomPlan(seed=3, spacing_mm=6.0)
 NUMBERS = (1, 2, 12)
-NAMES = ["BraTS20_Training_001", "BraTS20_Training_002", "BraTS20_Training_012"]
+NAMES = ["Phantom-A-001", "Phantom-A-002", "Phantom-A-012"]
 
 
 def _times(folder: Path) -> dict[str, int]:
@@ -38,7 +39,7 @@ def cohort(made: Path, tmp_path: Path) -> Path:
 
 
 def test_the_layout_is_that_of_brats_2020(made: Path) -> None:
-    assert made.name == "MICCAI_BraTS2020_TrainingData"
+    assert made.name == "Phantoms"
     assert sorted(path.name for path in made.iterdir()) == [*NAMES, "name_mapping.csv"]
     for name in NAMES:
         files = {path.name for path in (made / name).iterdir()}
@@ -180,20 +181,25 @@ def test_another_plan_or_other_code_makes_the_patient_again(cohort: Path, change
 def test_phantoms_that_are_not_wanted_any_more_go(cohort: Path) -> None:
     write_cohort(cohort.parent, PLAN, [2])
     assert sorted(path.name for path in cohort.iterdir()) == [NAMES[1], "name_mapping.csv"]
-    assert (cohort / "name_mapping.csv").read_text().count("BraTS20_Training") == 1
+    assert (cohort / "name_mapping.csv").read_text().count("Phantom-A") == 1
 
 
 def test_phantoms_of_another_site_stay(cohort: Path) -> None:
     write_cohort(cohort.parent, dataclasses.replace(PLAN, site="B"), [13])
-    assert list(write.read_cards(cohort)) == [*NAMES, "BraTS20_Training_013"]
-    assert (cohort / "name_mapping.csv").read_text().count("BraTS20_Training") == 4
+    assert list(write.read_cards(cohort)) == [*NAMES, "Phantom-B-013"]
+    assert (cohort / "name_mapping.csv").read_text().count("Phantom-") == 4
+
+
+def test_a_card_says_from_what_a_phantom_was_made(cohort: Path) -> None:
+    (case,) = [case for case in survey.discover(cohort) if case.case_id == NAMES[2]]
+    assert write.origin_of(case) == (PLAN, 12)
 
 
 def test_a_real_patient_is_never_touched(cohort: Path) -> None:
-    real = cohort / "BraTS20_Training_002"
+    real = cohort / "Phantom-A-002"
     (real / "phantom.json").unlink()
     before = digests(cohort)
-    with pytest.raises(DataError, match=r"BraTS20_Training_002.*no phantom"):
+    with pytest.raises(DataError, match=r"Phantom-A-002.*no phantom"):
         write_cohort(cohort.parent, PLAN, [2])
     assert digests(cohort) == before
 

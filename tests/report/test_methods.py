@@ -7,6 +7,7 @@ import pytest
 
 from gliomalib import records, settings
 from gliomalib.report import documents, methods
+from gliomalib.schema import Value
 from gliomalib.scoring import comparisons
 from tests import planted_report as planted
 from tests.report.reading import STUDIES, collected, part, section, soup, text
@@ -19,10 +20,17 @@ def test_counts_are_those_of_the_record(folder: Path) -> None:
     assert "6 further examinations" in data
     assert "2 examinations were excluded" in data
     split = section(folder, "Split")
-    assert (
-        "20\u00a0% were held out for testing (11 patients), and 10\u00a0% of all were set aside"
-        in split
-    )
+    plan = settings.load("demo").split
+    held_out, kept = f"{100 * plan.test_share:g}\u00a0%", f"{100 * plan.val_share:g}\u00a0%"
+    assert f"{held_out} were held out for testing (11 patients), and {kept} of all" in split
+
+
+def test_phantoms_of_two_sites_are_said_to_be_the_same(folder: Path) -> None:
+    name, plain = "01_data_exploration", section(folder, "Data")
+    values = [*planted.values()[name], Value("linked_by_twin", 9.0, rule="as it is")]
+    records.write(planted.record(settings.load("demo"), name, values), folder)
+    said = "9 patients of the second site were held-out patients of the first, imaged again"
+    assert said in section(folder, "Data") and said not in plain
 
 
 def test_what_only_a_record_knows_is_said_to_be_unknown(folder: Path) -> None:

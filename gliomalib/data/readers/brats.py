@@ -1,4 +1,7 @@
-"""BraTS 2018 to 2021 as downloaded: case folders, and one identity for a patient across years."""
+"""BraTS 2018 to 2021 as downloaded: case folders, and one identity for a patient across years.
+
+Phantoms lie in the same layout under IDs of their own, and so do their copies in disguise.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ CASE_FOLDERS: Mapping[str, str] = {
     "brats2019": r"BraTS19_\w+",
     "brats2020": r"BraTS20_(Training|Validation)_\d{3}",
     "brats2021": r"BraTS2021_\d{5}",
+    "phantom": r"Phantom-[A-Z]-\d{3}",
+    "phantom_copy": r"Phantom-[A-Z]-\d{3}-copy",
 }
 """Release → pattern of the name of a case folder."""
 
