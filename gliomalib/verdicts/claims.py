@@ -47,6 +47,7 @@ GROUPS: Mapping[str, str] = {
     "Q": "its open questions",
     "F": "its failure signatures",
     "L": "its limitations",
+    "M": "what its unstated choices make of the accuracy",
     "W": "what follows without any images",
 }
 """First letter of a statement's id → what it is; only C is claimed by the paper."""
@@ -86,7 +87,7 @@ class Claim(Source):
     protocol as the paper's text can be read, where that differs.
     """
 
-    id: str = Field(pattern=r"^[CEQFLW][1-9][0-9]*$")
+    id: str = Field(pattern=r"^[CEQFLMW][1-9][0-9]*$")
     statement: str
     metric: str
     published: float | None = None

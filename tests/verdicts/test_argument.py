@@ -64,7 +64,7 @@ def test_an_obstacle_stands_once_with_all_that_it_bars() -> None:
 def test_every_statement_stands_in_the_summary_or_its_reasons() -> None:
     text = " ".join(sections().values())
     named: set[str] = set()
-    for letter, first, last in re.findall(r"\b([CEQFLW])(\d+)(?:–[CEQFLW](\d+))?", text):
+    for letter, first, last in re.findall(r"\b([CEQFLMW])(\d+)(?:–[CEQFLMW](\d+))?", text):
         named |= {f"{letter}{n}" for n in range(int(first), int(last or first) + 1)}
     assert named >= {claim.id for claim in claims.load()}
 
@@ -74,9 +74,9 @@ def test_the_table_to_read_drops_what_is_empty() -> None:
     of_paper = argument.table(judged, "C")
     assert of_paper["claim"].str[0].unique().tolist() == ["C"]
     assert "faithful" not in of_paper, "it is shown as what it is, a recipe for pixels"
-    ours = argument.table(judged, "EQFL")
+    ours = argument.table(judged, "EQFLM")
     assert "published" not in ours and "pixel recipe" not in ours
-    assert set(ours["claim"].str[0]) == set("EQFL")
+    assert set(ours["claim"].str[0]) == set("EQFLM")
     assert ours.set_index("claim").loc["L1", ["unit", "notebook"]].tolist() == ["points", "11"]
 
 
