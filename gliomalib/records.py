@@ -139,14 +139,15 @@ def finish(run: Run, result: NotebookResult) -> Record:
 
 
 def value_table(values: Sequence[Value]) -> pd.DataFrame:
-    """Return values as a table to read: name, value, interval, n, empty, missed, rule."""
+    """Return values as a table to read: name, value, interval, counts, rule with its note."""
     rows = []
     for value in values:
         ends = value.ci95
         row = {"value of": value.name, "is": digits.number(value.value, ends)}
         row["95 % interval"] = "none" if ends is None else digits.interval(value.value, ends)
         counts = {"patients": value.n_patients, "empty": value.n_empty, "missed": value.n_missed}
-        rows.append({**row, **counts, "rule": value.rule})
+        rule = f"{value.note}; {value.rule}" if value.note else value.rule
+        rows.append({**row, **counts, "trainings": value.n_seeds or "", "rule": rule})
     return pd.DataFrame(rows)
 
 

@@ -129,6 +129,11 @@ class Grid:
     crop_start: tuple[int, int, int]
     affine: Affine
 
+    @property
+    def voxel_ml(self) -> float:
+        """Millilitres of a voxel: a thousand cubic millimetres are one."""
+        return float(np.prod(self.spacing_mm)) / 1000
+
 
 @dataclass(frozen=True)
 class StoredCase:
@@ -195,6 +200,8 @@ class Value:
 
     ``n_empty`` counts patients where truth and prediction are both empty, ``n_missed`` those
     where just one of them is; both are in ``n_patients`` unless ``rule`` says otherwise.
+    ``n_seeds`` counts the trainings of each network behind the number, 0 where there are none.
+    ``note`` is what nobody may overlook: who or what decides it, or why it is not given (NaN).
     """
 
     name: str
@@ -205,6 +212,8 @@ class Value:
     n_missed: int = 0
     unit: str = ""
     rule: str = ""
+    n_seeds: int = 0
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def try_rules(material: folds.Material) -> RuleTrial:
             best = rules.oracle(pair, case.labels, empty)
             for key, rule in {**fitted, rules.ORACLE.key: best}.items():
                 counts = tables.confusion_of(case, rule.apply(pair))
-                scores += comparing.dice_rows({**about, "network": key}, counts, empty)
+                scores += comparing.dice_rows({**about, "network": key}, counts, material.study)
             errors.append({**about, **agreement.error_correlation(pair, case.labels)})
     return RuleTrial(pd.DataFrame(scores), pd.DataFrame(fits), pd.DataFrame(errors))
 

@@ -69,12 +69,12 @@ def measure(material: folds.Material) -> MethodTrial:
     scores: list[dict[str, object]] = []
     tables: list[pd.DataFrame] = []
     for split, part, patient in folds.scored(material):
-        case, empty = material.store.get(patient), material.study.evaluation.empty
+        case = material.store.get(patient)
         about = {"patient_id": patient, "part": part, "fold": split.fold}
         truth, named = _classes(material, case.labels), {}
         for method, predicted in _segmented(material, seeds, split.fold, patient).items():
             counts = metrics.confusion_matrix(case.labels, predicted)
-            scores += comparing.dice_rows({**about, "method": method}, counts, empty)
+            scores += comparing.dice_rows({**about, "method": method}, counts, material.study)
             named[_area_rule(method)] = _classes(material, predicted)
         named["position"] = by_position(training[split.fold], len(truth))
         named["majority"] = np.full_like(truth, majority(training[split.fold]))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from gliomalib import settings
 from gliomalib.experiments import values
 from gliomalib.schema import Confusion
 from gliomalib.scoring import bootstrap, comparisons, metrics
@@ -69,17 +70,18 @@ def interval(row: pd.Series, low: str = "low", high: str = "high") -> tuple[floa
 
 
 def dice_rows(
-    about: Mapping[str, object], counts: Confusion, empty: metrics.EmptyRule
+    about: Mapping[str, object], counts: Confusion, study: settings.Study
 ) -> list[dict[str, object]]:
-    """Return a row per region of a patient: ``about``, region, dice, state.
+    """Return a row per region of a patient: ``about``, region, Dice by ``tables.RULES``, state.
 
-    ``counts`` is the 4×4 matrix of voxels, rows the truth.
+    ``counts`` is the 4×4 matrix of voxels of the store, rows the truth.
     """
+    empty, voxel_ml = study.evaluation.empty, study.preprocessing.spacing_mm**3 / 1000
     return [
         {
             **about,
             "region": region,
-            "dice": metrics.dice(counts, classes, empty),
+            **evaluate.dice_by_rule(counts, classes, empty, voxel_ml),
             "state": metrics.mask_state(counts, classes),
         }
         for region, classes in evaluate.REGIONS.items()

@@ -307,8 +307,8 @@ def _remedied(sites: Sites) -> pd.DataFrame:
                 volumes[key] = remedies.treated(key, segment, case, reference, straight)
             about = {"patient_id": name, "part": part, "fold": split.fold}
             for key, volume in volumes.items():
-                counts, empty = evaluate.confusion_of(case, volume), sites.study.evaluation.empty
-                rows += comparing.dice_rows({**about, "network": key}, counts, empty)
+                counts = evaluate.confusion_of(case, volume)
+                rows += comparing.dice_rows({**about, "network": key}, counts, sites.study)
     return pd.DataFrame(rows)
 
 

@@ -131,8 +131,8 @@ def dice(rerun: Rerun, study: settings.Study) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     for scored in rerun:
         about = {"patient_id": scored.patient, "part": "test", "fold": scored.fold, "network": "2D"}
-        rows += dice_rows(about, scored.confusion, study.evaluation.empty)
-    columns = ["patient_id", "part", "fold", "network", "region", "dice", "state"]
+        rows += dice_rows(about, scored.confusion, study)
+    columns = ["patient_id", "part", "fold", "network", "region", *tables.RULES, "state"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -16,6 +16,18 @@ CLASSES: Mapping[str, tuple[int, ...]] = {"NCR": (1,), "ED": (2,), "ET": (3,)}
 REGIONS: Mapping[str, tuple[int, ...]] = {**CLASSES, **labels.REGIONS}
 """The three sub-regions and the nested regions of BraTS; ET is both."""
 
+RULES: Mapping[str, str] = {
+    "dice": "the study's own rule for empty masks",
+    "dice_present": "classes that the truth lacks left out",
+    "dice_volume": "little enhancing tumour predicted counts as necrotic core",
+}
+"""Columns of a table of scores, and the rule by which each treats masks without voxels."""
+
+SMALLEST_ET_ML = 0.2
+"""Less enhancing tumour than this many millilitres (200 voxels of 1 mm) is taken for necrotic core
+by the rule ``dice_volume``, as nnU-Net did in BraTS 2020 (Isensee et al. 2021,
+doi:10.1007/978-3-030-72087-2_11); the limit is a round number and was chosen on no patient."""
+
 CaseVolumes = tuple[StoredCase, Volume, Volume]
 """A patient with the volumes of the 2D and of the 3D branch."""
 
@@ -30,15 +42,33 @@ def confusion_of(case: StoredCase, volume: Volume) -> Confusion:
     return metrics.confusion_matrix(case.labels, predicted_labels(volume))
 
 
-def score_volume(case: StoredCase, volume: Volume, empty: metrics.EmptyRule) -> pd.DataFrame:
-    """Return one row per region: patient_id, region, dice, hd95_mm, state, truth_ml, predicted_ml.
+def dice_by_rule(
+    counts: Confusion, classes: tuple[int, ...], empty: metrics.EmptyRule, voxel_ml: float
+) -> dict[str, float]:
+    """Return the Dice of one region by each of ``RULES``; NaN where a rule leaves it out.
 
+    ``counts`` is the 4×4 matrix of voxels, rows the truth, of ``voxel_ml`` millilitres each.
+    """
+    kept = counts.copy()
+    if counts[:, 3].sum() * voxel_ml < SMALLEST_ET_ML:
+        kept[:, 1] += kept[:, 3]
+        kept[:, 3] = 0
+    is_present = counts[list(classes)].any()
+    dice = metrics.dice(counts, classes, empty)
+    of_volume = metrics.dice(kept, classes, empty)
+    numbers = (dice, dice if is_present else float("nan"), of_volume)
+    return dict(zip(RULES, numbers, strict=True))
+
+
+def score_volume(case: StoredCase, volume: Volume, empty: metrics.EmptyRule) -> pd.DataFrame:
+    """Return one row per region.
+
+    Columns: patient_id, region, those of ``RULES``, hd95_mm, state, truth_ml, predicted_ml.
     ``state`` says whether truth and prediction both have voxels (see ``metrics.mask_state``).
     """
     predicted_classes = predicted_labels(volume)
     counts = metrics.confusion_matrix(case.labels, predicted_classes)
-    # spacing is in millimetres, and a millilitre has 1000 cubic ones
-    millilitres = float(np.prod(case.grid.spacing_mm)) / 1000
+    voxel_ml = case.grid.voxel_ml
     rows = []
     for region, classes in REGIONS.items():
         truth, predicted = np.isin(case.labels, classes), np.isin(predicted_classes, classes)
@@ -46,21 +76,25 @@ def score_volume(case: StoredCase, volume: Volume, empty: metrics.EmptyRule) -> 
             {
                 "patient_id": case.grid.patient_id,
                 "region": region,
-                "dice": metrics.dice(counts, classes, empty),
+                **dice_by_rule(counts, classes, empty, voxel_ml),
                 "hd95_mm": surface.hd95(truth, predicted, case.grid.spacing_mm, empty),
                 "state": metrics.mask_state(counts, classes),
-                "truth_ml": millilitres * truth.sum(),
-                "predicted_ml": millilitres * predicted.sum(),
+                "truth_ml": voxel_ml * truth.sum(),
+                "predicted_ml": voxel_ml * predicted.sum(),
             }
         )
     return pd.DataFrame(rows)
 
 
 def with_mean(table: pd.DataFrame) -> pd.DataFrame:
-    """Return ``table`` with a region ``mean``: each patient's mean of NCR, ED and ET Dice."""
-    keys = [name for name in ("patient_id", "part", "fold", "network") if name in table]
+    """Return ``table`` with a region ``mean``: each patient's mean of NCR, ED and ET Dice.
+
+    It has one by each of ``RULES`` that the table has; classes that a rule leaves out are no part.
+    """
+    keys = [name for name in ("patient_id", "part", "fold", "network", "seed") if name in table]
     of_classes = table[table["region"].isin(list(CLASSES))]
-    mean = of_classes.groupby(keys, sort=False)["dice"].mean().reset_index()
+    rules = [name for name in RULES if name in table]
+    mean = of_classes.groupby(keys, sort=False)[rules].mean().reset_index()
     return pd.concat([table, mean.assign(region="mean")], ignore_index=True)
 
 

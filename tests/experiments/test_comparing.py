@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import wilcoxon
 
+from gliomalib import settings
 from gliomalib.experiments import comparing
 from gliomalib.scoring import bootstrap, comparisons, metrics
 
@@ -70,7 +71,7 @@ def test_what_is_in_no_family_has_a_row_without_verdict() -> None:
 def test_dice_rows_have_every_region_with_its_state() -> None:
     truth = np.array([0, 2, 2, 3])
     counts = metrics.confusion_matrix(truth, np.array([0, 2, 0, 0]))
-    rows = pd.DataFrame(comparing.dice_rows({"patient_id": "A"}, counts, "brats"))
+    rows = pd.DataFrame(comparing.dice_rows({"patient_id": "A"}, counts, settings.load("smoke")))
     by_region = rows.set_index("region")
     assert by_region["dice"]["ED"] == pytest.approx(2 / 3) and by_region["dice"]["NCR"] == 1
     assert by_region["state"][["NCR", "ED", "ET"]].tolist() == ["empty", "both", "missed"]

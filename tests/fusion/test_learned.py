@@ -1,5 +1,6 @@
 """What is fitted by likelihood is the best there is, and known truths are found again."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -214,6 +215,18 @@ def test_what_the_gate_sees() -> None:
     h = -sum(p * np.log(p) for p in unsure) / np.log(4)
     expected = [[0] * 5, [0, h, h, h, 0], [1] * 5, [1, 0.5, 0.5, 0.5, 1], [0, 3, 6, 3, 0]]
     np.testing.assert_allclose(found[:, :, 0, 0], expected, rtol=1e-5)
+
+
+def test_the_gate_learns_and_applies_depth_in_the_units_of_the_grid() -> None:
+    def alpha(*spacing_mm: float) -> Any:
+        training: list[Any] = [
+            ([replace(one, grid=replace(one.grid, spacing_mm=spacing_mm)) for one in pair], labels)
+            for pair, labels in patients(3, (1.5, 2))
+        ]
+        return learned.fit_gate(training, 0).alpha(training[0][0])
+
+    np.testing.assert_allclose(alpha(6, 6, 6), alpha(2, 2, 2), rtol=1e-4)
+    assert np.abs(alpha(2, 2, 9) - alpha(2, 2, 2)).max() > 0.01
 
 
 def test_a_volume_of_disagreement_still_has_a_depth() -> None:

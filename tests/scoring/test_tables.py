@@ -43,6 +43,12 @@ def test_a_perfect_prediction_scores_one_everywhere(labels: np.ndarray) -> None:
     assert row(table, "WT")["truth_ml"] == pytest.approx((labels > 0).sum() * 8 / 1000)
 
 
+def test_of_equally_probable_classes_the_lower_one_is_predicted() -> None:
+    probabilities = np.array([[0.25, 0], [0.25, 0.5], [0.25, 0], [0.25, 0.5]], np.float16)
+    volume = Volume(probabilities.reshape(4, 2, 1, 1), grid(shape=(2, 1, 1)))
+    assert tables.predicted_labels(volume).ravel().tolist() == [0, 1]
+
+
 def test_regions_are_merged_before_they_are_scored(labels: np.ndarray) -> None:
     swapped = np.where(labels == 1, 3, np.where(labels == 3, 1, labels))
     table = tables.score_volume(case(labels), certain(swapped), "brats")
@@ -95,3 +101,27 @@ def test_slices_are_counted_by_patient() -> None:
     found = tables.patient_confusions(table, "test")
     assert found.shape == (2, 4, 4) and found[0, 3, 2] == 1 and found[1, 2, 2] == 1
     assert found.sum() == 3
+
+
+def test_each_rule_treats_an_empty_class_in_its_own_way() -> None:
+    # truth: no enhancing tumour; predicted: three voxels of it, the rest right
+    counts = np.array([[90, 0, 0, 1], [0, 20, 0, 2], [0, 0, 40, 0], [0, 0, 0, 0]])
+    few = tables.dice_by_rule(counts, (3,), "brats", voxel_ml=0.008)
+    assert few["dice"] == 0 and np.isnan(few["dice_present"]) and few["dice_volume"] == 1
+    many = tables.dice_by_rule(counts, (3,), "brats", voxel_ml=1.0)
+    assert many["dice_volume"] == 0
+    core = tables.dice_by_rule(counts, (1,), "brats", voxel_ml=0.008)
+    assert core["dice"] == pytest.approx(40 / 42)
+    # the three voxels are necrotic core now, two of them rightly
+    assert core["dice_volume"] == pytest.approx(44 / 45)
+
+
+def test_the_mean_leaves_out_what_a_rule_leaves_out() -> None:
+    rows = {
+        "patient_id": ["a"] * 3,
+        "region": ["NCR", "ED", "ET"],
+        "dice": [0.6, 0.8, 1.0],
+        "dice_present": [0.6, 0.8, np.nan],
+    }
+    mean = tables.with_mean(pd.DataFrame(rows)).query("region == 'mean'").iloc[0]
+    assert mean["dice"] == pytest.approx(0.8) and mean["dice_present"] == pytest.approx(0.7)

@@ -1,0 +1,106 @@
+"""Differences of methods with two sources of noise: the patients, and the seeds of training.
+
+A network trained again with another seed gives another mean, in the same patients. So the patients
+alone do not tell how far a difference can be trusted::
+
+                 seed 1  seed 2  seed 3
+    patient A      ·       ·       ·      → mean of A: the spread between patients
+    patient B      ·       ·       ·      → mean of B
+                   ↓       ↓       ↓
+                 mean    mean    mean       the spread between trainings
+
+Half the interval is √((t·s/√n)² + (t'·s'·√(Σ 1/k))²): each spread with Student's factor for its own
+degrees of freedom, so that three seeds weigh as little as they say (a case of Graybill and Wang
+1980, doi:10.1080/01621459.1980.10477565). Simulated with normal patients and three seeds it covers
+the true difference in 94 to 99 % of studies of 30 to 74 patients, with patients alone in 25 to
+95 %. It is too wide where seeds differ less than their means over so few patients do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from gliomalib.schema import FloatArray
+from gliomalib.scoring.bootstrap import LEVEL, checked
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A mean over patients and trainings with its 95 % interval over both.
+
+    ``seeds`` is the number of trainings of the method that has fewest. With a single one its noise
+    is unknown and ``ci95`` is over patients alone. ``ci95`` is None for a single patient.
+    """
+
+    value: float
+    ci95: tuple[float, float] | None
+    n: int
+    seeds: int
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval lies on one side of 0."""
+        return self.ci95 is not None and not self.ci95[0] <= 0 <= self.ci95[1]
+
+
+def paired(differences: ArrayLike) -> Effect:
+    """Return the mean of differences (n, k) of n patients by k seeds that both methods share.
+
+    Such are a fused volume and its own 2D branch: their networks are the same. Scores of one
+    method work as well. Raises ``ValueError`` for no patient, no seed and NaN.
+    """
+    table = checked(differences, 2, "one difference per patient and seed")
+    return _effect(table.mean(axis=1), [table])
+
+
+def unpaired(first: ArrayLike, second: ArrayLike) -> Effect:
+    """Return the mean of ``first`` (n, k) less that of ``second`` (n, m), same patients.
+
+    The seeds of the two have nothing in common, as those of two losses. Raises ``ValueError`` for
+    other patients, no patient, no seed and NaN.
+    """
+    a, b = (checked(table, 2, "one score per patient and seed") for table in (first, second))
+    if len(a) != len(b):
+        raise ValueError(f"{len(a)} and {len(b)} patients: a difference needs the same ones")
+    return _effect(a.mean(axis=1) - b.mean(axis=1), [a, b])
+
+
+def false_alarms(scores: ArrayLike) -> tuple[int, int]:
+    """Return how often seeds of one network are called different, and how often it was asked.
+
+    ``scores`` is (n, k), one network; each seed is set against the others by ``unpaired``. One
+    comparison in twenty may come out as different by chance. With fewer than three seeds there is
+    no spread to judge by, and nothing is asked.
+    """
+    table = checked(scores, 2, "one score per patient and seed")
+    if table.shape[1] < 3:
+        return 0, 0
+    seeds = range(table.shape[1])
+    effects = [unpaired(table[:, [seed]], np.delete(table, seed, axis=1)) for seed in seeds]
+    return sum(effect.excludes_zero for effect in effects), len(effects)
+
+
+def _effect(of_patients: FloatArray, arms: Sequence[FloatArray]) -> Effect:
+    """Return the mean of ``of_patients`` (n,) with the training noise of each arm (n, k)."""
+    n, seeds = len(of_patients), min(arm.shape[1] for arm in arms)
+    value = float(of_patients.mean())
+    if n == 1:
+        return Effect(value, None, n, seeds)
+    square = _square(of_patients.var(ddof=1) / n, n - 1)
+    freedom = sum(arm.shape[1] - 1 for arm in arms)
+    if freedom:
+        # one spread for both methods: they are trained alike, and three seeds alone say little
+        squares = sum(arm.mean(axis=0).var() * arm.shape[1] for arm in arms)
+        square += _square(squares / freedom * sum(1 / arm.shape[1] for arm in arms), freedom)
+    half = float(np.sqrt(square))
+    return Effect(value, (value - half, value + half), n, seeds)
+
+
+def _square(variance: float, freedom: int) -> float:
+    """Return the square of half of Student's interval."""
+    return float(variance * stats.t.ppf((1 + LEVEL) / 2, freedom) ** 2)
