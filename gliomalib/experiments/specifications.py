@@ -158,7 +158,10 @@ def specifications() -> tuple[Specification, ...]:
 
 
 def measure(views: Views) -> Answers:
-    """Fit every specification once a turn, and count the slices that it names rightly."""
+    """Fit every specification once a turn, and count the slices that it names rightly.
+
+    Raises ``DataError`` where no patient was tested by every one of them.
+    """
     every, turns = specifications(), range(views.pool.study.leakage.repeats)
     names, place = np.unique(views.pool.slices.patients, return_inverse=True)
     asked = np.zeros((len(every), len(names)))
@@ -176,6 +179,8 @@ def measure(views: Views) -> Answers:
                 for reading, hit in enumerate((hits[-1], hits[hits.mean(axis=1).argmax()])):
                     right[number, reading] += np.bincount(who, hit, minlength=len(names))
     always = (asked > 0).all(axis=0)
+    if not always.any():
+        raise DataError("no patient was tested by every specification; take more repeats")
     return Answers(every, tuple(names[always].tolist()), asked[:, always], right[..., always])
 
 
