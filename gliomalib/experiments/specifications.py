@@ -29,7 +29,7 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
         "enhancing_first": "enhancing, if any",
         "largest_share": "largest share of a class",
     },
-    "least": {"one voxel": "one voxel", "40 mm²": "40 mm², ten voxels of 2 mm"},
+    "least": {"one voxel": "from one voxel on", "40 mm²": "from 40 mm² on"},
     "slices": {"all": "all with brain", "tumour": "with tumour only"},
     "image": {
         "probabilities": "fused maps",
@@ -58,7 +58,7 @@ TITLES = {
 """What a reader calls the choices."""
 
 LEAST_MM2 = {"one voxel": 0.0, "40 mm²": 40.0}
-"""Area below which a slice counts as without tumour."""
+"""Area below which a slice counts as without tumour; 40 mm² are ten voxels of 2 mm."""
 
 TREES, STAGE = 40, 8
 """Extremely randomised trees of a classifier; it is looked at after every ``STAGE`` of them."""

@@ -18,7 +18,7 @@ from gliomalib.figures.picture import BLUE, DARK, GREY, ORANGE, Picture, styled
 COLOURS = {"patient": BLUE, "slice": "#c47a00", "years": "#a0215a"}
 """One colour a split: apart for the colour-blind, each at 3:1 or more on white."""
 
-LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
+LEVELS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 """Accuracies that may be marked; the axis grows with the logarithm of the error."""
 
 TOP = 0.9995
@@ -127,6 +127,7 @@ def _draw_reach(axes: Axes, reach: dict[str, float], limit: float) -> None:
         axes.text(0, row - 0.27, SPLITS[split].replace(" of the", "\nof the"), fontsize=8)
         axes.text(share + 0.03, row, f"{100 * share:.0f} %", va="center", weight="bold")
     axes.set(xlim=(0, 1.3), ylim=(2.4, -0.8), xticks=[], yticks=[])
+    axes.spines["bottom"].set_visible(False)
     axes.set_title(f"reach {100 * limit:.2f} %", loc="left")
 
 

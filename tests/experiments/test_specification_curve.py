@@ -123,6 +123,9 @@ def test_cells_are_sorted_and_their_summaries_are_over_patients(
     years = cells[cells["split"] == "years"]["accuracy"]
     assert measured.summary["years_below_printed"].value == (years < 0.9825).mean()
     assert measured.summary["years_at_printed"].value == (years >= 0.9925).mean()
+    middle = specification_curve.measured(curve, years.median()).summary
+    assert middle["years_at_printed"].value == (years >= years.median()).mean()
+    assert 0 < middle["years_below_printed"].value == (years < years.median() - 0.01).mean() < 0.5
     shares = specification_curve.shares(measured)
     assert shares["share"].sum() == pytest.approx(1)
     others = shares["share"][1:-1].sum()

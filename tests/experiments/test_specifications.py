@@ -66,6 +66,14 @@ def test_splits_have_the_training_sets_that_they_make() -> None:
             assert len(set(rows.test)) == len(rows.test)
 
 
+def test_slices_without_tumour_can_be_left_out() -> None:
+    views = views_of(8, 4)
+    classes = views.classes["dominant", "one voxel"]
+    tumour = specifications.rows_of(views, "one voxel", "tumour")
+    assert tumour.tolist() == np.flatnonzero(classes).tolist() != []
+    assert len(specifications.rows_of(views, "one voxel", "all")) == 32 > len(tumour)
+
+
 def test_every_combination_stands_there_once() -> None:
     every = specifications.specifications()
     assert len(set(every)) == len(every) == 3 * 3 * 2 * 2 * 4
@@ -157,6 +165,10 @@ def test_patients_are_seen_by_the_networks_that_did_not_learn_from_them(tmp_path
     truth = slices.slice_classes(planted_branches.labels_of("B"), "dominant")
     rows = np.array(views.pool.slices.patients) == "B"
     assert views.classes["dominant", "one voxel"][rows].tolist() == truth[1:].tolist()
+    # each slice of the masks beside its class: edema is the second channel
+    edema = views.features["truth"].reshape(-1, 3, 256)[rows, 1].any(axis=1)
+    shown = (planted_branches.labels_of("B") == 2).any(axis=(0, 1))
+    assert edema.tolist() == shown[1:].tolist() and len(set(shown)) == 2
     with pytest.raises(DataError, match="1 held-out patients cannot be dealt out"):
         specifications.look(made, pool_of(made, "A"))
 
