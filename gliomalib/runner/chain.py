@@ -54,6 +54,7 @@ CHAIN: Mapping[str, Step] = {
     "14_efficiency": Step(
         after=("05_fusion", "06_train_resnet50"), files=PUBLISHED, gpu=True, alone=True
     ),
+    "15_specification_curve": Step(after=("05_fusion", "11_leakage_audit"), files=PUBLISHED),
     LAST_NOTEBOOK: Step(
         files=(*PUBLISHED, "data/assumptions.yml", "data/checklists.yml", "data/catalogue.yml")
     ),

@@ -49,12 +49,13 @@ GROUPS: Mapping[str, str] = {
     "Q": "its open questions",
     "F": "its failure signatures",
     "L": "its limitations",
+    "M": "what its unstated choices make of the accuracy",
     "W": "what follows without a network",
 }
 """First letter of a statement's id → what it is; only C is claimed by the paper."""
 
 WORDS: Mapping[str, tuple[Outcome, Outcome]] = {
-    **dict.fromkeys("EQF", ("holds", "does not hold")),
+    **dict.fromkeys("EQFM", ("holds", "does not hold")),
     **dict.fromkeys("LW", ("problem confirmed", "problem not confirmed")),
     "C": ("reproduced", "not reproduced"),
 }
@@ -120,7 +121,7 @@ class Claim(Source):
     rerun of a public notebook, by ``Frame``.
     """
 
-    id: str = Field(pattern=r"^[CEQFLW][1-9][0-9]*$")
+    id: str = Field(pattern=r"^[CEQFLMW][1-9][0-9]*$")
     statement: str
     metric: str
     published: float | None = None
