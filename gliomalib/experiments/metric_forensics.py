@@ -267,7 +267,7 @@ def _hypothesis(values: Sequence[Value], real_data: bool) -> str:
     else:
         word = "leaves the hypothesis open"
     if not real_data:
-        word = f"{word}; the patients are synthetic, so it says nothing of the paper"
+        word = f"{word}; the patients are synthetic, so it says nothing about the paper"
     return (
         f"Of the recipe's six scores {near['box']:.0f} lie within a point of the paper's over the "
         f"crop, and {near['scan']:.0f} over the whole scan. 'No tumour' everywhere misses "

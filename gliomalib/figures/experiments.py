@@ -189,10 +189,10 @@ def methods(patients: pd.DataFrame, table: pd.DataFrame, label: str) -> Picture:
     _draw_intervals(right, table, "difference")
     right.locator_params(axis="x", nbins=5)
     first = table["title"][0]
-    right.set_xlabel(f"{first} less the method, 95 % interval")
+    right.set_xlabel(f"{first} minus the method, 95 % interval")
     right.legend(loc="lower center", bbox_to_anchor=(0.5, 1))
     differences = spoken(table.iloc[1:].set_index("title")["difference"].round(3))
-    return Picture(figure, f"{label}: {first} less each other method: {differences}.")
+    return Picture(figure, f"{label}: {first} minus each other method: {differences}.")
 
 
 @styled
@@ -258,33 +258,6 @@ def _draw_margin(axes: Axes, colour: str, opacity: float) -> None:
 
 def _draw_paper(axes: Axes, alpha: float) -> None:
     axes.axvline(alpha, color=ORANGE, linestyle=":", linewidth=1.2, label=f"paper: {alpha:g}")
-
-
-@styled
-def patient_optima(spans: pd.DataFrame, published: float = PAPER_ALPHA) -> Picture:
-    """Draw the best α of every patient as lines, thin where it is nearly the best one.
-
-    ``spans`` are those of ``alpha_sweep.spans``; patients are sorted by the middle of their best α.
-    """
-    best = spans[spans["within"] == 0].assign(
-        middle=lambda rows: rows[["start", "end"]].mean(axis=1)
-    )
-    order = best.groupby("patient_id")["middle"].mean().sort_values(kind="stable").index
-    places = {name: row for row, name in enumerate(order)}
-    figure, axes = canvas(7.0, min(1.1 + 0.22 * len(order), 14.0))
-    near = spans[spans["within"] > 0]
-    wide: dict[str, Any] = {"color": BLUE, "linewidth": 4, "alpha": 0.3}
-    name = f"within {near['within'].max():g} Dice of the best"
-    axes.hlines(near["patient_id"].map(places), near["start"], near["end"], label=name, **wide)
-    stroke: dict[str, Any] = {"color": BLUE, "markersize": 9, "markeredgewidth": 2}
-    rows = best["patient_id"].map(places)
-    axes.plot(best["middle"], rows, "|", label="best α of a patient", **stroke)
-    _draw_paper(axes, published)
-    axes.set_yticks(range(len(order)), order if len(order) <= 60 else [""] * len(order))
-    axes.set(xlabel="α (0: 3D only, 1: 2D only)", xlim=(-0.01, 1.01))
-    picture.legend_above(axes, 3)
-    low, high = best["middle"].min(), best["middle"].max()
-    return Picture(figure, f"Best α of {len(order)} patients, from {low:.2f} to {high:.2f}.")
 
 
 @styled

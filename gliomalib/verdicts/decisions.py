@@ -126,8 +126,8 @@ def in_words(
     if isinstance(decision, Found):
         return f"the notebook's own rule finds it: {yes}; excludes it: {no}"
     return (
-        f"95 % interval above 0: {yes}; not above 0, or with 0 and only gains below "
-        f"{shown(decision.smallest_gain)}: {no}"
+        f"95 % interval above 0: {yes}; at or below 0, or around 0 with every gain "
+        f"below {shown(decision.smallest_gain)}: {no}"
     )
 
 
@@ -204,9 +204,9 @@ def _found(number: float) -> tuple[Answer, str]:
 def _range(decision: Exact, shown: Shown) -> str:
     parts = []
     if decision.least is not None:
-        parts.append(f"{shown(decision.least)} or more")
+        parts.append(f"at least {shown(decision.least)}")
     if decision.most is not None:
-        parts.append(f"{shown(decision.most)} or less")
+        parts.append(f"at most {shown(decision.most)}")
     return " and ".join(parts)
 
 

@@ -177,7 +177,7 @@ def test_the_hypothesis_is_judged_by_its_rule(
     assert f"By the rule this {words}" in said and f"six scores {near} lie within" in said
     assert "synthetic" not in said
     synthetic = metric_forensics.conclusion(forensic(near, dice), real_data=False)
-    assert "says nothing of the paper" in synthetic
+    assert "says nothing about the paper" in synthetic
 
 
 @pytest.mark.parametrize("near", [5, 6])

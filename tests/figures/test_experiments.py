@@ -114,8 +114,8 @@ def test_methods_have_a_row_each_and_a_point_a_patient() -> None:
     assert sum(len(points.get_offsets()) for points in left.collections) == METHODS.size
     # the first row is on top, and neither row touches the frame
     assert left.get_ylim() == (1.5, -0.5)
-    assert picture.alt.endswith("less each other method: 2D only 0.067.")
-    assert right.get_xlabel().startswith("fused, α = 0.6 less the method")
+    assert picture.alt.endswith("minus each other method: 2D only 0.067.")
+    assert right.get_xlabel().startswith("fused, α = 0.6 minus the method")
 
 
 def test_classifiers_show_the_majority_as_a_bound_of_each_score() -> None:
@@ -148,25 +148,6 @@ def test_cells_show_every_seed_and_every_patient() -> None:
     swarms = [one for one in axes.collections if isinstance(one, PathCollection)]
     assert sum(len(one.get_offsets()) for one in swarms) == patients.size
     assert picture.alt == "Dice, mean by cell: A 0.8, B 0.5."
-
-
-SPANS = pd.DataFrame(
-    [("A", 0.01, 0.2, 0.9), ("A", 0.0, 0.8, 0.82), ("B", 0.01, 0.0, 0.4), ("B", 0.0, 0.1, 0.1)],
-    columns=["patient_id", "within", "start", "end"],
-)
-
-
-def test_every_patient_has_a_row_with_its_best_weight_and_what_is_nearly_as_good() -> None:
-    picture = experiments.patient_optima(SPANS, 0.6)
-    axes = picture.figure.axes[0]
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["B", "A"]
-    marks = {line.get_label(): line for line in axes.lines}
-    best = marks["best α of a patient"]
-    assert dict(zip(best.get_ydata(), best.get_xdata(), strict=True)) == {0: 0.1, 1: 0.81}
-    assert set(marks["paper: 0.6"].get_xdata()) == {0.6}
-    near = axes.collections[0].get_segments()
-    assert sorted(part[:, 0].tolist() for part in near) == [[0.0, 0.4], [0.2, 0.9]]
-    assert "2 patients, from 0.10 to 0.81" in picture.alt
 
 
 def test_levels_of_the_classifier_are_two_lines_in_each_panel() -> None:

@@ -132,6 +132,10 @@ def test_the_checklists_are_whole() -> None:
     found = argument.checklists()
     assert [one.item for one in found["claim2024"].items] == [str(n) for n in range(1, 45)]
     assert len(found["mlrc"].items) == 20
+    modules = zip("12345678", (3, 5, 7, 3, 6, 3, 3, 2), strict=True)
+    asked = [f"{module}{letter}" for module, count in modules for letter in "abcdefg"[:count]]
+    assert [one.item for one in found["reforms"].items] == asked
+    assert len(asked) == 32
     for checklist in found.values():
         assert all(one.where for one in checklist.items)
 
