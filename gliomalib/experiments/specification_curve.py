@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import records, settings
+from gliomalib import digits, records, settings
 from gliomalib.experiments import leakage_splits
 from gliomalib.experiments.leakage_audit import SIDE, SPLITS
 from gliomalib.experiments.metric_forensics import POINT
@@ -181,7 +181,7 @@ def values(curve: Curve, measured: Measured, printed: float) -> list[Value]:
     """Return the values of the record."""
     rules = {f"{name}_share": f"share of the variance by {TITLES[name]}" for name in TITLES}
     rules[f"{INTERACTIONS}_share"] = "share of the variance that no choice explains by itself"
-    rules["split_lead"] = "share of the variance by the split less those by all other choices"
+    rules["split_lead"] = "share of the variance by the split minus the shares of all other choices"
     for split, title in SPLITS.items():
         every = f"{curve.of(split).sum()} specifications {title}"
         rules |= {
@@ -193,7 +193,7 @@ def values(curve: Curve, measured: Measured, printed: float) -> list[Value]:
     found = [value(name, interval, rules[name]) for name, interval in measured.summary.items()]
     for split, prefix in (("slice", ""), ("years", "years_")):
         (gap, p), n = gap_test(curve, split, curve.study.evaluation.bootstrap), len(curve.right)
-        rule = f"median over specifications of the accuracy {SPLITS[split]} less that by patient"
+        rule = f"accuracy {SPLITS[split]} minus accuracy by patient, median over specifications"
         found.append(Value(f"{prefix}gap", 100 * gap, n_patients=n, unit="points", rule=rule))
         rule = f"share of curves with splits swapped within patients and as large a gap: {rule}"
         found.append(Value(f"{prefix}gap_p", p, n_patients=n, rule=rule))
@@ -206,19 +206,20 @@ def conclusion(measured: Measured, values: Sequence[Value], printed: float) -> s
     chosen = [CHOICES[choice][best[choice]] for choice in TITLES]
     numbers = {value.name: value.value for value in values}
     reach = [
-        f"{100 - 100 * numbers[f'{split}_below_printed']:.0f} % of those {title}"
+        f"{digits.percent(1 - numbers[f'{split}_below_printed'])} of those {title}"
         for split, title in SPLITS.items()
     ]
-    low, high = ends(of(values, "highest_patient_accuracy"))
+    bounds = ends(of(values, "highest_patient_accuracy"))
+    top = " to ".join(digits.percent(end, 1) for end in bounds)
     others = numbers["split_share"] - numbers["split_lead"]
     return (
-        f"Of {len(measured.cells)} specifications, {100 * (printed - POINT):.2f} % is reached by "
-        f"{', '.join(reach)}. The highest that keeps patients apart has "
-        f"{100 * best['accuracy']:.1f} % (95 % interval {100 * low:.1f} to {100 * high:.1f} %): "
+        f"Of {len(measured.cells)} specifications, {digits.percent(printed - POINT, 2)} is reached "
+        f"by {', '.join(reach)}. The highest that keeps patients apart has "
+        f"{digits.percent(best['accuracy'], 1)} (95 % interval {top}): "
         f"{', '.join(chosen[1:])}. The split explains {numbers['split_share']:.2f} of the variance "
         f"between specifications, all other choices together {others:.2f}. With the splits by "
         "patient and by slice swapped at random within patients, "
-        f"{100 * numbers['gap_p']:.2g} % of the curves have as large a gap."
+        f"{digits.percent(numbers['gap_p'], 2)} of the curves have as large a gap."
     )
 
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from gliomalib.digits import percent
 from gliomalib.experiments.leakage_audit import SPLITS
 from gliomalib.experiments.specifications import CHOICES, TITLES
 from gliomalib.figures import picture
@@ -47,10 +48,10 @@ def curve(
     _draw_shares(bars, shares.set_index("choice").loc[list(middles)], list(middles.values()))
     bars.set_ylim(below.get_ylim())
     in_words = picture.spoken(shares.set_index("title")["share"].round(2))
-    by_split = ", ".join(f"{SPLITS[split]} {100 * share:.0f} %" for split, share in reach.items())
+    by_split = ", ".join(f"{SPLITS[split]} {percent(share)}" for split, share in reach.items())
     return Picture(
         figure,
-        f"Accuracy of {len(cells)} specifications, sorted. {100 * (printed - point):.2f} % is "
+        f"Accuracy of {len(cells)} specifications, sorted. {percent(printed - point, 2)} is "
         f"reached by these shares of them: {by_split}. Shares of the variance: {in_words}.",
     )
 
@@ -93,8 +94,8 @@ def _draw_printed(axes: Axes, printed: float, point: float) -> None:
     axes.axhspan(low, high, color=ORANGE, alpha=0.13, linewidth=0)
     axes.axhline(high, color=ORANGE, linewidth=1.2)
     for height, text in (
-        (high, f"printed: {100 * printed:.2f} %"),
-        (low, f"one point less: {100 * (printed - point):.2f} %"),
+        (high, f"printed: {percent(printed, 2)}"),
+        (low, f"one point less: {percent(printed - point, 2)}"),
     ):
         axes.text(0.01, height, text, transform=axes.get_yaxis_transform(), va="bottom", fontsize=8)
 
@@ -125,10 +126,10 @@ def _draw_reach(axes: Axes, reach: dict[str, float], limit: float) -> None:
     for row, (split, share) in enumerate(reach.items()):
         axes.barh(row, share, height=0.35, color=COLOURS[split])
         axes.text(0, row - 0.27, SPLITS[split].replace(" of the", "\nof the"), fontsize=8)
-        axes.text(share + 0.03, row, f"{100 * share:.0f} %", va="center", weight="bold")
+        axes.text(share + 0.03, row, percent(share), va="center", weight="bold")
     axes.set(xlim=(0, 1.3), ylim=(2.4, -0.8), xticks=[], yticks=[])
     axes.spines["bottom"].set_visible(False)
-    axes.set_title(f"reach {100 * limit:.2f} %", loc="left")
+    axes.set_title(f"reach {percent(limit, 2)}", loc="left")
 
 
 def _draw_shares(axes: Axes, shares: pd.DataFrame, places: list[float]) -> None:
