@@ -175,9 +175,9 @@ def conclusion(compared: pd.DataFrame, trial: RuleTrial) -> str:
     n = len(table(trial, "test"))
     text = (
         f"By interval and adjusted test {', '.join(gain['title']) or 'no rule'} "
-        f"gain{'s' * (len(gain) < 2)} on {FIXED} in {n} held-out patients; the largest mean gain "
-        f"is {best['gain']:+.3f} ({best['title']}), and an oracle that knows each patient's best α "
-        f"gains {bound['gain']:+.3f}."
+        f"gain{'s' * (len(gain) < 2)} on {FIXED} in {n} held-out patients; the best of them, "
+        f"{best['title']}, changes the mean by {best['gain']:+.3f}, and an oracle that knows each "
+        f"patient's best α gains {bound['gain']:+.3f}."
     )
     text += "".join(comparing.sentence(note) for note in sorted(set(others["note"]) - {""}))
     skipped = [key for key in rules.RULES if key not in trial.tried]

@@ -61,7 +61,7 @@ class Sweep:
 class Optimum:
     """The best α of a region's mean Dice, with intervals over patients and trainings.
 
-    ``lost`` is the best mean Dice less that at the paper's α, ``plateau`` the width of all α whose
+    ``lost`` is the best mean Dice minus that at the paper's α, ``plateau`` the width of all α whose
     mean Dice lies within ``MARGIN`` of the best. ``left_out`` patients lack a score at some α.
     """
 
@@ -170,7 +170,7 @@ def values(optima: Mapping[str, Optimum], sweep: Sweep, held_back: Sweep) -> lis
         "exact α with the best mean Dice over all of 0–1, middle of the widest plateau, of the "
         "trainings' mean; interval by resampling patients, widened by the spread of the trainings"
     )
-    lost = f"best mean Dice less that at α = {PAPER}, {AGAIN}; widened by the trainings"
+    lost = f"best mean Dice minus that at α = {PAPER}, {AGAIN}; widened by the trainings"
     width = f"width of all α whose mean Dice lies {NEAR} of the best; widened by the trainings"
     note = ONE_TRAINING if len(of_seeds) == 1 else ""
     made = [
@@ -277,7 +277,7 @@ def _chosen(sweep: Sweep, held_back: Sequence[optimum.Curve]) -> list[Value]:
     ]
     gain = training_noise.paired(np.transpose(gains))
     picked = f"α with the best mean Dice of {len(held_back)} validation patients"
-    rule = f"mean Dice at α = {alpha:.3f} less that at {PAPER}, over patients and trainings"
+    rule = f"mean Dice at α = {alpha:.3f} minus that at {PAPER}, over patients and trainings"
     return [
         Value("chosen_alpha", alpha, n_patients=gain.n, rule=picked),
         Value("gain_at_chosen_alpha", gain.value, gain.ci95, gain.n, rule=rule, n_seeds=gain.seeds),

@@ -142,18 +142,21 @@ def alpha_curves(
 
 @styled
 def published_and_obtained(table: pd.DataFrame) -> Picture:
-    """Draw published, faithful and obtained values; the table is ``judge.numbers``'s."""
+    """Draw printed values and the recipe's beside obtained ones, from ``judge.numbers``."""
     rows = table.iloc[::-1].reset_index(drop=True)
     figure, axes = canvas(7.5, 0.8 + 0.32 * len(rows))
     axes.hlines(rows.index, rows["low"], rows["high"], color=DARK, linewidth=2)
     axes.plot(rows["value"], rows.index, "o", color=DARK, label="obtained, 95 % interval")
-    axes.plot(rows["faithful"], rows.index, "s", color="#56b4e9", label="pixel recipe")
+    recipe: dict[str, Any] = {"color": "#56b4e9", "linestyle": "none"}
+    axes.plot(rows["crop"], rows.index, marker="s", label="pixel recipe, crop", **recipe)
+    axes.plot(rows["scan"], rows.index, marker="s", mfc="none", label="the same, scan", **recipe)
     axes.plot(rows["published"], rows.index, "D", color=ORANGE, label="published", mfc="none")
+    axes.plot(rows["reference"], rows.index, "x", color=DARK, label="others, not the paper")
     axes.set_yticks(rows.index, rows["metric"])
     axes.set(xlabel="value")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return Picture(
         figure,
-        "Published values (diamonds) beside obtained ones (dots, intervals) and those of the pixel "
-        "recipe (squares).",
+        "Published values (diamonds) beside obtained ones (dots, intervals), those of the pixel "
+        "recipe (squares; open: whole scan) and one that is not the paper's (cross).",
     )

@@ -97,7 +97,7 @@ class Loop(pl.LightningModule):
         settings = self.plan.job.settings
         steps = settings.epochs * math.ceil(len(self.plan.train) / settings.batch_size)
         warm_up = max(steps // 20, 1)
-        optimiser = torch.optim.AdamW(self.parameters(), lr=settings.learning_rate)
+        optimiser = torch.optim.AdamW(self.parameters(), lr=settings.learning_rate, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser,
             lambda step: min((step + 1) / warm_up, (1 + math.cos(math.pi * step / steps)) / 2),

@@ -7,11 +7,12 @@ from matplotlib.collections import PathCollection
 from gliomalib.figures import experiments
 from gliomalib.scoring.keras_metrics import Saturation, saturated_mean_iou
 
+RECIPE, NOTHING = "pixel recipe, whole scan", "'no tumour', whole scan"
 ROWS = [
     (who, score, value, value - 0.01, value)
-    for who, value in (("paper", 0.99), ("recipe, scan", 0.985), ("constant, scan", 0.98))
+    for who, value in (("the paper", 0.99), (RECIPE, 0.985), (NOTHING, 0.98))
     for score in experiments.SCORES
-    if (who, score) != ("recipe, scan", "iou")
+    if (who, score) != (RECIPE, "iou")
 ]
 SCORES = pd.DataFrame(ROWS, columns=["who", "score", "value", "low", "high"])
 DICE = pd.DataFrame(
@@ -24,13 +25,13 @@ def test_scores_and_dice_share_one_axis_from_0_to_1() -> None:
     left, right = picture.figure.axes
     assert left.get_ylim() == right.get_ylim() == (-0.03, 1.03)
     shown = left.get_legend_handles_labels()[1]
-    assert shown == ["the paper", "recipe, whole scan", "'no tumour', whole scan"]
-    assert "the paper 0.9900; recipe, whole scan 0.9850" in picture.alt
+    assert shown == ["the paper", RECIPE, NOTHING]
+    assert "the paper 0.9900; pixel recipe, whole scan 0.9850" in picture.alt
     assert "WT 0.70, ET 0.20" in picture.alt
 
 
 def test_without_a_rerun_the_paper_stands_alone() -> None:
-    picture = experiments.beside(SCORES[SCORES["who"] == "paper"], DICE[:0])
+    picture = experiments.beside(SCORES[SCORES["who"] == "the paper"], DICE[:0])
     assert [text.get_text() for text in picture.figure.axes[1].texts] == ["not measured"]
     assert "No Dice was measured" in picture.alt
 
@@ -38,7 +39,7 @@ def test_without_a_rerun_the_paper_stands_alone() -> None:
 def test_a_score_that_was_not_measured_has_no_mark() -> None:
     axes = experiments.beside(SCORES, DICE).figure.axes[0]
     marks = {line.get_label(): line.get_ydata() for line in axes.lines}
-    recipe = pd.Series(marks["recipe, whole scan"], index=list(experiments.SCORES))
+    recipe = pd.Series(marks[RECIPE], index=list(experiments.SCORES))
     assert recipe.isna().sum() == 1 and pd.isna(recipe["iou"])
 
 
@@ -113,8 +114,8 @@ def test_methods_have_a_row_each_and_a_point_a_patient() -> None:
     assert sum(len(points.get_offsets()) for points in left.collections) == METHODS.size
     # the first row is on top, and neither row touches the frame
     assert left.get_ylim() == (1.5, -0.5)
-    assert picture.alt.endswith("less each other method: 2D only 0.067.")
-    assert right.get_xlabel().startswith("fused, α = 0.6 less the method")
+    assert picture.alt.endswith("minus each other method: 2D only 0.067.")
+    assert right.get_xlabel().startswith("fused, α = 0.6 minus the method")
 
 
 def test_classifiers_show_the_majority_as_a_bound_of_each_score() -> None:
