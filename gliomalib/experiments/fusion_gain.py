@@ -189,7 +189,12 @@ def false_alarms(table: pd.DataFrame) -> Value:
 
 def conclusion(contrasts: Sequence[Contrast], alarms: Value) -> str:
     """Say what fusion gains in each part by the study's rule, and how often that rule is wrong."""
-    sentences = [_gain(contrast) for contrast in contrasts if contrast.rule == "dice"]
+    own = [contrast for contrast in contrasts if contrast.rule == "dice"]
+    sentences = list(map(_gain, own))
+    for other in dict.fromkeys(contrast.other for contrast in own):
+        clear = [c.effect.value > 0 for c in own if c.other == other and c.effect.excludes_zero]
+        if len(set(clear)) > 1:
+            sentences.append(f"Held-out and external patients disagree about {other} only.")
     if alarms.n_seeds == 1:
         sentences.append(f"There is {ONE_TRAINING}.")
     elif math.isnan(alarms.value):
@@ -204,15 +209,15 @@ def conclusion(contrasts: Sequence[Contrast], alarms: Value) -> str:
 
 def _gain(contrast: Contrast) -> str:
     effect, shaky = contrast.effect, contrast.by_patient
-    how = "shows no clear difference from"
+    how = f"shows no clear difference from {contrast.other} only:"
     if effect.excludes_zero:
-        how = "exceeds" if effect.value > 0 else "falls behind"
+        verb = "exceeds" if effect.value > 0 else "falls behind"
+        how = f"{verb} {contrast.other} only by"
     who = "In held-out patients" if contrast.part == "test" else "In external patients"
     deciding = "".join(f"; {note}" for note in contrast.deciding)
     return (
-        f"{who} the {contrast.better} volume {how} {contrast.other} only: "
-        f"{spoken(contrast.value, signed=True)} mean Dice; median {shaky.median:+.3f}, better in "
-        f"{shaky.better} of {shaky.n}{deciding}."
+        f"{who} the {contrast.better} volume {how} {spoken(contrast.value, signed=True)} in mean "
+        f"Dice; median {shaky.median:+.3f}, better in {shaky.better} of {shaky.n}{deciding}."
     )
 
 

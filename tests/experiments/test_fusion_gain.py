@@ -121,9 +121,9 @@ def test_trainings_of_one_network_raise_few_alarms_and_two_none() -> None:
 @pytest.mark.parametrize(
     ("gain", "words"),
     [
-        (0.05, "the fused volume exceeds 2D only: +0.05"),
-        (-0.05, "the fused volume falls behind 2D only: -0.0"),
-        (0.0, "the fused volume shows no clear difference from 2D only"),
+        (0.05, "the fused volume exceeds 2D only by +0.05"),
+        (-0.05, "the fused volume falls behind 2D only by -0.0"),
+        (0.0, "the fused volume shows no clear difference from 2D only: "),
     ],
 )
 def test_the_conclusion_speaks_of_both_parts_and_of_false_alarms(gain: float, words: str) -> None:
@@ -132,6 +132,7 @@ def test_the_conclusion_speaks_of_both_parts_and_of_false_alarms(gain: float, wo
     said = fusion_gain.conclusion(made, Value("aa_false_alarms", 0.04, n_seeds=3))
     assert f"In held-out patients {words}" in said
     assert "In external patients the fused volume falls behind 2D only" in said
+    assert ("Held-out and external patients disagree about 2D only." in said) == (gain > 0)
     assert (
         "in 4.0\N{NO-BREAK SPACE}% of comparisons, where 5\N{NO-BREAK SPACE}% are expected" in said
     )
