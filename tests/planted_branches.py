@@ -1,6 +1,7 @@
 """A study on disk whose networks predict what a test plants."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from gliomalib.schema import Grid, Labels, Split, StoredCase, Volume
 
 SHAPE = (12, 12, 10)
 PATIENTS = "ABCDEFGHIJKL"
+TRAINING = {"03_train_unet2d": "unet2d", "04_train_unet3d": "unet3d"}
 AFFINE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 
 
@@ -36,10 +38,20 @@ def material(
 ) -> folds.Material:
     """Return a study under ``root``; ``volume_of`` takes network, patient and fold."""
     run = begin(root, notebook)
+    # of the seeds of the study only those that are planted
+    variants = {
+        name: {
+            variant: changes
+            for variant, changes in named.items()
+            if name not in TRAINING or f"{TRAINING[name]}.{variant}" in networks
+        }
+        for name, named in run.study.variants.items()
+    }
+    run = replace(run, study=run.study.model_copy(update={"variants": variants}))
     store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
     write_splits(splits, run.work_dir / "splits.json")
-    named = {name for split in splits for part in folds.parts_of(split).values() for name in part}
-    for patient in sorted(named):
+    people = {name for split in splits for part in folds.parts_of(split).values() for name in part}
+    for patient in sorted(people):
         labels = labels_of(patient)
         images = np.full((4, *labels.shape), 0.5, dtype=np.float16)
         voxels = np.bincount(labels.ravel(), minlength=4).tolist()
