@@ -101,10 +101,9 @@ class Segmentation(Optimisation):
 
     @model_validator(mode="after")
     def _a_stride_between_levels(self) -> Segmentation:
-        if self.strides is not None and len(self.strides) != len(self.channels) - 1:
-            raise ValueError(
-                f"{len(self.channels)} channels have {len(self.channels) - 1} strides between them"
-            )
+        n = len(self.channels)
+        if self.strides is not None and len(self.strides) != n - 1:
+            raise ValueError(f"{n} channels have {n - 1} strides between them")
         return self
 
 

@@ -21,8 +21,13 @@ from gliomalib.fusion import slices
 from gliomalib.networks import predict, training
 from gliomalib.networks.job import Job
 from gliomalib.pipeline import folds
+<<<<<<< HEAD
 from gliomalib.schema import N_CLASSES, Float32Array, SliceSet, Value
 from gliomalib.scoring import bootstrap, rare_classes
+=======
+from gliomalib.schema import CLASS_NAMES, N_CLASSES, Float32Array, SliceSet, Value
+from gliomalib.scoring import bootstrap
+>>>>>>> t13E
 
 SPLITS: Mapping[str, str] = {
     "patient": "by patient",
@@ -44,6 +49,10 @@ SIDE = 16
 FEWEST = 5
 """Patients below which nothing is judged: of four who differ by chance alone all four lie on one
 side one time in eight, so their interval means little."""
+
+
+IDLE = "not judged, it is right no more often than the commonest class, whatever the split."
+"""Why there is no gain of a classifier that learnt nothing."""
 
 
 def nearest(features: Float32Array, asked: Rows, train: Rows) -> Rows:
@@ -107,7 +116,8 @@ class Score:
     recall of the four classes in all their slices together, NaN where ``rare`` names a class that
     fewer than ``FEWEST`` patients have. ``gain`` is that in accuracy over the patient-level split
     in the same patients, in points; where nobody was tested by both it is that of the means, with
-    n = 0. It is None for that split itself and for random classes.
+    n = 0. It is NaN where ``idle`` says that the classifier learnt nothing on either split, and
+    None for the patient-level split itself and for random classes.
     """
 
     classifier: str
@@ -117,6 +127,7 @@ class Score:
     balanced: bootstrap.Interval
     gain: bootstrap.Interval | None
     rare: str = ""
+    idle: str = ""
 
 
 def scores(answers: pd.DataFrame, study: settings.Study) -> list[Score]:
@@ -129,14 +140,22 @@ def scores(answers: pd.DataFrame, study: settings.Study) -> list[Score]:
     }
     found = []
     for (classifier, labels, split), part in parts.items():
-        names, gain = (classifier, labels, split), None
+        names, gain, idle = (classifier, labels, split), None, ""
         if labels == "true" and split != "patient":
             fair = parts[classifier, "true", "patient"]
             gain = _gain(fair["accuracy"], part["accuracy"], study, *names)
+            # nearest neighbours are not trained, so they cannot be trained too little
+            if classifier != "neighbour" and not (_learnt(fair, study) or _learnt(part, study)):
+                gain, idle = bootstrap.Interval(np.nan, None, gain.n), IDLE
         accuracy = mean_interval(part["accuracy"], study, "leakage", *names)
+<<<<<<< HEAD
         counts = leakage_splits.confusions(part)
         balanced = class_scores(counts, study, "leakage", *names)["balanced_accuracy"]
         found.append(Score(*names, accuracy, balanced, gain, rare_classes.too_rare(counts)))
+=======
+        balanced, rare = _balanced(part, study, *names)
+        found.append(Score(*names, accuracy, balanced, gain, rare, idle))
+>>>>>>> t13E
     return found
 
 
@@ -240,20 +259,48 @@ def _values_of(score: Score, study: settings.Study) -> list[Value]:
         unpaired = "difference of the means, as nobody was tested by both"
         how = "paired by patient" if score.gain.n else unpaired
         rule = f"accuracy in points above the patient-level split, {how}: {of}"
-        found.append(replace(value(f"{start}_gain", score.gain, rule), unit="points"))
+        gain = value(f"{start}_gain", score.gain, rule)
+        found.append(replace(gain, unit="points", note=score.idle))
     return [replace(made, n_seeds=n_seeds) for made in found]
 
 
+<<<<<<< HEAD
+=======
+def _learnt(table: pd.DataFrame, study: settings.Study) -> bool:
+    """Tell whether slices are right more often than the commonest class would be, by patient."""
+    true = leakage_splits.confusions(table).sum(axis=2)
+    shares = true / true.sum(axis=1, keepdims=True)
+    above = table["accuracy"] - shares[:, shares.mean(axis=0).argmax()]
+    return ends(mean_interval(above, study, "leakage", "above"))[0] > 0
+
+
+def _balanced(
+    table: pd.DataFrame, study: settings.Study, *names: str
+) -> tuple[bootstrap.Interval, str]:
+    """Return the mean recall of the four classes, or NaN and which class is too rare for it."""
+    counts = leakage_splits.confusions(table)
+    have = (counts.sum(axis=2) > 0).sum(axis=0)
+    if have.min() >= FEWEST:
+        return pooled(counts, study, "leakage", *names, "balanced")["balanced_accuracy"], ""
+    few = ", ".join(f"{name} {n}" for name, n in zip(CLASS_NAMES, have, strict=True) if n < FEWEST)
+    note = f"Not given: it needs {FEWEST} patients with each class, and there are: {few}."
+    return bootstrap.Interval(np.nan, None, len(counts)), note
+
+
+>>>>>>> t13E
 def _leak(score: Score, gain: bootstrap.Interval) -> str:
+    who, how = CLASSIFIERS[score.classifier], SPLITS[score.split]
+    start = f"{who[0].upper()}{who[1:]}, slices dealt {how}:"
+    if score.idle:
+        return f"{start} {score.idle}"
     ci95, word = gain.ci95, "a leak is not shown"
     interval = f"95 % interval {ci95[0]:+.1f} to {ci95[1]:+.1f}" if ci95 else "no interval"
     if gain.n < FEWEST:
         word = f"not judged on fewer than {FEWEST} patients"
     elif ci95 and ci95[0] > 0:
         word = "a leak is shown"
-    who = CLASSIFIERS[score.classifier]
     return (
-        f"{who[0].upper()}{who[1:]}, slices dealt {SPLITS[score.split]}: {gain.value:+.1f} "
+        f"{start} {gain.value:+.1f} "
         f"points on the patient-level split ({interval}, patients: {gain.n}), {word}."
     )
 

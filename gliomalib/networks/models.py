@@ -254,7 +254,7 @@ def cpu_precisions() -> set[str]:
     Without AMX or AVX512_BF16 torch converts each number forth and back, which is slower.
     """
     has = torch.cpu.get_capabilities()
-    fast = has.get("amx_bf16", False) or has.get("avx512_bf16", False)
+    fast = has.get("amx_bf16") or has.get("avx512_bf16")
     return {"32-true", "bf16-mixed"} if fast else {"32-true"}
 
 

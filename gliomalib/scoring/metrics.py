@@ -170,8 +170,8 @@ def _whole(counts: FloatArray, undefined: Undefined) -> dict[str, FloatArray]:
     share_right = divide(tp.sum(axis=-1), total, "zero")
     covariance = share_right - (share_truth * share_predicted).sum(axis=-1)
     spread = (1 - (share_truth**2).sum(axis=-1)) * (1 - (share_predicted**2).sum(axis=-1))
-    # without counts every share is 0 and the spread 1, but MCC is 0/0
-    spread = np.where(total > 0, spread, 0.0)
+    # without counts every share is 0 and the spread 1, but MCC is 0/0; rounding may go below 0
+    spread = np.where(total > 0, np.maximum(spread, 0.0), 0.0)
     return {
         "accuracy": divide(tp.sum(axis=-1), total, undefined),
         # over the classes that the truth has: one that it lacks has no recall

@@ -241,3 +241,9 @@ def test_their_lesion_wise_dice_is_ours_of_a_single_lesion_only() -> None:
     assert len(differences[True]) > 5
     assert np.abs(differences[True]).max() < 1e-6
     assert np.abs(differences[False]).max() > 0.1
+
+
+def test_one_predicted_class_has_no_correlation_however_counts_are_rounded() -> None:
+    counts = np.zeros((1, 4, 4))
+    counts[0, :, 0] = [0.3, 0.1, 0.2, 0.3]  # averages over repeats: 1 − Σ share² is −4e-16
+    assert metrics.stacked_scores(counts, "macro", "zero")["mcc"] == 0
