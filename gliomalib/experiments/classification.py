@@ -16,7 +16,10 @@ from gliomalib.scoring import rare_classes, tables
 SIX = ("accuracy", "precision", "recall", "f1", "iou", "specificity")
 """The scores that the paper's abstract gives."""
 
-RULE = "pooled, macro over all four classes; interval over patients, none of a rare class left out"
+RULE = (
+    "pooled, macro over all four classes, of which slices_… and patients_… tell how many there are; "
+    "interval over patients, in which no class is lost"
+)
 
 
 def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
@@ -29,7 +32,7 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
     for part, prefix in parts(table):
         confusions = tables.patient_confusions(table, part)
         intervals = class_scores(confusions, study, "bootstrap", "slices", part)
-        rule = f"{_counted(confusions)}; {RULE}"
+        rule = f"{int(confusions.sum())} slices of {len(confusions)} patients {RULE}"
         for name in (*SIX, "balanced_accuracy", "mcc"):
             note = "" if name in WHOLE else rare_classes.too_rare(confusions)
             score = value(f"{prefix}{name}", intervals[name], rule)
@@ -59,10 +62,3 @@ def _counts(confusions: Confusion, prefix: str) -> Iterator[Value]:
             yield Value(f"{prefix}{unit}_{end}", float(count), n_patients=n, unit=unit, rule=rule)
     rule = "classes of the four that were given to at least one slice"
     yield Value(f"{prefix}classes_predicted", float(predicted.sum()), n_patients=n, rule=rule)
-
-
-def _counted(confusions: Confusion) -> str:
-    having = confusions.sum(axis=2)
-    counts = zip(CLASS_NAMES, having.sum(axis=0), (having > 0).sum(axis=0), strict=True)
-    classes = ", ".join(f"{name} {slices} of {patients}" for name, slices, patients in counts)
-    return f"{int(confusions.sum())} slices of {len(confusions)} patients ({classes})"

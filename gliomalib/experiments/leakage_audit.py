@@ -21,13 +21,8 @@ from gliomalib.fusion import slices
 from gliomalib.networks import predict, training
 from gliomalib.networks.job import Job
 from gliomalib.pipeline import folds
-<<<<<<< HEAD
 from gliomalib.schema import N_CLASSES, Float32Array, SliceSet, Value
 from gliomalib.scoring import bootstrap, rare_classes
-=======
-from gliomalib.schema import CLASS_NAMES, N_CLASSES, Float32Array, SliceSet, Value
-from gliomalib.scoring import bootstrap
->>>>>>> t13E
 
 SPLITS: Mapping[str, str] = {
     "patient": "by patient",
@@ -148,14 +143,10 @@ def scores(answers: pd.DataFrame, study: settings.Study) -> list[Score]:
             if classifier != "neighbour" and not (_learnt(fair, study) or _learnt(part, study)):
                 gain, idle = bootstrap.Interval(np.nan, None, gain.n), IDLE
         accuracy = mean_interval(part["accuracy"], study, "leakage", *names)
-<<<<<<< HEAD
         counts = leakage_splits.confusions(part)
         balanced = class_scores(counts, study, "leakage", *names)["balanced_accuracy"]
-        found.append(Score(*names, accuracy, balanced, gain, rare_classes.too_rare(counts)))
-=======
-        balanced, rare = _balanced(part, study, *names)
+        rare = rare_classes.too_rare(counts)
         found.append(Score(*names, accuracy, balanced, gain, rare, idle))
->>>>>>> t13E
     return found
 
 
@@ -264,8 +255,6 @@ def _values_of(score: Score, study: settings.Study) -> list[Value]:
     return [replace(made, n_seeds=n_seeds) for made in found]
 
 
-<<<<<<< HEAD
-=======
 def _learnt(table: pd.DataFrame, study: settings.Study) -> bool:
     """Tell whether slices are right more often than the commonest class would be, by patient."""
     true = leakage_splits.confusions(table).sum(axis=2)
@@ -274,20 +263,6 @@ def _learnt(table: pd.DataFrame, study: settings.Study) -> bool:
     return ends(mean_interval(above, study, "leakage", "above"))[0] > 0
 
 
-def _balanced(
-    table: pd.DataFrame, study: settings.Study, *names: str
-) -> tuple[bootstrap.Interval, str]:
-    """Return the mean recall of the four classes, or NaN and which class is too rare for it."""
-    counts = leakage_splits.confusions(table)
-    have = (counts.sum(axis=2) > 0).sum(axis=0)
-    if have.min() >= FEWEST:
-        return pooled(counts, study, "leakage", *names, "balanced")["balanced_accuracy"], ""
-    few = ", ".join(f"{name} {n}" for name, n in zip(CLASS_NAMES, have, strict=True) if n < FEWEST)
-    note = f"Not given: it needs {FEWEST} patients with each class, and there are: {few}."
-    return bootstrap.Interval(np.nan, None, len(counts)), note
-
-
->>>>>>> t13E
 def _leak(score: Score, gain: bootstrap.Interval) -> str:
     who, how = CLASSIFIERS[score.classifier], SPLITS[score.split]
     start = f"{who[0].upper()}{who[1:]}, slices dealt {how}:"

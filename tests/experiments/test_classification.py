@@ -39,5 +39,5 @@ def test_macro_scores_are_over_four_classes_though_one_is_never_predicted() -> N
     # no tumour has two of four right, necrotic core none by rule
     assert scores["precision"].value == pytest.approx((1 / 2 + 0 + 1 + 1) / 4)
     assert scores["f1"].value == pytest.approx((2 / 3 + 0 + 1 + 1) / 4)
-    assert "necrotic core 6 of 6" in scores["recall"].rule and not scores["recall"].note
+    assert "24 slices of 6 patients" in scores["recall"].rule and not scores["recall"].note
     assert (scores["recall"].ci95 or (0, 0))[1] == pytest.approx(3 / 4)
