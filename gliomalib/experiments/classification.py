@@ -17,7 +17,7 @@ SIX = ("accuracy", "precision", "recall", "f1", "iou", "specificity")
 """The scores that the paper's abstract gives."""
 
 RULE = (
-    "pooled, macro over all four classes, of which slices_… and patients_… tell how many there are; "
+    "pooled, macro over all four classes, counted in slices_… and patients_…; "
     "interval over patients, in which no class is lost"
 )
 
@@ -44,11 +44,13 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
 def conclusion(values: Sequence[Value]) -> str:
     """Say how the classifier does, how many classes it uses, and where its gate is judged."""
     balanced = of(values, "balanced_accuracy")
-    recall = balanced.note or f"the balanced accuracy {spoken(balanced)}"
+    recall = balanced.note or f"the balanced accuracy is {spoken(balanced)}"
+    abroad = [value for value in values if value.name == "external_accuracy"]
+    external = f"On external patients the accuracy is {spoken(abroad[0])}. " if abroad else ""
     return (
         f"On slices of held-out patients the accuracy is {spoken(of(values, 'accuracy'))}; "
         f"{recall}. It predicted {of(values, 'classes_predicted').value:.0f} of 4 classes at least "
-        "once. Whether this network may be interpreted is judged by its control in notebook 07."
+        f"once. {external}Whether this network may be interpreted is judged by its control in notebook 07."
     )
 
 

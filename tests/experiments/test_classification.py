@@ -28,6 +28,10 @@ def test_a_class_in_one_patient_leaves_no_macro_score_and_is_counted() -> None:
     assert scores["slices_enhancing_tumour"].value == scores["patients_enhancing_tumour"].value == 3
     assert scores["classes_predicted"].value == 2
     text = classification.conclusion(values)
+    assert "external" not in text
+    abroad = classification.values(table_of(rows).assign(part="external"), SMOKE)
+    both = classification.conclusion([*values, *abroad])
+    assert "On external patients the accuracy is 0.750" in both
     assert "the accuracy is 0.750" in text and "2 of 4 classes" in text
     assert "necrotic core is in 1 of 6 patients" in text and "control in notebook 07" in text
 
