@@ -67,7 +67,7 @@ NOTEBOOKS: dict[str, dict[str, str | None]] = {
     "12_metric_forensics": {},
     "13_external_validation": {"external_root": None},
     "14_efficiency": {"patients": "efficiency.patients", "repeats": "efficiency.repeats"},
-    "15_specification_curve": {"repeats": "leakage.repeats", "patients": "leakage.patients"},
+    "15_specification_curve": {"repeats": "leakage.repeats", "patients": "leakage.curve_patients"},
     LAST_NOTEBOOK: {},
 }
 """Own parameters of each notebook → the setting that each overrides (None: not a setting)."""

@@ -160,13 +160,14 @@ class Leakage(Model):
 
     ``repeats`` deals are looked at by the nearest neighbour, the first ``turns`` of them by
     ResNet50; in five every patient is held out once. ``patients`` is the largest number of
-    patients that take part, ``epochs`` what the classifier trains for; None: all of them, and as
-    many as in notebook 06.
+    patients that take part, ``curve_patients`` that of the specification curve, ``epochs`` what the
+    classifier trains for; None: all of them, and as many as in notebook 06.
     """
 
     repeats: int = Field(5, ge=1)
     turns: int = Field(5, ge=1)
     patients: int | None = Field(None, ge=4)
+    curve_patients: int | None = Field(100, ge=4)
     epochs: int | None = Field(None, ge=1)
 
 

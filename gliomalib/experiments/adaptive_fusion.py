@@ -118,11 +118,11 @@ def compared(trial: RuleTrial, part: str, study: settings.Study) -> pd.DataFrame
     """Return every rule beside the fixed weight.
 
     Columns: rule, title, mean_dice (the study's own training), gain, low, high, trainings, and
-    ``comparing.TESTS``. ``gain`` is the paired difference to ``REFERENCE`` over patients and the
+    ``comparing.judged``. ``gain`` is the paired difference to ``REFERENCE`` over patients and the
     trainings that the rule was tried on. The family of Holm's adjustment are all
     rules that were tried; the oracle is a bound, no member.
     """
-    wide, draws = table(trial, part), study.evaluation.bootstrap
+    wide, seed = table(trial, part), settings.named_seed(study.seed, "adaptive", part)
     by_seed = _means(trial, part).pivot_table(
         index=["patient_id", "seed"], columns="network", values="dice"
     )[list(wide)]
@@ -132,7 +132,8 @@ def compared(trial: RuleTrial, part: str, study: settings.Study) -> pd.DataFrame
         for key in map(str, wide)
     }
     family = gains.groupby("patient_id").mean()[[key for key in trial.tried if key != REFERENCE]]
-    tests = comparing.tests(family, settings.named_seed(study.seed, "adaptive", part), draws)
+    members = {key: comparing.Gain(effects[key], family[key]) for key in map(str, family)}
+    tests = comparing.judged(members, seed).drop(columns=["difference", "low", "high", "trainings"])
     found = [(one.value, *ends(one), one.seeds) for one in effects.values()]
     means = pd.DataFrame(found, list(effects), ["gain", "low", "high", "trainings"])
     judged = comparing.complete(means.join(tests), wide.columns)

@@ -12,7 +12,7 @@ from gliomalib import settings
 from gliomalib.digits import spoken
 from gliomalib.experiments import comparing, fusion_gain, gates
 from gliomalib.experiments.baseline_methods import ENSEMBLES, INPUTS, SCAN, MethodTrial
-from gliomalib.experiments.values import PREFIXES, ends, of, parts, value
+from gliomalib.experiments.values import PREFIXES, ends, of, parts, share, value
 from gliomalib.labels import REGIONS
 from gliomalib.schema import RecordError, Value
 from gliomalib.scoring import training_noise
@@ -49,7 +49,7 @@ def compared(trial: MethodTrial, part: str, score: str, study: settings.Study) -
     """
     gains, wide = _gains(trial, part, score), table(trial, part, score)
     seed = settings.named_seed(study.seed, "baselines", part, score)
-    judged = comparing.judged(gains, seed, study.evaluation.bootstrap)
+    judged = comparing.judged(gains, seed)
     rows = wide.mean().rename_axis("method").reset_index(name="mean")
     rows.insert(1, "title", rows["method"].map(_titles(trial, score)))
     return rows.join(comparing.complete(judged, wide.columns), on="method")
@@ -177,7 +177,8 @@ def _means(trial: MethodTrial, part: str) -> Iterator[Value]:
         right = _by_training(trial, part, "accuracy")[[method]]
         rule = f"{title}: {SCORES['accuracy']}, mean over patients and trainings"
         name = f"{PREFIXES[part]}accuracy_{method}"
-        yield value(name, training_noise.paired(right), rule)
+        mean = share(name, training_noise.paired(right), rule)
+        yield replace(mean, n_seeds=0 if method.startswith(WITHOUT) else mean.n_seeds)
     scan = "fused on the whole scan, where tumour that the crop cut off is missed"
     for method, title in {**trial.segmenters, SCAN: scan}.items():
         regions, score = (REGIONS, "mean_region_dice") if method == SCAN else (CLASSES, "mean_dice")
@@ -187,7 +188,7 @@ def _means(trial: MethodTrial, part: str) -> Iterator[Value]:
         name = f"{PREFIXES[part]}{'fused' if method == SCAN else method}_{score}"
         rule = f"{title}: mean of {', '.join(regions)} Dice, mean over patients and trainings"
         empty, missed = comparing.masks(rows.loc[rows["seed"] == 0, "state"])
-        mean = value(name, training_noise.paired(dice), rule)
+        mean = share(name, training_noise.paired(dice), rule)
         yield replace(mean, n_empty=empty, n_missed=missed)
 
 

@@ -16,7 +16,10 @@ from gliomalib.scoring import rare_classes, tables
 SIX = ("accuracy", "precision", "recall", "f1", "iou", "specificity")
 """The scores that the paper's abstract gives."""
 
-RULE = "pooled, macro over all four classes; interval over patients, none of a rare class left out"
+RULE = (
+    "pooled, macro over all four classes, counted in slices_… and patients_…; "
+    "interval over patients, in which no class is lost"
+)
 
 
 def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
@@ -29,7 +32,7 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
     for part, prefix in parts(table):
         confusions = tables.patient_confusions(table, part)
         intervals = class_scores(confusions, study, "bootstrap", "slices", part)
-        rule = f"{_counted(confusions)}; {RULE}"
+        rule = f"{int(confusions.sum())} slices of {len(confusions)} patients {RULE}"
         for name in (*SIX, "balanced_accuracy", "mcc"):
             note = "" if name in WHOLE else rare_classes.too_rare(confusions)
             score = value(f"{prefix}{name}", intervals[name], rule)
@@ -41,11 +44,13 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
 def conclusion(values: Sequence[Value]) -> str:
     """Say how the classifier does, how many classes it uses, and where its gate is judged."""
     balanced = of(values, "balanced_accuracy")
-    recall = balanced.note or f"the balanced accuracy {spoken(balanced)}"
+    recall = balanced.note or f"the balanced accuracy is {spoken(balanced)}"
+    abroad = [value for value in values if value.name == "external_accuracy"]
+    external = f"On external patients the accuracy is {spoken(abroad[0])}. " if abroad else ""
     return (
         f"On slices of held-out patients the accuracy is {spoken(of(values, 'accuracy'))}; "
         f"{recall}. It predicted {of(values, 'classes_predicted').value:.0f} of 4 classes at least "
-        "once. Whether this network may be interpreted is judged by its control in notebook 07."
+        f"once. {external}Whether this network may be interpreted is judged by its control in notebook 07."
     )
 
 
@@ -59,10 +64,3 @@ def _counts(confusions: Confusion, prefix: str) -> Iterator[Value]:
             yield Value(f"{prefix}{unit}_{end}", float(count), n_patients=n, unit=unit, rule=rule)
     rule = "classes of the four that were given to at least one slice"
     yield Value(f"{prefix}classes_predicted", float(predicted.sum()), n_patients=n, rule=rule)
-
-
-def _counted(confusions: Confusion) -> str:
-    having = confusions.sum(axis=2)
-    counts = zip(CLASS_NAMES, having.sum(axis=0), (having > 0).sum(axis=0), strict=True)
-    classes = ", ".join(f"{name} {slices} of {patients}" for name, slices, patients in counts)
-    return f"{int(confusions.sum())} slices of {len(confusions)} patients ({classes})"

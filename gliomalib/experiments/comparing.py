@@ -11,14 +11,11 @@ import pandas as pd
 from gliomalib import settings
 from gliomalib.experiments import values
 from gliomalib.schema import Confusion
-from gliomalib.scoring import bootstrap, comparisons, metrics, rope, sensitivity, training_noise
+from gliomalib.scoring import comparisons, metrics, rope, sensitivity, training_noise
 from gliomalib.scoring import tables as evaluate
 
-TESTS = ["p_holm", "verdict", "note", "limited"]
-"""Columns of ``comparisons.compare_family`` that are kept."""
-
-COLUMNS = ["difference", "low", "high", *TESTS]
-"""Columns of ``compare``."""
+COLUMNS = ["difference", "low", "high", "p_holm", "verdict", "note", "limited"]
+"""Columns of ``judged`` that a table without comparisons has too."""
 
 
 class Gain(NamedTuple):
@@ -45,16 +42,16 @@ def unpaired(first: pd.DataFrame, second: pd.DataFrame) -> Gain:
     return Gain(training_noise.unpaired(first, second), first.mean(axis=1) - second.mean(axis=1))
 
 
-def judged(gains: Mapping[str, Gain], seed: int, draws: int) -> pd.DataFrame:
+def judged(gains: Mapping[str, Gain], seed: int) -> pd.DataFrame:
     """Return one row per gain, which together are Holm's family.
 
-    Columns: difference, low, high (95 % interval over patients and trainings), p_holm, verdict,
-    note and limited as ``tests`` has them, trainings, decider (the patient who decides), and worse,
-    same and better by ``rope`` as P(…). ``equivalent`` needs the interval within ±0.01
-    (``comparisons.MARGIN``), ``different`` 0 outside of it and p_holm below 0.05.
+    Columns: difference, low, high (95 % interval over patients and trainings), trainings, verdict,
+    decider (the patient who decides), P(worse), P(same) and P(better) by ``rope``, and those of
+    ``comparisons.family``. ``equivalent`` needs the interval within ±0.01 (``comparisons.MARGIN``),
+    ``different`` 0 outside of it and p_holm below 0.05; neither is ``undecided``.
     """
     wide = pd.DataFrame({name: gain.patients for name, gain in gains.items()})
-    tested = tests(wide, seed, draws)
+    tested = comparisons.family(wide)
     rows = []
     for name, (effect, patients) in gains.items():
         low, high = values.ends(effect)
@@ -68,8 +65,7 @@ def judged(gains: Mapping[str, Gain], seed: int, draws: int) -> pd.DataFrame:
         likely = vars(rope.signed_rank(patients, seed))
         shares = {f"P({region})": share for region, share in likely.items()}
         rows.append({**sizes, "trainings": effect.seeds, "decider": decider, **shares})
-    table = pd.DataFrame(rows, index=wide.columns)
-    return table.join(tested.drop(columns="verdict"))
+    return pd.DataFrame(rows, index=wide.columns).join(tested)
 
 
 def disagreements(here: pd.DataFrame, there: pd.DataFrame, what: str) -> str:
@@ -86,40 +82,6 @@ def disagreements(here: pd.DataFrame, there: pd.DataFrame, what: str) -> str:
             numbers = f"{spoken(row)} in held-out, {spoken(other)} in external patients"
             opposite.append(f"{what}{row['title']} ({numbers})")
     return f" The two sites disagree on the sign of {'; of '.join(opposite)}." if opposite else ""
-
-
-def compare(differences: pd.DataFrame, seed: int, draws: int) -> pd.DataFrame:
-    """Return what paired differences show: their ``intervals`` beside their ``tests``.
-
-    One seed makes all intervals, so that the same patients are drawn for each.
-    """
-    means = intervals(differences, dict.fromkeys(map(str, differences), seed), draws)
-    return means.join(tests(differences, seed, draws))
-
-
-def intervals(differences: pd.DataFrame, seeds: Mapping[str, int], draws: int) -> pd.DataFrame:
-    """Return each comparison's mean with its 95 % interval: difference, low, high.
-
-    ``differences`` has one row per patient and one column per comparison, each with its seed; the
-    ends are NaN for a single patient.
-    """
-    names = list(map(str, differences))
-    means = [bootstrap.mean_interval(differences[name], seeds[name], draws) for name in names]
-    rows = [(mean.value, *values.ends(mean)) for mean in means]
-    return pd.DataFrame(rows, names, COLUMNS[:3])
-
-
-def tests(differences: pd.DataFrame, seed: int, draws: int) -> pd.DataFrame:
-    """Test each column of ``differences`` against no difference; the columns are Holm's family.
-
-    Equivalence is judged by ±0.01 (``comparisons.MARGIN``). Raises ``ValueError`` as
-    ``comparisons.compare_family`` does.
-    """
-    # the pairs of a family need not share a reference, so what is tested are their differences,
-    # each against a method that scores 0 in every patient
-    table = differences.assign(zero=0.0)
-    family = comparisons.compare_family(table, "zero", comparisons.MARGIN, seed, draws)
-    return family.set_index("name")[TESTS]
 
 
 def complete(compared: pd.DataFrame, names: pd.Index) -> pd.DataFrame:

@@ -124,7 +124,7 @@ def calibration_errors(
 def gains(scores: GroupScores, study: settings.Study) -> pd.DataFrame:
     """Return what each remedy gives in each group, paired with no remedy in each patient.
 
-    Columns: part, remedy, title, patients, mean_dice, and those of ``comparing.compare`` (gain for
+    Columns: part, remedy, title, patients, mean_dice, and those of ``comparing.judged`` (gain for
     difference). The family of Holm's adjustment are all remedies in one group.
     """
     full = evaluate.with_mean(scores.remedied).query("region == 'mean'")
@@ -133,7 +133,8 @@ def gains(scores: GroupScores, study: settings.Study) -> pd.DataFrame:
         wide = rows.pivot_table(index="patient_id", columns="network", values="dice").dropna()
         differences = wide[list(remedies.REMEDIES)].sub(wide[NONE], axis="index")
         seed = settings.named_seed(study.seed, "external", "remedies", part)
-        judged = comparing.compare(differences, seed, study.evaluation.bootstrap)
+        paired = {name: comparing.paired(differences[[name]]) for name in map(str, differences)}
+        judged = comparing.judged(paired, seed)
         titles = [(key, remedy.title) for key, remedy in remedies.REMEDIES.items()]
         table = pd.DataFrame(titles, columns=["remedy", "title"])
         table.insert(0, "part", GROUPS[str(part)])

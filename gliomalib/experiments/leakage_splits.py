@@ -61,16 +61,16 @@ class Pool:
         return sorted(set(self.slices.patients))
 
 
-def gather(material: folds.Material) -> Pool:
-    """Return the fused slices of held-out patients, at most ``leakage.patients`` drawn by seed.
+def gather(material: folds.Material, patients: int | None) -> Pool:
+    """Return the fused slices of held-out patients, at most so many ``patients`` drawn by seed.
 
-    Each patient's volumes are of the fold that held him out: no U-Net has learnt from him.
+    Each patient's volumes are of the fold that held it out: no U-Net has learnt from it.
     """
     study = material.study
     everyone = np.array(sorted({name for split in material.splits for name in split.test}))
     generator = np.random.default_rng(settings.named_seed(study.seed, "leakage", "patients"))
     order = generator.permutation(len(everyone))
-    names = sorted(everyone[order[: study.leakage.patients]].tolist())
+    names = sorted(everyone[order[:patients]].tolist())
     of_folds = [(split, sorted({*split.test} & {*names})) for split in material.splits]
     sets = [folds.fused_slices(material, split, tested) for split, tested in of_folds if tested]
     every = slices.concatenate(sets)

@@ -13,7 +13,7 @@ from gliomalib import settings
 from gliomalib.digits import counted
 from gliomalib.experiments import comparing, fusion_gain, gates, loss_grid
 from gliomalib.experiments.loss_grid import LOSSES, SCORES, TITLES, Grid, patients
-from gliomalib.experiments.values import PREFIXES, ends, of, parts, value
+from gliomalib.experiments.values import PREFIXES, ends, of, parts, share, value
 from gliomalib.schema import Value
 from gliomalib.scoring import collapse, sensitivity, training_noise
 from gliomalib.scoring import tables as evaluate
@@ -60,7 +60,7 @@ def compared(grid: Grid, part: str, score: str, study: settings.Study) -> pd.Dat
     if not grid.pairs:
         return pairs.reindex(columns=[*pairs, *comparing.COLUMNS])
     seed = settings.named_seed(study.seed, "ablations", grid.network, part, score)
-    judged = comparing.judged(_gains(grid, part, score), seed, study.evaluation.bootstrap)
+    judged = comparing.judged(_gains(grid, part, score), seed)
     return pairs.join(judged.reset_index(drop=True))
 
 
@@ -209,7 +209,8 @@ def _means(grid: Grid, part: str, score: str, study: settings.Study) -> Iterator
         )
         masks = _masks(grid, part, cell) if score in ENHANCING else (0, 0)
         name = f"{_prefix(grid, part)}{score}_{cell}"
-        yield replace(value(name, mean, rule), n_empty=masks[0], n_missed=masks[1])
+        score_of_cell = (value if score == "mcc" else share)(name, mean, rule)
+        yield replace(score_of_cell, n_empty=masks[0], n_missed=masks[1])
 
 
 def _differences(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 import pandas as pd
@@ -36,6 +37,13 @@ def value(name: str, interval: bootstrap.Interval | training_noise.Effect, rule:
     """Return an estimate over patients, or over patients and trainings, as a value."""
     seeds = interval.seeds if isinstance(interval, training_noise.Effect) else 0
     return Value(name, interval.value, interval.ci95, interval.n, rule=rule, n_seeds=seeds)
+
+
+def share(name: str, effect: training_noise.Effect, rule: str) -> Value:
+    """Return the mean of a score of 0 to 1 as a value, its interval within that range."""
+    low, high = ends(effect)
+    ci95 = (max(low, 0.0), min(high, 1.0)) if effect.ci95 else None
+    return value(name, replace(effect, ci95=ci95), rule)
 
 
 def mean(name: str, numbers: pd.Series, study: settings.Study, rule: str) -> Value:

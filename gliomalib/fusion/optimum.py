@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -210,12 +210,14 @@ def best_of(curve: Curve) -> Best:
     return Best(value, tuple(pairs), tuple(higher.tolist()))
 
 
-def mean_curve(curves: Sequence[Curve], undefined: metrics.Undefined | None = None) -> Curve:
+def mean_curve(
+    curves: Sequence[Curve], undefined: Literal["zero", "nan", "exclude"] | None = None
+) -> Curve:
     """Return the mean of several curves at every α, of patients or of the classes of one.
 
     All α of all curves, with values in 0–1, are kept that change the mean, at about 100 bytes each
     while it is taken. Sums are in whole multiples of a small unit, so that equal means are equal
-    numbers. ``undefined`` says what NaN is, see ``metrics.Undefined``; with ``exclude`` a mean is
+    numbers. ``undefined`` says what NaN is: 0, NaN for all, or left out; with ``exclude`` a mean is
     of those curves that are defined at that α. Raises ``ValueError`` for no curve, and for NaN
     without a rule.
     """

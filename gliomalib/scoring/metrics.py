@@ -12,9 +12,9 @@ from gliomalib.schema import N_CLASSES, Confusion, FloatArray
 Average = Literal["micro", "macro"]
 """``micro`` sums the counts of the classes before the ratio, ``macro`` averages the ratios."""
 
-Undefined = Literal["zero", "nan", "exclude"]
-"""What 0/0 is: ``zero`` counts it as 0; ``nan`` keeps it, and a macro mean with it is NaN;
-``exclude`` leaves that class out of the macro mean, and where there is no mean it is NaN."""
+Undefined = Literal["zero", "nan"]
+"""What 0/0 is: ``zero`` counts it as 0; ``nan`` keeps it, and a macro mean with it is NaN. No rule
+leaves a class out: a mean over fewer classes is another score."""
 
 EmptyRule = Literal["brats", "exclude"]
 """Both masks empty: ``brats`` scores it as perfect (Dice 1, HD95 0), ``exclude`` gives NaN for
@@ -100,7 +100,7 @@ def stacked_scores(
     if average == "micro":
         return _ratios(binary.sum(axis=-3), undefined) | _whole(counts, undefined)
     classwise = _ratios(binary, undefined)
-    means = {name: _mean(values, undefined) for name, values in classwise.items()}
+    means = {name: values.mean(axis=-1) for name, values in classwise.items()}
     return means | _whole(counts, undefined)
 
 
@@ -186,14 +186,6 @@ def divide(above: FloatArray, below: NDArray[Any], undefined: Undefined) -> Floa
     result = np.full(above.shape, 0.0 if undefined == "zero" else np.nan)
     np.divide(above, below, out=result, where=below > 0)
     return result
-
-
-def _mean(values: FloatArray, undefined: Undefined) -> FloatArray:
-    """Average over the last axis: the classes."""
-    if undefined != "exclude":
-        return np.asarray(values.mean(axis=-1))
-    defined = ~np.isnan(values)
-    return divide(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1), "nan")
 
 
 def _merged(confusion: Confusion, classes: tuple[int, ...]) -> tuple[int, int, int]:

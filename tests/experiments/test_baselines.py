@@ -246,5 +246,5 @@ def test_the_conclusion_tells_what_a_network_adds(tmp_path: Path) -> None:
     assert of(values, "classifier_gate").value == 1
     assert "ResNet50 passes its control and beats slice position" in text
     assert "ResNet50 on fused slices is right in 1.000 of slices" in text
-    assert "slice position alone: +0.600 (+0.600 to +0.600, undecided)" in text
+    assert "slice position alone: +0.600 (+0.600 to +0.600, undecided by" in text
     assert "No second seed" not in " ".join(baselines.absent(trial))

@@ -28,6 +28,10 @@ def test_a_class_in_one_patient_leaves_no_macro_score_and_is_counted() -> None:
     assert scores["slices_enhancing_tumour"].value == scores["patients_enhancing_tumour"].value == 3
     assert scores["classes_predicted"].value == 2
     text = classification.conclusion(values)
+    assert "external" not in text
+    abroad = classification.values(table_of(rows).assign(part="external"), SMOKE)
+    both = classification.conclusion([*values, *abroad])
+    assert "On external patients the accuracy is 0.750" in both
     assert "the accuracy is 0.750" in text and "2 of 4 classes" in text
     assert "necrotic core is in 1 of 6 patients" in text and "control in notebook 07" in text
 
@@ -39,5 +43,5 @@ def test_macro_scores_are_over_four_classes_though_one_is_never_predicted() -> N
     # no tumour has two of four right, necrotic core none by rule
     assert scores["precision"].value == pytest.approx((1 / 2 + 0 + 1 + 1) / 4)
     assert scores["f1"].value == pytest.approx((2 / 3 + 0 + 1 + 1) / 4)
-    assert "necrotic core 6 of 6" in scores["recall"].rule and not scores["recall"].note
+    assert "24 slices of 6 patients" in scores["recall"].rule and not scores["recall"].note
     assert (scores["recall"].ci95 or (0, 0))[1] == pytest.approx(3 / 4)

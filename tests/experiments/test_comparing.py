@@ -6,8 +6,8 @@ import pytest
 from scipy.stats import wilcoxon
 
 from gliomalib import settings
-from gliomalib.experiments import comparing
-from gliomalib.scoring import bootstrap, comparisons, metrics
+from gliomalib.experiments import comparing, values
+from gliomalib.scoring import comparisons, metrics, training_noise
 
 RANDOM = np.random.default_rng(7)
 N = 40
@@ -20,48 +20,57 @@ DIFFERENCES = pd.DataFrame(
 )
 
 
-def test_differences_are_compared_as_if_their_methods_were() -> None:
-    first = pd.Series(RANDOM.uniform(0.4, 0.9, N))
-    methods = pd.DataFrame({name: first - gain for name, gain in DIFFERENCES.items()})
-    table = methods.assign(first=first)
-    family = comparisons.compare_family(table, "first", 0.01, 3, 2000).set_index("name")
-    found = comparing.compare(DIFFERENCES, 3, 2000)
-    assert found["verdict"].tolist() == ["different", "equivalent", "undecided"]
-    assert found["verdict"].equals(family["verdict"])
-    np.testing.assert_allclose(found["p_holm"], family["p_holm"], rtol=1e-9)
-    for name, row in found.iterrows():
-        interval = bootstrap.mean_interval(first - methods[name], 3, 2000)
-        assert (row["low"], row["high"]) == pytest.approx(interval.ci95, abs=1e-12)
-        assert row["difference"] == pytest.approx(interval.value)
+def judged(differences: pd.DataFrame) -> pd.DataFrame:
+    gains = {name: comparing.paired(differences[[name]]) for name in map(str, differences)}
+    return comparing.judged(gains, 3)
 
 
-def test_all_columns_are_the_family() -> None:
-    both = comparing.tests(DIFFERENCES[["worse", "unclear"]], 1, 100)
-    raw = {name: wilcoxon(DIFFERENCES[name], zero_method="pratt").pvalue for name in both.index}
-    assert both["p_holm"]["worse"] == pytest.approx(2 * raw["worse"])
-    assert both["p_holm"]["unclear"] == pytest.approx(raw["unclear"])
+def test_gains_are_judged_by_their_interval_and_their_tests() -> None:
+    rows = judged(DIFFERENCES)
+    assert rows["verdict"].tolist() == ["different", "equivalent", "undecided"]
+    raw = {name: wilcoxon(DIFFERENCES[name], zero_method="pratt").pvalue for name in rows.index}
+    assert rows["p_holm"].to_dict() == pytest.approx(comparisons.holm(raw))
+    for name, row in rows.iterrows():
+        effect = training_noise.paired(DIFFERENCES[[name]])
+        assert (row["difference"], row["low"], row["high"]) == (effect.value, *(effect.ci95 or ()))
+    assert rows["P(better)"]["worse"] > 0.99 and rows["P(same)"]["same"] > 0.99
+    assert not rows["decider"]["worse"] and (rows["trainings"] == 1).all()
+
+
+def test_noise_of_training_keeps_a_difference_undecided() -> None:
+    first = DIFFERENCES[["worse"]].to_numpy() + np.array([-0.06, 0.0, 0.06])
+    rows = comparing.judged({"noisy": comparing.paired(pd.DataFrame(first))}, 3)
+    assert rows["p_holm"]["noisy"] < 0.001 and rows["verdict"]["noisy"] == "undecided"
+    assert rows["trainings"]["noisy"] == 3
+
+
+def test_who_decides_a_gain_and_a_single_training_are_in_its_note() -> None:
+    scores = pd.DataFrame({0: [0.0] * 9 + [1.0]}, index=list("ABCDEFGHIJ"))
+    gain = comparing.unpaired(scores, scores * 0)
+    assert gain.note == f"one patient decides: J; {values.ONE_TRAINING}"
+    assert comparing.judged({"a": gain}, 3)["decider"]["a"] == "J"
+    twice = comparing.paired(pd.DataFrame(np.tile(DIFFERENCES["worse"], (2, 1)).T))
+    assert twice.note == ""
+
+
+def test_sites_disagree_where_signs_differ_and_one_of_them_is_clear() -> None:
+    here = judged(DIFFERENCES).assign(title=list(DIFFERENCES))
+    assert comparing.disagreements(here, here, "") == ""
+    text = comparing.disagreements(here, judged(-DIFFERENCES), "gain of ")
+    assert text.startswith(" The two sites disagree on the sign of gain of worse (+0.04")
+    assert "unclear" not in text and "gain of same" not in text
 
 
 @pytest.mark.parametrize(("n", "limited"), [(1, True), (5, True), (6, False)])
 def test_too_few_patients_limit_a_comparison(n: int, limited: bool) -> None:
-    gain = pd.DataFrame({"other": np.linspace(0.1, 0.2, n)})
-    row = comparing.compare(gain, 1, 100).iloc[0]
+    row = judged(pd.DataFrame({"other": np.linspace(0.1, 0.2, n)})).iloc[0]
     assert row["limited"] == limited and bool(row["note"]) == limited
     assert np.isnan(row["low"]) == (n == 1)
     assert (comparing.interval(row) is None) == (n == 1)
 
 
-def test_each_interval_can_have_its_own_seed() -> None:
-    seeds = {"worse": 1, "same": 2, "unclear": 3}
-    rows = comparing.intervals(DIFFERENCES, seeds, 500)
-    for name, seed in seeds.items():
-        one = bootstrap.mean_interval(DIFFERENCES[name], seed, 500)
-        assert (rows["low"][name], rows["high"][name]) == one.ci95
-
-
 def test_what_is_in_no_family_has_a_row_without_verdict() -> None:
-    judged = comparing.compare(DIFFERENCES, 1, 100)
-    found = comparing.complete(judged, pd.Index(["first", *DIFFERENCES]))
+    found = comparing.complete(judged(DIFFERENCES), pd.Index(["first", *DIFFERENCES]))
     assert found.index.tolist() == ["first", *DIFFERENCES]
     assert found["verdict"]["first"] == "–" and found["note"]["first"] == ""
     assert found["limited"].dtype == bool and not found["limited"].any()
@@ -79,7 +88,7 @@ def test_dice_rows_have_every_region_with_its_state() -> None:
 
 
 def test_words_say_what_the_row_says() -> None:
-    row = comparing.compare(DIFFERENCES, 1, 500).loc["worse"]
+    row = judged(DIFFERENCES).loc["worse"]
     assert comparing.tested(row, "3 methods").startswith("Wilcoxon with Holm over 3 methods p = ")
     assert comparing.tested(row, "3 methods").endswith("different by ±0.01")
     assert comparing.spoken(row).startswith("+0.0") and comparing.spoken(row).endswith("different)")

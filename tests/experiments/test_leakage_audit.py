@@ -230,7 +230,7 @@ def predict_planted(made: folds.Material, fold: int, patient: str) -> None:
 def test_the_pool_is_of_held_out_patients_and_of_slices_with_brain(tmp_path: Path) -> None:
     # volumes of other folds than that which held a patient out are not even there
     made = material_of(tmp_path)
-    pool = leakage_splits.gather(made)
+    pool = leakage_splits.gather(made, patients=None)
     assert pool.patients == list("ABCDEFG")
     assert pool.n_blank == 7 and 0 not in pool.slices.z and len(pool.slices.z) == 7 * 5
     assert sorted(pool.copies) == pool.patients and "organisers" in pool.counted_by
@@ -238,7 +238,7 @@ def test_the_pool_is_of_held_out_patients_and_of_slices_with_brain(tmp_path: Pat
     shares = np.stack([made.store.get("E").labels == label for label in (1, 2, 3)]).mean((1, 2))
     of_e = np.array(pool.slices.patients) == "E"
     np.testing.assert_allclose(pool.slices.images[of_e].mean((2, 3)), shares[:, 1:].T, atol=0.05)
-    few = leakage_splits.gather(material_of(tmp_path, patients=4))
+    few = leakage_splits.gather(material_of(tmp_path), patients=4)
     assert len(few.patients) == 4 and set(few.patients) < set(pool.patients)
 
 
@@ -252,7 +252,7 @@ def test_volumes_are_counted_in_the_study_where_its_releases_overlap(tmp_path: P
             for number, (name, release, part) in enumerate(rows)
         ]
         table.write_cases(table.table_of(entries), made.run.work_dir / "cases.csv")
-        return leakage_splits.gather(made)
+        return leakage_splits.gather(made, patients=None)
 
     internal = [(name, "brats2020", "internal") for name in PATIENTS[:7]]
     assert "organisers" in write(internal).counted_by
@@ -277,7 +277,7 @@ Trained = tuple[folds.Material, Pool, pd.DataFrame]
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
     made = material_of(tmp_path_factory.mktemp("leakage"), turns=2)
-    pool = leakage_splits.gather(made)
+    pool = leakage_splits.gather(made, patients=None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models, "empty_resnet50", small_network)
         yield made, pool, leakage_audit.networks(made, pool)

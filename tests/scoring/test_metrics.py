@@ -114,13 +114,11 @@ def test_specificity_is_the_recall_of_everything_else(kind: str) -> None:
 def test_each_rule_for_an_undefined_ratio() -> None:
     confusion = np.array([[6, 2, 0], [1, 3, 0], [0, 0, 0]])
     with_zero = metrics.scores(confusion, "macro", "zero")
-    without = metrics.scores(confusion, "macro", "exclude")
     assert with_zero["recall"] == pytest.approx((6 / 8 + 3 / 4 + 0) / 3)
-    assert without["recall"] == pytest.approx((6 / 8 + 3 / 4) / 2)
     assert math.isnan(metrics.scores(confusion, "macro", "nan")["recall"])
     assert metrics.scores(confusion, "macro", "nan")["specificity"] > 0
     np.testing.assert_array_equal(
-        np.isnan(metrics.stacked_scores(confusion, None, "exclude")["iou"]), [False, False, True]
+        np.isnan(metrics.stacked_scores(confusion, None, "nan")["iou"]), [False, False, True]
     )
     assert metrics.stacked_scores(confusion, None, "zero")["iou"][2] == 0
 
@@ -129,17 +127,16 @@ def test_each_rule_for_an_undefined_ratio() -> None:
 def test_nothing_counted_follows_the_rule(average: Any) -> None:
     nothing = np.zeros((4, 4), dtype=np.int64)
     assert set(metrics.scores(nothing, average, "zero").values()) == {0.0}
-    for rule in ("nan", "exclude"):
-        found = metrics.scores(nothing, average, rule)
-        assert all(math.isnan(value) for value in found.values()), found
+    found = metrics.scores(nothing, average, "nan")
+    assert all(math.isnan(value) for value in found.values()), found
 
 
 def test_a_stack_scores_as_its_matrices_do() -> None:
     stack = np.random.default_rng(0).integers(0, 5, (3, 2, 4, 4))
     for average in ("micro", "macro", None):
-        found = metrics.stacked_scores(stack, average, "exclude")
+        found = metrics.stacked_scores(stack, average, "nan")
         for index in np.ndindex(3, 2):
-            single = metrics.stacked_scores(stack[index], average, "exclude")
+            single = metrics.stacked_scores(stack[index], average, "nan")
             for name, value in single.items():
                 np.testing.assert_allclose(found[name][index], value, err_msg=name)
 
