@@ -66,13 +66,22 @@ def _sign(value: float) -> str:
 
 
 def spoken(value: Value, places: int = 3, *, signed: bool = False) -> str:
-    """Return a value with its interval and its number of patients, ready for a sentence."""
-    sign = "+" if signed else ""
+    """Return a value with its interval, patients and trainings, ready for a sentence."""
+    sign, who = "+" if signed else "", counted(value.n_patients, "patient")
+    if value.n_seeds:
+        who += f", {counted(value.n_seeds, 'training')}"
     text = f"{value.value:{sign}.{places}f}"
     if value.ci95 is None:
-        return f"{text} (no interval: {value.n_patients} patients)"
+        return f"{text} ({who}, no interval)"
     low, high = value.ci95
-    return (
-        f"{text} (95 % interval {low:{sign}.{places}f} to {high:{sign}.{places}f}, "
-        f"{value.n_patients} patients)"
-    )
+    return f"{text} (95 % interval {low:{sign}.{places}f} to {high:{sign}.{places}f}, {who})"
+
+
+def counted(amount: int, noun: str) -> str:
+    """Return ``3 patients``, ``1 patient``."""
+    return f"{fixed(amount, 0)} {noun}{'' if amount == 1 else 's'}"
+
+
+def percent(share: float, places: int = 0) -> str:
+    """Return a share as ``43 %``; the space before the sign does not break."""
+    return f"{100 * share:.{places}f}\N{NO-BREAK SPACE}%"

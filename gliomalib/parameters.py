@@ -24,7 +24,7 @@ def _training(section: str, *more: str) -> dict[str, str | None]:
     return {"variant": None, **{name: f"{section}.{name}" for name in (*TRAINING, *more)}}
 
 
-UNET = ("channels", "focal_gamma", "class_weights", "sequences", "dropout")
+UNET = ("channels", "strides", "focal_gamma", "class_weights", "sequences", "dropout")
 
 LAST_NOTEBOOK = "16_reproducibility_report"
 """The notebook that answers the question, from the records of all others."""
@@ -60,6 +60,7 @@ NOTEBOOKS: dict[str, dict[str, str | None]] = {
     "10_adaptive_fusion": {},
     "11_leakage_audit": {
         "repeats": "leakage.repeats",
+        "turns": "leakage.turns",
         "patients": "leakage.patients",
         "epochs": "leakage.epochs",
     },

@@ -205,6 +205,7 @@ def versions_of(record: Record) -> pd.DataFrame:
     flat = {**record.provenance, **record.provenance["versions"], **record.provenance["hardware"]}
     del flat["versions"], flat["hardware"]
     flat |= {"seed": record.seed, "device": record.device, "wall_s": record.wall_s}
+    flat["limits"] = " ".join(record.caveats)
     return pd.DataFrame({"of": list(flat), "is": [str(value) for value in flat.values()]})
 
 

@@ -83,11 +83,14 @@ class Optimisation(Model):
 class Segmentation(Optimisation):
     """A MONAI U-Net; ``patch`` is its 3D training box in voxels (None: the whole volume).
 
-    ``sequences`` are those that it sees; ``class_weights`` weigh the four classes in the loss
-    (None: equally).
+    ``strides`` say how often each level but the last shrinks the picture, before it looks at it
+    (None: 2 each, so that even the first level sees half the resolution, and [1, 2, 2] the first
+    level at full resolution). ``sequences`` are those that it sees; ``class_weights`` weigh the
+    four classes in the loss (None: equally).
     """
 
     channels: tuple[int, ...] = Field((16, 32, 64, 128), min_length=2)
+    strides: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     residual_units: int = Field(2, ge=0)
     dropout: float = Field(0.0, ge=0, lt=1)
     loss: Literal["focal", "cross_entropy", "dice_ce"] = "focal"
@@ -95,6 +98,14 @@ class Segmentation(Optimisation):
     class_weights: tuple[float, float, float, float] | None = None
     sequences: tuple[Sequence, ...] = Field(("t1", "t1ce", "t2", "flair"), min_length=1)
     patch: tuple[int, int, int] | None = None
+
+    @model_validator(mode="after")
+    def _a_stride_between_levels(self) -> Segmentation:
+        if self.strides is not None and len(self.strides) != len(self.channels) - 1:
+            raise ValueError(
+                f"{len(self.channels)} channels have {len(self.channels) - 1} strides between them"
+            )
+        return self
 
 
 class Classifier(Optimisation):
@@ -119,6 +130,9 @@ class Classifier(Optimisation):
             raise ValueError("weights: file goes with weights_file: PATH, and only with it")
         return self
 
+
+PAPER_PICTURE = 128
+"""Pixels along one side of the pictures that the paper classifies."""
 
 PAPER_ALPHA = 0.6
 """The weight of the 2D branch in the paper (arXiv 2502.18775)."""
@@ -145,11 +159,14 @@ class Evaluation(Model):
 class Leakage(Model):
     """The audit of splits: how often it is repeated, and the budget of its ResNet50.
 
-    ``patients`` is the largest number of patients that take part, ``epochs`` what the classifier
-    trains for; None: all of them, and as many as in notebook 06.
+    ``repeats`` deals are looked at by the nearest neighbour, the first ``turns`` of them by
+    ResNet50; in five every patient is held out once. ``patients`` is the largest number of
+    patients that take part, ``epochs`` what the classifier trains for; None: all of them, and as
+    many as in notebook 06.
     """
 
     repeats: int = Field(5, ge=1)
+    turns: int = Field(5, ge=1)
     patients: int | None = Field(None, ge=4)
     epochs: int | None = Field(None, ge=1)
 
@@ -209,6 +226,12 @@ class Study(Model):
         return wide and self.preprocessing.spacing_mm <= 1.0
 
     @property
+    def picture_size(self) -> int:
+        """Pixels along one side of the pictures that ResNet50 sees."""
+        box = self.preprocessing
+        return self.classifier.image_size or round(max(box.crop_mm) / box.spacing_mm)
+
+    @property
     def caveats(self) -> tuple[str, ...]:
         """What a reader must know before believing any number of this study."""
         caveats = []
@@ -219,9 +242,14 @@ class Study(Model):
             )
         if not self.full_size:
             caveats.append(
-                f"CPU-size networks: {self.unet2d.channels[-1]} (2D) and "
-                f"{self.unet3d.channels[-1]} (3D) channels at the bottom, voxels of "
+                f"Small networks that fit a CPU: {self.unet2d.channels[-1]} (2D) and "
+                f"{self.unet3d.channels[-1]} (3D) channels at the lowest level, voxels of "
                 f"{self.preprocessing.spacing_mm:g} mm."
+            )
+        if (size := self.picture_size) < PAPER_PICTURE:
+            paper = f"{PAPER_PICTURE} × {PAPER_PICTURE}"
+            caveats.append(
+                f"ResNet50 sees pictures of {size} × {size} pixels; the paper crops to {paper}."
             )
         if self.classifier.weights == "random":
             caveats.append("ResNet50 starts from random weights; the paper starts from ImageNet.")

@@ -42,7 +42,10 @@ def material(
     for patient in sorted(named):
         labels = labels_of(patient)
         images = np.full((4, *labels.shape), 0.5, dtype=np.float16)
-        store.put(StoredCase(grid(patient, labels.shape), images, labels), "digest", {})
+        voxels = np.bincount(labels.ravel(), minlength=4).tolist()
+        crop = {"voxels": voxels, "in_plane": voxels, "in_box": voxels, "voxel_mm3": 64.0}
+        case = StoredCase(grid(patient, labels.shape), images, labels)
+        store.put(case, "digest", {"crop": crop})
         for network in networks:
             for split in splits:
                 folder = run.work_dir / "predictions" / network / f"fold{split.fold}"

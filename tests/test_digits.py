@@ -65,4 +65,18 @@ def test_signs_of_numbers_become_minus_signs() -> None:
 
 
 def test_a_value_without_interval_says_so() -> None:
-    assert digits.spoken(Value("x", 0.5, None, 1)) == "0.500 (no interval: 1 patients)"
+    assert digits.spoken(Value("x", 0.5, None, 1)) == "0.500 (1 patient, no interval)"
+    trained = Value("x", 0.5, None, 2, n_seeds=3)
+    assert digits.spoken(trained) == "0.500 (2 patients, 3 trainings, no interval)"
+
+
+def test_a_number_keeps_its_percent_sign() -> None:
+    assert digits.percent(0.4268) == "43\u00a0%" and digits.percent(0.01, 1) == "1.0\u00a0%"
+
+
+def test_one_patient_is_no_patients() -> None:
+    assert [digits.counted(n, "patient") for n in (0, 1, 2)] == [
+        "0 patients",
+        "1 patient",
+        "2 patients",
+    ]

@@ -82,14 +82,18 @@ def test_every_notebook_leaves_a_record_and_an_executed_copy(
 
 def test_every_claim_has_a_verdict_and_none_is_decided_on_phantoms(straight: Path) -> None:
     page = (straight / "reports" / "smoke" / "index.html").read_text(encoding="utf-8")
-    assert "say nothing of" in page
+    assert "say nothing about" in page
     for claim in claims.load():
         assert claim.id in page
     path = straight / "reports/smoke/tables/16_reproducibility_report.verdicts.csv"
     verdicts = pd.read_csv(path).set_index("claim")["verdict"]
     assert list(verdicts.index) == [claim.id for claim in claims.load()]
-    assert set(verdicts) == {"not testable on this data", "holds"}, "a number is missing"
-    assert set(verdicts[verdicts == "holds"].index) == {"W1", "W2", "W3"}
+    assert "not run" not in set(verdicts), "a number is missing"
+    without_network = verdicts[verdicts.str.startswith("problem")].to_dict()
+    assert without_network == {
+        "W1": "problem confirmed", "W2": "problem confirmed", "W3": "problem not confirmed"
+    }  # fmt: skip
+    assert set(verdicts.drop(list(without_network))) <= {"not testable on this data", "not judged"}
 
 
 def test_the_example_for_notebooks_of_ones_own_gives_the_dice_of_the_study(straight: Path) -> None:
@@ -112,7 +116,7 @@ def test_the_example_for_notebooks_of_ones_own_gives_the_dice_of_the_study(strai
 def test_records_say_what_was_small_and_random(found: dict[str, Record]) -> None:
     for record in found.values():
         caveats = " ".join(record.caveats)
-        assert "Synthetic patients" in caveats and "CPU-size networks" in caveats
+        assert "Synthetic patients" in caveats and "Small networks that fit a CPU" in caveats
         assert "random weights" in caveats
 
 

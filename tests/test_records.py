@@ -223,6 +223,7 @@ def test_versions_fit_a_table(run: Run) -> None:
     table = records.versions_of(records.finish(run, NotebookResult(values=[DICE])))
     assert list(table.columns) == ["of", "is"]
     assert {"commit", "lock_sha256", "torch", "seed", "device", "wall_s"} <= set(table["of"])
+    assert "ResNet50 sees pictures of 32 × 32 pixels" in table.set_index("of")["is"]["limits"]
 
 
 def test_a_table_of_another_run_is_read_back(run: Run) -> None:

@@ -110,6 +110,15 @@ def test_a_weights_file_goes_with_its_setting(write: Path, weights: str, fits: b
             settings.load("toy")
 
 
+def test_strides_stand_between_the_channels(write: Path) -> None:
+    assert settings.load("toy").unet2d.strides is None
+    fits = {"unet2d.channels": [8, 16, 32], "unet2d.strides": [1, 2]}
+    assert settings.load("toy", fits).unet2d.strides == (1, 2)
+    for strides, said in (([1, 2, 2], "3 channels have 2 strides"), ([0, 2], "unet2d.strides.0")):
+        with pytest.raises(SettingsError, match=said):
+            settings.load("toy", fits | {"unet2d.strides": strides})
+
+
 def test_overrides_go_over_the_file_and_make_sections(write: Path) -> None:
     study = settings.load("toy", {"fusion.alpha": 0.25, "unet2d.epochs": 9, "seed": 7})
     assert (study.fusion.alpha, study.unet2d.epochs, study.seed) == (0.25, 9, 7)
@@ -149,3 +158,14 @@ def test_synthetic_studies_say_so() -> None:
     assert not any("Synthetic patients" in caveat for caveat in real.caveats)
     assert not demo.full_size
     assert real.full_size
+
+
+@pytest.mark.parametrize(
+    ("size", "spacing", "side"), [(32, 1.0, 32), (None, 2.0, 64), (None, 1.0, 128), (224, 2.0, 224)]
+)
+def test_small_pictures_are_a_limit(size: int | None, spacing: float, side: int) -> None:
+    given = {"classifier.image_size": size, "preprocessing.spacing_mm": spacing}
+    study = settings.load("brats", given)
+    assert study.picture_size == side
+    limit = f"ResNet50 sees pictures of {side} × {side} pixels; the paper crops to 128 × 128."
+    assert (limit in study.caveats) == (side < 128)

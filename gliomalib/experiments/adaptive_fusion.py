@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from gliomalib import digits, progress, settings
 from gliomalib.experiments import comparing
-from gliomalib.experiments.values import PREFIXES, mean_interval, parts, value
+from gliomalib.experiments.values import ONE_TRAINING, PREFIXES, ends, mean_interval, parts, value
 from gliomalib.fusion import agreement, rules
 from gliomalib.pipeline import folds
 from gliomalib.schema import SEQUENCES, Example, RecordError, Split, Value
-from gliomalib.scoring import comparisons, tables
+from gliomalib.scoring import comparisons, tables, training_noise
 from gliomalib.settings import PAPER_ALPHA
 
 REFERENCE = "published"
 """The rule against which all others are set: the fixed weight of the paper."""
+
+ADAPTIVE = "entropy_weighted"
+"""The rule of question Q1, which learns nothing and is tried on every training."""
 
 FIXED = f"α = {PAPER_ALPHA:g}"
 
@@ -39,11 +42,11 @@ ERRORS = {
 class RuleTrial:
     """What the rules made of the reported patients.
 
-    ``scores`` has one row per patient, fold, rule (``network``) and region: patient_id, part,
-    fold, network, region, dice, state. ``fits`` has one row per fold and rule: fold, rule, fitted
-    on, inner patients, fitted (whether it was), found; a rule that could not be fitted says why
-    in ``found``. ``errors`` has one row per patient and fold: how the errors of the branches go
-    together.
+    ``scores`` has one row per patient, fold, training, rule (``network``) and region: patient_id,
+    part, fold, seed (0: the study's own), network, region, dice, state. ``fits`` has one row per
+    fold and rule: fold, rule, fitted on, inner patients, fitted (whether it was), found; a rule
+    that could not be fitted says why in ``found``. ``errors`` has one row per patient and fold:
+    how the errors of the branches go together.
     """
 
     scores: pd.DataFrame
@@ -63,11 +66,12 @@ def try_rules(material: folds.Material) -> RuleTrial:
 
     The networks were not trained on these patients, and nothing is reported on them. A fold with
     fewer than ``FEWEST`` of them tries the rules that need no fitting only, and ``fits`` says so.
+    Other trainings than the study's own meet ``ADAPTIVE`` and ``REFERENCE`` only.
     """
     scores: list[dict[str, object]] = []
     fits: list[dict[str, object]] = []
     errors: list[dict[str, object]] = []
-    empty = material.study.evaluation.empty
+    empty, (_, *others) = material.study.evaluation.empty, folds.seeds(material.study).items()
     for split in material.splits:
         fitted, fit_rows = _fitted(material, split)
         fits += fit_rows
@@ -76,10 +80,15 @@ def try_rules(material: folds.Material) -> RuleTrial:
             pair = folds.pair(material, split.fold, patient)
             case = material.store.get(patient)
             about = {"patient_id": patient, "part": part, "fold": split.fold}
-            best = rules.oracle(pair, case.labels, empty)
-            for key, rule in {**fitted, rules.ORACLE.key: best}.items():
-                counts = tables.confusion_of(case, rule.apply(pair))
-                scores += comparing.dice_rows({**about, "network": key}, counts, material.study)
+            best = {rules.ORACLE.key: rules.oracle(pair, case.labels, empty)}
+            trials = [(0, pair, key, rule) for key, rule in {**fitted, **best}.items()]
+            for seed, branches in others:
+                again = folds.pair(material, split.fold, patient, branches)
+                trials += [(seed, again, key, fitted[key]) for key in (REFERENCE, ADAPTIVE)]
+            for seed, volumes, key, rule in trials:
+                counts = tables.confusion_of(case, rule.apply(volumes))
+                whose = {**about, "seed": seed, "network": key}
+                scores += comparing.dice_rows(whose, counts, material.study)
             errors.append({**about, **agreement.error_correlation(pair, case.labels)})
     return RuleTrial(pd.DataFrame(scores), pd.DataFrame(fits), pd.DataFrame(errors))
 
@@ -96,9 +105,9 @@ def fit_table(trial: RuleTrial) -> pd.DataFrame:
 def table(trial: RuleTrial, part: str) -> pd.DataFrame:
     """Return each patient's mean of the three Dice by rule, folds averaged: patients × rules.
 
-    Raises ``RecordError`` where the part has nobody.
+    Of the study's own training. Raises ``RecordError`` where the part has nobody.
     """
-    rows = _means(trial, part)
+    rows = _means(trial, part).query("seed == 0")
     if rows.empty:
         raise RecordError(f"no patient of part {part!r} was fused; check the split")
     wide = rows.pivot_table(index="patient_id", columns="network", values="dice", aggfunc="mean")
@@ -106,19 +115,27 @@ def table(trial: RuleTrial, part: str) -> pd.DataFrame:
 
 
 def compared(trial: RuleTrial, part: str, study: settings.Study) -> pd.DataFrame:
-    """Return every rule beside the fixed weight: rule, title, mean_dice, and those of ``compare``.
+    """Return every rule beside the fixed weight.
 
-    ``gain`` is the paired difference to ``REFERENCE``. The family of Holm's adjustment are all
+    Columns: rule, title, mean_dice (the study's own training), gain, low, high, trainings, and
+    ``comparing.TESTS``. ``gain`` is the paired difference to ``REFERENCE`` over patients and the
+    trainings that the rule was tried on. The family of Holm's adjustment are all
     rules that were tried; the oracle is a bound, no member.
     """
     wide, draws = table(trial, part), study.evaluation.bootstrap
-    gains = wide.sub(wide[REFERENCE], axis="index")
-    family = gains[[key for key in trial.tried if key != REFERENCE]]
-    seed = settings.named_seed(study.seed, "adaptive", part)
-    seeds = {key: settings.named_seed(study.seed, "adaptive", part, key) for key in map(str, wide)}
-    tests = comparing.tests(family, seed, draws)
-    judged = comparing.intervals(gains, seeds, draws).join(tests)
-    judged = comparing.complete(judged, wide.columns).rename(columns={"difference": "gain"})
+    by_seed = _means(trial, part).pivot_table(
+        index=["patient_id", "seed"], columns="network", values="dice"
+    )[list(wide)]
+    gains = by_seed.sub(by_seed[REFERENCE], axis="index")
+    effects = {
+        key: training_noise.paired(gains[key].unstack("seed").dropna(axis=1, how="all"))
+        for key in map(str, wide)
+    }
+    family = gains.groupby("patient_id").mean()[[key for key in trial.tried if key != REFERENCE]]
+    tests = comparing.tests(family, settings.named_seed(study.seed, "adaptive", part), draws)
+    found = [(one.value, *ends(one), one.seeds) for one in effects.values()]
+    means = pd.DataFrame(found, list(effects), ["gain", "low", "high", "trainings"])
+    judged = comparing.complete(means.join(tests), wide.columns)
     rows = wide.mean().rename_axis("rule").reset_index(name="mean_dice")
     rows.insert(1, "title", rows["rule"].map(_title))
     return rows.join(judged, on="rule")
@@ -135,7 +152,9 @@ def values(trial: RuleTrial, study: settings.Study) -> list[Value]:
                 tests = comparing.tested(row, "the rules")
             rule = f"{row['title']} minus {FIXED}, {EXPECTED}; {tests}"
             name = f"{prefix}{row['rule']}_gain"
-            values.append(Value(name, row["gain"], comparing.interval(row), n, rule=rule))
+            gain = Value(name, row["gain"], comparing.interval(row), n, rule=rule)
+            note = ONE_TRAINING if row["trainings"] == 1 else ""
+            values.append(replace(gain, n_seeds=int(row["trainings"]), note=note))
         of_part = trial.errors[trial.errors["part"] == part]
         errors = of_part.groupby("patient_id").mean(numeric_only=True)
         for name, rule in ERRORS.items():
@@ -156,9 +175,9 @@ def conclusion(compared: pd.DataFrame, trial: RuleTrial) -> str:
     n = len(table(trial, "test"))
     text = (
         f"By interval and adjusted test {', '.join(gain['title']) or 'no rule'} "
-        f"gain{'s' * (len(gain) < 2)} on {FIXED} in {n} held-out patients; the largest mean gain "
-        f"is {best['gain']:+.3f} ({best['title']}), and an oracle that knows each patient's best α "
-        f"gains {bound['gain']:+.3f}."
+        f"gain{'s' * (len(gain) < 2)} on {FIXED} in {n} held-out patients; the best of them, "
+        f"{best['title']}, changes the mean by {best['gain']:+.3f}, and an oracle that knows each "
+        f"patient's best α gains {bound['gain']:+.3f}."
     )
     text += "".join(comparing.sentence(note) for note in sorted(set(others["note"]) - {""}))
     skipped = [key for key in rules.RULES if key not in trial.tried]
@@ -173,8 +192,10 @@ def conclusion(compared: pd.DataFrame, trial: RuleTrial) -> str:
 def extremes(material: folds.Material, trial: RuleTrial) -> list[Example]:
     """Return the held-out patients in whom an adaptive rule gains and loses most."""
     key = next(name for name in ("gate", "entropy_weighted") if name in trial.tried)
-    wide = _means(trial, "test").pivot(
-        index=["fold", "patient_id"], columns="network", values="dice"
+    wide = (
+        _means(trial, "test")
+        .query("seed == 0")
+        .pivot(index=["fold", "patient_id"], columns="network", values="dice")
     )
     gain = (wide[key] - wide[REFERENCE]).sort_values(kind="stable")
     return [_example(material, key, gain.index[at], gain.iloc[at]) for at in (-1, 0)]

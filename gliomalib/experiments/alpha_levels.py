@@ -73,8 +73,8 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
         best = bootstrap.argmax_interval(rows, LEVELS, root, draws)
         rule = f"α of {len(LEVELS)} with the best accuracy on slices ({who}), middle of a plateau"
         found.append(value(f"best_alpha_{suffix}", best, rule))
-        less = f"less that at {PAPER_ALPHA:g} ({who}), never negative"
-        rule = f"best accuracy of {len(LEVELS)} α {less}"
+        minus = f"minus that at {PAPER_ALPHA:g} ({who}), never negative"
+        rule = f"best accuracy of {len(LEVELS)} α {minus}"
         lost = _lost(rows, study, way)
         found.append(value(f"lost_at_published_alpha_{suffix}", lost, rule))
     return found

@@ -120,8 +120,8 @@ def conclusion(trial: MethodTrial, values: Sequence[Value], study: settings.Stud
     plain = networks[networks["method"].isin(WITHOUT)]
     text = (
         f"On {len(table(trial, 'test', 'mean_dice'))} held-out patients, mean Dice of the fused "
-        f"volume less that of {_listed(volumes.iloc[1:])}. ResNet50 on fused slices is right in "
-        f"{share['accuracy_resnet50']} of slices; less what needs no classifier: {_listed(plain)}."
+        f"volume minus that of {_listed(volumes.iloc[1:])}. ResNet50 on fused slices is right in "
+        f"{share['accuracy_resnet50']} of slices; minus what needs no classifier: {_listed(plain)}."
     )
     if "truth" in trial.classifiers:
         text += (
@@ -169,6 +169,6 @@ def _differences(
     first = rows.iloc[0]
     for _, row in rows.iloc[1:].iterrows():
         tests = comparing.tested(row, f"{len(rows) - 1} methods")
-        rule = f"{first['title']} less {row['title']}, paired, {of_what}; {tests}"
+        rule = f"{first['title']} minus {row['title']}, paired, {of_what}; {tests}"
         name = f"{PREFIXES[part]}{first['method']}_minus_{row['method']}_{score}"
         yield Value(name, row["difference"], comparing.interval(row), n, rule=rule)

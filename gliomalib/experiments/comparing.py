@@ -106,7 +106,10 @@ def tested(row: pd.Series, family: str) -> str:
 
 def spoken(row: pd.Series) -> str:
     """Return the difference of a row with its interval and verdict."""
-    return f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}, {row['verdict']})"
+    verdict = row["verdict"]
+    if verdict == "undecided" and (row["low"] > 0 or row["high"] < 0):
+        verdict = "undecided by the adjusted test"
+    return f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}, {verdict})"
 
 
 def sentence(note: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from gliomalib.digits import percent
 from gliomalib.experiments import classification, segmentation
 from gliomalib.experiments.engines import NETWORKS, STAGES
 from gliomalib.experiments.timing import Measured
@@ -151,7 +152,7 @@ def caveats(measured: Measured) -> tuple[str, ...]:
     caveats = [
         f"Times hold for {measured.machine} and files of this size; they differ from run to run.",
         f"{measured.n_patients} patients were timed: intervals tell how steady the machine was.",
-        f"{REAL_TIME_S:g} s a patient stands for real time by assumption; the paper names none.",
+        f"{REAL_TIME_S:g} s per patient is taken as real time; the paper names no limit.",
     ]
     untried = measured.setups[measured.setups["note"] != ""].drop_duplicates("engine")
     return (*caveats, *(f"{note}." for note in untried["note"]))
@@ -173,14 +174,14 @@ def conclusion(values: Sequence[Value], measured: Measured) -> str:
     text = (
         f"From file to class a patient takes {seconds.value:.2f} s ({between}, "
         f"{seconds.n_patients} patients), 95th percentile {p95.value:.2f} s, on "
-        f"{measured.machine}. {of(values, 'share_reading').value:.0%} of it is reading and "
+        f"{measured.machine}. {percent(of(values, 'share_reading').value)} of it is reading and "
         f"preprocessing; the first pass takes {of(values, 'cold_seconds_all').value:.1f} s with "
         f"loading. Faster than float32 in torch: {faster or 'nothing for certain'}."
     )
     changes = measured.changes.groupby("engine", sort=False).mean(numeric_only=True)
     return text + "".join(
-        f" {engine} changes {row['voxels']:.3%} of voxels, {row['slices']:.1%} of slices and the "
-        f"mean Dice by {row['dice']:+.4f}."
+        f" {engine} changes {percent(row['voxels'], 3)} of voxels, {percent(row['slices'], 1)} of "
+        f"slices and the mean Dice by {row['dice']:+.4f}."
         for engine, row in changes.iterrows()
     )
 

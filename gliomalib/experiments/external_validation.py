@@ -161,7 +161,7 @@ def _rule_of(key: tuple[str, str]) -> str:
 
 def _spoken(row: pd.Series) -> str:
     if comparing.interval(row) is None:
-        return f"{row['drop']:.3f} (no interval: a single patient)"
+        return f"{row['drop']:.3f} (1 patient, no interval)"
     return f"{row['drop']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
 
 
@@ -179,7 +179,7 @@ def _helps(table: pd.DataFrame) -> str:
     outside, inside = (table[table["part"] == part] for part in ("external", "internal"))
     best = outside.iloc[outside["gain"].argmax()]
     text = (
-        f"{_listed(outside, 'helps')} outside (largest mean gain {best['gain']:+.3f}, "
+        f"{_listed(outside, 'helps')} outside (best mean change {best['gain']:+.3f}, "
         f"{best['title']}) and {_listed(outside, 'costs Dice')} there; inside "
         f"{_listed(inside, 'helps')} and {_listed(inside, 'costs Dice')}."
     )
@@ -205,14 +205,14 @@ def _limits(row: pd.Series, sites: Sites) -> str:
     if min(row["n_internal"], row["n_external"]) < FEW:
         limits.append(
             f"With {row['n_internal']} and {row['n_external']} patients, fewer than {FEW}, the "
-            "interval itself is not to be relied on, and a site cannot be told from the few who "
-            "stand for it."
+            "interval itself is not to be relied on, and a site cannot be separated from its few "
+            "patients."
         )
     if not sites.study.real_data:
         limits.append("The study's own patients are synthetic, and so is what is said of a site.")
         if sites.outside is sites.inside:
             limits.append(
-                "Its second site differs because it was made so: it stands for no hospital."
+                "Its second site differs because it was made so: it represents no hospital."
             )
     return " ".join(limits)
 

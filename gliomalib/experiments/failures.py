@@ -126,7 +126,7 @@ def ring_artefacts(material: folds.Material, *, planted: bool = False) -> Diagno
     judged = sum(patient.shell >= ringing.MIN_SHELL for patient in counted)
     excess = (
         "share of the voxels between the branches' boundaries that only fusion calls enhancing, "
-        "less that of the nearest voxels beside them, mean over patients"
+        "minus that of the nearest voxels beside them, mean over patients"
     )
     ratio = "rate of such voxels between the boundaries over that beside them, geometric mean"
     values = (
@@ -255,7 +255,7 @@ def _measured(name: str, interval: bootstrap.Interval | None, n: int, rule: str)
 
 
 def _judged(name: str, verdict: collapsing.Finding, n: int, sentence: str) -> Value:
-    rule = f"1 found, 0 not found, no number where it cannot be told. {sentence}"
+    rule = f"1 found, 0 not found, no number where it cannot be decided. {sentence}"
     return Value(name, NUMBERS[verdict], n_patients=n, rule=rule)
 
 

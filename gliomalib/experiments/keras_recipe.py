@@ -7,7 +7,7 @@ counts are exact and kept by patient, so that intervals are over patients.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,14 +16,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gliomalib import settings
-from gliomalib.experiments import segmentation
+from gliomalib.experiments import full_scan, segmentation
 from gliomalib.experiments.comparing import dice_rows
 from gliomalib.experiments.values import pooled, value
-from gliomalib.fusion import slices
-from gliomalib.networks import predict, samples
+from gliomalib.networks import predict
 from gliomalib.parameters import from_parameters
-from gliomalib.pipeline import folds, preprocess
-from gliomalib.schema import N_CLASSES, Confusion, Example, FloatArray, MismatchError, Value
+from gliomalib.pipeline import folds
+from gliomalib.schema import N_CLASSES, Confusion, FloatArray, MismatchError, Value
 from gliomalib.scoring import contradictions, keras_metrics, metrics, tables
 
 NOTEBOOK, VARIANT = "03_train_unet2d", "recipe"
@@ -32,9 +31,11 @@ NETWORK = f"unet2d.{VARIANT}"
 
 FRAMES: Mapping[str, str] = {
     "box": "over the voxels of the box",
-    "scan": "over the voxels of the whole scan, what lies outside of the box called no tumour",
+    "scan": "over the voxels of the whole scan, what lies outside of the box called no tumour with "
+    "probability 1",
 }
-"""Where voxels are counted, and how that reads in a rule."""
+"""Where voxels are counted, and how that reads in a rule. The box is the paper's crop of the slices
+that the study keeps; outside, where nobody asked the network, it is taken to be certain."""
 
 RULES: Mapping[str, str] = {
     "accuracy": "share of the voxels whose most probable class is the true one",
@@ -46,13 +47,6 @@ RULES: Mapping[str, str] = {
 }
 """How each pooled score of the recipe is made."""
 
-CONSTANT = ("accuracy", "specificity", "iou")
-"""Scores that tell all of a constant predictor: its precision, recall and F1 are its accuracy."""
-
-THRESHOLDED = tuple(name for name in RULES if name != "iou")
-"""Scores that hold outside of the box too: a network asked there would be sure of no tumour, but
-whether its probability were exactly 1 nobody knows."""
-
 
 @dataclass(frozen=True)
 class Scored:
@@ -60,8 +54,7 @@ class Scored:
 
     ``counts`` (len(COUNTED),) are those of Keras's scores in the box, ``confusion`` (4, 4) that of
     the most probable classes there, rows the truth. ``outside`` (4,) are the voxels of the scan
-    outside of the box by true class, in voxels of the store's size, and ``blank`` those of the
-    box in slices without any brain.
+    outside of the box by true class, in voxels of the store's size.
     """
 
     patient: str
@@ -69,7 +62,6 @@ class Scored:
     counts: NDArray[np.int64]
     confusion: Confusion
     outside: FloatArray
-    blank: int
 
     def framed(self, frame: str) -> FloatArray:
         """Return the counts in a frame of ``FRAMES``."""
@@ -145,31 +137,13 @@ def values(rerun: Rerun, study: settings.Study) -> list[Value]:
         return []
     scores: list[Value] = []
     for frame in FRAMES:
-        names = THRESHOLDED if frame == "scan" else tuple(RULES)
         framed = np.stack([scored.framed(frame) for scored in rerun])
         constant = np.stack([scored.constant(frame) for scored in rerun])
-        scores += _pooled(f"recipe_{frame}", framed, names, study)
-        scores += _pooled(f"constant_{frame}", constant, CONSTANT, study)
+        scores += _pooled(f"recipe_{frame}", framed, study)
+        scores += _pooled(f"constant_{frame}", constant, study)
     of_patients = segmentation.values(dice(rerun, study), study)
     scores += [replace(of_region, name=f"recipe_{of_region.name}") for of_region in of_patients]
     return [*scores, *_of_the_box(rerun, study)]
-
-
-def middle(material: folds.Material, rerun: Rerun) -> Example:
-    """Return the held-out patient who is in the middle by mean Dice, to look at.
-
-    Raises ``MismatchError`` where the study does not have the recipe.
-    """
-    if not rerun:
-        raise MismatchError(told(material))
-    table = tables.with_mean(dice(rerun, material.study)).query("region == 'mean'")
-    row = table.sort_values(["dice", "patient_id"]).iloc[len(table) // 2]
-    patient, fold = str(row["patient_id"]), int(row["fold"])
-    case = material.store.get(patient)
-    labels = predict.unrounded(_segmenter(material, fold), case).argmax(axis=0).astype(np.uint8)
-    right = 100 * float((labels == case.labels).mean())
-    title = f"{patient}: {right:.1f} % of the voxels right, mean Dice {row['dice']:.2f}"
-    return Example(np.asarray(case.images[slices.FLAIR]), case.labels, {"recipe": labels}, title)
 
 
 def as_printed(rerun: Rerun, frame: str = "box") -> contradictions.PrintedScores:
@@ -221,10 +195,6 @@ def _scored(
     case = material.store.get(patient)
     probabilities = predict.unrounded(segmenter, case).reshape(N_CLASSES, -1).T
     truth = case.labels.ravel()
-    sees = case.images[samples.channels_of(segmenter.settings.sequences)]
-    blank = ~np.any(sees, axis=(0, 1, 2))
-    facts = preprocess.crop_facts(material.store, patient)
-    left = np.subtract(facts.voxels, facts.in_box, dtype=np.float64)
     return Scored(
         patient=patient,
         fold=fold,
@@ -232,9 +202,7 @@ def _scored(
             np.eye(N_CLASSES, dtype=np.float32)[truth], probabilities
         ),
         confusion=metrics.confusion_matrix(truth, probabilities.argmax(axis=1)),
-        # from voxels of the scan to as many of the store as have the same volume
-        outside=np.asarray(left * facts.voxel_mm3 / np.prod(case.grid.spacing_mm)),
-        blank=int(blank.sum()) * case.labels[..., 0].size,
+        outside=full_scan.outside(material.store, patient),
     )
 
 
@@ -243,15 +211,13 @@ def _six(stack: FloatArray) -> dict[str, FloatArray]:
     return {name: scores["mean_iou" if name == "iou" else name] for name in RULES}
 
 
-def _pooled(
-    prefix: str, counts: FloatArray, names: Sequence[str], study: settings.Study
-) -> list[Value]:
+def _pooled(prefix: str, counts: FloatArray, study: settings.Study) -> list[Value]:
     who, frame = prefix.split("_")
     intervals = pooled(counts, study, "bootstrap", prefix, scores=_six)
     of = "" if who == "recipe" else "of 'no tumour' with probability 1 everywhere: "
     tail = f"pooled {FRAMES[frame]}; interval by resampling patients"
     return [
-        value(f"{prefix}_{name}", intervals[name], f"{of}{RULES[name]}, {tail}") for name in names
+        value(f"{prefix}_{name}", intervals[name], f"{of}{RULES[name]}, {tail}") for name in RULES
     ]
 
 
@@ -261,13 +227,10 @@ def _of_the_box(rerun: Rerun, study: settings.Study) -> list[Value]:
     pile = "pooled over the voxels of the box; interval by resampling patients"
     rule = f"mean IoU of the most probable classes that occur, {pile}"
     values = [value("recipe_true_iou", true_iou, rule)]
-    sure, items = saturated(rerun), sum(scored.counts[0] for scored in rerun)
-    blank = sum(scored.blank for scored in rerun) / items
-    in_blank = "in slices without any brain, which are no tumour with probability 1 by rule"
+    sure = saturated(rerun)
     shares = (
         ("recipe_saturated", sure.right, "that give their true class a probability of 1"),
         ("recipe_saturated_wrong", sure.wrong, "that give a wrong class a probability of 1"),
-        ("recipe_blank", blank, in_blank),
     )
     for name, share, which in shares:
         rule = f"share of all voxels of the box {which}"

@@ -21,7 +21,14 @@ from gliomalib.fusion import slices
 from gliomalib.networks import predict, training
 from gliomalib.networks.job import Job
 from gliomalib.pipeline import folds
-from gliomalib.schema import N_CLASSES, Float32Array, SliceSet, Value
+from gliomalib.schema import (
+    CLASS_NAMES,
+    N_CLASSES,
+    Float32Array,
+    FloatArray,
+    SliceSet,
+    Value,
+)
 from gliomalib.scoring import bootstrap
 
 SPLITS: Mapping[str, str] = {
@@ -78,26 +85,24 @@ def neighbours(pool: Pool) -> pd.DataFrame:
 
 
 def networks(material: folds.Material, pool: Pool) -> pd.DataFrame:
-    """Train the study's ResNet50 once on each split, and test it.
+    """Train the study's ResNet50 on each split in ``leakage.turns`` repeats, and test it.
 
     Rows as those of ``neighbours``. All start from the same weights and take the same number of
-    steps. The repeat is the one that tests most patients under all three splits. Random classes
-    are learnt on the slice-level split only: with a patient-level one nothing that a network sees
-    tells the class of a new patient.
+    steps. Random classes are learnt in the first turn on the slice-level split only: with a
+    patient-level one nothing that a network sees tells the class of a new patient.
     """
-    of = pool.slices.patients
-    every = [leakage_splits.deal(pool, repeat) for repeat in range(pool.study.leakage.repeats)]
-    repeat = int(np.argmax([len(leakage_splits.tested_by_all(dealt, of)) for dealt in every]))
-    dealt, rows = every[repeat], []
-    random = _random(pool, dealt, repeat, 1)[0]
-    for labels, split in [*(("true", name) for name in SPLITS), ("random", "slice")]:
-        classes = pool.slices.classes if labels == "true" else random
-        asked = np.unique(dealt[split].test)
-        predicted = _network(material, pool, f"{labels}_{split}", dealt[split], classes)
-        names = [of[row] for row in asked]
-        counts = leakage_splits.counted(names, classes[None, asked], predicted[None])
-        about = {"classifier": "resnet50", "labels": labels, "split": split}
-        rows.append(counts.assign(**about, repeat=repeat))
+    rows, control = [], ("random", "slice")
+    for turn in range(pool.study.leakage.turns):
+        dealt = leakage_splits.deal(pool, turn)
+        for labels, split in [*(("true", name) for name in SPLITS), *([] if turn else [control])]:
+            random = labels == "random"
+            classes = _random(pool, dealt, turn, 1)[0] if random else pool.slices.classes
+            asked = np.unique(dealt[split].test)
+            predicted = _network(material, pool, f"{labels}_{split}_{turn}", dealt[split], classes)
+            names = [pool.slices.patients[row] for row in asked]
+            counts = leakage_splits.counted(names, classes[None, asked], predicted[None])
+            about = {"classifier": "resnet50", "labels": labels, "split": split}
+            rows.append(counts.assign(**about, repeat=turn))
     return pd.concat(rows, ignore_index=True)
 
 
@@ -106,7 +111,8 @@ class Score:
     """How one classifier did on slices that were dealt out in one way, intervals over patients.
 
     ``accuracy`` is the mean over patients of their shares of right slices, ``balanced`` the mean
-    recall of all their slices together. ``gain`` is that in accuracy over the patient-level split
+    recall of the four classes in all their slices together, NaN where ``rare`` names a class that
+    fewer than ``FEWEST`` patients have. ``gain`` is that in accuracy over the patient-level split
     in the same patients, in points; where nobody was tested by both it is that of the means, with
     n = 0. It is None for that split itself and for random classes.
     """
@@ -117,6 +123,7 @@ class Score:
     accuracy: bootstrap.Interval
     balanced: bootstrap.Interval
     gain: bootstrap.Interval | None
+    rare: str = ""
 
 
 def scores(answers: pd.DataFrame, study: settings.Study) -> list[Score]:
@@ -134,9 +141,8 @@ def scores(answers: pd.DataFrame, study: settings.Study) -> list[Score]:
             fair = parts[classifier, "true", "patient"]
             gain = _gain(fair["accuracy"], part["accuracy"], study, *names)
         accuracy = mean_interval(part["accuracy"], study, "leakage", *names)
-        counts = leakage_splits.confusions(part)
-        pile = pooled(counts, study, "leakage", *names, "balanced")
-        found.append(Score(*names, accuracy, pile["balanced_accuracy"], gain))
+        balanced, rare = _balanced(leakage_splits.confusions(part), study, *names)
+        found.append(Score(*names, accuracy, balanced, gain, rare))
     return found
 
 
@@ -175,7 +181,7 @@ def values(pool: Pool, dealt: pd.DataFrame, scores: Sequence[Score]) -> list[Val
     found.append(value("majority_accuracy", majority(pool), rule))
     shares = {
         "leaking_share": "test slices whose patient has slices in training",
-        "adjacent_share": "test slices that stand in training too, or the slice above or below",
+        "adjacent_share": "test slices that are in training too, or the slice above or below",
     }
     n = len(pool.patients)
     for split, part in dealt.groupby("split", sort=False):
@@ -207,39 +213,53 @@ def conclusion(scores: Sequence[Score]) -> str:
 def caveats(pool: Pool, scores: Sequence[Score]) -> tuple[str, ...]:
     """Return what nobody may read into the numbers."""
     accuracy = {(score.classifier, score.labels, score.split): score.accuracy for score in scores}
-    fair = accuracy["resnet50", "true", "patient"].n
+    fair, turns = accuracy["resnet50", "true", "patient"].n, pool.study.leakage.turns
     return (
         f"Each patient's number of volumes is {pool.counted_by}; the copies are exact, and each "
         "slice was learnt once at most, so the gain of the pooled years is a cautious one.",
-        f"ResNet50 was trained once a split: its patient-level accuracy rests on {fair} of "
-        f"{len(pool.patients)} patients, and the gains on no more.",
-        "ResNet50 learnt random classes on the slice-level split only; the patient-level control "
-        "is that of the nearest neighbour.",
+        f"ResNet50 was trained {turns} times per split: its patient-level accuracy rests on {fair} "
+        f"of {len(pool.patients)} patients, and the gains on no more.",
+        "ResNet50 learnt random classes once, on the slice-level split only; the patient-level "
+        "control is that of the nearest neighbour.",
     )
 
 
 def _values_of(score: Score, study: settings.Study) -> list[Value]:
     of = f"{CLASSIFIERS[score.classifier]}, slices dealt {SPLITS[score.split]}"
-    tail = f"{study.leakage.repeats} repeats averaged within patient, mean over patients"
-    if score.classifier != "neighbour":
-        tail = "one training, mean over patients"
+    trained = score.classifier != "neighbour"
+    n_seeds = 0 if not trained else 1 if score.labels == "random" else study.leakage.turns
+    times = f"{n_seeds} trainings" if trained else f"{study.leakage.repeats} repeats"
+    tail = f"{times} averaged within patient, mean over patients"
     if score.labels == "random":
         who = "" if score.classifier == "neighbour" else f"{score.classifier}_"
-        rule = f"share right, one random class a patient: {of}, {tail}; chance is {CHANCE:g}"
-        return [value(f"{who}random_labels_{score.split}_accuracy", score.accuracy, rule)]
+        rule = f"share right, one random class per patient: {of}, {tail}; chance is {CHANCE:g}"
+        control = value(f"{who}random_labels_{score.split}_accuracy", score.accuracy, rule)
+        return [replace(control, n_seeds=n_seeds)]
     start = f"{score.classifier}_{score.split}"
     right = f"share of test slices right: {of}, {tail}"
-    recall = f"mean recall of the classes that occur, patients pooled: {of}"
+    recall = f"mean recall of the four classes, patients pooled: {of}"
     found = [
         value(f"{start}_accuracy", score.accuracy, right),
-        value(f"{start}_balanced_accuracy", score.balanced, recall),
+        replace(value(f"{start}_balanced_accuracy", score.balanced, recall), note=score.rare),
     ]
     if score.gain is not None:
         unpaired = "difference of the means, as nobody was tested by both"
         how = "paired by patient" if score.gain.n else unpaired
         rule = f"accuracy in points above the patient-level split, {how}: {of}"
         found.append(replace(value(f"{start}_gain", score.gain, rule), unit="points"))
-    return found
+    return [replace(made, n_seeds=n_seeds) for made in found]
+
+
+def _balanced(
+    counts: FloatArray, study: settings.Study, *names: str
+) -> tuple[bootstrap.Interval, str]:
+    """Return the mean recall of the four classes, or NaN and which class is too rare for it."""
+    have = (counts.sum(axis=2) > 0).sum(axis=0)
+    if have.min() >= FEWEST:
+        return pooled(counts, study, "leakage", *names, "balanced")["balanced_accuracy"], ""
+    few = ", ".join(f"{name} {n}" for name, n in zip(CLASS_NAMES, have, strict=True) if n < FEWEST)
+    note = f"Not given: it needs {FEWEST} patients with each class, and there are: {few}."
+    return bootstrap.Interval(np.nan, None, len(counts)), note
 
 
 def _leak(score: Score, gain: bootstrap.Interval) -> str:

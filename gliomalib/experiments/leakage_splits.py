@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -44,8 +45,8 @@ class Assignment:
 class Pool:
     """The slices that all splits share, and who has how many volumes in the pooled years.
 
-    ``slices`` show FLAIR, T1ce and T2 of the scan and have some brain; ``n_blank`` others were
-    left out. ``counted_by`` says where ``copies`` come from.
+    ``slices`` are fused ones with some brain in the scan; ``n_blank`` others were left out.
+    ``counted_by`` says where ``copies`` come from.
     """
 
     slices: SliceSet
@@ -61,19 +62,21 @@ class Pool:
 
 
 def gather(material: folds.Material) -> Pool:
-    """Return the slices of internal patients, at most ``leakage.patients`` drawn by seed."""
-    study, split = material.study, material.splits[0]
-    everyone = np.array(sorted((*split.train, *split.val, *split.test)))
+    """Return the fused slices of held-out patients, at most ``leakage.patients`` drawn by seed.
+
+    Each patient's volumes are of the fold that held him out: no U-Net has learnt from him.
+    """
+    study = material.study
+    everyone = np.array(sorted({name for split in material.splits for name in split.test}))
     generator = np.random.default_rng(settings.named_seed(study.seed, "leakage", "patients"))
     order = generator.permutation(len(everyone))
     names = sorted(everyone[order[: study.leakage.patients]].tolist())
-    sets, n_blank = [], 0
-    for name in names:
-        of_scan = slices.mri_slices(material.store.get(name), classifier(study))
-        blank = np.asarray(of_scan.blank, dtype=bool)
-        sets.append(slices.subset(of_scan, np.flatnonzero(~blank)))
-        n_blank += int(blank.sum())
-    return Pool(slices.concatenate(sets), n_blank, *_copies(material, names), study)
+    of_folds = [(split, sorted({*split.test} & {*names})) for split in material.splits]
+    sets = [folds.fused_slices(material, split, tested) for split, tested in of_folds if tested]
+    every = slices.concatenate(sets)
+    blank = np.asarray(every.blank, dtype=bool)
+    seen = slices.subset(every, np.flatnonzero(~blank))
+    return Pool(seen, int(blank.sum()), *_copies(material, names), study)
 
 
 def deal(pool: Pool, repeat: int) -> dict[str, Assignment]:
@@ -113,7 +116,8 @@ def by_patient(patients: Sequence[str], seed: int, turn: int = 0) -> Assignment:
     """Hold out all slices of a fifth of the patients; ``patients`` names that of each row.
 
     Patients take turns: ``turn`` 0 holds out the first of an order that ``seed`` shuffles, the
-    next turn the next ones, and so round and round. Raises ``DataError`` for one patient alone.
+    next turn the next ones, so that five turns test everybody. Raises ``DataError`` for one
+    patient alone.
     """
     names = sorted(set(patients))
     order = np.random.default_rng(seed).permutation(len(names))
@@ -182,13 +186,6 @@ def in_both(assignment: Assignment, patients: Sequence[str]) -> tuple[str, ...]:
     return tuple(np.intersect1d(names[assignment.train], names[assignment.test]).tolist())
 
 
-def tested_by_all(dealt: Mapping[str, Assignment], patients: Sequence[str]) -> tuple[str, ...]:
-    """Return the patients who have test slices under every one of the assignments."""
-    names = np.array(patients)
-    tested = [set(names[assignment.test].tolist()) for assignment in dealt.values()]
-    return tuple(sorted(set.intersection(*tested)))
-
-
 def described(assignment: Assignment, patients: Sequence[str], z: Rows) -> dict[str, float]:
     """Return who stands where: counts of slices and patients, and the shares that leak.
 
@@ -215,10 +212,12 @@ def described(assignment: Assignment, patients: Sequence[str], z: Rows) -> dict[
 
 
 def classifier(study: settings.Study) -> settings.Classifier:
-    """Return the settings of the ResNet50 of the audit, which sees the scan itself, unaltered."""
+    """Return the settings of the ResNet50 of the audit: the study's, slices as they are.
+
+    Its epochs are its own, and nothing is turned: what is asked is what can be learnt by heart.
+    """
     epochs = study.leakage.epochs or study.classifier.epochs
-    changed = {"image": "mri", "epochs": epochs, "augment": False}
-    return study.classifier.model_copy(update=changed)
+    return study.classifier.model_copy(update={"epochs": epochs, "augment": False})
 
 
 def random_classes(patients: Sequence[str], apart: Rows, draws: int, seed: int) -> Rows:
@@ -286,4 +285,5 @@ def _copies(material: folds.Material, names: Sequence[str]) -> tuple[dict[str, i
 def _held_out(n: int, of: str) -> int:
     if n < 2:
         raise DataError(f"{n} {of} cannot be dealt out to training and test; give at least 2")
-    return min(max(1, round(SHARE * n)), n - 1)
+    # rounded up, so that five turns test everybody
+    return min(math.ceil(round(SHARE * n, 6)), n - 1)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gliomalib import settings
+from gliomalib.digits import counted
 from gliomalib.experiments import comparing, loss_grid
 from gliomalib.experiments.loss_grid import LOSSES, SCORES, TITLES, Grid, patients
 from gliomalib.experiments.values import PREFIXES, ends, mean_interval, of, parts, value
@@ -18,9 +19,6 @@ from gliomalib.scoring import tables as evaluate
 
 ENHANCING = ("et_dice", "et_iou")
 """Scores of a segmentation whose differences are values; of a classifier all are."""
-
-BESIDE = {"focal_gamma": "another exponent γ", "class_weights": "weights of the classes"}
-"""What a cell of a segmentation may change beside the loss."""
 
 COLLAPSED = {"found": 1.0, "cannot tell": math.nan, "not found": 0.0}
 """What was seen, worst first → the value ``collapsed_<loss>``."""
@@ -74,17 +72,15 @@ def absent(grids: Sequence[Grid]) -> tuple[str, ...]:
     """Return a caveat for every cell asked for that the study lacks, and for single seeds."""
     caveats = []
     for grid in grids:
-        wanted = {loss_grid.OWN[grid.network], loss_grid.REFERENCE, loss_grid.BOTH}
+        wanted = {loss_grid.OWN[grid.network], loss_grid.REFERENCE}
         lacking = [LOSSES[loss] for loss in sorted(wanted - set(grid.titles))]
-        if not grid.classifies:
-            lacking += [what for name, what in BESIDE.items() if name not in grid.changed]
         if lacking:
             caveats.append(f"{TITLES[grid.network]}: not trained here: {', '.join(lacking)}.")
     single = [TITLES[grid.network] for grid in grids if grid.seeds == 1 and grid.pairs]
     if single:
         caveats.append(
-            f"{' and '.join(single)}: some cell has one seed only; a difference between losses is "
-            "not told from one between seeds."
+            f"{' and '.join(single)}: at least one loss has one seed only, so a difference "
+            "between losses may be one between seeds."
         )
     if any("external" not in set(grid.scores["part"]) for grid in grids):
         caveats.append("There are no external patients.")
@@ -96,20 +92,21 @@ def conclusion(grids: Sequence[Grid], values: Sequence[Value], study: settings.S
     sentences = [_of_network(grid, part, study) for grid in grids for part, _ in parts(grid.scores)]
     words = {1.0: "yes", 0.0: "no"}
     lost = [
-        f"{title} {words.get(of(values, f'collapsed_{cell}').value, 'cannot be told')}"
+        f"{title}: {words.get(of(values, f'collapsed_{cell}').value, 'too few patients to decide')}"
         for grid in grids
         if grid.classifies
         for cell, title in grid.titles.items()
     ]
-    sentences.append(f"A class lost by the classifier: {', '.join(lost)}.")
-    return " ".join([*sentences, f"At least {_fewest_seeds(grids)} seed(s) a cell."])
+    sentences.append(f"Did the classifier lose a class? {'; '.join(lost)}.")
+    sentences.append(f"Each loss has at least {counted(_fewest_seeds(grids), 'seed')}.")
+    return " ".join(sentences)
 
 
 def _of_network(grid: Grid, part: str, study: settings.Study) -> str:
     score, who = grid.score_names[0], {"test": "held-out"}.get(part, part)
     table = compared(grid, part, score, study)
     pairs = [
-        f"{grid.titles[row['first']]} less {grid.titles[row['second']]}: {comparing.spoken(row)}"
+        f"{grid.titles[row['first']]} minus {grid.titles[row['second']]}: {comparing.spoken(row)}"
         for _, row in table.iterrows()
     ]
     whose = f"{SCORES[score]} in {len(patients(grid, part, score))} {who} patients"

@@ -19,9 +19,11 @@ from gliomalib.scoring import tables as evaluate
 VARYING = ("loss", "focal_gamma", "class_weights", "seed")
 """Parameters of a training that make the grid; the first three make a cell."""
 
-REFERENCE, BOTH = "cross_entropy", "dice_ce"
+REFERENCE = "cross_entropy"
+"""The loss against which all others are set."""
+
 OWN = {"unet2d": "focal", "unet3d": "focal", "resnet50": "dice"}
-"""All losses are set against cross-entropy, the one of the paper also against both together."""
+"""The losses of the paper."""
 
 SCORES = {
     "et_dice": "Dice of the enhancing tumour",
@@ -49,11 +51,10 @@ Section = settings.Segmentation | settings.Classifier
 
 
 class Cell(NamedTuple):
-    """A loss; ``name`` says what differs from the study's own, ``changed`` what beside the loss."""
+    """A loss; ``name`` says what differs from the study's own."""
 
     name: str
     title: str
-    changed: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,13 @@ class Grid:
     ``rows`` are what its runs wrote (a row per region or slice) with ``cell``, ``seed`` and
     ``run``; ``scores`` has one row per run, fold and patient with the scores of ``SCORES``, and for
     a segmentation ``state``, that of the enhancing tumour. ``titles`` gives each cell its words,
-    the study's own first. ``changed`` are the settings beside the loss that some cell changes.
+    the study's own first.
     """
 
     network: str
     rows: pd.DataFrame
     scores: pd.DataFrame
     titles: Mapping[str, str]
-    changed: frozenset[str]
 
     @property
     def classifies(self) -> bool:
@@ -89,10 +89,9 @@ class Grid:
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """What is compared: every cell with cross-entropy, and the paper's loss with both."""
-        own, cells = OWN[self.network], list(self.titles)
-        pairs = [(cell, REFERENCE) for cell in cells if cell != REFERENCE and REFERENCE in cells]
-        return pairs + ([(own, BOTH)] if {own, BOTH} <= set(cells) else [])
+        """What is compared: every cell with cross-entropy."""
+        cells = list(self.titles)
+        return [(cell, REFERENCE) for cell in cells if cell != REFERENCE and REFERENCE in cells]
 
 
 def grid(run: records.Run, network: str) -> Grid:
@@ -103,19 +102,17 @@ def grid(run: records.Run, network: str) -> Grid:
     """
     tables: list[pd.DataFrame] = []
     titles: dict[str, str] = {}
-    changed: set[str] = set()
     classifies = network == "resnet50"
     for sibling, cell in _cells(run.study, network):
         table = records.read_table(run, sibling.name, "slices" if classifies else "scores")
         tables.append(table.assign(cell=cell.name, seed=sibling.study.seed, run=sibling.name))
         titles.setdefault(cell.name, cell.title)
-        changed |= set(cell.changed)
     rows = pd.concat(tables, ignore_index=True)
     keys = ["cell", "seed", "run", "fold", "part", "patient_id"]
     score = _slice_scores if classifies else _dice_scores
     groups = rows.groupby(keys, sort=False)
     scores = [{**dict(zip(keys, key, strict=True)), **score(table)} for key, table in groups]
-    made = Grid(network, rows, pd.DataFrame(scores), titles, frozenset(changed))
+    made = Grid(network, rows, pd.DataFrame(scores), titles)
     _check_patients(made.scores)
     return made
 
@@ -160,21 +157,19 @@ def _cells(study: settings.Study, network: str) -> Iterator[tuple[Sibling, Cell]
 
 
 def _cell(run: Section, study: Section) -> Cell:
-    name, title, changed = str(run.loss), LOSSES[run.loss], []
+    name, title = str(run.loss), LOSSES[run.loss]
     if isinstance(run, settings.Classifier) or isinstance(study, settings.Classifier):
-        return Cell(name, title, ())
+        return Cell(name, title)
     if run.loss == "focal":
         # the words always have γ, the name only where it differs: the study's own cell is "focal"
         # in the values whatever its γ
         title += f" γ = {run.focal_gamma:g}"
         if run.focal_gamma != study.focal_gamma:
             name += f"_gamma{run.focal_gamma:g}"
-            changed.append("focal_gamma")
     if run.class_weights != study.class_weights:
         weights = [f"{weight:g}" for weight in run.class_weights or (1, 1, 1, 1)]
         name, title = f"{name}_weights_{'_'.join(weights)}", f"{title}, weights {':'.join(weights)}"
-        changed.append("class_weights")
-    return Cell(name, title, tuple(changed))
+    return Cell(name, title)
 
 
 def _check_patients(scores: pd.DataFrame) -> None:

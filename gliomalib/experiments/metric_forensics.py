@@ -26,12 +26,18 @@ BACKGROUND: Mapping[str, float] = {"whole scan": 0.9894, "central 128×128 crop"
 POINT = 0.01
 """Scores this close are alike, as in the verdicts on them."""
 
+FRAMES: Mapping[str, str] = {"box": "crop", "scan": "whole scan"}
+"""Frames of ``keras_recipe`` → what they are called; the paper crops."""
+
 WHO: Mapping[str, str] = {
-    f"{who}, {frame}": f"{who}_{frame}"
-    for who in ("recipe", "constant")
-    for frame in ("box", "scan")
+    f"{who}, {called}": f"{prefix}_{frame}"
+    for prefix, who in (("recipe", "pixel recipe"), ("constant", "'no tumour'"))
+    for frame, called in FRAMES.items()
 }
 """Predictors and frames as ``beside`` names them → the beginning of their values' names."""
+
+PAPER = "the paper"
+"""The same for the printed scores."""
 
 
 def printed(numbers: Mapping[str, float]) -> PrintedScores:
@@ -87,24 +93,13 @@ def proportions(scores: PrintedScores) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def constants(scores: PrintedScores) -> pd.DataFrame:
-    """Return what 'no tumour' everywhere scores in each frame, with the paper's scores below.
-
-    ``errors per tumour voxel`` is (1 − A)/(1 − b): how many voxels may be wrong at the paper's
-    accuracy A, for each voxel of tumour, where a share b is background.
-    """
-    errors, rows = "errors per tumour voxel", []
-    for frame, share in BACKGROUND.items():
-        constant = keras_metrics.constant_scores(share)
-        six = {"predictor": f"'no tumour', {frame}", **constant, "iou": constant["mean_iou"]}
-        rows.append({**six, errors: f"{_errors(scores, share):.2f}"})
-    rows.append({"predictor": "the paper", **_six(scores), errors: "–"})
-    return pd.DataFrame(rows)[["predictor", *SIX, errors]].round(4)
-
-
 def forced_iou(scores: PrintedScores) -> float:
     """Return the least IoU that goes with the printed F1 if both are one and the same average."""
-    return min(row.implied[0] for row in _related(scores) if row.numbers == ("iou", "f1"))
+    return next(
+        check.implied[0]
+        for check in _related(scores)
+        if (check.numbers, check.reading) == (("iou", "f1"), "any average")
+    )
 
 
 def values(scores: PrintedScores) -> list[Value]:
@@ -115,6 +110,8 @@ def values(scores: PrintedScores) -> list[Value]:
     needed = forensics.needed_dice(iou, 1.0)
     best = f"a true mean IoU of {iou:g} over background and sub-regions, with a perfect background"
     excluded = contradictions.excluded_readings(scores)
+    accuracy = forensics.unrounded(scores.accuracy or 0.0, scores.decimals, "half up")
+    right = forensics.right_share(accuracy, scores.classes).low
     numbers: dict[str, tuple[float, str]] = {
         "relations": (len(related), "relations among the six printed scores, one for each reading"),
         "relations_impossible": (
@@ -136,6 +133,11 @@ def values(scores: PrintedScores) -> list[Value]:
         ),
         "needed_dice_least": (needed.least, f"least mean Dice of the sub-regions for {best}"),
         "needed_dice_most": (needed.most, f"the same, all of them alike: {best}"),
+        "accuracy_if_one_against_rest": (
+            float(right.value),
+            "least share of right items behind the printed accuracy if that is the mean of the "
+            "binary accuracies of one class against the rest",
+        ),
         "needed_saturation": (
             keras_metrics.saturated_share(iou),
             f"share of voxels with probability 1 for which Keras's MeanIoU of a network that is "
@@ -143,22 +145,18 @@ def values(scores: PrintedScores) -> list[Value]:
         ),
     }
     found = [Value(name, float(number), rule=rule) for name, (number, rule) in numbers.items()]
-    return found + _of_constant(scores)
+    return found + _of_constant()
 
 
-def _of_constant(scores: PrintedScores) -> list[Value]:
-    """Return what 'no tumour' everywhere scores in each frame."""
-    rules = {
-        "no_tumour_accuracy": "accuracy, precision, recall and F1 of 'no tumour' everywhere",
-        "no_tumour_iou": "Keras's MeanIoU of 'no tumour' everywhere",
-        "errors_per_tumour_voxel": "wrong voxels at the printed accuracy, for each voxel of tumour",
-    }
+def _of_constant() -> list[Value]:
+    """Return what 'no tumour' everywhere scores in each frame of the 28 volumes."""
     values = []
     for (frame, share), suffix in zip(BACKGROUND.items(), ("scan", "crop"), strict=True):
-        in_frame = (share, keras_metrics.constant_scores(share)["mean_iou"], _errors(scores, share))
-        of_frame = f"BraTS, {frame}, of which {share:g} is background"
-        for (name, rule), number in zip(rules.items(), in_frame, strict=True):
-            values.append(Value(f"{name}_{suffix}", number, rule=f"{of_frame}: {rule}"))
+        scores = keras_metrics.constant_scores(share)
+        of_frame = f"'no tumour' everywhere in BraTS, {frame}, of which {share:g} is background"
+        for name, key in (("accuracy", "accuracy"), ("iou", "mean_iou")):
+            rule = f"{name}, the IoU as Keras computes it, of {of_frame}"
+            values.append(Value(f"no_tumour_{name}_{suffix}", scores[key], rule=rule))
     return values
 
 
@@ -167,35 +165,44 @@ def beside(scores: PrintedScores, measured: Sequence[Value]) -> pd.DataFrame:
 
     ``measured`` are the values of ``keras_recipe``; a score that was not measured has no row.
     """
-    rows = [("paper", name, number, number, number) for name, number in _six(scores).items()]
+    rows = [(PAPER, name, number, number, number) for name, number in _six(scores).items()]
     by_name = {value.name: value for value in measured}
     for who, prefix in WHO.items():
         for name in SIX:
-            # 'no tumour' everywhere has one number for four of its scores
-            same = who.startswith("constant") and name in ("precision", "recall", "f1")
-            value = by_name.get(f"{prefix}_{'accuracy' if same else name}")
+            value = by_name.get(f"{prefix}_{name}")
             if value is not None:
                 low, high = value.ci95 or (value.value, value.value)
                 rows.append((who, name, value.value, low, high))
     return pd.DataFrame(rows, columns=["who", "score", "value", "low", "high"])
 
 
-def nearness(scores: PrintedScores, measured: Sequence[Value]) -> list[Value]:
-    """Return how many pooled scores lie within a point of the paper's, by predictor and frame.
+def deviations(scores: PrintedScores, measured: Sequence[Value]) -> pd.DataFrame:
+    """Return the six scores of each row of ``beside`` in %, and how many points off the paper's."""
+    wide = 100 * _wide(scores, measured)
+    cells = wide.map("{:.2f}".format)
+    cells[1:] += (wide - wide.loc[PAPER])[1:].map(" ({:+.2f})".format)
+    return cells.rename_axis(None, axis="columns").rename_axis("%, points off").reset_index()
 
-    The IoU is left out: Keras's says how sure a network is. Empty where nothing was measured.
+
+def nearness(scores: PrintedScores, measured: Sequence[Value]) -> list[Value]:
+    """Return how many of the six scores lie within a point of the paper's, by predictor and frame.
+
+    A score of the recipe says something only where 'no tumour' everywhere misses the paper's by
+    more than a point in the same frame; these are counted apart. Empty where nothing was measured.
     """
-    table = beside(scores, measured).query("score != 'iou'").set_index("who")
-    paper = table.loc["paper"].set_index("score")["value"]
+    wide = _wide(scores, measured)
+    near = ((wide - wide.loc[PAPER]).abs() <= POINT).rename(index=WHO).drop(index=PAPER)
+    rule = f"of the six scores, the ones within {POINT:g} of the paper's"
+    rules = {f"{prefix}_within_a_point": (near.loc[prefix], rule) for prefix in near.index}
+    for frame in FRAMES if len(near) else ():
+        beyond = near.loc[f"recipe_{frame}"] & ~near.loc[f"constant_{frame}"]
+        apart = f"{rule}, and those of 'no tumour' everywhere not"
+        rules[f"recipe_{frame}_beyond_no_tumour"] = beyond, apart
     n = max((value.n_patients for value in measured), default=0)
-    rule = f"of the {len(paper)} scores but the IoU, the ones within {POINT:g} of the paper's"
-    values = []
-    for who, prefix in WHO.items():
-        if who in table.index:
-            away = (table.loc[who].set_index("score")["value"] - paper).abs()
-            near = float((away <= POINT).sum())
-            values.append(Value(f"{prefix}_within_a_point", near, n_patients=n, rule=rule))
-    return values
+    return [
+        Value(name, float(which.sum()), n_patients=n, rule=rule)
+        for name, (which, rule) in rules.items()
+    ]
 
 
 def conclusion(values: Sequence[Value], *, real_data: bool) -> str:
@@ -212,12 +219,16 @@ def conclusion(values: Sequence[Value], *, real_data: bool) -> str:
     )
     if not _has_recipe(values):
         return f"{text} The recipe was not trained in this study, so the hypothesis was not tested."
-    accuracy, dice = of(values, "recipe_scan_accuracy"), of(values, "recipe_dice_mean")
-    return (
-        f"{text} The recipe's pixel accuracy over the whole scan is {spoken(accuracy, 4)}, that of "
-        f"'no tumour' everywhere {of(values, 'constant_scan_accuracy').value:.4f}, and the mean "
-        f"Dice of the same predictions {spoken(dice)}. {_hypothesis(values, real_data)}"
-    )
+    for frame, called in FRAMES.items():
+        accuracy = spoken(of(values, f"recipe_{frame}_accuracy"), 4)
+        constant = of(values, f"constant_{frame}_accuracy").value
+        text += (
+            f" Over the {called} the recipe's pixel accuracy is {accuracy}, that of 'no tumour' "
+            f"everywhere {constant:.4f}."
+        )
+    dice = spoken(of(values, "recipe_dice_mean"))
+    hypothesis = _hypothesis(values, real_data)
+    return f"{text} The mean Dice of the same predictions is {dice}. {hypothesis}"
 
 
 def caveats(values: Sequence[Value]) -> tuple[str, ...]:
@@ -235,29 +246,36 @@ def _has_recipe(values: Sequence[Value]) -> bool:
 
 
 def _hypothesis(values: Sequence[Value], real_data: bool) -> str:
-    """Apply the rule of notebook 12: near in five scores, as "no tumour" is not, far in Dice."""
-    near, constant = (
-        {frame: of(values, f"{who}_{frame}_within_a_point").value for frame in ("box", "scan")}
-        for who in ("recipe", "constant")
+    """Apply the rule of notebook 12: all six near, one where "no tumour" is not, far in Dice."""
+    near, beyond = (
+        {frame: of(values, f"recipe_{frame}_{what}").value for frame in FRAMES}
+        for what in ("within_a_point", "beyond_no_tumour")
     )
     needed, dice = of(values, "needed_dice_least").value, of(values, "recipe_dice_mean")
     low, high = dice.ci95 or (-math.inf, math.inf)
     if low >= needed:
         word = "speaks against the hypothesis, since the Dice is high as well"
-    elif high < needed and any(near[frame] == 5 > constant[frame] for frame in near):
+    elif not any(beyond.values()):
+        word = "supports nothing: a predictor that finds no tumour comes as near"
+    elif high < needed and any(near[frame] == len(SIX) and beyond[frame] for frame in FRAMES):
         word = "supports the hypothesis, without proving it"
-    elif high < needed and 5 in near.values():
-        word = "supports nothing, since a predictor that finds no tumour passes it too"
     else:
         word = "leaves the hypothesis open"
     if not real_data:
-        word = f"{word}; the patients are synthetic, so it says nothing of the paper"
+        word = f"{word}; the patients are synthetic, so it says nothing about the paper"
     return (
-        f"Of the 5 scores without the IoU, {max(near.values()):.0f} of the recipe's lie within a "
-        f"point of the paper's, and {constant['scan']:.0f} of those of 'no tumour' over the whole "
-        f"scan. The recipe's IoU, as Keras computes it, is "
-        f"{of(values, 'recipe_box_iou').value:.3f}. By the rule this {word}."
+        f"Of the recipe's six scores {near['box']:.0f} lie within a point of the paper's over the "
+        f"crop, and {near['scan']:.0f} over the whole scan. 'No tumour' everywhere misses "
+        f"{beyond['box']:.0f} and {beyond['scan']:.0f} of these. The recipe's IoU, as Keras "
+        f"computes it, is {of(values, 'recipe_box_iou').value:.3f} over the crop. By the rule this "
+        f"{word}."
     )
+
+
+def _wide(scores: PrintedScores, measured: Sequence[Value]) -> pd.DataFrame:
+    """Return ``beside`` with a row for each that has all six scores, the paper first."""
+    table = beside(scores, measured).pivot(index="who", columns="score", values="value")
+    return table.reindex([PAPER, *WHO])[list(SIX)].dropna()
 
 
 def _related(scores: PrintedScores) -> list[RelationCheck]:
@@ -284,7 +302,3 @@ def _sizes() -> dict[int, str]:
             volumes = " + ".join(map(str, pool))
             sizes |= dict.fromkeys(forensics.held_out(sum(pool)), volumes)
     return sizes
-
-
-def _errors(scores: PrintedScores, share: float) -> float:
-    return (1 - (scores.accuracy or 0.0)) / (1 - share)

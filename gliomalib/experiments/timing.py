@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gliomalib.cohort.table import cases_of, read_cases
+from gliomalib.digits import percent
 from gliomalib.experiments import engines, runtimes
 from gliomalib.experiments.engines import NETWORKS, STAGES
 from gliomalib.networks import models
@@ -149,7 +150,7 @@ def check_same(material: folds.Material, answers: Sequence[engines.Answer]) -> N
         share = changed(volume, before)
         if share > SAME:
             raise MismatchError(
-                f"{network} of {patient}: {share:.1%} of voxels are not as predicted; "
+                f"{network} of {patient}: {percent(share, 1)} of voxels are not as predicted; "
                 "run its notebook again"
             )
 

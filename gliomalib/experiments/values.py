@@ -12,10 +12,13 @@ from numpy.typing import ArrayLike
 
 from gliomalib import settings
 from gliomalib.schema import Confusion, FloatArray, RecordError, Value
-from gliomalib.scoring import bootstrap, metrics
+from gliomalib.scoring import bootstrap, metrics, training_noise
 
 PREFIXES = {"test": "", "external": "external_"}
 """A part of the patients on whom results are reported → the beginning of its values' names."""
+
+ONE_TRAINING = "one training of each network: its noise is in no interval"
+"""Note of a value that may hang on the seed of its only training."""
 
 Scores = Callable[[FloatArray], Mapping[str, FloatArray]]
 """Summed matrices (m, K, K) → the scores of each of the m sums by name."""
@@ -74,6 +77,6 @@ def parts(table: pd.DataFrame) -> list[tuple[str, str]]:
     return [(part, prefix) for part, prefix in PREFIXES.items() if (table["part"] == part).any()]
 
 
-def ends(interval: bootstrap.Interval | Value) -> tuple[float, float]:
+def ends(interval: bootstrap.Interval | training_noise.Effect | Value) -> tuple[float, float]:
     """Return both ends of an interval, NaN where it has none."""
     return interval.ci95 or (math.nan, math.nan)

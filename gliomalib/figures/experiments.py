@@ -18,13 +18,13 @@ MARGIN = 0.01
 """Half the width of the grey band: differences inside are not worth having."""
 
 LOOKS: dict[str, dict[str, Any]] = {
-    "paper": {"marker": "D", "color": ORANGE, "label": "the paper"},
-    "recipe, scan": {"marker": "o", "color": BLUE, "label": "recipe, whole scan"},
-    "recipe, box": {"marker": "o", "color": "#56b4e9", "label": "recipe, box"},
-    "constant, scan": {"marker": "s", "color": "#555555", "label": "'no tumour', whole scan"},
-    "constant, box": {"marker": "s", "color": "#aaaaaa", "label": "'no tumour', box"},
+    "the paper": {"marker": "D", "color": ORANGE},
+    "pixel recipe, crop": {"marker": "o", "color": "#56b4e9"},
+    "pixel recipe, whole scan": {"marker": "o", "color": BLUE},
+    "'no tumour', crop": {"marker": "s", "color": "#aaaaaa"},
+    "'no tumour', whole scan": {"marker": "s", "color": "#555555"},
 }
-"""Marker, colour and name of each row of ``metric_forensics.beside``."""
+"""Marker and colour of each row of ``metric_forensics.beside``."""
 
 SCORES = {
     **{name: name for name in ("accuracy", "precision", "recall")},
@@ -59,15 +59,15 @@ def beside(scores: pd.DataFrame, dice: pd.DataFrame) -> Picture:
         right.text(0.5, 0.5, "not measured", ha="center", transform=right.transAxes)
         right.set_xticks([])
     else:
-        blue = LOOKS["recipe, box"]["color"]
+        blue = LOOKS["pixel recipe, crop"]["color"]
         sns.swarmplot(dice, x="region", y="dice", ax=right, color=blue, size=3.5, warn_thresh=0.5)
         right.plot(range(len(means)), means, "_", color="black", markersize=16)
-        right.plot(range(len(means)), np.zeros(len(means)), **_mark("constant, box"))
+        right.plot(range(len(means)), np.zeros(len(means)), **_mark("'no tumour', crop"))
         right.set(xlim=(-0.7, len(means) - 0.3), xlabel="", ylabel="")
     picture.legend_below(figure, left, 5)
     accuracy = scores[scores["score"] == "accuracy"]
     pairs = zip(accuracy["who"], accuracy["value"], strict=True)
-    accuracies = "; ".join(f"{LOOKS[who]['label']} {value:.4f}" for who, value in pairs)
+    accuracies = "; ".join(f"{who} {value:.4f}" for who, value in pairs)
     if dice.empty:
         return Picture(figure, f"Accuracies: {accuracies}. No Dice was measured.")
     in_words = ", ".join(f"{region} {value:.2f}" for region, value in means.items())
@@ -146,7 +146,7 @@ def saturation(printed: float, forced: float, measured: Saturation | None) -> Pi
     place = "No network was measured."
     if measured is not None:
         value = saturated_mean_iou(measured.right, measured.wrong)
-        axes.plot(measured.right, value, clip_on=False, zorder=3, **_mark("recipe, box"))
+        axes.plot(measured.right, value, clip_on=False, zorder=3, **_mark("pixel recipe, crop"))
         place = f"The recipe lies at {measured.right:.2f} and {value:.3f}."
     axes.set(xlim=(0, 1), ylim=(0.3, 1.01), ylabel="value of the metric")
     axes.set_xlabel("share of voxels whose true class has a probability of exactly 1")
@@ -167,7 +167,7 @@ def _draw_scores(axes: Axes, scores: pd.DataFrame) -> None:
 
 
 def _mark(who: str) -> dict[str, Any]:
-    return {"linestyle": "none", "markersize": 5, **LOOKS[who]}
+    return {"linestyle": "none", "markersize": 5, "label": who, **LOOKS[who]}
 
 
 @styled
@@ -189,10 +189,10 @@ def methods(patients: pd.DataFrame, table: pd.DataFrame, label: str) -> Picture:
     _draw_intervals(right, table, "difference")
     right.locator_params(axis="x", nbins=5)
     first = table["title"][0]
-    right.set_xlabel(f"{first} less the method, 95 % interval")
+    right.set_xlabel(f"{first} minus the method, 95 % interval")
     right.legend(loc="lower center", bbox_to_anchor=(0.5, 1))
     differences = spoken(table.iloc[1:].set_index("title")["difference"].round(3))
-    return Picture(figure, f"{label}: {first} less each other method: {differences}.")
+    return Picture(figure, f"{label}: {first} minus each other method: {differences}.")
 
 
 @styled
@@ -258,33 +258,6 @@ def _draw_margin(axes: Axes, colour: str, opacity: float) -> None:
 
 def _draw_paper(axes: Axes, alpha: float) -> None:
     axes.axvline(alpha, color=ORANGE, linestyle=":", linewidth=1.2, label=f"paper: {alpha:g}")
-
-
-@styled
-def patient_optima(spans: pd.DataFrame, published: float = PAPER_ALPHA) -> Picture:
-    """Draw the best α of every patient as lines, thin where it is nearly the best one.
-
-    ``spans`` are those of ``alpha_sweep.spans``; patients are sorted by the middle of their best α.
-    """
-    best = spans[spans["within"] == 0].assign(
-        middle=lambda rows: rows[["start", "end"]].mean(axis=1)
-    )
-    order = best.groupby("patient_id")["middle"].mean().sort_values(kind="stable").index
-    places = {name: row for row, name in enumerate(order)}
-    figure, axes = canvas(7.0, min(1.1 + 0.22 * len(order), 14.0))
-    near = spans[spans["within"] > 0]
-    wide: dict[str, Any] = {"color": BLUE, "linewidth": 4, "alpha": 0.3}
-    name = f"within {near['within'].max():g} Dice of the best"
-    axes.hlines(near["patient_id"].map(places), near["start"], near["end"], label=name, **wide)
-    stroke: dict[str, Any] = {"color": BLUE, "markersize": 9, "markeredgewidth": 2}
-    rows = best["patient_id"].map(places)
-    axes.plot(best["middle"], rows, "|", label="best α of a patient", **stroke)
-    _draw_paper(axes, published)
-    axes.set_yticks(range(len(order)), order if len(order) <= 60 else [""] * len(order))
-    axes.set(xlabel="α (0: 3D only, 1: 2D only)", xlim=(-0.01, 1.01))
-    picture.legend_above(axes, 3)
-    low, high = best["middle"].min(), best["middle"].max()
-    return Picture(figure, f"Best α of {len(order)} patients, from {low:.2f} to {high:.2f}.")
 
 
 @styled

@@ -14,11 +14,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from gliomalib.figures import picture
-from gliomalib.figures.picture import DARK, ORANGE, Picture, canvas, spoken, styled
+from gliomalib.figures.picture import BLUE, DARK, ORANGE, Picture, canvas, spoken, styled
 from gliomalib.schema import CLASS_COLOURS, CLASS_NAMES, Example
 from gliomalib.settings import PAPER_ALPHA
-
-REGION_COLOURS = (DARK, *CLASS_COLOURS[1:], "#56b4e9", "#cc79a7")
 
 
 @styled
@@ -118,41 +116,52 @@ def along_z(table: pd.DataFrame, patients: Sequence[str]) -> Picture:
 
 
 @styled
-def alpha_curves(curves: pd.DataFrame, published: float = PAPER_ALPHA) -> Picture:
-    """Draw mean Dice over α with its band; columns alpha, region, dice, low, high."""
-    figure, axes = canvas(7.0, 3.4)
-    colours = dict(zip(curves["region"].unique(), REGION_COLOURS, strict=False))
-    best = curves.loc[curves.groupby("region", sort=False)["dice"].idxmax()].set_index("region")
-    for region, rows in curves.groupby("region", sort=False):
-        colour = colours[region]
-        axes.plot(rows["alpha"], rows["dice"], color=colour, label=region)
-        axes.fill_between(rows["alpha"], rows["low"], rows["high"], color=colour, alpha=0.1)
+def alpha_curves(
+    curves: pd.DataFrame, optima: pd.DataFrame, published: float = PAPER_ALPHA
+) -> Picture:
+    """Draw mean Dice over α by region with its band, and the exact best α with its interval.
+
+    ``curves`` and ``optima`` are the tables of ``alpha_sweep.curve_table`` and ``.optima_table``.
+    """
+    best = optima.set_index("region")
+    columns = min(3, len(best))
+    rows = -(-len(best) // columns)
+    figure, panels = canvas(3.0 * columns, 2.1 * rows, rows, columns, squeeze=False, sharex=True)
+    for axes, (region, part) in zip(
+        panels.flat, curves.groupby("region", sort=False), strict=False
+    ):
+        axes.plot(part["alpha"], part["dice"], color=DARK)
+        axes.fill_between(part["alpha"], part["low"], part["high"], color=DARK, alpha=0.15)
+        axes.axvline(published, color=ORANGE, linestyle=":", label=f"paper: {published:g}")
         top = best.loc[region]
-        axes.plot(top["alpha"], top["dice"], "o", color=colour, markersize=5)
-    axes.axvline(published, color=ORANGE, linestyle=":", linewidth=1.5)
-    place: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
-    name = f"paper: {published:g}"
-    axes.annotate(name, (published, 1), xytext=(3, -2), va="top", fontsize=8, **place)
-    axes.set(xlabel="α (0: 3D only, 1: 2D only)", ylabel="mean Dice", xlim=(0, 1))
-    axes.legend(title="", loc="center left", bbox_to_anchor=(1, 0.5))
-    peaks = spoken(best["alpha"].round(2))
+        axes.hlines(top["Dice there"], top["low"], top["high"], color=BLUE, linewidth=2)
+        axes.plot(top["best α"], top["Dice there"], "o", color=BLUE, label="best α, 95 % interval")
+        axes.set(title=region, xlim=(-0.02, 1.02))
+    for axes in panels[-1]:
+        axes.set_xlabel("α (0: 3D only, 1: 2D only)")
+    figure.supylabel("mean Dice", fontsize=9)
+    picture.legend_below(figure, panels[0, 0], 2)
+    peaks = spoken(best["best α"].round(2))
     return Picture(figure, f"Mean Dice over α with 95 % bands; best α: {peaks}.")
 
 
 @styled
 def published_and_obtained(table: pd.DataFrame) -> Picture:
-    """Draw published, faithful and obtained values; the table is ``judge.numbers``'s."""
+    """Draw printed values and the recipe's beside obtained ones, from ``judge.numbers``."""
     rows = table.iloc[::-1].reset_index(drop=True)
     figure, axes = canvas(7.5, 0.8 + 0.32 * len(rows))
     axes.hlines(rows.index, rows["low"], rows["high"], color=DARK, linewidth=2)
     axes.plot(rows["value"], rows.index, "o", color=DARK, label="obtained, 95 % interval")
-    axes.plot(rows["faithful"], rows.index, "s", color="#56b4e9", label="pixel recipe")
+    recipe: dict[str, Any] = {"color": "#56b4e9", "linestyle": "none"}
+    axes.plot(rows["crop"], rows.index, marker="s", label="pixel recipe, crop", **recipe)
+    axes.plot(rows["scan"], rows.index, marker="s", mfc="none", label="the same, scan", **recipe)
     axes.plot(rows["published"], rows.index, "D", color=ORANGE, label="published", mfc="none")
+    axes.plot(rows["reference"], rows.index, "x", color=DARK, label="others, not the paper")
     axes.set_yticks(rows.index, rows["metric"])
     axes.set(xlabel="value")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return Picture(
         figure,
-        "Published values (diamonds) beside obtained ones (dots, intervals) and those of the pixel "
-        "recipe (squares).",
+        "Published values (diamonds) beside obtained ones (dots, intervals), those of the pixel "
+        "recipe (squares; open: whole scan) and one that is not the paper's (cross).",
     )

@@ -81,7 +81,7 @@ def reliability(table: pd.DataFrame) -> Picture:
     weighted = (table["confidence"] - table["accuracy"]) * table["n"]
     sums = weighted.groupby(table["part"]).sum() / table.groupby("part")["n"].sum()
     return Picture(
-        figure, f"Reliability by group; mean confidence less accuracy: {spoken(sums.round(3))}."
+        figure, f"Reliability by group; mean confidence minus accuracy: {spoken(sums.round(3))}."
     )
 
 

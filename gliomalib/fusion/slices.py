@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from gliomalib.schema import (
     N_CLASSES,
     SEQUENCES,
-    Grid,
     Labels,
     MismatchError,
     SettingsError,
     SliceSet,
-    StoredCase,
     Volume,
 )
 from gliomalib.settings import Classifier
@@ -85,38 +83,13 @@ def fused_slices(
                 f"grid is {shape}; take them from the same stored case"
             )
     channels = _channels(volume, labels, settings.image, images)
-    blank = None if images is None else ~np.any(images, axis=(0, 1, 2))
-    return _slice_set(volume.grid, channels, labels, settings, blank)
-
-
-def mri_slices(case: StoredCase, settings: Classifier) -> SliceSet:
-    """Return all axial slices of a scan as ``fused_slices`` does with ``image: mri``.
-
-    FLAIR, T1ce and T2 come from the scan alone, so no U-Net stands between it and the classifier.
-    """
-    blank = ~np.any(case.images, axis=(0, 1, 2))
-    return _slice_set(case.grid, _scan_channels(case.images), case.labels, settings, blank)
-
-
-def _slice_set(
-    grid: Grid,
-    channels: NDArray[np.float16],
-    labels: Labels,
-    settings: Classifier,
-    blank: NDArray[np.bool_] | None,
-) -> SliceSet:
-    depth = grid.shape[2]
     return SliceSet(
         images=resized(np.moveaxis(channels, 3, 0), settings.image_size),
         classes=slice_classes(labels, settings.label_rule),
-        patients=(grid.patient_id,) * depth,
-        z=np.arange(depth, dtype=np.int64),
-        blank=blank,
+        patients=(volume.grid.patient_id,) * shape[2],
+        z=np.arange(shape[2], dtype=np.int64),
+        blank=None if images is None else ~np.any(images, axis=(0, 1, 2)),
     )
-
-
-def _scan_channels(images: NDArray[np.float16]) -> NDArray[np.float16]:
-    return np.asarray(images[[FLAIR, T1CE, T2]], dtype=np.float16)
 
 
 def _channels(
@@ -132,7 +105,7 @@ def _channels(
             f"{volume.grid.patient_id}: image: {kind} needs the scan's images; pass them"
         )
     if kind == "mri":
-        return _scan_channels(images)
+        return np.asarray(images[[FLAIR, T1CE, T2]], dtype=np.float16)
     tumour = 1 - volume.probabilities[0].astype(np.float32)
     return np.stack([images[FLAIR], images[T1CE], tumour]).astype(np.float16)
 

@@ -6,6 +6,7 @@ only read what a network left behind.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,25 +63,25 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
 def unet(settings: Segmentation, dims: int) -> nn.Module:
     """Return a MONAI U-Net for ``dims`` 2 or 3 that takes images (B, C, *S) of any size S.
 
-    C is the number of ``sequences`` that the settings name. Between ``channels`` the stride is 2,
+    C is the number of ``sequences`` that the settings name. Strides are 2 where they name none,
     the norm is MONAI's instance norm. The output is logits (B, 4, *S). Weights come from torch's
     global generator: the caller seeds it.
     """
     from monai.networks.nets.unet import UNet  # noqa: PLC0415  # slow
 
-    steps = len(settings.channels) - 1
+    strides = settings.strides or (2,) * (len(settings.channels) - 1)
     network = UNet(
         spatial_dims=dims,
         in_channels=len(settings.sequences),
         out_channels=N_CLASSES,
         channels=settings.channels,
-        strides=(2,) * steps,
+        strides=strides,
         num_res_units=settings.residual_units,
         dropout=settings.dropout,
     )
     # twice as fast for 3D convolutions on a CPU, and what tensor cores take on a GPU
     network = network.to(memory_format=MEMORY_FORMAT[dims])  # type: ignore[call-overload]
-    return Padded(network, 2**steps)
+    return Padded(network, math.prod(strides))
 
 
 class CrossEntropy(nn.Module):
@@ -245,6 +246,16 @@ def find_device(name: str) -> torch.device:
 def device_name(device: torch.device) -> str:
     """Return what the device is called in a record."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def cpu_precisions() -> set[str]:
+    """Return the precisions that pay on this processor: bfloat16 where it multiplies such numbers.
+
+    Without AMX or AVX512_BF16 torch converts each number forth and back, which is slower.
+    """
+    has = torch.cpu.get_capabilities()
+    fast = has.get("amx_bf16", False) or has.get("avx512_bf16", False)
+    return {"32-true", "bf16-mixed"} if fast else {"32-true"}
 
 
 @contextmanager

@@ -119,9 +119,10 @@ def _plan(job: Job, content: Any, parts: Sequence[samples.Samples], loss: nn.Mod
     counts of it is in ``content`` and in the job's ``data_digest``.
     """
     device = models.find_device(job.device)
-    if device.type == "cpu" and job.settings.precision != "32-true":
+    precision = job.settings.precision
+    if device.type == "cpu" and precision not in models.cpu_precisions():
         raise SettingsError(
-            f"{job.title}: precision {job.settings.precision} is for a GPU, this runs on a CPU; "
+            f"{job.title}: this processor has no arithmetic for precision {precision}; "
             "set precision: 32-true"
         )
     asked = {

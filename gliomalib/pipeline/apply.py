@@ -253,7 +253,7 @@ def _case_caveats(
     if trained_on:
         caveats.append(
             f"Networks of fold {', '.join(map(str, trained_on))} were trained on this patient, "
-            "so this says nothing of how they do on others."
+            "so this says nothing about how they do on others."
         )
     return caveats
 

@@ -17,12 +17,16 @@ from gliomalib.networks.job import Job, NetworkName
 from gliomalib.parameters import NETWORKS
 from gliomalib.pipeline import preprocess
 from gliomalib.pipeline.store import Store
+from gliomalib.pipeline.variants import siblings
 from gliomalib.provenance import digest_of, file_digest
 from gliomalib.records import Run
 from gliomalib.schema import Example, MismatchError, SliceSet, Split, Volume
 from gliomalib.scoring import tables as evaluate
 
-BRANCHES = ("unet2d", "unet3d")
+Pair = tuple[str, str]
+"""A 2D and a 3D network that are fused, as ``volume`` takes them."""
+
+BRANCHES: Pair = ("unet2d", "unet3d")
 SHORT = {"unet2d": "2D", "unet3d": "3D", "fused": "fused"}
 """What the networks are called in tables and figures."""
 
@@ -77,6 +81,24 @@ def scored(material: Material) -> Iterator[tuple[Split, str, str]]:
         for part in ("test", "external"):
             for patient in parts_of(split)[part]:
                 yield split, part, patient
+
+
+def seeds(study: settings.Study) -> dict[int, Pair]:
+    """Return the branches of each training: 0 for the study's own, else the seed of its variants.
+
+    Such are variants of the same name of both training notebooks that change the seed only, to the
+    same one: ``{0: ("unet2d", "unet3d"), 2026: ("unet2d.seed2", "unet3d.seed2")}``. Volumes of a
+    variant exist for validation and reported patients.
+    """
+    flat, deep = (
+        {(run.variant, run.study.seed): run.network for run in siblings(study, name, ("seed",))[1:]}
+        for name, _ in (NETWORKS[branch] for branch in BRANCHES)
+    )
+    both = {
+        seed: (flat[variant, seed], deep[variant, seed])
+        for variant, seed in flat.keys() & deep.keys()
+    }
+    return {0: BRANCHES, **dict(sorted(both.items()))}
 
 
 def train_segmenters(material: Material, network: NetworkName) -> list[training.Trained]:
@@ -151,17 +173,21 @@ def segmentation_scores(material: Material, networks: Sequence[str]) -> pd.DataF
     return pd.concat(tables, ignore_index=True)
 
 
-def pair(material: Material, fold: int, patient: str) -> tuple[Volume, Volume]:
-    """Return p2d and p3d, the volumes of both ``BRANCHES``; raises as ``volume``."""
-    p2d, p3d = (volume(material, branch, fold, patient) for branch in BRANCHES)
+def pair(
+    material: Material, fold: int, patient: str, branches: Pair = BRANCHES
+) -> tuple[Volume, Volume]:
+    """Return p2d and p3d, the volumes of both branches; raises as ``volume``."""
+    p2d, p3d = (volume(material, branch, fold, patient) for branch in branches)
     return p2d, p3d
 
 
-def branch_volumes(material: Material, part: str) -> Iterator[evaluate.CaseVolumes]:
+def branch_volumes(
+    material: Material, part: str, branches: Pair = BRANCHES
+) -> Iterator[evaluate.CaseVolumes]:
     """Yield every patient of a part with the volumes of both branches, fold by fold."""
     places = [(split.fold, name) for split in material.splits for name in parts_of(split)[part]]
     for fold, patient in progress.steps(places, f"{part} patients"):
-        yield material.store.get(patient), *pair(material, fold, patient)
+        yield material.store.get(patient), *pair(material, fold, patient, branches)
 
 
 def ranked(material: Material, scores: pd.DataFrame, networks: Sequence[str]) -> list[Example]:

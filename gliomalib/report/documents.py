@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from gliomalib.report import card, entries, errors, facts, methods, phrases, references
+from gliomalib import digits
+from gliomalib.report import card, entries, errors, facts, methods, references
 from gliomalib.report.pages import Report, render
 
 MODEL_CARDS = "mitchell2019"
@@ -92,7 +93,7 @@ def planned(report: Report) -> list[str]:
 def file_size(count: int) -> str:
     """Return a number of bytes as bytes, kB or MB (powers of ten)."""
     if count < 1000:
-        return phrases.counted(count, "byte")
+        return digits.counted(count, "byte")
     return f"{count / 1000:.1f} kB" if count < 1_000_000 else f"{count / 1e6:.1f} MB"
 
 
@@ -101,7 +102,7 @@ def _files(entry: entries.Entry, report_dir: Path) -> Iterator[Download]:
     if path.is_file():
         content = "a record that cannot be read"
         if entry.record is not None:
-            content = phrases.counted(len(entry.record.values), "value")
+            content = digits.counted(len(entry.record.values), "value")
         size = file_size(path.stat().st_size)
         yield Download("record", f"../records/{path.name}", content, (), size)
     for table in entry.tables:
@@ -112,7 +113,7 @@ def _table(path: Path, name: str) -> Download:
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             columns, *rows = csv.reader(stream)
-        content = f"{phrases.counted(len(rows), 'row')}, {phrases.counted(len(columns), 'column')}"
+        content = f"{digits.counted(len(rows), 'row')}, {digits.counted(len(columns), 'column')}"
     except (OSError, ValueError, csv.Error):
         columns, content = [], "a table that cannot be read"
     size = file_size(path.stat().st_size)

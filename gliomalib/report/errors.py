@@ -16,7 +16,7 @@ from gliomalib.report.pages import Report
 from gliomalib.schema import Record, SettingsError, split_run_name
 from gliomalib.verdicts import judge
 
-UNDECIDED = ("not run", "not testable on this data")
+UNDECIDED = ("not run", "not judged", "not testable on this data")
 
 FAULTY = ("missed", "spurious")
 """States of a mask that is empty in just one of truth and prediction."""
@@ -131,7 +131,7 @@ def _variants(report: Report) -> list[Item]:
 
 def _excluded(report: Report) -> list[Item]:
     if FIRST not in report.records:
-        return [Item(FIRST, f"It cannot be told who was excluded: {FIRST} left no record.")]
+        return [Item(FIRST, f"Who was excluded is not known: {FIRST} left no record.")]
     return [Item(f"{e.case_id} ({e.release})", e.reason) for e in report.records[FIRST].exclusions]
 
 
@@ -145,7 +145,7 @@ def _faulty(report_dir: Path) -> list[Item]:
             Item(row["case_id"] or "no name", f"{row['kind']}: {row['what to do']}") for row in rows
         ]
     except (OSError, ValueError, KeyError, csv.Error):
-        text = f"It cannot be told: tables/{path.name} is missing or damaged; run {FIRST} again."
+        text = f"This is not known: tables/{path.name} is missing or damaged; run {FIRST} again."
         return [Item(FIRST, text)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from gliomalib import settings
+from gliomalib.report import phrases
 from gliomalib.report.pages import Report
 from gliomalib.schema import Value
 
@@ -48,4 +49,4 @@ def machine(report: Report) -> str:
     hardware = record.provenance.get("hardware") if record is not None else None
     if record is None or not hardware:
         return ""
-    return f"{hardware['processor']} ({hardware['cores']} cores; ran on: {record.device})"
+    return f"{hardware['processor']} ({hardware['cores']} cores, {phrases.device(record.device)})"

@@ -112,6 +112,7 @@ def _exporter() -> HTMLExporter:
         "shown_type": shown_type,
         "has_result": _has_result,
         "duration": phrases.duration,
+        "device": phrases.device,
         "markdown": to_html,
         "svg_address": svg_address,
         "plain_names": plain_names,

@@ -99,6 +99,25 @@ class Report:
         return max((value.n_patients for value in values if value.ci95), default=0)
 
     @property
+    def limits(self) -> list[str]:
+        """What stands on every page: patients, networks, pictures and processors."""
+        whose = ["Real patients."] if self.study.real_data else []
+        first, *others = [*whose, *self.study.caveats]
+        if self.most_patients:
+            most = digits.counted(self.most_patients, "patient")
+            others.insert(0, f"No result rests on more than {most}.")
+        if self.records:
+            others.append(f"The numbers were made on {phrases.listed(self.processors)}.")
+        return [first, *others, "Another processor changes every trained number."]
+
+    @property
+    def processors(self) -> list[str]:
+        """The processors that the records name, each once: ``AMD EPYC, 2 cores``."""
+        named = [record.provenance.get("hardware") for record in self.records.values()]
+        texts = {f"{one['processor']}, {one['cores']} cores" for one in named if one}
+        return sorted(texts) + ["a processor that was not recorded"] * (None in named)
+
+    @property
     def caveats(self) -> dict[str, list[str]]:
         """Each caveat once, with the runs that state it; none for those of the whole study."""
         found: dict[str, list[str]] = {caveat: [] for caveat in self.study.caveats}
@@ -163,7 +182,9 @@ def index_page(report: Report) -> str:
 
 def render(template: str, **given: Any) -> str:
     """Return a page made by one of the templates, which escapes whatever is not ``Markup``."""
-    return _environment().get_template(template).render(**given)
+    page = _environment().get_template(template).render(**given)
+    # no line ends between a number and its percent sign
+    return re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", page)
 
 
 def number_of(name: str) -> str:
@@ -190,6 +211,7 @@ def _environment() -> jinja2.Environment:
         "anchor": anchor,
         "changes": phrases.changes,
         "branch": phrases.branch,
+        "device": phrases.device,
         "title_of": references.title_of,
         "licence_of": references.licence_of,
         "of_releases": references.of_releases,
@@ -201,7 +223,7 @@ def _environment() -> jinja2.Environment:
     sheets = {path.stem: _sheet(path) for path in notebooks.TEMPLATES.glob("*.css")}
     environment.globals |= {
         **{"few": FEW_PATIENTS, "site": SITE, "sheets": sheets},
-        **{"last": LAST_NOTEBOOK, "counted": phrases.counted, "items": phrases.items},
+        **{"last": LAST_NOTEBOOK, "counted": digits.counted, "items": phrases.items},
     }
     return environment
 

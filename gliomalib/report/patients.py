@@ -108,7 +108,7 @@ def state_of(score: Score) -> str:
 
 def flagged(patient: Patient) -> list[str]:
     """Return the class masks of the fused volume that are missed, empty or exactly 0, in short."""
-    texts = {"empty": "empty in both"}
+    texts = {"empty": "empty in both", "elsewhere": "without overlap"}
     states = [(score.region, state_of(score)) for score in patient.masks]
     found = Counter(f"{region} {texts.get(s, s)}" for region, s in states if s != "both")
     folds = len({score.fold for score in patient.masks})

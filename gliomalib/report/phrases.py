@@ -26,6 +26,11 @@ def branch(name: str) -> str:
     return f"{BRANCHES[network]} of the run {variant}" if variant else BRANCHES[network]
 
 
+def device(name: str) -> str:
+    """Return what a reader calls the device of a record."""
+    return {"cpu": "CPU", "cuda": "GPU"}.get(name, name)
+
+
 def items(count: int, what: str) -> str:
     """Return ``16 slices``, ``1 box``."""
     plural = {"box": "boxes", "copy": "copies"}.get(what, f"{what}s")
@@ -55,14 +60,9 @@ def range_of(entry: Value) -> str:
     """Return the 95 % interval of a value, or in words why there is none."""
     if entry.ci95 is None:
         if not entry.n_patients and not math.isnan(entry.value):
-            return "no interval: not over patients"
-        return f"no interval: {counted(entry.n_patients, 'patient')}"
+            return "not over patients, no interval"
+        return f"{digits.counted(entry.n_patients, 'patient')}, no interval"
     return digits.interval(entry.value, entry.ci95)
-
-
-def counted(amount: int, noun: str) -> str:
-    """Return ``3 patients``, ``1 patient``."""
-    return f"{digits.fixed(amount, 0)} {noun}{'' if amount == 1 else 's'}"
 
 
 def listed(names: Sequence[str]) -> str:

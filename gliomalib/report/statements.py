@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bs4 import BeautifulSoup, Tag
 
 from gliomalib.schema import Record, SettingsError, Value
-from gliomalib.verdicts import claims
+from gliomalib.verdicts import claims, outcome
 
 NONE = ("", "–")
 """What the table shows where there is no number."""
@@ -35,13 +35,13 @@ class Statement:
     """One row of the verdict table, with the numbers of the records that answer it.
 
     ``shown`` and ``interval`` are how the number reads, ``unit`` what stands behind it, or empty.
-    ``note`` is a sentence where the table and the records of today do not fit each other; the
-    number is then that of the table.
+    ``recipe`` are the numbers of the pixel recipe by their column. ``note`` is a sentence where
+    the table and the records of today do not fit each other; the number is then the table's.
     """
 
     row: Mapping[str, str]
     obtained: Number | None = None
-    faithful: Number | None = None
+    recipe: Mapping[str, Number | None] = field(default_factory=dict)
     shown: str = ""
     interval: str = ""
     unit: str = ""
@@ -83,11 +83,13 @@ def _statement(
     if claim is None or claim.notebook != row["notebook"]:
         return Statement(row, shown=stored[0], interval=stored[1])
     obtained = number(claim.run, claim.value, records, pages)
-    other = claim.faithful
-    faithful = number(other.run, other.value, records, pages) if other else None
+    recipe = {
+        outcome.RECIPE[frame]: number(source.run, source.value, records, pages)
+        for frame, source in claim.pixel_recipe.items()
+    }
     note = _note(row["obtained"], claim, obtained)
     texts = claim.told(obtained.value) if obtained and not note else stored
-    return Statement(row, obtained, faithful, *texts, claim.unit_behind, note)
+    return Statement(row, obtained, recipe, *texts, claim.unit_behind, note)
 
 
 def _note(stored: str, claim: claims.Claim, obtained: Number | None) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from gliomalib import records, settings
+from gliomalib import digits, records, settings
 from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.provenance import write_atomic
 from gliomalib.report import entries, facts, phrases
@@ -104,7 +104,7 @@ def _patients(made: Mapping[str, Record]) -> str:
     values = {} if first is None else {value.name: value.value for value in first.values}
     if not {"patients_internal", "patients_external"} <= set(values):
         return "how many patients is not known"
-    internal = phrases.counted(int(values["patients_internal"]), "patient")
+    internal = digits.counted(int(values["patients_internal"]), "patient")
     return f"{internal}, {values['patients_external']:.0f} external"
 
 
@@ -122,5 +122,5 @@ def _absent(name: str, made: Mapping[str, Record]) -> list[str]:
         return [*found, text]
     lacking = [run for run in wanted if run not in made]
     if lacking:
-        found.append(f"{len(lacking)} of its {phrases.counted(len(wanted), 'run')} left no record.")
+        found.append(f"{len(lacking)} of its {digits.counted(len(wanted), 'run')} left no record.")
     return found

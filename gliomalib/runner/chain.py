@@ -34,7 +34,7 @@ CHAIN: Mapping[str, Step] = {
     "02_preprocessing": Step(after=("01_data_exploration",)),
     "03_train_unet2d": Step(after=("02_preprocessing",), gpu=True),
     "04_train_unet3d": Step(after=("02_preprocessing",), gpu=True),
-    "05_fusion": Step(after=("03_train_unet2d", "04_train_unet3d")),
+    "05_fusion": Step(after=("03_train_unet2d", "04_train_unet3d"), variants_too=True),
     "06_train_resnet50": Step(after=("05_fusion",), gpu=True),
     "07_baselines": Step(
         after=("03_train_unet2d", "04_train_unet3d", "05_fusion", "06_train_resnet50"),
@@ -45,7 +45,7 @@ CHAIN: Mapping[str, Step] = {
         after=("03_train_unet2d", "04_train_unet3d", "06_train_resnet50"), variants_too=True
     ),
     "10_adaptive_fusion": Step(after=("05_fusion",), files=PUBLISHED),
-    "11_leakage_audit": Step(after=("02_preprocessing",), gpu=True),
+    "11_leakage_audit": Step(after=("05_fusion",), gpu=True),
     "12_metric_forensics": Step(after=("03_train_unet2d",), files=PUBLISHED, variants_too=True),
     "13_external_validation": Step(
         after=("05_fusion", "06_train_resnet50"), files=PUBLISHED, gpu=True

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from gliomalib.digits import percent
 from gliomalib.schema import FloatArray
 
 DRAWS = 10_000
@@ -47,10 +48,10 @@ class Interval:
         return self.ci95 or (self.value, self.value)
 
     def percent(self) -> str:
-        """Return the estimate and its ends as a reader wants them: 1.2% (0.8% to 1.9%)."""
+        """Return the estimate and its ends as a reader wants them: 1.2 % (0.8 % to 1.9 %)."""
         # −0.0004 rounds to −0, which adding 0 makes 0
         value, low, high = (round(number, 3) + 0.0 for number in (self.value, *self.ends))
-        return f"{value:.1%} ({low:.1%} to {high:.1%})"
+        return f"{percent(value, 1)} ({percent(low, 1)} to {percent(high, 1)})"
 
 
 def mean_interval(values: ArrayLike, seed: int, draws: int = DRAWS) -> Interval:

@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from gliomalib.digits import percent
 from gliomalib.schema import CLASS_NAMES, Confusion, FloatArray
 from gliomalib.scoring import bootstrap
 
@@ -120,7 +121,7 @@ def _worst(findings: Sequence[Finding]) -> Finding:
 def _sentence(verdict: Finding, fates: Sequence[ClassFate], patients: int) -> str:
     named = ", ".join(
         f"{fate.name} (recall {fate.recall.percent() if fate.recall else 'unknown'}, "
-        f"{fate.taken:.0%} became {fate.taken_by})"
+        f"{percent(fate.taken)} became {fate.taken_by})"
         for fate in fates
         if fate.verdict == verdict
     )

@@ -21,10 +21,12 @@ Consistency = Literal["impossible", "impossible under one reading", "possible"]
 
 Reading = Literal[
     "any average",
+    "mixed",
     "pooled",
     "argmax pooled",
     "argmax weighted",
     "argmax balanced",
+    "one against the rest",
     "thresholded",
     "proportion",
 ]
@@ -32,10 +34,14 @@ Reading = Literal[
 READINGS: Mapping[Reading, str] = {
     "any average": "all scores are one and the same average over classes or patients, or pooled, "
     "with one rule for 0/0",
+    "mixed": "F1 is pooled over items, IoU averaged over classes: neither binds the other, "
+    "as a small class may be lost whole",
     "pooled": "counts are summed over the one-hot classes before each ratio, or there is one class",
     "argmax pooled": "each item gets the most probable class; counts are pooled (micro average)",
     "argmax weighted": "each item gets one class; classes count by their frequency",
     "argmax balanced": "each item gets one class; classes are equally frequent and count equally",
+    "one against the rest": "each item gets one class; accuracy is the mean over classes of 'this "
+    "class or not', the other scores are pooled",
     "thresholded": "accuracy by argmax, precision and recall pooled over probabilities above 0.5",
     "proportion": "accuracy is the share of right ones among n items",
 }
@@ -145,12 +151,14 @@ class _Relation:
 def _relations(classes: int) -> tuple[_Relation, ...]:
     pooled_specificity = partial(forensics.pooled_specificity, classes=classes)
     argmax_specificity = partial(forensics.argmax_specificity, classes=classes)
+    right_share = partial(forensics.right_share, classes=classes)
     return (
         _Relation(("f1", "precision", "recall"), "pooled", forensics.f1_from),
         _Relation(("f1", "precision", "recall"), "any average", _mean_f1),
         _Relation(("iou", "f1"), "pooled", forensics.iou_from_f1),
         _Relation(("iou", "f1"), "any average", _mean_iou),
         _Relation(("iou", "precision", "recall"), "any average", _mean_iou_of_both),
+        _Relation(("iou", "f1"), "mixed", _anything),
         _Relation(("specificity", "precision", "recall"), "pooled", pooled_specificity),
         _Relation(("specificity", "accuracy"), "argmax pooled", argmax_specificity),
         _Relation(("specificity", "accuracy"), "argmax balanced", argmax_specificity),
@@ -158,6 +166,8 @@ def _relations(classes: int) -> tuple[_Relation, ...]:
         _Relation(("recall", "accuracy"), "argmax pooled", _same),
         _Relation(("recall", "accuracy"), "argmax weighted", _same),
         _Relation(("recall", "accuracy"), "argmax balanced", _same),
+        _Relation(("precision", "accuracy"), "one against the rest", right_share),
+        _Relation(("recall", "accuracy"), "one against the rest", right_share),
         _Relation(("recall", "precision"), "thresholded", _at_most),
         _Relation(("accuracy", "precision", "recall"), "thresholded", _thresholded_accuracy),
     )
@@ -165,6 +175,10 @@ def _relations(classes: int) -> tuple[_Relation, ...]:
 
 def _same(other: Span) -> Span:
     return other
+
+
+def _anything(_: Span) -> Span:
+    return Span(End(Fraction(0)), End(Fraction(1)))
 
 
 def _at_most(other: Span) -> Span:

@@ -165,6 +165,21 @@ def argmax_specificity(accuracy: Span, classes: int) -> Span:
     return Span(carried(specificity, accuracy.low), carried(specificity, accuracy.high))
 
 
+def right_share(binary: Span, classes: int) -> Span:
+    """Return 1 − (1−a)·K/2, the share of right items behind a one-against-the-rest accuracy a.
+
+    Each item gets one of K classes, and a is the mean over classes of "this class or not". A wrong
+    item is wrong for two of the K classes, so a = 1 − (1−A)·2/K. Raises ``ValueError`` for K below
+    2.
+    """
+    check_classes(classes)
+
+    def right(a: Fraction) -> Fraction:
+        return max(Fraction(0), 1 - (1 - a) * classes / 2)
+
+    return Span(carried(right, binary.low), carried(right, binary.high))
+
+
 def needed_dice(mean_iou: float, background_iou: float, regions: int = 3) -> NeededDice:
     """Return the Dice that the sub-regions need for a true mean IoU over background and regions.
 

@@ -162,10 +162,9 @@ def constant_scores(share: float, classes: int = N_CLASSES) -> dict[str, float]:
     check_classes(classes)
     if not 0 <= share <= 1:
         raise ValueError(f"the share of the predicted class is {share}; it must lie in 0–1")
-    scores = dict.fromkeys(("accuracy", "precision", "recall", "f1"), share)
-    scores["mean_iou"] = saturated_mean_iou(share, 1 - share, classes)
-    scores["specificity"] = 1 - (1 - share) / (classes - 1)
-    return scores
+    truth = np.array([share, 1 - share, *[0.0] * (classes - 2)])
+    scores = counted_scores(constant_counts(truth))
+    return {name: float(score) for name, score in scores.items()}
 
 
 def _checked(truth: NDArray[Any], probabilities: Float32Array) -> tuple[Float32Array, Float32Array]:

@@ -19,14 +19,14 @@ the true difference in 94 to 99 % of studies of 30 to 74 patients, with patients
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
 from gliomalib.schema import FloatArray
-from gliomalib.scoring.bootstrap import LEVEL, checked
+from gliomalib.scoring.bootstrap import LEVEL, Interval, checked
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,23 @@ def unpaired(first: ArrayLike, second: ArrayLike) -> Effect:
     if len(a) != len(b):
         raise ValueError(f"{len(a)} and {len(b)} patients: a difference needs the same ones")
     return _effect(a.mean(axis=1) - b.mean(axis=1), [a, b])
+
+
+def widened(interval: Interval, of_seeds: ArrayLike) -> Interval:
+    """Return an interval over patients widened by the noise of training.
+
+    For numbers that are no means over patients. ``interval`` is that of the scores averaged over
+    trainings, ``of_seeds`` (k,) the same number of each training by itself; each arm of the
+    interval becomes √(arm² + (t·s/√k)²). One training changes nothing.
+    """
+    numbers = checked(of_seeds, 1, "one number per training")
+    if interval.ci95 is None or len(numbers) == 1:
+        return interval
+    half = np.sqrt(_square(numbers.var(ddof=1) / len(numbers), len(numbers) - 1))
+    low, high = interval.ci95
+    arms = np.hypot([interval.value - low, high - interval.value], half)
+    ends = (interval.value - float(arms[0]), interval.value + float(arms[1]))
+    return replace(interval, ci95=ends)
 
 
 def false_alarms(scores: ArrayLike) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from gliomalib import digits
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import Record
 from gliomalib.settings import Model, Study
-from gliomalib.verdicts import claims, judge
+from gliomalib.verdicts import claims, judge, outcome
 
 ASSUMPTIONS = PROJECT_DIR / "data" / "assumptions.yml"
 CHECKLISTS = PROJECT_DIR / "data" / "checklists.yml"
@@ -22,17 +22,26 @@ CHECKLISTS = PROJECT_DIR / "data" / "checklists.yml"
 Answer = Literal["yes", "partly", "no", "not applicable"]
 
 HEADINGS: Mapping[str, tuple[claims.Outcome, ...]] = {
-    "Holds": ("reproduced", "holds"),
-    "Does not hold": ("not reproduced", "does not hold"),
+    "Reproduced, or holds": ("reproduced", "holds"),
+    "Problems confirmed": ("problem confirmed",),
+    "Not reproduced, or does not hold": ("not reproduced", "does not hold"),
+    "Problems not confirmed": ("problem not confirmed",),
     "Undecided on these data": ("inconclusive",),
 }
 """Headings of the summary → the verdicts that stand under each, in this order."""
+
+BARRED: Mapping[str, tuple[claims.Outcome, ...]] = {
+    "Not judged, and why": ("not judged",),
+    "Cannot be known from these data, and why": ("not testable on this data", "not run"),
+}
+"""The same for verdicts whose number decides nothing: these stand by what bars them."""
 
 
 class Assumption(Model):
     """A choice where the paper is silent; ``source`` is the number that says what hangs on it.
 
-    ``says`` tells what that number is, or, without one, why nothing was varied.
+    ``says`` tells what that number is, or, without one, why nothing was varied; ``gate`` is the
+    value without which the number says nothing.
     """
 
     open: str
@@ -40,6 +49,7 @@ class Assumption(Model):
     setting: str
     says: str
     source: claims.Source | None = None
+    gate: claims.Source | None = None
 
 
 class Assumptions(Model):
@@ -65,30 +75,31 @@ class Checklist(Model):
     items: tuple[Item, ...] = Field(min_length=1)
 
 
-def summary(judged: Sequence[claims.Verdict], study: Study) -> str:
+def summary(judged: Sequence[outcome.Verdict], study: Study) -> str:
     """Return on what data, what holds, what does not, what cannot be known and why, as Markdown."""
     lines = [" ".join((f"**{study.title}.**", *study.caveats)), ""]
     for heading, outcomes in HEADINGS.items():
         items = [_item(verdict) for verdict in judged if verdict.verdict in outcomes]
         lines += [f"**{heading}**", "", *(items or ["- Nothing."]), ""]
-    barred = [v for v in judged if v.verdict in ("not testable on this data", "not run")]
-    if barred:
-        lines += ["**Cannot be known from these data, and why**", "", *_obstacles(barred), ""]
+    for heading, outcomes in BARRED.items():
+        barred = [verdict for verdict in judged if verdict.verdict in outcomes]
+        lines += [f"**{heading}**", "", *_obstacles(barred), ""] if barred else []
     return "\n".join(lines)
 
 
-def table(judged: Sequence[claims.Verdict], groups: str) -> pd.DataFrame:
+def table(judged: Sequence[outcome.Verdict], groups: str) -> pd.DataFrame:
     """Return the verdicts on some groups, named by the letters of their ids, to read."""
     chosen = [verdict for verdict in judged if verdict.claim.id[0] in groups]
     readable = [verdict.claim.told(verdict.obtained) for verdict in chosen]
-    rows = claims.table(chosen)
+    rows = outcome.table(chosen)
     rows["obtained"] = [number for number, _ in readable]
     rows["95 % interval"] = [bounds for _, bounds in readable]
     rows["notebook"] = rows["notebook"].str.partition("_")[0]
     # a notebook shows these elsewhere, or no statement has such a number
     left_out = ["group", "metric", "level", "decision rule", "reason"]
-    left_out += [name for name in ("published", "faithful") if (rows[name] == "–").all()]
-    return rows.drop(columns=left_out).rename(columns={"faithful": "pixel recipe"})
+    optional = ("published", "reference", *outcome.RECIPE.values())
+    left_out += [name for name in optional if (rows[name] == "–").all()]
+    return rows.drop(columns=left_out)
 
 
 def assumptions(records: Mapping[str, Record], path: str | Path = ASSUMPTIONS) -> pd.DataFrame:
@@ -128,7 +139,7 @@ def as_markdown(checklist: Checklist) -> str:
     return "\n".join([f"{checklist.title} ({checklist.source}): {counts}.", "", *head, *rows])
 
 
-def _item(verdict: claims.Verdict) -> str:
+def _item(verdict: outcome.Verdict) -> str:
     claim = verdict.claim
     if claim.decision.kind == "found":
         return f"- {claim.id}: {claim.statement} {_capital(verdict.reason)}."
@@ -138,7 +149,7 @@ def _item(verdict: claims.Verdict) -> str:
     return f"- {claim.id}: {claim.statement} Obtained: {number}{unit}{interval}."
 
 
-def _obstacles(barred: Sequence[claims.Verdict]) -> list[str]:
+def _obstacles(barred: Sequence[outcome.Verdict]) -> list[str]:
     """Return one line per obstacle with the statements that it bars, the widest one first."""
     ids: dict[str, list[str]] = {}
     for verdict in barred:
@@ -153,11 +164,10 @@ def _capital(text: str) -> str:
 
 
 def _sensitivity(assumption: Assumption, records: Mapping[str, Record]) -> str:
-    source = assumption.source
-    if source is None:
+    if assumption.source is None:
         return assumption.says
-    recorded = records[source.run].values if source.run in records else ()
-    values = {value.name: value for value in recorded}
-    if source.value not in values:
+    value, gate = (outcome.find(source, records) for source in (assumption.source, assumption.gate))
+    if value is None:
         return f"{assumption.says}: not run in this study"
-    return f"{assumption.says}: {digits.spoken(values[source.value])}"
+    shut = outcome.closed(assumption.gate, gate) if assumption.gate else []
+    return f"{assumption.says}: {'; '.join(shut) or digits.spoken(value)}"

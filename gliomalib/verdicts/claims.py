@@ -1,29 +1,27 @@
-"""The paper's claims, and questions about them, as testable statements with a verdict on each."""
+"""The paper's claims, and questions about them, as testable statements."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Literal, TypeVar
 
-import pandas as pd
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from gliomalib import digits
 from gliomalib.provenance import PROJECT_DIR
-from gliomalib.schema import Record, RecordError, SettingsError, Value, run_name
+from gliomalib.schema import SettingsError, Value, run_name
 from gliomalib.settings import Model, explain
 from gliomalib.verdicts.decisions import (
-    NEEDS_PUBLISHED,
     Decision,
     Found,
-    decide,
     in_words,
     interval,
+    needs_published,
 )
 
 PUBLISHED = PROJECT_DIR / "data" / "published.yml"
@@ -35,11 +33,15 @@ Outcome = Literal[
     "not reproduced",
     "holds",
     "does not hold",
+    "problem confirmed",
+    "problem not confirmed",
     "inconclusive",
+    "not judged",
     "not testable on this data",
     "not run",
 ]
-"""The paper's own claims are reproduced or not; a statement of ours holds or does not."""
+"""What a verdict says; ``WORDS`` has those of a yes and a no. What stands on a classifier that
+failed its control is not judged."""
 
 GROUPS: Mapping[str, str] = {
     "C": "the paper's claims",
@@ -47,19 +49,30 @@ GROUPS: Mapping[str, str] = {
     "Q": "its open questions",
     "F": "its failure signatures",
     "L": "its limitations",
-    "W": "what follows without any images",
+    "W": "what follows without a network",
 }
 """First letter of a statement's id → what it is; only C is claimed by the paper."""
+
+WORDS: Mapping[str, tuple[Outcome, Outcome]] = {
+    **dict.fromkeys("EQF", ("holds", "does not hold")),
+    **dict.fromkeys("LW", ("problem confirmed", "problem not confirmed")),
+    "C": ("reproduced", "not reproduced"),
+}
+"""First letter of a statement's id → what a yes and a no are called."""
+
+Frame = Literal["crop", "scan"]
 
 
 class Needs(Model):
     """What a study must have before a claim can be tested on it.
 
-    ``weights`` lists the initial weights of the classifier that will do; None: any.
+    ``min_seeds`` are the trainings of each network behind the number; ``weights`` lists the
+    initial weights of the classifier that will do; None: any.
     """
 
     real_data: bool
     min_patients: int = Field(ge=0)
+    min_seeds: int = Field(default=0, ge=0)
     full_size: bool
     weights: tuple[str, ...] | None = None
 
@@ -77,36 +90,66 @@ class Source(Model):
         return run_name(self.notebook, self.variant)
 
 
+class Fixed(Model):
+    """Where a rule was written: its commit, the day, and whether no study had run before."""
+
+    commit: str = Field(pattern=r"^[0-9a-f]{7,40}$")
+    date: date
+    before_first_run: bool
+
+    @property
+    def when(self) -> str:
+        """When that was, to read behind "rule fixed"."""
+        return "before the first run" if self.before_first_run else "after a first look"
+
+
+class Reference(Model):
+    """A number that is not the paper's, and whose it is."""
+
+    value: float
+    source: str
+
+
 class Claim(Source):
     """One statement, the number that answers it and the rule for its verdict.
 
-    ``published`` is a share where ``unit`` is %; None where the paper gives no number. ``value``
-    is the name of the number in the record of ``notebook`` (and ``variant``), which follows the
-    corrected protocol: patients apart, intervals over them. ``faithful`` names the number of the
-    protocol as the paper's text can be read, where that differs.
+    ``published`` is a share where ``unit`` is %; None where the paper gives no number, and there
+    may be a ``reference`` then. ``value`` is the name of the number in the record of ``notebook``
+    (and ``variant``), which follows the corrected protocol: patients apart, intervals over them.
+    ``gate`` names the value that must be 1 for any verdict, ``pixel_recipe`` the numbers of the
+    rerun of a public notebook, by ``Frame``.
     """
 
     id: str = Field(pattern=r"^[CEQFLW][1-9][0-9]*$")
     statement: str
     metric: str
     published: float | None = None
+    reference: Reference | None = None
     unit: str
     level: Literal["voxel", "slice", "patient", "text"]
+    fixed: Fixed
     decision: Decision
     testable_on: Needs
     source: str
-    faithful: Source | None = None
+    gate: Source | None = None
+    pixel_recipe: Mapping[Frame, Source] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _has_what_its_rule_compares(self) -> Claim:
-        if self.published is None and isinstance(self.decision, NEEDS_PUBLISHED):
+        if self.compared is None and needs_published(self.decision):
             raise ValueError(f"the rule {self.decision.kind} needs a published number")
         return self
 
     @property
+    def compared(self) -> float | None:
+        """The number that the rule compares with: the paper's, else the reference."""
+        other = self.reference.value if self.reference else None
+        return other if self.published is None else self.published
+
+    @property
     def rule(self) -> str:
         """The decision rule in words, to show before the result."""
-        return in_words(self.decision, self.published, self.shown, self.words)
+        return in_words(self.decision, self.compared, self.shown, self.words)
 
     @property
     def group(self) -> str:
@@ -116,7 +159,7 @@ class Claim(Source):
     @property
     def words(self) -> tuple[Outcome, Outcome]:
         """What a yes and a no are called."""
-        return ("reproduced", "not reproduced") if self.id[0] == "C" else ("holds", "does not hold")
+        return WORDS[self.id[0]]
 
     @property
     def unit_behind(self) -> str:
@@ -164,35 +207,6 @@ class PublishedClaims(Model):
         return self
 
 
-@dataclass(frozen=True)
-class Context:
-    """What a study was run on: its data, the size of its networks, the classifier's weights."""
-
-    study: str
-    real_data: bool
-    full_size: bool
-    weights: str
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What became of one claim; ``obtained`` is None where its notebook was not run.
-
-    ``faithful`` is the number of the protocol as the text can be read, None where there is none.
-    """
-
-    claim: Claim
-    obtained: Value | None
-    verdict: Outcome
-    reasons: tuple[str, ...]
-    faithful: Value | None = None
-
-    @property
-    def reason(self) -> str:
-        """All reasons in one sentence."""
-        return "; ".join(self.reasons)
-
-
 def load(path: str | Path = PUBLISHED) -> tuple[Claim, ...]:
     """Read the claims of a paper in the order of the file.
 
@@ -226,120 +240,3 @@ def printed(claims: Sequence[Claim], notebook: str) -> dict[str, float]:
         for claim in claims
         if claim.notebook == notebook and not claim.variant and claim.published is not None
     }
-
-
-def judge(claim: Claim, record: Record | None, context: Context) -> Verdict:
-    """Return the verdict on a claim: not run, then what the data allow, then the claim's rule.
-
-    ``record`` is None where the claim's notebook was not run in this study. Raises ``RecordError``
-    where it is of another notebook, variant or study, or has a percentage where a share belongs.
-    """
-    if record is not None:
-        _check_own(claim, record, context)
-        return judge_values(claim, record.values, context)
-    reasons = [f"study {context.study} has no record of {claim.run}"]
-    unmet = _unmet(claim.testable_on, context, None)
-    if unmet:
-        unmet[0] = f"it could not have tested this claim either: {unmet[0]}"
-    return Verdict(claim, None, "not run", (*reasons, *unmet))
-
-
-def judge_values(claim: Claim, values: Sequence[Value], context: Context) -> Verdict:
-    """Return the verdict on a claim from the values of its notebook, recorded or about to be.
-
-    Without the claim's value, such as in a variant which the study does not have, it counts as
-    not run. Raises ``RecordError`` for a percentage where a share belongs.
-    """
-    if claim.value not in {value.name for value in values}:
-        reason = f"the record of {claim.run} has no {claim.value}: this study did not make it"
-        return Verdict(claim, None, "not run", (reason,))
-    obtained = _of(claim, values)
-    unmet = _unmet(claim.testable_on, context, obtained)
-    if unmet:
-        return Verdict(claim, obtained, "not testable on this data", tuple(unmet))
-    answer, reason = decide(claim.decision, obtained, claim.published, claim.shown)
-    words: dict[str, Outcome] = dict(zip(("yes", "no"), claim.words, strict=True))
-    return Verdict(claim, obtained, words.get(answer, "inconclusive"), (reason,))
-
-
-def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
-    """Return one row per verdict, in words and percentages, for people to read."""
-    rows = []
-    for verdict in verdicts:
-        claim, obtained, faithful = verdict.claim, verdict.obtained, verdict.faithful
-        bounds = interval(obtained) if obtained else None
-        rows.append(
-            {
-                "claim": claim.id,
-                "group": claim.group,
-                "statement": claim.statement,
-                "metric": claim.metric,
-                "level": claim.level,
-                "published": claim.shown(claim.published),
-                "faithful": claim.shown(faithful.value if faithful else None),
-                "obtained": claim.shown(obtained.value if obtained else None),
-                "95 % interval": " to ".join(map(claim.shown, bounds)) if bounds else "–",
-                "unit": claim.unit_behind or "–",
-                "patients": str(obtained.n_patients) if obtained else "–",
-                "decision rule": claim.rule,
-                "verdict": verdict.verdict,
-                "reason": verdict.reason,
-                "notebook": claim.notebook,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def number(source: Source, record: Record, context: Context) -> Value:
-    """Return the number that a claim, or the faithful protocol of one, finds in its record.
-
-    Raises ``RecordError`` as ``judge`` does, and where the record has no such value.
-    """
-    _check_own(source, record, context)
-    return _of(source, record.values)
-
-
-def _of(source: Source, values: Sequence[Value]) -> Value:
-    by_name = {value.name: value for value in values}
-    if source.value not in by_name:
-        raise RecordError(
-            f"the record of {source.run} has no value {source.value!r} for {_titled(source)}, "
-            f"only {', '.join(by_name)}; name it so in the notebook or correct published.yml"
-        )
-    obtained = by_name[source.value]
-    is_share = isinstance(source, Claim) and source.unit == "%"
-    if is_share and not math.isnan(obtained.value) and not 0 <= obtained.value <= 1:
-        raise RecordError(
-            f"the record of {source.run} has {source.value} = {obtained.value}; "
-            "records hold shares of 0 to 1, so divide percentages by 100"
-        )
-    return obtained
-
-
-def _check_own(source: Source, record: Record, context: Context) -> None:
-    actual = (record.study, record.notebook, record.variant)
-    expected = (context.study, source.notebook, source.variant)
-    if actual != expected:
-        raise RecordError(
-            f"{_titled(source)} is answered by (study, notebook, variant) {expected}, the record "
-            f"is of {actual}; give its own record"
-        )
-
-
-def _titled(source: Source) -> str:
-    return f"claim {source.id}" if isinstance(source, Claim) else "a faithful protocol"
-
-
-def _unmet(needs: Needs, context: Context, obtained: Value | None) -> list[str]:
-    unmet = []
-    if needs.real_data and not context.real_data:
-        unmet.append("the claim is about patients, these are synthetic")
-    if needs.full_size and not context.full_size:
-        unmet.append("the networks are smaller than the paper's protocol needs")
-    if needs.weights is not None and context.weights not in needs.weights:
-        unmet.append(
-            f"the classifier began from {context.weights} weights, the paper's from ImageNet"
-        )
-    if obtained is not None and obtained.n_patients < needs.min_patients:
-        unmet.append(f"{obtained.n_patients} test patients, at least {needs.min_patients} needed")
-    return unmet

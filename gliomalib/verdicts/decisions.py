@@ -1,4 +1,4 @@
-"""The rules of verdicts: what of a number decides a statement, fixed before any study runs."""
+"""The rules of verdicts: what of a number decides a statement."""
 
 from __future__ import annotations
 
@@ -20,10 +20,15 @@ ROUNDING = 1e-9
 
 
 class AtLeast(Model):
-    """As good as published, or less by no more than ``margin``."""
+    """No less than ``limit``, or than published by more than ``margin``."""
 
     kind: Literal["at_least"]
-    margin: float = Field(ge=0)
+    margin: float = Field(default=0, ge=0)
+    limit: float | None = None
+
+    def least(self, published: float | None) -> float:
+        """Return what the number must reach."""
+        return _number(published) - self.margin if self.limit is None else self.limit
 
 
 class AtMost(Model):
@@ -71,8 +76,12 @@ Decision = Annotated[
     AtLeast | AtMost | GreaterThanZero | Contains | Exact | Found, Field(discriminator="kind")
 ]
 
-NEEDS_PUBLISHED = (AtLeast, Contains)
-"""Rules that compare with a published number."""
+
+def needs_published(decision: Decision) -> bool:
+    """Say whether a rule compares with a published number."""
+    return isinstance(decision, Contains) or (
+        isinstance(decision, AtLeast) and decision.limit is None
+    )
 
 
 def decide(
@@ -103,7 +112,7 @@ def in_words(
     """Return a rule as a sentence; ``words`` are what yes and no are called."""
     yes, no = words
     if isinstance(decision, AtLeast):
-        limit = shown(_number(published) - decision.margin)
+        limit = shown(decision.least(published))
         return f"95 % interval at or above {limit}: {yes}; below it: {no}"
     if isinstance(decision, AtMost):
         return f"95 % interval at or below {shown(decision.limit)}: {yes}; above it: {no}"
@@ -117,8 +126,8 @@ def in_words(
     if isinstance(decision, Found):
         return f"the notebook's own rule finds it: {yes}; excludes it: {no}"
     return (
-        f"95 % interval above 0: {yes}; not above 0, or with 0 and only gains below "
-        f"{shown(decision.smallest_gain)}: {no}"
+        f"95 % interval above 0: {yes}; at or below 0, or around 0 with every gain "
+        f"below {shown(decision.smallest_gain)}: {no}"
     )
 
 
@@ -136,7 +145,7 @@ def _limited(
 ) -> tuple[Answer, str]:
     low, high = bounds
     if isinstance(decision, AtLeast):
-        limit, good, bad = _number(published) - decision.margin, "above", "below"
+        limit, good, bad = decision.least(published), "above", "below"
         inside, outside = low >= limit - ROUNDING, high < limit - ROUNDING
     else:
         limit, good, bad = decision.limit, "below", "above"
@@ -195,9 +204,9 @@ def _found(number: float) -> tuple[Answer, str]:
 def _range(decision: Exact, shown: Shown) -> str:
     parts = []
     if decision.least is not None:
-        parts.append(f"{shown(decision.least)} or more")
+        parts.append(f"at least {shown(decision.least)}")
     if decision.most is not None:
-        parts.append(f"{shown(decision.most)} or less")
+        parts.append(f"at most {shown(decision.most)}")
     return " and ".join(parts)
 
 

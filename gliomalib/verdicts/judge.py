@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import get_args
 
 import pandas as pd
 
 from gliomalib import settings
 from gliomalib.schema import Record, SettingsError, Value
-from gliomalib.verdicts import claims
+from gliomalib.verdicts import claims, outcome
 
 KINDS: tuple[str, ...] = get_args(claims.Outcome)
 """The possible verdicts."""
@@ -25,30 +23,29 @@ ON_PHANTOMS = (
 
 def judge_all(
     published: Sequence[claims.Claim], records: Mapping[str, Record], study: settings.Study
-) -> list[claims.Verdict]:
+) -> list[outcome.Verdict]:
     """Return a verdict on every statement, in their order, also where its notebook was not run."""
-    context = _context(study)
-    verdicts = (claims.judge(claim, records.get(claim.run), context) for claim in published)
-    return [replace(v, faithful=_faithful(v.claim, records, context)) for v in verdicts]
+    return [outcome.judge(claim, records, _context(study)) for claim in published]
 
 
-def verdict_on(claim_id: str, values: Sequence[Value], study: settings.Study) -> claims.Verdict:
+def verdict_on(claim_id: str, values: Sequence[Value], study: settings.Study) -> outcome.Verdict:
     """Return the verdict on one statement from the values that a notebook is about to record.
 
     A notebook that says "holds" or "beats" asks here, so that its sentence and the verdicts of
     notebook 16 follow one rule, that of ``data/published.yml``, which is the only file read. The
     word is ``verdict.verdict``, the reason ``verdict.reason``; without the statement's own value
-    it counts as not run, and ``study`` may have no patients or networks to test it on. Raises
-    ``SettingsError`` for an unknown id, ``RecordError`` for a percentage where a share belongs.
+    it counts as not run, without that of its gate as not judged, and ``study`` may have no
+    patients or networks to test it on. Raises ``SettingsError`` for an unknown id and
+    ``RecordError`` for a percentage where a share belongs.
     """
     by_id = {claim.id: claim for claim in claims.load()}
     if claim_id not in by_id:
         raise SettingsError(f"there is no statement {claim_id!r}: take one of {', '.join(by_id)}")
-    return claims.judge_values(by_id[claim_id], values, _context(study))
+    return outcome.judge_values(by_id[claim_id], values, _context(study))
 
 
-def _context(study: settings.Study) -> claims.Context:
-    return claims.Context(
+def _context(study: settings.Study) -> outcome.Context:
+    return outcome.Context(
         study=study.study,
         real_data=study.real_data,
         full_size=study.full_size,
@@ -56,32 +53,28 @@ def _context(study: settings.Study) -> claims.Context:
     )
 
 
-def numbers(verdicts: Sequence[claims.Verdict]) -> pd.DataFrame:
-    """Return the paper's claims that have a published number and an obtained one.
+def numbers(verdicts: Sequence[outcome.Verdict]) -> pd.DataFrame:
+    """Return the paper's claims that have a number to compare with and an obtained one.
 
-    Columns: claim, metric, published, faithful (NaN where there is none), value, low, high.
+    Columns: claim, metric, published (by the paper), reference (by others), value, low, high, and
+    the pixel recipe's crop and scan; NaN where there is none.
     """
-    rows = []
+    columns = ["claim", "metric", "published", "reference", "value", "low", "high", *outcome.RECIPE]
+    rows: list[tuple[object, ...]] = []
     for verdict in verdicts:
-        claim, obtained, faithful = verdict.claim, verdict.obtained, verdict.faithful
-        if claim.id[0] != "C" or claim.published is None or obtained is None:
+        claim, obtained = verdict.claim, verdict.obtained
+        if claim.id[0] != "C" or claim.compared is None or obtained is None:
             continue
-        low, high = obtained.ci95 or (obtained.value, obtained.value)
-        rows.append(
-            {
-                "claim": claim.id,
-                "metric": f"{claim.id} {claim.metric}",
-                "published": claim.published,
-                "value": obtained.value,
-                "low": low,
-                "high": high,
-                "faithful": faithful.value if faithful else math.nan,
-            }
-        )
-    return pd.DataFrame(rows)
+        other = claim.reference.value if claim.reference else None
+        about = (claim.id, f"{claim.id} {claim.metric}", claim.published, other)
+        ends = obtained.ci95 or (obtained.value, obtained.value)
+        recipe = [verdict.pixel_recipe.get(frame) for frame in outcome.RECIPE]
+        shown = [value.value if value else None for value in recipe]
+        rows.append((*about, obtained.value, *ends, *shown))
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[2:], float))
 
 
-def values(verdicts: Sequence[claims.Verdict]) -> list[Value]:
+def values(verdicts: Sequence[outcome.Verdict]) -> list[Value]:
     """Return how many statements got each verdict, and how many of them the paper claims."""
     counts = Counter[str](verdict.verdict for verdict in verdicts)
     rule = f"statements of {len(verdicts)} in data/published.yml with this verdict"
@@ -91,21 +84,21 @@ def values(verdicts: Sequence[claims.Verdict]) -> list[Value]:
     ]
 
 
-def answer(verdicts: Sequence[claims.Verdict], study: settings.Study) -> str:
-    """Return the answer of the study in one paragraph: claims, questions, what needs no image."""
+def answer(verdicts: Sequence[outcome.Verdict], study: settings.Study) -> str:
+    """Return the answer of the study in one paragraph: claims, questions, what needs no network."""
     claimed = [verdict for verdict in verdicts if verdict.claim.id[0] == "C"]
     asked = [verdict for verdict in verdicts if verdict.claim.id[0] not in "CW"]
     parts = [] if study.real_data else [ON_PHANTOMS]
-    parts.append(f"Of the paper's {len(claimed)} claims {_summed_up(claimed)}.")
+    parts.append(f"The paper's {len(claimed)} claims: {_summed_up(claimed)}.")
     if asked:
-        parts.append(f"Of {len(asked)} questions about it {_summed_up(asked)}.")
-    decided = {"reproduced", "not reproduced", "holds", "does not hold"}
+        parts.append(f"{len(asked)} questions about it: {_summed_up(asked)}.")
+    decided = {word for pair in claims.WORDS.values() for word in pair}
     if study.real_data and not any(v.verdict in decided for v in [*claimed, *asked]):
         parts.append("Nothing of these is decided by these data: the table says for each why.")
-    certain = [v.claim for v in verdicts if v.claim.id[0] == "W" and v.verdict == "holds"]
+    certain = [v.claim for v in verdicts if v.claim.id[0] == "W" and v.verdict == v.claim.words[0]]
     if certain:
         statements = (f"({claim.id}) {claim.statement}" for claim in certain)
-        parts.append("Without any image it is certain: " + " ".join(statements))
+        parts.append("Without any network: " + " ".join(statements))
     return " ".join(parts)
 
 
@@ -134,23 +127,10 @@ def _next(name: str) -> str | None:
     return f"{name[0]}{int(name[1:]) + 1}" if name[1:].isdecimal() else None
 
 
-def _summed_up(verdicts: Sequence[claims.Verdict]) -> str:
-    """Return which statements got which verdict, the undecided ones by number only."""
+def _summed_up(verdicts: Sequence[outcome.Verdict]) -> str:
+    """Return how many and which statements got which verdict."""
     parts = []
     for kind, count in Counter[str](v.verdict for v in verdicts).most_common():
         names = ranges([verdict.claim.id for verdict in verdicts if verdict.verdict == kind])
-        verb = {"holds": "hold", "does not hold": "do not hold"}.get(kind, f"are {kind}")
-        parts.append(f"{count} {verb} ({names})")
+        parts.append(f"{count} {kind} ({names})")
     return "; ".join(parts)
-
-
-def _faithful(
-    claim: claims.Claim, records: Mapping[str, Record], context: claims.Context
-) -> Value | None:
-    source = claim.faithful
-    record = records.get(source.run) if source else None
-    if source is None or record is None:
-        return None
-    # the recipe is a variant, which a study need not have
-    names = {value.name for value in record.values}
-    return claims.number(source, record, context) if source.value in names else None

@@ -139,6 +139,25 @@ def test_gains_are_paired_differences_with_their_verdicts(
     assert found["limited"].drop(["published", "oracle"]).all()
 
 
+def test_the_rule_of_the_question_is_tried_on_every_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = ("unet2d.seed2", "unet3d.seed2")
+    networks = {**BRANCHES, again[0]: (3.0, 3), again[1]: (1.0, 4)}
+    made = planted_branches.noisy(tmp_path, "10_adaptive_fusion", ONE, networks)
+    monkeypatch.setattr(folds, "seeds", lambda _: {0: folds.BRANCHES, 8: again})
+    trial = adaptive_fusion.try_rules(made)
+    found = adaptive_fusion.compared(trial, "test", made.study).set_index("rule")
+    assert found["trainings"].drop("published").value_counts().to_dict() == {1: 11, 2: 1}
+    dice = tables.with_mean(trial.scores).query("region == 'mean' and part == 'test'")
+    by_rule = dice.pivot_table(index=["seed", "patient_id"], columns="network", values="dice")
+    expected = (by_rule["entropy_weighted"] - by_rule["published"]).mean()
+    assert found["gain"]["entropy_weighted"] == pytest.approx(expected)
+    values = {value.name: value for value in adaptive_fusion.values(trial, made.study)}
+    assert values["entropy_weighted_gain"].n_seeds == 2
+    assert not values["entropy_weighted_gain"].note and values["half_gain"].note
+
+
 def test_extremes_are_the_largest_gain_and_the_largest_loss(
     material: folds.Material, trial: adaptive_fusion.RuleTrial
 ) -> None:

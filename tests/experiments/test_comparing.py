@@ -83,4 +83,8 @@ def test_words_say_what_the_row_says() -> None:
     assert comparing.tested(row, "3 methods").startswith("Wilcoxon with Holm over 3 methods p = ")
     assert comparing.tested(row, "3 methods").endswith("different by ±0.01")
     assert comparing.spoken(row).startswith("+0.0") and comparing.spoken(row).endswith("different)")
+    open_by_rank = row.replace("different", "undecided")
+    assert comparing.spoken(open_by_rank).endswith(", undecided by the adjusted test)")
+    around = pd.Series({"difference": 0.0, "low": -0.1, "high": 0.1, "verdict": "undecided"})
+    assert comparing.spoken(around) == "+0.000 (-0.100 to +0.100, undecided)"
     assert comparing.sentence("few patients") == " Few patients."

@@ -49,7 +49,7 @@ def test_the_conclusion_says_what_was_left_out_and_that_both_sites_are_made(
     assert text.startswith("On site B the fused volume reaches a mean Dice of")
     assert "left out: patient of the study 2, no mask 1, faulty 1, same patient again 1." in text
     assert "t2 moved most, by 0.100" in text
-    assert "it stands for no hospital" in text and "fewer than 30" not in text
+    assert "it represents no hospital" in text and "fewer than 30" not in text
 
 
 def test_five_patients_a_group_conclude_nothing(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_one_patient_outside_has_a_drop_without_interval(tmp_path: Path) -> None
     inside, outside = planted.INSIDE[:3], planted.OUTSIDE[:1]
     one, groups = planted.scores_of(inside, outside), planted.sites_of(tmp_path, inside, outside)
     text = external_validation.conclusion(one, groups)
-    assert "(no interval: a single patient)" in text and "is shown" not in text
+    assert "(1 patient, no interval)" in text and "is shown" not in text
     told = {value.name: value for value in external_validation.values(one, groups)}
     assert told["drop_mean_dice"].ci95 is None and told["external_mean_dice"].ci95 is None
 

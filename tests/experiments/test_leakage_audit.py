@@ -16,9 +16,9 @@ from gliomalib.cohort.splits import write_splits
 from gliomalib.experiments import leakage_audit, leakage_splits
 from gliomalib.experiments.leakage_splits import Pool
 from gliomalib.fusion import slices
-from gliomalib.networks import models
+from gliomalib.networks import models, predict
 from gliomalib.pipeline import folds, preprocess
-from gliomalib.schema import Case, MismatchError, SliceSet, Split, StoredCase
+from gliomalib.schema import Case, MismatchError, SliceSet, Split, StoredCase, Volume
 from gliomalib.scoring.bootstrap import Interval
 from tests.planted_branches import begin, grid
 
@@ -124,7 +124,7 @@ def test_gains_are_of_the_patients_whom_both_splits_tested(
     true = leakage_splits.per_patient(quick[quick["labels"] == "true"])["accuracy"]
     pairs = (true.xs("slice", level="split") - true.xs("patient", level="split")).dropna()
     row = of(scores, "true", "slice")
-    assert row["gain_patients"] == len(pairs) == 15  # five turns of three of the sixteen
+    assert row["gain_patients"] == len(pairs) == 16  # five turns hold out everybody
     assert row["gain"] == pytest.approx(100 * pairs.mean())
     assert row["patients"] == 16
 
@@ -139,7 +139,7 @@ def test_a_gain_without_a_common_patient_has_no_interval(quick: pd.DataFrame) ->
 
 
 def test_few_patients_are_not_judged() -> None:
-    pool = pool_of("patient", n_patients=6, repeats=2)
+    pool = pool_of("patient", n_patients=5, repeats=2)
     scores = leakage_audit.scores(leakage_audit.neighbours(pool), pool.study)
     text = concluded(scores)
     assert text.count("not judged on fewer than 5 patients") == 2
@@ -181,16 +181,38 @@ def material_of(root: Path, study: str = "smoke", **more: object) -> folds.Mater
         images[..., 0] = 0
         labels = rng.integers(0, 4, (12, 12, 6)).astype(np.uint8)
         store.put(StoredCase(grid(patient, labels.shape), images, labels), "digest", {})
-    splits = (Split(0, PATIENTS[:4], ("E",), ("F", "G"), ("H",)),)
+    halves = PATIENTS[:4], PATIENTS[4:7]
+    splits = tuple(
+        Split(fold, halves[1 - fold], (), halves[fold], PATIENTS[7:]) for fold in range(2)
+    )
     write_splits(splits, run.work_dir / "splits.json")
-    return folds.open_material(run)
+    made = folds.open_material(run)
+    for split in splits:
+        for name in split.test:
+            predict_planted(made, split.fold, name)
+    return made
 
 
-def test_the_pool_is_of_internal_patients_and_of_slices_with_brain(tmp_path: Path) -> None:
-    pool = leakage_splits.gather(material_of(tmp_path))
+def predict_planted(made: folds.Material, fold: int, patient: str) -> None:
+    """Write volumes of both branches that are sure of the class that the labels say."""
+    case = made.store.get(patient)
+    sure = np.stack([case.labels == label for label in range(4)]).astype(np.float16)
+    for branch in folds.BRANCHES:
+        folder = made.run.work_dir / "predictions" / branch / f"fold{fold}"
+        predict.save(Volume(sure, case.grid), folder / f"{patient}.npy")
+
+
+def test_the_pool_is_of_held_out_patients_and_of_slices_with_brain(tmp_path: Path) -> None:
+    # volumes of other folds than that which held a patient out are not even there
+    made = material_of(tmp_path)
+    pool = leakage_splits.gather(made)
     assert pool.patients == list("ABCDEFG")
     assert pool.n_blank == 7 and 0 not in pool.slices.z and len(pool.slices.z) == 7 * 5
     assert sorted(pool.copies) == pool.patients and "organisers" in pool.counted_by
+    assert pool.slices.images.shape[2:] == (32, 32)
+    shares = np.stack([made.store.get("E").labels == label for label in (1, 2, 3)]).mean((1, 2))
+    of_e = np.array(pool.slices.patients) == "E"
+    np.testing.assert_allclose(pool.slices.images[of_e].mean((2, 3)), shares[:, 1:].T, atol=0.05)
     few = leakage_splits.gather(material_of(tmp_path, patients=4))
     assert len(few.patients) == 4 and set(few.patients) < set(pool.patients)
 
@@ -229,7 +251,7 @@ Trained = tuple[folds.Material, Pool, pd.DataFrame]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
-    made = material_of(tmp_path_factory.mktemp("leakage"))
+    made = material_of(tmp_path_factory.mktemp("leakage"), turns=2)
     pool = leakage_splits.gather(made)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models, "empty_resnet50", small_network)
@@ -239,21 +261,44 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
 def test_every_split_has_its_network_of_one_budget(trained: Trained) -> None:
     made, pool, deep = trained
     folder = made.run.work_dir / "checkpoints" / "leakage"
-    names = {"true_patient", "true_slice", "true_years", "random_slice"}
+    of_true = {f"true_{split}_{turn}" for split in leakage_audit.SPLITS for turn in range(2)}
+    names = {*of_true, "random_slice_0"}
     assert {path.name for path in folder.iterdir()} == names
     told = [json.loads((folder / name / "training.json").read_text()) for name in sorted(names)]
-    assert {(one["settings"]["image"], one["seed"]) for one in told} == {("mri", made.study.seed)}
+    kinds = {(one["settings"]["image"], one["seed"]) for one in told}
+    assert kinds == {("probabilities", made.study.seed)}
     assert len({one["key"] for one in told}) == len(names)
-    (repeat,) = deep["repeat"].unique()
-    dealt = leakage_splits.deal(pool, int(repeat))
-    most = max(
-        len(leakage_splits.tested_by_all(leakage_splits.deal(pool, number), pool.slices.patients))
-        for number in range(made.study.leakage.repeats)
-    )
-    assert len(leakage_splits.tested_by_all(dealt, pool.slices.patients)) == most
-    for (labels, split), part in deep.groupby(["labels", "split"]):
-        asked = np.unique(dealt[split].test)
-        assert part[leakage_splits.CELLS].to_numpy().sum() == len(asked), (labels, split)
+    assert set(deep["repeat"]) == {0, 1}
+    tested = deep.assign(slices=deep[leakage_splits.CELLS].sum(axis=1))
+    counts = tested.groupby(["labels", "split", "repeat"])["slices"].sum()
+    for turn in range(2):
+        for split, assignment in leakage_splits.deal(pool, turn).items():
+            assert counts["true", split, turn] == len(np.unique(assignment.test))
+
+
+def test_five_turns_test_every_patient(memorable: Pool) -> None:
+    names = memorable.slices.patients
+    turns = [leakage_splits.deal(memorable, turn)["patient"].test for turn in range(5)]
+    assert {names[row] for row in np.concatenate(turns)} == set(names)
+
+
+def test_balanced_accuracy_needs_five_patients_with_each_class(
+    memorable: Pool, quick: pd.DataFrame
+) -> None:
+    scores = leakage_audit.scores(quick, memorable.study)
+    assert all(score.rare == "" and score.balanced.value > 0 for score in scores)
+    names = np.array(memorable.slices.patients)
+    once = np.where(memorable.slices.classes == 1, 2, memorable.slices.classes)
+    for n_patients in (4, 5):
+        first = [np.flatnonzero(names == name)[0] for name in memorable.patients[:n_patients]]
+        classes = once.copy()
+        classes[first] = 1
+        pool = replace(memorable, slices=replace(memorable.slices, classes=classes))
+        repeats = leakage_audit.neighbours(pool)
+        judged = leakage_audit.scores(repeats[repeats["labels"] == "true"], pool.study)
+        fair = next(score for score in judged if score.split == "patient")
+        assert np.isnan(fair.balanced.value) == (n_patients < 5)
+        assert ("necrotic core 4" in fair.rare) == (n_patients < 5)
 
 
 def test_networks_that_are_there_are_not_trained_again(trained: Trained) -> None:
@@ -275,7 +320,8 @@ def test_the_record_has_every_value_with_its_rule_and_says_what_was_not_run(
     for who in ("neighbour", "resnet50"):
         for split in leakage_audit.SPLITS:
             assert 0 <= values[f"{who}_{split}_accuracy"].value <= 1
-            assert 0 <= values[f"{who}_{split}_balanced_accuracy"].value <= 1
+            balanced = values[f"{who}_{split}_balanced_accuracy"]
+            assert np.isnan(balanced.value) and "no tumour 0" in balanced.note
         for split in ("slice", "years"):
             gain = values[f"{who}_{split}_gain"]
             assert gain.unit == "points" and -100 <= gain.value <= 100
@@ -288,6 +334,9 @@ def test_the_record_has_every_value_with_its_rule_and_says_what_was_not_run(
     caveats = leakage_audit.caveats(pool, scores)
     outcome = records.NotebookResult(values=listed, caveats=caveats)
     assert "slice-level split only" in records.finish(made.run, outcome).caveats[-1]
-    assert "rests on 1 of 7 patients" in caveats[1]
+    assert "2 times per split" in caveats[1] and "rests on 4 of 7 patients" in caveats[1]
+    assert values["resnet50_slice_gain"].n_seeds == 2
+    assert values["resnet50_random_labels_slice_accuracy"].n_seeds == 1
+    assert values["neighbour_slice_gain"].n_seeds == 0
     text = leakage_audit.conclusion(scores)
     assert text.count("ResNet50, slices dealt") == text.count("Nearest neighbour, slices") == 2

@@ -7,11 +7,12 @@ from matplotlib.collections import PathCollection
 from gliomalib.figures import experiments
 from gliomalib.scoring.keras_metrics import Saturation, saturated_mean_iou
 
+RECIPE, NOTHING = "pixel recipe, whole scan", "'no tumour', whole scan"
 ROWS = [
     (who, score, value, value - 0.01, value)
-    for who, value in (("paper", 0.99), ("recipe, scan", 0.985), ("constant, scan", 0.98))
+    for who, value in (("the paper", 0.99), (RECIPE, 0.985), (NOTHING, 0.98))
     for score in experiments.SCORES
-    if (who, score) != ("recipe, scan", "iou")
+    if (who, score) != (RECIPE, "iou")
 ]
 SCORES = pd.DataFrame(ROWS, columns=["who", "score", "value", "low", "high"])
 DICE = pd.DataFrame(
@@ -24,13 +25,13 @@ def test_scores_and_dice_share_one_axis_from_0_to_1() -> None:
     left, right = picture.figure.axes
     assert left.get_ylim() == right.get_ylim() == (-0.03, 1.03)
     shown = left.get_legend_handles_labels()[1]
-    assert shown == ["the paper", "recipe, whole scan", "'no tumour', whole scan"]
-    assert "the paper 0.9900; recipe, whole scan 0.9850" in picture.alt
+    assert shown == ["the paper", RECIPE, NOTHING]
+    assert "the paper 0.9900; pixel recipe, whole scan 0.9850" in picture.alt
     assert "WT 0.70, ET 0.20" in picture.alt
 
 
 def test_without_a_rerun_the_paper_stands_alone() -> None:
-    picture = experiments.beside(SCORES[SCORES["who"] == "paper"], DICE[:0])
+    picture = experiments.beside(SCORES[SCORES["who"] == "the paper"], DICE[:0])
     assert [text.get_text() for text in picture.figure.axes[1].texts] == ["not measured"]
     assert "No Dice was measured" in picture.alt
 
@@ -38,7 +39,7 @@ def test_without_a_rerun_the_paper_stands_alone() -> None:
 def test_a_score_that_was_not_measured_has_no_mark() -> None:
     axes = experiments.beside(SCORES, DICE).figure.axes[0]
     marks = {line.get_label(): line.get_ydata() for line in axes.lines}
-    recipe = pd.Series(marks["recipe, whole scan"], index=list(experiments.SCORES))
+    recipe = pd.Series(marks[RECIPE], index=list(experiments.SCORES))
     assert recipe.isna().sum() == 1 and pd.isna(recipe["iou"])
 
 
@@ -113,8 +114,8 @@ def test_methods_have_a_row_each_and_a_point_a_patient() -> None:
     assert sum(len(points.get_offsets()) for points in left.collections) == METHODS.size
     # the first row is on top, and neither row touches the frame
     assert left.get_ylim() == (1.5, -0.5)
-    assert picture.alt.endswith("less each other method: 2D only 0.067.")
-    assert right.get_xlabel().startswith("fused, α = 0.6 less the method")
+    assert picture.alt.endswith("minus each other method: 2D only 0.067.")
+    assert right.get_xlabel().startswith("fused, α = 0.6 minus the method")
 
 
 def test_classifiers_show_the_majority_as_a_bound_of_each_score() -> None:
@@ -147,25 +148,6 @@ def test_cells_show_every_seed_and_every_patient() -> None:
     swarms = [one for one in axes.collections if isinstance(one, PathCollection)]
     assert sum(len(one.get_offsets()) for one in swarms) == patients.size
     assert picture.alt == "Dice, mean by cell: A 0.8, B 0.5."
-
-
-SPANS = pd.DataFrame(
-    [("A", 0.01, 0.2, 0.9), ("A", 0.0, 0.8, 0.82), ("B", 0.01, 0.0, 0.4), ("B", 0.0, 0.1, 0.1)],
-    columns=["patient_id", "within", "start", "end"],
-)
-
-
-def test_every_patient_has_a_row_with_its_best_weight_and_what_is_nearly_as_good() -> None:
-    picture = experiments.patient_optima(SPANS, 0.6)
-    axes = picture.figure.axes[0]
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["B", "A"]
-    marks = {line.get_label(): line for line in axes.lines}
-    best = marks["best α of a patient"]
-    assert dict(zip(best.get_ydata(), best.get_xdata(), strict=True)) == {0: 0.1, 1: 0.81}
-    assert set(marks["paper: 0.6"].get_xdata()) == {0.6}
-    near = axes.collections[0].get_segments()
-    assert sorted(part[:, 0].tolist() for part in near) == [[0.0, 0.4], [0.2, 0.9]]
-    assert "2 patients, from 0.10 to 0.81" in picture.alt
 
 
 def test_levels_of_the_classifier_are_two_lines_in_each_panel() -> None:

@@ -55,22 +55,30 @@ def test_slices_that_are_wrong_are_counted_by_patient() -> None:
     assert picture.figure.axes[0].get_title(loc="left") == "A: 2 of 5 slices wrong"
 
 
-def test_alpha_curves_mark_the_published_value_and_the_best() -> None:
+def test_alpha_curves_mark_the_published_value_and_the_exact_best() -> None:
     alphas = np.linspace(0, 1, 5)
     table = pd.DataFrame(
         {"region": "WT", "alpha": alphas, "dice": [0.1, 0.5, 0.4, 0.3, 0.2], "low": 0, "high": 1}
     )
-    picture = results.alpha_curves(table, 0.6)
-    assert "WT 0.25" in picture.alt
-    assert any(line.get_xdata()[0] == 0.6 for line in picture.figure.axes[0].lines)
+    optima = pd.DataFrame(
+        {"region": ["WT"], "best α": 0.31, "low": 0.2, "high": 0.4, "Dice there": 0.52}
+    )
+    picture = results.alpha_curves(table, optima, 0.6)
+    assert "WT 0.31" in picture.alt
+    lines = picture.figure.axes[0].lines
+    assert any(line.get_xdata()[0] == 0.6 for line in lines)
+    dot = next(line for line in lines if line.get_marker() == "o")
+    assert (*dot.get_xdata(), *dot.get_ydata()) == (0.31, 0.52), "one best α everywhere"
 
 
-def test_published_faithful_and_obtained_values_are_told_apart() -> None:
+def test_printed_recipes_and_obtained_values_are_told_apart() -> None:
     table = pd.DataFrame(
-        {"metric": ["C1 accuracy", "C9 weight"], "published": [0.99, 0.6], "value": [0.8, 0.5],
-         "low": [0.7, 0.2], "high": [0.9, 0.9], "faithful": [0.995, np.nan]}
+        {"metric": ["C1 accuracy", "C12 Dice"], "published": [0.99, np.nan], "value": [0.8, 0.5],
+         "low": [0.7, 0.2], "high": [0.9, 0.9], "crop": [0.97, np.nan], "scan": [0.995, np.nan],
+         "reference": [np.nan, 0.85]}
     )  # fmt: skip
     picture = results.published_and_obtained(table)
     labels = [text.get_text() for text in picture.figure.legends[0].get_texts()]
-    assert labels == ["obtained, 95 % interval", "pixel recipe", "published"]
+    assert labels[1:3] == ["pixel recipe, crop", "the same, scan"]
+    assert labels[3:] == ["published", "others, not the paper"]
     assert "squares" in picture.alt

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gliomalib.fusion import slices
-from gliomalib.schema import Grid, Labels, MismatchError, SettingsError, StoredCase, Volume
+from gliomalib.schema import Grid, Labels, MismatchError, SettingsError, Volume
 from gliomalib.settings import Classifier
 
 SHAPE = (6, 5, 4)
@@ -118,21 +118,11 @@ def test_raw_and_true_images(volume: Volume, images: NDArray[np.float16]) -> Non
         slices.fused_slices(volume, labels, classifier(image="mri"))
 
 
-def test_slices_of_the_scan_need_no_volume(volume: Volume, images: NDArray[np.float16]) -> None:
-    labels = np.random.default_rng(3).integers(0, 4, SHAPE).astype(np.uint8)
-    for setting in (classifier(image="mri"), classifier(image="mri", image_size=32)):
-        through = slices.fused_slices(volume, labels, setting, images)
-        direct = slices.mri_slices(StoredCase(volume.grid, images, labels), setting)
-        np.testing.assert_array_equal(direct.images, through.images)
-        np.testing.assert_array_equal(direct.classes, through.classes)
-        assert (direct.patients, direct.z.tolist()) == (through.patients, through.z.tolist())
-        assert direct.n_blank == 1
-
-
 def test_a_subset_keeps_what_belongs_together(volume: Volume, images: NDArray[np.float16]) -> None:
     labels = labels_of([], [2], [1], [3])
-    case = StoredCase(replace(volume.grid, shape=(5, 4, 4)), images[:, :5, :4], labels)
-    every = slices.mri_slices(case, classifier())
+    smaller = replace(volume.grid, shape=labels.shape)
+    part = Volume(volume.probabilities[:, :5, :4], smaller)
+    every = slices.fused_slices(part, labels, classifier(), images[:, :5, :4])
     found = slices.subset(every, np.array([3, 1, 1]))
     assert found.classes.tolist() == [3, 2, 2] and found.z.tolist() == [3, 1, 1]
     assert found.patients == ("P1",) * 3 and found.n_blank == 1

@@ -39,6 +39,33 @@ def test_unet_takes_any_size(size: tuple[int, ...]) -> None:
     assert torch.isfinite(images.grad).all()
 
 
+@pytest.mark.parametrize("dims", [2, 3])
+def test_single_voxels_are_found_at_full_resolution_only(dims: int) -> None:
+    def share_right(strides: tuple[int, int] | None) -> float:
+        torch.manual_seed(0)
+        network = models.unet(segmentation(strides=strides, channels=(2, 4, 4)), dims)
+        optimiser = torch.optim.Adam(network.parameters(), lr=0.05)
+        for _ in range(100):
+            images = torch.rand(4, 4, *(8,) * dims)
+            speckles = (images[:, 0] > 0.5).long()
+            logits = network(images)
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(logits, speckles).backward()
+            optimiser.step()
+        return float((logits.argmax(1) == speckles).float().mean())
+
+    with models.threads(1):
+        assert share_right((1, 2)) > 0.9
+        assert share_right(None) < 0.8
+
+
+def test_sizes_are_padded_to_what_the_strides_divide() -> None:
+    assert models.unet(segmentation(strides=(1, 2)), 2).multiple == 2
+    assert models.unet(segmentation(), 3).multiple == 4
+    network = models.unet(segmentation(strides=(1, 2)), 2)
+    assert network(torch.rand(1, 4, 7, 5)).shape == (1, 4, 7, 5)
+
+
 def test_padding_changes_nothing_where_sizes_fit() -> None:
     torch.manual_seed(0)
     network = models.unet(segmentation(), 2).eval()

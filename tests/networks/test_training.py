@@ -214,15 +214,33 @@ def test_classifier_resumes_bit_for_bit_and_is_not_mixed_up(
         done("b")
 
 
+def test_bfloat16_needs_its_arithmetic_and_resumes_bit_for_bit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False})
+    with pytest.raises(SettingsError, match="no arithmetic for precision bf16-mixed"):
+        toys.trained(tmp_path / "a", precision="bf16-mixed")
+    # torch computes with bfloat16 anywhere, only slowly
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    straight = toys.trained(tmp_path / "a", precision="bf16-mixed")
+    assert np.isfinite(straight.history["loss"]).all()
+    with monkeypatch.context() as patch, pytest.raises(toys.StoppedError):
+        toys.stop_at(patch, 20 + 8)
+        toys.trained(tmp_path / "b", precision="bf16-mixed")
+    resumed = toys.trained(tmp_path / "b", precision="bf16-mixed")
+    assert resumed.resumed_from == 1
+    assert toys.same_training(resumed, straight)
+
+
 def test_jobs_that_cannot_run_say_why(tmp_path: Path) -> None:
     def refused(error: type[Exception], words: str, asked: Job, *parts: Any) -> None:
         with pytest.raises(error, match=words):
             training.train_segmenter(asked, *parts)
 
     job, classify = toys.job(tmp_path), toys.classify_job(tmp_path)
-    gpu = toys.job(tmp_path, precision="bf16-mixed")
+    gpu = toys.job(tmp_path, precision="16-mixed")
     blank = replace(CASES[0], images=np.zeros_like(CASES[0].images))
-    refused(SettingsError, "bf16-mixed is for a GPU", gpu, CASES, [])
+    refused(SettingsError, "no arithmetic for precision 16-mixed", gpu, CASES, [])
     refused(DataError, "unet2d, fold 0: no training volume", job, [], [])
     refused(DataError, "no voxel but zeros", job, [blank], [])
     refused(SettingsError, "not a segmenter", classify, CASES, [])

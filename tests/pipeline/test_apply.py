@@ -378,7 +378,7 @@ def test_caveats_and_origin_are_said(applied: apply.Applied, finished: Finished)
     for words in (
         "not for clinical use",
         "Synthetic patients",
-        "CPU-size networks: 16 (2D) and 16 (3D)",
+        "Small networks that fit a CPU: 16 (2D) and 16 (3D)",
         "random weights",
         "central 128 × 128 × 128 mm",
         "without skull",

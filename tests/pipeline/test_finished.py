@@ -102,7 +102,7 @@ def test_the_networks_are_those_of_the_checkpoints(root: Path) -> None:
         edit(summary(root, "unet2d", fold), settings=other.model_dump(mode="json"))
     found = opened(root)
     assert found.study.unet2d == other
-    assert "CPU-size networks: 8 (2D) and 32 (3D)" in " ".join(found.caveats)
+    assert "Small networks that fit a CPU: 8 (2D) and 32 (3D)" in " ".join(found.caveats)
 
 
 def test_alpha_and_preprocessing_are_those_of_the_records(root: Path) -> None:

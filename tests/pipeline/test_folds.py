@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib import records
+from gliomalib import records, settings
 from gliomalib.cohort.splits import write_splits
 from gliomalib.networks import loop, models, predict, training
 from gliomalib.networks.job import Job
@@ -117,6 +117,30 @@ def test_both_branches_come_in_pairs(material: folds.Material) -> None:
     pairs = list(folds.branch_volumes(material, "test"))
     assert [case.grid.patient_id for case, _, _ in pairs] == ["B", "C"]
     assert pairs[0][1].probabilities.max() > pairs[0][2].probabilities.max()
+
+
+def test_seeds_are_variants_of_both_branches_that_change_the_seed_only() -> None:
+    flat = {"seed2": {"seed": 8}, "seed3": {"seed": 9}, "ce": {"loss": "cross_entropy"}}
+    deep = {"seed3": {"seed": 9}, "seed2": {"seed": 8}, "seed4": {"seed": 10}}
+    deep["other"] = {"seed": 9, "epochs": 2}
+    variants = {"03_train_unet2d": {**flat, "other": {"seed": 9}}, "04_train_unet3d": deep}
+    found = folds.seeds(settings.load("smoke").model_copy(update={"variants": variants}))
+    assert list(found) == [0, 8, 9]
+    assert found[0] == folds.BRANCHES and found[9] == ("unet2d.seed3", "unet3d.seed3")
+
+
+def test_a_pair_is_of_the_branches_that_are_named(
+    run: records.Run, material: folds.Material
+) -> None:
+    again = ("unet2d.seed2", "unet3d.seed2")
+    for branch, sure in zip(again, (0.7, 0.5), strict=True):
+        path = run.work_dir / "predictions" / branch / "fold0" / "D.npy"
+        predict.save(volume_of("D", sure), path)
+    ((_, p2d, p3d),) = folds.branch_volumes(material, "external", again)
+    highest = [float(volume.probabilities.max()) for volume in (p2d, p3d)]
+    assert highest == pytest.approx([0.7, 0.5], abs=1e-3)
+    p2d, _ = folds.pair(material, 0, "D")
+    assert p2d.probabilities.max() == pytest.approx(0.9, abs=1e-3)
 
 
 def test_fused_slices_keep_patient_and_class(material: folds.Material) -> None:

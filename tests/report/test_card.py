@@ -47,5 +47,5 @@ def test_use_is_limited_by_what_the_networks_saw(tmp_path: Path) -> None:
     assert "They have seen no patient" in synthetic
     assert "They have seen no patient" not in real
     assert "BraTS 2018 (the organisers' terms" in real
-    assert "of CPU size" in synthetic
-    assert "of CPU size" not in real
+    assert "small networks that fit a CPU" in synthetic
+    assert "small networks that fit a CPU" not in real

@@ -48,7 +48,7 @@ def test_without_its_record_nobody_can_tell_who_was_excluded(folder: Path) -> No
     (folder / "tables" / "01_data_exploration.faults.csv").unlink()
     for anchor in ("excluded", "files"):
         (item,) = faults_of(folder, anchor).found
-        assert "cannot be told" in item.text
+        assert "not known" in item.text
 
 
 def test_missed_masks_are_named_patient_by_patient(folder: Path) -> None:
@@ -89,7 +89,7 @@ def test_statements_with_one_reason_share_a_line_and_are_counted(folder: Path) -
 def test_caveats_and_variants_that_did_not_run_are_listed(folder: Path) -> None:
     told = {one.text for one in faults_of(folder, "limits").found}
     assert any("random weights" in one for one in told)
-    assert any("CPU-size" in one for one in told)
+    assert any("fit a CPU" in one for one in told)
     absent = {one.subject: one.text for one in faults_of(folder, "variants").found}
     assert absent["04_train_unet3d.seed2"] == "It would have set seed: 2026."
     assert len(absent) == sum(map(len, settings.load("demo").variants.values()))

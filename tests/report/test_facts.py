@@ -29,7 +29,7 @@ def test_a_value_that_is_not_there_is_none(folder: Path) -> None:
 
 
 def test_the_machine_is_a_field_of_the_record(folder: Path) -> None:
-    assert facts.machine(collected(folder)) == "A Good Machine (4 cores; ran on: cpu)"
+    assert facts.machine(collected(folder)) == "A Good Machine (4 cores, CPU)"
     path = records.record_path(folder, facts.TIMES)
     origin = {"commit": "abc123"}
     records.write(replace(records.read(path), provenance=origin), folder)

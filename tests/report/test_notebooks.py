@@ -34,7 +34,7 @@ def test_figures_and_tables_say_how_they_are_made_again(
         [".venv/bin/python -m gliomalib run 05_fusion --study small --variant half"],
     ]
     told = made[0].select_one("details.remake p").get_text()
-    assert told == "This cell took 2.5 s, the whole notebook 1 min 20 s, on cpu."
+    assert told == "This cell took 2.5 s, the whole notebook 1 min 20 s, on the CPU."
 
 
 def test_notebook_page_keeps_code_second_and_parameters_open(small_report: Path) -> None:

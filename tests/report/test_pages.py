@@ -44,15 +44,66 @@ def test_synthetic_data_are_named_before_anything_else(small_report: Path) -> No
     page = small.text_of(small_report / "index.html")
     sentence = "made on synthetic patients: they show that the pipeline works and say nothing"
     # and so are small networks and random weights
-    for said in (sentence, "CPU-size networks: 128 (2D)", "ResNet50 starts from random weights"):
+    for said in (
+        sentence,
+        "Small networks that fit a CPU: 128 (2D)",
+        "ResNet50 starts from random weights",
+    ):
         assert page.index(said) < page.index("Conclusion of 16")
     assert "not complete" not in page
     for path in small.all_pages(small_report)[1:]:
         assert "Synthetic patients" in small.text_of(path)
 
 
+@pytest.mark.parametrize("source", ["phantom", "folder"])
+def test_every_page_says_its_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    small_study = "small" if source == "phantom" else "real"
+    small.plant_studies(tmp_path / "params", monkeypatch)
+    folder = small.fill(tmp_path / small_study)
+    hardware = {"processor": "A Good Machine", "cores": "4"}
+    for name in (*small.NAMES, small.VARIANT):
+        origin = {**small.make_record(name).provenance, "hardware": hardware}
+        records.write(small.make_record(name, study=small_study, provenance=origin), folder)
+    report.build(small_study, folder)
+    study = settings.load(small_study)
+    pages_of = [folder / "index.html", *(folder / "html").glob("*.html")]
+    assert len(pages_of) > 8
+    for path in pages_of:
+        banner = soup_of(path).select_one(".banner.data")
+        assert banner is not None, path.name
+        told = reading.words_of(banner)
+        assert ("synthetic" in told.lower()) == (not study.real_data)
+        assert "No result rests on more than 8 patients." in told
+        assert "Small networks that fit a CPU" in told
+        assert "ResNet50 starts from random weights" in told
+        assert "made on A Good Machine, 4 cores." in told
+        words = {tag.get_text(): tag["title"] for tag in soup_of(path).select("main > .small abbr")}
+        assert words["NCR"] == "necrotic core" and words["ET"] == "enhancing tumour"
+        link = banner.a["href"].removeprefix("html/")
+        page, _, place = link.partition("#")
+        assert soup_of(folder / "html" / page).find(id=place) is not None
+
+
+def test_no_number_parts_from_its_percent_sign(small_report: Path) -> None:
+    for path in small.all_pages(small_report):
+        assert not re.search(r"\d %", path.read_text(encoding="utf-8")), path.name
+    assert "95\u00a0% interval" in (small_report / "index.html").read_text(encoding="utf-8")
+
+
+def test_processors_are_each_said_once(small_folder: Path) -> None:
+    machines = ("A", "B", "B", None)
+    for name, machine in zip((*small.NAMES, small.VARIANT), machines, strict=True):
+        origin = {"hardware": {"processor": machine, "cores": "2"}} if machine else {}
+        records.write(small.make_record(name, provenance=origin), small_folder)
+    found = pages.collect(settings.load("small"), small_folder)
+    assert found.processors == ["A, 2 cores", "B, 2 cores", "a processor that was not recorded"]
+    assert "on A, 2 cores, B, 2 cores and a processor" in " ".join(found.limits)
+
+
 @pytest.mark.parametrize(
-    ("patients", "expected"), [(10, "too few to decide"), (369, "at most 369")]
+    ("patients", "expected"), [(10, "too few to decide"), (369, "more than 369 patients")]
 )
 def test_real_data_are_described_by_their_number(
     small_folder: Path, patients: int, expected: str
@@ -79,6 +130,8 @@ def test_verdict_table_shows_every_claim(small_report: Path) -> None:
     first, second = (" ".join(row.get_text(" ").split()) for row in rows)
     for part in ("C1", "0.9925", "81.20 %", "74.3 % to 87.1 %", "8 patients", "wholly below"):
         assert part in first
+    assert "not the paper’s: 0.85 (winner of 2020)" in first
+    assert "rule fixed before the first run (2952f5b), run by 9362d2112345" in first
     chips = [(row.select_one(".chip").get_text(), row.select_one(".chip")["class"]) for row in rows]
     assert chips == [("not reproduced", ["chip", "no"]), ("not run", ["chip", "none"])]
     assert rows[0].find("a")["href"] == "html/05_fusion.html"
@@ -110,10 +163,10 @@ def test_numbers_have_sensible_digits(small_report: Path) -> None:
     assert [row[:2] for row in rows if row] == [
         ["0.712Dice", "0.651 to 0.769"],
         ["−0.012Dice", "−0.031 to 0.002"],
-        ["0.5Dice", "no interval: 4 patients"],
-        ["1\u202f234\u202f567", "no interval: not over patients"],
-        ["3.2 × 10⁻⁷", "no interval: 8 patients"],
-        ["undefinedmm", "no interval: 8 patients"],
+        ["0.5Dice", "4 patients, no interval"],
+        ["1\u202f234\u202f567", "not over patients, no interval"],
+        ["3.2 × 10⁻⁷", "8 patients, no interval"],
+        ["undefinedmm", "8 patients, no interval"],
     ]
 
 

@@ -91,7 +91,7 @@ def test_page_says_who_it_is(finished: Path) -> None:
     assert soup.h1.bdi.get_text() == "C"
     assert "Held-out patient, fold 0" in words_of(soup)
     assert "\u2068C\u2069" in soup.title.get_text()
-    assert "synthetic patient" in words_of(soup)
+    assert "Synthetic patients" in words_of(soup)
 
 
 def test_truth_and_fused_stand_side_by_side_without_scripts(finished: Path) -> None:

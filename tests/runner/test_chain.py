@@ -19,7 +19,7 @@ def test_chain_names_real_notebooks_in_an_order_that_works() -> None:
 
 def test_a_notebook_brings_all_that_it_needs() -> None:
     assert wanted("05_fusion") == list(CHAIN)[:5]
-    assert wanted("11_leakage_audit") == [*list(CHAIN)[:2], "11_leakage_audit"]
+    assert wanted("11_leakage_audit") == [*list(CHAIN)[:5], "11_leakage_audit"]
     assert wanted("") == wanted(parameters.LAST_NOTEBOOK) == list(CHAIN)
     assert upstream(parameters.LAST_NOTEBOOK) == tuple(CHAIN)[:-1]
     with pytest.raises(SettingsError, match=r"no notebook '99'.*01_data_exploration"):

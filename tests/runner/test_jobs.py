@@ -19,7 +19,8 @@ def test_last_notebook_waits_for_everything(toy: Project) -> None:
     jobs = toy.planned("")
     assert set(jobs[parameters.LAST_NOTEBOOK].needs) == set(jobs) - {parameters.LAST_NOTEBOOK}
     assert f"{THIRD}.slow" in jobs[parameters.LAST_NOTEBOOK].needs
-    assert jobs["05_fusion"].needs == (THIRD, FOURTH), "a variant holds up only who asks for it"
+    assert jobs["05_fusion"].needs == (THIRD, f"{THIRD}.slow", FOURTH)
+    assert jobs["10_adaptive_fusion"].needs == (FIFTH,), "a variant holds up only who asks for it"
 
 
 def test_a_classifier_waits_for_the_variants_whose_volumes_it_fuses(toy: Project) -> None:
@@ -50,11 +51,11 @@ def test_comments_and_markdown_do_not_change_the_digest(toy: Project) -> None:
     assert changed(before, toy.planned()) == []
 
 
-def test_parameters_change_the_digest_and_variants_only_their_own(toy: Project) -> None:
+def test_parameters_change_the_digest_and_those_of_variants_their_readers_too(toy: Project) -> None:
     toy.study(f"variants: {{{THIRD}: {{slow: {{epochs: 3}}}}}}\n")
     before = toy.planned()
     toy.study(f"variants: {{{THIRD}: {{slow: {{epochs: 4}}}}}}\n")
-    assert changed(before, toy.planned()) == [f"{THIRD}.slow"]
+    assert changed(before, toy.planned()) == [f"{THIRD}.slow", FIFTH]
     toy.study(f"seed: 7\nvariants: {{{THIRD}: {{slow: {{epochs: 3}}}}}}\n")
     assert changed(before, toy.planned()) == list(before)
 

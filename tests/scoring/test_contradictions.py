@@ -152,6 +152,18 @@ def test_pooled_scores_of_an_argmax_are_possible(confusion: Any, decimals: int, 
     assert_fine(published, rule, *readings)
 
 
+@given(MATRICES, DECIMALS, RULE)
+def test_one_against_the_rest_is_possible_and_a_pooled_f1_binds_no_mean_iou(
+    confusion: Any, decimals: int, rule: Rule
+) -> None:
+    assume(confusion.sum())
+    scores, k = micro(confusion), len(confusion)
+    scores["accuracy"] = 1 - (1 - accuracy_of(confusion)) * Fraction(2, k)
+    assert_fine(publish(scores, k, decimals, rule), rule, "one against the rest")
+    scores["iou"] = averaged(confusion, "zero", np.ones(k))["iou"]
+    assert_fine(publish(scores, k, decimals, rule), rule, "mixed")
+
+
 @given(SIZES.flatmap(lambda k: st.tuples(matrices(k), matrices(k))), DECIMALS, RULE)
 def test_pooled_scores_above_a_threshold_are_possible(
     pair: tuple[Any, Any], decimals: int, rule: Rule
@@ -202,6 +214,13 @@ def verdicts(published: PrintedScores) -> dict[tuple[tuple[str, ...], Reading], 
     return {(one.numbers, one.reading): one for one in contradictions.examine(published)}
 
 
+def test_printed_one_against_the_rest_the_accuracy_of_the_paper_is_98_5_percent() -> None:
+    one = verdicts(PAPER)[("recall", "accuracy"), "one against the rest"]
+    assert one.implied == pytest.approx((0.985, 0.9852), abs=1e-9)
+    assert one.verdict == "impossible under one reading", "a pooled recall would print as 98.5 %"
+    assert verdicts(PAPER)[("iou", "f1"), "mixed"].verdict == "possible"
+
+
 def test_the_iou_of_the_paper_belongs_to_no_average_of_the_same_predictions() -> None:
     found = verdicts(PAPER)
     for numbers in (("iou", "f1"), ("iou", "precision", "recall")):
@@ -242,6 +261,7 @@ def test_the_order_of_the_paper_excludes_an_argmax_with_frequencies() -> None:
         "argmax pooled",
         "argmax weighted",
         "argmax balanced",
+        "one against the rest",
     )
     found = verdicts(PAPER)
     assert found[("accuracy", "precision", "recall"), "thresholded"].verdict == "possible"
@@ -249,18 +269,21 @@ def test_the_order_of_the_paper_excludes_an_argmax_with_frequencies() -> None:
     assert found[("precision", "accuracy"), "argmax pooled"].gap == pytest.approx(0.0004)
 
 
+LAST = ("one against the rest", "thresholded")
+
+
 @pytest.mark.parametrize(
     ("scores", "excluded"),
     [
-        ((0.99, 0.99, 0.99), ()),
+        ((0.99, 0.99, 0.99), ("one against the rest",)),
         (
             (0.98, 0.99, 0.985),
-            ("argmax pooled", "argmax weighted", "argmax balanced", "thresholded"),
+            ("argmax pooled", "argmax weighted", "argmax balanced", *LAST),
         ),
-        ((0.99, 0.98, 0.99), ("argmax pooled", "thresholded")),
+        ((0.99, 0.98, 0.99), ("argmax pooled", *LAST)),
         (
             (0.999, 0.99, 0.98),
-            ("argmax pooled", "argmax weighted", "argmax balanced", "thresholded"),
+            ("argmax pooled", "argmax weighted", "argmax balanced", *LAST),
         ),
     ],
 )

@@ -8,6 +8,7 @@ from scipy import stats
 
 from gliomalib.schema import FloatArray
 from gliomalib.scoring import training_noise
+from gliomalib.scoring.bootstrap import Interval
 
 
 def simulated(rng: np.random.Generator, n: int, seeds: int, training: float) -> FloatArray:
@@ -85,3 +86,15 @@ def test_other_patients_and_nan_are_refused() -> None:
         training_noise.unpaired(np.zeros((4, 2)), np.zeros((3, 2)))
     with pytest.raises(ValueError, match="NaN"):
         training_noise.paired([[np.nan]])
+
+
+def test_an_interval_is_widened_as_far_as_the_trainings_differ() -> None:
+    over_patients = Interval(0.6, (0.5, 0.8), 60)
+    low, high = training_noise.widened(over_patients, [0.5, 0.6, 0.7]).ci95 or (0, 0)
+    half = stats.t.ppf(0.975, 2) * 0.1 / np.sqrt(3)
+    assert low == pytest.approx(0.6 - np.hypot(0.1, half))
+    assert high == pytest.approx(0.6 + np.hypot(0.2, half))
+    assert training_noise.widened(over_patients, [0.6, 0.6]).ci95 == pytest.approx((0.5, 0.8))
+    assert training_noise.widened(over_patients, [0.9]) == over_patients
+    alone = Interval(0.6, None, 1)
+    assert training_noise.widened(alone, [0.5, 0.7]) == alone

@@ -17,7 +17,8 @@ BRATS = settings.load("brats")
 
 def record(notebook: str, **values: tuple[float, float, float]) -> Record:
     found = tuple(
-        Value(name, value, (low, high), 40, rule="r") for name, (value, low, high) in values.items()
+        Value(name, value, (low, high), 40, rule="r", n_seeds=3)
+        for name, (value, low, high) in values.items()
     )
     return Record(notebook, "brats", "", (), found, {}, 1, "cuda", 1.0, 1, {})
 
@@ -44,9 +45,14 @@ def sections() -> dict[str, str]:
 def test_the_summary_sorts_statements_by_what_became_of_them() -> None:
     found = sections()
     assert list(found) == [*argument.HEADINGS, "Cannot be known from these data, and why"]
-    assert "- C7: The fused segmentation is better than the 2D branch alone." in found["Holds"]
-    assert "- L3:" in found["Holds"] and "4.00 % (2.00 % to 6.00 %)" in found["Holds"]
-    assert "- C8:" in found["Does not hold"]
+    assert "Not judged" not in found, "no number stands on the classifier here"
+    assert (
+        "- C7: The fused segmentation is better than the 2D branch alone."
+        in found["Reproduced, or holds"]
+    )
+    confirmed = found["Problems confirmed"]
+    assert "- L3:" in confirmed and "4.00 % (2.00 % to 6.00 %)" in confirmed
+    assert "- C8:" in found["Not reproduced, or does not hold"]
     assert "- C9:" in found["Undecided on these data"]
 
 
@@ -58,7 +64,18 @@ def test_an_obstacle_stands_once_with_all_that_it_bars() -> None:
     line = next(one for one in text.splitlines() if one.startswith("- The claim is about patients"))
     assert "C7–C9" in line and "L3" in line
     assert "Synthetic patients" in text.splitlines()[0]
-    assert text.count("- Nothing.") == 3
+    assert text.count("- Nothing.") == 5
+
+
+def test_what_stands_on_a_failed_control_has_a_heading_of_its_own() -> None:
+    note = "ResNet50 fails its control: accuracy 0.77 on true masks"
+    gate = Value("classifier_gate", 0.0, rule="control", note=note)
+    baselines = record("07_baselines", resnet50_minus_area_rule_accuracy=(0.1, 0.05, 0.2))
+    baselines = replace(baselines, values=(*baselines.values, gate))
+    judged = judge.judge_all(claims.load(), {**RECORDS, "07_baselines": baselines}, BRATS)
+    text = argument.summary(judged, BRATS)
+    below = text.partition("**Not judged, and why**")[2].partition("**")[0]
+    assert below.strip() == f"- {note}: E2."
 
 
 def test_every_statement_stands_in_the_summary_or_its_reasons() -> None:
@@ -73,9 +90,9 @@ def test_the_table_to_read_drops_what_is_empty() -> None:
     judged = judge.judge_all(claims.load(), RECORDS, BRATS)
     of_paper = argument.table(judged, "C")
     assert of_paper["claim"].str[0].unique().tolist() == ["C"]
-    assert "faithful" not in of_paper, "it is shown as what it is, a recipe for pixels"
+    assert of_paper.loc[of_paper["claim"] == "C12", "reference"].item().endswith("BraTS 2020)")
     ours = argument.table(judged, "EQFL")
-    assert "published" not in ours and "pixel recipe" not in ours
+    assert "published" not in ours and "pixel recipe, crop" not in ours
     assert set(ours["claim"].str[0]) == set("EQFL")
     assert ours.set_index("claim").loc["L1", ["unit", "notebook"]].tolist() == ["points", "11"]
 
@@ -90,6 +107,19 @@ def test_an_assumption_shows_the_number_that_hangs_on_it() -> None:
     assert table["width and depth of the U-Nets"].startswith("not varied")
 
 
+@pytest.mark.parametrize(("gate", "words"), [(1.0, "0.020 (95 %"), (0.0, "fails its control")])
+def test_a_number_of_a_failed_classifier_is_not_told(gate: float, words: str) -> None:
+    records = {
+        "08_alpha_sweep": record(
+            "08_alpha_sweep", lost_at_published_alpha_accuracy=(0.02, 0.01, 0.03)
+        ),
+        "07_baselines": record("07_baselines", classifier_gate=(gate, gate, gate)),
+    }
+    table = argument.assumptions(records).set_index("open in the paper")["what hangs on it"]
+    said = table["whether fused slices of another weight would do"]
+    assert words in said and ("0.020" in said) == (gate == 1)
+
+
 def test_every_assumption_names_a_setting_and_a_notebook_that_there_are() -> None:
     names = set(settings.Study.model_fields)
     for assumption in claims.read(argument.ASSUMPTIONS, argument.Assumptions).assumptions:
@@ -102,6 +132,10 @@ def test_the_checklists_are_whole() -> None:
     found = argument.checklists()
     assert [one.item for one in found["claim2024"].items] == [str(n) for n in range(1, 45)]
     assert len(found["mlrc"].items) == 20
+    modules = zip("12345678", (3, 5, 7, 3, 6, 3, 3, 2), strict=True)
+    asked = [f"{module}{letter}" for module, count in modules for letter in "abcdefg"[:count]]
+    assert [one.item for one in found["reforms"].items] == asked
+    assert len(asked) == 32
     for checklist in found.values():
         assert all(one.where for one in checklist.items)
 

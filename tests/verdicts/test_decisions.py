@@ -84,7 +84,8 @@ def test_a_rule_that_compares_needs_a_published_number(content: Any) -> None:
     number = Value("number", 0.6, (0.5, 0.7), 40, rule="mean")
     with pytest.raises(SettingsError, match="needs a published number"):
         decisions.decide(rule(content), number, None, "{:g}".format)
-    assert isinstance(rule(content), decisions.NEEDS_PUBLISHED)
+    assert decisions.needs_published(rule(content))
+    assert not decisions.needs_published(rule({"kind": "at_least", "limit": 0.5}))
 
 
 def test_an_exact_rule_without_a_limit_is_refused() -> None:

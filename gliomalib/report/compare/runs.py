@@ -130,7 +130,7 @@ def _verdicts(folder: Path, faults: list[str]) -> dict[str, dict[str, str]]:
 def _cases(folder: Path, faults: list[str]) -> tuple[str, ...]:
     path = folder / "tables" / CASES
     if not path.is_file():
-        faults.append(f"tables/{CASES} is missing: whose data it was cannot be told")
+        faults.append(f"tables/{CASES} is missing: whose data it was is not known")
         return ()
     with path.open(encoding="utf-8", newline="") as stream:
         return tuple(sorted("\t".join(row) for row in list(csv.reader(stream))[1:]))

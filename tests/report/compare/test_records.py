@@ -157,7 +157,7 @@ def test_values_of_one_side_are_listed(a: Path, b: Path) -> None:
     assert found.lone_values == {"A": {FUSION: ["voxels", "new_in_a"]}, "B": {}}
     soup = page_of(a, b)
     assert "Only in A (2) 05_fusion: voxels, new_in_a" in said(soup, "#values")
-    assert "Others stand on one side alone: 2 in A." in said(soup, ".answer")
+    assert "Others are on one side alone: 2 in A." in said(soup, ".answer")
     assert not found.same
 
 
@@ -191,7 +191,7 @@ def test_a_clocks_verdict_a_claim_of_one_side_and_a_renumbered_one_are_named(
     assert comparison(a, b).same, "a clock's verdict is not counted"
     write_verdicts(b, [{**fused, "statement": "3D is better"}])
     told = said(page_of(a, b), "#verdicts")
-    assert "in B this number stands for: 3D is better" in told
+    assert "in B this number answers: 3D is better" in told
     assert "Q3 Fused is better" in told and "not judged" in told
 
 

@@ -17,7 +17,7 @@ def test_a_missing_record_is_named_on_both_ways(a: Path, b: Path) -> None:
     told = said(soup, ".banner.stop")
     assert f"B has no record of {FUSION}." in told and f"A has no record of {VARIANT}." in told
     assert f"A: records/{VARIANT}.json: not a record" in told and str(a) not in soup.get_text()
-    assert "Others stand on one side alone: 3 in A and 3 in B." in said(soup, ".answer")
+    assert "Others are on one side alone: 3 in A and 3 in B." in said(soup, ".answer")
     assert f"{FUSION} 1 min 2 s no record" in said(soup, "#times")
 
 

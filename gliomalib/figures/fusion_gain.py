@@ -1,0 +1,73 @@
+"""The figure of notebook 05: every patient's difference between networks, beside the means.
+
+An estimation plot (Gardner and Altman 1986, doi:10.1136/bmj.292.6522.746): boxes of two networks
+side by side would hide that both were scored on the same patients.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from gliomalib.figures.picture import BLUE, DARK, ORANGE, Picture, canvas, spoken, styled
+from gliomalib.scoring.comparisons import MARGIN
+from gliomalib.scoring.tables import RULES
+
+PALE = "#8c8c8c"
+"""Patients; it stands out from white as 3.4 to 1."""
+
+LOOKS = dict(zip(RULES, (("o", DARK), ("s", BLUE), ("^", ORANGE)), strict=True))
+"""Rule for empty masks → marker and colour of its mean."""
+
+SHIFTS = dict(zip(RULES, (0.12, 0.22, 0.32), strict=True))
+
+
+@styled
+def paired(patients: pd.DataFrame, differences: pd.DataFrame) -> Picture:
+    """Draw mean Dice of every patient, and its differences between networks with their means.
+
+    ``patients`` and ``differences`` are those of ``experiments.fusion_gain``, of one part. A
+    patient is a line on the left and a dot on the right, by the study's rule for empty masks; who
+    decides a mean is named.
+    """
+    figure, (left, right) = canvas(9.0, 4.2, 1, 2, width_ratios=[2, 3])
+    names = ["2D", "fused", "3D"]
+    left.plot(names, patients[names].T, "o-", color=PALE, linewidth=0.7, markersize=3)
+    left.plot(names, patients[names].mean(), "_", color=DARK, markersize=30, markeredgewidth=3)
+    own = differences[differences["rule"] == "dice"].set_index("difference").round(3)
+    deciders = own["decider"][own["decider"] != ""].unique()
+    left.plot(names, patients.loc[deciders, names].T, "o-", color=DARK, linewidth=1.2, markersize=4)
+    left.set(title="a line is a patient, a bar the mean", ylabel="mean Dice of NCR, ED and ET")
+    left.margins(x=0.15)
+    titles = list(differences["difference"].unique())
+    for place, title in enumerate(titles):
+        _draw_contrast(right, place, patients, differences[differences["difference"] == title])
+    right.axhspan(-MARGIN, MARGIN, color=PALE, alpha=0.25, linewidth=0, label=f"±{MARGIN:g}")
+    right.axhline(0, color=DARK, linewidth=0.8)
+    right.set(title="a dot is a patient; means with 95 % intervals", ylabel="difference in Dice")
+    right.set(xlim=(-0.5, len(titles) - 0.4), xlabel="")
+    right.set_xticks(range(len(titles)), titles)
+    handles, labels = right.get_legend_handles_labels()
+    legend = dict(zip(labels, handles, strict=True))
+    figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=2)
+    means, medians = spoken(own["mean"]), spoken(own["median"])
+    who = ", ".join(deciders) or "nobody"
+    words = f"Mean differences: {means}; medians: {medians}; one patient decides: {who}."
+    return Picture(figure, words)
+
+
+def _draw_contrast(axes: Axes, place: int, patients: pd.DataFrame, rows: pd.DataFrame) -> None:
+    """Draw the differences of all patients as a swarm, and beside it the mean by each rule."""
+    better, other = rows["difference"].iloc[0].split(" − ")
+    dice = patients[better] - patients[other]
+    # a swarm, not a jitter: every patient is seen, and the same table gives the same picture
+    looks = {"color": PALE, "size": 4, "warn_thresh": 0.5, "legend": False}
+    sns.swarmplot(x=[place - 0.15] * len(dice), y=dice, native_scale=True, ax=axes, **looks)
+    for row in rows.to_dict("records"):
+        (marker, colour), where = LOOKS[row["rule"]], place + SHIFTS[row["rule"]]
+        axes.vlines(where, row["low"], row["high"], color=colour, linewidth=2)
+        axes.plot(where, row["mean"], marker, color=colour, label=RULES[row["rule"]])
+        if row["rule"] == "dice" and row["decider"]:
+            at = (place - 0.15, dice[row["decider"]])
+            axes.annotate(row["decider"], at, (7, 0), textcoords="offset points", va="center")

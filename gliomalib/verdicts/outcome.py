@@ -1,0 +1,192 @@
+"""What becomes of one statement: its gate, what the data allow, then its rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+
+from gliomalib.schema import Record, RecordError, Value
+from gliomalib.verdicts.claims import Claim, Frame, Needs, Outcome, Source
+from gliomalib.verdicts.decisions import decide, interval
+
+RECIPE: Mapping[Frame, str] = {
+    "crop": "pixel recipe, crop",
+    "scan": "pixel recipe, whole scan",
+}
+"""Where the pixel recipe is scored → the column of its number; the paper crops."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a study was run on: its data, the size of its networks, the classifier's weights."""
+
+    study: str
+    real_data: bool
+    full_size: bool
+    weights: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one claim; ``obtained`` is None where its notebook was not run.
+
+    ``run_commit`` made the record; ``pixel_recipe`` has the numbers of the recipe that there are.
+    """
+
+    claim: Claim
+    obtained: Value | None
+    verdict: Outcome
+    reasons: tuple[str, ...]
+    run_commit: str = "–"
+    pixel_recipe: Mapping[Frame, Value] = field(default_factory=dict)
+
+    @property
+    def reason(self) -> str:
+        """All reasons in one sentence."""
+        return "; ".join(self.reasons)
+
+
+def judge(claim: Claim, records: Mapping[str, Record], context: Context) -> Verdict:
+    """Return the verdict on a claim: not run, then what the data allow, then the claim's rule.
+
+    ``records`` are those of a study by name. Raises ``RecordError`` where the claim's is of another
+    notebook, variant or study, or has a percentage where a share belongs.
+    """
+    record = records.get(claim.run)
+    if record is None:
+        reasons = [f"study {context.study} has no record of {claim.run}"]
+        unmet = _unmet(claim.testable_on, context, None)
+        if unmet:
+            unmet[0] = f"it could not have tested this claim either: {unmet[0]}"
+        return Verdict(claim, None, "not run", (*reasons, *unmet))
+    _check_own(claim, record, context)
+    gate = find(claim.gate, records)
+    verdict = judge_values(claim, [*record.values, *([gate] if gate else [])], context)
+    recipe = {frame: find(source, records) for frame, source in claim.pixel_recipe.items()}
+    return replace(
+        verdict,
+        run_commit=str(record.provenance.get("commit", "–")),
+        pixel_recipe={frame: value for frame, value in recipe.items() if value},
+    )
+
+
+def judge_values(claim: Claim, values: Sequence[Value], context: Context) -> Verdict:
+    """Return the verdict on a claim from the values of its notebook, recorded or about to be.
+
+    The value of the claim's gate must be among them. Without the claim's value, such as in a
+    variant which the study does not have, it counts as not run. Raises ``RecordError`` for a
+    percentage where a share belongs.
+    """
+    by_name = {value.name: value for value in values}
+    obtained = by_name.get(claim.value)
+    if obtained is None:
+        reason = f"the record of {claim.run} has no {claim.value}: this study did not make it"
+        return Verdict(claim, None, "not run", (reason,))
+    _check_share(claim, obtained)
+    note = [obtained.note] if obtained.note else []
+    shut = closed(claim.gate, by_name.get(claim.gate.value)) if claim.gate else []
+    unmet = _unmet(claim.testable_on, context, obtained)
+    if shut or unmet:
+        outcome: Outcome = "not judged" if shut else "not testable on this data"
+        return Verdict(claim, obtained, outcome, tuple(dict.fromkeys([*shut, *unmet, *note])))
+    outcome, reason = _decided(claim, obtained)
+    return Verdict(claim, obtained, outcome, (reason, *note))
+
+
+def find(source: Source | None, records: Mapping[str, Record]) -> Value | None:
+    """Return the number that a source names, None where the study has none."""
+    record = records.get(source.run) if source else None
+    values = record.values if record else ()
+    return next((value for value in values if source and value.name == source.value), None)
+
+
+def closed(gate: Source, value: Value | None) -> list[str]:
+    """Return why a gate with this value is not passed; empty where it is."""
+    if value is None:
+        return [f"its control is missing: the study has no {gate.value} of {gate.run}"]
+    failed = value.note or f"ResNet50 fails its control ({gate.value} of {gate.run})"
+    return [] if value.value == 1 else [failed]
+
+
+def _decided(claim: Claim, obtained: Value) -> tuple[Outcome, str]:
+    """Return what the rule says of a number that may be looked at, and why."""
+    if obtained.n_seeds < claim.testable_on.min_seeds:
+        few = f"{obtained.n_seeds} trainings of each network, {claim.testable_on.min_seeds} needed"
+        single = "one training: its noise is not known"
+        return "inconclusive", few if obtained.n_seeds > 1 else single
+    answer, reason = decide(claim.decision, obtained, claim.compared, claim.shown)
+    words: dict[str, Outcome] = dict(zip(("yes", "no"), claim.words, strict=True))
+    return words.get(answer, "inconclusive"), reason
+
+
+def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
+    """Return one row per verdict, in words and percentages, for people to read."""
+    rows = []
+    for verdict in verdicts:
+        claim, obtained, other = verdict.claim, verdict.obtained, verdict.claim.reference
+        bounds = interval(obtained) if obtained else None
+        recipe = [(verdict.pixel_recipe.get(frame), RECIPE[frame]) for frame in RECIPE]
+        rows.append(
+            {
+                "claim": claim.id,
+                "group": claim.group,
+                "statement": claim.statement,
+                "metric": claim.metric,
+                "level": claim.level,
+                "published": claim.shown(claim.published),
+                "reference": f"{claim.shown(other.value)} ({other.source})" if other else "–",
+                **{column: claim.shown(value.value if value else None) for value, column in recipe},
+                "obtained": claim.shown(obtained.value if obtained else None),
+                "95 % interval": " to ".join(map(claim.shown, bounds)) if bounds else "–",
+                "unit": claim.unit_behind or "–",
+                "patients": str(obtained.n_patients) if obtained else "–",
+                "decision rule": claim.rule,
+                "rule fixed": claim.fixed.when,
+                "rule commit": claim.fixed.commit,
+                "run commit": verdict.run_commit,
+                "verdict": verdict.verdict,
+                "reason": verdict.reason,
+                "notebook": claim.notebook,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _check_share(claim: Claim, obtained: Value) -> None:
+    # what is not a number is not refused
+    if claim.unit == "%" and (obtained.value < 0 or obtained.value > 1):
+        raise RecordError(
+            f"the record of {claim.run} has {obtained.name} = {obtained.value}; "
+            "records hold shares of 0 to 1, so divide percentages by 100"
+        )
+
+
+def _check_own(claim: Claim, record: Record, context: Context) -> None:
+    actual = (record.study, record.notebook, record.variant)
+    expected = (context.study, claim.notebook, claim.variant)
+    if actual != expected:
+        raise RecordError(
+            f"claim {claim.id} is answered by (study, notebook, variant) {expected}, the record "
+            f"is of {actual}; give its own record"
+        )
+
+
+def _unmet(needs: Needs, context: Context, obtained: Value | None) -> list[str]:
+    unmet = []
+    if needs.real_data and not context.real_data:
+        unmet.append("the claim is about patients, these are synthetic")
+    if needs.full_size and not context.full_size:
+        unmet.append("the networks are smaller than the paper's protocol needs")
+    if needs.weights is not None and context.weights not in needs.weights:
+        unmet.append(
+            f"the classifier began from {context.weights} weights, the paper's from ImageNet"
+        )
+    if obtained is not None and obtained.n_patients < needs.min_patients:
+        patients = f"{obtained.n_patients} test patient{'s' * (obtained.n_patients != 1)}"
+        unmet.append(f"{patients}, at least {needs.min_patients} needed")
+    if obtained is not None and math.isnan(obtained.value):
+        unmet.append(obtained.note or "the number is undefined on these patients")
+    return unmet
