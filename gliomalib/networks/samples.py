@@ -132,7 +132,7 @@ class FusedImages(Samples):
         """Return a slice mirrored or not and, with ``augment``, turned and shifted."""
         image, target = mirrored(sample, rng)
         if self.augment:
-            image = np.rot90(image, rng.integers(4), axes=(1, 2))
+            image = np.rot90(image, int(rng.integers(4)), axes=(1, 2))
             most = np.array(image.shape[1:]) // 4
             image = np.roll(image, rng.integers(-most, most + 1), axis=(1, 2))
         return image, target

@@ -153,8 +153,8 @@ def _draw_volume(rng: np.random.Generator) -> float:
 
 
 def _draw_shares(rng: np.random.Generator) -> tuple[float, float, float]:
-    chances, compositions = zip(*COMPOSITIONS, strict=True)
-    mean = np.array(compositions[rng.choice(len(chances), p=chances)])
+    chances = [chance for chance, _ in COMPOSITIONS]
+    mean = np.array(COMPOSITIONS[rng.choice(len(chances), p=chances)][1])
     shares = np.zeros(3)
     shares[mean > 0] = rng.dirichlet(SHARES_CONCENTRATION * mean[mean > 0])
     # a rim thinner than this would have no voxels left at coarse spacings

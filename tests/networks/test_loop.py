@@ -101,6 +101,23 @@ def test_training_sees_both_orientations_and_validation_one(tmp_path: Path) -> N
     assert all(image[0, 0, 0] < image[0, -1, 0] for images, _ in drawn for image in images)
 
 
+def test_batch_norms_end_with_what_the_images_have_and_no_running_average(tmp_path: Path) -> None:
+    class Normed(Watched):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm2d(1)
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.norm(images + 0)
+            return self.weight * images
+
+    network = Normed()
+    loop.fit(plan(tmp_path, 4, epochs=1, batch=2), network, resume=False)
+    assert network.norm.running_mean is not None and network.norm.running_var is not None
+    assert network.norm.running_mean.item() == pytest.approx(3.5)
+    assert network.norm.running_var.item() == pytest.approx(np.tile(np.arange(8), 2).var(ddof=1))
+
+
 def test_images_of_different_sizes_are_filled_up_at_their_ends(tmp_path: Path) -> None:
     class TwoSizes(OneSample):
         def draw(self, index: int, rng: np.random.Generator) -> samples.Sample:
