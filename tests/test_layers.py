@@ -13,7 +13,7 @@ from gliomalib.provenance import PACKAGE_DIR, PROJECT_DIR
 
 ONLY_IN = {
     "nibabel": ("data", "phantoms"),
-    "torch": ("networks", "fusion.slices", "experiments.engines", "experiments.runtimes"),
+    "torch": ("networks", "fusion.slices", "experiments.engines"),
     # MONAI brings torch along, and knows where an open data set lies
     "monai": ("networks", "data.download"),
     "matplotlib": ("figures",),
@@ -21,8 +21,8 @@ ONLY_IN = {
     "papermill": ("runner",),
     "nbconvert": ("report",),
     "PIL": ("figures.encode", "figures.gallery"),
-    "onnx": ("experiments.runtimes",),
-    "onnxruntime": ("experiments.engines", "experiments.runtimes"),
+    "onnx": ("experiments.engines",),
+    "onnxruntime": ("experiments.engines",),
     **dict.fromkeys(
         ("pooch", "urllib.request", "http.client", "requests", "socket", "httpx", "aiohttp"),
         ("data.download",),

@@ -9,9 +9,10 @@ import pandas as pd
 
 from gliomalib.digits import percent
 from gliomalib.experiments import classification, segmentation
-from gliomalib.experiments.engines import NETWORKS, STAGES
 from gliomalib.experiments.timing import Measured
 from gliomalib.experiments.values import ends, mean_interval, of, value
+from gliomalib.parameters import NETWORKS
+from gliomalib.pipeline.patient import STAGES
 from gliomalib.schema import Value
 from gliomalib.scoring import bootstrap
 from gliomalib.settings import Study, named_seed
@@ -22,9 +23,6 @@ REAL_TIME_S = 1.0
 The paper puts no number to it. Taken here is interactive use: a person who waits about a second
 keeps the thread. It is an assumption, and no requirement of any clinic.
 """
-
-TOLERANCE = 1e-3
-"""Difference of a class probability up to which ONNX Runtime counts as giving torch's answer."""
 
 READING = ("read", "preprocess")
 WAYS: Mapping[str, tuple[str, ...]] = {
@@ -52,7 +50,7 @@ CHANGES = {
 def stage_table(measured: Measured) -> pd.DataFrame:
     """Return by stage, and for all: cold seconds, warm median and 95th percentile, share.
 
-    ``slice_ms`` is the median per slice. Medians of stages need not add up to that of all.
+    Medians of stages need not add up to that of all.
     """
     cold, warm = measured.cold, measured.warm[list(STAGES)].copy()
     warm["all"] = warm.sum(axis=1)
@@ -61,7 +59,6 @@ def stage_table(measured: Measured) -> pd.DataFrame:
             "cold_s": pd.concat([cold, pd.Series({"all": cold.sum()})]),
             "median_s": warm.median(),
             "p95_s": warm.quantile(0.95),
-            "slice_ms": 1000 * warm.div(measured.warm["depth"], axis="index").median(),
             "share": warm.div(warm["all"], axis="index").median(),
         },
         index=["load", *STAGES, "all"],
@@ -70,38 +67,23 @@ def stage_table(measured: Measured) -> pd.DataFrame:
 
 
 def plane(
-    measured: Measured,
-    values: Sequence[Value],
-    scores: pd.DataFrame,
-    slices: pd.DataFrame,
-    study: Study,
+    measured: Measured, scores: pd.DataFrame, slices: pd.DataFrame, study: Study
 ) -> pd.DataFrame:
-    """Return what each way takes and reaches: way, seconds, low, high, metric, score, lower, upper.
+    """Return what each way reaches and takes: way, metric, score, warm median of each stage.
 
-    Then the warm median of each stage that it needs, 0 for the others. ``values`` are those of
-    this module, ``scores`` is the table of notebook 05 and ``slices`` that of 06, both of all
-    held-out patients; the classifier has an accuracy of slices instead of a Dice.
+    A stage that it does not need has 0. ``scores`` is the table of notebook 05 and ``slices`` that
+    of 06, both of all held-out patients; the classifier has an accuracy of slices, not a Dice.
     """
     rows = []
     for way, stages in WAYS.items():
-        seconds = of(values, f"seconds_per_patient_{NAMES[way]}")
-        if stages[-1] == "resnet50":
+        metric, reached = "mean Dice", scores[scores["network"] == way]
+        if reached.empty:
             metric, score = "accuracy", of(classification.values(slices, study), "accuracy")
         else:
-            of_network = segmentation.values(scores[scores["network"] == way], study)
-            metric, score = "mean Dice", of(of_network, "dice_mean")
-        medians = [measured.warm[stage].median() * (stage in stages) for stage in STAGES]
-        reached = [metric, score.value, *ends(score)]
-        rows.append([way, seconds.value, *ends(seconds), *reached, *medians])
-    columns = ["way", "seconds", "low", "high", "metric", "score", "lower", "upper", *STAGES]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def engine_table(measured: Measured) -> pd.DataFrame:
-    """Return every other way to run a network: set-up, difference, note, medians, speed-up."""
-    keys, numbers = ["engine", "network"], ["seconds", "float32", "speed_up"]
-    timed = measured.engines.groupby(keys)[numbers]
-    return measured.setups.merge(timed.median().reset_index(), "left", keys)
+            score = of(segmentation.values(reached, study), "dice_mean")
+        medians = measured.warm[list(stages)].median()
+        rows.append({"way": way, "metric": metric, "score": score.value, **medians})
+    return pd.DataFrame(rows, columns=["way", "metric", "score", *STAGES]).fillna(0.0)
 
 
 # --- values
@@ -123,24 +105,23 @@ def _times(measured: Measured, study: Study) -> Iterator[Value]:
         )
         name = f"seconds_per_patient_{NAMES[way]}"
         yield _median(name, measured.seconds(stages), warm, study, "s", rule)
-    per_slice, reading = total / warm["depth"], measured.seconds(READING) / total
+    slices, reading = warm["depth"] / total, measured.seconds(READING) / total
     for name, numbers, unit, what in (
-        ("seconds_per_slice_all", per_slice, "s", "seconds a slice"),
-        ("slices_per_second_all", 1 / per_slice, "1/s", "slices"),
+        ("slices_per_second_all", slices, "1/s", "slices"),
         ("share_reading", reading, "", "reading, preprocessing"),
     ):
         yield _median(name, numbers, warm, study, unit, f"{what}, {_passes(measured)}")
 
 
 def _totals(measured: Measured) -> Iterator[Value]:
-    """Yield what has no interval: the slow end, the first pass, and whether it is real time."""
+    """Yield what has no interval: the slow end, the first pass and the memory."""
     p95, n = float(measured.seconds(STAGES).quantile(0.95)), measured.n_patients
     rule = f"95th percentile, {_passes(measured)}"
     yield Value("seconds_p95_all", p95, None, n, unit="s", rule=rule)
     rule = "first pass, loading of modules and networks included"
     yield Value("cold_seconds_all", float(measured.cold.sum()), None, 1, unit="s", rule=rule)
-    rule = f"1 where seconds_p95_all is at most {REAL_TIME_S:g}"
-    yield Value("within_real_time", float(p95 <= REAL_TIME_S), None, n, rule=rule)
+    rule = "highest memory up to the last warm pass, 10⁹ bytes"
+    yield Value("peak_memory_gb", measured.memory_gb, unit="GB", rule=rule)
 
 
 def _passes(measured: Measured) -> str:
@@ -149,13 +130,13 @@ def _passes(measured: Measured) -> str:
 
 def caveats(measured: Measured) -> tuple[str, ...]:
     """Return what nobody may read out of the times, and what was not run."""
-    caveats = [
+    onnx = "ONNX Runtime was not tried on a GPU: it is installed for the CPU only."
+    return (
         f"Times hold for {measured.machine} and files of this size; they differ from run to run.",
         f"{measured.n_patients} patients were timed: intervals tell how steady the machine was.",
         f"{REAL_TIME_S:g} s per patient is taken as real time; the paper names no limit.",
-    ]
-    untried = measured.setups[measured.setups["note"] != ""].drop_duplicates("engine")
-    return (*caveats, *(f"{note}." for note in untried["note"]))
+        *([] if "onnx" in measured.engines["engine"].to_numpy() else [onnx]),
+    )
 
 
 def conclusion(values: Sequence[Value], measured: Measured) -> str:
@@ -163,13 +144,10 @@ def conclusion(values: Sequence[Value], measured: Measured) -> str:
     seconds, p95 = of(values, "seconds_per_patient_all"), of(values, "seconds_p95_all")
     low, high = ends(seconds)
     between = f"95 % interval {low:.2f} to {high:.2f}" if seconds.ci95 else "no interval"
-    pairs = measured.engines[["engine", "network"]].drop_duplicates().to_numpy()
-    speed_ups = {
-        f"{engine} {SHORT[network]}": of(values, _speed_up(engine, network))
-        for engine, network in pairs
-    }
     faster = ", ".join(
-        f"{name} {value.value:.1f}×" for name, value in speed_ups.items() if ends(value)[0] > 1
+        f"{value.name.replace('_speedup_', ' ')} {value.value:.1f}×"
+        for value in values
+        if "_speedup_" in value.name and ends(value)[0] > 1
     )
     text = (
         f"From file to class a patient takes {seconds.value:.2f} s ({between}, "
@@ -192,30 +170,19 @@ def _size_values(measured: Measured) -> Iterator[Value]:
         yield Value(f"parameters_{name}", count, rule="trainable parameters")
         rule = "10⁹ operations (2 a multiply-add) for all slices of the first patient"
         yield Value(f"gflops_{name}", float(row["gflops"]), None, 1, rule=rule)
-    names = {"process": "peak_memory_gb", "gpu": "peak_gpu_memory_gb"}
-    for where, gigabytes in measured.memory_gb.items():
-        rule = "highest memory up to the last warm pass, 10⁹ bytes"
-        yield Value(names[where], gigabytes, unit="GB", rule=rule)
 
 
 def _engine_values(measured: Measured, study: Study) -> Iterator[Value]:
-    for (engine, network), rows in measured.engines.groupby(["engine", "network"], sort=False):
-        name = _speed_up(str(engine), str(network))
-        rule = "seconds of float32 in torch over its own, same patient and round, set-up apart"
-        yield _median(name, rows["speed_up"], rows, study, "", rule)
+    for engine, rows in measured.speed_ups.groupby("engine", sort=False):
+        for network, short in SHORT.items():
+            name = f"{engine!s}_speedup_{short}"
+            rule = "seconds of float32 in torch over its own, same patient and round, export apart"
+            yield _median(name, rows[network], rows, study, "", rule)
     for engine, rows in measured.changes.groupby("engine", sort=False):
         for change, (column, what) in CHANGES.items():
             name = f"{engine!s}_{change}"
             rule = f"{what}, every network in {engine!s} against float32, mean over patients"
             yield value(name, mean_interval(rows[column], study, name), rule)
-    exact = measured.setups.query("engine == 'onnx'")["difference"].max()
-    if not np.isnan(exact):
-        rule = "largest difference of a class probability to torch, a batch of each network"
-        yield Value("onnx_largest_difference", float(exact), None, 1, rule=rule)
-
-
-def _speed_up(engine: str, network: str) -> str:
-    return f"{engine}_speedup_{SHORT[network]}"
 
 
 def _median(

@@ -2,48 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import gc
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from gliomalib import provenance
 from gliomalib.cohort.table import cases_of, read_cases
+from gliomalib.data import orientation
 from gliomalib.digits import percent
-from gliomalib.experiments import engines, runtimes
-from gliomalib.experiments.engines import NETWORKS, STAGES
+from gliomalib.experiments import engines
 from gliomalib.networks import models
-from gliomalib.pipeline import folds
+from gliomalib.parameters import NETWORKS
+from gliomalib.pipeline import folds, patient
+from gliomalib.pipeline.patient import STAGES
 from gliomalib.progress import steps
-from gliomalib.schema import Case, MismatchError, Volume, check_same_grid
+from gliomalib.schema import Case, MismatchError, StoredCase, Volume, check_same_grid
 from gliomalib.scoring import metrics, tables
+from gliomalib.settings import Study
 
 SAME = 1e-3
 """Share of voxels that may get another class than in their notebook: processors round apart."""
+
+
+class Clock:
+    """Seconds of wall time of each stage of one pass.
+
+    Garbage is collected between stages and not within them, so that no stage pays for another. A
+    GPU need not be waited for: what a network says is copied from it before its stage ends.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count the block to the stage ``name``; a block that raises is not counted."""
+        # the two young generations: a full collection would walk all of torch before each stage
+        gc.collect(1)
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            started = time.perf_counter()
+            yield
+            self.seconds[name] = time.perf_counter() - started
+        finally:
+            if collecting:
+                gc.enable()
 
 
 @dataclass(frozen=True)
 class Measured:
     """What was timed.
 
-    ``passes`` has a row per pass from file to class: patient_id, repeat (−1: the cold one), depth
-    (its slices), seconds of load and of each stage. ``engines`` has engine, network, patient_id,
-    repeat, seconds, float32, speed_up, for networks that another engine ran; ``changes`` has
-    engine, patient_id, voxels and slices (share of another class), dice (gained). ``setups`` has
-    engine, network, set_up_s, difference, note; ``sizes`` network, parameters, gflops,
-    checkpoint_mb. ``hardware`` is as ``engines.hardware`` says it, ``memory_gb`` the highest
-    memory in 10⁹ bytes.
+    ``passes`` has a row per pass from file to class: patient_id, repeat (−1: the cold one), load
+    and each stage in seconds, depth (its slices). ``engines`` has engine, patient_id, repeat and
+    seconds of each network; ``changes`` has engine, patient_id, voxels and slices (share of
+    another class), dice (gained); ``sizes`` has network, parameters, gflops. ``hardware`` names
+    processor, cores, threads and device, and no machine; ``memory_gb`` is the highest memory of
+    the process before other engines began, in 10⁹ bytes.
     """
 
     passes: pd.DataFrame
     engines: pd.DataFrame
     changes: pd.DataFrame
-    setups: pd.DataFrame
     sizes: pd.DataFrame
     hardware: Mapping[str, str]
-    memory_gb: Mapping[str, float]
+    memory_gb: float
 
     @property
     def cold(self) -> pd.Series:
@@ -54,6 +84,14 @@ class Measured:
     def warm(self) -> pd.DataFrame:
         """The passes after the first one."""
         return self.passes[self.passes["repeat"] >= 0]
+
+    @property
+    def speed_ups(self) -> pd.DataFrame:
+        """As ``engines``, seconds of float32 in the same round over those of the engine."""
+        seconds, names = self.engines.set_index(["engine", "patient_id", "repeat"]), list(NETWORKS)
+        # float32 is the first of each round
+        float32 = seconds[names].groupby(["patient_id", "repeat"]).transform("first")
+        return (float32 / seconds[names]).drop("float32", level="engine").reset_index()
 
     @property
     def n_patients(self) -> int:
@@ -75,31 +113,33 @@ def measure(material: folds.Material) -> Measured:
     """Time every stage for some held-out and external patients of the first fold.
 
     The first pass is the cold one; then all patients are carried through in ``repeats`` rounds, so
-    that a slow minute of the machine meets each of them. Memory is read before other engines
-    begin. Raises ``DataError`` for files that are missing, and
-    ``MismatchError`` where a pass does not give what the networks' notebooks predicted.
+    that a slow minute of the machine meets each of them. Raises ``DataError`` for files that are
+    missing, and ``MismatchError`` where a pass does not give what the networks' notebooks
+    predicted.
     """
-    study, cases, fold = material.study, chosen(material), material.splits[0].fold
-    files = {name: folds.checkpoint(material, name, fold) for name in NETWORKS}
+    study, cases = material.study, chosen(material)
     with models.threads(study.threads):
-        clock = engines.Clock(models.find_device(study.device))
+        clock = Clock()
         with clock.stage("load"):
-            pipeline = engines.load(files, study)
-        first = engines.from_files(cases[0], pipeline, clock)
-        warm, answers = _warm_passes(cases, pipeline)
-        memory = engines.peak_memory_gb(pipeline.device)
-        check_same(material, answers)
-        others = runtimes.engines(pipeline.networks, pipeline.device, study.threads)
-        made = [engines.set_up(engine, pipeline, first.case) for engine in others]
-        theirs, timed = engines.beside(answers, pipeline, made)
+            networks = load(material)
+        passes = [_row(from_files(cases[0], networks, study, clock), -1, clock)]
+        answers = {}
+        rounds = list(product(range(study.efficiency.repeats), cases))
+        for repeat, case in steps(rounds, "timed passes"):
+            clock = Clock()
+            answers[case.patient_id] = from_files(case, networks, study, clock)
+            passes.append(_row(answers[case.patient_id], repeat, clock))
+        memory_gb = provenance.peak_memory() / 1e9
+        check_same(material, list(answers.values()))
+        stored = [material.store.get(patient_id) for patient_id in answers]
+        timed, changes = beside(engines.engines(networks, study.threads), stored, study)
         return Measured(
-            passes=pd.DataFrame([_row(first, -1, clock), *warm]),
+            passes=pd.DataFrame(passes).fillna({"load": 0.0}),
             engines=timed,
-            changes=_changes(material, answers, theirs),
-            setups=pd.DataFrame(engines.differences(pipeline, made, first.case)),
-            sizes=_sizes(files, pipeline, first),
-            hardware=engines.hardware(pipeline),
-            memory_gb=memory,
+            changes=changes,
+            sizes=_sizes(networks, stored[0], study),
+            hardware=_hardware(networks, study),
+            memory_gb=memory_gb,
         )
 
 
@@ -119,40 +159,47 @@ def chosen(material: folds.Material) -> list[Case]:
     return [known[name] for name in names]
 
 
-def _warm_passes(
-    cases: Sequence[Case], pipeline: engines.Pipeline
-) -> tuple[list[dict[str, object]], list[engines.Answer]]:
-    rows, answers = [], {}
-    passes = list(product(range(pipeline.study.efficiency.repeats), cases))
-    for repeat, case in steps(passes, "timed passes"):
-        clock = engines.Clock(pipeline.device)
-        answers[case.patient_id] = engines.from_files(case, pipeline, clock)
-        rows.append(_row(answers[case.patient_id], repeat, clock))
-    return rows, list(answers.values())
+def load(material: folds.Material) -> patient.Networks:
+    """Return the networks of the first fold on the study's device, with its threads."""
+    fold, study = material.splits[0].fold, material.study
+    files = {name: folds.checkpoint(material, name, fold) for name in NETWORKS}
+    loaded = vars(patient.load(files, study.device)).items()
+    return patient.Networks(**{name: replace(it, threads=study.threads) for name, it in loaded})
 
 
-def _row(answer: engines.Answer, repeat: int, clock: engines.Clock) -> dict[str, object]:
-    grid = answer.case.grid
-    about = {"patient_id": grid.patient_id, "repeat": repeat, "depth": grid.shape[2], "load": 0.0}
-    return {**about, **clock.seconds}
+def from_files(
+    case: Case, networks: patient.Networks, study: Study, clock: Clock
+) -> patient.Answer:
+    """Carry a case from its files to the classes of its slices, each stage on the clock.
+
+    The mask is not read, as a patient whose class is asked for has none. Raises ``DataError`` for
+    files that cannot be used.
+    """
+    with clock.stage("read"):
+        scan = orientation.read(replace(case, segmentation=None))
+    with clock.stage("preprocess"):
+        stored = patient.prepared(scan, study.preprocessing)
+    del scan
+    return patient.answer(networks, stored, study, clock.stage)
 
 
-def check_same(material: folds.Material, answers: Sequence[engines.Answer]) -> None:
+def check_same(material: folds.Material, answers: Sequence[patient.Answer]) -> None:
     """Refuse passes that do not end where the study's own notebooks did.
 
     Raises ``MismatchError`` where a volume has another grid, or more than ``SAME`` of its voxels
     another class.
     """
-    for answer, network in product(answers, folds.BRANCHES):
-        volume, patient = answer.volumes[network], answer.case.grid.patient_id
-        before = folds.volume(material, network, material.splits[0].fold, patient)
-        check_same_grid(volume, before)
-        share = changed(volume, before)
-        if share > SAME:
-            raise MismatchError(
-                f"{network} of {patient}: {percent(share, 1)} of voxels are not as predicted; "
-                "run its notebook again"
-            )
+    for answer in answers:
+        for network, volume in zip(folds.BRANCHES, (answer.p2d, answer.p3d), strict=True):
+            name = volume.grid.patient_id
+            before = folds.volume(material, network, material.splits[0].fold, name)
+            check_same_grid(volume, before)
+            share = changed(volume, before)
+            if share > SAME:
+                raise MismatchError(
+                    f"{network} of {name}: {percent(share, 1)} of voxels are not as predicted; "
+                    "run its notebook again"
+                )
 
 
 def changed(volume: Volume, other: Volume) -> float:
@@ -160,40 +207,60 @@ def changed(volume: Volume, other: Volume) -> float:
     return float((tables.predicted_labels(volume) != tables.predicted_labels(other)).mean())
 
 
-def _changes(
-    material: folds.Material,
-    answers: Sequence[engines.Answer],
-    others: Mapping[str, Sequence[engines.Answer]],
-) -> pd.DataFrame:
-    rows = []
-    for engine, theirs in others.items():
-        for before, after in zip(answers, theirs, strict=True):
-            float32, other = before.volumes["fused"], after.volumes["fused"]
-            voxels, patient = changed(float32, other), float32.grid.patient_id
-            slices = (before.named.argmax(axis=1) != after.named.argmax(axis=1)).mean()
-            gained = _mean_dice(material, other) - _mean_dice(material, float32)
-            rows.append((engine, patient, voxels, slices, gained))
-    return pd.DataFrame(rows, columns=["engine", "patient_id", "voxels", "slices", "dice"])
+def _row(answer: patient.Answer, repeat: int, clock: Clock) -> dict[str, object]:
+    grid = answer.fused.grid
+    about = {"patient_id": grid.patient_id, "repeat": repeat, "depth": grid.shape[2]}
+    return {**about, **clock.seconds}
 
 
-def _mean_dice(material: folds.Material, volume: Volume) -> float:
-    counts = tables.confusion_of(material.store.get(volume.grid.patient_id), volume)
-    empty = material.study.evaluation.empty
-    dice = [metrics.dice(counts, classes, empty) for classes in tables.CLASSES.values()]
-    return float(np.nanmean(dice))
+def beside(
+    ways: Mapping[str, patient.Networks], cases: Sequence[StoredCase], study: Study
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Run the engines of ``ways``, float32 first, side by side on each patient, in rounds.
+
+    Returns ``engines`` and ``changes`` of ``Measured``. What changes is seen in a first round that
+    is not timed, as ONNX networks are exported in it.
+    """
+    changes, rows = [], []
+    for case in cases:
+        answers = {way: patient.answer(networks, case, study) for way, networks in ways.items()}
+        before = answers.pop("float32")
+        changes += [_change(way, case, before, after, study) for way, after in answers.items()]
+    passes = list(product(range(study.efficiency.repeats), cases, ways))
+    for repeat, case, way in steps(passes, "engines, timed passes"):
+        clock = Clock()
+        patient.answer(ways[way], case, study, clock.stage)
+        about = {"engine": way, "patient_id": case.grid.patient_id, "repeat": repeat}
+        rows.append({**about, **{name: clock.seconds[name] for name in NETWORKS}})
+    return pd.DataFrame(rows), pd.DataFrame(changes)
 
 
-def _sizes(
-    files: Mapping[str, Path], pipeline: engines.Pipeline, first: engines.Answer
-) -> pd.DataFrame:
-    networks, operations = pipeline.networks, engines.operations_of(first.case, pipeline)
-    rows = [
-        (
-            name,
-            models.parameter_count(networks[name]),
-            count / 1e9,
-            files[name].stat().st_size / 1e6,
-        )
-        for name, count in operations.items()
+def _change(
+    way: str, case: StoredCase, before: patient.Answer, after: patient.Answer, study: Study
+) -> dict[str, object]:
+    empty = study.evaluation.empty
+    dice = [
+        np.nanmean([metrics.dice(counts, classes, empty) for classes in tables.CLASSES.values()])
+        for counts in (tables.confusion_of(case, answer.fused) for answer in (before, after))
     ]
-    return pd.DataFrame(rows, columns=["network", "parameters", "gflops", "checkpoint_mb"])
+    slices = before.classes.argmax(axis=1) != after.classes.argmax(axis=1)
+    return {
+        "engine": way,
+        "patient_id": case.grid.patient_id,
+        "voxels": changed(before.fused, after.fused),
+        "slices": slices.mean(),
+        "dice": dice[1] - dice[0],
+    }
+
+
+def _sizes(networks: patient.Networks, case: StoredCase, study: Study) -> pd.DataFrame:
+    rows = [
+        (name, models.parameter_count(getattr(networks, name).network), count / 1e9)
+        for name, count in engines.operations(networks, case, study).items()
+    ]
+    return pd.DataFrame(rows, columns=["network", "parameters", "gflops"])
+
+
+def _hardware(networks: patient.Networks, study: Study) -> dict[str, str]:
+    device = models.device_name(networks.unet2d.device)
+    return {**provenance.hardware(), "device": device, "threads": str(study.threads or "all")}

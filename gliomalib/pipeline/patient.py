@@ -23,6 +23,9 @@ from gliomalib.pipeline import preprocess
 from gliomalib.schema import Float32Array, Scan, StoredCase, Volume
 from gliomalib.settings import Preprocessing, Study
 
+STAGES = ("read", "preprocess", "unet2d", "unet3d", "fusion", "slices", "resnet50")
+"""The stages from file to class, in their order."""
+
 Stage = Callable[[str], AbstractContextManager[Any]]
 """What is entered with the name of each stage around its work, such as a clock."""
 

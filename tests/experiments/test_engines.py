@@ -1,6 +1,5 @@
-"""Costs are measured as they are: planted times, counted operations, and answers that agree."""
+"""Other ways to run a network give its answer, and its operations are counted."""
 
-import platform
 from dataclasses import replace
 
 import numpy as np
@@ -9,189 +8,84 @@ import torch
 from torch import nn
 
 from gliomalib import settings
-from gliomalib.experiments import engines, runtimes
-from gliomalib.fusion import slices
+from gliomalib.experiments import engines
 from gliomalib.networks import models, predict
+from gliomalib.parameters import NETWORKS
 from gliomalib.pipeline import patient
 from gliomalib.schema import StoredCase
 from tests.networks.toys import smoke_unet
 from tests.planted_branches import grid
 
 SHAPE = (12, 8, 6)
-CPU = torch.device("cpu")
 SMOKE = settings.load("smoke")
 
 
-@pytest.fixture(scope="module")
-def pipeline() -> engines.Pipeline:
+def networks(device: str = "cpu") -> patient.Networks:
     torch.manual_seed(0)
-    unet2d = predict.Segmenter(smoke_unet(2), 2, SMOKE.unet2d, 1, CPU)
-    unet3d = predict.Segmenter(smoke_unet(3), 3, SMOKE.unet3d, 1, CPU)
-    resnet50 = predict.SliceClassifier(models.empty_resnet50().eval(), 1, CPU)
-    return engines.Pipeline(patient.Networks(unet2d, unet3d, resnet50), SMOKE)
+    target = torch.device(device)
+    return patient.Networks(
+        predict.Segmenter(smoke_unet(2), 2, SMOKE.unet2d, 1, target),
+        predict.Segmenter(smoke_unet(3), 3, SMOKE.unet3d, 1, target),
+        predict.SliceClassifier(models.empty_resnet50().eval(), 1, target),
+    )
 
 
-@pytest.fixture(scope="module")
-def case() -> StoredCase:
+@pytest.mark.parametrize("dims", [2, 3])
+def test_onnx_gives_the_answer_of_a_u_net(dims: int) -> None:
+    network = smoke_unet(dims)
+    twin = engines.OnnxNetwork(network, 1)
+    # batches of another number of slices, and images of another size
+    sizes = [(5, 4, 12, 8), (1, 4, 12, 8), (2, 4, 16, 8)]
+    sizes = sizes if dims == 2 else [(1, 4, *SHAPE), (1, 4, 8, 8, 8)]
+    for number, size in enumerate(sizes):
+        images = torch.rand(size, generator=torch.Generator().manual_seed(number))
+        with torch.inference_mode():
+            torch.testing.assert_close(twin(images), network(images), atol=1e-4, rtol=1e-4)
+    assert len(twin.sessions) == 2
+
+
+def test_onnx_gives_the_answer_of_resnet50_and_keeps_to_the_threads() -> None:
+    torch.manual_seed(1)
+    network = models.empty_resnet50().eval()
+    twin = engines.OnnxNetwork(network, 1)
+    images = torch.rand(3, 3, 32, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(twin(images), network(images), atol=1e-3, rtol=1e-3)
+    options = twin.sessions[(3, 32, 32)].get_session_options()
+    assert options.intra_op_num_threads == 1
+
+
+def test_autocast_rounds_and_gives_float32_back() -> None:
+    network, images = smoke_unet(2), torch.rand(2, 4, 8, 8)
+    with torch.inference_mode():
+        plain, rounded = network(images), engines.Autocast(network)(images)
+    assert rounded.dtype == torch.float32
+    apart = (plain - rounded).abs().max()
+    assert 0 < apart < 0.1 * plain.abs().max()
+
+
+def test_every_network_is_run_in_every_way_that_the_device_has() -> None:
+    ways = engines.engines(networks(), threads=1)
+    assert list(ways) == ["float32", "bf16", "onnx"]
+    for name in NETWORKS:
+        assert isinstance(getattr(ways["bf16"], name).network, engines.Autocast)
+        assert getattr(ways["onnx"], name).network.threads == 1
+    assert list(engines.engines(networks("cuda"), threads=1)) == ["float32", "bf16"]
+
+
+def test_operations_are_two_for_each_product_of_every_slice() -> None:
     images = np.random.default_rng(3).random((4, *SHAPE)).astype(np.float16)
-    images[..., 0] = 0
-    return StoredCase(grid("A", SHAPE), images, np.zeros(SHAPE, np.uint8))
-
-
-class Wall:
-    """A clock on the wall that a test moves on; a look at it takes a millisecond."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 100.0
-        monkeypatch.setattr(engines.time, "perf_counter", self.look)
-
-    def look(self) -> float:
-        self.now += 0.001
-        return self.now
-
-    def goes_on(self, seconds: float) -> None:
-        self.now += seconds
-
-
-def test_a_stage_is_as_long_as_its_block_and_no_other_counts_to_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    wall, clock = Wall(monkeypatch), engines.Clock(CPU)
-    with clock.stage("short"):
-        wall.goes_on(2)
-    wall.goes_on(30)
-    with clock.stage("long"):
-        wall.goes_on(10)
-    assert clock.seconds == pytest.approx({"short": 2.001, "long": 10.001})
-
-
-def test_garbage_is_not_collected_within_a_stage_and_is_collected_before_it() -> None:
-    import gc
-
-    found = []
-
-    class Cycle:
-        def __init__(self) -> None:
-            self.own = self
-
-        def __del__(self) -> None:
-            found.append(clock.seconds.copy())
-
-    clock = engines.Clock(CPU)
-    with clock.stage("makes"):
-        Cycle()
-        assert not gc.isenabled()
-    assert gc.isenabled()
-    with clock.stage("next"):
-        assert len(found) == 1
-    assert set(found[0]) <= {"makes"}
-
-
-def test_a_stage_that_fails_is_not_counted_and_leaves_the_collector_on() -> None:
-    import gc
-
-    clock = engines.Clock(CPU)
-    with pytest.raises(ZeroDivisionError), clock.stage("fails"):
-        _ = 1 / 0
-    assert clock.seconds == {} and gc.isenabled()
-
-
-@pytest.mark.parametrize(("width", "kernel"), [(3, 1), (5, 3)])
-def test_operations_of_a_convolution_are_the_formula(width: int, kernel: int) -> None:
-    network = nn.Conv2d(2, width, kernel, padding=kernel // 2)
-    images = torch.rand(7, 2, 6, 4)
-    expected = 2 * 7 * 6 * 4 * width * 2 * kernel**2
-    assert engines.operations(network, images) == expected
-
-
-def test_operations_of_a_case_are_those_of_all_its_slices(
-    pipeline: engines.Pipeline, case: StoredCase
-) -> None:
-    found = engines.operations_of(case, pipeline)
-    one = torch.rand(1, 4, *SHAPE[:2])
-    assert found["unet2d"] == 5 * engines.operations(pipeline.networks["unet2d"], one)
-    image = torch.rand(1, 3, 32, 32)
-    assert found["resnet50"] == 6 * engines.operations(pipeline.networks["resnet50"], image)
-    assert found["unet3d"] > 0
-
-
-def test_a_pass_times_every_stage_and_gives_what_predict_gives(
-    pipeline: engines.Pipeline, case: StoredCase
-) -> None:
-    answer, seconds = engines.again(case, pipeline)
-    assert list(seconds) == list(engines.STAGES[2:])
-    assert all(one > 0 for one in seconds.values())
-    shown = slices.fused_slices(answer.volumes["fused"], case.labels, SMOKE.classifier)
-    expected = predict.classify(pipeline.loaded.resnet50, shown)
-    np.testing.assert_allclose(answer.named, expected, atol=1e-6)
-
-
-def test_hooks_leave_the_networks_as_they_were(
-    pipeline: engines.Pipeline, case: StoredCase
-) -> None:
-    fed = engines.inputs(case, pipeline)
-    assert [tuple(one.shape) for one in fed["unet2d"]] == [(5, 4, 12, 8)]
-    assert [tuple(one.shape) for one in fed["unet3d"]] == [(1, 4, *SHAPE)]
-    assert not any(network._forward_pre_hooks for network in pipeline.networks.values())
-
-
-def test_a_compiled_network_gives_the_same_answer(
-    pipeline: engines.Pipeline, case: StoredCase
-) -> None:
-    compiled = runtimes.compiled_network(pipeline.networks["unet2d"], "eager")
-    engine = engines.set_up(runtimes.Engine("compile", {"unet2d": compiled}), pipeline, case)
-    assert engine.networks and engine.set_up_s > 0 and not engine.note
-    row = engines.differences(pipeline, [engine], case)[0]
-    assert row["difference"] == pytest.approx(0, abs=1e-6)
-
-
-def test_a_compiling_that_fails_gives_a_sentence_and_no_path(
-    pipeline: engines.Pipeline, case: StoredCase
-) -> None:
-    def broken(graph: object, example: object) -> object:
-        raise OSError("no compiler at /usr/local/bin/c++")
-
-    compiled = runtimes.compiled_network(pipeline.networks["unet2d"], broken)  # type: ignore[arg-type]
-    engine = engines.set_up(runtimes.Engine("compile", {"unet2d": compiled}), pipeline, case)
-    assert not engine.networks
-    assert engine.note.startswith("compile cannot be used here: its first pass raised ")
-    assert "/" not in engine.note
-    assert engines.differences(pipeline, [engine], case)[0]["note"] == engine.note
-
-
-def test_engines_are_timed_beside_float32(
-    pipeline: engines.Pipeline, case: StoredCase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wall = Wall(monkeypatch)
-
-    class Slow(nn.Module):
-        def __init__(self, network: nn.Module) -> None:
-            super().__init__()
-            self.network = network
-
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            wall.goes_on(0.2)
-            found: torch.Tensor = self.network(images)
-            return found
-
-    made = [
-        runtimes.Engine("slow", {"unet3d": Slow(pipeline.networks["unet3d"])}),
-        runtimes.Engine("absent", {}, "not here"),
-    ]
-    other = replace(case, grid=replace(case.grid, patient_id="B"))
-    answers = [engines.again(one, pipeline)[0] for one in (case, other)]
-    found, rows = engines.beside(answers, pipeline, made)
-    assert list(found) == ["slow"] and len(found["slow"]) == 2
-    np.testing.assert_array_equal(found["slow"][0].named, answers[0].named)
-    assert rows["patient_id"].tolist() == ["A", "B"] * SMOKE.efficiency.repeats
-    assert (rows["network"] == "unet3d").all() and (rows["seconds"] >= 0.2).all()
-    assert rows["speed_up"].equals(rows["float32"] / rows["seconds"])
-    assert (rows["speed_up"] < 1).all()
-
-
-def test_hardware_names_no_machine_and_no_path(pipeline: engines.Pipeline) -> None:
-    found = engines.hardware(pipeline)
-    assert found["device"] == "cpu" and found["threads"] == "1"
-    assert int(found["cores"]) >= 1 and found["processor"]
-    text = " ".join(found.values())
-    assert platform.node() not in text and "/" not in text
+    images[..., 0] = 0  # the 2D net does not see a slice without brain
+    case = StoredCase(grid("A", SHAPE), images, np.zeros(SHAPE, np.uint8))
+    loaded = networks()
+    widths = {"unet2d": nn.Conv2d(4, 4, 3, padding=1), "unet3d": nn.Conv3d(4, 4, 1)}
+    planted = {
+        name: replace(getattr(loaded, name), network=network) for name, network in widths.items()
+    }
+    found = engines.operations(replace(loaded, **planted), case, SMOKE)
+    assert found["unet2d"] == 2 * 5 * 12 * 8 * 4 * 4 * 9
+    assert found["unet3d"] == 2 * 6 * 12 * 8 * 4 * 4
+    fewer = replace(case, images=images[..., :3], labels=case.labels[..., :3])
+    fewer = replace(fewer, grid=grid("A", (12, 8, 3)))
+    half = engines.operations(loaded, fewer, SMOKE)["resnet50"]
+    assert found["resnet50"] == 2 * half > 0
