@@ -50,7 +50,8 @@ def conclusion(values: Sequence[Value]) -> str:
     return (
         f"On slices of held-out patients the accuracy is {spoken(of(values, 'accuracy'))}; "
         f"{recall}. It predicted {of(values, 'classes_predicted').value:.0f} of 4 classes at least "
-        f"once. {external}Whether this network may be interpreted is judged by its control in notebook 07."
+        f"once. {external}Whether this network may be interpreted is judged by its control in "
+        "notebook 07."
     )
 
 
