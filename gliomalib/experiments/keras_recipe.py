@@ -31,11 +31,13 @@ NETWORK = f"unet2d.{VARIANT}"
 
 FRAMES: Mapping[str, str] = {
     "box": "over the voxels of the box",
-    "scan": "over the voxels of the whole scan, what lies outside of the box called no tumour with "
-    "probability 1",
+    "scan": "over the voxels of the whole scan, what lies outside of the box called no tumour",
 }
 """Where voxels are counted, and how that reads in a rule. The box is the paper's crop of the slices
-that the study keeps; outside, where nobody asked the network, it is taken to be certain."""
+that the study keeps. Nobody asked the network outside of it."""
+
+CERTAIN: Mapping[str, bool] = {"least": False, "most": True}
+"""Ends of the IoU over the whole scan: whether probabilities outside of the box are exactly 1."""
 
 RULES: Mapping[str, str] = {
     "accuracy": "share of the voxels whose most probable class is the true one",
@@ -63,10 +65,13 @@ class Scored:
     confusion: Confusion
     outside: FloatArray
 
-    def framed(self, frame: str) -> FloatArray:
-        """Return the counts in a frame of ``FRAMES``."""
-        added = keras_metrics.constant_counts(self.outside) if frame == "scan" else 0
-        return np.asarray(self.counts + added, dtype=np.float64)
+    def framed(self, frame: str, *, certain: bool = True) -> FloatArray:
+        """Return the counts in a frame; ``certain``: with probability 1 outside of the box."""
+        added = keras_metrics.constant_counts(self.outside)
+        if not certain:
+            sure = [name in ("claimed_ones", "common_ones") for name in keras_metrics.COUNTED]
+            added[sure] = 0
+        return np.asarray(self.counts + (added if frame == "scan" else 0), dtype=np.float64)
 
     def constant(self, frame: str) -> FloatArray:
         """Return the counts of a predictor that calls every voxel of a frame no tumour."""
@@ -141,6 +146,11 @@ def values(rerun: Rerun, study: settings.Study) -> list[Value]:
         constant = np.stack([scored.constant(frame) for scored in rerun])
         scores += _pooled(f"recipe_{frame}", framed, study)
         scores += _pooled(f"constant_{frame}", constant, study)
+    for end, certain in CERTAIN.items():
+        framed = np.stack([scored.framed("scan", certain=certain) for scored in rerun])
+        iou = pooled(framed, study, "bootstrap", "recipe_scan", scores=_six)["iou"]
+        rule = f"{RULES['iou']}, {FRAMES['scan']}, {'all' if certain else 'none'} of it certain"
+        scores.append(value(f"recipe_scan_iou_{end}", iou, rule))
     of_patients = segmentation.values(dice(rerun, study), study)
     scores += [replace(of_region, name=f"recipe_{of_region.name}") for of_region in of_patients]
     return [*scores, *_of_the_box(rerun, study)]
@@ -217,7 +227,9 @@ def _pooled(prefix: str, counts: FloatArray, study: settings.Study) -> list[Valu
     of = "" if who == "recipe" else "of 'no tumour' with probability 1 everywhere: "
     tail = f"pooled {FRAMES[frame]}; interval by resampling patients"
     return [
-        value(f"{prefix}_{name}", intervals[name], f"{of}{RULES[name]}, {tail}") for name in RULES
+        value(f"{prefix}_{name}", intervals[name], f"{of}{rule}, {tail}")
+        for name, rule in RULES.items()
+        if (prefix, name) != ("recipe_scan", "iou")
     ]
 
 

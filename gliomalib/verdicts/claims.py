@@ -54,8 +54,8 @@ GROUPS: Mapping[str, str] = {
 """First letter of a statement's id → what it is; only C is claimed by the paper."""
 
 WORDS: Mapping[str, tuple[Outcome, Outcome]] = {
-    **dict.fromkeys("EQF", ("holds", "does not hold")),
-    **dict.fromkeys("LW", ("problem confirmed", "problem not confirmed")),
+    **dict.fromkeys("EQ", ("holds", "does not hold")),
+    **dict.fromkeys("FLW", ("problem confirmed", "problem not confirmed")),
     "C": ("reproduced", "not reproduced"),
 }
 """First letter of a statement's id → what a yes and a no are called."""

@@ -102,7 +102,7 @@ def test_an_assumption_shows_the_number_that_hangs_on_it() -> None:
     records = {"02_preprocessing": record("02_preprocessing", **values)}
     table = argument.assumptions(records).set_index("open in the paper")["what hangs on it"]
     told = table["the one class of a slice that shows several sub-regions"]
-    assert told.endswith("0.460 (95 % interval 0.400 to 0.500, 40 patients)")
+    assert told.endswith("0.460 (95 % interval 0.400 to 0.500, 40 patients, 3 trainings)")
     assert table["split by patient or by slice"].endswith("not run in this study")
     assert table["width and depth of the U-Nets"].startswith("not varied")
 

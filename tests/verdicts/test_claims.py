@@ -47,7 +47,9 @@ def test_each_of_the_six_scores_stands_beside_the_recipe_in_both_frames() -> Non
     assert list(recipe) == [f"C{number}" for number in _upto(6)]
     for claim in claims.load()[:6]:
         names = {frame: source.value for frame, source in claim.pixel_recipe.items()}
-        assert names == {"crop": f"recipe_box_{claim.value}", "scan": f"recipe_scan_{claim.value}"}
+        assert names.pop("crop") == f"recipe_box_{claim.value}"
+        # how sure the network is outside of the crop is not known
+        assert names == ({} if claim.value == "iou" else {"scan": f"recipe_scan_{claim.value}"})
 
 
 def test_every_notebook_of_a_statement_is_one_of_the_chain() -> None:
