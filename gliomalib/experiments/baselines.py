@@ -92,14 +92,16 @@ def conclusion(trial: MethodTrial, values: Sequence[Value], study: settings.Stud
         compared(trial, "test", score, study).set_index("method") for score in SCORES
     )
     gate, plain = of(values, gates.NAME), networks.loc[list(WITHOUT)]
+    dice = _listed(volumes.iloc[1:], values, "fused_minus_{}_mean_dice")
     text = (
         f"On {len(table(trial, 'test', 'mean_dice'))} held-out patients, mean Dice of the fused "
-        f"volume minus that of {_listed(volumes.iloc[1:])}. {_ensembles(values)}ResNet50 on fused "
+        f"volume minus that of {dice}. {_ensembles(values)}ResNet50 on fused "
         f"slices is right in {of(values, 'accuracy_resnet50').value:.3f} of slices. {gate.note}. "
     )
     judged = {"mean_dice": volumes.iloc[1:], "accuracy": plain}
     if gate.value == 1:
-        text += f"Its accuracy minus that without a classifier: {_listed(plain)}."
+        gains = _listed(plain, values, "resnet50_minus_{}_accuracy")
+        text += f"Its accuracy minus that without a classifier: {gains}."
     else:
         text += "What it gains on ways without a classifier is not judged."
         del judged["accuracy"]
@@ -130,12 +132,20 @@ def _ensembles(values: Sequence[Value]) -> str:
     if not gains:
         return ""
     how = "gains" if ends(gains[0])[0] > 0 else "is not shown to gain"
-    gain = spoken(gains[0], signed=True)
-    return f"Fusion {how} more than two trainings of the better branch: {gain}. "
+    gain, note = spoken(gains[0], signed=True), _bracketed(gains[0].note)
+    return f"Fusion {how} more than two trainings of the better branch: {gain}{note}. "
 
 
-def _listed(rows: pd.DataFrame) -> str:
-    return "; ".join(f"{row['title']}: {comparing.spoken(row)}" for _, row in rows.iterrows())
+def _listed(rows: pd.DataFrame, values: Sequence[Value], name: str) -> str:
+    """Return the differences of a table with what decides them, as the values ``name`` say."""
+    return "; ".join(
+        f"{row['title']}: {comparing.spoken(row)}{_bracketed(of(values, name.format(method)).note)}"
+        for method, row in rows.iterrows()
+    )
+
+
+def _bracketed(note: str) -> str:
+    return f" [{note}]" if note else ""
 
 
 def _titles(trial: MethodTrial, score: str) -> dict[str, str]:

@@ -135,6 +135,16 @@ def test_fusion_that_beats_two_seeds_of_both_branches_gains() -> None:
     assert "Fusion gains more than two trainings of the better branch" in text
 
 
+def test_one_patient_who_decides_a_gain_is_named_in_the_conclusion() -> None:
+    trial = planted_trial(**{"fused": NEAR, "2d": NEAR, "3d": NEAR})
+    of_one = (trial.scores["patient_id"] == "test07") & (trial.scores["network"] == "3d")
+    trial.scores.loc[of_one, list(evaluate.RULES)] = 0.0
+    values = baselines.values(trial, STUDY)
+    assert "one patient decides: test07" in of(values, "fused_minus_3d_mean_dice").note
+    text = baselines.conclusion(trial, values, STUDY)
+    assert "[one patient decides: test07]" in text.split("3d: ")[1]
+
+
 def test_the_second_site_that_says_the_opposite_is_said() -> None:
     low = tuple(number - 0.05 for number in NEAR)
     dice = {"fused": NEAR, "2d": low, "3d": NEAR, "two_seeds_2d": NEAR, "two_seeds_3d": NEAR}
