@@ -253,7 +253,9 @@ def classifier_levels(table: pd.DataFrame, published: float = PAPER_ALPHA) -> Pi
         axes.set(title=str(score).replace("_", " "), xlabel="α (0: 3D only, 1: 2D only)")
     panels[0].set(ylabel="score of slices", ylim=(-0.03, 1.03))
     picture.legend_below(figure, panels[0], 3)
-    best = table.loc[table.groupby(["way", "score"], sort=False)["value"].idxmax()]
+    # a score is not given where a class is too rare
+    given = table.dropna(subset="value")
+    best = given.loc[given.groupby(["way", "score"], sort=False)["value"].idxmax()]
     peaks = ", ".join(
         f"{row['way']} {row['score']} at {row['alpha']:g}" for _, row in best.iterrows()
     )
