@@ -45,6 +45,8 @@ ORIGIN = {
 }
 """What should be the same in all records of a study → what a page calls it."""
 
+ABSENT = "not stated"
+
 
 @dataclass(frozen=True)
 class Report:
@@ -132,17 +134,23 @@ class Report:
         """What the records say of their origin → each answer → the runs that give it."""
         found: dict[str, dict[str, list[str]]] = {}
         for name, record in self.records.items():
-            origin = {"date (UTC)": "date"} | {title: key for key, title in ORIGIN.items()}
-            said = {what: record.provenance.get(key, "not stated") for what, key in origin.items()}
-            said |= record.provenance.get("versions", {})
-            for key, answer in {**said, "seed": record.seed, "device": record.device}.items():
-                found.setdefault(key, {}).setdefault(str(answer), []).append(name)
+            date = str(record.provenance.get("date", ABSENT))
+            for key, answer in {"date (UTC)": date, **origin(record)}.items():
+                found.setdefault(key, {}).setdefault(answer, []).append(name)
         return found
 
     @property
     def differing(self) -> list[str]:
         """What of commit, lock, code and data is not the same in all records."""
         return [name for name in ORIGIN.values() if len(self.provenance.get(name, {})) > 1]
+
+
+def origin(record: Record) -> dict[str, str]:
+    """Return commit, lock, code, data, versions, seed and device by what a page calls them."""
+    stated = {title: record.provenance.get(key, ABSENT) for key, title in ORIGIN.items()}
+    stated |= record.provenance.get("versions", {})
+    stated |= {"seed": record.seed, "device": record.device}
+    return {name: str(answer) for name, answer in stated.items()}
 
 
 def collect(study: settings.Study, report_dir: Path) -> Report:

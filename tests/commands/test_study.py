@@ -67,10 +67,10 @@ def test_two_folders_and_another_file(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("old", "none"), "there is no report 'none': take one of new, old in"),
-        (("", "new"), "a run to compare is not named"),
+        (("old", "none"), "there is no report 'none' with records: take one of new, old in"),
+        (("", "new"), "there is no report '' with records"),
         (("old", "old"), "A and B are this one folder"),
-        (("old", "bare"), "there are no records in this folder"),
+        (("old", "bare"), "there is no report 'bare' with records"),
     ],
 )
 def test_errors_are_one_sentence(

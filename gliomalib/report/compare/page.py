@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from gliomalib import settings
 from gliomalib.provenance import write_atomic
-from gliomalib.report import entries, pages
+from gliomalib.report import pages
 from gliomalib.report.compare import notebooks as reruns
 from gliomalib.report.compare import records
 from gliomalib.report.compare import runs as sides
-from gliomalib.report.compare.notebooks import Cell, NotebookPair
+from gliomalib.report.compare.notebooks import NotebookPair
 from gliomalib.report.compare.runs import Side
 from gliomalib.report.phrases import listed
 from gliomalib.schema import SettingsError
@@ -25,15 +24,11 @@ class Comparison:
     a: Side
     b: Side
     values: Sequence[records.ValuePair]
+    lone_values: dict[str, dict[str, list[str]]]
     parameters: Sequence[records.Difference]
     origins: Sequence[records.Difference]
     verdicts: Sequence[records.Changed]
     notebooks: Sequence[NotebookPair]
-
-    @property
-    def same_study(self) -> bool:
-        """Whether both are runs of one study, so that their cells can be laid side by side."""
-        return self.a.studies == self.b.studies
 
     @property
     def same(self) -> bool:
@@ -41,51 +36,20 @@ class Comparison:
         kinds = {pair.kind for pair in self.values} - {"equal", "clock"}
         changed = [verdict for verdict in self.verdicts if not verdict.clock]
         lone = any(self.lone_values.values())
-        cells = self.cells("differs") + self.cells("missing")
+        cells = [cell for notebook in self.notebooks for cell in notebook.differing]
         return not (kinds or changed or lone or cells or self.parameters or self.missing)
-
-    @property
-    def lone_values(self) -> dict[str, dict[str, list[str]]]:
-        """Side → run → names of the values that just this side has."""
-        sides = ((self.a, self.b), (self.b, self.a))
-        return {side.letter: records.lone_values(side, other) for side, other in sides}
 
     @property
     def missing(self) -> list[str]:
         """What cannot be read, and what one side has and the other has not, in sentences."""
-        told = [f"{side.letter}: {fault}." for side in (self.a, self.b) for fault in side.faults]
+        sentences = [
+            f"{side.letter}: {fault}." for side in (self.a, self.b) for fault in side.faults
+        ]
         for side, other in ((self.a, self.b), (self.b, self.a)):
-            for noun, theirs, names in (
-                ("record", side.records, other.records),
-                ("executed copy", side.notebooks, other.notebooks),
-            ):
-                if lacking := [name for name in names if name not in theirs]:
-                    told.append(f"{side.letter} has no {noun} of {listed(lacking)}.")
-        return told
-
-    @property
-    def absent(self) -> list[str]:
-        """What the study should hold and neither side has, in sentences."""
-        if len(self.a.studies) != 1 or not self.same_study:
-            return []
-        study = self.a.studies[0]
-        try:
-            wanted = entries.expected(settings.load(study))
-        except SettingsError:
-            return [f"There is no parameter file of {study}: what it should hold is not known."]
-        absent = [run for run in wanted if run not in self.a.records and run not in self.b.records]
-        return [f"Neither has a record of {listed(absent)}."] if absent else []
-
-    @property
-    def same_data(self) -> bool:
-        """Whether all records of both state one and the same digest of the data."""
-        both = [*self.a.records.values(), *self.b.records.values()]
-        digests = {record.provenance.get("data_digest") for record in both}
-        return len(digests) == 1 and None not in digests
-
-    def cells(self, state: str) -> int:
-        """Return how many cells of all notebooks are same, clock, differs or missing."""
-        return sum(notebook.count(state) for notebook in self.notebooks)
+            for noun, part in (("record", "records"), ("executed copy", "notebooks")):
+                if lacking := [n for n in getattr(other, part) if n not in getattr(side, part)]:
+                    sentences.append(f"{side.letter} has no {noun} of {listed(lacking)}.")
+        return sentences
 
 
 def build(a: str, b: str, report_dir: str | Path, out: str | Path | None = None) -> Path:
@@ -93,14 +57,14 @@ def build(a: str, b: str, report_dir: str | Path, out: str | Path | None = None)
 
     ``a`` and ``b`` are each the name of a study in ``report_dir``, where the page goes, or the
     folder of a report. Raises ``SettingsError`` where there is no such report, or both are the same
-    folder, and ``RecordError`` where there is a folder without a record that can be read.
+    folder, and ``RecordError`` where no record can be read.
     """
     report_dir = Path(report_dir)
     folders = [sides.find(name, report_dir) for name in (a, b)]
     if folders[0] == folders[1]:
         raise SettingsError(f"{folders[0]}: A and B are this one folder; give two runs to compare")
     found = compare(sides.read("A", folders[0]), sides.read("B", folders[1]))
-    path = Path(out) if out else report_dir / f"compare-{found.a.name}-{found.b.name}.html"
+    path = Path(out) if out else report_dir / f"compare-{folders[0].name}-{folders[1].name}.html"
     return write_atomic(path, page(found))
 
 
@@ -110,6 +74,7 @@ def compare(a: Side, b: Side) -> Comparison:
         a=a,
         b=b,
         values=records.values(a, b),
+        lone_values=records.lone_values(a, b),
         parameters=records.parameters(a, b),
         origins=records.origins(a, b),
         verdicts=records.verdicts(a, b),
@@ -119,29 +84,11 @@ def compare(a: Side, b: Side) -> Comparison:
 
 def page(found: Comparison) -> str:
     """Return the page; differing cells for which it has no room are named on it without more."""
-    page, room = "", 0
-    # the page without any of them says how much room is left
-    for _ in range(2):
-        fitting = replace(found, notebooks=_fitting(found.notebooks, room))
-        page = pages.render(
-            "compare.html.j2",
-            found=fitting,
-            n_shared=len(records.shared(found.a, found.b)),
-            all_runs=sides.in_order([*found.a.records, *found.b.records]),
-        )
-        room = pages.MOST_BYTES - len(page.encode())
-    return page
-
-
-def _fitting(notebooks: Sequence[NotebookPair], room: int) -> list[NotebookPair]:
-    """Return the notebooks with what differs in a cell as long as ``room`` (bytes) is left."""
-    left = room
-    kept = []
-    for notebook in notebooks:
-        cells: list[Cell] = []
-        for cell in notebook.cells:
-            fits = cell.size <= left
-            left -= cell.size if fits else 0
-            cells.append(cell if fits else replace(cell, lines=(), pictures=(), left_out=True))
-        kept.append(replace(notebook, cells=tuple(cells)))
-    return kept
+    return pages.render(
+        "compare.html.j2",
+        found=found,
+        n_shared=len(records.shared(found.a, found.b)),
+        all_runs=sides.in_order([*found.a.records, *found.b.records]),
+        # the other half is left for the tables of values
+        room_for_cells=pages.MOST_BYTES // 2,
+    )

@@ -12,19 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gliomalib.report.compare.runs import Side, in_order
 from gliomalib.report.facts import TIMES
-from gliomalib.report.pages import ORIGIN
+from gliomalib.report.pages import ABSENT, origin
 from gliomalib.report.phrases import dotted
 from gliomalib.schema import Record, Value, split_run_name
 
-CLOCK_UNITS = ("s", "ms", "min", "h", "1/s")
+CLOCK_UNITS = {"s", "ms", "min", "h", "1/s"}
 """Units of values that a clock makes, in whatever notebook."""
 
 CLOSE = 1e-9
 """Relative difference up to which two numbers of two records are one number."""
 
-ABSENT = "not stated"
+COUNTED = ("n_patients", "n_empty", "n_missed", "n_seeds", "unit")
+"""What must be the same of two values beside the numbers."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,9 @@ class Difference:
 class ValuePair:
     """A value of both runs. ``kind`` is equal, beyond, open, within or clock.
 
-    ``beyond``: the intervals are apart; ``within``: they overlap; ``open``: one has none, so
-    nothing says how far apart is far; ``clock``: it is another time on another clock. ``notes``
-    says what else is not the same about it.
+    ``clock``: a clock makes it, be it equal or not; ``beyond``: the intervals are apart;
+    ``within``: they overlap; ``open``: one has none, so nothing says how far apart is far.
+    ``notes`` says what else is not the same about it.
     """
 
     run: str
@@ -52,11 +55,6 @@ class ValuePair:
     b: Value
     kind: str
     notes: tuple[str, ...]
-
-    @property
-    def clock(self) -> bool:
-        """Whether a clock makes it, be it equal or not."""
-        return is_clocks(self.run, self.a) or is_clocks(self.run, self.b)
 
 
 @dataclass(frozen=True)
@@ -72,11 +70,6 @@ class Changed:
         """Whether a clock decides this claim."""
         return TIMES in (self.a.get("notebook"), self.b.get("notebook"))
 
-    @property
-    def other_claim(self) -> bool:
-        """Whether the two runs call different sentences by this number."""
-        return bool(self.a and self.b) and self.a["statement"] != self.b["statement"]
-
 
 def shared(a: Side, b: Side) -> list[str]:
     """Return the names of the runs of which both sides have a record."""
@@ -90,7 +83,7 @@ def parameters(a: Side, b: Side) -> list[Difference]:
 
 def origins(a: Side, b: Side) -> list[Difference]:
     """Return what differs of commit, lock, code, data, versions, device and seed."""
-    return _grouped(a, b, _origin)
+    return _grouped(a, b, origin)
 
 
 def values(a: Side, b: Side) -> list[ValuePair]:
@@ -104,13 +97,14 @@ def values(a: Side, b: Side) -> list[ValuePair]:
     ]
 
 
-def lone_values(side: Side, other: Side) -> dict[str, list[str]]:
-    """Return the values that just ``side`` has: run → their names, nothing where it has none."""
-    lone: dict[str, list[str]] = {}
-    for run, record in side.records.items():
-        theirs = {value.name for value in other.records[run].values} if run in other.records else ()
-        if names := [value.name for value in record.values if value.name not in theirs]:
-            lone[run] = names
+def lone_values(a: Side, b: Side) -> dict[str, dict[str, list[str]]]:
+    """Return side → run → the names of the values that just this side has."""
+    lone: dict[str, dict[str, list[str]]] = {a.letter: {}, b.letter: {}}
+    for side, other in ((a, b), (b, a)):
+        theirs = {(run, value.name) for run, made in other.records.items() for value in made.values}
+        for run, record in side.records.items():
+            if names := [v.name for v in record.values if (run, v.name) not in theirs]:
+                lone[side.letter][run] = names
     return lone
 
 
@@ -123,12 +117,7 @@ def verdicts(a: Side, b: Side) -> list[Changed]:
         return []
     claims = dict.fromkeys([*a.verdicts, *b.verdicts])
     pairs = [Changed(name, a.verdicts.get(name, {}), b.verdicts.get(name, {})) for name in claims]
-    return [p for p in pairs if p.a.get("verdict") != p.b.get("verdict") or p.other_claim]
-
-
-def is_clocks(run: str, value: Value) -> bool:
-    """Say whether a clock makes this value: it is another one whenever it is measured."""
-    return split_run_name(run)[0] == TIMES or value.unit in CLOCK_UNITS
+    return [p for p in pairs if p.a.get("verdict") != p.b.get("verdict")]
 
 
 def overlap(a: Value, b: Value) -> bool | None:
@@ -160,37 +149,20 @@ def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _origin(record: Record) -> dict[str, str]:
-    stated = {title: record.provenance.get(key, ABSENT) for key, title in ORIGIN.items()}
-    stated |= record.provenance.get("versions", {})
-    stated |= {"device": record.device, "seed": record.seed}
-    return {name: str(value) for name, value in stated.items()}
-
-
 def _pair(run: str, a: Value, b: Value) -> ValuePair:
     notes = [
-        f"{what} {getattr(a, f'n_{what}')} in A, {getattr(b, f'n_{what}')} in B"
-        for what in ("patients", "empty", "missed")
-        if getattr(a, f"n_{what}") != getattr(b, f"n_{what}")
+        f"{name.removeprefix('n_')} {getattr(a, name) or 'none'} in A, "
+        f"{getattr(b, name) or 'none'} in B"
+        for name in COUNTED
+        if getattr(a, name) != getattr(b, name)
     ]
-    if a.unit != b.unit:
-        notes.append(f"unit {a.unit or 'none'} in A, {b.unit or 'none'} in B")
-    if a.rule != b.rule:
-        notes.append("made by a rule that is worded differently")
-    return ValuePair(run, a.name, a, b, _kind(run, a, b), tuple(notes))
-
-
-def _kind(run: str, a: Value, b: Value) -> str:
-    counts = [(value.n_patients, value.n_empty, value.n_missed, value.unit) for value in (a, b)]
-    numbers = [(value.value, *(value.ci95 or ())) for value in (a, b)]
-    same_length = len(numbers[0]) == len(numbers[1])
-    if counts[0] == counts[1] and same_length and all(map(_close, *numbers)):
-        return "equal"
-    if is_clocks(run, a) or is_clocks(run, b):
-        return "clock"
-    return {True: "within", False: "beyond", None: "open"}[overlap(a, b)]
-
-
-def _close(a: float, b: float) -> bool:
-    both_undefined = math.isnan(a) and math.isnan(b)
-    return both_undefined or math.isclose(a, b, rel_tol=CLOSE, abs_tol=1e-12)
+    left, right = ((value.value, *(value.ci95 or ())) for value in (a, b))
+    comparable = not notes and len(left) == len(right)
+    if split_run_name(run)[0] == TIMES or {a.unit, b.unit} & CLOCK_UNITS:
+        kind = "clock"
+    elif comparable and np.allclose(left, right, rtol=CLOSE, atol=1e-12, equal_nan=True):
+        kind = "equal"
+    else:
+        kind = {True: "within", False: "beyond", None: "open"}[overlap(a, b)]
+    notes += ["made by a rule that is worded differently"] if a.rule != b.rule else []
+    return ValuePair(run, a.name, a, b, kind, tuple(notes))

@@ -138,10 +138,13 @@ def said(soup: BeautifulSoup, where: str) -> str:
     return re.sub(r" (?=[.,:;])", "", " ".join(found.get_text(" ").split()))
 
 
-def differing_cells(a: Path, b: Path) -> list[tuple[str, str, str, tuple[str, ...]]]:
+def differing_cells(a: Path, b: Path) -> list[tuple[str, int, tuple[str, ...]]]:
     return [
-        (notebook.run, one.place, one.state, one.why)
+        (notebook.run, one.place, tuple(one.why))
         for notebook in comparison(a, b).notebooks
-        for one in notebook.cells
-        if one.state != "same"
+        for one in notebook.differing
     ]
+
+
+def n_same(a: Path, b: Path) -> int:
+    return sum(notebook.same for notebook in comparison(a, b).notebooks)
