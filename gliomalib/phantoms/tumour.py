@@ -23,9 +23,9 @@ VOLUME_ML = (15.0, 92.0, 215.0)
 VOLUME_SPREAD = 0.62
 MULTIFOCAL_SHARE = 0.12
 COMPOSITIONS = (
-    (0.48, (0.11, 0.69, 0.20)),
-    (0.25, (0.38, 0.45, 0.17)),
-    (0.17, (0.14, 0.40, 0.46)),
+    (0.43, (0.11, 0.69, 0.20)),
+    (0.24, (0.38, 0.45, 0.17)),
+    (0.23, (0.12, 0.40, 0.48)),
     (0.10, (0.45, 0.55, 0.00)),
 )
 """How many tumours are mostly edema, have a large necrosis, a thick rim or no rim, each with the
@@ -37,7 +37,7 @@ five slices or more; in 7 % nothing enhances.
 """
 
 SHARES_CONCENTRATION = 24.0
-"""Of the Dirichlet distribution around a composition: its shares vary by .05 to .10."""
+"""Of the Dirichlet distribution around a composition: its shares vary by .06 to .10."""
 
 NCR, ED, ET = 1, 2, 3
 _EDEMA_DENSITY = 0.05
