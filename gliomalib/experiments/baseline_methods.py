@@ -134,7 +134,7 @@ def _segmented(
 def _networks(material: folds.Material, plain: pd.DataFrame) -> pd.DataFrame:
     """Return the slices of the study's classifier, its seeds, and those with another input."""
     study, tables = material.study, []
-    for sibling in variants.siblings(study, CLASSIFIER, (*INPUT, "loss", "seed")):
+    for sibling in variants.siblings(study, CLASSIFIER, (*INPUT, "loss", "epochs", "seed")):
         changes = study.variants.get(CLASSIFIER, {}).get(sibling.variant, {})
         method, seed = sibling.variant, 0
         if set(changes) <= {"seed"}:
