@@ -1,4 +1,4 @@
-"""Two planted groups of patients: known drops, shifts, calibration and gains of remedies."""
+"""Two planted groups of patients: known drops, shifts, calibration and gain of the z-score."""
 
 from pathlib import Path
 
@@ -12,11 +12,12 @@ from gliomalib.experiments.external_sites import (
     NONE,
     OVERLAP,
     SCORED,
+    Z_SCORE,
     GroupScores,
     Sites,
 )
 from gliomalib.pipeline import folds, preprocess
-from gliomalib.schema import SEQUENCES, Split
+from gliomalib.schema import SEQUENCES, FloatArray, Split
 from gliomalib.scoring import calibration, tables
 from tests.planted_branches import begin
 
@@ -48,7 +49,7 @@ def score_rows(name: str, part: str) -> list[dict[str, object]]:
     return rows
 
 
-def tally(name: str, honest: bool) -> calibration.Reliability:
+def tally(name: str, honest: bool) -> FloatArray:
     rng = np.random.default_rng(int(name[1:]))
     sure = rng.uniform(0.5, 1, 4000)
     truth = (rng.random(4000) > (sure if honest else sure - 0.2)).astype(int)
@@ -77,7 +78,7 @@ def scores_of(inside: tuple[str, ...], outside: tuple[str, ...]) -> GroupScores:
             for value in values + (0.1 if (part, sequence) == ("external", "t2") else 0)
         ]
     )
-    won = {NONE: 0.0, "z_score": 0.03, "histogram": 0.0, "tta": -0.04}
+    won = {NONE: 0.0, Z_SCORE: 0.03}
     remedied = pd.concat(
         [
             scores[scores["network"] == "fused"].assign(

@@ -154,7 +154,11 @@ def test_an_empty_package_keeps_the_layers(fake: Path) -> None:
         ("figures/picture", "from gliomalib.verdicts import claims", "figures is not allowed to"),
         ("networks/loop", "from gliomalib.data import nifti\nimport gliomalib.cohort", "networks"),
         ("fusion/average", "def f():\n    from gliomalib.cohort import splits", "fusion is not"),
-        ("experiments/remedies", "from gliomalib.verdicts import decisions", "experiments is not"),
+        (
+            "experiments/intensities",
+            "from gliomalib.verdicts import decisions",
+            "experiments is not",
+        ),
         ("scoring/metrics", "from gliomalib.scoring import tables", "No cycles are allowed"),
     ],
 )
@@ -195,7 +199,11 @@ def test_an_empty_package_keeps_every_rule(fake: Path) -> None:
         ("records", "import papermill", "records: imports papermill"),
         ("figures/picture", "from nbconvert import x", "figures.picture: imports nbconvert"),
         ("a_new_room/predict", 'P = "data/published.yml"', "a_new_room.predict: names data/pub"),
-        ("experiments/remedies", 'P = "published.yml"', "experiments.remedies: names published.y"),
+        (
+            "experiments/intensities",
+            'P = "published.yml"',
+            "experiments.intensities: names published.y",
+        ),
         ("scoring/new", "from pathlib import Path", "scoring.new: touches files through pathlib"),
         ("scoring/metrics", 'x = open("y")', "scoring.metrics: opens a file"),
         ("data/nifti", "import urllib.request", "data.nifti: imports urllib.request"),

@@ -1,8 +1,8 @@
-"""Two sites side by side: drops of scores, site by site, calibration, and gains of remedies.
+"""Two sites side by side: drops of scores, site by site, calibration, and the gain of the z-score.
 
 The two groups of ``external_sites`` are different people, so a drop is unpaired. Only phantoms are
 imaged at both sites: then the drop is paired, and only who was imaged twice is looked at. The gain
-of a remedy is paired within patients.
+of the z-score is paired within patients.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 
 from gliomalib import settings
-from gliomalib.experiments import comparing, remedies
-from gliomalib.experiments.external_sites import GROUPS, NONE, GroupScores, Sites
+from gliomalib.experiments import comparing
+from gliomalib.experiments.external_sites import GROUPS, NONE, Z_SCORE, GroupScores, Sites
 from gliomalib.experiments.values import ends, mean_interval, parts
 from gliomalib.pipeline import folds
 from gliomalib.schema import FloatArray
-from gliomalib.scoring import bootstrap, calibration, metrics, rare_classes
+from gliomalib.scoring import bootstrap, calibration, metrics, rare_classes, training_noise
 from gliomalib.scoring import tables as evaluate
 
 ACCURACY = ("accuracy", "balanced_accuracy")
@@ -96,7 +96,7 @@ def by_site(scores: GroupScores, sites: Sites) -> pd.DataFrame:
 def reliability(scores: GroupScores) -> pd.DataFrame:
     """Return the reliability table of each group: part, confidence, accuracy, n, low, high."""
     tables = [
-        calibration.pooled(of_patient.values()).table().assign(part=GROUPS[part])
+        calibration.table(np.sum([*of_patient.values()], axis=0)).assign(part=GROUPS[part])
         for part, of_patient in scores.tallies.items()
         if of_patient
     ]
@@ -110,37 +110,27 @@ def calibration_errors(
 
     The Brier score is summed over the classes, 0 to 2.
     """
-    tallies, draws = scores.tallies[part].values(), study.evaluation.bootstrap
-    bins = np.stack([tally.bins for tally in tallies])
-    squares = np.array([[[tally.brier_sum, tally.n]] for tally in tallies])
-    sums = {"ece": (bins, calibration.expected_error), "brier": (squares, bootstrap.ratio)}
-    seeds = {name: settings.named_seed(study.seed, "external", f"{name}_{part}") for name in sums}
+    sums = np.stack([*scores.tallies[part].values()])
+    measures = {"ece": calibration.expected_error, "brier": calibration.brier}
+    seeds = {
+        name: settings.named_seed(study.seed, "external", f"{name}_{part}") for name in measures
+    }
     return {
-        name: bootstrap.confusion_interval(counts, score, seeds[name], draws)
-        for name, (counts, score) in sums.items()
+        name: bootstrap.confusion_interval(sums, score, seeds[name], study.evaluation.bootstrap)
+        for name, score in measures.items()
     }
 
 
-def gains(scores: GroupScores, study: settings.Study) -> pd.DataFrame:
-    """Return what each remedy gives in each group, paired with no remedy in each patient.
-
-    Columns: part, remedy, title, patients, mean_dice, and those of ``comparing.judged`` (gain for
-    difference). The family of Holm's adjustment are all remedies in one group.
-    """
-    full = evaluate.with_mean(scores.remedied).query("region == 'mean'")
-    tables = []
-    for part, rows in full.groupby("part", sort=False):
-        wide = rows.pivot_table(index="patient_id", columns="network", values="dice").dropna()
-        differences = wide[list(remedies.REMEDIES)].sub(wide[NONE], axis="index")
-        seed = settings.named_seed(study.seed, "external", "remedies", part)
-        paired = {name: comparing.paired(differences[[name]]) for name in map(str, differences)}
-        judged = comparing.judged(paired, seed)
-        titles = [(key, remedy.title) for key, remedy in remedies.REMEDIES.items()]
-        table = pd.DataFrame(titles, columns=["remedy", "title"])
-        table.insert(0, "part", GROUPS[str(part)])
-        table = table.assign(patients=len(wide), mean_dice=[*wide[[*differences]].mean()])
-        tables.append(table.join(judged, on="remedy"))
-    return pd.concat(tables, ignore_index=True).rename(columns={"difference": "gain"})
+def gains(scores: GroupScores) -> dict[str, training_noise.Effect]:
+    """Return what the z-score adds to mean Dice in each of the ``GROUPS`` that has patients."""
+    mean, effects = evaluate.with_mean(scores.remedied), {}
+    for part, _ in parts(mean):
+        treated, plain = (
+            evaluate.per_patient(mean[mean["network"] == key], "mean", part)
+            for key in (Z_SCORE, NONE)
+        )
+        effects[GROUPS[part]] = training_noise.paired((treated - plain).dropna().to_frame())
+    return effects
 
 
 # --- one score of two groups

@@ -63,7 +63,7 @@ def measure(sites: Sites, phantoms: int = PHANTOMS) -> pd.DataFrame:
 def drops(table: pd.DataFrame) -> pd.DataFrame:
     """Return what each property, and all, cost in mean Dice; ``table`` is that of ``measure``.
 
-    Columns: part, title (the property), phantoms, drop, low, high.
+    Columns: title (the property), phantoms, drop, low, high.
     """
     mean = evaluate.with_mean(table).query("region == 'mean'")
     wide = mean.pivot(index="patient_id", columns="network", values="dice")
@@ -71,8 +71,8 @@ def drops(table: pd.DataFrame) -> pd.DataFrame:
     for factor in (*FACTORS, ALL) if len(wide) else ():
         effect = training_noise.paired((wide[OWN] - wide[factor]).to_numpy()[:, None])
         title = factor.replace("_", " ")
-        rows.append(("external", title, effect.n, effect.value, *ends(effect)))
-    return pd.DataFrame(rows, columns=["part", "title", "phantoms", "drop", "low", "high"])
+        rows.append((title, effect.n, effect.value, *ends(effect)))
+    return pd.DataFrame(rows, columns=["title", "phantoms", "drop", "low", "high"])
 
 
 def values(costs: pd.DataFrame, study: settings.Study) -> list[Value]:

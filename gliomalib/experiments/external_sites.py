@@ -18,13 +18,22 @@ from gliomalib.cohort import identity, pseudonyms
 from gliomalib.cohort import table as casetable
 from gliomalib.data.inspection import Inspection, inspect_all
 from gliomalib.data.readers import layout, survey
-from gliomalib.experiments import comparing, remedies
+from gliomalib.experiments import comparing, intensities
 from gliomalib.fusion import average
 from gliomalib.labels import RELEASES
 from gliomalib.networks import models, predict
 from gliomalib.pipeline import folds, patient, preprocess
 from gliomalib.pipeline.finished import open_finished
-from gliomalib.schema import SEQUENCES, Case, DataError, RecordError, Split, StoredCase, Volume
+from gliomalib.schema import (
+    SEQUENCES,
+    Case,
+    DataError,
+    FloatArray,
+    RecordError,
+    Split,
+    StoredCase,
+    Volume,
+)
 from gliomalib.scoring import calibration
 from gliomalib.scoring import tables as evaluate
 
@@ -35,8 +44,14 @@ FAULTY, AGAIN = "faulty", "same patient again"
 GROUPS = {"test": "internal", "external": "external"}
 """The two parts on which results are reported, and what they are called here."""
 
-NONE = "none"
-"""The fused volume as it is, against which the remedies are set."""
+NONE, Z_SCORE = "none", "z_score"
+"""The fused volume as it is, and as it is where `intensities.z_score` came first."""
+
+Segment = Callable[[StoredCase], Volume]
+"""The trained pipeline up to the fused volume."""
+
+Tallies = Mapping[str, FloatArray]
+"""Patient → ``calibration.tally`` of the fused probabilities in the brain."""
 
 
 @dataclass(frozen=True)
@@ -75,15 +90,15 @@ class GroupScores:
     """What was measured in both groups; ``part`` is test (internal) or external.
 
     ``scores`` and ``slices`` are as notebooks 05 and 06 write them. ``intensities`` has a hundred
-    rows per patient and sequence: part, patient_id, sequence, value. ``tallies`` counts the fused
-    probabilities in the brain by part and patient. ``remedied`` has patient_id, part, fold,
-    network (the remedy), region, dice, state. ``twins`` are those of ``Sites``.
+    rows per patient and sequence: part, patient_id, sequence, value. ``tallies`` are by part.
+    ``remedied`` has part, patient_id, fold, network (``NONE`` or ``Z_SCORE``), region, dice,
+    state. ``twins`` are those of ``Sites``.
     """
 
     scores: pd.DataFrame
     slices: pd.DataFrame
     intensities: pd.DataFrame
-    tallies: Mapping[str, Mapping[str, calibration.Reliability]]
+    tallies: Mapping[str, Tallies]
     remedied: pd.DataFrame
     twins: Mapping[str, str] = field(default_factory=dict)
 
@@ -255,8 +270,7 @@ def measure(sites: Sites) -> GroupScores:
                 f"{made_by} tells of {len(scored)} patients, the splits of {len(reported)}; "
                 f"run {made_by} again"
             )
-    measured = (_intensities(sites), _tallies(sites), _remedied(sites))
-    return GroupScores(scores, slices, *measured, sites.twins)
+    return GroupScores(scores, slices, *_measured(sites), sites.twins)
 
 
 def _reported(sites: Sites) -> Iterator[tuple[str, folds.Material, Split, str]]:
@@ -275,47 +289,34 @@ def _classified(sites: Sites) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True).assign(part="external")
 
 
-def _intensities(sites: Sites) -> pd.DataFrame:
-    seen = {(part, name): material for part, material, _, name in _reported(sites)}
-    tables = []
-    for (part, name), material in seen.items():
-        wide = pd.DataFrame(remedies.profile(material.store.get(name)).T, columns=list(SEQUENCES))
-        long = wide.melt(var_name="sequence", value_name="value")
-        tables.append(long.assign(part=part, patient_id=name))
-    return pd.concat(tables, ignore_index=True)
-
-
-def _tallies(sites: Sites) -> dict[str, dict[str, calibration.Reliability]]:
-    tallies: dict[str, dict[str, calibration.Reliability]] = {part: {} for part in GROUPS}
-    for part, material, split, name in progress.steps(list(_reported(sites)), "calibration"):
-        case = material.store.get(name)
-        inside = remedies.brain(case)
-        fused = folds.volume(material, "fused", split.fold, name).probabilities
-        tally = calibration.tally(fused[:, inside].T, case.labels[inside])
-        before = tallies[part].get(name)
-        tallies[part][name] = before + tally if before else tally
-    return tallies
-
-
-def _remedied(sites: Sites) -> pd.DataFrame:
+def _measured(sites: Sites) -> tuple[pd.DataFrame, Mapping[str, Tallies], pd.DataFrame]:
+    """Return ``intensities``, ``tallies`` and ``remedied`` of ``GroupScores``."""
+    profiles: dict[tuple[str, str], pd.DataFrame] = {}
+    tallies: dict[str, dict[str, FloatArray]] = {part: {} for part in GROUPS}
     rows: list[dict[str, object]] = []
     for split in sites.inside.splits:
-        reference = remedies.fit(sites.inside.store.get(name) for name in split.train)
+        reference = intensities.fit(sites.inside.store.get(name) for name in split.train)
         segment = pipeline(sites.inside, split)
         reported = [row for row in _reported(sites) if row[2].fold == split.fold]
-        for part, material, _, name in progress.steps(reported, f"fold {split.fold}: remedies"):
-            case = material.store.get(name)
-            volumes = {NONE: (straight := folds.volume(material, "fused", split.fold, name))}
-            for key in remedies.REMEDIES:
-                volumes[key] = remedies.treated(key, segment, case, reference, straight)
-            about = {"patient_id": name, "part": part, "fold": split.fold}
+        for part, material, _, name in progress.steps(reported, f"fold {split.fold}: patients"):
+            case, about = material.store.get(name), {"part": part, "patient_id": name}
+            fused = folds.volume(material, "fused", split.fold, name)
+            values = pd.DataFrame(intensities.profile(case).T, columns=list(SEQUENCES))
+            long = values.melt(var_name="sequence", value_name="value")
+            profiles[part, name] = long.assign(**about)
+            inside = intensities.brain(case)
+            tally = calibration.tally(fused.probabilities[:, inside].T, case.labels[inside])
+            # an external patient is tallied in every fold
+            tallies[part][name] = tallies[part].get(name, 0) + tally
+            volumes = {NONE: fused, Z_SCORE: segment(intensities.z_score(case, reference))}
             for key, volume in volumes.items():
                 counts = evaluate.confusion_of(case, volume)
-                rows += comparing.dice_rows({**about, "network": key}, counts, sites.study)
-    return pd.DataFrame(rows)
+                told = {**about, "fold": split.fold, "network": key}
+                rows += comparing.dice_rows(told, counts, sites.study)
+    return pd.concat(profiles.values(), ignore_index=True), tallies, pd.DataFrame(rows)
 
 
-def pipeline(material: folds.Material, split: Split) -> remedies.Segment:
+def pipeline(material: folds.Material, split: Split) -> Segment:
     """Return the networks of a fold as one step, from a stored case to the fused volume."""
     study = material.study
     branches = [

@@ -1,18 +1,15 @@
-"""Does it hold on another site: the drop, how far the inputs moved, what simple remedies do."""
+"""Does it hold on another site: the drop, how far the inputs moved, whether a z-score helps."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from gliomalib.experiments import comparing, external_sites, remedies
+from gliomalib.experiments import comparing, external_sites, intensities
 from gliomalib.experiments import external_comparison as comparison
 from gliomalib.experiments.external_sites import GROUPS, GroupScores, Sites
-from gliomalib.experiments.values import value
+from gliomalib.experiments.values import ends, value
 from gliomalib.schema import Value
-from gliomalib.scoring import calibration, comparisons
-
-FEW = 30
-"""Patients of a group below which ``bootstrap`` says that no interval is to be relied on."""
+from gliomalib.scoring import calibration
 
 CLASSIFIED = {name: ("ResNet50", name) for name in comparison.ACCURACY}
 
@@ -66,40 +63,39 @@ def values(scores: GroupScores, sites: Sites) -> list[Value]:
             value(f"{name}_{GROUPS[part]}", errors[name], rule)
             for name, rule in CALIBRATION.items()
         ]
-    for _, row in comparison.gains(scores, sites.study).iterrows():
-        rule = (
-            f"{row['title']} minus no remedy, {MEAN}, fused, {row['part']} patients; fitted on "
-            "the training patients of each fold; "
-            f"{comparing.tested(row, f'{len(remedies.REMEDIES)} remedies')}"
-        )
-        name = f"{row['remedy']}_gain" + "_internal" * (row["part"] == "internal")
-        values.append(Value(name, row["gain"], comparing.interval(row), row["patients"], rule=rule))
+    rule = (
+        f"z-score of the intensities less none, {MEAN}, fused, {{}} patients; fitted on the "
+        "training patients of each fold"
+    )
+    for group, gain in comparison.gains(scores).items():
+        name = "z_score_gain" + "_internal" * (group == "internal")
+        values.append(value(name, gain, rule.format(group)))
     return values
 
 
 def conclusion(scores: GroupScores, sites: Sites) -> str:
-    """Say what the drop is, what moved, which remedy helps, and what n allows."""
+    """Say what the drop is, what moved, and what the z-score gains."""
     table = comparison.beside(scores, sites.study)
     row = _row(table, "fused", "mean")
     internal = f"{row['internal']:.3f} on {row['n_internal']} held-out patients"
     if not scores.tallies["external"]:
         return (
-            f"{_left_out(sites)}Nothing is said of another site: this study has no external "
-            f"patients (give external_root). The fused volume reaches a mean Dice of {internal}."
+            "Nothing is said of another site: this study has no external patients (give "
+            f"external_root). The fused volume reaches a mean Dice of {internal}."
+            f"{_left_out(sites)}"
         )
     scored = sites.cases.loc[sites.cases["fate"] == external_sites.SCORED, "site"]
-    classified = " and in ".join(
-        f"{name.replace('_', ' ')} by {_spoken(_row(table, *key))}"
-        for name, key in CLASSIFIED.items()
-    )
     same = ", who are the same phantoms imaged at both sites" if sites.twins else ""
+    drop, accuracy = (
+        _spoken(lost["drop"], comparing.interval(lost))
+        for lost in (row, _row(table, *CLASSIFIED["accuracy"]))
+    )
     certain = "; that there is a drop is shown" if row["low"] > 0 else ""
     return (
         f"On {', '.join(sorted(set(scored)))} the fused volume reaches a mean Dice of "
         f"{row['external']:.3f} on {row['n_external']} external patients and {internal}{same}, "
-        f"which is a drop of {_spoken(row)}{certain}. ResNet50 drops in {classified}. "
-        f"{_moved(scores)} By interval and adjusted test "
-        f"{_helps(comparison.gains(scores, sites.study))} {_left_out(sites)}{_limits(row, sites)}"
+        f"which is a drop of {drop}{certain}. The accuracy of ResNet50 drops by {accuracy}. "
+        f"{_moved(scores)} {_helps(scores)}{_left_out(sites)}"
     )
 
 
@@ -145,7 +141,7 @@ def _shifted(scores: GroupScores) -> list[Value]:
         Value(
             f"shift_{row['sequence']}", row["distance"], None, n, rule=rule.format(row["one_test"])
         )
-        for _, row in remedies.shifts(scores.intensities).iterrows()
+        for _, row in intensities.shifts(scores.intensities).iterrows()
     ]
 
 
@@ -161,14 +157,14 @@ def _rule_of(key: tuple[str, str]) -> str:
     return f"{score} Dice per patient, {of}, folds averaged"
 
 
-def _spoken(row: pd.Series) -> str:
-    if comparing.interval(row) is None:
-        return f"{row['drop']:.3f} (1 patient, no interval)"
-    return f"{row['drop']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+def _spoken(number: float, interval: tuple[float, float] | None) -> str:
+    if interval is None:
+        return f"{number:.3f} (1 patient, no interval)"
+    return f"{number:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
 
 
 def _moved(scores: GroupScores) -> str:
-    table = remedies.shifts(scores.intensities)
+    table = intensities.shifts(scores.intensities)
     row = table.iloc[table["distance"].argmax()]
     return (
         f"Of the inputs {row['sequence']} moved most, by {row['distance']:.3f} of the range; one "
@@ -177,46 +173,16 @@ def _moved(scores: GroupScores) -> str:
     )
 
 
-def _helps(table: pd.DataFrame) -> str:
-    outside, inside = (table[table["part"] == part] for part in ("external", "internal"))
-    best = outside.iloc[outside["gain"].argmax()]
-    text = (
-        f"{_listed(outside, 'helps')} outside (best mean change {best['gain']:+.3f}, "
-        f"{best['title']}) and {_listed(outside, 'costs Dice')} there; inside "
-        f"{_listed(inside, 'helps')} and {_listed(inside, 'costs Dice')}."
-    )
-    notes = sorted(set(outside["note"]) - {""})
-    return text + "".join(f" Outside: {note}." for note in notes)
-
-
-def _listed(table: pd.DataFrame, what: str) -> str:
-    """Name the remedies that help, by interval and adjusted test, or cost Dice."""
-    beyond_zero = table["low"] > 0 if what == "helps" else table["high"] < 0
-    rows = table[beyond_zero & (table["p_holm"] < comparisons.ALPHA)]
-    titles = ", ".join(f"{row['title']} ({row['gain']:+.3f})" for _, row in rows.iterrows())
-    return f"{titles or 'no remedy'} {what}"
+def _helps(scores: GroupScores) -> str:
+    gains = comparison.gains(scores)
+    helps = "helps" if ends(gains["external"])[0] > 0 else "is not shown to help"
+    changes = [f"{_spoken(gain.value, gain.ci95)} {group}" for group, gain in gains.items()]
+    return f"A z-score {helps} outside; it adds {' and '.join(changes)} to mean Dice."
 
 
 def _left_out(sites: Sites) -> str:
     counts = ", ".join(f"{fate} {n}" for fate in LEFT_OUT if (n := sites.count(fate)))
-    return f"External cases left out: {counts}. " if counts else ""
-
-
-def _limits(row: pd.Series, sites: Sites) -> str:
-    limits = []
-    if min(row["n_internal"], row["n_external"]) < FEW:
-        limits.append(
-            f"With {row['n_internal']} and {row['n_external']} patients, fewer than {FEW}, the "
-            "interval itself is not to be relied on, and a site cannot be separated from its few "
-            "patients."
-        )
-    if not sites.study.real_data:
-        limits.append("The study's own patients are synthetic, and so is what is said of a site.")
-        if sites.outside is sites.inside:
-            limits.append(
-                "Its second site differs because it was made so: it represents no hospital."
-            )
-    return " ".join(limits)
+    return f" External cases left out: {counts}." if counts else ""
 
 
 def _row(table: pd.DataFrame, of: str, score: str) -> pd.Series:

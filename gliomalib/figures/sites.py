@@ -1,4 +1,4 @@
-"""Figures of two sites side by side, and of what remedies do."""
+"""Figures of two sites side by side, and of what each property of a site costs."""
 
 from __future__ import annotations
 
@@ -86,24 +86,13 @@ def reliability(table: pd.DataFrame) -> Picture:
 
 
 @styled
-def effects(table: pd.DataFrame, column: str) -> Picture:
-    """Draw paired effects with their intervals, one row a title, one colour a part.
-
-    ``column`` is the gain of ``external_comparison.gains`` or the drop of
-    ``external_factors.drops``.
-    """
+def drops(table: pd.DataFrame) -> Picture:
+    """Draw ``external_factors.drops`` with their intervals, one row a property."""
     figure, axes = canvas(6.5, 2.6)
-    titles = list(dict.fromkeys(table["title"]))
-    for part, rows in table.groupby("part", sort=False):
-        colour = PART_COLOURS[str(part)]
-        shift = 0.1 if part == "external" else -0.1
-        places = [titles.index(title) + shift for title in rows["title"]]
-        axes.hlines(places, rows["low"], rows["high"], color=colour, linewidth=2)
-        axes.plot(rows[column], places, "o", color=colour, label=str(part))
+    axes.hlines(table.index, table["low"], table["high"], linewidth=2)
+    axes.plot(table["drop"], table.index, "o")
     axes.axvline(0, color="#aaaaaa", linestyle=":")
-    if titles:
-        picture.rows_from_top(axes, titles)
-        picture.legend_above(axes, 2)
-    axes.set(xlabel=f"{column} of mean Dice, paired, 95 % interval over patients")
-    numbers = table[column].round(3).set_axis(table["title"] + " " + table["part"])
-    return Picture(figure, f"{column.capitalize()}s: {spoken(numbers)}.")
+    if len(table):
+        picture.rows_from_top(axes, list(table["title"]))
+    axes.set(xlabel="drop of mean Dice, paired, 95 % interval over phantoms")
+    return Picture(figure, f"Drops: {spoken(table.set_index('title')['drop'].round(3))}.")

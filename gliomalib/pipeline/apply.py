@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -102,16 +101,10 @@ def labels_on(
     """
     # voxel of the case → millimetres → voxel of the grid
     step = np.linalg.inv(np.asarray(grid.affine)) @ np.asarray(affine)
-    reached = _reached(grid.shape, shape, step)
-    # only the box that the grid can reach is sampled, so count from the box's first voxel
-    step[:3, 3] += step[:3, :3] @ [part.start for part in reached]
     # rounded, so that a file and its mirror image meet the same places of the grid
     step = np.round(step, _DECIMALS)
-    size = tuple(part.stop - part.start for part in reached)
-    sampled = _most_probable(probabilities, step, size)
-    labels: Labels = np.zeros(shape, np.uint8)
-    labels[reached] = np.where(_within(grid.shape, size, step), sampled, 0)
-    return labels
+    sampled = _most_probable(probabilities, step, shape)
+    return np.where(_within(grid.shape, shape, step), sampled, np.uint8(0))
 
 
 def write(
@@ -155,15 +148,6 @@ def check_outputs(case_ids: Sequence[str], out: str | Path, convention: str, for
 
 def _mean(arrays: Sequence[Float32Array]) -> Float32Array:
     return np.asarray(sum(arrays[1:], start=arrays[0]) / np.float32(len(arrays)), np.float32)
-
-
-def _reached(grid: Sequence[int], shape: Sequence[int], step: FloatArray) -> tuple[slice, ...]:
-    """Return the box of voxels of ``shape`` around the voxels of the grid; ``step`` leads there."""
-    corners = np.array(list(product(*((-0.5, n - 0.5) for n in grid))))
-    places = (corners - step[:3, 3]) @ np.linalg.inv(step[:3, :3]).T
-    low = np.clip(np.floor(places.min(axis=0)), 0, shape).astype(int)
-    high = np.clip(np.ceil(places.max(axis=0)) + 1, 0, shape).astype(int)
-    return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
 
 
 def _most_probable(probabilities: Float32Array, step: FloatArray, shape: tuple[int, ...]) -> Labels:

@@ -138,18 +138,18 @@ def test_both_groups_are_measured_and_nobody_else(found: external_sites.GroupSco
     }
 
 
-def test_no_remedy_is_the_fused_volume_itself(found: external_sites.GroupScores) -> None:
+def test_without_z_score_it_is_the_fused_volume_itself(found: external_sites.GroupScores) -> None:
     keys = ["fold", "patient_id", "region"]
     plain = found.remedied.query("network == 'none'").set_index(keys)["dice"]
     fused = found.scores.query("network == 'fused'").set_index(keys)["dice"]
     assert (plain - fused).abs().max() < 1e-5
-    assert set(found.remedied["network"]) == {"none", "z_score", "histogram", "tta"}
+    assert set(found.remedied["network"]) == {external_sites.NONE, external_sites.Z_SCORE}
 
 
-def test_a_remedy_is_fitted_on_the_training_patients_of_the_fold(
+def test_the_z_score_is_fitted_on_the_training_patients_of_the_fold(
     abroad: external_sites.Sites, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fitted, fit = [], external_sites.remedies.fit
+    fitted, fit = [], external_sites.intensities.fit
 
     def watched(cases: object) -> object:
         seen: list[StoredCase] = list(cases)  # type: ignore[call-overload]
@@ -159,7 +159,7 @@ def test_a_remedy_is_fitted_on_the_training_patients_of_the_fold(
     def nothing(_: object, case: StoredCase, device: str = "") -> Volume:
         return Volume(np.full((4, *case.grid.shape), 0.25, np.float16), case.grid)
 
-    monkeypatch.setattr(external_sites.remedies, "fit", watched)
+    monkeypatch.setattr(external_sites.intensities, "fit", watched)
     monkeypatch.setattr(external_sites.predict, "segment", nothing)
     external_sites.measure(abroad)
     assert fitted == [set(split.train) for split in tiny_study.SPLITS]
@@ -170,7 +170,7 @@ def test_voxels_of_the_brain_are_tallied_once_a_fold(
 ) -> None:
     case = abroad.outside.store.get(NEW)
     n_brain = int((case.images > 0).any(axis=0).sum())
-    assert found.tallies["external"][NEW].n == 2 * n_brain
+    assert found.tallies["external"][NEW][0].sum() == 2 * n_brain
     assert 0 < n_brain < case.labels.size
 
 
@@ -240,8 +240,8 @@ def test_a_study_without_external_part_has_nobody_outside(root: Path) -> None:
     text = external_validation.conclusion(found, alone)
     assert text.startswith("Nothing is said of another site: this study has no external patients")
     names = {one.name for one in external_validation.values(found, alone)}
-    assert {"internal_mean_dice", "ece_internal", "tta_gain_internal"} <= names
-    assert not {"drop_mean_dice", "external_mean_dice", "shift_t1", "tta_gain"} & names
+    assert {"internal_mean_dice", "ece_internal", "z_score_gain_internal"} <= names
+    assert not {"drop_mean_dice", "external_mean_dice", "shift_t1", "z_score_gain"} & names
 
 
 def test_a_patient_without_a_score_is_an_error(root: Path, tmp_path: Path) -> None:

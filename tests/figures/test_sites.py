@@ -36,10 +36,6 @@ BINS = pd.DataFrame(
     {"part": ["internal", "internal", "external"], "confidence": [0.6, 0.9, 0.9],
      "accuracy": [0.5, 0.9, 0.7], "n": [100, 300, 200]}
 )  # fmt: skip
-GAINS = pd.DataFrame(
-    [("internal", "z-score", -0.02), ("external", "z-score", 0.03)],
-    columns=["part", "title", "gain"],
-).assign(low=lambda rows: rows["gain"] - 0.01, high=lambda rows: rows["gain"] + 0.01)
 
 
 def test_every_patient_of_both_sites_is_a_point() -> None:
@@ -75,18 +71,11 @@ def test_reliability_says_how_much_too_sure_each_group_is() -> None:
     assert labels == ["confidence is accuracy", "internal", "external"]
 
 
-def test_a_gain_outside_and_a_loss_inside_stand_beside_one_another() -> None:
-    picture = sites.effects(GAINS, "gain")
-    assert "z-score internal -0.02, z-score external 0.03" in picture.alt
-    axes = picture.figure.axes[0]
-    assert [one.get_text() for one in axes.get_yticklabels()] == ["z-score"]
-
-
-def test_each_effect_has_its_row_and_no_effect_is_an_empty_picture() -> None:
-    rows = [("external", "slice thickness", 0.1, 0.05, 0.15), ("external", "dose", 0.0, 0.0, 0.0)]
-    table = pd.DataFrame(rows, columns=["part", "title", "drop", "low", "high"])
-    picture = sites.effects(table, "drop")
+def test_each_property_has_its_row_and_none_is_an_empty_picture() -> None:
+    rows = [("slice thickness", 0.1, 0.05, 0.15), ("dose", 0.0, 0.0, 0.0)]
+    table = pd.DataFrame(rows, columns=["title", "drop", "low", "high"])
+    picture = sites.drops(table)
     (axes,) = picture.figure.axes
     assert [one.get_text() for one in axes.get_yticklabels()] == ["slice thickness", "dose"]
-    assert "slice thickness external 0.1" in picture.alt
-    assert sites.effects(table.iloc[:0], "drop").figure.axes
+    assert "slice thickness 0.1" in picture.alt
+    assert sites.drops(table.iloc[:0]).figure.axes
