@@ -132,12 +132,9 @@ def mosaic(array: NDArray[Any], columns: int) -> NDArray[Any]:
     """Return the axial slices (Y, X) of an array (X, Y, Z) row by row in one picture."""
     width, height, depth = array.shape
     rows = -(-depth // columns)
-    sheet = np.zeros((rows * height, columns * width), dtype=array.dtype)
-    for z in range(depth):
-        row, column = divmod(z, columns)
-        top, left = row * height, column * width
-        sheet[top : top + height, left : left + width] = array[..., z].T
-    return sheet
+    full = np.pad(array, ((0, 0), (0, 0), (0, rows * columns - depth)))
+    tiles = full.reshape(width, height, rows, columns).transpose(2, 1, 3, 0)
+    return tiles.reshape(rows * height, columns * width)
 
 
 def _labels(material: folds.Material, case: StoredCase, fold: int) -> dict[str, Labels]:
