@@ -37,6 +37,5 @@ def as_run(report: Report, notebook: str) -> settings.Study:
 
 def value_of(report: Report, notebook: str, name: str) -> Value | None:
     """Return a number of a record, or None where the record or the number is missing."""
-    record = report.records.get(notebook)
-    values = record.values if record is not None else ()
-    return next((value for value in values if value.name == name), None)
+    number = report.number(notebook, name)
+    return number.value if number else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
@@ -22,7 +22,7 @@ from gliomalib.report.statements import Number, Statement, anchor, marked, numbe
 from gliomalib.schema import Record, RecordError
 
 MOST_BYTES = 1_100_000
-"""A page above this opens slowly on a telephone; the index says so."""
+"""A page above this opens slowly on a telephone."""
 
 FEW_PATIENTS = 50
 """Below this many patients a bootstrap interval of a mean is not to be trusted."""
@@ -58,7 +58,6 @@ class Report:
     verdict_fault: str
     overview: Path | None
     example: Path | None = None
-    large_pages: dict[str, int] = field(default_factory=dict)
     others: tuple[str, ...] = ()
 
     @property
@@ -115,9 +114,8 @@ class Report:
     @property
     def processors(self) -> list[str]:
         """The processors that the records name, each once: ``AMD EPYC, 2 cores``."""
-        named = [record.provenance.get("hardware") for record in self.records.values()]
-        texts = {f"{one['processor']}, {one['cores']} cores" for one in named if one}
-        return sorted(texts) + ["a processor that was not recorded"] * (None in named)
+        named = [record.provenance["hardware"] for record in self.records.values()]
+        return sorted({f"{one['processor']}, {one['cores']} cores" for one in named})
 
     @property
     def caveats(self) -> dict[str, list[str]]:
