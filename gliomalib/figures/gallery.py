@@ -69,12 +69,9 @@ def scrollable(scores: pd.DataFrame) -> tuple[str, ...]:
     By the whole-tumour Dice of the fused volume, folds averaged: an empty mask cannot decide it.
     """
     fused = scores[scores["network"] == "fused"]
-    chosen: list[str] = []
-    for part in ("test", "external"):
-        if (fused["part"] == part).any():
-            ranked = tables.per_patient(fused, "WT", part).sort_values(kind="stable").index
-            chosen.append(str(ranked[0]))
-    return tuple(dict.fromkeys(chosen))
+    parts = [part for part in ("test", "external") if (fused["part"] == part).any()]
+    dice = [tables.per_patient(fused, "WT", part) for part in parts]
+    return tuple(str(ranked.sort_values(kind="stable").index[0]) for ranked in dice)
 
 
 def slices_that_matter(case: StoredCase, labels: Mapping[str, Labels]) -> list[dict[str, Any]]:

@@ -57,7 +57,7 @@ def card_page(report: Report) -> str:
         report=report,
         texts={section.title: section.text for section in methods.sections(report)},
         as_run=partial(facts.as_run, report),
-        value_of=partial(facts.value_of, report),
+        value_of=report.value,
         data=facts.as_run(report, facts.FIRST).data,
         citation=references.citation(),
         source=references.works()[MODEL_CARDS],

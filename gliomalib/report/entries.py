@@ -23,6 +23,9 @@ from gliomalib.schema import Record, RecordError, run_name, split_run_name
 
 Content = TypeVar("Content")
 
+VERDICTS = f"{LAST_NOTEBOOK}.verdicts"
+"""The table of verdicts."""
+
 FOLDERS = ("data_dir", "report_dir")
 """Parameters that say where files lie on one machine, and nothing about a result."""
 
@@ -102,14 +105,6 @@ def rows(report_dir: Path, table: str) -> list[dict[str, str]]:
             return list(csv.DictReader(stream, strict=True))
     except (ValueError, csv.Error):
         raise RecordError(f"tables/{path.name} cannot be read; run notebook {run} again") from None
-
-
-def verdicts(report_dir: Path) -> list[dict[str, str]]:
-    """Return the rows of the verdict table as text.
-
-    Raises ``RecordError`` where the table is missing or damaged.
-    """
-    return rows(report_dir, f"{LAST_NOTEBOOK}.verdicts")
 
 
 def _entry(study: settings.Study, report_dir: Path, name: str, is_expected: bool) -> Entry:

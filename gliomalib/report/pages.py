@@ -19,7 +19,7 @@ from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.report import cleaning, entries, notebooks, phrases, references
 from gliomalib.report.entries import Entry
 from gliomalib.report.statements import Number, Statement, anchor, marked, number, statements
-from gliomalib.schema import Record, RecordError
+from gliomalib.schema import Record, RecordError, Value
 
 MOST_BYTES = 1_100_000
 """A page above this opens slowly on a telephone."""
@@ -90,6 +90,11 @@ class Report:
         """Return a value of the record of a run with its place, None where there is none."""
         return number(run, name, self.records, self.pages)
 
+    def value(self, run: str, name: str) -> Value | None:
+        """Return a value of the record of a run, None where there is none."""
+        place = self.number(run, name)
+        return place.value if place else None
+
     @property
     def most_patients(self) -> int:
         """The largest number of patients behind a result, which is a value with an interval.
@@ -154,7 +159,7 @@ def origin(record: Record) -> dict[str, str]:
 def collect(study: settings.Study, report_dir: Path) -> Report:
     """Read what is there of a study, beside what was expected."""
     try:
-        rows, fault = entries.verdicts(report_dir), ""
+        rows, fault = entries.rows(report_dir, entries.VERDICTS), ""
     except RecordError as error:
         rows, fault = [], str(error)
     pictures = [report_dir / "figures" / name for name in ("overview.png", "fused.png")]

@@ -52,17 +52,16 @@ class Dot:
 
 
 def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
-    """Yield name and content of the gallery and of the page of every patient who has one."""
+    """Yield name and content of the gallery and of the page of every patient who has one.
+
+    Where the gallery leaves pictures out, it says so, and the worst patients keep theirs.
+    """
     cohort = patient_files.read(report_dir, report.study.report.patient_pages)
-    yield "patients", gallery_page(report, cohort)
+    context = {**_context(report, cohort), "most": MOST_PICTURES}
+    yield "patients", pages.render("patients.html.j2", **context)
     around = [None, *cohort.with_page, None]
     for patient, before, after in zip(cohort.with_page, around, around[2:], strict=False):
         yield patient.page, patient_page(report, cohort, patient, (before, after))
-
-
-def gallery_page(report: Report, cohort: Cohort) -> str:
-    """Return the page of all patients; where pictures are left out, the worst keep theirs."""
-    return pages.render("patients.html.j2", most=MOST_PICTURES, **_context(report, cohort))
 
 
 def patient_page(

@@ -86,17 +86,18 @@ def _readable(
 ) -> dict[str, Content]:
     """Return the content of files by the names of their runs; add what is damaged to ``faults``."""
     found = {}
-    for path in sorted(folder.glob(pattern)):
+    for path in sorted(folder.glob(pattern), key=lambda path: split_run_name(path.stem)):
         try:
             found[path.stem] = read_file(path)
         except RecordError as error:
             faults.append(str(error).replace(f"{folder}/", ""))
-    return {name: found[name] for name in in_order(list(found))}
+    return found
 
 
 def _verdicts(folder: Path, faults: list[str]) -> dict[str, dict[str, str]]:
     try:
-        return {f"{row['claim']} {row['statement']}": row for row in entries.verdicts(folder)}
+        rows = entries.rows(folder, entries.VERDICTS)
     except RecordError as error:
         faults.append(str(error))
         return {}
+    return {f"{row['claim']} {row['statement']}": row for row in rows}
