@@ -78,22 +78,7 @@ def svg(text: str) -> str:
     # coordinates stand in tags; what is between tags are words and numbers to read
     text = re.sub(r"<[^>]*>", lambda tag: _NUMBER.sub(_rounded, tag[0]), text)
     text = re.sub(r' d="[^"]*"', lambda path: _STEP.sub(r"\1", path[0]), text)
-    text = _without_groups(text)
     return text.replace("</style>", f"{classes}</style>", 1).strip()
-
-
-def _without_groups(text: str) -> str:
-    """Return an SVG without the groups that say nothing of what is in them."""
-    kept: list[bool] = []
-
-    def seen(tag: re.Match[str]) -> str:
-        if tag[0] != "</g>":
-            kept.append(tag[0] != "<g>")
-        # an end belongs to the last group that was begun and is not ended yet
-        says = kept.pop() if tag[0] == "</g>" else kept[-1]
-        return tag[0] if says else ""
-
-    return re.sub(r"<g(?: [^>]*)?>|</g>", seen, text)
 
 
 def _rounded(number: re.Match[str]) -> str:

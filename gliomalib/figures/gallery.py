@@ -69,12 +69,9 @@ def scrollable(scores: pd.DataFrame) -> tuple[str, ...]:
     By the whole-tumour Dice of the fused volume, folds averaged: an empty mask cannot decide it.
     """
     fused = scores[scores["network"] == "fused"]
-    chosen: list[str] = []
-    for part in ("test", "external"):
-        if (fused["part"] == part).any():
-            ranked = tables.per_patient(fused, "WT", part).sort_values(kind="stable").index
-            chosen.append(str(ranked[0]))
-    return tuple(dict.fromkeys(chosen))
+    parts = [part for part in ("test", "external") if (fused["part"] == part).any()]
+    dice = [tables.per_patient(fused, "WT", part) for part in parts]
+    return tuple(str(ranked.sort_values(kind="stable").index[0]) for ranked in dice)
 
 
 def slices_that_matter(case: StoredCase, labels: Mapping[str, Labels]) -> list[dict[str, Any]]:
@@ -132,12 +129,9 @@ def mosaic(array: NDArray[Any], columns: int) -> NDArray[Any]:
     """Return the axial slices (Y, X) of an array (X, Y, Z) row by row in one picture."""
     width, height, depth = array.shape
     rows = -(-depth // columns)
-    sheet = np.zeros((rows * height, columns * width), dtype=array.dtype)
-    for z in range(depth):
-        row, column = divmod(z, columns)
-        top, left = row * height, column * width
-        sheet[top : top + height, left : left + width] = array[..., z].T
-    return sheet
+    full = np.pad(array, ((0, 0), (0, 0), (0, rows * columns - depth)))
+    tiles = full.reshape(width, height, rows, columns).transpose(2, 1, 3, 0)
+    return tiles.reshape(rows * height, columns * width)
 
 
 def _labels(material: folds.Material, case: StoredCase, fold: int) -> dict[str, Labels]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from gliomalib import settings
 from gliomalib.provenance import write_atomic
 from gliomalib.report import bundle, documents, patients, studies
-from gliomalib.report.pages import MOST_BYTES, SITE, collect, index_page, notebook_page
+from gliomalib.report.pages import SITE, collect, index_page, notebook_page
 
 __all__ = ["build"]
 
@@ -30,13 +30,11 @@ def build(study: str, report_dir: str | Path) -> Path:
     report = collect(settings.load(study), report_dir)
     html = report_dir / "html"
     runs = (entry for entry in report.entries if entry.executed is not None)
-    sizes = _write(html, ((entry.name, notebook_page(report, entry)) for entry in runs))
-    sizes |= _write(html, patients.every_page(report, report_dir))
-    large = {name: size for name, size in sizes.items() if size > MOST_BYTES}
-    report = replace(report, large_pages=large)
-    sizes |= _write(html, documents.every_page(report, report_dir))
+    names = _write(html, ((entry.name, notebook_page(report, entry)) for entry in runs))
+    names |= _write(html, patients.every_page(report, report_dir))
+    names |= _write(html, documents.every_page(report, report_dir))
     for path in sorted(html.glob("*.html")):
-        if path.stem not in sizes:
+        if path.stem not in names:
             path.unlink()
     studies.write(report_dir.parent, report_dir.name)
     others = tuple(address for address in SITE if (report_dir / address).is_file())
@@ -45,10 +43,6 @@ def build(study: str, report_dir: str | Path) -> Path:
     return index
 
 
-def _write(html: Path, pages: Iterable[tuple[str, str]]) -> dict[str, int]:
-    """Write pages by their names without ending; return their sizes in bytes."""
-    sizes: dict[str, int] = {}
-    for name, page in pages:
-        write_atomic(html / f"{name}.html", page)
-        sizes[name] = len(page.encode())
-    return sizes
+def _write(html: Path, pages: Iterable[tuple[str, str]]) -> set[str]:
+    """Write pages by their names without ending; return the names."""
+    return {write_atomic(html / f"{name}.html", page).stem for name, page in pages}

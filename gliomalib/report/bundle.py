@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import zipfile
-from collections.abc import Iterable
-from html import escape, unescape
 from pathlib import Path
-from posixpath import dirname, join, normpath
-from urllib.parse import unquote, urlsplit
 
 from gliomalib.provenance import open_atomic
 from gliomalib.report.pages import Report, render
@@ -19,27 +14,27 @@ FOLDERS = {"html": "*.html", "tables": "*.csv", "records": "*.json", "figures": 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of every member: the first that the format knows, so that bytes do not change."""
 
-SCRIPT = re.compile(r"(<script\b.*?</script\s*>)", re.DOTALL | re.IGNORECASE)
-LINK = re.compile(r"""(<a\b[^>]*?)\shref="([^"]*)\"""", re.IGNORECASE)
+TOP = (
+    '<!DOCTYPE html>\n<html lang="en"><meta charset="utf-8"><title>{study}</title>'
+    '<meta http-equiv="refresh" content="0; url={study}/index.html">'
+    '<p><a href="{study}/index.html">The study {study}</a></p></html>\n'
+)
+"""What lies where the list of all studies lies outside of the archive."""
 
 
 def write(report: Report, report_dir: Path) -> Path:
     """Write ``<study>.zip`` into a study's folder, whole or not at all, and return it.
 
-    It is made of the files that are there, so it comes last. Equal files give equal bytes. Links
-    of its pages to files that are not in it become text that says so.
+    It is made of the files that are there, so it comes last. Equal files give equal bytes.
     """
     study = report.study.study
-    inside = members(report, report_dir)
     path = report_dir / f"{study}.zip"
     note = render("archive.txt.j2", study=study, kept_back=_keeps_back(report))
     with open_atomic(path) as stream, zipfile.ZipFile(stream, "w") as archive:
+        _add(archive, "index.html", TOP.format(study=study).encode())
         _add(archive, f"{study}/README.txt", note.encode())
-        for name in inside:
-            content = (report_dir / name).read_bytes()
-            if name.endswith(".html"):
-                content = without_dead_links(content.decode(), name, inside).encode()
-            _add(archive, f"{study}/{name}", content)
+        for name in members(report, report_dir):
+            _add(archive, f"{study}/{name}", (report_dir / name).read_bytes())
     return path
 
 
@@ -55,28 +50,6 @@ def members(report: Report, report_dir: Path) -> tuple[str, ...]:
     if _keeps_back(report):
         names = [name for name in names if not name.startswith("html/patient")]
     return tuple(sorted(names))
-
-
-def without_dead_links(page: str, name: str, inside: Iterable[str]) -> str:
-    """Return a page whose links to files outside of ``inside`` are text with a word of why.
-
-    ``name`` is the page's own place among them. Links to the web, to places of the same page and
-    whatever stands in a script are left as they are.
-    """
-    kept = frozenset(inside)
-
-    def mended(match: re.Match[str]) -> str:
-        target = urlsplit(unescape(match[2]))
-        if target.scheme or target.netloc or not target.path:
-            return match[0]
-        place = normpath(join(dirname(name), unquote(target.path)))
-        if place in kept:
-            return match[0]
-        why = escape(f"Not in this archive: {target.path}")
-        return f'{match[1]} role="link" aria-disabled="true" title="{why}"'
-
-    parts = SCRIPT.split(page)
-    return "".join(part if SCRIPT.fullmatch(part) else LINK.sub(mended, part) for part in parts)
 
 
 def _keeps_back(report: Report) -> bool:

@@ -11,16 +11,14 @@ from markupsafe import Markup
 
 from gliomalib import digits
 
-PLAIN_TAGS = """
-    a abbr b blockquote br caption code col colgroup dd del details div dl dt em figcaption figure
-    h1 h2 h3 h4 h5 h6 hr i img ins kbd li mark ol p pre q s samp small span strong sub summary sup
-    table tbody td tfoot th thead tr u ul var
-"""
-PLAIN_ATTRIBUTES = "alt class colspan height href id rowspan scope src title width"
 MATH_TAGS = """
     math mfrac mi mn mo mover mpadded mphantom mroot mrow mspace msqrt mstyle msub msubsup msup
     mtable mtd mtext mtr munder munderover
 """
+TAGS = nh3.ALLOWED_TAGS | {"tfoot", *MATH_TAGS.split()}
+"""Tags that may stand on a page: those that nh3 takes for harmless, and those of formulas."""
+
+PLAIN_ATTRIBUTES = "alt class colspan height href id rowspan scope src title width"
 MATH_ATTRIBUTES = """
     accent accentunder columnalign columnlines columnspacing display displaystyle fence form height
     largeop linethickness lspace mathsize mathvariant maxsize minsize movablelimits rowspacing
@@ -28,11 +26,8 @@ MATH_ATTRIBUTES = """
 """
 """Attributes that only say how a formula is set."""
 
-KEPT_ATTRIBUTES = {
-    **{tag: set(PLAIN_ATTRIBUTES.split()) for tag in PLAIN_TAGS.split()},
-    **{tag: set(MATH_ATTRIBUTES.split()) for tag in MATH_TAGS.split()},
-}
-"""Tags that may stand on a page, each with its attributes; nothing else gets there."""
+ATTRIBUTES = {*PLAIN_ATTRIBUTES.split(), *MATH_ATTRIBUTES.split()}
+"""Attributes that may stand on a page."""
 
 SENTENCE = 40
 """A column with a longer text than this needs room."""
@@ -69,8 +64,8 @@ def clean(source: str, number: str, pages: Collection[str] = ()) -> str:
     """
     kept = nh3.clean(
         source,
-        tags=set(KEPT_ATTRIBUTES),
-        attributes=KEPT_ATTRIBUTES,
+        tags=TAGS,
+        attributes={"*": ATTRIBUTES},
         url_schemes={"http", "https", "data"},
         link_rel=None,
     )

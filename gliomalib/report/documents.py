@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from gliomalib import digits
-from gliomalib.report import entries, errors, facts, methods, references
+from gliomalib.report import entries, errors, facts, methods, phrases, references
 from gliomalib.report.pages import Report, render
 
 MODEL_CARDS = "mitchell2019"
@@ -28,10 +28,7 @@ class Download:
 
 
 def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
-    """Yield the name (without ending) and the HTML of each of these pages.
-
-    ``report.large_pages`` must be known by then: the errors page names them.
-    """
+    """Yield the name (without ending) and the HTML of each of these pages."""
     yield "methods", methods_page(report)
     yield "model-card", card_page(report)
     yield "errors", errors_page(report, report_dir)
@@ -60,7 +57,7 @@ def card_page(report: Report) -> str:
         report=report,
         texts={section.title: section.text for section in methods.sections(report)},
         as_run=partial(facts.as_run, report),
-        value_of=partial(facts.value_of, report),
+        value_of=report.value,
         data=facts.as_run(report, facts.FIRST).data,
         citation=references.citation(),
         source=references.works()[MODEL_CARDS],
@@ -77,10 +74,7 @@ def errors_page(report: Report, report_dir: Path) -> str:
 def downloads_page(report: Report, report_dir: Path) -> str:
     """Return the list of all tables and records, with rows, columns and sizes."""
     files = [(entry, list(_files(entry, report_dir))) for entry in report.entries]
-    listed = {file.address for _, found in files for file in found}
-    tables = sorted((report_dir / "tables").glob("*.csv"))
-    others = [_table(path, path.stem) for path in tables if f"../tables/{path.name}" not in listed]
-    return render("downloads.html.j2", report=report, files_of=files, others=others)
+    return render("downloads.html.j2", report=report, files_of=files)
 
 
 def planned(report: Report) -> list[str]:
@@ -89,20 +83,12 @@ def planned(report: Report) -> list[str]:
     return [run for run in runs if run not in report.records]
 
 
-def file_size(count: int) -> str:
-    """Return a number of bytes as bytes, kB or MB (powers of ten)."""
-    if count < 1000:
-        return digits.counted(count, "byte")
-    return f"{count / 1000:.1f} kB" if count < 1_000_000 else f"{count / 1e6:.1f} MB"
-
-
 def _files(entry: entries.Entry, report_dir: Path) -> Iterator[Download]:
     path = report_dir / "records" / f"{entry.name}.json"
     if path.is_file():
-        content = "a record that cannot be read"
-        if entry.record is not None:
-            content = digits.counted(len(entry.record.values), "value")
-        size = file_size(path.stat().st_size)
+        values = entry.record.values if entry.record else ()
+        content = digits.counted(len(values), "value")
+        size = phrases.memory(path.stat().st_size)
         yield Download("record", f"../records/{path.name}", content, (), size)
     for table in entry.tables:
         yield _table(report_dir / "tables" / table, Path(table).stem[len(entry.name) + 1 :])
@@ -110,10 +96,9 @@ def _files(entry: entries.Entry, report_dir: Path) -> Iterator[Download]:
 
 def _table(path: Path, name: str) -> Download:
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            columns, *rows = csv.reader(stream)
+        columns, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
         content = f"{digits.counted(len(rows), 'row')}, {digits.counted(len(columns), 'column')}"
-    except (OSError, ValueError, csv.Error):
+    except (ValueError, csv.Error):
         columns, content = [], "a table that cannot be read"
-    size = file_size(path.stat().st_size)
+    size = phrases.memory(path.stat().st_size)
     return Download(name, f"../tables/{path.name}", content, tuple(columns), size)

@@ -23,8 +23,8 @@ from gliomalib.schema import Record, RecordError, run_name, split_run_name
 
 Content = TypeVar("Content")
 
-VERDICT_COLUMNS = ("claim", "statement", "published", "obtained", "verdict", "reason", "notebook")
-"""Columns without which the verdict table is no verdict table; more are shown where known."""
+VERDICTS = f"{LAST_NOTEBOOK}.verdicts"
+"""The table of verdicts."""
 
 FOLDERS = ("data_dir", "report_dir")
 """Parameters that say where files lie on one machine, and nothing about a result."""
@@ -92,21 +92,19 @@ def entries(study: settings.Study, report_dir: Path) -> list[Entry]:
     return [_entry(study, report_dir, name, name in wanted) for name in order]
 
 
-def verdicts(report_dir: Path) -> list[dict[str, str]]:
-    """Return the rows of the verdict table as text.
+def rows(report_dir: Path, table: str) -> list[dict[str, str]]:
+    """Return the rows of a table, ``05_fusion.scores``, as text.
 
-    Raises ``RecordError`` where the table is missing or lacks a column.
+    Raises ``RecordError`` where the table is missing or damaged.
     """
-    path = report_dir / "tables" / f"{LAST_NOTEBOOK}.verdicts.csv"
+    path, run = report_dir / "tables" / f"{table}.csv", table.partition(".")[0]
     if not path.is_file():
-        raise RecordError(f"tables/{path.name} is missing; run notebook {LAST_NOTEBOOK}")
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    lacking = [name for name in VERDICT_COLUMNS if rows and name not in rows[0]]
-    if lacking or not rows:
-        what = f"has no column {', '.join(lacking)}" if rows else "is empty"
-        raise RecordError(f"tables/{path.name} {what}; run notebook {LAST_NOTEBOOK} again")
-    return [{name: text or "" for name, text in row.items() if name} for row in rows]
+        raise RecordError(f"tables/{path.name} is missing; run notebook {run}")
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            return list(csv.DictReader(stream, strict=True))
+    except (ValueError, csv.Error):
+        raise RecordError(f"tables/{path.name} cannot be read; run notebook {run} again") from None
 
 
 def _entry(study: settings.Study, report_dir: Path, name: str, is_expected: bool) -> Entry:

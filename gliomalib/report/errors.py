@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +9,10 @@ from pydantic import ValidationError
 
 from gliomalib import settings
 from gliomalib.parameters import LAST_NOTEBOOK, from_parameters
-from gliomalib.report import patient_files, phrases
+from gliomalib.report import entries, patient_files, phrases
 from gliomalib.report.facts import FIRST
 from gliomalib.report.pages import Report
-from gliomalib.schema import Record, SettingsError, split_run_name
+from gliomalib.schema import Record, RecordError, SettingsError, split_run_name
 from gliomalib.verdicts import judge
 
 UNDECIDED = ("not run", "not judged", "not testable on this data")
@@ -63,7 +62,6 @@ def headings(report: Report, report_dir: Path) -> tuple[Heading, ...]:
         "missing": problems[True],
         "doubts": problems[False],
         "undecided": _undecided(report),
-        "variants": _variants(report),
         "excluded": _excluded(report),
         "files": _faulty(report_dir),
         "missed": _masks(cohort),
@@ -76,10 +74,6 @@ def headings(report: Report, report_dir: Path) -> tuple[Heading, ...]:
         ],
         "origin": _origin(report),
         "settings": _deviations(report),
-        "large": [
-            Item(n, f"It has {phrases.memory(size)} and opens slowly on a telephone.", f"{n}.html")
-            for n, size in report.large_pages.items()
-        ],
     }
     return tuple(Heading(anchor, tuple(items)) for anchor, items in found.items())
 
@@ -117,18 +111,6 @@ def _undecided(report: Report) -> list[Item]:
     ]
 
 
-def _variants(report: Report) -> list[Item]:
-    found = []
-    for entry in report.entries:
-        if entry.variant and entry.record is None:
-            changed = report.study.variants.get(entry.notebook, {}).get(entry.variant, {})
-            planned = ", ".join(f"{key}: {value}" for key, value in changed.items())
-            text = "Its parameters are not in the study's file."
-            text = f"It would have set {planned}." if planned else text
-            found.append(Item(entry.name, text, f"../index.html#{entry.name}"))
-    return found
-
-
 def _excluded(report: Report) -> list[Item]:
     if FIRST not in report.records:
         return [Item(FIRST, f"Who was excluded is not known: {FIRST} left no record.")]
@@ -136,23 +118,19 @@ def _excluded(report: Report) -> list[Item]:
 
 
 def _faulty(report_dir: Path) -> list[Item]:
-    path = report_dir / "tables" / f"{FIRST}.faults.csv"
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        # a row that is too short holds None
-        return [
-            Item(row["case_id"] or "no name", f"{row['kind']}: {row['what to do']}") for row in rows
-        ]
-    except (OSError, ValueError, KeyError, csv.Error):
-        text = f"This is not known: tables/{path.name} is missing or damaged; run {FIRST} again."
-        return [Item(FIRST, text)]
+        rows = entries.rows(report_dir, f"{FIRST}.faults")
+    except RecordError as error:
+        return [Item(FIRST, f"This is not known: {error}.")]
+    return [
+        Item(row["case_id"] or "no name", f"{row['kind']}: {row['what to do']}") for row in rows
+    ]
 
 
 def _patients(cohort: patient_files.Cohort) -> list[Item]:
-    faults = [*cohort.picture_faults, *([cohort.answer_fault] if cohort.answer_fault else [])]
-    items = [Item("the study", fault) for fault in faults]
-    return items + [Item(p.patient_id, p.fault, p.link) for p in cohort.patients if p.fault]
+    items = [Item("the study", fault) for fault in (*cohort.picture_faults, *cohort.table_faults)]
+    lacking = [patient for patient in cohort.patients if patient.pictures is None]
+    return items + [Item(p.patient_id, "There are no pictures.", p.link) for p in lacking]
 
 
 def _origin(report: Report) -> list[Item]:
@@ -164,7 +142,7 @@ def _origin(report: Report) -> list[Item]:
 
 
 def _masks(cohort: patient_files.Cohort) -> list[Item]:
-    items = [Item("the study", cohort.score_fault)] if cohort.score_fault else []
+    items = []
     for patient in cohort.patients:
         faulty: dict[str, list[str]] = {}
         for score in patient.scores:

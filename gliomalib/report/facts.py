@@ -1,4 +1,4 @@
-"""What the records of a study say of how its runs were made: settings, numbers, hardware."""
+"""The settings with which runs were made, by what sentences call their notebooks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pydantic import ValidationError
 
 from gliomalib import settings
 from gliomalib.report.pages import Report
-from gliomalib.schema import Value
 
 NOTEBOOKS = {
     "FIRST": "01_data_exploration",
@@ -33,10 +32,3 @@ def as_run(report: Report, notebook: str) -> settings.Study:
         return settings.Study.model_validate(record.parameters) if record else report.study
     except ValidationError:
         return report.study
-
-
-def value_of(report: Report, notebook: str, name: str) -> Value | None:
-    """Return a number of a record, or None where the record or the number is missing."""
-    record = report.records.get(notebook)
-    values = record.values if record is not None else ()
-    return next((value for value in values if value.name == name), None)

@@ -51,7 +51,7 @@ def _context(report: Report) -> dict[str, Any]:
             variants[name in report.records].append(told)
     return {
         "as_run": partial(facts.as_run, report),
-        "value": partial(facts.value_of, report),
+        "value": report.value,
         "counts": partial(_counts, report),
         "ran": variants[True],
         "idle": variants[False],
@@ -64,5 +64,5 @@ def _context(report: Report) -> dict[str, Any]:
 
 def _counts(report: Report, notebook: str, *names: str) -> list[int | None]:
     """Return numbers of a record that count something, None for one that is not there."""
-    values = [facts.value_of(report, notebook, name) for name in names]
+    values = [report.value(notebook, name) for name in names]
     return [None if value is None else int(value.value) for value in values]

@@ -167,9 +167,9 @@ def mathml(latex: str, display: str = "inline") -> str:
     return formula
 
 
-def to_html(markdown: str, attachments: dict[str, dict[str, str]] | None = None) -> str:
+def to_html(markdown: str) -> str:
     """Return markdown as HTML with formulas as MathML; what it contains is not cleaned yet."""
-    renderer = _Renderer(escape=False, exclude_anchor_links=True, attachments=attachments)
+    renderer = _Renderer(escape=False, exclude_anchor_links=True)
     return str(MarkdownWithMath(renderer=renderer).render(markdown))
 
 
@@ -187,10 +187,3 @@ class _Renderer(IPythonRenderer):
     def latex_environment(self, name: str, body: str) -> str:
         """Return an environment such as ``align`` as MathML."""
         return mathml(f"\\begin{{{name}}}{body}\\end{{{name}}}", "block")
-
-    def image(self, text: str, url: str, title: str | None = None, **_: Any) -> str:
-        """Return a picture; one that is attached to no cell keeps its address, to be named."""
-        name = url.removeprefix("attachment:")
-        if name != url and name not in self.attachments:
-            return str(super().image(text, name, title))
-        return str(super().image(text, url, title))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
@@ -19,10 +19,10 @@ from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.report import cleaning, entries, notebooks, phrases, references
 from gliomalib.report.entries import Entry
 from gliomalib.report.statements import Number, Statement, anchor, marked, number, statements
-from gliomalib.schema import Record, RecordError
+from gliomalib.schema import Record, RecordError, Value
 
 MOST_BYTES = 1_100_000
-"""A page above this opens slowly on a telephone; the index says so."""
+"""A page above this opens slowly on a telephone."""
 
 FEW_PATIENTS = 50
 """Below this many patients a bootstrap interval of a mean is not to be trusted."""
@@ -58,7 +58,6 @@ class Report:
     verdict_fault: str
     overview: Path | None
     example: Path | None = None
-    large_pages: dict[str, int] = field(default_factory=dict)
     others: tuple[str, ...] = ()
 
     @property
@@ -91,6 +90,11 @@ class Report:
         """Return a value of the record of a run with its place, None where there is none."""
         return number(run, name, self.records, self.pages)
 
+    def value(self, run: str, name: str) -> Value | None:
+        """Return a value of the record of a run, None where there is none."""
+        place = self.number(run, name)
+        return place.value if place else None
+
     @property
     def most_patients(self) -> int:
         """The largest number of patients behind a result, which is a value with an interval.
@@ -115,9 +119,8 @@ class Report:
     @property
     def processors(self) -> list[str]:
         """The processors that the records name, each once: ``AMD EPYC, 2 cores``."""
-        named = [record.provenance.get("hardware") for record in self.records.values()]
-        texts = {f"{one['processor']}, {one['cores']} cores" for one in named if one}
-        return sorted(texts) + ["a processor that was not recorded"] * (None in named)
+        named = [record.provenance["hardware"] for record in self.records.values()]
+        return sorted({f"{one['processor']}, {one['cores']} cores" for one in named})
 
     @property
     def caveats(self) -> dict[str, list[str]]:
@@ -156,7 +159,7 @@ def origin(record: Record) -> dict[str, str]:
 def collect(study: settings.Study, report_dir: Path) -> Report:
     """Read what is there of a study, beside what was expected."""
     try:
-        rows, fault = entries.verdicts(report_dir), ""
+        rows, fault = entries.rows(report_dir, entries.VERDICTS), ""
     except RecordError as error:
         rows, fault = [], str(error)
     pictures = [report_dir / "figures" / name for name in ("overview.png", "fused.png")]

@@ -1,14 +1,11 @@
 """What a study left of each reported patient: pictures, scores, the classifier's answers.
 
-Nothing here trusts a file: a damaged picture file or table is named and left out.
+A damaged picture file or table is named and left out.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,7 +15,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from gliomalib.report import entries
+from gliomalib.schema import RecordError
 
 SCORE_TABLE, SLICE_TABLE = "05_fusion.scores", "06_train_resnet50.slices"
 CLASSES = ("NCR", "ED", "ET")
@@ -41,18 +41,18 @@ class Slice(_Part):
     why: str
     wrong: int
     tumour: int
-    voxels: dict[str, tuple[int, int, int]] = {}
-    images: dict[str, Picture] = Field(min_length=1)
+    voxels: dict[str, tuple[int, int, int]]
+    images: dict[str, Picture]
     labels: dict[str, Picture]
 
 
 class Volume(_Part):
     """All slices of a volume as mosaics; ``shape`` and ``step`` are those of the mosaics."""
 
-    columns: int = Field(ge=1)
-    step: int = Field(1, ge=1)
-    shape: tuple[int, int, int] | None = None
-    images: dict[str, Picture] = Field(min_length=1)
+    columns: int
+    step: int
+    shape: tuple[int, int, int]
+    images: dict[str, Picture]
     labels: dict[str, Picture]
 
 
@@ -64,8 +64,8 @@ class Pictures(_Part):
     fold: int
     spacing_mm: tuple[float, float, float]
     shape: tuple[int, int, int]
-    layers: tuple[str, ...] = Field(min_length=1)
-    slices: tuple[Slice, ...] = Field(min_length=1)
+    layers: tuple[str, ...]
+    slices: tuple[Slice, ...]
     volume: Volume | None
 
     @property
@@ -73,22 +73,11 @@ class Pictures(_Part):
         """The slice with most tumour."""
         return max(self.slices, key=lambda axial: axial.tumour)
 
-    @model_validator(mode="after")
-    def _whole(self) -> Pictures:
-        parts: list[Slice | Volume] = [*self.slices, *([self.volume] if self.volume else [])]
-        for part in parts:
-            lacking = set(self.layers) - set(part.labels)
-            if lacking or set(part.images) != set(self.slices[0].images):
-                raise ValueError(f"a picture is missing: {', '.join(lacking) or 'a sequence'}")
-        if min(*self.shape, *(self.spacing_mm)) <= 0:
-            raise ValueError(f"the shape is {self.shape}, the spacing {self.spacing_mm}")
-        return self
-
 
 class Score(_Part):
     """A row of the scores of notebook 05."""
 
-    patient_id: str = Field(min_length=1)
+    patient_id: str
     region: str
     network: str
     part: str
@@ -103,12 +92,12 @@ class Score(_Part):
 class Answer(_Part):
     """What notebook 06 says of one slice."""
 
-    patient_id: str = Field(min_length=1)
+    patient_id: str
     part: str
     fold: int
-    z: int = Field(ge=0)
-    truth: int = Field(ge=0, le=3)
-    predicted: int = Field(ge=0, le=3)
+    z: int
+    truth: int
+    predicted: int
 
     @property
     def wrong(self) -> bool:
@@ -118,16 +107,12 @@ class Answer(_Part):
 
 @dataclass(frozen=True)
 class Patient:
-    """One reported patient. ``page`` is the name of its page without ending, empty without one.
-
-    ``fault`` says why there are no pictures, empty where there are.
-    """
+    """One reported patient. ``page`` is the name of its page without ending, empty without one."""
 
     patient_id: str
     page: str
     part: str
     pictures: Pictures | None
-    fault: str
     scores: tuple[Score, ...]
     answers: tuple[Answer, ...]
 
@@ -188,13 +173,7 @@ class Cohort:
 
     patients: tuple[Patient, ...]
     picture_faults: tuple[str, ...]
-    score_fault: str
-    answer_fault: str
-
-    @property
-    def table_faults(self) -> list[str]:
-        """What is missing or damaged of the tables, a sentence each."""
-        return [fault for fault in (self.score_fault, self.answer_fault) if fault]
+    table_faults: tuple[str, ...]
 
     @property
     def with_page(self) -> list[Patient]:
@@ -214,20 +193,18 @@ def read(report_dir: Path, most_pages: int | None = None) -> Cohort:
     Worst first by the mean Dice of the fused volume over the three classes, those without last.
     At most ``most_pages`` of them have a page of their own (``chosen``), None: all.
     """
-    pictures, damaged, faults = _all_pictures(report_dir)
-    scores, score_fault = _table(report_dir, SCORE_TABLE, Score)
-    answers, answer_fault = _table(report_dir, SLICE_TABLE, Answer)
-    absent = "There are no pictures of this patient: notebook 05_fusion wrote none."
+    pictures, faults = _all_pictures(report_dir)
+    scores, score_faults = _table(report_dir, SCORE_TABLE, Score)
+    answers, answer_faults = _table(report_dir, SLICE_TABLE, Answer)
     found = []
-    for name, page in page_names(sorted({*pictures, *damaged, *scores, *answers})).items():
+    for name in sorted({*pictures, *scores, *answers}):
         drawn, rows = pictures.get(name), (scores.get(name, ()), answers.get(name, ()))
-        part = drawn.part if drawn else next((r.part for group in rows for r in group), "not known")
-        fault = "" if drawn else damaged.get(name, absent)
-        found.append(Patient(name, page, part, drawn, fault, *rows))
+        part = drawn.part if drawn else next(r.part for group in rows for r in group)
+        found.append(Patient(name, f"patient-{name}", part, drawn, *rows))
     ranked = sorted(found, key=_worst_first)
     kept = chosen(ranked, most_pages)
     patients = tuple(p if p.patient_id in kept else replace(p, page="") for p in ranked)
-    return Cohort(patients, tuple(faults), score_fault, answer_fault)
+    return Cohort(patients, tuple(faults), (*score_faults, *answer_faults))
 
 
 def chosen(patients: Sequence[Patient], most: int | None) -> set[str]:
@@ -253,22 +230,6 @@ def chosen(patients: Sequence[Patient], most: int | None) -> set[str]:
     return {patient.patient_id for patient in kept}
 
 
-def page_names(patient_ids: Iterable[str]) -> dict[str, str]:
-    """Return a name for the page of each patient that is safe for a file and belongs to it alone.
-
-    An ID with other signs than letters, digits, ``_``, ``-`` and ``.``, a long one, and those that
-    differ in case only get a digest.
-    """
-    slugs = {name: re.sub(r"[^A-Za-z0-9_.-]+", "_", name)[:60] for name in patient_ids}
-    folded = [slug.casefold() for slug in slugs.values()]
-    return {
-        name: f"patient-{slug}"
-        if slug == name and folded.count(slug.casefold()) == 1
-        else f"patient-{slug}-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:10]}"
-        for name, slug in slugs.items()
-    }
-
-
 def _worst_first(patient: Patient) -> tuple[int, bool, float, str]:
     place, mean = {"test": 0, "external": 1}.get(patient.part, 2), patient.dice("mean")
     # NaN is neither below nor above any number: it would leave the order to chance
@@ -280,50 +241,35 @@ def _mean(values: Iterable[float]) -> float:
     return fmean(defined) if defined else math.nan
 
 
-def _all_pictures(report_dir: Path) -> tuple[dict[str, Pictures], dict[str, str], list[str]]:
-    """Return pictures by patient, what is said of damaged files by their name, and faults."""
+def _all_pictures(report_dir: Path) -> tuple[dict[str, Pictures], list[str]]:
+    """Return pictures by patient, and a sentence for each file that is missing or damaged."""
     found: dict[str, Pictures] = {}
-    damaged: dict[str, str] = {}
     paths = sorted((report_dir / "patients").glob("*.json"))
     faults = [] if paths else ["There are no pictures: patients/ is empty; run notebook 05_fusion."]
     for path in paths:
-        file = f"patients/{path.name}"
         try:
             drawn = Pictures.model_validate_json(path.read_bytes())
-        except (ValueError, OSError) as error:
-            fault = f"{file} cannot be read ({_said(error)}); run notebook 05_fusion again."
-            damaged[path.stem] = f"There are no pictures of this patient: {fault}"
-            faults.append(fault)
-            continue
-        if drawn.patient_id in found:
-            faults.append(f"{file} is of a patient who has another file; it is left out.")
-        found.setdefault(drawn.patient_id, drawn)
-    return found, damaged, faults
+        except ValueError:
+            faults.append(f"patients/{path.name} cannot be read; run notebook 05_fusion again.")
+        else:
+            found[drawn.patient_id] = drawn
+    return found, faults
 
 
 Row = TypeVar("Row", Score, Answer)
 
 
-def _table(report_dir: Path, name: str, kind: type[Row]) -> tuple[dict[str, tuple[Row, ...]], str]:
+def _table(
+    report_dir: Path, name: str, kind: type[Row]
+) -> tuple[dict[str, tuple[Row, ...]], list[str]]:
     """Return the rows of a table by patient, and what is wrong with it: then there are no rows."""
-    path = report_dir / "tables" / f"{name}.csv"
-    notebook = name.partition(".")[0]
-    if not path.is_file():
-        return {}, f"tables/{path.name} is missing; run notebook {notebook}."
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            rows = [kind.model_validate(row) for row in csv.DictReader(stream)]
-    except (ValueError, OSError, csv.Error) as error:
-        said = f"tables/{path.name} cannot be read ({_said(error)})"
-        return {}, f"{said}; run notebook {notebook} again."
+        rows = [kind.model_validate(row) for row in entries.rows(report_dir, name)]
+    except RecordError as error:
+        return {}, [f"{error}."]
+    except ValueError:
+        run = name.partition(".")[0]
+        return {}, [f"tables/{name}.csv does not hold what it should; run notebook {run} again."]
     patient_of = attrgetter("patient_id")
     groups = groupby(sorted(rows, key=patient_of), key=patient_of)
-    return {name: tuple(group) for name, group in groups}, ""
-
-
-def _said(error: Exception) -> str:
-    if not isinstance(error, ValidationError):
-        return type(error).__name__
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    return f"{where}: {first['msg']}" if where else first["msg"]
+    return {name: tuple(group) for name, group in groups}, []

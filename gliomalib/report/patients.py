@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
 
-from gliomalib.report import pages, patient_files, phrases
+from gliomalib.report import pages, patient_files
 from gliomalib.report.pages import Report
 from gliomalib.report.patient_files import CLASSES, Answer, Cohort, Patient, Score
 from gliomalib.report.phrases import STATES
@@ -24,8 +24,8 @@ SEQUENCES = {"t1": "T1", "t1ce": "T1ce", "t2": "T2", "flair": "FLAIR"}
 MOST_TOLD = 5
 """At most so many patients of the left tail are explained one by one."""
 
-FEWER_PICTURES = (200, 100, 50, 25, 10, 5, 0)
-"""How many pictures a part of the gallery has where all of them would make it too large."""
+MOST_PICTURES = 100
+"""So many pictures has each part of the gallery at most, those of the worst: about 5 kB each."""
 
 BIN, DOT_ROOM = 0.02, 30
 """Width in Dice within which points are stacked, and the height of a full stack."""
@@ -52,25 +52,16 @@ class Dot:
 
 
 def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
-    """Yield name and content of the gallery and of the page of every patient who has one."""
+    """Yield name and content of the gallery and of the page of every patient who has one.
+
+    Where the gallery leaves pictures out, it says so, and the worst patients keep theirs.
+    """
     cohort = patient_files.read(report_dir, report.study.report.patient_pages)
-    yield "patients", gallery_page(report, cohort)
+    context = {**_context(report, cohort), "most": MOST_PICTURES}
+    yield "patients", pages.render("patients.html.j2", **context)
     around = [None, *cohort.with_page, None]
     for patient, before, after in zip(cohort.with_page, around, around[2:], strict=False):
         yield patient.page, patient_page(report, cohort, patient, (before, after))
-
-
-def gallery_page(report: Report, cohort: Cohort) -> str:
-    """Return the page of all patients, with as many pictures in each part as the page can hold.
-
-    The page says so where pictures are left out; then the worst patients keep theirs.
-    """
-    page = ""
-    for most in (len(cohort.patients), *FEWER_PICTURES):
-        page = pages.render("patients.html.j2", most=most, **_context(report, cohort))
-        if len(page.encode()) <= pages.MOST_BYTES:
-            break
-    return page
 
 
 def patient_page(
@@ -81,18 +72,12 @@ def patient_page(
 ) -> str:
     """Return the page of one patient.
 
-    A volume is left out, and the page says so, where it would make the page too large, and of a
-    real patient where the study does not allow it (it may lie there from an earlier run).
+    Of a real patient no volume is shown unless the study allows it (one may lie there from an
+    earlier run): the page says so.
     """
     allowed = not report.study.real_data or report.study.report.real_volumes
     context = {**_context(report, cohort), "neighbours": neighbours, "allowed": allowed}
-    pictures = patient.pictures and patient.pictures.model_copy(update={"volume": None})
-    without_volume = replace(patient, pictures=pictures)
-    for shown in (patient if allowed else without_volume, without_volume):
-        page = pages.render("patient.html.j2", patient=shown, whole=patient, **context)
-        if len(page.encode()) <= pages.MOST_BYTES:
-            break
-    return page
+    return pages.render("patient.html.j2", patient=patient, **context)
 
 
 def tail(patients: Sequence[Patient]) -> list[Patient]:
@@ -150,11 +135,6 @@ def _ranked(patients: Sequence[Patient], region: str) -> list[Patient]:
     return sorted(defined, key=lambda patient: (patient.dice(region), patient.patient_id))
 
 
-def isolated(text: str) -> str:
-    """Return text between marks that keep its direction of writing to itself."""
-    return f"\N{FIRST STRONG ISOLATE}{text}\N{POP DIRECTIONAL ISOLATE}"
-
-
 def _context(report: Report, cohort: Cohort) -> dict[str, Any]:
     made = {entry.name: entry for entry in report.entries}
     return {
@@ -162,5 +142,4 @@ def _context(report: Report, cohort: Cohort) -> dict[str, Any]:
         **{"classes": CLASSES, "states": STATES, "sequence_names": SEQUENCES},
         **{"class_names": CLASS_NAMES, "colours": CLASS_COLOURS},
         **{function.__name__: function for function in (tail, flagged, state_of, runs, dots)},
-        **{"isolated": isolated, "most_bytes": phrases.memory(pages.MOST_BYTES)},
     }

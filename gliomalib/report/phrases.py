@@ -33,12 +33,8 @@ def device(name: str) -> str:
 
 def changes(changed: Mapping[str, object]) -> str:
     """Return ``loss: dice_ce, seed: 2026``, the parameters in which a variant differs."""
-    return ", ".join(f"{key}: {setting(value)}" for key, value in changed.items())
-
-
-def setting(value: object) -> str:
-    """Return the value of a setting as a reader writes it."""
-    return listed([str(part) for part in value]) if isinstance(value, list) else str(value)
+    texts = {k: listed([*map(str, v)]) if isinstance(v, list) else v for k, v in changed.items()}
+    return ", ".join(f"{key}: {text}" for key, text in texts.items())
 
 
 def dotted(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -74,5 +70,7 @@ def duration(seconds: float) -> str:
 
 
 def memory(size: int) -> str:
-    """Return a number of bytes in MB below one GB, in GB above (powers of ten)."""
+    """Return a number of bytes in kB, MB or GB (powers of ten)."""
+    if size < 1e6:
+        return f"{size / 1e3:.1f} kB"
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

@@ -72,17 +72,14 @@ def _sets(release: str) -> list[catalogue.DataSet]:
 
 
 def citation() -> dict[str, Any]:
-    """Return what ``CITATION.cff`` says, nothing where it is missing: the pages say so."""
-    text = CITATION.read_text(encoding="utf-8") if CITATION.is_file() else "{}"
-    content: dict[str, Any] = yaml.safe_load(text)
+    """Return what ``CITATION.cff`` says."""
+    content: dict[str, Any] = yaml.safe_load(CITATION.read_text(encoding="utf-8"))
     return content
 
 
 def sentences() -> list[str]:
     """Return how to cite the project, and the paper that it examines, in a sentence each."""
     project = citation()
-    if not project:
-        return []
     authors = ", ".join(map(_name, project["authors"])).removesuffix(".")
     year = str(project.get("date-released", ""))[:4]
     parts = [authors, project["title"], f"Version {project['version']}", year]
@@ -92,8 +89,6 @@ def sentences() -> list[str]:
 def bibtex() -> str:
     """Return the project and the paper that it examines as BibTeX."""
     project = citation()
-    if not project:
-        return ""
     # braces keep capitals as they are, and a group from being taken for first and last names
     names = " and ".join(f"{{{_name(author)}}}" for author in project["authors"])
     fields = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from bs4 import BeautifulSoup, Tag
 
-from gliomalib.schema import Record, SettingsError, Value
+from gliomalib.schema import Record, Value
 from gliomalib.verdicts import claims, outcome
 
 NONE = ("", "–")
@@ -56,10 +56,7 @@ def statements(
     A row whose statement is not in ``data/published.yml``, or is answered by another notebook
     there, has no number to link to.
     """
-    try:
-        by_id = {claim.id: claim for claim in claims.load()}
-    except SettingsError:
-        by_id = {}
+    by_id = {claim.id: claim for claim in claims.load()}
     return [_statement(row, by_id.get(row["claim"]), records, pages) for row in rows]
 
 
@@ -116,11 +113,7 @@ def marked(body: str, values: Iterable[str]) -> str:
     soup = BeautifulSoup(body, features="html.parser")
     rows = _rows(soup)
     cells = [(cell, _output(cell)) for cell in soup.select("div.cell")]
-    finish = [
-        cell
-        for cell, _ in cells
-        if any(FINISH in part.get_text() for part in cell.select("details.code"))
-    ] or [cell for cell, _ in cells]
+    finish = [cell for cell, _ in cells if FINISH in cell.get_text()] or [c for c, _ in cells]
     for value in values:
         if value in rows:
             rows[value]["id"] = anchor(value)

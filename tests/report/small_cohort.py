@@ -10,11 +10,11 @@ from typing import Any
 from bs4 import BeautifulSoup
 
 from gliomalib import report
-from gliomalib.report import patient_files, patients
+from gliomalib.report import patients
 from gliomalib.report.patient_files import Patient, Score
 from tests.report.reading import soup_of
 
-ATTACK = "<script>alert(1)</script>\"'\u202eabc"
+ATTACK = "<img src=x onerror=alert(1)>\"'abc"
 
 LAYERS = ("truth", "2D", "3D", "fused")
 
@@ -40,7 +40,7 @@ def pictures_of(patient: str, part: str, *, volume: bool = False) -> dict[str, A
         }
 
     voxels = {name: [3, 2, 1] for name in LAYERS}
-    worst = {"z": 2, "why": "most voxels wrong", "wrong": 9, "tumour": 4}
+    worst = {"z": 2, "why": "most voxels wrong", "wrong": 9, "tumour": 4, "voxels": voxels}
     largest = {"z": 3, "why": "most tumour", "wrong": 5, "tumour": 6, "voxels": voxels}
     slices = [{**worst, **both("slice 2")}, {**largest, **both("slice 3")}]
     return {
@@ -97,7 +97,7 @@ def page_of(folder: Path, patient: str) -> BeautifulSoup:
 
 
 def patients_page(patient: str) -> str:
-    return patient_files.page_names(DICE)[patient]
+    return f"patient-{patient}"
 
 
 def built(folder: Path, study: str = "small") -> Path:
@@ -118,4 +118,4 @@ def scores_of(patient: str, dice: dict[str, float], fold: int = 0) -> list[Score
 
 
 def patient_with(name: str, dice: dict[str, float]) -> Patient:
-    return Patient(name, f"patient-{name}", "test", None, "", tuple(scores_of(name, dice)), ())
+    return Patient(name, f"patient-{name}", "test", None, tuple(scores_of(name, dice)), ())

@@ -59,7 +59,13 @@ def make_record(name: str, **changes: object) -> Record:
         device="cpu",
         wall_s=61.5,
         peak_memory_bytes=1_200_000_000,
-        provenance={"commit": "abc", "lock_sha256": "def", "versions": {"python": "3.11.9"}},
+        provenance={
+            "date": "2026-01-01",
+            "commit": "abc",
+            "lock_sha256": "def",
+            "versions": {"python": "3.11.9"},
+            "hardware": {"processor": "A", "cores": "2"},
+        },
         caveats=(f"Patient {ATTACK} was looked at twice.",),
         conclusion=f"Conclusion of {name} {ATTACK}.",
     )

@@ -83,9 +83,8 @@ def test_unexpected_results_are_named(small_folder: Path) -> None:
     assert "Its record belongs to the study 'demo'" in page
 
 
-def test_verdict_table_without_a_column_is_named(small_folder: Path) -> None:
+def test_damaged_verdict_table_is_named(small_folder: Path) -> None:
     path = small_folder / "tables" / "16_reproducibility_report.verdicts.csv"
-    small.verdict_table().drop(columns=["verdict", "reason"]).to_csv(path, index=False)
+    path.write_bytes(b"\xff\xfe\x00")
     page = small.index_text(small_folder)
-    assert "The claims are not decided: tables/16" in page
-    assert "has no column verdict, reason" in page
+    assert f"The claims are not decided: tables/{path.name} cannot be read; run notebook 16" in page

@@ -22,7 +22,7 @@ def test_settings_are_those_of_the_record_else_of_the_study(folder: Path) -> Non
 
 def test_a_value_that_is_not_there_is_none(folder: Path) -> None:
     report = collected(folder)
-    accuracy = facts.value_of(report, facts.CLASSES, "accuracy")
+    accuracy = report.value(facts.CLASSES, "accuracy")
     assert accuracy is not None and accuracy.value == 0.8125
-    assert facts.value_of(report, facts.CLASSES, "no such value") is None
-    assert facts.value_of(report, "09_loss_ablations", "accuracy") is None
+    assert report.value(facts.CLASSES, "no such value") is None
+    assert report.value("09_loss_ablations", "accuracy") is None

@@ -123,7 +123,8 @@ def test_versions_and_hardware_are_the_records(folder: Path) -> None:
     assert "commit abc123" in told
     assert "9 min 0 s of wall time" in told
     assert "1.2 GB" in told
-    origin = {"commit": "other", "lock_sha256": "d1", "versions": {}}
+    hardware = {"processor": "A Good Machine", "cores": "4"}
+    origin = {"commit": "other", "lock_sha256": "d1", "versions": {}, "hardware": hardware}
     planted.rewrite(folder, "04_train_unet3d", provenance=origin)
     told = section(folder, "Software, seeds and hardware")
     assert "abc123 or other (the records differ)" in told

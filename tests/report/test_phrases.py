@@ -63,3 +63,11 @@ def test_plurals_and_nested_settings() -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert phrases.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(400, "0.4 kB"), (2_560, "2.6 kB"), (2_560_000, "3 MB"), (1_200_000_000, "1.2 GB")],
+)
+def test_sizes(size: int, text: str) -> None:
+    assert phrases.memory(size) == text

@@ -8,8 +8,7 @@ from bs4 import BeautifulSoup
 
 from gliomalib import records
 from gliomalib.report import cleaning, statements
-from gliomalib.schema import Record, SettingsError, Value
-from gliomalib.verdicts import claims
+from gliomalib.schema import Record, Value
 
 RUN = "06_train_resnet50"
 
@@ -89,14 +88,6 @@ def test_row_of_another_claim_or_notebook_has_no_number() -> None:
     for changes in ({"claim": "C999"}, {"notebook": "05_fusion"}):
         found = one({RUN: record(0.861)}, **changes)
         assert (found.obtained, found.note) == (None, "")
-
-
-def test_missing_file_of_claims_stops_no_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone() -> None:
-        raise SettingsError("the paper's claims are missing")
-
-    monkeypatch.setattr(claims, "load", gone)
-    assert one({RUN: record(0.861)}).obtained is None
 
 
 def page() -> str:

@@ -15,17 +15,13 @@ from gliomalib.schema import Record, RecordError, SettingsError, split_run_name
 
 Content = TypeVar("Content")
 
-CASES = "01_data_exploration.cases.csv"
-"""The table that says who is in the data."""
-
 
 @dataclass(frozen=True)
 class Side:
     """Run ``letter`` (A or B) as it was found, by the names of its records and notebooks.
 
     ``verdicts`` are the rows of the verdict table by claim and its sentence, which another
-    version may number otherwise, ``cases`` the lines of the table of
-    cases. ``faults`` says in a sentence each what is there and cannot be read.
+    version may number otherwise. ``faults`` says in a sentence each what cannot be read.
     """
 
     letter: str
@@ -33,7 +29,6 @@ class Side:
     records: Mapping[str, Record]
     notebooks: Mapping[str, NotebookNode]
     verdicts: Mapping[str, Mapping[str, str]]
-    cases: tuple[str, ...]
     faults: tuple[str, ...]
 
     @property
@@ -71,17 +66,12 @@ def read(letter: str, folder: Path) -> Side:
     readable = _readable(folder, "records/*.json", records.read, faults)
     if not readable:
         raise RecordError(f"{folder}: not one record can be read: {faults[0]}")
-    cases = folder / "tables" / CASES
-    listed = cases.read_text(encoding="utf-8").splitlines() if cases.is_file() else []
-    if not listed:
-        faults.append(f"tables/{CASES} is missing: whose data it was is not known")
     return Side(
         letter=letter,
         folder=folder,
         records=readable,
         notebooks=_readable(folder, "notebooks/*.ipynb", notebooks.read, faults),
         verdicts=_verdicts(folder, faults),
-        cases=tuple(sorted(listed[1:])),
         faults=tuple(faults),
     )
 
@@ -96,17 +86,18 @@ def _readable(
 ) -> dict[str, Content]:
     """Return the content of files by the names of their runs; add what is damaged to ``faults``."""
     found = {}
-    for path in sorted(folder.glob(pattern)):
+    for path in sorted(folder.glob(pattern), key=lambda path: split_run_name(path.stem)):
         try:
             found[path.stem] = read_file(path)
         except RecordError as error:
             faults.append(str(error).replace(f"{folder}/", ""))
-    return {name: found[name] for name in in_order(list(found))}
+    return found
 
 
 def _verdicts(folder: Path, faults: list[str]) -> dict[str, dict[str, str]]:
     try:
-        return {f"{row['claim']} {row['statement']}": row for row in entries.verdicts(folder)}
+        rows = entries.rows(folder, entries.VERDICTS)
     except RecordError as error:
         faults.append(str(error))
         return {}
+    return {f"{row['claim']} {row['statement']}": row for row in rows}

@@ -89,8 +89,6 @@ def make_report(folder: Path) -> Path:
         records.write(record_of(name), folder)
         nbformat.write(notebook_of(name), folder / "notebooks" / f"{name}.ipynb")
     write_verdicts(folder, verdict_rows())
-    cases = pd.DataFrame({"case_id": ["P1", "P2"], "release": "phantom"})
-    cases.to_csv(folder / "tables" / runs.CASES, index=False)
     return folder
 
 
