@@ -25,6 +25,7 @@ def _training(section: str, *more: str) -> dict[str, str | None]:
 
 
 UNET = ("channels", "strides", "focal_gamma", "class_weights", "sequences", "dropout")
+RESNET = ("weights", "weights_file", "label_rule", "image", "image_size", "balanced", "augment")
 
 LAST_NOTEBOOK = "16_reproducibility_report"
 """The notebook that answers the question, from the records of all others."""
@@ -43,17 +44,11 @@ NOTEBOOKS: dict[str, dict[str, str | None]] = {
     "03_train_unet2d": _training("unet2d", *UNET),
     "04_train_unet3d": _training("unet3d", *UNET),
     "05_fusion": {"alpha": "fusion.alpha", "real_volumes": "report.real_volumes"},
-    "06_train_resnet50": _training(
-        "classifier",
-        "weights",
-        "weights_file",
-        "label_rule",
-        "image",
-        "image_size",
-        "balanced",
-        "augment",
-    )
-    | {"alpha": "fusion.alpha", "branches": "fusion.branches"},
+    "06_train_resnet50": {
+        **_training("classifier", *RESNET),
+        "alpha": "fusion.alpha",
+        "branches": "fusion.branches",
+    },
     "07_baselines": {},
     "08_alpha_sweep": {"sweep_step": "fusion.sweep_step"},
     "09_loss_ablations": {},
@@ -114,13 +109,3 @@ def check_names(notebook: str, names: Mapping[str, Any]) -> None:
         raise SettingsError(
             f"{notebook} has no parameter {', '.join(wrong)}: its parameters are {', '.join(taken)}"
         )
-
-
-def in_file(study: str, path: str) -> bool:
-    """Whether the file of a study names a setting, such as ``unet2d.loss``, itself."""
-    section: Any = settings.content_of(settings.STUDIES_DIR / f"{study}.yml")
-    for part in path.split("."):
-        if not isinstance(section, dict) or part not in section:
-            return False
-        section = section[part]
-    return True

@@ -9,15 +9,16 @@ import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic_core import to_jsonable_python
 
 from gliomalib import digits, provenance, settings
-from gliomalib.parameters import check_names, from_parameters, in_file, parameters_of
+from gliomalib.parameters import check_names, from_parameters, parameters_of
 from gliomalib.schema import (
     SEQUENCES,
     Exclusion,
@@ -99,15 +100,17 @@ def in_force(run: Run) -> pd.DataFrame:
     ``from`` is "given" where the run was started with a value of its own, else the study's file,
     or "default" where that file does not name the setting.
     """
-    study, rows = run.study.study, []
+    rows = []
     for name, path in parameters_of(run.notebook).items():
         override = run.parameters.get(name)
         if path is None and override is None:
             continue
         value = override if path is None else attrgetter(path)(run.study)
         source = "given"
-        if override is None or name == "study":
-            source = f"{study}.yml" if path and in_file(study, path) else "default"
+        if path and (override is None or name == "study"):
+            section, _, key = path.rpartition(".")
+            model = attrgetter(section)(run.study) if section else run.study
+            source = f"{run.study.study}.yml" if key in model.model_fields_set else "default"
         rows.append({"parameter": name, "value": str(value), "from": source})
     return pd.DataFrame(rows)
 
@@ -158,7 +161,8 @@ def record_path(report_dir: str | Path, name: str) -> Path:
 
 def write(record: Record, report_dir: str | Path) -> Path:
     """Write a record as JSON; numbers that are not finite become null."""
-    text = json.dumps(_plain(asdict(record)), indent=1, sort_keys=True, allow_nan=False)
+    plain = to_jsonable_python(record, inf_nan_mode="null", fallback=lambda number: number.item())
+    text = json.dumps(plain, indent=1, sort_keys=True, allow_nan=False)
     return provenance.write_atomic(record_path(report_dir, record.name), text + "\n")
 
 
@@ -209,10 +213,6 @@ def versions_of(record: Record) -> pd.DataFrame:
     return pd.DataFrame({"of": list(flat), "is": [str(value) for value in flat.values()]})
 
 
-class _CellOutput(logging.StreamHandler[Any]):
-    """Writes progress lines as plain text under the cell that runs."""
-
-
 def _show_in_cells() -> None:
     """Let a notebook show progress and whole sentences in tables; a process of its own is set so.
 
@@ -221,9 +221,8 @@ def _show_in_cells() -> None:
     pd.set_option("display.max_colwidth", None)
     pd.set_option("display.max_rows", None)
     log = logging.getLogger("gliomalib")
-    for handler in [handler for handler in log.handlers if isinstance(handler, _CellOutput)]:
-        log.removeHandler(handler)  # a cell that runs again must not say everything twice
-    log.addHandler(_CellOutput(sys.stdout))
+    # in place of the former one: a cell that runs again must not say everything twice
+    log.handlers[:] = [logging.StreamHandler(sys.stdout)]
     log.setLevel(logging.INFO)
     log.propagate = False
 
@@ -273,17 +272,7 @@ def _provenance(run: Run) -> dict[str, Any]:
 def _data_digest(table: Path) -> str:
     """Return the digest of the table of cases, of their files' digests, not of where they lie."""
     cases = pd.read_csv(table, dtype=str).drop(columns=[*SEQUENCES, "seg"], errors="ignore")
-    return provenance.digest_of(cases.fillna("").to_dict("records"))[:16]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return provenance.digest_of(cases.fillna("").to_dict("records"))
 
 
 def _value(entry: Mapping[str, Any]) -> Value:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import SettingsError
 
 STUDIES_DIR = PROJECT_DIR / "notebooks" / "params"
 
+
+Content = TypeVar("Content")
 
 Sequence = Literal["t1", "t1ce", "t2", "flair"]
 Branch = Annotated[str, Field(pattern=r"^unet[23]d(\.[A-Za-z0-9_-]+)?$")]
@@ -283,16 +285,21 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Study:
 
 def content_of(path: str | Path) -> dict[str, Any]:
     """Return a study's file as it stands; ``SettingsError`` where it is not lines of settings."""
-    path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path.name}: not YAML ({' '.join(str(error).split())})") from None
+    content = _yaml(path) or {}
     if not isinstance(content, dict):
-        raise SettingsError(
-            f"{path.name}: settings are lines of `key: value`, found {content!r:.60}"
-        )
+        raise SettingsError(f"{path}: settings are lines of `key: value`, found {content!r:.60}")
     return content
+
+
+def read(path: str | Path, kind: type[Content]) -> Content:
+    """Return a YAML file as the model, or the collection of models, that it must be.
+
+    Raises ``SettingsError``, which names the file and what is wrong with it.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(_yaml(path))
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {explain(error)}; correct the file") from None
 
 
 def named_seed(root: int, *names: object) -> int:
@@ -308,6 +315,16 @@ def explain(error: ValidationError) -> str:
         place = ".".join(map(str, fault["loc"])) or "the file"
         parts.append(f"{place}: {fault['msg']} (found {fault['input']!r:.60})")
     return "; ".join(parts)
+
+
+def _yaml(path: str | Path) -> Any:
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: this file is missing; restore it or name another") from None
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise SettingsError(f"{path}: not YAML ({reason}); correct the file") from None
 
 
 def _keys_near(error: ValidationError) -> list[str]:

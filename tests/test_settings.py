@@ -74,10 +74,17 @@ def test_wrong_lines_are_named_with_the_right_ones(write: Path, line: str, said:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "[1, 2]", "a sentence"])
-def test_a_file_that_is_no_list_of_settings_is_named(write: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "study: Field required"),
+        ("[1, 2]", "settings are lines"),
+        ("a sentence", "settings are lines"),
+    ],
+)
+def test_a_file_that_is_no_list_of_settings_is_named(write: Path, text: str, said: str) -> None:
     write.write_text(text)
-    with pytest.raises(SettingsError, match=r"toy.yml: settings are lines"):
+    with pytest.raises(SettingsError, match=f"toy.yml: {said}"):
         settings.load("toy")
 
 

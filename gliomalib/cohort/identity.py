@@ -10,11 +10,11 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csgraph
 
 from gliomalib.data import fingerprint
 from gliomalib.data.inspection import Inspection
 from gliomalib.data.readers import brats
-from gliomalib.schema import DataError
 
 How = Literal["table", "content", "suspect", "twin"]
 
@@ -131,27 +131,18 @@ def year_overlap(people: Sequence[brats.Identity]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["year", "patients", "known", "new", *brats.GRADES])
 
 
-def known_years(people: Sequence[brats.Identity]) -> tuple[int, ...]:
-    """Return which of the paper's years (``PAPER_YEARS``) the tables of subject IDs know."""
-    return tuple(year for year in PAPER_YEARS if any(year in person.ids for person in people))
+def overlap_facts(people: Sequence[brats.Identity], test_share: float = 0.2) -> OverlapFacts | None:
+    """Return what pooling ``PAPER_YEARS`` and splitting by volume does, by the organisers' tables.
 
-
-def overlap_facts(
-    people: Sequence[brats.Identity], years: Sequence[int] = PAPER_YEARS, test_share: float = 0.2
-) -> OverlapFacts:
-    """Return what pooling ``years`` and splitting by volume does, by the organisers' tables.
-
-    A test volume whose patient has m volumes of N has none in training if its m - 1 siblings are
-    among the other T - 1 test volumes, with probability C(N-m, T-m) / C(N-1, T-1)
-    (hypergeometric). Raises ``DataError`` where a year is not in the table.
+    Years of which the tables name nobody are left out; None where that is all of them. A test
+    volume whose patient has m volumes of N has none in training if its m - 1 siblings are among
+    the other T - 1 test volumes, with probability C(N-m, T-m) / C(N-1, T-1) (hypergeometric).
     """
-    by_year = {year: sum(year in person.ids for person in people) for year in years}
-    absent = [str(year) for year, count in by_year.items() if not count]
-    if absent:
-        raise DataError(
-            f"the tables of subject IDs name nobody in {', '.join(absent)}; give a newer table"
-        )
-    copies = [sum(year in person.ids for year in years) for person in people]
+    by_year = {year: sum(year in person.ids for person in people) for year in PAPER_YEARS}
+    by_year = {year: count for year, count in by_year.items() if count}
+    if not by_year:
+        return None
+    copies = [sum(year in person.ids for year in by_year) for person in people]
     copies = [count for count in copies if count]
     volumes = sum(copies)
     test = max(1, round(test_share * volumes))
@@ -181,16 +172,10 @@ def _same(scans: Sequence[Inspection], how: Literal["table", "content"]) -> list
 
 def _first_of_each(names: Iterable[str], joined: Iterable[Link]) -> dict[str, str]:
     """Return each case's first case by the order of ``names``, over links in whatever order."""
-    above = {name: name for name in names}
-    place = {name: number for number, name in enumerate(above)}
-
-    def top(name: str) -> str:
-        while above[name] != name:
-            name = above[name]
-        return name
-
-    # a forest: links a–c and c–b hang both under a, whichever comes first
+    place = {name: number for number, name in enumerate(names)}
+    graph = np.zeros((len(place), len(place)), dtype=bool)
     for link in joined:
-        first, other = sorted((top(link.case_id), top(link.other_id)), key=place.__getitem__)
-        above[other] = first
-    return {name: top(name) for name in above}
+        graph[place[link.case_id], place[link.other_id]] = 1
+    _, groups = csgraph.connected_components(graph, directed=False)
+    first: dict[np.int32, str] = {}
+    return {name: first.setdefault(group, name) for name, group in zip(place, groups, strict=True)}

@@ -7,8 +7,6 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
 from gliomalib import settings
 from gliomalib.commands import Verbs, say
 from gliomalib.runner.chain import CHAIN
@@ -74,19 +72,9 @@ def _job(arguments: argparse.Namespace) -> Job:
         raise SettingsError(f"the study {arguments.study} has no {name}: take {', '.join(jobs)}")
     if arguments.file is None:
         return jobs[name]
-    overrides = {**jobs[name].overrides, **_read_parameters(arguments.file)}
+    overrides = {**jobs[name].overrides, **settings.content_of(arguments.file)}
     needed = {other: jobs[other].digest for other in jobs[name].needs}
     return with_digest(replace(jobs[name], overrides=overrides), needed)
-
-
-def _read_parameters(path: Path) -> dict[str, object]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise SettingsError(f"{path}: not a readable YAML file ({error})") from None
-    if not isinstance(content, dict):
-        raise SettingsError(f"{path}: parameters are lines of `name: value`, found {content!r:.60}")
-    return content
 
 
 def _study(arguments: argparse.Namespace) -> None:

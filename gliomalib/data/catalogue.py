@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pandas as pd
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import SettingsError
-from gliomalib.settings import Model
+from gliomalib.settings import Model, read
 
 CATALOGUE = PROJECT_DIR / "data" / "catalogue.yml"
 
@@ -61,19 +60,7 @@ def load(path: str | Path = CATALOGUE) -> Mapping[str, DataSet]:
     Raises ``SettingsError`` for a missing file, an unknown or missing key, a value of the wrong
     type and a duplicate set.
     """
-    path = Path(path)
-    try:
-        sets = _File.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).sets
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: the catalogue is missing; restore the file") from None
-    except yaml.YAMLError as error:
-        raise SettingsError(
-            f"{path}: not YAML ({' '.join(str(error).split())}); correct the file"
-        ) from None
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"])) or "the file"
-        raise SettingsError(f"{path}: {where}: {fault['msg']}; correct the file") from None
+    sets = read(path, _File).sets
     by_key = {dataset.key: dataset for dataset in sets}
     if len(by_key) < len(sets):
         raise SettingsError(f"{path}: a key is duplicated; correct the file")

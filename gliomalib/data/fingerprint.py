@@ -65,7 +65,7 @@ def content_digest(values: NDArray[Any]) -> str:
     not three axes, is constant, or holds NaN or infinity.
     """
     _check(values)
-    occurring, counts = _tally(values[values != _background(values)])
+    occurring, counts = np.unique(values[values != _background(values)], return_counts=True)
     # adding zero makes one zero of the two that floats have
     numbers = occurring.astype("<f8") + 0.0
     return hashlib.sha256(numbers.tobytes() + counts.astype("<i8").tobytes()).hexdigest()
@@ -126,19 +126,8 @@ def _background(values: NDArray[Any]) -> Any:
     # nearly always the corner's value fills more than half of a scan, so no other can fill more
     if 2 * np.count_nonzero(flat == flat[0]) > flat.size:
         return flat[0]
-    occurring, counts = _tally(flat)
+    occurring, counts = np.unique(flat, return_counts=True)
     return occurring[counts.argmax()]
-
-
-def _tally(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the values that occur, rising, and how often each does."""
-    if values.dtype.kind not in "iu" or values.dtype.itemsize > 2:
-        return np.unique(values, return_counts=True)
-    # short integers are counted several times faster than they are sorted
-    low = int(values.min())
-    counts = np.bincount(values.astype(np.int64) - low)
-    occurring = counts.nonzero()[0]
-    return occurring + low, counts[occurring]
 
 
 def _ranks(values: Float32Array) -> tuple[Float32Array, Float32Array]:

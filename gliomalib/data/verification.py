@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +77,7 @@ def verify(
     faults = [*cases.faults, *(fault for case in inspections for fault in case.faults)]
     if used is not None:
         faults += _changes(root, [case.case for case in inspections], used)
-    rows = [
-        (fault.case_id, fault.release, fault.kind, str(fault.path), fault.message)
-        for fault in faults
-    ]
+    rows = [{**asdict(fault), "path": str(fault.path)} for fault in faults]
     return Verification(
         root=root,
         cases=_case_table(inspections, faults),

@@ -56,11 +56,10 @@ def who_is_who(links: pd.DataFrame, people: Sequence[brats.Identity]) -> list[Va
         for how, rule in LINKS.items()
         if how != "twin" or how in set(links["how"])
     ]
-    years = identity.known_years(people)
-    if not years:
+    facts = identity.overlap_facts(people)
+    if facts is None:
         return linked
-    facts = identity.overlap_facts(people, years)
-    pooled = f"pooling {', '.join(map(str, years))} by the organisers' tables"
+    pooled = f"pooling {', '.join(map(str, facts.patients_by_year))} by the organisers' tables"
     leak = (
         f"{pooled} and drawing {facts.test_volumes} of {facts.volumes} volumes at random for "
         "testing: expected share of these whose patient is also in training"

@@ -77,9 +77,9 @@ def wanted(until: str) -> list[str]:
         return list(CHAIN)
     if until not in CHAIN:
         raise SettingsError(f"there is no notebook {until!r}: take one of {', '.join(CHAIN)}")
-    needed, queue = {until}, [until]
-    while queue:
-        fresh = [name for name in upstream(queue.pop()) if name not in needed]
-        needed.update(fresh)
-        queue.extend(fresh)
+    needed = {until}
+    # each notebook stands below those that it needs
+    for name in reversed(list(CHAIN)):
+        if name in needed:
+            needed.update(upstream(name))
     return [name for name in CHAIN if name in needed]

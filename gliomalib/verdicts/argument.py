@@ -13,7 +13,7 @@ from pydantic import Field
 from gliomalib import digits
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import Record
-from gliomalib.settings import Model, Study
+from gliomalib.settings import Model, Study, read
 from gliomalib.verdicts import claims, judge, outcome
 
 ASSUMPTIONS = PROJECT_DIR / "data" / "assumptions.yml"
@@ -115,7 +115,7 @@ def assumptions(records: Mapping[str, Record], path: str | Path = ASSUMPTIONS) -
                 "setting": assumption.setting,
                 "what hangs on it": _sensitivity(assumption, records),
             }
-            for assumption in claims.read(path, Assumptions).assumptions
+            for assumption in read(path, Assumptions).assumptions
         ]
     )
 
@@ -125,7 +125,7 @@ def checklists(path: str | Path = CHECKLISTS) -> dict[str, Checklist]:
 
     Raises ``SettingsError`` where the file is missing or broken.
     """
-    return claims.read(path, dict[str, Checklist])
+    return read(path, dict[str, Checklist])
 
 
 def as_markdown(checklist: Checklist) -> str:

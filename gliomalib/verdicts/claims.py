@@ -7,15 +7,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
-import yaml
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from gliomalib import digits
 from gliomalib.provenance import PROJECT_DIR
-from gliomalib.schema import SettingsError, Value, run_name
-from gliomalib.settings import Model, explain
+from gliomalib.schema import Value, run_name
+from gliomalib.settings import Model, read
 from gliomalib.verdicts.decisions import (
     Decision,
     Found,
@@ -25,8 +24,6 @@ from gliomalib.verdicts.decisions import (
 )
 
 PUBLISHED = PROJECT_DIR / "data" / "published.yml"
-
-Content = TypeVar("Content")
 
 Outcome = Literal[
     "reproduced",
@@ -215,23 +212,6 @@ def load(path: str | Path = PUBLISHED) -> tuple[Claim, ...]:
     type, a rule without the number it compares, and a duplicated id.
     """
     return read(path, PublishedClaims).claims
-
-
-def read(path: str | Path, kind: type[Content]) -> Content:
-    """Return a YAML file as the model, or the collection of models, that it must be.
-
-    Raises ``SettingsError``, which names the file and what is wrong with it.
-    """
-    path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return TypeAdapter(kind).validate_python(content)
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: this file is missing; restore it") from None
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path.name}: not YAML ({error}); correct the file") from None
-    except ValidationError as error:
-        raise SettingsError(f"{path.name}: {explain(error)}; correct the file") from None
 
 
 def printed(claims: Sequence[Claim], notebook: str) -> dict[str, float]:

@@ -18,7 +18,7 @@ from gliomalib.cohort.identity import Link
 from gliomalib.data import fingerprint, inspection
 from gliomalib.data.inspection import Inspection
 from gliomalib.data.readers import brats, survey
-from gliomalib.schema import SEQUENCES, Case, DataError
+from gliomalib.schema import SEQUENCES, Case
 from tests import layouts
 
 
@@ -297,11 +297,6 @@ def people(tmp_path: Path) -> list[brats.Identity]:
     return identity.named_patients([tmp_path / "2020.csv"])
 
 
-def test_the_years_of_the_paper_that_are_known(people: list[brats.Identity]) -> None:
-    assert identity.known_years(people) == (2018, 2019, 2020)
-    assert identity.known_years([]) == ()
-
-
 def test_overlap_of_the_years_is_counted(people: list[brats.Identity]) -> None:
     table = identity.year_overlap(people)
     assert table.to_dict("list") == {
@@ -319,6 +314,7 @@ def test_expected_leak_is_the_mean_over_every_split(
     share: float, people: list[brats.Identity]
 ) -> None:
     facts = identity.overlap_facts(people, test_share=share)
+    assert facts is not None
     assert facts.patients_by_year == {2018: 1, 2019: 2, 2020: 3}
     assert (facts.volumes, facts.patients) == (6, 3)
     owners = "AAABBC"
@@ -329,14 +325,19 @@ def test_expected_leak_is_the_mean_over_every_split(
     assert facts.expected_share == pytest.approx(np.mean(shares))
 
 
-def test_a_year_that_is_not_there_is_refused(people: list[brats.Identity]) -> None:
-    with pytest.raises(DataError, match=r"nobody in 2023"):
-        identity.overlap_facts(people, years=(2020, 2023))
+def test_years_of_which_nobody_is_named_are_left_out() -> None:
+    only_2019 = brats.Identity({2017: "a17", 2019: "a19"}, None)
+    facts = identity.overlap_facts([only_2019, only_2019])
+    assert facts is not None
+    assert facts.patients_by_year == {2019: 2} and facts.expected_share == 0.0
+    assert identity.overlap_facts([brats.Identity({2017: "a17"}, None)]) is None
+    assert identity.overlap_facts([]) is None
 
 
 def test_overlap_by_the_organisers_table(real_data: Path) -> None:
     found = identity.named_patients(sorted(real_data.rglob("name_mapping.csv")))
     facts = identity.overlap_facts(found)
+    assert facts is not None
     assert facts.patients_by_year == {2018: 285, 2019: 335, 2020: 369}
     assert (facts.volumes, facts.patients, facts.test_volumes) == (989, 369, 198)
     assert round(facts.expected_share, 2) == 0.91

@@ -21,8 +21,8 @@ def test_studies_are_listed(toy: Project, capsys: pytest.CaptureFixture[str]) ->
     ("words", "content", "message"),
     [
         ((), "sed: 1\n", f"error: {FIRST} has no parameter sed: its parameters are study, seed"),
-        ((), "[1, 2]\n", "parameters are lines of `name: value`, found [1, 2]"),
-        ((), "a: [", "not a readable YAML file"),
+        ((), "[1, 2]\n", "more.yml: settings are lines of `key: value`, found [1, 2]"),
+        ((), "a: [", "more.yml: not YAML"),
         (("--variant", "x"), "", f"has no {FIRST}.x: take {FIRST}"),
     ],
 )

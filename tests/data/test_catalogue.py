@@ -75,7 +75,7 @@ def test_a_faulty_file_is_refused(change: dict[str, object], message: str, tmp_p
 
 
 def test_a_file_that_is_missing_or_no_yaml_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"the catalogue is missing; restore the file"):
+    with pytest.raises(SettingsError, match=r"none.yml: this file is missing; restore it"):
         catalogue.load(tmp_path / "none.yml")
     (tmp_path / "bad.yml").write_text("sets: [")
     with pytest.raises(SettingsError, match=r"bad.yml: not YAML .*; correct the file"):

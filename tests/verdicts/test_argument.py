@@ -122,7 +122,7 @@ def test_a_number_of_a_failed_classifier_is_not_told(gate: float, words: str) ->
 
 def test_every_assumption_names_a_setting_and_a_notebook_that_there_are() -> None:
     names = set(settings.Study.model_fields)
-    for assumption in claims.read(argument.ASSUMPTIONS, argument.Assumptions).assumptions:
+    for assumption in settings.read(argument.ASSUMPTIONS, argument.Assumptions).assumptions:
         parts = [part.split(".")[0] for part in assumption.setting.split(", ")]
         assert set(parts) <= {*names, "none"}
         assert assumption.source is None or assumption.source.notebook in CHAIN
