@@ -103,9 +103,9 @@ def confusion_intervals(
 
     ``confusions`` has the counts of each patient, shape (n_patients, K, K). Patients are drawn
     with all their slices or voxels, their matrices are summed and ``scores`` takes a stack of sums
-    (m, K, K) and returns arrays (m,) by name, for instance ``metrics.stacked_scores`` with its
-    average and rule set. Raises ``ValueError`` for no patient, NaN, or a score that is undefined
-    in some draw: give the score a rule.
+    (m, K, K) and returns arrays (m,) by name, for instance ``metrics.stacked_scores``. Raises
+    ``ValueError`` for no patient, NaN, or a score that is undefined in some draw: give the score
+    a rule.
     """
     matrices = checked(confusions, 3, "one matrix (K, K) per patient")
     count, *shape = matrices.shape

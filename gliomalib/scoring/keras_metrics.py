@@ -101,20 +101,20 @@ def counted_scores(counts: NDArray[Any]) -> dict[str, FloatArray]:
     """
     columns = np.moveaxis(np.asarray(counts, dtype=np.float64), -1, 0)
     n = dict(zip(COUNTED, columns, strict=True))
-    precision = divide(n["tp"], n["claimed"], "zero")
-    recall = divide(n["tp"], n["true"], "zero")
+    precision = divide(n["tp"], n["claimed"])
+    recall = divide(n["tp"], n["true"])
     # in 0–1 the cast to an integer gives 1 for exactly 1 and 0 for the rest
     either = n["true_ones"] + n["claimed_ones"] - n["common_ones"]
     parts = np.stack([n["common_ones"], n["entries"] - either])
     wholes = np.stack([either, n["entries"] - n["common_ones"]])
-    iou_of_labels = divide(parts, wholes, "zero")
+    iou_of_labels = divide(parts, wholes)
     return {
-        "accuracy": divide(n["right"], n["items"], "zero"),
+        "accuracy": divide(n["right"], n["items"]),
         "precision": precision,
         "recall": recall,
-        "f1": divide(2 * precision * recall, precision + recall, "zero"),
-        "mean_iou": divide(iou_of_labels.sum(axis=0), (wholes > 0).sum(axis=0), "zero"),
-        "specificity": divide(n["tn"], n["negatives"], "zero"),
+        "f1": divide(2 * precision * recall, precision + recall),
+        "mean_iou": divide(iou_of_labels.sum(axis=0), (wholes > 0).sum(axis=0)),
+        "specificity": divide(n["tn"], n["negatives"]),
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gliomalib.scoring import keras_metrics, metrics
+from gliomalib.scoring import keras_metrics
 from gliomalib.scoring.keras_metrics import Saturation, pooled_counts, saturated_mean_iou
 
 SHAPES = st.tuples(st.integers(0, 10**6), st.integers(1, 40), st.integers(2, 5))
@@ -194,10 +194,6 @@ def test_a_constant_predictor_scores_its_share(counts: list[int]) -> None:
     truth, claims = constant(counts)
     found = keras_metrics.constant_scores(counts[0] / sum(counts), len(counts))
     assert found == pytest.approx(scored(truth, claims))
-    confusion = metrics.confusion_matrix(truth.argmax(1), claims.argmax(1), len(counts))
-    expected = metrics.scores(confusion, "micro", "zero")
-    for name in ("accuracy", "precision", "recall", "f1", "specificity"):
-        assert found[name] == pytest.approx(expected[name]), name
 
 
 # --- what is refused
