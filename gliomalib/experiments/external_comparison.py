@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import reduce
+from operator import add
 
 import numpy as np
 import pandas as pd
@@ -96,7 +98,7 @@ def by_site(scores: GroupScores, sites: Sites) -> pd.DataFrame:
 def reliability(scores: GroupScores) -> pd.DataFrame:
     """Return the reliability table of each group: part, confidence, accuracy, n, low, high."""
     tables = [
-        calibration.pooled(of_patient.values()).table().assign(part=GROUPS[part])
+        reduce(add, of_patient.values()).table().assign(part=GROUPS[part])
         for part, of_patient in scores.tallies.items()
         if of_patient
     ]

@@ -7,10 +7,7 @@ the probability of its most probable class, the first of equal ones.
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -22,9 +19,6 @@ from gliomalib.schema import FloatArray
 BINS = 15
 """Of equal width, (0, 1/15], (1/15, 2/15] … (Guo et al. 2017, arXiv 1706.04599)."""
 
-BLOCK = 2**18
-"""Predictions that are looked at at once; it changes no count."""
-
 TOLERANCE = 0.01
 """How far a row may sum from 1; four rounded float16 stay well below."""
 
@@ -35,7 +29,7 @@ class Reliability:
 
     ``bins`` has shape (3, ``BINS``): by confidence the number of predictions, how many are right,
     and the sum of their confidence. ``brier_sum`` is the squared distance to the one-hot truth,
-    summed over classes and predictions.
+    summed over classes and predictions; by ``n`` it is the Brier score, 0 to 2 (Brier 1950).
     """
 
     bins: FloatArray
@@ -45,11 +39,6 @@ class Reliability:
     def n(self) -> int:
         """Number of predictions."""
         return int(self.bins[0].sum())
-
-    @property
-    def brier(self) -> float:
-        """Mean squared distance to the one-hot truth, summed over classes: 0 to 2 (Brier 1950)."""
-        return self.brier_sum / self.n
 
     def __add__(self, other: Reliability) -> Reliability:
         return Reliability(self.bins + other.bins, self.brier_sum + other.brier_sum)
@@ -96,20 +85,7 @@ def tally(probabilities: NDArray[Any], truth: NDArray[Any]) -> Reliability:
             f"the truth is {truth.dtype} from {truth.min()} to {truth.max()}; classes are the "
             f"integers 0 to {classes - 1}"
         )
-    blocks = (slice(start, start + BLOCK) for start in range(0, len(truth), BLOCK))
-    return pooled(_tally(probabilities[part].astype(np.float64), truth[part]) for part in blocks)
-
-
-def pooled(parts: Iterable[Reliability]) -> Reliability:
-    """Put patients together, each with all of its predictions.
-
-    A patient with more predictions weighs more: for an interval over patients give the sums of
-    each patient to ``bootstrap.confusion_intervals``. Raises ``ValueError`` for no patient.
-    """
-    tallies = list(parts)
-    if not tallies:
-        raise ValueError("there is no patient to pool; tally at least one")
-    return reduce(operator.add, tallies)
+    return _tally(probabilities.astype(np.float64), truth)
 
 
 def _tally(values: FloatArray, truth: NDArray[Any]) -> Reliability:

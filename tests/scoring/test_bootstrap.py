@@ -91,8 +91,6 @@ def test_a_band_is_the_interval_at_each_point() -> None:
     for point in range(4):
         expected = bounds(bootstrap.mean_interval(curves[:, point], 3, 500))
         assert (low[point], high[point]) == pytest.approx(expected)
-    lower, higher = bootstrap.mean_band(curves, 3, 500, level=0.9)
-    assert ((low < lower) & (higher < high)).all()
     assert np.isnan(bootstrap.mean_band(curves[:1], 3, 500)).all()
 
 

@@ -1,7 +1,9 @@
 """Calibration agrees with scikit-learn and a slow version, in one go and patient by patient."""
 
 import math
+from functools import reduce
 from itertools import pairwise
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
 from gliomalib.scoring import calibration
-from gliomalib.scoring.calibration import expected_error, pooled, tally
+from gliomalib.scoring.calibration import expected_error, tally
 
 
 def predictions(count: int, seed: int = 0, classes: int = 4) -> tuple[Any, Any]:
@@ -46,7 +48,7 @@ def test_the_brier_score_and_the_table_agree_with_scikit_learn(classes: int) -> 
     probabilities, truth = predictions(3000, classes=classes)
     found = tally(probabilities, truth)
     brier = brier_score_loss(truth, probabilities, labels=range(classes), scale_by_half=False)
-    assert found.brier == pytest.approx(brier)
+    assert found.brier_sum / found.n == pytest.approx(brier)
     right = probabilities.argmax(axis=1) == truth
     accuracy, confidence = calibration_curve(right, probabilities.max(axis=1), n_bins=15)
     table = found.table()
@@ -67,7 +69,7 @@ def test_scores_of_known_predictions() -> None:
     probabilities = np.array([[1.0, 0, 0, 0], [0.25, 0.25, 0.25, 0.25], [0.2, 0.5, 0.3, 0.0]])
     found = tally(probabilities, np.array([0, 3, 2]))
     assert found.n == 3
-    assert found.brier == pytest.approx((0 + 0.75 + (0.04 + 0.25 + 0.49)) / 3)
+    assert found.brier_sum == pytest.approx(0 + 0.75 + (0.04 + 0.25 + 0.49))
     # of four equal classes the first is the prediction, and it is wrong
     table = found.table().set_index("confidence")
     assert table["accuracy"].to_dict() == {0.25: 0.0, 0.5: 0.0, 1.0: 1.0}
@@ -80,15 +82,12 @@ def test_an_edge_belongs_to_the_bin_below() -> None:
 
 
 @pytest.mark.parametrize("kind", [np.float64, np.float16])
-def test_patients_put_together_are_all_at_once(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patients_put_together_are_all_at_once(kind: Any) -> None:
     probabilities, truth = predictions(5000)
     stored, parts = probabilities.astype(kind), np.split(np.arange(5000), [10, 11, 2000])
-    whole, together = tally(stored, truth), pooled(tally(stored[p], truth[p]) for p in parts)
-    # so are the blocks in which one patient is looked at
-    monkeypatch.setattr(calibration, "BLOCK", 33)
-    for found in (together, tally(stored, truth)):
-        assert found.brier == pytest.approx(whole.brier)
-        np.testing.assert_allclose(found.bins, whole.bins)
+    whole, together = tally(stored, truth), reduce(add, (tally(stored[p], truth[p]) for p in parts))
+    assert together.brier_sum == pytest.approx(whole.brier_sum)
+    np.testing.assert_allclose(together.bins, whole.bins)
 
 
 @pytest.mark.parametrize(
@@ -108,8 +107,3 @@ def test_patients_put_together_are_all_at_once(kind: Any, monkeypatch: pytest.Mo
 def test_what_is_no_prediction_is_refused(probabilities: Any, truth: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         tally(np.array(probabilities), np.array(truth))
-
-
-def test_no_patient_has_no_calibration() -> None:
-    with pytest.raises(ValueError, match="no patient"):
-        pooled([])
