@@ -95,11 +95,8 @@ def proportions(scores: PrintedScores) -> pd.DataFrame:
 
 def forced_iou(scores: PrintedScores) -> float:
     """Return the least IoU that goes with the printed F1 if both are one and the same average."""
-    return next(
-        check.implied[0]
-        for check in _related(scores)
-        if (check.numbers, check.reading) == (("iou", "f1"), "any average")
-    )
+    f1 = forensics.unrounded(scores.f1 or 0.0, scores.decimals, "rounded")
+    return forensics.iou_from_f1(f1).bounds[0]
 
 
 def values(scores: PrintedScores) -> list[Value]:
