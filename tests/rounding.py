@@ -5,11 +5,16 @@ from fractions import Fraction
 
 from gliomalib.scoring.forensics import Rule
 
-ROUNDING = {"half up": ROUND_HALF_UP, "half even": ROUND_HALF_EVEN, "truncate": ROUND_DOWN}
+TIES = (ROUND_HALF_UP, ROUND_HALF_EVEN)
+"""What a rounded share may do with ties."""
 
 
-def printed(share: Fraction, decimals: int, rule: Rule) -> float:
+def printed(share: Fraction, decimals: int, rule: Rule, ties: str = TIES[0]) -> float:
     with localcontext() as context:
         context.prec = 80
         exact = Decimal(share.numerator) / Decimal(share.denominator)
-        return float(exact.quantize(Decimal(1).scaleb(-decimals), rounding=ROUNDING[rule]))
+        return float(
+            exact.quantize(
+                Decimal(1).scaleb(-decimals), rounding=ROUND_DOWN if rule == "truncated" else ties
+            )
+        )

@@ -208,9 +208,7 @@ def _scored(
     return Scored(
         patient=patient,
         fold=fold,
-        counts=keras_metrics.pooled_counts(
-            np.eye(N_CLASSES, dtype=np.float32)[truth], probabilities
-        ),
+        counts=keras_metrics.pooled_counts(truth, probabilities),
         confusion=metrics.confusion_matrix(truth, probabilities.argmax(axis=1)),
         outside=full_scan.outside(material.store, patient),
     )

@@ -198,5 +198,5 @@ def _dice_scores(rows: pd.DataFrame) -> dict[str, float | str]:
 
 def _slice_scores(rows: pd.DataFrame) -> dict[str, float | str]:
     counts = metrics.confusion_matrix(rows["truth"].to_numpy(), rows["predicted"].to_numpy())
-    scores = metrics.scores(counts, "macro", "zero")
-    return {name: scores[name] for name in CLASSIFICATION}
+    scores = metrics.stacked_scores(counts)
+    return {name: float(scores[name]) for name in CLASSIFICATION}

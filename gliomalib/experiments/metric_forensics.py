@@ -95,11 +95,8 @@ def proportions(scores: PrintedScores) -> pd.DataFrame:
 
 def forced_iou(scores: PrintedScores) -> float:
     """Return the least IoU that goes with the printed F1 if both are one and the same average."""
-    return next(
-        check.implied[0]
-        for check in _related(scores)
-        if (check.numbers, check.reading) == (("iou", "f1"), "any average")
-    )
+    f1 = forensics.unrounded(scores.f1 or 0.0, scores.decimals, "rounded")
+    return forensics.iou_from_f1(f1).bounds[0]
 
 
 def values(scores: PrintedScores) -> list[Value]:
@@ -107,10 +104,10 @@ def values(scores: PrintedScores) -> list[Value]:
     related, proportional = _related(scores), _proportions(scores)
     any_average = [finding for finding in related if finding.reading == "any average"]
     iou = scores.iou or 0.0
-    needed = forensics.needed_dice(iou, 1.0)
+    least_dice, most_dice = forensics.needed_dice(iou, 1.0).bounds
     best = f"a true mean IoU of {iou:g} over background and sub-regions, with a perfect background"
     excluded = contradictions.excluded_readings(scores)
-    accuracy = forensics.unrounded(scores.accuracy or 0.0, scores.decimals, "half up")
+    accuracy = forensics.unrounded(scores.accuracy or 0.0, scores.decimals, "rounded")
     right = forensics.right_share(accuracy, scores.classes).low
     numbers: dict[str, tuple[float, str]] = {
         "relations": (len(related), "relations among the six printed scores, one for each reading"),
@@ -131,10 +128,10 @@ def values(scores: PrintedScores) -> list[Value]:
             forced_iou(scores),
             "least IoU that goes with the printed F1 where both are one and the same average",
         ),
-        "needed_dice_least": (needed.least, f"least mean Dice of the sub-regions for {best}"),
-        "needed_dice_most": (needed.most, f"the same, all of them alike: {best}"),
+        "needed_dice_least": (least_dice, f"least mean Dice of the sub-regions for {best}"),
+        "needed_dice_most": (most_dice, f"the same, all of them alike: {best}"),
         "accuracy_if_one_against_rest": (
-            float(right.value),
+            float(right),
             "least share of right items behind the printed accuracy if that is the mean of the "
             "binary accuracies of one class against the rest",
         ),

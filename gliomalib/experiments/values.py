@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import cast
 
 import pandas as pd
 from numpy.typing import ArrayLike
@@ -59,7 +58,7 @@ def mean_interval(numbers: ArrayLike, study: settings.Study, *names: str) -> boo
 
 def macro_scores(stack: FloatArray) -> Mapping[str, FloatArray]:
     """Return the macro scores of confusion matrices (m, 4, 4), of all four classes, 0/0 as 0."""
-    return metrics.stacked_scores(cast(Confusion, stack), "macro", "zero")
+    return metrics.stacked_scores(stack)
 
 
 def class_scores(

@@ -65,9 +65,7 @@ def mean_interval(values: ArrayLike, seed: int, draws: int = DRAWS) -> Interval:
     return _interval(float(numbers.mean()), drawn, len(numbers))
 
 
-def mean_band(
-    curves: ArrayLike, seed: int, draws: int = DRAWS, level: float = LEVEL
-) -> tuple[FloatArray, FloatArray]:
+def mean_band(curves: ArrayLike, seed: int, draws: int = DRAWS) -> tuple[FloatArray, FloatArray]:
     """Return the lower and upper end of ``mean_interval`` at every point of a curve.
 
     ``curves`` has one row per patient, shape (n_patients, points); the ends have shape (points,).
@@ -78,7 +76,7 @@ def mean_band(
     if len(rows) == 1:
         unknown = np.full(rows.shape[1], np.nan)
         return unknown, unknown
-    low, high = _percentiles(_resampled_means(rows, seed, draws), len(rows), level)
+    low, high = _percentiles(_resampled_means(rows, seed, draws), len(rows))
     return low, high
 
 
@@ -103,9 +101,9 @@ def confusion_intervals(
 
     ``confusions`` has the counts of each patient, shape (n_patients, K, K). Patients are drawn
     with all their slices or voxels, their matrices are summed and ``scores`` takes a stack of sums
-    (m, K, K) and returns arrays (m,) by name, for instance ``metrics.stacked_scores`` with its
-    average and rule set. Raises ``ValueError`` for no patient, NaN, or a score that is undefined
-    in some draw: give the score a rule.
+    (m, K, K) and returns arrays (m,) by name, for instance ``metrics.stacked_scores``. Raises
+    ``ValueError`` for no patient, NaN, or a score that is undefined in some draw: give the score
+    a rule.
     """
     matrices = checked(confusions, 3, "one matrix (K, K) per patient")
     count, *shape = matrices.shape
@@ -287,17 +285,17 @@ def _middle_argmax(rows: FloatArray) -> NDArray[np.intp]:
 def _interval(value: float, drawn: FloatArray, count: int) -> Interval:
     if count == 1:
         return Interval(value, None, 1)
-    low, high = _percentiles(drawn, count, LEVEL)
+    low, high = _percentiles(drawn, count)
     return Interval(value, (float(low), float(high)), count)
 
 
-def _percentiles(drawn: FloatArray, count: int, level: float) -> FloatArray:
+def _percentiles(drawn: FloatArray, count: int) -> FloatArray:
     """Return the expanded percentiles over the first axis, shape (2, ...)."""
     # the bootstrap divides by n where a sample's spread has n − 1, so it is narrow by this factor
-    share = tail_share(count - 1, np.sqrt(count / (count - 1)), level)
+    share = tail_share(count - 1, np.sqrt(count / (count - 1)))
     return np.asarray(np.quantile(drawn, [share, 1 - share], axis=0))
 
 
-def tail_share(freedom: float, stretch: float = 1.0, level: float = LEVEL) -> float:
+def tail_share(freedom: float, stretch: float = 1.0) -> float:
     """Return the share of draws to cut off: a normal tail that reaches as far as Student's."""
-    return float(stats.norm.cdf(stats.t.ppf((1 - level) / 2, freedom) * stretch))
+    return float(stats.norm.cdf(stats.t.ppf((1 - LEVEL) / 2, freedom) * stretch))

@@ -15,7 +15,7 @@ from typing import Literal
 
 from gliomalib.schema import N_CLASSES
 from gliomalib.scoring import forensics
-from gliomalib.scoring.forensics import RULES, End, Rule, Span, unrounded
+from gliomalib.scoring.forensics import RULES, Rule, Span, unrounded
 
 Consistency = Literal["impossible", "impossible under one reading", "possible"]
 
@@ -74,7 +74,7 @@ class RelationCheck:
     ``rules`` are those of rounding under which all of them can be true together. ``implied`` is
     what follows for the first number and ``gap`` how far that is from the numbers that print as
     published. Both are given for the first of ``rules`` or, where there is none, for the rule that
-    leaves the smallest gap. ``n`` is the number of items of a proportion, 0 in other readings::
+    leaves the smallest gap::
 
         implied             ├───────────┤
         what prints so                     ├──────┤
@@ -86,7 +86,6 @@ class RelationCheck:
     implied: tuple[float, float]
     gap: float
     rules: tuple[Rule, ...]
-    n: int = 0
 
     @property
     def verdict(self) -> Consistency:
@@ -105,7 +104,7 @@ def examine(scores: PrintedScores) -> list[RelationCheck]:
 
     Every relation among scores that are printed is tried with the same rule of rounding for all,
     under each of ``RULES``; a pair of scores may be bound by several, one for each reading. Raises
-    ``ValueError`` as ``unrounded`` does and for fewer than two classes.
+    ``ValueError`` as ``unrounded`` does.
     """
     names = ("accuracy", "precision", "recall", "f1", "iou", "specificity")
     values = {name: getattr(scores, name) for name in names}
@@ -178,18 +177,17 @@ def _same(other: Span) -> Span:
 
 
 def _anything(_: Span) -> Span:
-    return Span(End(Fraction(0)), End(Fraction(1)))
+    return Span(Fraction(0), Fraction(1))
 
 
 def _at_most(other: Span) -> Span:
     # recall and precision: at most one class is above 0.5, so there are no more claims than items
-    return Span(End(Fraction(0)), other.high)
+    return Span(Fraction(0), other.high)
 
 
 def _mean_f1(precision: Span, recall: Span) -> Span:
     # F1 of a class is concave in its P and R, and at least P + R − 1; both carry over to a mean
-    least = forensics.carried(_common, precision.low, recall.low)
-    return Span(least, forensics.f1_from(precision, recall).high)
+    return Span(_common(precision, recall), forensics.f1_from(precision, recall).high)
 
 
 def _mean_iou(f1: Span) -> Span:
@@ -199,19 +197,17 @@ def _mean_iou(f1: Span) -> Span:
 
 def _mean_iou_of_both(precision: Span, recall: Span) -> Span:
     # P + R − 1 ≤ IoU ≤ min(P, R) in a class, and so for their means
-    most = min(precision.high.value, recall.high.value)
-    return Span(forensics.carried(_common, precision.low, recall.low), End(most))
+    return Span(_common(precision, recall), min(precision.high, recall.high))
 
 
 def _thresholded_accuracy(precision: Span, recall: Span) -> Span:
     # a hit above 0.5 is the argmax, and so is a false alarm above 0.5: R ≤ A ≤ 1 − R(1−P)/P
-    most, least = precision.high.value, recall.low
-    return Span(least, End(1 - least.value * (1 - most) / most))
+    return Span(recall.low, 1 - recall.low * (1 - precision.high) / precision.high)
 
 
-def _common(precision: Fraction, recall: Fraction) -> Fraction:
+def _common(precision: Span, recall: Span) -> Fraction:
     """Return the least share that two shares of one whole have in common."""
-    return max(Fraction(0), precision + recall - 1)
+    return max(Fraction(0), precision.low + recall.low - 1)
 
 
 def _check(relation: _Relation, printed: Mapping[Rule, Mapping[str, Span]]) -> RelationCheck:
@@ -221,10 +217,10 @@ def _check(relation: _Relation, printed: Mapping[Rule, Mapping[str, Span]]) -> R
         for rule, scores in printed.items()
     }
     gaps = {rule: implied[rule].gap(printed[rule][first]) for rule in RULES}
-    rules = tuple(rule for rule in RULES if implied[rule].meets(printed[rule][first]))
-    rule = rules[0] if rules else min(RULES, key=gaps.__getitem__)
-    implied_by_rule, gap = implied[rule].bounds, float(gaps[rule])
-    return RelationCheck(relation.numbers, relation.reading, implied_by_rule, gap, rules)
+    rules = tuple(rule for rule in RULES if not gaps[rule])
+    rule = min(RULES, key=gaps.__getitem__)
+    bounds, gap = implied[rule].bounds, float(gaps[rule])
+    return RelationCheck(relation.numbers, relation.reading, bounds, gap, rules)
 
 
 def _granularity(accuracy: float, decimals: int, n: int) -> RelationCheck:
@@ -233,7 +229,7 @@ def _granularity(accuracy: float, decimals: int, n: int) -> RelationCheck:
     k = min(floor(Fraction(str(float(accuracy))) * n), n - 1)
     around = [Fraction(k, n), Fraction(k + 1, n)]
     spans = [unrounded(accuracy, decimals, rule) for rule in rules[:1] or RULES]
-    gap = min(span.gap(Span(End(share), End(share))) for span in spans for share in around)
+    gap = min(span.gap(Span(share, share)) for span in spans for share in around)
     bounds = float(around[0]), float(around[1])
     numbers = ("accuracy", f"n = {n}")
-    return RelationCheck(numbers, "proportion", bounds, float(gap), rules, n)
+    return RelationCheck(numbers, "proportion", bounds, float(gap), rules)

@@ -15,19 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomalib.schema import N_CLASSES, Float32Array, FloatArray
-from gliomalib.scoring.forensics import check_classes
 from gliomalib.scoring.metrics import divide
 
-COUNTED = (
-    *("items", "right", "tp", "claimed", "true", "tn", "negatives"),
-    *("entries", "true_ones", "claimed_ones", "common_ones"),
-)
+COUNTED = ("items", "right", "tp", "claimed", "tn", "claimed_ones", "common_ones")
 """What the six scores are made of: ``items`` and how many get their class ``right``, entries above
-the threshold (``pooled_counts``), all ``entries``, and those of exactly 1 in truth, in prediction
-and in both."""
-
-SUM_TOLERANCE = 1e-3
-"""How far the float32 probabilities of one item may sum from 1."""
+and below the threshold (``pooled_counts``), those of exactly 1 and the ones of them that are true.
+"""
 
 
 @dataclass(frozen=True)
@@ -41,30 +34,33 @@ class Saturation:
 def pooled_counts(truth: NDArray[Any], probabilities: Float32Array) -> NDArray[np.int64]:
     """Return what the metrics of a Keras model count over all items, in the order of ``COUNTED``.
 
-    The class is the most probable one. Precision, recall and specificity count the entries (t, p)
-    of truth and probability: claimed is p > 0.5, true positive t·p > 0.5, true negative
-    (1−t)(1−p) > 0.5. For a one-hot truth these are the usual counts at a threshold of 0.5. Counts
-    are exact and may be added: ``counted_scores`` of the sum over patients are the scores of all
-    their items together.
+    The class is the most probable one. Precision, recall and specificity count the entries of the
+    probabilities: claimed is p > 0.5, true positive such a p of the true class, true negative
+    p < 0.5 of another class. Counts are exact and may be added: ``counted_scores`` of the sum over
+    patients are the scores of all their items together.
 
-    ``truth`` has one-hot classes (N, K), or between 0 and 1 where a resize interpolated them, and
-    ``probabilities`` the softmax output (N, K). Raises ``ValueError`` for shapes that differ,
-    probabilities that are not float32, numbers outside of 0–1 or rows that do not sum to 1.
+    ``truth`` has the class of each item (N,), 0 … 3, and ``probabilities`` the softmax output
+    (N, 4). Raises ``ValueError`` for other shapes and for probabilities that are not float32.
     """
-    real, claimed = _checked(truth, probabilities)
-    true_ones, claimed_ones = real == 1, claimed == 1
+    if probabilities.shape != (*truth.shape, N_CLASSES) or truth.ndim != 1:
+        raise ValueError(
+            f"truth has shape {truth.shape}, probabilities {probabilities.shape}; give (N,) and "
+            f"(N, {N_CLASSES})"
+        )
+    if probabilities.dtype != np.float32:
+        raise ValueError(
+            f"probabilities are {probabilities.dtype}; give the network's float32, another type "
+            "rounds other numbers to 1"
+        )
+    of_truth = probabilities[np.arange(len(truth)), truth]
     counts = {
-        "items": len(real),
-        "right": np.count_nonzero(real.argmax(axis=1) == claimed.argmax(axis=1)),
-        "tp": np.count_nonzero(real * claimed > 0.5),
-        "claimed": np.count_nonzero(claimed > 0.5),
-        "true": np.count_nonzero(real > 0.5),
-        "tn": np.count_nonzero((1 - real) * (1 - claimed) > 0.5),
-        "negatives": np.count_nonzero(1 - real > 0.5),
-        "entries": real.size,
-        "true_ones": np.count_nonzero(true_ones),
-        "claimed_ones": np.count_nonzero(claimed_ones),
-        "common_ones": np.count_nonzero(true_ones & claimed_ones),
+        "items": len(truth),
+        "right": np.count_nonzero(probabilities.argmax(axis=1) == truth),
+        "tp": np.count_nonzero(of_truth > 0.5),
+        "claimed": np.count_nonzero(probabilities > 0.5),
+        "tn": np.count_nonzero(probabilities < 0.5) - np.count_nonzero(of_truth < 0.5),
+        "claimed_ones": np.count_nonzero(probabilities == 1),
+        "common_ones": np.count_nonzero(of_truth == 1),
     }
     return np.array([counts[name] for name in COUNTED], dtype=np.int64)
 
@@ -72,18 +68,14 @@ def pooled_counts(truth: NDArray[Any], probabilities: Float32Array) -> NDArray[n
 def constant_counts(truth: NDArray[Any]) -> NDArray[Any]:
     """Return the counts of a predictor that gives every item the first class with probability 1.
 
-    ``truth`` (..., K) holds the number of items of each class; the counts have shape
-    (..., len(COUNTED)). Raises ``ValueError`` for K below 2.
+    ``truth`` (..., 4) holds the number of items of each class; the counts have shape
+    (..., len(COUNTED)).
     """
-    classes = truth.shape[-1]
-    check_classes(classes)
     items, first = truth.sum(axis=-1), truth[..., 0]
     # every item claims one entry, of probability 1; where that is wrong it is one false positive
-    counts = dict.fromkeys(("items", "claimed", "true", "true_ones", "claimed_ones"), items)
+    counts = dict.fromkeys(("items", "claimed", "claimed_ones"), items)
     counts |= dict.fromkeys(("right", "tp", "common_ones"), first)
-    negatives = (classes - 1) * items
-    counts |= {"negatives": negatives, "tn": negatives - (items - first)}
-    counts["entries"] = classes * items
+    counts["tn"] = (N_CLASSES - 1) * items - (items - first)
     return np.stack([counts[name] for name in COUNTED], axis=-1)
 
 
@@ -101,20 +93,20 @@ def counted_scores(counts: NDArray[Any]) -> dict[str, FloatArray]:
     """
     columns = np.moveaxis(np.asarray(counts, dtype=np.float64), -1, 0)
     n = dict(zip(COUNTED, columns, strict=True))
-    precision = divide(n["tp"], n["claimed"], "zero")
-    recall = divide(n["tp"], n["true"], "zero")
-    # in 0–1 the cast to an integer gives 1 for exactly 1 and 0 for the rest
-    either = n["true_ones"] + n["claimed_ones"] - n["common_ones"]
-    parts = np.stack([n["common_ones"], n["entries"] - either])
-    wholes = np.stack([either, n["entries"] - n["common_ones"]])
-    iou_of_labels = divide(parts, wholes, "zero")
+    entries = N_CLASSES * n["items"]
+    precision, recall = divide(n["tp"], n["claimed"]), divide(n["tp"], n["items"])
+    # in 0–1 the cast to an integer gives 1 for exactly 1 and 0 for the rest; every item has one
+    # true entry
+    either = n["items"] + n["claimed_ones"] - n["common_ones"]
+    parts = np.stack([n["common_ones"], entries - either])
+    wholes = np.stack([either, entries - n["common_ones"]])
     return {
-        "accuracy": divide(n["right"], n["items"], "zero"),
+        "accuracy": divide(n["right"], n["items"]),
         "precision": precision,
         "recall": recall,
-        "f1": divide(2 * precision * recall, precision + recall, "zero"),
-        "mean_iou": divide(iou_of_labels.sum(axis=0), (wholes > 0).sum(axis=0), "zero"),
-        "specificity": divide(n["tn"], n["negatives"], "zero"),
+        "f1": divide(2 * precision * recall, precision + recall),
+        "mean_iou": divide(divide(parts, wholes).sum(axis=0), (wholes > 0).sum(axis=0)),
+        "specificity": divide(n["tn"], (N_CLASSES - 1) * n["items"]),
     }
 
 
@@ -125,67 +117,38 @@ def saturation(counts: NDArray[np.int64]) -> Saturation:
     return Saturation(right, n["claimed_ones"] / n["items"] - right)
 
 
-def saturated_mean_iou(right: float, wrong: float, classes: int = N_CLASSES) -> float:
+def saturated_mean_iou(right: float, wrong: float) -> float:
     """Return the ``mean_iou`` that one-hot truth has from the two shares of ``Saturation``.
 
     Of N items, N true entries have the label 1, rN of them are found, wN others are claimed. The
     IoU of label 1 is r/(1+w), that of label 0 is (K−1−w)/(K−r); the value is their mean. With
     w = 0 and K = 4 it is (3/(4−r) + r)/2, and 3/8 before anything saturates. Raises
-    ``ValueError`` for shares that are none or sum to more than 1, and for K below 2.
+    ``ValueError`` for shares that are none or sum to more than 1.
     """
-    check_classes(classes)
     if not (right >= 0 and wrong >= 0 and right + wrong <= 1):
         raise ValueError(f"shares of {right} and {wrong} must lie in 0–1 and sum to no more than 1")
-    return (right / (1 + wrong) + (classes - 1 - wrong) / (classes - right)) / 2
+    return (right / (1 + wrong) + (N_CLASSES - 1 - wrong) / (N_CLASSES - right)) / 2
 
 
-def saturated_share(value: float, classes: int = N_CLASSES) -> float:
-    """Return the r for which ``saturated_mean_iou(r, 0, classes)`` is ``value``.
+def saturated_share(value: float) -> float:
+    """Return the r for which ``saturated_mean_iou(r, 0)`` is ``value``.
 
     The smaller root of r² − (K+2v)r + 2vK − K + 1 = 0. Raises ``ValueError`` for a value outside
-    of (K−1)/2K to 1, which no perfect prediction scores, and for K below 2.
+    of 3/8 to 1, which no perfect prediction scores.
     """
-    check_classes(classes)
-    least = (classes - 1) / (2 * classes)
+    least = saturated_mean_iou(0, 0)
     if not least <= value <= 1:
         raise ValueError(f"a mean IoU of {value} has no such share; it must lie in {least}–1")
-    half = classes / 2 + value
-    return max(0.0, half - sqrt(half**2 - 2 * value * classes + classes - 1))
+    half = N_CLASSES / 2 + value
+    return max(0.0, half - sqrt(half**2 - 2 * value * N_CLASSES + N_CLASSES - 1))
 
 
-def constant_scores(share: float, classes: int = N_CLASSES) -> dict[str, float]:
+def constant_scores(share: float) -> dict[str, float]:
     """Return ``counted_scores`` of a predictor that always says the class that has this ``share``.
 
-    For BraTS that class is the background. Raises ``ValueError`` for a share outside of 0–1 and
-    for fewer than two classes.
+    For BraTS that class is the background. Raises ``ValueError`` for a share outside of 0–1.
     """
-    check_classes(classes)
     if not 0 <= share <= 1:
         raise ValueError(f"the share of the predicted class is {share}; it must lie in 0–1")
-    truth = np.array([share, 1 - share, *[0.0] * (classes - 2)])
-    scores = counted_scores(constant_counts(truth))
+    scores = counted_scores(constant_counts(np.array([share, 1 - share, 0, 0])))
     return {name: float(score) for name, score in scores.items()}
-
-
-def _checked(truth: NDArray[Any], probabilities: Float32Array) -> tuple[Float32Array, Float32Array]:
-    if truth.shape != probabilities.shape or truth.ndim != 2 or 0 in truth.shape:
-        raise ValueError(
-            f"truth has shape {truth.shape}, probabilities {probabilities.shape}; both are (N, K)"
-        )
-    check_classes(truth.shape[1])
-    if probabilities.dtype != np.float32:
-        raise ValueError(
-            f"probabilities are {probabilities.dtype}; give the network's float32, another type "
-            "rounds other numbers to 1"
-        )
-    real = truth.astype(np.float32)
-    for name, values in (("truth", real), ("probabilities", probabilities)):
-        low, high = values.min(), values.max()
-        if not (low >= 0 and high <= 1):
-            raise ValueError(f"{name} run from {low} to {high}; they must lie in 0–1")
-        off = float(np.abs(values.sum(axis=1) - 1).max())
-        if off > SUM_TOLERANCE:
-            raise ValueError(
-                f"a row of {name} misses a sum of 1 by {off:.3g}; classes are exclusive"
-            )
-    return real, probabilities

@@ -1,4 +1,4 @@
-"""Confusion counts → scores; every rule for 0/0 and for empty masks is a required argument."""
+"""Confusion counts → scores; 0/0 is 0, and the rule for empty masks is a required argument."""
 
 from __future__ import annotations
 
@@ -8,13 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomalib.schema import N_CLASSES, Confusion, FloatArray
-
-Average = Literal["micro", "macro"]
-"""``micro`` sums the counts of the classes before the ratio, ``macro`` averages the ratios."""
-
-Undefined = Literal["zero", "nan"]
-"""What 0/0 is: ``zero`` counts it as 0; ``nan`` keeps it, and a macro mean with it is NaN. No rule
-leaves a class out: a mean over fewer classes is another score."""
 
 EmptyRule = Literal["brats", "exclude"]
 """Both masks empty: ``brats`` scores it as perfect (Dice 1, HD95 0), ``exclude`` gives NaN for
@@ -60,48 +53,35 @@ def _check_labels(name: str, labels: NDArray[Any], n_classes: int) -> None:
             )
 
 
-def scores(confusion: Confusion, average: Average, undefined: Undefined) -> dict[str, float]:
-    """Return the eight scores of one confusion matrix.
+def stacked_scores(confusions: Confusion | FloatArray) -> dict[str, FloatArray]:
+    """Return the eight scores of confusion matrices (..., K, K), rows the truth, each (...).
 
     Precision TP/(TP+FP), recall TP/(TP+FN), specificity TN/(TN+FP), F1 2TP/(2TP+FP+FN) and IoU
-    TP/(TP+FP+FN) are taken of each class against the rest, then averaged. Accuracy, balanced
-    accuracy and MCC belong to the whole matrix, whatever the average: the share of the diagonal,
-    the mean recall of the classes that the truth has, and the R_K of Gorodkin (2004,
-    doi:10.1016/j.compbiolchem.2004.09.006).
+    TP/(TP+FP+FN) are taken of each class against the rest, then averaged over all K (macro): a
+    mean over fewer classes is another score. Accuracy, balanced accuracy and MCC belong to the
+    whole matrix: the share of the diagonal, the mean recall of the classes that the truth has, and
+    the R_K of Gorodkin (2004, doi:10.1016/j.compbiolchem.2004.09.006).
 
-    ``confusion`` has shape (K, K), rows the truth. All eight are shares, mcc −1 to 1: accuracy,
-    precision, recall, f1, iou, specificity, balanced_accuracy, mcc. Raises ``ValueError`` for a
-    matrix that is not square, negative counts or an unknown rule.
+    All eight are shares, mcc −1 to 1: accuracy, precision, recall, f1, iou, specificity,
+    balanced_accuracy, mcc. Raises ``ValueError`` for matrices that are not square and negative
+    counts.
     """
-    if np.ndim(confusion) != 2:
-        raise ValueError(f"a confusion matrix is (K, K), not of shape {np.shape(confusion)}")
-    of_matrix = stacked_scores(confusion, average, undefined)
-    return {name: float(value) for name, value in of_matrix.items()}
-
-
-def stacked_scores(
-    confusions: Confusion, average: Average | None, undefined: Undefined
-) -> dict[str, FloatArray]:
-    """Return ``scores`` of many matrices at once.
-
-    ``confusions`` has shape (..., K, K) and each score shape (...); with ``average`` None it has
-    (..., K), all eight of each class against the rest. Raises ``ValueError`` as ``scores`` does.
-    """
-    check_choice("average", average, (*get_args(Average), None))
-    check_choice("undefined", undefined, get_args(Undefined))
     counts = np.asarray(confusions, dtype=np.float64)
     if counts.ndim < 2 or counts.shape[-1] != counts.shape[-2]:
         raise ValueError(f"confusion matrices are (..., K, K), not of shape {counts.shape}")
     if not (counts >= 0).all():
         raise ValueError(f"a confusion matrix holds {counts.min()}; counts are not negative")
-    binary = _one_against_rest(counts)
-    if average is None:
-        return _ratios(binary, undefined) | _whole(binary, undefined)
-    if average == "micro":
-        return _ratios(binary.sum(axis=-3), undefined) | _whole(counts, undefined)
-    classwise = _ratios(binary, undefined)
-    means = {name: values.mean(axis=-1) for name, values in classwise.items()}
-    return means | _whole(counts, undefined)
+    tp = np.diagonal(counts, axis1=-2, axis2=-1)
+    fn, fp = counts.sum(axis=-1) - tp, counts.sum(axis=-2) - tp
+    tn = counts.sum(axis=(-2, -1))[..., None] - tp - fn - fp
+    classwise = {
+        "precision": divide(tp, tp + fp),
+        "recall": divide(tp, tp + fn),
+        "f1": divide(2 * tp, 2 * tp + fp + fn),
+        "iou": divide(tp, tp + fp + fn),
+        "specificity": divide(tn, tn + fp),
+    }
+    return {name: values.mean(axis=-1) for name, values in classwise.items()} | _whole(counts)
 
 
 def dice(confusion: Confusion, classes: tuple[int, ...], empty: EmptyRule) -> float:
@@ -138,52 +118,31 @@ def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
         raise ValueError(f"{name} is {value!r}; choose one of {', '.join(map(repr, choices))}")
 
 
-def _one_against_rest(counts: FloatArray) -> FloatArray:
-    """Return (..., K, 2, 2): for each class [[tn, fp], [fn, tp]]."""
-    tp = np.diagonal(counts, axis1=-2, axis2=-1)
-    fn = counts.sum(axis=-1) - tp
-    fp = counts.sum(axis=-2) - tp
-    tn = counts.sum(axis=(-2, -1))[..., None] - tp - fn - fp
-    return np.stack([np.stack([tn, fp], -1), np.stack([fn, tp], -1)], -2)
-
-
-def _ratios(binary: FloatArray, undefined: Undefined) -> dict[str, FloatArray]:
-    tn, fp = binary[..., 0, 0], binary[..., 0, 1]
-    fn, tp = binary[..., 1, 0], binary[..., 1, 1]
-    return {
-        "precision": divide(tp, tp + fp, undefined),
-        "recall": divide(tp, tp + fn, undefined),
-        "f1": divide(2 * tp, 2 * tp + fp + fn, undefined),
-        "iou": divide(tp, tp + fp + fn, undefined),
-        "specificity": divide(tn, tn + fp, undefined),
-    }
-
-
-def _whole(counts: FloatArray, undefined: Undefined) -> dict[str, FloatArray]:
+def _whole(counts: FloatArray) -> dict[str, FloatArray]:
     total = counts.sum(axis=(-2, -1))
     tp = np.diagonal(counts, axis1=-2, axis2=-1)
     truth, predicted = counts.sum(axis=-1), counts.sum(axis=-2)
-    recall = divide(tp, truth, "zero")
+    recall = divide(tp, truth)
     # shares instead of counts: the squares of 10^9 voxels would lose digits
-    share_truth = divide(truth, total[..., None], "zero")
-    share_predicted = divide(predicted, total[..., None], "zero")
-    share_right = divide(tp.sum(axis=-1), total, "zero")
+    share_truth = divide(truth, total[..., None])
+    share_predicted = divide(predicted, total[..., None])
+    share_right = divide(tp.sum(axis=-1), total)
     covariance = share_right - (share_truth * share_predicted).sum(axis=-1)
     spread = (1 - (share_truth**2).sum(axis=-1)) * (1 - (share_predicted**2).sum(axis=-1))
     # without counts every share is 0 and the spread 1, but MCC is 0/0; rounding may go below 0
     spread = np.where(total > 0, np.maximum(spread, 0.0), 0.0)
     return {
-        "accuracy": divide(tp.sum(axis=-1), total, undefined),
+        "accuracy": divide(tp.sum(axis=-1), total),
         # over the classes that the truth has: one that it lacks has no recall
-        "balanced_accuracy": divide(recall.sum(axis=-1), (truth > 0).sum(axis=-1), undefined),
-        "mcc": divide(covariance, np.sqrt(spread), undefined),
+        "balanced_accuracy": divide(recall.sum(axis=-1), (truth > 0).sum(axis=-1)),
+        "mcc": divide(covariance, np.sqrt(spread)),
     }
 
 
-def divide(above: FloatArray, below: NDArray[Any], undefined: Undefined) -> FloatArray:
-    """Return above / below by the rule for 0/0."""
+def divide(above: FloatArray, below: NDArray[Any]) -> FloatArray:
+    """Return above / below, where 0/0 is 0."""
     above, below = np.broadcast_arrays(above, below)
-    result = np.full(above.shape, 0.0 if undefined == "zero" else np.nan)
+    result = np.zeros(above.shape)
     np.divide(above, below, out=result, where=below > 0)
     return result
 

@@ -46,5 +46,5 @@ def test_tumour_outside_of_the_crop_is_missed(store: Store) -> None:
     # enhancing tumour: 6 found, 2 missed: 2·6 / (8 + 6)
     assert metrics.dice(whole, (3,), "brats") == pytest.approx(12 / 14)
     assert metrics.dice(whole, (1,), "brats") == 1, "nothing of this class lies outside"
-    assert metrics.scores(whole, "micro", "zero")["accuracy"] == pytest.approx(90 / 96)
+    assert metrics.stacked_scores(whole)["accuracy"] == pytest.approx(90 / 96)
     assert perfect.sum() == sum(IN_BOX), "the counts in the box stay as they are"

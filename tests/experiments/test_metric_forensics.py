@@ -63,7 +63,7 @@ def test_the_paper_fails_in_the_readings_that_give_each_item_one_class(
         *("argmax pooled", "argmax weighted", "argmax balanced"),
         "one against the rest",
     ]
-    assert table.loc["pooled", "rounding"] == "truncate"
+    assert table.loc["pooled", "rounding"] == "truncated"
     assert table.loc["pooled", "fail"] == 1 and table.loc["any average", "fail"] == 2
     every = ", ".join(forensics.RULES)
     assert table.loc["thresholded", ["fail", "rounding"]].tolist() == [0, every]
