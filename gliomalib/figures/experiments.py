@@ -11,11 +11,9 @@ from matplotlib.axes import Axes
 
 from gliomalib.figures import picture
 from gliomalib.figures.picture import BLUE, GREY, ORANGE, Picture, canvas, spoken, styled
+from gliomalib.scoring.comparisons import MARGIN
 from gliomalib.scoring.keras_metrics import Saturation, saturated_mean_iou
 from gliomalib.settings import PAPER_ALPHA
-
-MARGIN = 0.01
-"""Half the width of the grey band: differences inside are not worth having."""
 
 LOOKS: dict[str, dict[str, Any]] = {
     "the paper": {"marker": "D", "color": ORANGE},
@@ -79,18 +77,18 @@ def beside(scores: pd.DataFrame, dice: pd.DataFrame) -> Picture:
 @styled
 def gains(table: pd.DataFrame, alpha: float = PAPER_ALPHA) -> Picture:
     """Draw what each rule gains over the fixed weight, from ``adaptive_fusion.compared``."""
-    rows = table[table["rule"] != "published"].reset_index(drop=True)
+    rows = table[table["method"] != "published"].reset_index(drop=True)
     figure, axes = canvas(7.0, 0.9 + 0.3 * len(rows))
-    bound = rows["rule"] == "oracle"
+    bound = rows["method"] == "oracle"
     for chosen, colour in ((~bound, BLUE), (bound, "#aaaaaa")):
-        _draw_intervals(axes, rows[chosen], "gain", colour)
+        _draw_intervals(axes, rows[chosen], "difference", colour)
     axes.axvline(0, color=ORANGE, linestyle=":", label=f"α = {alpha:g}")
     _draw_margin(axes, ORANGE, 0.12)
     axes.set_yticks(rows.index, rows["title"])
     axes.invert_yaxis()
     axes.set(xlabel=f"gain in mean Dice over α = {alpha:g}, 95 % interval over patients")
     picture.legend_above(axes, 2)
-    by_rule = spoken(rows.set_index("title")["gain"].round(3))
+    by_rule = spoken(rows.set_index("title")["difference"].round(3))
     return Picture(figure, f"Gain over the fixed weight by rule: {by_rule}.")
 
 

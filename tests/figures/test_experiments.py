@@ -87,8 +87,8 @@ def test_a_control_that_was_not_run_has_no_mark() -> None:
 
 def test_gains_are_over_the_fixed_weight_and_the_oracle_is_grey() -> None:
     table = pd.DataFrame(
-        {"rule": ["published", "gate", "oracle"], "title": ["α = 0.6", "gate", "oracle α"],
-         "gain": [0.0, 0.0123, 0.05], "low": [0.0, 0.0, 0.04], "high": [0.0, 0.02, 0.06]}
+        {"method": ["published", "gate", "oracle"], "title": ["α = 0.6", "gate", "oracle α"],
+         "difference": [0.0, 0.0123, 0.05], "low": [0.0, 0.0, 0.04], "high": [0.0, 0.02, 0.06]}
     )  # fmt: skip
     picture = experiments.gains(table, 0.7)
     (axes,) = picture.figure.axes
