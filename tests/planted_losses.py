@@ -60,7 +60,6 @@ GRID = {
         "ce": {"loss": "cross_entropy"},
         "dice_ce": {"loss": "dice_ce"},
         "gamma4": {"focal_gamma": 4.0},
-        "weighted": {"class_weights": [0.1, 1, 1, 1]},
         "ce_gamma": {"loss": "cross_entropy", "focal_gamma": 1.0, "seed": 8},
     },
     RESNET50: {"ce": {"loss": "cross_entropy"}, "both": {"loss": "dice_ce"}},
@@ -76,7 +75,6 @@ def study(root: Path) -> records.Run:
         ".ce_gamma": BASE,
         ".dice_ce": BASE,
         ".gamma4": BASE + NOISE / 10,
-        ".weighted": BASE - 0.05 + NOISE,
     }
     for name, dice in planted.items():
         write(run, UNET2D + name, scores(dice))

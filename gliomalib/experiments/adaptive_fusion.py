@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from gliomalib import digits, progress, settings
 from gliomalib.experiments import comparing
-from gliomalib.experiments.values import ONE_TRAINING, PREFIXES, ends, mean_interval, parts, value
+from gliomalib.experiments.values import PREFIXES, mean_interval, parts, value
 from gliomalib.fusion import agreement, rules
 from gliomalib.pipeline import folds
 from gliomalib.schema import SEQUENCES, Example, RecordError, Split, Value
-from gliomalib.scoring import comparisons, tables, training_noise
+from gliomalib.scoring import comparisons, tables
 from gliomalib.settings import PAPER_ALPHA
 
 REFERENCE = "published"
@@ -115,47 +115,28 @@ def table(trial: RuleTrial, part: str) -> pd.DataFrame:
 
 
 def compared(trial: RuleTrial, part: str, study: settings.Study) -> pd.DataFrame:
-    """Return every rule beside the fixed weight.
+    """Return every rule beside the fixed weight, columns of ``comparing.beside``.
 
-    Columns: rule, title, mean_dice (the study's own training), gain, low, high, trainings, and
-    ``comparing.judged``. ``gain`` is the paired difference to ``REFERENCE`` over patients and the
-    trainings that the rule was tried on. The family of Holm's adjustment are all
+    ``mean`` is of the study's own training, ``difference`` the paired one to ``REFERENCE`` over
+    patients and the trainings that the rule was tried on. The family of Holm's adjustment are all
     rules that were tried; the oracle is a bound, no member.
     """
     wide, seed = table(trial, part), settings.named_seed(study.seed, "adaptive", part)
-    by_seed = _means(trial, part).pivot_table(
-        index=["patient_id", "seed"], columns="network", values="dice"
-    )[list(wide)]
-    gains = by_seed.sub(by_seed[REFERENCE], axis="index")
-    effects = {
-        key: training_noise.paired(gains[key].unstack("seed").dropna(axis=1, how="all"))
-        for key in map(str, wide)
-    }
-    family = gains.groupby("patient_id").mean()[[key for key in trial.tried if key != REFERENCE]]
-    members = {key: comparing.Gain(effects[key], family[key]) for key in map(str, family)}
-    tests = comparing.judged(members, seed).drop(columns=["difference", "low", "high", "trainings"])
-    found = [(one.value, *ends(one), one.seeds) for one in effects.values()]
-    means = pd.DataFrame(found, list(effects), ["gain", "low", "high", "trainings"])
-    judged = comparing.complete(means.join(tests), wide.columns)
-    rows = wide.mean().rename_axis("rule").reset_index(name="mean_dice")
-    rows.insert(1, "title", rows["rule"].map(_title))
-    return rows.join(judged, on="rule")
+    judged = comparing.judged(_gains(trial, part), seed, bound=rules.ORACLE.key)
+    return comparing.beside(wide.mean(), {key: _title(key) for key in map(str, wide)}, judged)
 
 
 def values(trial: RuleTrial, study: settings.Study) -> list[Value]:
     """Return the gain of every rule over the fixed weight, and how the branches' errors go."""
     values = []
     for part, prefix in parts(trial.scores):
-        rows, n = compared(trial, part, study), len(table(trial, part))
-        for _, row in rows[rows["rule"] != REFERENCE].iterrows():
+        rows = compared(trial, part, study).set_index("method")
+        for key, gain in _gains(trial, part).items():
             tests = "a bound that sees the patient's own labels, no method"
-            if row["rule"] != rules.ORACLE.key:
-                tests = comparing.tested(row, "the rules")
-            rule = f"{row['title']} minus {FIXED}, {EXPECTED}; {tests}"
-            name = f"{prefix}{row['rule']}_gain"
-            gain = Value(name, row["gain"], comparing.interval(row), n, rule=rule)
-            note = ONE_TRAINING if row["trainings"] == 1 else ""
-            values.append(replace(gain, n_seeds=int(row["trainings"]), note=note))
+            if key != rules.ORACLE.key:
+                tests = comparing.tested(rows.T[key], "the rules")
+            rule = f"{_title(key)} minus {FIXED}, {EXPECTED}; {tests}"
+            values.append(comparing.value(f"{prefix}{key}_gain", gain, rule))
         of_part = trial.errors[trial.errors["part"] == part]
         errors = of_part.groupby("patient_id").mean(numeric_only=True)
         for name, rule in ERRORS.items():
@@ -169,18 +150,18 @@ def values(trial: RuleTrial, study: settings.Study) -> list[Value]:
 
 def conclusion(compared: pd.DataFrame, trial: RuleTrial) -> str:
     """Say which rules gain in held-out patients, what is the bound, and what was not tried."""
-    bound = compared[compared["rule"] == rules.ORACLE.key].iloc[0]
-    others = compared[~compared["rule"].isin([rules.ORACLE.key, REFERENCE])]
+    bound = compared[compared["method"] == rules.ORACLE.key].iloc[0]
+    others = compared[~compared["method"].isin([rules.ORACLE.key, REFERENCE])]
     gain = others[(others["low"] > 0) & (others["p_holm"] < comparisons.ALPHA)]
-    best = others.sort_values("gain", kind="stable").iloc[-1]
-    n = len(table(trial, "test"))
+    best = others.sort_values("difference", kind="stable").iloc[-1]
+    n, reach = len(table(trial, "test")), bound["difference"]
     text = (
         f"By interval and adjusted test {', '.join(gain['title']) or 'no rule'} "
         f"gain{'s' * (len(gain) < 2)} on {FIXED} in {n} held-out patients; the best of them, "
-        f"{best['title']}, changes the mean by {best['gain']:+.3f}, and an oracle that knows each "
-        f"patient's best α gains {bound['gain']:+.3f}."
+        f"{best['title']}, changes the mean by {best['difference']:+.3f}, and an oracle that "
+        f"knows each patient's best α gains {reach:+.3f}."
     )
-    text += "".join(comparing.sentence(note) for note in sorted(set(others["note"]) - {""}))
+    text += comparing.limits(others)
     skipped = [key for key in rules.RULES if key not in trial.tried]
     if skipped:
         text += (
@@ -236,6 +217,17 @@ def _example(material: folds.Material, key: str, at: tuple[int, str], gain: floa
     title = f"{patient}: {_title(key)} {gain:+.3f} mean Dice against {FIXED}"
     flair = np.asarray(case.images[SEQUENCES.index("flair")])
     return Example(flair, np.asarray(case.labels), predictions, title)
+
+
+def _gains(trial: RuleTrial, part: str) -> dict[str, comparing.Gain]:
+    """Return what every rule and the oracle gain on ``REFERENCE``, in the trainings they met."""
+    by_seed = _means(trial, part).pivot_table(
+        index=["patient_id", "seed"], columns="network", values="dice"
+    )
+    gains = by_seed.sub(by_seed[REFERENCE], axis="index")
+    keys = [key for key in (*trial.tried, rules.ORACLE.key) if key != REFERENCE]
+    of_keys = {key: gains[key].unstack("seed").dropna(axis=1, how="all") for key in keys}
+    return {key: comparing.paired(pd.DataFrame(wide)) for key, wide in of_keys.items()}
 
 
 def _means(trial: RuleTrial, part: str) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from gliomalib import settings
 from gliomalib.digits import spoken
 from gliomalib.experiments import comparing, fusion_gain, gates
 from gliomalib.experiments.baseline_methods import ENSEMBLES, INPUTS, SCAN, MethodTrial
-from gliomalib.experiments.values import PREFIXES, ends, of, parts, share, value
+from gliomalib.experiments.values import PREFIXES, ends, of, parts, share
 from gliomalib.labels import REGIONS
 from gliomalib.schema import RecordError, Value
 from gliomalib.scoring import training_noise
@@ -44,15 +44,12 @@ def table(trial: MethodTrial, part: str, score: str) -> pd.DataFrame:
 def compared(trial: MethodTrial, part: str, score: str, study: settings.Study) -> pd.DataFrame:
     """Return fused minus every other segmentation, or ResNet50 on it minus every other classifier.
 
-    Columns: method, title, mean, and those of ``comparing.judged``; the first row is the one that
-    others are set against. The family of Holm's adjustment are all methods of the table.
+    The first row of ``comparing.beside`` is the one that others are set against. The family of
+    Holm's adjustment are all methods of the table.
     """
-    gains, wide = _gains(trial, part, score), table(trial, part, score)
     seed = settings.named_seed(study.seed, "baselines", part, score)
-    judged = comparing.judged(gains, seed)
-    rows = wide.mean().rename_axis("method").reset_index(name="mean")
-    rows.insert(1, "title", rows["method"].map(_titles(trial, score)))
-    return rows.join(comparing.complete(judged, wide.columns), on="method")
+    judged = comparing.judged(_gains(trial, part, score), seed)
+    return comparing.beside(table(trial, part, score).mean(), _titles(trial, score), judged)
 
 
 def values(trial: MethodTrial, study: settings.Study) -> list[Value]:
@@ -60,13 +57,11 @@ def values(trial: MethodTrial, study: settings.Study) -> list[Value]:
     gate = gates.judged(trial.slices)
     values = [gate.value]
     for part, prefix in parts(trial.scores):
-        gains = _differences(trial, part, study, gate)
-        by_rule = _of_rules(trial, part, gains)
-        # of one name the later one, which knows what the rule for empty masks decides
-        values += [*_means(trial, part), *{gain.name: gain for gain in [*gains, *by_rule]}.values()]
+        gains = [*_of_dice(trial, part, study), *_of_accuracy(trial, part, study, gate)]
+        values += [*_means(trial, part), *gains]
         names = [f"{prefix}fused_minus_{name}_mean_dice" for name in ENSEMBLES]
         if set(ENSEMBLES) <= set(trial.segmenters):
-            values.append(_better([of(by_rule, name) for name in names], f"{prefix}{BETTER}"))
+            values.append(_better([of(gains, name) for name in names], f"{prefix}{BETTER}"))
     return values
 
 
@@ -92,7 +87,7 @@ def conclusion(trial: MethodTrial, values: Sequence[Value], study: settings.Stud
         compared(trial, "test", score, study).set_index("method") for score in SCORES
     )
     gate, plain = of(values, gates.NAME), networks.loc[list(WITHOUT)]
-    dice = _listed(volumes.iloc[1:], values, "fused_minus_{}_mean_dice")
+    dice = comparing.listed(volumes.iloc[1:], _gains(trial, "test", "mean_dice").values())
     text = (
         f"On {len(table(trial, 'test', 'mean_dice'))} held-out patients, mean Dice of the fused "
         f"volume minus that of {dice}. {_ensembles(values)}ResNet50 on fused "
@@ -100,18 +95,19 @@ def conclusion(trial: MethodTrial, values: Sequence[Value], study: settings.Stud
     )
     judged = {"mean_dice": volumes.iloc[1:], "accuracy": plain}
     if gate.value == 1:
-        gains = _listed(plain, values, "resnet50_minus_{}_accuracy")
-        text += f"Its accuracy minus that without a classifier: {gains}."
+        gains = _gains(trial, "test", "accuracy")
+        listed = comparing.listed(plain, [gains[method] for method in WITHOUT])
+        text += f"Its accuracy minus that without a classifier: {listed}."
     else:
         text += "What it gains on ways without a classifier is not judged."
         del judged["accuracy"]
     for score, rows in judged.items():
         if "external" in set(trial.scores["part"]):
-            there = compared(trial, "external", score, study).set_index("method")
             what = f"{score.replace('mean_dice', 'mean Dice')} against "
-            text += comparing.disagreements(rows, there, what)
-        for _, row in rows[rows["limited"]].head(1).iterrows():
-            text += f" {row['title']}: {row['note']}."
+            here, there = (_gains(trial, part, score) for part in PREFIXES)
+            titles = {str(method): what + title for method, title in rows["title"].items()}
+            text += comparing.disagreements(here, there, titles)
+        text += comparing.limits(rows)
     return text
 
 
@@ -132,20 +128,9 @@ def _ensembles(values: Sequence[Value]) -> str:
     if not gains:
         return ""
     how = "gains" if ends(gains[0])[0] > 0 else "is not shown to gain"
-    gain, note = spoken(gains[0], signed=True), _bracketed(gains[0].note)
+    note = f" [{gains[0].note}]" if gains[0].note else ""
+    gain = spoken(gains[0], signed=True)
     return f"Fusion {how} more than two trainings of the better branch: {gain}{note}. "
-
-
-def _listed(rows: pd.DataFrame, values: Sequence[Value], name: str) -> str:
-    """Return the differences of a table with what decides them, as the values ``name`` say."""
-    return "; ".join(
-        f"{row['title']}: {comparing.spoken(row)}{_bracketed(of(values, name.format(method)).note)}"
-        for method, row in rows.iterrows()
-    )
-
-
-def _bracketed(note: str) -> str:
-    return f" [{note}]" if note else ""
 
 
 def _titles(trial: MethodTrial, score: str) -> dict[str, str]:
@@ -167,11 +152,11 @@ def _by_training(trial: MethodTrial, part: str, score: str) -> pd.DataFrame:
 
 def _gains(trial: MethodTrial, part: str, score: str) -> dict[str, comparing.Gain]:
     """Return what the first method exceeds each other one by."""
-    wide = _by_training(trial, part, score).dropna()
-    first, *others = _titles(trial, score)
     if score != "accuracy":
-        frames = {method: pd.DataFrame(wide[method]) for method in (first, *others)}
-        return {name: comparing.paired(frames[first] - frames[name]) for name in others}
+        contrasts = _contrasts(trial, part)
+        return {contrast.other: contrast.gain for contrast in contrasts if contrast.rule == "dice"}
+    wide = _by_training(trial, part, score).dropna()
+    first, *others = trial.classifiers
     # another ResNet50 has noise of its own, a count of areas has none
     return {
         method: comparing.paired(wide[[first]].sub(wide[method, 0], axis="index"))
@@ -179,6 +164,14 @@ def _gains(trial: MethodTrial, part: str, score: str) -> dict[str, comparing.Gai
         else comparing.unpaired(wide[[first]], wide[[method]])
         for method in others
     }
+
+
+def _contrasts(trial: MethodTrial, part: str) -> list[fusion_gain.Contrast]:
+    """Return what the first segmentation exceeds the others by, by each rule for empty masks."""
+    of_part = trial.scores["part"] == part
+    in_table = trial.scores["patient_id"].isin(table(trial, part, "mean_dice").index)
+    first, *others = trial.segmenters
+    return fusion_gain.contrasts(trial.scores[of_part & in_table], first, others)
 
 
 def _means(trial: MethodTrial, part: str) -> Iterator[Value]:
@@ -202,28 +195,24 @@ def _means(trial: MethodTrial, part: str) -> Iterator[Value]:
         yield replace(mean, n_empty=empty, n_missed=missed)
 
 
-def _differences(
+def _of_dice(trial: MethodTrial, part: str, study: settings.Study) -> Iterator[Value]:
+    """Yield what the first segmentation exceeds the others by; the study's rule has the tests."""
+    rows = compared(trial, part, "mean_dice", study).set_index("method")
+    for contrast in _contrasts(trial, part):
+        tests = comparing.tested(rows.T[contrast.other], f"{len(rows) - 1} methods")
+        rule = f"{contrast.value.rule}; {tests}"
+        yield replace(contrast.value, rule=rule) if contrast.rule == "dice" else contrast.value
+
+
+def _of_accuracy(
     trial: MethodTrial, part: str, study: settings.Study, gate: gates.Gate
-) -> list[Value]:
-    """Return what the first method of each score exceeds the others by, in this part."""
-    values = []
-    for score, what in SCORES.items():
-        rows = compared(trial, part, score, study).set_index("method")
-        first, *_ = rows.index
-        for method, gain in _gains(trial, part, score).items():
-            tests = comparing.tested(rows.T[method], f"{len(rows) - 1} methods")
-            titles = f"{rows['title'][first]} minus {rows['title'][method]}"
-            rule = f"{titles}, paired: {what}, mean over patients and trainings; {tests}"
-            name = f"{PREFIXES[part]}{first}_minus_{method}_{score}"
-            note = gate.closed if score == "accuracy" and gate.closed else gain.note
-            values.append(replace(value(name, gain.effect, rule), note=note))
-    return values
-
-
-def _of_rules(trial: MethodTrial, part: str, values: Sequence[Value]) -> list[Value]:
-    """Return differences of Dice by each rule for empty masks, with the tests of ``values``."""
-    rules = {value.name: value.rule for value in values}
-    rows = trial.scores[trial.scores["part"] == part]
-    first, *others = trial.segmenters
-    contrasts = [contrast.value for contrast in fusion_gain.contrasts(rows, first, others)]
-    return [replace(value, rule=rules.get(value.name, value.rule)) for value in contrasts]
+) -> Iterator[Value]:
+    """Yield what the first classifier exceeds the others by, or why it is not judged."""
+    rows = compared(trial, part, "accuracy", study).set_index("method")
+    first, *_ = rows.index
+    for method, gain in _gains(trial, part, "accuracy").items():
+        tests = comparing.tested(rows.T[method], f"{len(rows) - 1} methods")
+        titles = f"{rows['title'][first]} minus {rows['title'][method]}"
+        what = f"{SCORES['accuracy']}, mean over patients and trainings"
+        name = f"{PREFIXES[part]}{first}_minus_{method}_accuracy"
+        yield comparing.value(name, gain, f"{titles}, paired: {what}; {tests}", gate.closed)

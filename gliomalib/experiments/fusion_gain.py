@@ -15,74 +15,48 @@ import pandas as pd
 from gliomalib import progress
 from gliomalib.digits import percent, spoken
 from gliomalib.experiments import comparing
-from gliomalib.experiments.values import ONE_TRAINING, PREFIXES, parts
+from gliomalib.experiments.values import PREFIXES, parts
 from gliomalib.fusion import average
 from gliomalib.pipeline import folds
 from gliomalib.schema import RecordError, Value
-from gliomalib.scoring import rope, sensitivity, tables, training_noise
+from gliomalib.scoring import tables
 from gliomalib.scoring.bootstrap import LEVEL
 from gliomalib.settings import Study, named_seed
-
-RULE_DECIDES = "the rule for empty masks decides whether 0 lies in the interval"
 
 
 @dataclass(frozen=True)
 class Contrast:
     """Network ``better`` less ``other``: mean of NCR, ED and ET Dice, paired by patient.
 
-    ``rule`` is one of ``tables.RULES``, ``patients`` has one row per patient and one column per
-    training; ``left_out`` patients have no score by this rule. ``empty`` and ``missed`` count the
-    class masks of both networks in the study's own training. ``rule_decides`` says whether the
-    three rules put the interval on different sides of 0.
+    ``rule`` is one of ``tables.RULES``; ``left_out`` patients have no score by this rule. ``empty``
+    and ``missed`` count the class masks of both networks in the study's own training.
     """
 
     better: str
     other: str
     part: str
     rule: str
-    patients: pd.DataFrame
+    gain: comparing.Gain
     left_out: int
     empty: int
     missed: int
-    rule_decides: bool = False
 
     @property
-    def effect(self) -> training_noise.Effect:
-        """Its mean with the interval over patients and trainings."""
-        return training_noise.paired(self.patients)
-
-    @property
-    def by_patient(self) -> sensitivity.Sensitivity:
-        """What it is without each patient."""
-        return sensitivity.leave_one_out(self.patients.mean(axis=1))
-
-    @property
-    def deciding(self) -> list[str]:
-        """What decides it beside the method, in words."""
-        decider = self.by_patient.decider
-        return [
-            *[f"one patient decides: {decider}"] * bool(decider),
-            *[RULE_DECIDES] * self.rule_decides,
-        ]
+    def title(self) -> str:
+        """What is subtracted from what."""
+        return f"{self.better} − {self.other}"
 
     @property
     def value(self) -> Value:
         """It as a value; ``note`` says what decides it."""
-        effect, ending = self.effect, self.rule.removeprefix("dice")
-        notes = [*self.deciding, *[ONE_TRAINING] * (effect.seeds == 1)]
-        return Value(
-            f"{PREFIXES[self.part]}{self.better}_minus_{self.other.lower()}_mean_dice{ending}",
-            effect.value,
-            effect.ci95,
-            effect.n,
-            self.empty,
-            self.missed,
-            rule="paired difference of each patient's mean of NCR, ED and ET Dice, mean over "
+        name = f"{PREFIXES[self.part]}{self.better}_minus_{self.other.lower()}_mean_dice"
+        rule = (
+            "paired difference of each patient's mean of NCR, ED and ET Dice, mean over "
             f"patients and trainings; {tables.RULES[self.rule]}, {self.left_out} patients without "
-            "a score left out; masks of both networks in the study's own training counted",
-            n_seeds=effect.seeds,
-            note="; ".join(notes),
+            "a score left out; masks of both networks in the study's own training counted"
         )
+        value = comparing.value(name + self.rule.removeprefix("dice"), self.gain, rule)
+        return replace(value, n_empty=self.empty, n_missed=self.missed)
 
 
 def scores(material: folds.Material) -> pd.DataFrame:
@@ -115,10 +89,7 @@ def contrasts(table: pd.DataFrame, better: str, others: Sequence[str]) -> list[C
         if rows.groupby(["network", "seed"])["patient_id"].agg(frozenset).nunique() > 1:
             raise RecordError(f"the networks do not cover the same {part} patients; run 05 again")
         for other in others:
-            of_rules = [_contrast(rows, better, other, rule) for rule in tables.RULES]
-            bounds = {contrast.rule: contrast.effect.ci95 for contrast in of_rules}
-            decides = sensitivity.rule_decides(bounds)
-            made += [replace(contrast, rule_decides=decides) for contrast in of_rules]
+            made += _contrasts(rows, better, other)
     return made
 
 
@@ -135,100 +106,82 @@ def patients(table: pd.DataFrame, part: str) -> pd.DataFrame:
 def differences(contrasts: Sequence[Contrast], study: Study) -> pd.DataFrame:
     """Return one row per contrast.
 
-    Columns: part, difference, rule, patients, left_out, trainings, mean, low, high (95 % interval
-    over patients and trainings), median, better (patients above 0), least and most (means when
-    each patient is left out), decider, and worse, same, better by ``rope`` as P(…).
+    Columns: part, title, rule, patients, left_out, and those of ``comparing.sizes``.
     """
-    rows = []
-    for contrast in contrasts:
-        effect, shaky = contrast.effect, contrast.by_patient
-        low, high = effect.ci95 or (math.nan, math.nan)
-        seed = named_seed(study.seed, "rope", contrast.value.name)
-        likely = rope.signed_rank(contrast.patients.mean(axis=1), seed)
-        rows.append(
-            {
-                "part": contrast.part,
-                "difference": f"{contrast.better} − {contrast.other}",
-                "rule": contrast.rule,
-                "patients": effect.n,
-                "left_out": contrast.left_out,
-                "trainings": effect.seeds,
-                **{"mean": effect.value, "low": low, "high": high, "median": shaky.median},
-                "better": f"{shaky.better} of {shaky.n}",
-                **{"least": shaky.least, "most": shaky.most, "decider": shaky.decider},
-                **{f"P({name})": share for name, share in vars(likely).items()},
-            }
-        )
+    rows = [
+        {
+            "part": contrast.part,
+            "title": contrast.title,
+            "rule": contrast.rule,
+            "patients": contrast.gain.effect.n,
+            "left_out": contrast.left_out,
+            **comparing.sizes(contrast.gain, named_seed(study.seed, "rope", contrast.value.name)),
+        }
+        for contrast in contrasts
+    ]
     return pd.DataFrame(rows)
 
 
 def false_alarms(table: pd.DataFrame) -> Value:
     """Return how often one training of a network counts as different from its other ones."""
-    alarms, asked = 0, 0
-    for _, rows in tables.with_mean(table).groupby(["network", "part", "region"]):
-        wide = rows.pivot_table(index="patient_id", columns="seed", values="dice").dropna()
-        if len(wide):
-            counts = training_noise.false_alarms(wide)
-            alarms, asked = alarms + counts[0], asked + counts[1]
-    rule = (
-        f"{alarms} of {asked} comparisons of a training with the other ones of the same network "
-        "whose 95 % interval leaves out 0, over networks, parts and regions; one in twenty is "
-        "expected; they share patients and regions, so this illustrates a rate and estimates none"
-    )
-    return Value(
-        "aa_false_alarms",
-        alarms / asked if asked else math.nan,
-        n_patients=table["patient_id"].nunique(),
-        rule=rule,
-        n_seeds=table["seed"].nunique(),
-        note=""
-        if asked
-        else "fewer than three trainings, so none was compared with others of its network",
-    )
+    of_networks = [
+        rows.pivot_table(index="patient_id", columns="seed", values="dice").dropna()
+        for _, rows in tables.with_mean(table).groupby(["network", "part", "region"])
+    ]
+    scored = [wide for wide in of_networks if len(wide)]
+    people, seeds = table["patient_id"].nunique(), table["seed"].nunique()
+    what = "networks, parts and regions"
+    return comparing.false_alarms("aa_false_alarms", scored, people, seeds, what)
 
 
 def conclusion(contrasts: Sequence[Contrast], alarms: Value) -> str:
     """Say what fusion gains in each part by the study's rule, and how often that rule is wrong."""
     own = [contrast for contrast in contrasts if contrast.rule == "dice"]
     sentences = list(map(_gain, own))
-    for other in dict.fromkeys(contrast.other for contrast in own):
-        clear = [c.effect.value > 0 for c in own if c.other == other and c.effect.excludes_zero]
-        if len(set(clear)) > 1:
-            sentences.append(f"Held-out and external patients disagree about {other} only.")
-    if alarms.n_seeds == 1:
-        sentences.append(f"There is {ONE_TRAINING}.")
-    elif math.isnan(alarms.value):
+    here, there = (
+        {contrast.other: contrast.gain for contrast in own if contrast.part == part}
+        for part in PREFIXES
+    )
+    shared = {other: f"the gain on {other}" for other in here if other in there}
+    sentences.append(comparing.disagreements(here, there, shared).strip())
+    if math.isnan(alarms.value):
         sentences.append(f"There are {alarms.note}.")
     else:
         sentences.append(
             "By the same rule a training differs from the others of its own network in "
             f"{percent(alarms.value, 1)} of comparisons, where {percent(1 - LEVEL)} are expected."
         )
-    return " ".join(sentences)
+    return " ".join(filter(None, sentences))
 
 
 def _gain(contrast: Contrast) -> str:
-    effect, shaky = contrast.effect, contrast.by_patient
+    effect, shaky = contrast.gain.effect, contrast.gain.by_patient
     how = f"shows no clear difference from {contrast.other} only:"
     if effect.excludes_zero:
         verb = "exceeds" if effect.value > 0 else "falls behind"
         how = f"{verb} {contrast.other} only by"
     who = "In held-out patients" if contrast.part == "test" else "In external patients"
-    deciding = "".join(f"; {note}" for note in contrast.deciding)
+    deciding = f" [{contrast.gain.note}]" if contrast.gain.note else ""
     return (
         f"{who} the {contrast.better} volume {how} {spoken(contrast.value, signed=True)} in mean "
         f"Dice; median {shaky.median:+.3f}, better in {shaky.better} of {shaky.n}{deciding}."
     )
 
 
-def _contrast(rows: pd.DataFrame, better: str, other: str, rule: str) -> Contrast:
-    """Return a contrast of the patients of one part."""
+def _contrasts(rows: pd.DataFrame, better: str, other: str) -> list[Contrast]:
+    """Return a contrast of the patients of one part by each rule for empty masks."""
     mean = rows[rows["region"] == "mean"]
-    wide = mean.pivot_table(index="patient_id", columns=["network", "seed"], values=rule)
-    by_seed = pd.DataFrame(wide[better] - wide[other]).dropna()
-    own = rows[(rows["seed"] == 0) & rows["network"].isin([better, other])]
-    states = own.loc[own["region"].isin(list(tables.CLASSES)), "state"]
-    left_out = mean["patient_id"].nunique() - len(by_seed)
-    return Contrast(
-        better, other, str(rows["part"].iloc[0]), rule, by_seed, left_out, *comparing.masks(states)
+    wide = mean.pivot_table(index="patient_id", columns=["network", "seed"], values=[*tables.RULES])
+    gains = comparing.of_rules(
+        {
+            rule: comparing.paired((wide[rule][better] - wide[rule][other]).dropna())
+            for rule in tables.RULES
+        }
     )
+    own = rows[(rows["seed"] == 0) & rows["network"].isin([better, other])]
+    masks = comparing.masks(own.loc[own["region"].isin(list(tables.CLASSES)), "state"])
+    part, n = str(rows["part"].iloc[0]), mean["patient_id"].nunique()
+    return [
+        Contrast(better, other, part, rule, gain, n - gain.effect.n, *masks)
+        for rule, gain in gains.items()
+    ]

@@ -84,21 +84,26 @@ def deal(pool: Pool, repeat: int) -> dict[str, Assignment]:
 
     Raises ``MismatchError`` where the patient-level one has a patient on both sides.
     """
-    of, seed = pool.slices.patients, pool.study.seed
-    root = settings.named_seed(seed, "leakage", "deal", repeat)
+    root = settings.named_seed(pool.study.seed, "leakage", "deal", repeat)
     # one order for all repeats: patients take turns in being held out
-    turns = settings.named_seed(seed, "leakage", "turns")
-    dealt = {
-        "patient": by_patient(of, turns, repeat),
-        "slice": by_slice(len(of), root),
-        "years": by_volume(of, pool.copies, root),
-    }
-    if leaking := in_both(dealt["patient"], of):
+    turns = settings.named_seed(pool.study.seed, "leakage", "turns")
+    dealt = three_ways(pool, turns, repeat, root)
+    if leaking := in_both(dealt["patient"], pool.slices.patients):
         raise MismatchError(
             f"leakage, repeat {repeat}: {', '.join(leaking)} on both sides of the patient-level "
             "split; nothing can be measured against it"
         )
     return equal_budgets(dealt, root)
+
+
+def three_ways(pool: Pool, turns: int, turn: int, seed: int) -> dict[str, Assignment]:
+    """Return the slices dealt by patient in the order of ``turns``, by slice and by volume."""
+    of = pool.slices.patients
+    return {
+        "patient": by_patient(of, turns, turn),
+        "slice": by_slice(len(of), seed),
+        "years": by_volume(of, pool.copies, seed),
+    }
 
 
 def sides(pool: Pool) -> pd.DataFrame:

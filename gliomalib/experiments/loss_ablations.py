@@ -6,16 +6,15 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from gliomalib import settings
 from gliomalib.digits import counted
-from gliomalib.experiments import comparing, fusion_gain, gates, loss_grid
+from gliomalib.experiments import comparing, gates, loss_grid
 from gliomalib.experiments.loss_grid import LOSSES, SCORES, TITLES, Grid, patients
 from gliomalib.experiments.values import PREFIXES, ends, of, parts, share, value
 from gliomalib.schema import Value
-from gliomalib.scoring import collapse, sensitivity, training_noise
+from gliomalib.scoring import collapse, training_noise
 from gliomalib.scoring import tables as evaluate
 
 RULES = ("et_dice", "et_dice_present", "et_dice_volume")
@@ -124,55 +123,35 @@ def _of_network(grid: Grid, study: settings.Study, gate: gates.Gate) -> str:
     name, score = TITLES[grid.network], grid.score_names[0]
     if grid.classifies and gate.closed:
         return f"{name}, {SCORES[score]}: {gate.closed}."
-    tables = {part: compared(grid, part, score, study) for part, _ in parts(grid.scores)}
-    text = ""
-    for part, table in tables.items():
+    text, of_parts = "", [part for part, _ in parts(grid.scores)]
+    for part in of_parts:
+        table = compared(grid, part, score, study)
+        pairs = comparing.listed(table, _gains(grid, part, score).values()) or "nothing to compare"
         who = f"{len(patients(grid, part, score))} {WHO[part]} patients"
-        pairs = [
-            f"{row['title']}: {comparing.spoken(row)}{f' [{note}]' if note else ''}"
-            for (_, row), note in zip(
-                table.iterrows(), _notes(grid, part, score, gate), strict=True
-            )
-        ]
-        text += f"{name}, {SCORES[score]} in {who}: {'; '.join(pairs) or 'nothing to compare'}. "
-        limits = table.loc[table["limited"].eq(other=True), "note"].head(1)
-        text += "".join(f"{note[0].upper()}{note[1:]}. " for note in limits)
-    if len(tables) == 2:
-        text = text.rstrip() + comparing.disagreements(tables["test"], tables["external"], "")
-    return text.rstrip()
+        text += f" {name}, {SCORES[score]} in {who}: {pairs}.{comparing.limits(table)}"
+    if len(of_parts) == 2:
+        here, there = (_gains(grid, part, score) for part in of_parts)
+        text += comparing.disagreements(here, there, dict(zip(here, table["title"], strict=True)))
+    return text.lstrip()
 
 
 def _gains(grid: Grid, part: str, score: str) -> dict[str, comparing.Gain]:
     """Return what the first loss of each pair exceeds the second by; they share patients only."""
-    wide = loss_grid.by_seed(grid, part, score)
-    return {f"{a} {b}": comparing.unpaired(wide[[a]], wide[[b]]) for a, b in grid.pairs}
-
-
-def _notes(grid: Grid, part: str, score: str, gate: gates.Gate) -> list[str]:
-    """Return who or what decides each pair, or why it is not judged."""
-    if grid.classifies and gate.closed:
-        return [gate.closed] * len(grid.pairs)
-    of_rules = [_gains(grid, part, rule) for rule in RULES if score == "et_dice"]
-    notes = []
-    for pair, gain in _gains(grid, part, score).items():
-        bounds = {RULES[place]: gains[pair].effect.ci95 for place, gains in enumerate(of_rules)}
-        decides = [fusion_gain.RULE_DECIDES] * sensitivity.rule_decides(bounds)
-        notes.append("; ".join([*filter(None, [gain.note]), *decides]))
-    return notes
+    scores = RULES if score in RULES else (score,)
+    wide = {name: loss_grid.by_seed(grid, part, name) for name in scores}
+    gains = {}
+    for first, second in grid.pairs:
+        pair = {name: comparing.unpaired(of[[first]], of[[second]]) for name, of in wide.items()}
+        gains[f"{first} {second}"] = comparing.of_rules(pair)[score]
+    return gains
 
 
 def _false_alarms(grid: Grid) -> Value:
     """Return how often one seed of a loss of the classifier counts as different from the others."""
     wide = [loss_grid.by_seed(grid, part, "accuracy") for part, _ in parts(grid.scores)]
-    counts = [training_noise.false_alarms(of[[cell]]) for of in wide for cell in grid.titles]
-    alarms, asked = np.sum(counts, axis=0).tolist()
-    rule = (
-        f"{alarms} of {asked} comparisons of a seed of ResNet50 with the other seeds of its loss "
-        "whose 95 % interval of accuracy leaves out 0; one in twenty is expected"
-    )
-    note = "" if asked else "no loss has three seeds"
-    share = alarms / asked if asked else math.nan
-    return Value(AA, share, n_patients=len(wide[0]), rule=rule, n_seeds=grid.seeds, note=note)
+    cells = [of[[cell]] for of in wide for cell in grid.titles]
+    what = "losses of ResNet50 and parts, in accuracy"
+    return comparing.false_alarms(AA, cells, len(wide[0]), grid.seeds, what)
 
 
 def _fewest_seeds(grids: Sequence[Grid]) -> int:
@@ -219,14 +198,14 @@ def _differences(
     if score not in (*ENHANCING, *loss_grid.CLASSIFICATION):
         return
     table, gains = compared(grid, part, score, study), _gains(grid, part, score)
-    notes = _notes(grid, part, score, gate)
-    for (_, row), gain, note in zip(table.iterrows(), gains.values(), notes, strict=True):
+    note = gate.closed if grid.classifies else ""
+    for (_, row), gain in zip(table.iterrows(), gains.values(), strict=True):
         rule = (
             f"{TITLES[grid.network]}, {row['title']}: {SCORES[score]}, paired by patient, mean "
             f"over patients and seeds; {comparing.tested(row, f'{len(table)} pairs')}"
         )
         name = f"{_prefix(grid, part)}{row['first']}_minus_{row['second']}_{score}"
-        yield replace(value(name, gain.effect, rule), note=note)
+        yield comparing.value(name, gain, rule, note)
 
 
 def _of_slices(grid: Grid, part: str, study: settings.Study) -> Iterator[Value]:

@@ -15,8 +15,8 @@ from gliomalib.schema import RecordError, SettingsError
 from gliomalib.scoring import metrics
 from gliomalib.scoring import tables as evaluate
 
-VARYING = ("loss", "focal_gamma", "class_weights", "seed")
-"""Parameters of a training that make the grid; the first three make a cell."""
+VARYING = ("loss", "focal_gamma", "seed")
+"""Parameters of a training that make the grid; the first two make a cell."""
 
 REFERENCE = "cross_entropy"
 """The loss against which all others are set."""
@@ -166,9 +166,6 @@ def _cell(run: Section, study: Section) -> Cell:
         title += f" γ = {run.focal_gamma:g}"
         if run.focal_gamma != study.focal_gamma:
             name += f"_gamma{run.focal_gamma:g}"
-    if run.class_weights != study.class_weights:
-        weights = [f"{weight:g}" for weight in run.class_weights or (1, 1, 1, 1)]
-        name, title = f"{name}_weights_{'_'.join(weights)}", f"{title}, weights {':'.join(weights)}"
     return Cell(name, title)
 
 

@@ -190,13 +190,8 @@ def deal(pool: Pool, turn: int) -> dict[str, Assignment]:
     Training sets are as large as their split makes them, whereas notebook 11 cuts them to one size;
     a slice that stands in several volumes is learnt and tested once.
     """
-    of, seed = pool.slices.patients, settings.named_seed(pool.study.seed, "specifications", "deal")
-    root = settings.named_seed(seed, turn)
-    dealt = {
-        "patient": leakage_splits.by_patient(of, seed, turn),
-        "slice": leakage_splits.by_slice(len(of), root),
-        "years": leakage_splits.by_volume(of, pool.copies, root),
-    }
+    seed = settings.named_seed(pool.study.seed, "specifications", "deal")
+    dealt = leakage_splits.three_ways(pool, seed, turn, settings.named_seed(seed, turn))
     distinct = {name: map(np.unique, (rows.train, rows.test)) for name, rows in dealt.items()}
     return {name: Assignment(*rows) for name, rows in distinct.items()}
 

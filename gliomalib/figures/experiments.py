@@ -11,11 +11,9 @@ from matplotlib.axes import Axes
 
 from gliomalib.figures import picture
 from gliomalib.figures.picture import BLUE, GREY, ORANGE, Picture, canvas, spoken, styled
+from gliomalib.scoring.comparisons import MARGIN
 from gliomalib.scoring.keras_metrics import Saturation, saturated_mean_iou
 from gliomalib.settings import PAPER_ALPHA
-
-MARGIN = 0.01
-"""Half the width of the grey band: differences inside are not worth having."""
 
 LOOKS: dict[str, dict[str, Any]] = {
     "the paper": {"marker": "D", "color": ORANGE},
@@ -74,24 +72,6 @@ def beside(scores: pd.DataFrame, dice: pd.DataFrame) -> Picture:
     return Picture(
         figure, f"Accuracies: {accuracies}. Mean Dice of the recipe's predictions: {in_words}."
     )
-
-
-@styled
-def gains(table: pd.DataFrame, alpha: float = PAPER_ALPHA) -> Picture:
-    """Draw what each rule gains over the fixed weight, from ``adaptive_fusion.compared``."""
-    rows = table[table["rule"] != "published"].reset_index(drop=True)
-    figure, axes = canvas(7.0, 0.9 + 0.3 * len(rows))
-    bound = rows["rule"] == "oracle"
-    for chosen, colour in ((~bound, BLUE), (bound, "#aaaaaa")):
-        _draw_intervals(axes, rows[chosen], "gain", colour)
-    axes.axvline(0, color=ORANGE, linestyle=":", label=f"α = {alpha:g}")
-    _draw_margin(axes, ORANGE, 0.12)
-    axes.set_yticks(rows.index, rows["title"])
-    axes.invert_yaxis()
-    axes.set(xlabel=f"gain in mean Dice over α = {alpha:g}, 95 % interval over patients")
-    picture.legend_above(axes, 2)
-    by_rule = spoken(rows.set_index("title")["gain"].round(3))
-    return Picture(figure, f"Gain over the fixed weight by rule: {by_rule}.")
 
 
 @styled
@@ -171,11 +151,11 @@ def _mark(who: str) -> dict[str, Any]:
 
 
 @styled
-def methods(patients: pd.DataFrame, table: pd.DataFrame, label: str) -> Picture:
-    """Draw a score of every patient by method, and what the first method exceeds each other by.
+def methods(patients: pd.DataFrame, table: pd.DataFrame, label: str, against: str) -> Picture:
+    """Draw a score of every patient by method, and the differences of the table.
 
-    ``patients`` has one row per patient and one column per method, ``table`` is that of
-    ``baselines.compared`` with a row for each column.
+    ``patients`` has one row per patient and one column per method, ``table`` is one of
+    ``comparing.beside`` with a row for each column; ``against`` says what is subtracted from what.
     """
     figure, (left, right) = canvas(
         9.0, 1.3 + 0.42 * len(table), 1, 2, sharey=True, width_ratios=[3, 2]
@@ -184,15 +164,15 @@ def methods(patients: pd.DataFrame, table: pd.DataFrame, label: str) -> Picture:
     left.plot(table["mean"], table.index, "|", color=BLUE, markersize=18, markeredgewidth=2.5)
     left.set(xlabel=f"{label}; points: patients, line: mean", xlim=(-0.03, 1.03))
     picture.rows_from_top(left, table["title"])
-    _draw_margin(right, GREY, 0.25)
+    name = f"within ±{MARGIN:g}"
+    right.axvspan(-MARGIN, MARGIN, color=GREY, alpha=0.25, linewidth=0, label=name)
     right.axvline(0, color=GREY, linewidth=1)
     _draw_intervals(right, table, "difference")
     right.locator_params(axis="x", nbins=5)
-    first = table["title"][0]
-    right.set_xlabel(f"{first} minus the method, 95 % interval")
+    right.set_xlabel(f"{against}, 95 % interval")
     right.legend(loc="lower center", bbox_to_anchor=(0.5, 1))
-    differences = spoken(table.iloc[1:].set_index("title")["difference"].round(3))
-    return Picture(figure, f"{label}: {first} minus each other method: {differences}.")
+    differences = spoken(table.set_index("title")["difference"].dropna().round(3))
+    return Picture(figure, f"{label}, {against}: {differences}.")
 
 
 @styled
@@ -225,14 +205,9 @@ def _draw_patients(axes: Axes, patients: pd.DataFrame) -> None:
     axes.set(ylabel="")
 
 
-def _draw_intervals(axes: Axes, rows: pd.DataFrame, column: str, colour: str = BLUE) -> None:
-    axes.hlines(rows.index, rows["low"], rows["high"], color=colour, linewidth=2)
-    axes.plot(rows[column], rows.index, "o", color=colour, markersize=5)
-
-
-def _draw_margin(axes: Axes, colour: str, opacity: float) -> None:
-    name = f"within ±{MARGIN:g}"
-    axes.axvspan(-MARGIN, MARGIN, color=colour, alpha=opacity, linewidth=0, label=name)
+def _draw_intervals(axes: Axes, rows: pd.DataFrame, column: str) -> None:
+    axes.hlines(rows.index, rows["low"], rows["high"], color=BLUE, linewidth=2)
+    axes.plot(rows[column], rows.index, "o", color=BLUE, markersize=5)
 
 
 def _draw_paper(axes: Axes, alpha: float) -> None:

@@ -35,14 +35,14 @@ def paired(patients: pd.DataFrame, differences: pd.DataFrame) -> Picture:
     names = ["2D", "fused", "3D"]
     left.plot(names, patients[names].T, "o-", color=PALE, linewidth=0.7, markersize=3)
     left.plot(names, patients[names].mean(), "_", color=DARK, markersize=30, markeredgewidth=3)
-    own = differences[differences["rule"] == "dice"].set_index("difference").round(3)
+    own = differences[differences["rule"] == "dice"].set_index("title").round(3)
     deciders = own["decider"][own["decider"] != ""].unique()
     left.plot(names, patients.loc[deciders, names].T, "o-", color=DARK, linewidth=1.2, markersize=4)
     left.set(title="a line is a patient, a bar the mean", ylabel="mean Dice of NCR, ED and ET")
     left.margins(x=0.15)
-    titles = list(differences["difference"].unique())
+    titles = list(differences["title"].unique())
     for place, title in enumerate(titles):
-        _draw_contrast(right, place, patients, differences[differences["difference"] == title])
+        _draw_contrast(right, place, patients, differences[differences["title"] == title])
     right.axhspan(-MARGIN, MARGIN, color=PALE, alpha=0.25, linewidth=0, label=f"±{MARGIN:g}")
     right.axhline(0, color=DARK, linewidth=0.8)
     right.set(title="a dot is a patient; means with 95 % intervals", ylabel="difference in Dice")
@@ -51,7 +51,7 @@ def paired(patients: pd.DataFrame, differences: pd.DataFrame) -> Picture:
     handles, labels = right.get_legend_handles_labels()
     legend = dict(zip(labels, handles, strict=True))
     figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=2)
-    means, medians = spoken(own["mean"]), spoken(own["median"])
+    means, medians = spoken(own["difference"]), spoken(own["median"])
     who = ", ".join(deciders) or "nobody"
     words = f"Mean differences: {means}; medians: {medians}; one patient decides: {who}."
     return Picture(figure, words)
@@ -59,7 +59,7 @@ def paired(patients: pd.DataFrame, differences: pd.DataFrame) -> Picture:
 
 def _draw_contrast(axes: Axes, place: int, patients: pd.DataFrame, rows: pd.DataFrame) -> None:
     """Draw the differences of all patients as a swarm, and beside it the mean by each rule."""
-    better, other = rows["difference"].iloc[0].split(" − ")
+    better, other = rows["title"].iloc[0].split(" − ")
     dice = patients[better] - patients[other]
     # a swarm, not a jitter: every patient is seen, and the same table gives the same picture
     looks = {"color": PALE, "size": 4, "warn_thresh": 0.5, "legend": False}
@@ -67,7 +67,7 @@ def _draw_contrast(axes: Axes, place: int, patients: pd.DataFrame, rows: pd.Data
     for row in rows.to_dict("records"):
         (marker, colour), where = LOOKS[row["rule"]], place + SHIFTS[row["rule"]]
         axes.vlines(where, row["low"], row["high"], color=colour, linewidth=2)
-        axes.plot(where, row["mean"], marker, color=colour, label=RULES[row["rule"]])
+        axes.plot(where, row["difference"], marker, color=colour, label=RULES[row["rule"]])
         if row["rule"] == "dice" and row["decider"]:
             at = (place - 0.15, dice[row["decider"]])
             axes.annotate(row["decider"], at, (7, 0), textcoords="offset points", va="center")

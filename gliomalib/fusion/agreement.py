@@ -10,11 +10,11 @@ from gliomalib.scoring import metrics
 def error_correlation(pair: learned.VolumePair, labels: Labels) -> dict[str, float]:
     """Return how the errors of the two branches go together, over all voxels of a patient.
 
-    Nothing can be gained by fusion where both are wrong in the same way. Correlations count a
-    voxel as right or wrong (Kuncheva and Whitaker 2003, doi:10.1023/A:1022859003006): ``phi`` and
-    Yule's ``yule_q``, both −1 to 1 and NaN where they are 0/0, as for a branch without an error.
-    The others are shares of all voxels, ``disagreement`` that of different classes. Raises what
-    ``average.check_labels`` and ``learned.branches`` raise.
+    Nothing can be gained by fusion where both are wrong in the same way. ``phi`` is the correlation
+    of right and wrong (Kuncheva and Whitaker 2003, doi:10.1023/A:1022859003006), −1 to 1 and NaN
+    where it is 0/0, as for a branch without an error. The others are shares of all voxels:
+    ``disagreement`` of different classes, ``one_right`` of those where just one branch is right.
+    Raises what ``average.check_labels`` and ``learned.branches`` raise.
     """
     average.check_labels(pair[0], labels)
     first, second = (values.argmax(axis=0) for values in learned.branches(pair))
@@ -23,17 +23,8 @@ def error_correlation(pair: learned.VolumePair, labels: Labels) -> dict[str, flo
     ).tolist()  # only2d: the 2D branch alone is right
     margins = (right + only2d) * (only3d + wrong) * (right + only3d) * (only2d + wrong)
     alike, unlike = right * wrong, only2d * only3d
-    same = int(((first == second) & (first != labels)).sum())
-    counts = {
-        "disagreement": int((first != second).sum()),
-        "one_right": only2d + only3d,
-        "both_right": right,
-        "both_wrong_same": same,
-        "both_wrong_differently": wrong - same,
-    }
-    undefined = float("nan")
     return {
-        "phi": (alike - unlike) / margins**0.5 if margins else undefined,
-        "yule_q": (alike - unlike) / (alike + unlike) if alike + unlike else undefined,
-        **{name: count / labels.size for name, count in counts.items()},
+        "phi": (alike - unlike) / margins**0.5 if margins else float("nan"),
+        "disagreement": float((first != second).mean()),
+        "one_right": (only2d + only3d) / labels.size,
     }

@@ -20,9 +20,12 @@ DIFFERENCES = pd.DataFrame(
 )
 
 
-def judged(differences: pd.DataFrame) -> pd.DataFrame:
-    gains = {name: comparing.paired(differences[[name]]) for name in map(str, differences)}
-    return comparing.judged(gains, 3)
+def gains(differences: pd.DataFrame) -> dict[str, comparing.Gain]:
+    return {name: comparing.paired(differences[[name]]) for name in map(str, differences)}
+
+
+def judged(differences: pd.DataFrame, bound: str = "") -> pd.DataFrame:
+    return comparing.judged(gains(differences), 3, bound)
 
 
 def test_gains_are_judged_by_their_interval_and_their_tests() -> None:
@@ -54,11 +57,36 @@ def test_who_decides_a_gain_and_a_single_training_are_in_its_note() -> None:
 
 
 def test_sites_disagree_where_signs_differ_and_one_of_them_is_clear() -> None:
-    here = judged(DIFFERENCES).assign(title=list(DIFFERENCES))
-    assert comparing.disagreements(here, here, "") == ""
-    text = comparing.disagreements(here, judged(-DIFFERENCES), "gain of ")
+    here, there = gains(DIFFERENCES), gains(-DIFFERENCES)
+    titles = {name: f"gain of {name}" for name in here}
+    assert comparing.disagreements(here, here, titles) == ""
+    text = comparing.disagreements(here, there, titles)
     assert text.startswith(" The two sites disagree on the sign of gain of worse (+0.04")
     assert "unclear" not in text and "gain of same" not in text
+
+
+def test_a_rule_for_empty_masks_that_decides_is_in_the_note_of_all() -> None:
+    shifts = {"dice": 0.0, "dice_present": -0.1}
+    made = {
+        rule: comparing.paired(DIFFERENCES[["worse"]] + shift) for rule, shift in shifts.items()
+    }
+    assert all(comparing.RULE_DECIDES in gain.note for gain in comparing.of_rules(made).values())
+    alike = comparing.of_rules({"dice": made["dice"], "dice_volume": made["dice"]})
+    assert not any(comparing.RULE_DECIDES in gain.note for gain in alike.values())
+
+
+def test_the_sizes_of_a_gain_are_those_without_each_patient() -> None:
+    sizes = comparing.sizes(comparing.paired(pd.DataFrame({0: [0.0, 0.1, 0.5]})), 3)
+    assert sizes["median"] == pytest.approx(0.1) and sizes["better"] == "2 of 3"
+    assert (sizes["least"], sizes["most"]) == pytest.approx((0.05, 0.3))
+
+
+def test_trainings_of_one_network_raise_alarms_only_where_there_are_three() -> None:
+    scores = pd.DataFrame(DIFFERENCES[["same"]].to_numpy() + np.array([0.0, 0.0, 0.3]))
+    alarms = comparing.false_alarms("aa", [scores], N, 3, "parts")
+    assert "of 3 comparisons" in alarms.rule and 0 <= alarms.value <= 1 and not alarms.note
+    few = comparing.false_alarms("aa", [scores[[0, 1]]], N, 2, "parts")
+    assert np.isnan(few.value) and few.note.startswith("fewer than three trainings")
 
 
 @pytest.mark.parametrize(("n", "limited"), [(1, True), (5, True), (6, False)])
@@ -70,11 +98,14 @@ def test_too_few_patients_limit_a_comparison(n: int, limited: bool) -> None:
 
 
 def test_what_is_in_no_family_has_a_row_without_verdict() -> None:
-    found = comparing.complete(judged(DIFFERENCES), pd.Index(["first", *DIFFERENCES]))
-    assert found.index.tolist() == ["first", *DIFFERENCES]
-    assert found["verdict"]["first"] == "–" and found["note"]["first"] == ""
+    means = pd.Series(0.5, index=["first", *DIFFERENCES])
+    titles = {str(name): f"the {name}" for name in means.index}
+    found = comparing.beside(means, titles, judged(DIFFERENCES, "worse")).set_index("method")
+    assert found["title"].tolist() == list(titles.values())
+    assert found["verdict"].tolist() == ["–", "–", "equivalent", "undecided"]
+    assert found["note"]["first"] == "" and np.isnan(found["p_holm"]["worse"])
     assert found["limited"].dtype == bool and not found["limited"].any()
-    assert np.isnan(found["difference"]["first"])
+    assert np.isnan(found["difference"]["first"]) and found["difference"]["worse"] > 0.04
 
 
 def test_dice_rows_have_every_region_with_its_state() -> None:
@@ -96,4 +127,8 @@ def test_words_say_what_the_row_says() -> None:
     assert comparing.spoken(open_by_rank).endswith(", undecided by the adjusted test)")
     around = pd.Series({"difference": 0.0, "low": -0.1, "high": 0.1, "verdict": "undecided"})
     assert comparing.spoken(around) == "+0.000 (-0.100 to +0.100, undecided)"
-    assert comparing.sentence("few patients") == " Few patients."
+    rows = judged(DIFFERENCES).assign(title="t", limited=[True, True, False], note="few patients")
+    assert comparing.limits(rows) == " Few patients."
+    assert (
+        comparing.listed(rows, gains(DIFFERENCES).values()).count("different) [one training") == 1
+    )

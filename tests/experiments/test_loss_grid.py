@@ -11,7 +11,7 @@ from gliomalib.schema import RecordError, SettingsError
 from tests import planted_losses as planted
 
 
-def test_cells_are_losses_exponents_and_weights_and_nothing_else(
+def test_cells_are_losses_and_exponents_and_nothing_else(
     loss_grids: list[loss_grid.Grid],
 ) -> None:
     unet2d, unet3d, resnet50 = loss_grids
@@ -20,7 +20,6 @@ def test_cells_are_losses_exponents_and_weights_and_nothing_else(
         "cross_entropy": "cross-entropy",
         "dice_ce": "Dice + CE",
         "focal_gamma4": "focal γ = 4",
-        "focal_weights_0.1_1_1_1": "focal γ = 2, weights 0.1:1:1:1",
     }
     assert list(unet3d.titles) == ["focal"]
     assert list(resnet50.titles) == ["dice", "cross_entropy", "dice_ce"]

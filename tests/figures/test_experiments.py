@@ -85,20 +85,6 @@ def test_a_control_that_was_not_run_has_no_mark() -> None:
     assert "commonest class" not in marks
 
 
-def test_gains_are_over_the_fixed_weight_and_the_oracle_is_grey() -> None:
-    table = pd.DataFrame(
-        {"rule": ["published", "gate", "oracle"], "title": ["α = 0.6", "gate", "oracle α"],
-         "gain": [0.0, 0.0123, 0.05], "low": [0.0, 0.0, 0.04], "high": [0.0, 0.02, 0.06]}
-    )  # fmt: skip
-    picture = experiments.gains(table, 0.7)
-    (axes,) = picture.figure.axes
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["gate", "oracle α"]
-    assert "over α = 0.7" in axes.get_xlabel()
-    colours = [line.get_color() for line in axes.lines if line.get_marker() == "o"]
-    assert len(set(colours)) == 2
-    assert picture.alt == "Gain over the fixed weight by rule: gate 0.012, oracle α 0.05."
-
-
 METHODS = pd.DataFrame({"fused": [0.8, 0.7, 0.9], "2d": [0.7, 0.7, 0.8]}, index=list("ABC"))
 COMPARED = pd.DataFrame(
     {"title": ["fused, α = 0.6", "2D only"], "mean": [0.8, 0.7333], "difference": [None, 0.0667],
@@ -107,15 +93,15 @@ COMPARED = pd.DataFrame(
 
 
 def test_methods_have_a_row_each_and_a_point_a_patient() -> None:
-    picture = experiments.methods(METHODS, COMPARED, "mean Dice")
+    picture = experiments.methods(METHODS, COMPARED, "mean Dice", "fused minus the method")
     left, right = picture.figure.axes
     shown = [tick.get_text() for tick in left.get_yticklabels()]
     assert shown == ["fused, α = 0.6", "2D only"]
     assert sum(len(points.get_offsets()) for points in left.collections) == METHODS.size
     # the first row is on top, and neither row touches the frame
     assert left.get_ylim() == (1.5, -0.5)
-    assert picture.alt.endswith("minus each other method: 2D only 0.067.")
-    assert right.get_xlabel().startswith("fused, α = 0.6 minus the method")
+    assert picture.alt == "mean Dice, fused minus the method: 2D only 0.067."
+    assert right.get_xlabel().startswith("fused minus the method")
 
 
 def test_cells_show_every_seed_and_every_patient() -> None:

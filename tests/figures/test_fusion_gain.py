@@ -18,7 +18,7 @@ def test_every_patient_is_drawn_and_the_deciding_one_named() -> None:
     dice = {"2D": [0.5, 0.6, 0.2], "3D": [0.4, 0.5, 0.6], "fused": [0.5, 0.61, 0.8]}
     patients = pd.DataFrame(dice, index=["P1", "P2", "P3"])
     rows = [
-        {"difference": f"fused − {other}", "rule": rule, "mean": 0.2, "median": 0.01}
+        {"title": f"fused − {other}", "rule": rule, "difference": 0.2, "median": 0.01}
         | {"low": -0.1, "high": 0.5, "decider": "P3" if other == "2D" else ""}
         for other in ("2D", "3D")
         for rule in RULES
