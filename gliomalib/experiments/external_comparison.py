@@ -186,7 +186,7 @@ def _drop(
 
 def _of_confusion(name: str) -> bootstrap.Score:
     def score(sums: FloatArray) -> FloatArray:
-        return metrics.stacked_scores(sums.astype(np.int64), "macro", "zero")[name]
+        return metrics.stacked_scores(sums)[name]
 
     return score
 
