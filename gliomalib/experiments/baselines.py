@@ -184,7 +184,9 @@ def _means(trial: MethodTrial, part: str) -> Iterator[Value]:
         yield replace(mean, n_seeds=0 if method.startswith(WITHOUT) else mean.n_seeds)
     scan = "fused on the whole scan, where tumour that the crop cut off is missed"
     for method, title in {**trial.segmenters, SCAN: scan}.items():
-        regions, score = (REGIONS, "mean_region_dice") if method == SCAN else (CLASSES, "mean_dice")
+        regions, score = CLASSES, "mean_dice"
+        if method == SCAN:
+            regions, score = REGIONS, "mean_region_dice_full_scan"
         rows = trial.scores[(trial.scores["part"] == part) & (trial.scores["network"] == method)]
         rows = rows[rows["region"].isin(list(regions))]
         dice = rows.pivot_table(index="patient_id", columns="seed", values="dice").dropna()

@@ -184,7 +184,7 @@ def test_values_have_names_that_others_rely_on(
 ) -> None:
     values = {one.name: one for one in baselines.values(method_trial, methods_study.study)}
     needed = {
-        "fused_mean_dice", "two_seeds_2d_mean_dice", "fused_mean_region_dice", "accuracy_resnet50",
+        "fused_mean_dice", "two_seeds_2d_mean_dice", "fused_mean_region_dice_full_scan", "accuracy_resnet50",
         "fused_minus_2d_mean_dice", "fused_minus_3d_mean_dice", "fused_minus_2d_mean_dice_present",
         "fused_minus_two_seeds_2d_mean_dice", "fused_minus_two_seeds_3d_mean_dice_volume",
         "fused_minus_better_two_seeds_mean_dice", "accuracy_truth", "accuracy_position",
@@ -194,9 +194,13 @@ def test_values_have_names_that_others_rely_on(
     assert all(one.rule for one in values.values())
     scan = method_trial.scores.query("part == 'test' and network == 'fused_scan'")
     regions = scan[scan["region"].isin(["WT", "TC", "ET"])]["dice"].mean()
-    assert values["fused_mean_region_dice"].value == pytest.approx(regions)
-    assert values["fused_mean_region_dice"].n_patients == 8
-    assert values["fused_mean_region_dice"].n_seeds == values["accuracy_resnet50"].n_seeds == 2
+    assert values["fused_mean_region_dice_full_scan"].value == pytest.approx(regions)
+    assert values["fused_mean_region_dice_full_scan"].n_patients == 8
+    assert (
+        values["fused_mean_region_dice_full_scan"].n_seeds
+        == values["accuracy_resnet50"].n_seeds
+        == 2
+    )
     assert values["external_accuracy_resnet50"].n_patients == 2
     tests = "Wilcoxon with Holm over 4 methods"
     assert tests in values["fused_minus_2d_mean_dice"].rule

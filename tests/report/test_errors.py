@@ -104,7 +104,7 @@ def test_other_settings_than_the_files_are_told(folder: Path) -> None:
     name = "03_train_unet2d"
     records.write(planted.record(other, name, planted.values()[name]), folder)
     (item,) = faults_of(folder, "settings").found
-    assert (item.subject, item.text) == (name, "unet2d.epochs is 77, the file says 8.")
+    assert (item.subject, item.text) == (name, "unet2d.epochs is 77, the file says 7.")
     records.write(planted.record(other, name, planted.values()[name], parameters={}), folder)
     (item,) = faults_of(folder, "settings").found
     assert "cannot be compared" in item.text
