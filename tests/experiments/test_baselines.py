@@ -184,7 +184,8 @@ def test_values_have_names_that_others_rely_on(
 ) -> None:
     values = {one.name: one for one in baselines.values(method_trial, methods_study.study)}
     needed = {
-        "fused_mean_dice", "two_seeds_2d_mean_dice", "fused_mean_region_dice_full_scan", "accuracy_resnet50",
+        "fused_mean_dice", "two_seeds_2d_mean_dice", "fused_mean_region_dice_full_scan",
+        "accuracy_resnet50",
         "fused_minus_2d_mean_dice", "fused_minus_3d_mean_dice", "fused_minus_2d_mean_dice_present",
         "fused_minus_two_seeds_2d_mean_dice", "fused_minus_two_seeds_3d_mean_dice_volume",
         "fused_minus_better_two_seeds_mean_dice", "accuracy_truth", "accuracy_position",
