@@ -94,9 +94,8 @@ def sentence(values: Sequence[Value]) -> str:
         if lost.value == 0 and lost.ci95 in (None, (0.0, 0.0)):
             patients = f"({lost.n_patients} patients)"
             where = f"no better at any other α than at {PAPER_ALPHA:g} {patients}"
-        where = best.note or where
-        parts.append(f"by {who} {where}")
-    return f"In accuracy slices are classified {', and '.join(parts)}."
+        parts.append(f"by {who} {best.note or f'it is {where}'}")
+    return f"Accuracy on slices: {'; '.join(parts)}."
 
 
 def _classified(material: folds.Material, split: Split) -> pd.DataFrame:
