@@ -33,6 +33,7 @@ RATHER = {
 """What may not be written → what to write."""
 
 TEXTS = (
+    "README.md",
     "CONTRIBUTING.md",
     "data/README.md",
     "notebooks/README.md",

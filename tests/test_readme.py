@@ -1,0 +1,140 @@
+"""Every number of a result in the README is that of a record; the table and the sentences alike."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from gliomalib import records
+from gliomalib.digits import percent
+from gliomalib.provenance import PROJECT_DIR
+from gliomalib.schema import Value
+from gliomalib.verdicts import claims
+
+README = (PROJECT_DIR / "README.md").read_text(encoding="utf-8")
+FINDINGS = README.partition("## What was found")[2].partition("\n## Two commands")[0]
+
+TABLE = {
+    "Whole-tumour Dice, fused volume": ("05_fusion", "dice_WT", "{:.2f}"),
+    "Mean Dice of the three sub-regions, fused volume": ("05_fusion", "dice_mean", "{:.2f}"),
+    "The same at the second site, drop": ("13_external_validation", "drop_mean_dice", "{:+.3f}"),
+    "Fused minus 2D only, mean Dice": ("05_fusion", "fused_minus_2d_mean_dice", "{:+.3f}"),
+    "The same, classes that the truth lacks left out": (
+        "05_fusion",
+        "fused_minus_2d_mean_dice_present",
+        "{:+.3f}",
+    ),
+    "Fused minus 3D only, mean Dice": ("05_fusion", "fused_minus_3d_mean_dice", "{:+.3f}"),
+    "Fused minus two trainings of the better branch": (
+        "07_baselines",
+        "fused_minus_better_two_seeds_mean_dice",
+        "{:+.3f}",
+    ),
+    "Best α": ("08_alpha_sweep", "best_alpha", "{:.2f}"),
+    "Dice that α = 0.6 costs": ("08_alpha_sweep", "lost_at_published_alpha", "{:.3f}"),
+    "Focal loss minus cross-entropy, Dice of enhancing tumour": (
+        "09_loss_ablations",
+        "focal_minus_cross_entropy_et_dice",
+        "{:+.3f}",
+    ),
+    "ResNet50 on fused slices, accuracy": ("07_baselines", "accuracy_resnet50", "{:.2f}"),
+    "Slice position alone, accuracy": ("07_baselines", "accuracy_position", "{:.2f}"),
+    "Points that a split by slice adds, nearest neighbour": (
+        "11_leakage_audit",
+        "neighbour_slice_gain",
+        "{:+.0f}",
+    ),
+    "Tumour that the central crop cuts off, share": (
+        "02_preprocessing",
+        "mean_lost_in_plane",
+        "{:.3f}",
+    ),
+}
+"""Label of a row of the README → run, value and format of its number in the record of ``demo``."""
+
+SENTENCES = {
+    "No specification that keeps patients apart reaches 98.25 %; the highest has {}.": [
+        ("15_specification_curve", "highest_patient_accuracy", "%1")
+    ],
+    "{} of those that split pooled years by volume reach it.": [
+        ("15_specification_curve", "years_below_printed", "rest%0")
+    ],
+    "The split explains {} of the variance between specifications.": [
+        ("15_specification_curve", "split_share", "{:.2f}")
+    ],
+    "A training differs from the others of its own network in {} of comparisons.": [
+        ("05_fusion", "aa_false_alarms", "%1")
+    ],
+    "With random classes a nearest neighbour is right in {} of slices, split by patient.": [
+        ("11_leakage_audit", "random_labels_patient_accuracy", "%0")
+    ],
+    "Split by slice, it is right in {}.": [
+        ("11_leakage_audit", "random_labels_slice_accuracy", "%0")
+    ],
+}
+"""Sentences of the README, with what stands in their gaps."""
+
+RECIPE = ("accuracy", "precision", "recall", "f1", "specificity", "iou")
+
+
+def value_of(study: str, run: str, name: str) -> Value:
+    path = records.record_path(PROJECT_DIR / "reports" / study, run)
+    return {value.name: value for value in records.read(path).values}[name]
+
+
+def shown(value: Value, form: str) -> str:
+    if form.startswith("rest%"):
+        return percent(1 - value.value, int(form[-1]))
+    if form.startswith("%"):
+        return percent(value.value, int(form[1]))
+    if value.ci95 is None:
+        return form.format(value.value)
+    low, high = (form.format(end) for end in value.ci95)
+    return f"{form.format(value.value)} ({low} to {high})"
+
+
+@pytest.mark.parametrize("label", TABLE)
+def test_a_row_of_the_table_is_what_the_record_says(label: str) -> None:
+    run, name, form = TABLE[label]
+    row = f"| {label} | {shown(value_of('demo', run, name), form)} | [{run[:2]}]("
+    assert row in FINDINGS, f"put this into README.md: {row}"
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_a_sentence_says_what_the_record_says(sentence: str) -> None:
+    gaps = [shown(value_of("demo", run, name), form) for run, name, form in SENTENCES[sentence]]
+    text = sentence.format(*gaps)
+    assert text in " ".join(FINDINGS.split(" ")).replace("\n", " "), f"README.md lacks: {text}"
+
+
+@pytest.mark.parametrize("score", RECIPE)
+def test_the_table_of_the_recipe_is_that_of_the_real_patients(score: str) -> None:
+    printed = claims.printed(claims.load(), "06_train_resnet50")[score]
+    cells = [100 * printed]
+    for who in ("recipe", "constant"):
+        for frame in ("box", "scan"):
+            try:
+                of_who = "accuracy" if who == "constant" and score in RECIPE[1:4] else score
+                number = value_of("brats-mini", "12_metric_forensics", f"{who}_{frame}_{of_who}")
+            except KeyError:
+                cells.append(None)
+            else:
+                cells.append(100 * number.value)
+    text = " | ".join("not measured" if cell is None else f"{cell:.2f}" for cell in cells)
+    assert f" | {text} |" in FINDINGS, f"README.md lacks a row: {text}"
+
+
+def test_no_row_is_without_a_record() -> None:
+    labels = re.findall(r"^\| ([^|]+) \| [^|]+ \| \[\d\d\]\(", FINDINGS, re.MULTILINE)
+    assert sorted(labels) == sorted(TABLE)
+
+
+def test_the_pictures_are_there() -> None:
+    for picture in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README):
+        assert (PROJECT_DIR / picture).is_file(), picture
+
+
+def test_records_are_of_the_study_that_the_file_describes() -> None:
+    path = records.record_path(PROJECT_DIR / "reports" / "demo", "01_data_exploration")
+    assert json.loads(Path(path).read_text(encoding="utf-8"))["study"] == "demo"
