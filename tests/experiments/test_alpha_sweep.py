@@ -232,8 +232,8 @@ def test_the_conclusion_says_what_the_published_one_costs_and_what_slices_say() 
     assert "α = 0.40, chosen on validation patients, changes the mean Dice by +0.0030" in other
     assert "chosen anew in each resample: at most 0.01" in said
     assert "a width of 0.40" in said
-    assert "by the ResNet50 best at α = 0.0 (95 % interval 0.0 to 0.3, 5 patients)" in said
-    assert "by their areas alone no better at any other α than at 0.6" in said
+    assert "by the ResNet50 it is best at α = 0.0 (95 % interval 0.0 to 0.3, 5 patients)" in said
+    assert "by their areas alone it is no better at any other α than at 0.6" in said
     worse = alpha_sweep.conclusion(of_alpha(0.02, (0.02, 0.04)))
     assert "it may be more than 0.01" in worse
     assert "by their areas alone best at α = 0.5" in worse
