@@ -236,4 +236,4 @@ def test_the_conclusion_says_what_the_published_one_costs_and_what_slices_say() 
     assert "by their areas alone it is no better at any other α than at 0.6" in said
     worse = alpha_sweep.conclusion(of_alpha(0.02, (0.02, 0.04)))
     assert "it may be more than 0.01" in worse
-    assert "by their areas alone best at α = 0.5" in worse
+    assert "by their areas alone it is best at α = 0.5" in worse
