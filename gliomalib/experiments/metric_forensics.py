@@ -103,12 +103,7 @@ def values(scores: PrintedScores) -> list[Value]:
     """Return what the printed numbers alone say; no value is over patients."""
     related, proportional = _related(scores), _proportions(scores)
     any_average = [finding for finding in related if finding.reading == "any average"]
-    iou = scores.iou or 0.0
-    least_dice, most_dice = forensics.needed_dice(iou, 1.0).bounds
-    best = f"a true mean IoU of {iou:g} over background and sub-regions, with a perfect background"
     excluded = contradictions.excluded_readings(scores)
-    accuracy = forensics.unrounded(scores.accuracy or 0.0, scores.decimals, "rounded")
-    right = forensics.right_share(accuracy, scores.classes).low
     numbers: dict[str, tuple[float, str]] = {
         "relations": (len(related), "relations among the six printed scores, one for each reading"),
         "relations_impossible": (
@@ -124,6 +119,20 @@ def values(scores: PrintedScores) -> list[Value]:
             _possible(proportional),
             "of these, the ones of which some count prints as the accuracy, rounded or cut",
         ),
+        **_implied(scores),
+    }
+    found = [Value(name, float(number), rule=rule) for name, (number, rule) in numbers.items()]
+    return found + _of_constant()
+
+
+def _implied(scores: PrintedScores) -> dict[str, tuple[float, str]]:
+    """Return what the printed F1, IoU and accuracy would need to be true, each with its rule."""
+    iou = scores.iou or 0.0
+    least_dice, most_dice = forensics.needed_dice(iou, 1.0).bounds
+    best = f"a true mean IoU of {iou:g} over background and sub-regions, with a perfect background"
+    accuracy = forensics.unrounded(scores.accuracy or 0.0, scores.decimals, "rounded")
+    right = forensics.right_share(accuracy, scores.classes).low
+    return {
         "iou_that_f1_forces": (
             forced_iou(scores),
             "least IoU that goes with the printed F1 where both are one and the same average",
@@ -141,8 +150,6 @@ def values(scores: PrintedScores) -> list[Value]:
             f"always right is {iou:g}",
         ),
     }
-    found = [Value(name, float(number), rule=rule) for name, (number, rule) in numbers.items()]
-    return found + _of_constant()
 
 
 def _of_constant() -> list[Value]:
