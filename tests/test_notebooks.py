@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +148,21 @@ def killed(tmp_path: Path) -> Iterator[Path]:
     for session in descendants(process.pid):
         os.kill(session, signal.SIGKILL)
     process.wait()
+    # a run that was just being started is no descendant of anybody yet, and holds the study's lock
+    while late := naming(tmp_path):
+        for pid in late:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.2)
     assert (folder / "last.ckpt").exists() and not (folder / "final.pt").exists(), "killed too late"
     yield tmp_path
+
+
+def naming(folder: Path) -> list[int]:
+    """Return the processes whose command line names a folder."""
+    command = ["ps", "-e", "-ww", "-o", "pid=,args="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return [int(line.split()[0]) for line in listed.splitlines() if str(folder) in line]
 
 
 def descendants(root: int) -> list[int]:
