@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from gliomalib import records, settings
-from gliomalib.experiments.values import ends, mean_interval, of, pooled, value
+from gliomalib.experiments.values import ends, mean_interval, of, pooled_share, value
 from gliomalib.fusion import average
 from gliomalib.pipeline import folds
-from gliomalib.schema import CLASS_NAMES, Confusion, FloatArray, Value, Volume, run_name
+from gliomalib.schema import CLASS_NAMES, Confusion, Value, Volume, run_name
 from gliomalib.scoring import alignment, bootstrap, metrics, tables
 from gliomalib.scoring import collapse as collapsing
 from gliomalib.scoring import rings as ringing
@@ -94,16 +94,11 @@ def to_edema(counts: Confusion, study: settings.Study, unit: str) -> Value:
     The share is of all such voxels or slices together, its interval by resampling the patients
     who have any; NaN where nobody has.
     """
-    with_others = counts[counts[:, OTHERS].sum(axis=(1, 2)) > 0]
+    of_others = counts[:, OTHERS]
+    pairs = np.stack([of_others[:, :, EDEMA].sum(axis=1), of_others.sum(axis=(1, 2))], axis=1)
+    share = pooled_share("collapse_to_edema", pairs, study, "failures", "edema", unit)
     rule = f"share of the {unit} of necrotic core and enhancing tumour that are called edema"
-    if not len(with_others):
-        return Value("collapse_to_edema", math.nan, rule=f"{rule}; no patient has any")
-
-    def share(stack: FloatArray) -> dict[str, FloatArray]:
-        return {"share": stack[:, OTHERS, EDEMA].sum(axis=1) / stack[:, OTHERS].sum(axis=(1, 2))}
-
-    found = pooled(with_others, study, "failures", "edema", unit, scores=share)
-    return value("collapse_to_edema", found["share"], rule)
+    return replace(share, rule=rule if share.n_patients else f"{rule}; no patient has any")
 
 
 def ring_artefacts(material: folds.Material, *, planted: bool = False) -> Diagnosis:

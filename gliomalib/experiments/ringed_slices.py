@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,12 @@ from numpy.typing import NDArray
 
 from gliomalib import progress, settings
 from gliomalib.digits import spoken
-from gliomalib.experiments.values import of, pooled, value
+from gliomalib.experiments.values import of, pooled_share
 from gliomalib.fusion import average, slices
 from gliomalib.networks import predict
 from gliomalib.networks.training import Trained
 from gliomalib.pipeline import folds
-from gliomalib.schema import FloatArray, StoredCase, Value, Volume
+from gliomalib.schema import Value
 from gliomalib.scoring import rings
 
 RULES = {
@@ -31,7 +32,6 @@ RULES = {
 SHARE = (
     "share of the slices that the classifier calls enhancing tumour because of the ring, of those"
 )
-NOT_SEEN = "the classifier's images are not made of the fused volume"
 
 
 def values(
@@ -45,18 +45,20 @@ def values(
     """
     study = material.study
     if study.classifier.image not in ("probabilities", "flair_masked"):
-        return [_none(name, NOT_SEEN) for name in RULES]
-    held_out = [
-        (split.fold, patient, made.checkpoint)
-        for split, made in zip(material.splits, trained, strict=True)
-        for patient in split.test
+        return [
+            _none(name, "the classifier's images are not made of the fused volume")
+            for name in RULES
+        ]
+    weights = {
+        split.fold: made.checkpoint for split, made in zip(material.splits, trained, strict=True)
+    }
+    patients = table[table["part"] == "test"].groupby(["fold", "patient_id"], sort=False)
+    steps = progress.steps([rows for _, rows in patients], "slices with rings")
+    counts = [_counts(material, weights, rows.sort_values("z")) for rows in steps]
+    return [
+        _share(name, pairs, study)
+        for name, pairs in zip(RULES, np.swapaxes(counts, 0, 1), strict=True)
     ]
-    counts = []
-    for fold, patient, weights in progress.steps(held_out, "slices with rings"):
-        rows = table[(table["fold"] == fold) & (table["patient_id"] == patient)].sort_values("z")
-        counts.append(_counts(material, fold, weights, rows))
-    by_ring = np.swapaxes(counts, 0, 1)
-    return [_share(name, pairs, study) for name, pairs in zip(RULES, by_ring, strict=True)]
 
 
 def sentence(values: Sequence[Value]) -> str:
@@ -71,58 +73,41 @@ def sentence(values: Sequence[Value]) -> str:
 
 
 def _counts(
-    material: folds.Material, fold: int, weights: Path, rows: pd.DataFrame
+    material: folds.Material, weights: Mapping[int, Path], rows: pd.DataFrame
 ) -> list[tuple[int, int]]:
     """Return for either ring the slices that turned and those that were asked, of a patient."""
-    plan, case = material.study.fusion, material.store.get(str(rows["patient_id"].iloc[0]))
-    p2d, p3d = (
-        folds.volume(material, branch, fold, case.grid.patient_id) for branch in plan.branches
-    )
-    fused = average.weighted_average(p2d, p3d, plan.alpha)
+    study, fold, patient = material.study, int(rows["fold"].iloc[0]), rows["patient_id"].iloc[0]
+    case = material.store.get(patient)
+    p2d, p3d = folds.pair(material, fold, patient, study.fusion.branches)
+    fused = average.weighted_average(p2d, p3d, study.fusion.alpha)
     shell = rings.between(p2d, p3d) & (case.labels != rings.ENHANCING)
     ring = shell & rings.made_by_fusion(fused, p2d, p3d)
     truth, own = rows["truth"].to_numpy(), rows["predicted"].to_numpy()
-    ringed = rings.repainted(fused, shell, enhancing=True)
-    plain = rings.repainted(fused, ring, enhancing=False)
-    planted = _classes(material.study, weights, case, ringed, shell, own)
-    without = _classes(material.study, weights, case, plain, ring, own)
+
+    def repainted(mask: rings.Mask, *, enhancing: bool) -> NDArray[np.int64]:
+        # the slices without the ring are as they were
+        classes, places = own.copy(), np.flatnonzero(mask.any(axis=(0, 1)))
+        if places.size:
+            volume = rings.repainted(fused, mask, enhancing=enhancing)
+            images = slices.fused_slices(volume, case.labels, study.classifier, case.images)
+            chosen = slices.subset(images, places)
+            classes[places] = predict.classify(weights[fold], chosen, study.device).argmax(axis=1)
+        return classes
+
+    with_shell, without = repainted(shell, enhancing=True), repainted(ring, enhancing=False)
     counts = []
-    for mask, before, after in ((shell, own, planted), (ring, without, own)):
+    for mask, before, after in ((shell, own, with_shell), (ring, without, own)):
         asked = mask.any(axis=(0, 1)) & (truth != rings.ENHANCING) & (before != rings.ENHANCING)
         counts.append((int((after[asked] == rings.ENHANCING).sum()), int(asked.sum())))
     return counts
 
 
-def _classes(
-    study: settings.Study,
-    weights: Path,
-    case: StoredCase,
-    volume: Volume,
-    changed: rings.Mask,
-    classes: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Return the classes of all slices (Z,), asked anew only where ``changed`` has voxels."""
-    places = np.flatnonzero(changed.any(axis=(0, 1)))
-    if places.size:
-        images = slices.fused_slices(volume, case.labels, study.classifier, case.images)
-        chosen = slices.subset(images, places)
-        classes = classes.copy()
-        classes[places] = predict.classify(weights, chosen, study.device).argmax(axis=1)
-    return classes
-
-
 def _share(name: str, counts: NDArray[np.int64], study: settings.Study) -> Value:
     """Return the share of turned slices, of counts (patients, 2), intervals over patients."""
-    counts = counts[counts[:, 1] > 0]
-    if not len(counts):
+    (turned, asked), share = counts.sum(axis=0), pooled_share(name, counts, study, "rings", name)
+    if not asked:
         return _none(name, "no slice has such a ring and could turn")
-
-    def share(stack: FloatArray) -> dict[str, FloatArray]:
-        return {"share": stack[:, 0, 0] / stack[:, 0, 1]}
-
-    interval = pooled(counts, study, "rings", name, scores=share)["share"]
-    turned, asked = counts.sum(axis=0)
-    return value(name, interval, f"{SHARE} {RULES[name]}; {turned} of {asked}")
+    return replace(share, rule=f"{SHARE} {RULES[name]}; {turned} of {asked}")
 
 
 def _none(name: str, note: str) -> Value:
