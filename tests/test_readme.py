@@ -1,6 +1,7 @@
 """Every number of a result in the README is that of a record; the table and the sentences alike."""
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -8,12 +9,15 @@ import pytest
 
 from gliomalib import records
 from gliomalib.digits import percent
+from gliomalib.experiments import comparing, specifications
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import Value
 from gliomalib.verdicts import claims
 
 README = (PROJECT_DIR / "README.md").read_text(encoding="utf-8")
 FINDINGS = README.partition("## What was found")[2].partition("\n## Two commands")[0]
+
+ONE_LINE = " ".join(FINDINGS.split())
 
 TABLE = {
     "Whole-tumour Dice, fused volume": ("05_fusion", "dice_WT", "{:.2f}"),
@@ -54,6 +58,16 @@ TABLE = {
 """Label of a row of the README → run, value and format of its number in the record of ``demo``."""
 
 SENTENCES = {
+    "An F1 of 99.19 % forces an IoU of {} or more if both are one and the same average;": [
+        ("12_metric_forensics", "iou_that_f1_forces", "%1")
+    ],
+    "gives 99.25 % as a share of them ({} sizes tried).": [
+        ("12_metric_forensics", "test_sizes", "{:.0f}")
+    ],
+    "{} phantoms are held out, and {} of them are imaged again at a second site": [
+        ("01_data_exploration", "patients_test", "{:.0f}"),
+        ("01_data_exploration", "patients_external", "{:.0f}"),
+    ],
     "No specification that keeps patients apart reaches 98.25 %; the highest has {}.": [
         ("15_specification_curve", "highest_patient_accuracy", "%1")
     ],
@@ -104,8 +118,32 @@ def test_a_row_of_the_table_is_what_the_record_says(label: str) -> None:
 @pytest.mark.parametrize("sentence", SENTENCES)
 def test_a_sentence_says_what_the_record_says(sentence: str) -> None:
     gaps = [shown(value_of("demo", run, name), form) for run, name, form in SENTENCES[sentence]]
-    text = sentence.format(*gaps)
-    assert text in " ".join(FINDINGS.split(" ")).replace("\n", " "), f"README.md lacks: {text}"
+    # as in the README, where a space that does not break is one like any other
+    text = " ".join(sentence.format(*gaps).split())
+    assert text in ONE_LINE, f"README.md lacks: {text}"
+
+
+def test_what_is_said_of_all_holds_of_all() -> None:
+    assert value_of("demo", "12_metric_forensics", "test_sizes_possible").value == 0
+    assert value_of("demo", "15_specification_curve", "patient_below_printed").value == 1
+    assert value_of("demo", "07_baselines", "classifier_gate").value == 0
+    assert value_of("demo", "05_fusion", "fused_minus_2d_mean_dice").note == comparing.RULE_DECIDES
+    _, high = value_of("demo", "05_fusion", "fused_minus_2d_mean_dice_present").ci95 or (0, 0)
+    assert high < 0, "leaving out absent classes must put the interval below 0"
+    low, high = value_of("demo", "07_baselines", "resnet50_minus_position_accuracy").ci95 or (0, 0)
+    assert low <= 0 <= high
+
+
+def test_the_number_of_specifications_is_that_of_the_choices() -> None:
+    number = math.prod(map(len, specifications.CHOICES.values()))
+    assert f"{number} specifications in all" in ONE_LINE
+    assert len(specifications.CHOICES) == 7 and "leaves seven choices open" in ONE_LINE
+
+
+def test_the_iou_of_the_recipe_fails_by_as_many_points() -> None:
+    printed = claims.printed(claims.load(), "06_train_resnet50")["iou"]
+    missed = 100 * (printed - value_of("brats-mini", "12_metric_forensics", "recipe_box_iou").value)
+    assert f"the IoU, fails by {missed:.0f} points" in ONE_LINE
 
 
 @pytest.mark.parametrize("score", RECIPE)
