@@ -118,7 +118,7 @@ class Restricted(Model):
     """
 
     use: Literal["comparison", "level"]
-    fixed: Fixed | None = None
+    fixed: Fixed
 
 
 class Reference(Model):

@@ -46,10 +46,10 @@ class Verdict:
     def restriction(self) -> str:
         """What a restricted protocol could change, and where that use of the rule was fixed."""
         use = self.claim.restricted
-        if not self.restrictions:
+        if use is None or not self.restrictions:
             return "–"
-        fixed = [f"used so by {use.fixed.commit}, {use.fixed.when}"] if use and use.fixed else []
-        return "; ".join([*self.restrictions, *fixed])
+        written = f"this use of the rule was written in {use.fixed.commit}, {use.fixed.when}"
+        return "; ".join([*self.restrictions, written])
 
 
 def judge(claim: Claim, records: Mapping[str, Record], context: Context) -> Verdict:
