@@ -52,7 +52,8 @@ def crop_table(facts: pd.DataFrame, cases: pd.DataFrame, study: settings.Study) 
 
 def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
     """Return what the crop loses on average and at worst; ``table`` is that of ``crop_table``."""
-    size = "×".join(f"{side:g}" for side in study.preprocessing.crop_mm or ()) + " mm"
+    sides = study.preprocessing.crop_mm
+    size = "×".join(f"{side:g}" for side in sides) + " mm" if sides else "crop"
     rules = {
         "lost_in_plane": f"tumour voxels outside the central {size}, share per patient",
         "lost_by_box": f"tumour voxels outside {size} or the kept slices, share per patient",
@@ -61,7 +62,8 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
     found = []
     for column, rule in rules.items():
         if _boxes(study):
-            found += [not_on_boxes(f"{which}_{column}", CUT) for which in ("mean", "worst")]
+            names = (f"mean_{column}", f"worst_{column}")
+            found += [not_on_boxes(name, rule, CUT) for name in names]
             continue
         numbers = table[column]
         worst = numbers.min() if column == "dice_ceiling" else numbers.max()

@@ -35,7 +35,7 @@ def of(values: Sequence[Value], name: str) -> Value:
     raise RecordError(f"the value {name!r} is missing; found {names}")
 
 
-def not_on_boxes(name: str, why: str, rule: str = "") -> Value:
+def not_on_boxes(name: str, rule: str, why: str) -> Value:
     """Return a value that a study of boxes around the tumour cannot give, and why not."""
     return Value(name, math.nan, rule=rule, note=f"{NOT_ON_BOXES}{why}")
 
