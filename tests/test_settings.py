@@ -35,7 +35,9 @@ def test_every_study_file_is_read_and_has_its_own_name(study: str) -> None:
 
 
 def test_the_studies_of_the_design_are_there() -> None:
-    assert {"smoke", "demo", "brats-mini", "brats", "phantom-full"} <= set(settings.studies())
+    assert {"smoke", "demo", "brats-cubes", "brats-mini", "brats", "phantom-full"} <= set(
+        settings.studies()
+    )
 
 
 def test_defaults_are_those_of_the_paper(write: Path) -> None:
