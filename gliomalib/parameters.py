@@ -24,6 +24,10 @@ def _training(section: str, *more: str) -> dict[str, str | None]:
     return {"variant": None, **{name: f"{section}.{name}" for name in (*TRAINING, *more)}}
 
 
+def _unet(section: str) -> dict[str, str | None]:
+    return {**_training(section, *UNET), "split_by": "split.by"}
+
+
 UNET = ("channels", "strides", "focal_gamma", "class_weights", "sequences", "dropout")
 RESNET = ("weights", "weights_file", "label_rule", "image", "image_size", "balanced", "augment")
 
@@ -41,8 +45,8 @@ NOTEBOOKS: dict[str, dict[str, str | None]] = {
         "depth_mm": "preprocessing.depth_mm",
         "spacing_mm": "preprocessing.spacing_mm",
     },
-    "03_train_unet2d": _training("unet2d", *UNET),
-    "04_train_unet3d": _training("unet3d", *UNET),
+    "03_train_unet2d": _unet("unet2d"),
+    "04_train_unet3d": _unet("unet3d"),
     "05_fusion": {"alpha": "fusion.alpha", "real_volumes": "report.real_volumes"},
     "06_train_resnet50": {
         **_training("classifier", *RESNET),

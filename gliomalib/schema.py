@@ -74,7 +74,8 @@ class Case:
     ``patient_id`` is the same for one patient in every release, as far as the release's own
     table tells; ``segmentation`` is None for a case without an expert mask. Where one 4-D file
     holds all sequences ``channels`` gives their order in it; it is empty for a file each.
-    ``digests`` are those of ``files`` when they were inspected, empty before.
+    ``digests`` are those of ``files`` when they were inspected, empty before. ``site`` is the
+    institution as the tables or the ID name it, empty where it is not known.
     """
 
     case_id: str
@@ -85,6 +86,7 @@ class Case:
     grade: str | None = None
     channels: tuple[str, ...] = ()
     digests: tuple[str, ...] = ()
+    site: str = ""
 
     @property
     def files(self) -> dict[str, Path]:

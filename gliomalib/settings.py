@@ -90,10 +90,20 @@ class Preprocessing(Model):
         return f"{' × '.join(f'{side:.4g}' for side in sides)} mm"
 
 
-class SplitPlan(Model):
-    """Patient-level split; with ``folds`` > 1 every internal patient is tested once."""
+By = Literal["patient", "site"]
+"""Who is tested together: patients as they are dealt out, or all patients of a site."""
 
+
+class SplitPlan(Model):
+    """Patient-level split; with ``folds`` > 1 every internal patient is tested once.
+
+    ``by: site`` counts no folds: a site with ``site_patients`` or more is one, the smaller ones
+    together are another.
+    """
+
+    by: By = "patient"
     folds: int = Field(1, ge=1)
+    site_patients: int = Field(20, ge=1)
     test_share: float = Field(0.2, ge=0, lt=1)
     val_share: float = Field(0.0, ge=0, lt=1)
 

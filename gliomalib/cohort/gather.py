@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from gliomalib import provenance, settings
 from gliomalib.cohort import identity, pseudonyms
 from gliomalib.cohort.table import Entry, table_of, write_cases
 from gliomalib.data import inspection
-from gliomalib.data.readers import brats, layout, survey
+from gliomalib.data.readers import layout, people, survey
 from gliomalib.labels import RELEASES
 from gliomalib.phantoms import copies as phantom_copies
 from gliomalib.phantoms import write
@@ -36,7 +36,7 @@ class Cohort:
     cases: pd.DataFrame
     links: pd.DataFrame
     faults: pd.DataFrame
-    people: tuple[brats.Identity, ...]
+    people: tuple[people.Identity, ...]
 
 
 Listed = tuple[Path, list[Entry], Sequence[Fault]]
@@ -74,7 +74,7 @@ def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str |
         cases=table_of(entries),
         links=identity.link_table(links),
         faults=_fault_table(faults, root),
-        people=tuple(identity.named_patients(layout.scan(root).named(brats.TABLE_NAME))),
+        people=tuple(identity.named_patients(layout.scan(root).named(people.TABLES))),
     )
     return _under_pseudonyms(cohort, entries, work_dir) if study.pseudonyms else cohort
 
@@ -267,15 +267,18 @@ def _under_pseudonyms(cohort: Cohort, entries: Sequence[Entry], work_dir: Path) 
         **{"what to do": "see python -m gliomalib data verify"},
     )
     return Cohort(
-        cases=table_of([_renamed(entry, exams, people) for entry in entries]),
+        cases=table_of([_renamed(entry, exams, people, names.site) for entry in entries]),
         links=links.sort_values(["case_id", "same_as"], ignore_index=True),
         faults=faults.sort_values(["case_id", "kind"], ignore_index=True),
         people=cohort.people,
     )
 
 
-def _renamed(entry: Entry, exams: Mapping[str, str], people: Mapping[str, str]) -> Entry:
+def _renamed(
+    entry: Entry, exams: Mapping[str, str], people: Mapping[str, str], home: Callable[[str], str]
+) -> Entry:
     case_id, patient_id = exams[entry.case.case_id], people[entry.case.patient_id]
-    case = replace(entry.case, case_id=case_id, patient_id=patient_id)
+    site = home(entry.case.site)
+    case = replace(entry.case, case_id=case_id, patient_id=patient_id, site=site)
     # names of files hold IDs, so that of a faulty one goes with ``detail``
     return replace(entry, case=case, same_as=entry.same_as and exams[entry.same_as], detail="")

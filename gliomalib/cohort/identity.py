@@ -14,7 +14,7 @@ from scipy.sparse import csgraph
 
 from gliomalib.data import fingerprint
 from gliomalib.data.inspection import Inspection
-from gliomalib.data.readers import brats
+from gliomalib.data.readers.people import GRADES, Identity, identities, read_mapping
 
 How = Literal["table", "content", "suspect", "twin"]
 
@@ -107,17 +107,17 @@ def overlap(cases: pd.DataFrame) -> pd.DataFrame:
     return shared.rename_axis(columns=None).reset_index()
 
 
-def named_patients(tables: Iterable[Path]) -> list[brats.Identity]:
+def named_patients(tables: Iterable[Path]) -> list[Identity]:
     """Return every patient of the organisers' tables of subject IDs once.
 
     Raises ``DataError`` for a table that cannot be read or that contradicts another.
     """
-    rows = [row for table in tables for row in brats.read_mapping(table)]
+    rows = [row for table in tables for row in read_mapping(table)]
     # a patient stands there under each of its IDs
-    return list({id(person): person for person in brats.identities(rows).values()}.values())
+    return list({id(person): person for person in identities(rows).values()}.values())
 
 
-def year_overlap(people: Sequence[brats.Identity]) -> pd.DataFrame:
+def year_overlap(people: Sequence[Identity]) -> pd.DataFrame:
     """Return one row a year of the organisers' table of subject IDs across years.
 
     Columns: year, patients, known (patients also in an earlier year), new, HGG, LGG.
@@ -126,12 +126,12 @@ def year_overlap(people: Sequence[brats.Identity]) -> pd.DataFrame:
     for year in sorted({year for person in people for year in person.ids}):
         there = [person for person in people if year in person.ids]
         known = sum(min(person.ids) < year for person in there)
-        grades = (sum(person.grade == grade for person in there) for grade in brats.GRADES)
+        grades = (sum(person.grade == grade for person in there) for grade in GRADES)
         rows.append((year, len(there), known, len(there) - known, *grades))
-    return pd.DataFrame(rows, columns=["year", "patients", "known", "new", *brats.GRADES])
+    return pd.DataFrame(rows, columns=["year", "patients", "known", "new", *GRADES])
 
 
-def overlap_facts(people: Sequence[brats.Identity], test_share: float = 0.2) -> OverlapFacts | None:
+def overlap_facts(people: Sequence[Identity], test_share: float = 0.2) -> OverlapFacts | None:
     """Return what pooling ``PAPER_YEARS`` and splitting by volume does, by the organisers' tables.
 
     Years of which the tables name nobody are left out; None where that is all of them. A test

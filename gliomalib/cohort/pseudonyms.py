@@ -33,6 +33,10 @@ class Pseudonyms:
         """Return what an examination is called in a report."""
         return f"exam-{self._digits('case', case_id)}"
 
+    def site(self, site: str) -> str:
+        """Return what an institution is called in a report; one that is not known stays empty."""
+        return site and f"site-{self._digits('site', site)}"
+
     def _digits(self, kind: str, name: str) -> str:
         return hmac.digest(self.key, f"{kind}/{name}".encode(), "sha256").hex()[:10]
 

@@ -1,10 +1,10 @@
-"""Patient-level splits: made from one seed, checked when made, when written and when read."""
+"""Splits by patient or by site: made from one seed, checked when made, written and read."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,10 +14,13 @@ import pandas as pd
 from gliomalib.cohort.table import MADE_BY
 from gliomalib.provenance import write_atomic
 from gliomalib.schema import DataError, MismatchError, Split
-from gliomalib.settings import SplitPlan, named_seed
+from gliomalib.settings import By, SplitPlan, Study, named_seed
 
 PARTS = ("train", "val", "test", "external")
 """Parts of a fold, as the fields of a ``Split`` are called."""
+
+Deals = Mapping[By, tuple[Split, ...]]
+"""Who is tested together → the folds."""
 
 
 def make_splits(
@@ -48,16 +51,53 @@ def make_splits(
     else:
         # patients 0, n, 2n, … of the shuffled ones: sizes differ by one at most
         tests = [shuffled[fold :: plan.folds] for fold in range(plan.folds)]
-    splits = []
-    for fold, test in enumerate(tests):
-        rest = [name for name in shuffled if name not in test]
-        rest = _shuffled(rest, named_seed(seed, "split", "val", fold))
-        # one split divides all patients by its shares, a fold divides what it does not test
-        cut = round(plan.val_share * len(shuffled if plan.folds == 1 else rest))
-        parts = [tuple(sorted(part)) for part in (rest[cut:], rest[:cut], test, external)]
-        splits.append(Split(fold, *parts))
-    check_splits(splits, [*internal, *external])
-    return tuple(splits)
+    return _splits(tests, shuffled, external, plan, seed)
+
+
+def make_site_splits(
+    sites: Mapping[str, str], external: Sequence[str], plan: SplitPlan, seed: int
+) -> tuple[Split, ...]:
+    """Return a fold that tests each site of ``plan.site_patients`` or more, the largest first.
+
+    The smaller ones are one fold, the last. ``sites`` is internal patient → site; whoever has an
+    empty one is in no part, as nobody knows which networks saw the others of that site. Raises
+    ``DataError`` for fewer than two folds.
+    """
+    known = sorted(name for name, site in sites.items() if site)
+    counts = Counter(sites[name] for name in known)
+    large = sorted(site for site, n in counts.items() if n >= plan.site_patients)
+    large.sort(key=lambda site: -counts[site])
+    tests = [[name for name in known if sites[name] == site] for site in large]
+    tests += [small] if (small := [name for name in known if sites[name] not in large]) else []
+    if len(tests) < 2:
+        raise DataError(
+            f"{len(counts)} known sites, {len(large)} with {plan.site_patients} patients or more: "
+            "folds by site need two; split by patient, or lower split.site_patients"
+        )
+    return _splits(tests, _shuffled(known, named_seed(seed, "split")), external, plan, seed)
+
+
+def deal(cases: pd.DataFrame, study: Study, held_out: Collection[str] = ()) -> Deals:
+    """Return the splits of a study, and after them those that only variants of it ask for.
+
+    ``cases`` is the table of cases, with a column site for splits by site; ``held_out`` are those
+    of ``make_splits``, the only ones that can take care of them. Raises ``DataError`` as they do.
+    """
+    internal = cases[cases["part"] == "internal"].set_index("patient_id")
+    external = list(cases.loc[cases["part"] == "external", "patient_id"])
+    variants = [changes for named in study.variants.values() for changes in named.values()]
+    asked = [study.split.by, *(new["split_by"] for new in variants if "split_by" in new)]
+    deals: dict[By, tuple[Split, ...]] = {}
+    for by in dict.fromkeys(asked):
+        if by == "patient":
+            names = list(internal.index)
+            deals[by] = make_splits(names, external, study.split, study.seed, held_out)
+        elif held_out:
+            raise DataError(f"folds by site would train on {min(held_out)}, who must be tested")
+        else:
+            sites = dict(zip(internal.index, internal["site"].fillna(""), strict=True))
+            deals[by] = make_site_splits(sites, external, study.split, study.seed)
+    return deals
 
 
 def check_splits(splits: Sequence[Split], patients: Sequence[str]) -> None:
@@ -85,13 +125,24 @@ def check_splits(splits: Sequence[Split], patients: Sequence[str]) -> None:
             )
 
 
-def split_table(splits: Sequence[Split]) -> pd.DataFrame:
+def split_table(deals: Deals) -> pd.DataFrame:
     """Return one row a fold: how many patients train, validate, are tested, are external."""
     rows = [
-        (split.fold, *(len(getattr(split, part)) for part in PARTS), ", ".join(split.test))
+        (by, split.fold, *(len(getattr(split, part)) for part in PARTS), ", ".join(split.test))
+        for by, splits in deals.items()
         for split in splits
     ]
-    return pd.DataFrame(rows, columns=["fold", *PARTS, "held out"])
+    return pd.DataFrame(rows, columns=["by", "fold", *PARTS, "held out"])
+
+
+def path_of(work_dir: Path, by: By) -> Path:
+    """Return where the splits of a study by patient or by site lie."""
+    return work_dir / ("splits.json" if by == "patient" else "splits-site.json")
+
+
+def write_deals(deals: Deals, work_dir: Path) -> list[Path]:
+    """Write all splits of a study, each with ``write_splits``."""
+    return [write_splits(splits, path_of(work_dir, by)) for by, splits in deals.items()]
 
 
 def write_splits(splits: Sequence[Split], path: str | Path) -> Path:
@@ -120,6 +171,26 @@ def read_splits(path: str | Path) -> tuple[Split, ...]:
         raise DataError(f"{path}: damaged ({error!r}); run {MADE_BY} again") from None
     check_splits(splits, patients)
     return splits
+
+
+def _splits(
+    tests: Sequence[Sequence[str]],
+    everyone: Sequence[str],
+    external: Sequence[str],
+    plan: SplitPlan,
+    seed: int,
+) -> tuple[Split, ...]:
+    """Return a fold for each of ``tests``, in which the rest of ``everyone`` trains."""
+    splits = []
+    for fold, test in enumerate(tests):
+        rest = [name for name in everyone if name not in test]
+        rest = _shuffled(rest, named_seed(seed, "split", "val", fold))
+        # one split divides all patients by its shares, a fold divides what it does not test
+        cut = round(plan.val_share * len(everyone if len(tests) == 1 else rest))
+        parts = [tuple(sorted(part)) for part in (rest[cut:], rest[:cut], test, external)]
+        splits.append(Split(fold, *parts))
+    check_splits(splits, [*everyone, *external])
+    return tuple(splits)
 
 
 def _shuffled(names: Sequence[str], seed: int) -> list[str]:

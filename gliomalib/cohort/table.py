@@ -17,11 +17,12 @@ PARTS = ("internal", "external", "duplicate", "excluded", "unused")
 """Trained and tested on; tested on only; the same patient again; faulty; not asked for, no mask."""
 
 COLUMNS = (
-    *("case_id", "patient_id", "release", "part", "grade"),
+    *("case_id", "patient_id", "release", "part", "grade", "site"),
     *(*SEQUENCES, "seg", "channels", "digests", "shape", "spacing_mm", "axes"),
     *("kind", "same_as", "note"),
 )
-"""``kind``, ``same_as`` and ``note`` are those of an ``Entry``; all cells are text or missing."""
+"""``kind``, ``same_as`` and ``note`` are those of an ``Entry``; all cells are text or missing,
+``site`` is empty text where it is not known."""
 
 MADE_BY = "01_data_exploration"
 """The notebook that writes the table of cases and the splits."""
@@ -79,7 +80,7 @@ def read_cases(path: str | Path) -> pd.DataFrame:
             f"{path}: columns are {', '.join(table.columns)}, expected {', '.join(COLUMNS)}; "
             f"run {MADE_BY} again"
         )
-    return table
+    return table.fillna({"site": ""})
 
 
 def case_of(row: Mapping[str, Any] | pd.Series) -> Case:
@@ -98,6 +99,7 @@ def case_of(row: Mapping[str, Any] | pd.Series) -> Case:
         grade=None if pd.isna(row["grade"]) else row["grade"],
         channels=_words(row["channels"]),
         digests=_words(row["digests"]),
+        site=row["site"],
     )
 
 
@@ -140,6 +142,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "release": case.release,
         "part": entry.part,
         "grade": case.grade,
+        "site": case.site,
         **{name: str(case.images[name]) if name in case.images else None for name in SEQUENCES},
         "seg": str(case.segmentation) if case.segmentation else None,
         "channels": " ".join(case.channels) or None,

@@ -9,7 +9,7 @@ import pandas as pd
 from gliomalib.cohort import identity
 from gliomalib.cohort import table as casetable
 from gliomalib.data import orientation
-from gliomalib.data.readers import brats
+from gliomalib.data.readers.people import Identity
 from gliomalib.schema import DataError, Exclusion, Scan, Split, Value
 
 LINKS = {
@@ -45,7 +45,7 @@ def values(cases: pd.DataFrame, splits: Sequence[Split]) -> list[Value]:
     ]
 
 
-def who_is_who(links: pd.DataFrame, people: Sequence[brats.Identity]) -> list[Value]:
+def who_is_who(links: pd.DataFrame, people: Sequence[Identity]) -> list[Value]:
     """Return how cases were recognised as one patient's, and what pooling the years would do.
 
     ``links`` and ``people`` are those of ``gather.Cohort``. Without a table of subject IDs across

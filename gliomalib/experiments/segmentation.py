@@ -11,6 +11,7 @@ from gliomalib import settings
 from gliomalib.digits import spoken
 from gliomalib.experiments import comparing
 from gliomalib.experiments.values import mean, of, parts
+from gliomalib.pipeline import folds
 from gliomalib.schema import Value
 from gliomalib.scoring import tables
 
@@ -49,3 +50,11 @@ def conclusion(network: str, values: Sequence[Value]) -> str:
     if any(value.name == "external_dice_mean" for value in values):
         text += f" On external patients the mean is {spoken(of(values, 'external_dice_mean'))}."
     return text
+
+
+def caveats(material: folds.Material) -> tuple[str, ...]:
+    """Name the patients who were neither trained on nor tested in a split by site."""
+    if material.study.split.by == "patient" or not (names := folds.unplaced(material)):
+        return ()
+    listed = ", ".join(names)
+    return (f"Neither trained on nor tested, as their site is unknown ({len(names)}): {listed}.",)

@@ -97,17 +97,17 @@ def open_finished(study: str, data_dir: str | Path, report_dir: str | Path) -> F
     Raises ``SettingsError`` for an unknown study and ``RecordError`` for a part that is missing,
     damaged or does not fit the others; it says which notebook to run.
     """
-    load(study)
     data_dir, work = Path(data_dir), Path(data_dir) / study
-    for name in ("cases.csv", "splits.json"):
-        if not (work / name).is_file():
+    dealt = splits.path_of(work, load(study).split.by)
+    for path in (work / "cases.csv", dealt):
+        if not path.is_file():
             raise RecordError(
-                f"{work / name}: this study has not been run here; run {MADE_BY}, or all "
+                f"{path}: this study has not been run here; run {MADE_BY}, or all "
                 f"notebooks with python -m gliomalib study {work.name}"
             )
     folds = tuple(
         Fold(split, {name: _training(work, name, split.fold) for name in NETWORKS})
-        for split in splits.read_splits(work / "splits.json")
+        for split in splits.read_splits(dealt)
     )
     recorded = {name: _record(Path(report_dir) / study, name) for name in NETWORKS}
     settings = _as_trained(folds, {name: ran for name, (ran, _) in recorded.items()})

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from gliomalib import progress, settings
-from gliomalib.cohort.splits import read_splits
+from gliomalib.cohort import table as casetable
+from gliomalib.cohort.splits import path_of, read_splits
 from gliomalib.fusion import average, slices
 from gliomalib.networks import predict, training
 from gliomalib.networks.job import Job, NetworkName
@@ -51,13 +52,14 @@ class Material:
         return self.run.study
 
 
-def open_material(run: Run) -> Material:
+def open_material(run: Run, by: settings.By | None = None) -> Material:
     """Return the splits and the store that notebooks 01 and 02 left for this study.
 
-    Raises ``DataError`` where they are missing and ``MismatchError`` where a patient of the
-    splits is not in the store or is in two parts.
+    The splits are those ``by`` patient or site, None: those of the run. Raises ``DataError`` where
+    they are missing and ``MismatchError`` where a patient of them is not in the store or is in two
+    parts.
     """
-    splits = read_splits(run.work_dir / "splits.json")
+    splits = read_splits(path_of(run.work_dir, by or run.study.split.by))
     store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
     stored = set(store.patients())
     for split in splits:
@@ -75,6 +77,13 @@ def parts_of(split: Split) -> dict[str, tuple[str, ...]]:
     return {"train": split.train, "val": split.val, "test": split.test, "external": split.external}
 
 
+def unplaced(material: Material) -> tuple[str, ...]:
+    """Return the internal patients who are in no part of any fold, as their site is unknown."""
+    cases = casetable.read_cases(material.run.work_dir / "cases.csv")
+    named = {name for part in parts_of(material.splits[0]).values() for name in part}
+    return tuple(sorted(set(cases.loc[cases["part"] == "internal", "patient_id"]) - named))
+
+
 def scored(material: Material) -> Iterator[tuple[Split, str, str]]:
     """Yield (split, part, patient) for every patient on whom results are reported."""
     for split in material.splits:
@@ -83,22 +92,28 @@ def scored(material: Material) -> Iterator[tuple[Split, str, str]]:
                 yield split, part, patient
 
 
-def seeds(study: settings.Study) -> dict[int, Pair]:
-    """Return the branches of each training: 0 for the study's own, else the seed of its variants.
+def seeds(study: settings.Study, by: settings.By | None = None) -> dict[int, Pair]:
+    """Return the branches of each training: 0 for the study's own seed, else that of its variants.
 
     Such are variants of the same name of both training notebooks that change the seed only, to the
     same one: ``{0: ("unet2d", "unet3d"), 2026: ("unet2d.seed2", "unet3d.seed2")}``. Volumes of a
-    variant exist for validation and reported patients.
+    variant exist for validation and reported patients. ``by`` asks for those that were split so,
+    None: as the study is; there may be none of another split.
     """
     flat, deep = (
-        {(run.variant, run.study.seed): run.network for run in siblings(study, name, ("seed",))[1:]}
+        {
+            (run.variant, run.study.seed): run.network
+            for run in siblings(study, name, ("seed", "split_by"))
+            if run.study.split.by == (by or study.split.by)
+        }
         for name, _ in (NETWORKS[branch] for branch in BRANCHES)
     )
+    # the study's own run comes last, so that no repetition of its seed takes its place
     both = {
-        seed: (flat[variant, seed], deep[variant, seed])
-        for variant, seed in flat.keys() & deep.keys()
+        0 if seed == study.seed else seed: (flat[variant, seed], deep[variant, seed])
+        for variant, seed in sorted(flat.keys() & deep.keys(), reverse=True)
     }
-    return {0: BRANCHES, **dict(sorted(both.items()))}
+    return dict(sorted(both.items()))
 
 
 def train_segmenters(material: Material, network: NetworkName) -> list[training.Trained]:

@@ -17,7 +17,8 @@ from gliomalib.cohort import identity
 from gliomalib.cohort.identity import Link
 from gliomalib.data import fingerprint, inspection
 from gliomalib.data.inspection import Inspection
-from gliomalib.data.readers import brats, survey
+from gliomalib.data.readers import survey
+from gliomalib.data.readers.people import Identity
 from gliomalib.schema import SEQUENCES, Case
 from tests import layouts
 
@@ -292,12 +293,12 @@ def test_real_patients_are_suspected_however_they_were_processed(
 
 
 @pytest.fixture
-def people(tmp_path: Path) -> list[brats.Identity]:
+def people(tmp_path: Path) -> list[Identity]:
     (tmp_path / "2020.csv").write_text(layouts.NAMES_TABLE)
     return identity.named_patients([tmp_path / "2020.csv"])
 
 
-def test_overlap_of_the_years_is_counted(people: list[brats.Identity]) -> None:
+def test_overlap_of_the_years_is_counted(people: list[Identity]) -> None:
     table = identity.year_overlap(people)
     assert table.to_dict("list") == {
         "year": [2017, 2018, 2019, 2020],
@@ -310,9 +311,7 @@ def test_overlap_of_the_years_is_counted(people: list[brats.Identity]) -> None:
 
 
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.5, 0.9])
-def test_expected_leak_is_the_mean_over_every_split(
-    share: float, people: list[brats.Identity]
-) -> None:
+def test_expected_leak_is_the_mean_over_every_split(share: float, people: list[Identity]) -> None:
     facts = identity.overlap_facts(people, test_share=share)
     assert facts is not None
     assert facts.patients_by_year == {2018: 1, 2019: 2, 2020: 3}
@@ -326,11 +325,11 @@ def test_expected_leak_is_the_mean_over_every_split(
 
 
 def test_years_of_which_nobody_is_named_are_left_out() -> None:
-    only_2019 = brats.Identity({2017: "a17", 2019: "a19"}, None)
+    only_2019 = Identity({2017: "a17", 2019: "a19"}, None)
     facts = identity.overlap_facts([only_2019, only_2019])
     assert facts is not None
     assert facts.patients_by_year == {2019: 2} and facts.expected_share == 0.0
-    assert identity.overlap_facts([brats.Identity({2017: "a17"}, None)]) is None
+    assert identity.overlap_facts([Identity({2017: "a17"}, None)]) is None
     assert identity.overlap_facts([]) is None
 
 

@@ -175,6 +175,10 @@ def test_everybody_is_in_the_table_and_the_private_list_says_who(
         mine[columns].sort_values("case_id", ignore_index=True),
         open_one.cases[columns].sort_values("case_id", ignore_index=True),
     )
+    sites = mine.set_index("case_id")["site"]
+    same = ["BraTS19_CBICA_ONE_1", "BraTS20_Training_001"]
+    assert set(sites[same]) == {pseudonyms.open_pseudonyms(work.parent).site("CBICA")}
+    assert set(sites.drop(same)) == {""}
     assert stat.S_IMODE((work / "pseudonyms.csv").stat().st_mode) == 0o600
     assert stat.S_IMODE((work.parent / pseudonyms.KEY_FILE).stat().st_mode) == 0o600
 

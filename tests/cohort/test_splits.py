@@ -5,15 +5,22 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gliomalib import settings
 from gliomalib.cohort.splits import (
     check_splits,
+    deal,
+    make_site_splits,
     make_splits,
+    path_of,
     read_splits,
     split_table,
+    write_deals,
     write_splits,
 )
 from gliomalib.schema import DataError, MismatchError, Split
@@ -163,7 +170,8 @@ def test_splits_survive_the_disk(tmp_path: Path) -> None:
 
 def test_the_table_counts_each_part() -> None:
     splits = make_splits(patients(7), ["E1"], SplitPlan(folds=3, val_share=0.2), 3)
-    table = split_table(splits)
+    table = split_table({"patient": splits})
+    assert table.pop("by").tolist() == ["patient"] * 3
     assert table.pop("held out").tolist() == [", ".join(split.test) for split in splits]
     assert table.to_dict("list") == {
         "fold": [0, 1, 2],
@@ -203,3 +211,82 @@ def test_whoever_has_a_twin_at_another_site_is_tested_and_trained_on_by_nobody()
 def test_several_folds_would_train_on_them() -> None:
     with pytest.raises(DataError, match="3 folds would train on"):
         make_splits(patients(9), ["B9"], SplitPlan(folds=3), 1, patients(9)[-1:])
+
+
+# --- by site
+
+BY_SITE = SplitPlan(by="site", site_patients=4)
+HOMES = dict(zip(patients(20), "AAAAABBBBBBBCCDDD-EE", strict=True))
+SITES = {name: home.replace("-", "") for name, home in HOMES.items()}
+
+
+def cases_of(sites: dict[str, str | float], external: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Return a table of cases with the columns that a deal looks at."""
+    rows = [(name, "internal", site) for name, site in sites.items()]
+    rows += [(name, "external", "A") for name in external]
+    rows.append(("again", "duplicate", "A"))
+    return pd.DataFrame(rows, columns=["patient_id", "part", "site"])
+
+
+def test_a_large_site_is_a_fold_and_the_small_ones_are_one_together() -> None:
+    splits = make_site_splits(SITES, ["X"], BY_SITE, 1)
+    tested = [{SITES[name] for name in split.test} for split in splits]
+    assert tested == [{"B"}, {"A"}, {"C", "D", "E"}]
+    for split in splits:
+        trained = {SITES[name] for name in (*split.train, *split.val)}
+        assert trained == {*"ABCDE"} - {SITES[name] for name in split.test}
+        assert split.external == ("X",)
+    everyone = {name for part in parts_of(splits[0]) for name in part}
+    assert everyone == {*SITES, "X"} - {"P017"}, "a patient of unknown site is in some part"
+    backwards = dict(reversed(SITES.items()))
+    assert make_site_splits(backwards, ["X"], BY_SITE, 1) == splits
+
+
+@given(
+    st.dictionaries(st.text("abc", min_size=1, max_size=5), st.sampled_from(["", *"ABCDE"])),
+    st.integers(1, 6),
+)
+def test_no_network_sees_a_site_that_it_is_tested_on(sites: dict[str, str], least: int) -> None:
+    plan = SplitPlan(by="site", site_patients=least, val_share=0.2)
+    sizes = {home: list(sites.values()).count(home) for home in {*sites.values()} - {""}}
+    wanted = sum(n >= least for n in sizes.values()) + any(n < least for n in sizes.values())
+    if wanted < 2:
+        with pytest.raises(DataError, match="folds by site need two"):
+            make_site_splits(sites, [], plan, 1)
+        return
+    splits = make_site_splits(sites, [], plan, 1)
+    assert len(splits) == wanted
+    assert sorted(name for split in splits for name in split.test) == sorted(
+        filter(sites.get, sites)
+    )
+    for split in splits:
+        tested = {sites[name] for name in split.test}
+        assert not tested & {sites[name] for name in (*split.train, *split.val)}
+        assert len(tested) == 1 or all(sizes[home] < least for home in tested)
+
+
+def test_a_study_has_its_own_splits_and_those_of_its_variants(tmp_path: Path) -> None:
+    smoke = settings.load("smoke")
+    plan = SplitPlan(folds=3, site_patients=4)
+    variants = {"03_train_unet2d": {"seed2": {"seed": 3}, "sites": {"split_by": "site"}}}
+    study = smoke.model_copy(update={"split": plan, "variants": variants})
+    # a table that was read back has NaN where the site is unknown
+    cases = cases_of({name: site or np.nan for name, site in SITES.items()}, ("X",))
+    deals = deal(cases, study)
+    assert list(deals) == ["patient", "site"]
+    assert deals["patient"] == make_splits(patients(20), ["X"], plan, study.seed)
+    assert deals["site"] == make_site_splits(SITES, ["X"], plan, study.seed)
+    write_deals(deals, tmp_path)
+    for by, splits in deals.items():
+        assert read_splits(path_of(tmp_path, by)) == splits
+    assert split_table(deals)["test"].tolist() == [7, 7, 6, 7, 5, 7]
+    only = deal(cases, study.model_copy(update={"variants": {}}))
+    assert list(only) == ["patient"]
+    by_site = study.model_copy(update={"split": BY_SITE, "variants": {}})
+    assert deal(cases, by_site) == {"site": deals["site"]}
+
+
+def test_folds_by_site_cannot_keep_a_twin_out_of_training() -> None:
+    study = settings.load("smoke").model_copy(update={"split": BY_SITE, "variants": {}})
+    with pytest.raises(DataError, match="folds by site would train on P003"):
+        deal(cases_of(SITES, ("X",)), study, ["P003"])

@@ -75,14 +75,14 @@ def test_what_inspection_found_is_in_the_row() -> None:
     assert row["seg"] == "/data/seg.nii"
     bare = table_of([Entry(case(segmentation=None), "unused", "no mask")]).iloc[0]
     assert bare[["seg", "grade", "channels", "digests", "shape", "spacing_mm", "axes"]].isna().all()
-    assert bare["note"] == "no mask"
+    assert (bare["site"], bare["note"]) == ("", "no mask")
 
 
 @pytest.mark.parametrize(
     "wanted",
     [
         case(),
-        case(segmentation=None, grade="LGG"),
+        case(segmentation=None, grade="LGG", site="TCIA05"),
         case(channels=("flair", "t1", "t1ce", "t2"), digests=DIGESTS),
         case(folder="/a folder, with \"quotes\" and 'more'; ünïcode"),
         case(folder="/line\nbreak"),

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from gliomalib.data.readers import brats
+from gliomalib.data.readers.people import Identity
 from gliomalib.experiments import data_exploration
 from gliomalib.schema import DataError, Exclusion, Split
 
@@ -27,7 +27,7 @@ def test_links_are_counted_by_how_they_were_found() -> None:
 
 def test_patients_of_several_years_leak_where_the_years_are_pooled() -> None:
     years = (2018, 2019, 2020)
-    people = [brats.Identity({year: f"{n}" for year in years[n % 3 :]}, None) for n in range(9)]
+    people = [Identity({year: f"{n}" for year in years[n % 3 :]}, None) for n in range(9)]
     values = data_exploration.who_is_who(LINKS, people)
     found = {value.name: value for value in values}
     assert [found[f"patients_{year}"].value for year in years] == [3, 6, 9]

@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 
 from gliomalib import records, settings
-from gliomalib.cohort.splits import write_splits
+from gliomalib.cohort.splits import path_of, write_splits
+from gliomalib.cohort.table import Entry, table_of, write_cases
+from gliomalib.experiments import segmentation
 from gliomalib.networks import loop, models, predict, training
 from gliomalib.networks.job import Job
 from gliomalib.pipeline import folds, preprocess
-from gliomalib.schema import DataError, MismatchError, Split, StoredCase, Volume
+from gliomalib.schema import Case, DataError, MismatchError, Split, StoredCase, Volume
 from tests.networks import toys
 from tests.planted_branches import begin, grid
 
@@ -129,6 +131,20 @@ def test_seeds_are_variants_of_both_branches_that_change_the_seed_only() -> None
     assert found[0] == folds.BRANCHES and found[9] == ("unet2d.seed3", "unet3d.seed3")
 
 
+def test_trainings_of_another_split_are_asked_for_by_name() -> None:
+    site = {"split_by": "site"}
+    flat = {"sites-b": {**site, "seed": 8}, "sites": site, "seed2": {"seed": 8}}
+    deep = {**flat, "sites-c": {**site, "seed": 9}, "more": {**site, "epochs": 2}}
+    study = settings.load("smoke")
+    study = study.model_copy(
+        update={"variants": {"03_train_unet2d": flat, "04_train_unet3d": deep}}
+    )
+    assert folds.seeds(study) == {0: folds.BRANCHES, 8: ("unet2d.seed2", "unet3d.seed2")}
+    by_site = {0: ("unet2d.sites", "unet3d.sites"), 8: ("unet2d.sites-b", "unet3d.sites-b")}
+    assert folds.seeds(study, "site") == by_site
+    assert not folds.seeds(study.model_copy(update={"variants": {}}), "site")
+
+
 def test_a_pair_is_of_the_branches_that_are_named(
     run: records.Run, material: folds.Material
 ) -> None:
@@ -233,3 +249,41 @@ def test_a_variant_predicts_training_patients_only_for_a_classifier(
     assert predicted(own, "unet2d") == predicted(named, "unet3d") == everyone
     assert predicted(alone, "unet2d") == without_training
     assert predicted(same_name, "unet2d") == without_training, "only its 3D namesake is fused"
+
+
+BY_SITE = (
+    Split(0, ("B", "C"), (), ("A",), ()),
+    Split(1, ("A", "C"), (), ("B",), ()),
+    Split(2, ("A", "B"), (), ("C",), ()),
+)
+"""Folds by site beside the one fold of ``run``; nobody knows the site of D."""
+
+
+def test_one_study_has_folds_by_patient_and_by_site(run: records.Run) -> None:
+    write_splits(BY_SITE, path_of(run.work_dir, "site"))
+    entries = [Entry(Case(name, name, "brats2020", {}, None), "internal") for name in PATIENTS]
+    write_cases(table_of(entries), run.work_dir / "cases.csv")
+    small = {"epochs": 1, "channels": [4, 8], "device": "cpu"}
+    own = runs_of(run, "03_train_unet2d", **small)
+    sites = runs_of(run, "03_train_unet2d", variant="sites", split_by="site", **small)
+    assert sites.splits == folds.open_material(run, by="site").splits == BY_SITE
+    for material in (own, sites):
+        trained = folds.train_segmenters(material, "unet2d")
+        assert len(trained) == len(material.splits)
+        folds.predict_volumes(material, "unet2d", trained)
+        scores = folds.segmentation_scores(material, ["unet2d"])
+        assert scores["patient_id"].nunique() == 3
+    # a patient whose site was left out is predicted by the network of that fold alone
+    for fold, patient in enumerate("ABC"):
+        assert folds.volume(own, "unet2d.sites", fold, patient).grid.patient_id == patient
+        with pytest.raises(DataError):
+            folds.volume(own, "unet2d.sites", (fold + 1) % 3, patient)
+    assert folds.unplaced(sites) == ("D",) and folds.unplaced(own) == ()
+    assert segmentation.caveats(own) == ()
+    (caveat,) = segmentation.caveats(sites)
+    assert caveat == "Neither trained on nor tested, as their site is unknown (1): D."
+
+
+def test_a_study_without_folds_by_site_says_which_notebook_makes_them(run: records.Run) -> None:
+    with pytest.raises(DataError, match=r"splits-site.json: .* run 01_data_exploration"):
+        runs_of(run, "04_train_unet3d", variant="sites", split_by="site")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gliomalib.data.readers import brats, brats_gli, layout, msd, ucsf, upenn
+from gliomalib.data.readers import brats, brats_gli, layout, msd, people, ucsf, upenn
 from gliomalib.schema import Case, DataError, Fault
 
 FAMILIES = (brats, brats_gli, msd, ucsf, upenn)
@@ -41,7 +41,7 @@ def survey(root: str | Path) -> Survey:
     tree = layout.scan(root)
     if root in tree.closed:
         raise DataError(f"{root}: this folder may not be read; change its permissions (chmod u+rx)")
-    entries = [entry for family in FAMILIES for entry in family.find(tree)]
+    entries = people.name(tree, [entry for family in FAMILIES for entry in family.find(tree)])
     faults = [entry for entry in entries if isinstance(entry, Fault)]
     faults += layout.closed_faults(tree)
     cases, duplicates = _unique(entry for entry in entries if isinstance(entry, Case))

@@ -1,0 +1,158 @@
+"""Who is who: tables of IDs that say which cases are one patient, of what grade, from which site.
+
+The organisers' tables are known by their columns, whatever the file is called: a column
+``BraTS_<year>_subject_ID`` or ``BraTS<year>`` for each year (name_mapping.csv of 2019 and 2020).
+IDs of 2018 and 2019 name the institution, Brats18_TCIA05_396_1; those of 2017 say TCIA alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gliomalib.data.readers import layout
+from gliomalib.data.readers.layout import Tree
+from gliomalib.labels import RELEASES
+from gliomalib.schema import Case, DataError, Fault
+
+TABLES = re.compile(r".*\.csv")
+"""What may be a table of IDs; `read_mapping` looks at its columns."""
+
+GRADES = ("HGG", "LGG")
+_CALLED_TABLE = re.compile(r"name_mapping\w*\.csv")
+_YEAR_COLUMN = re.compile(r"BraTS_?(\d{4})(?:_subject_ID)?")
+_SITE_IN_ID = re.compile(r"(?:Brats1[78]|BraTS19|Phantom)[_-](2013|(?!TCIA_)[A-Z]+\d*)[_-]\w.*")
+_NO_ENTRY = ("", "NA", "N/A")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One patient of the organisers' tables: the ID of each year, the grade, the site or ""."""
+
+    ids: Mapping[int, str]
+    grade: str | None
+    site: str = ""
+
+    @property
+    def patient_id(self) -> str:
+        """The 2020 subject ID where there is one, otherwise the newest."""
+        return self.ids.get(2020) or self.ids[max(self.ids)]
+
+
+def name(tree: Tree, entries: Sequence[Case | Fault]) -> list[Case | Fault]:
+    """Return cases and faults with the patient, grade and site that the tables give them.
+
+    A patient whom no table names keeps the ID of his oldest release. What the folder of a case
+    says of its grade counts before the tables. Faults of tables come first.
+    """
+    by_id, faults = layout.read_tables(tree, TABLES, read_mapping, identities, "brats")
+    rows = [list(person.ids.values()) for person in by_id.values()]
+    groups = _merged_groups([*rows, *([entry.case_id, entry.patient_id] for entry in entries)])
+    own: dict[str, str] = {}
+    for entry in sorted(entries, key=_age):
+        own.setdefault(min(groups[entry.case_id]), entry.patient_id)
+    named = [_named(entry, groups[entry.case_id], by_id, own) for entry in entries]
+    return [*faults, *named]
+
+
+def read_mapping(path: str | Path) -> list[Identity]:
+    """Read the organisers' table of IDs across years, one identity a row; [] for another table.
+
+    Raises ``DataError`` for a row without any ID, and for a file that cannot be read or has no
+    column of IDs though it is called or begins like such a table.
+    """
+    path = Path(path)
+    try:
+        rows = layout.rows_of(path)
+    except DataError:
+        if _CALLED_TABLE.fullmatch(path.name) or _YEAR_COLUMN.search(_first_line(path)):
+            raise
+        return []
+    names = rows[0] if rows else {}
+    columns = {name: int(match[1]) for name in names if (match := _YEAR_COLUMN.fullmatch(name))}
+    if not columns and _CALLED_TABLE.fullmatch(path.name):
+        raise DataError(f"{path}: no column BraTS_<year>_subject_ID; give the organisers' table")
+    if not columns:
+        return []
+    return [_identity(row, columns, f"{path}, line {line}") for line, row in enumerate(rows, 2)]
+
+
+def identities(rows: list[Identity]) -> dict[str, Identity]:
+    """Return subject ID → patient, for the IDs of all years; rows that share an ID are merged.
+
+    Raises ``DataError`` where two rows disagree about who a patient is.
+    """
+    patients: dict[str, Identity] = {}
+    for row in rows:
+        merged = row
+        for name in row.ids.values():
+            if name in patients:
+                merged = _merged(merged, patients[name])
+        # every ID of the merged patient, also those of rows before, points to the whole of it
+        patients |= dict.fromkeys(merged.ids.values(), merged)
+    return patients
+
+
+def site_of(ids: Iterable[str]) -> str:
+    """Return the institution that an ID of 2017 to 2019 or of a phantom names, "" if none does."""
+    return next((match[1] for name in ids if (match := _SITE_IN_ID.fullmatch(name))), "")
+
+
+def _named(
+    entry: Case | Fault, ids: set[str], by_id: Mapping[str, Identity], own: Mapping[str, str]
+) -> Case | Fault:
+    people = [by_id[name] for name in sorted(ids & by_id.keys())]
+    # of several patients of the tables whom something else joins, the first in order of 2020
+    first = min(
+        people, key=lambda person: (2020 not in person.ids, person.patient_id), default=None
+    )
+    patient = first.patient_id if first else own[min(ids)]
+    if isinstance(entry, Fault):
+        return replace(entry, patient_id=patient)
+    grade = entry.grade or next((person.grade for person in people if person.grade), None)
+    site = next((person.site for person in people if person.site), "") or site_of(sorted(ids))
+    return replace(entry, patient_id=patient, grade=grade, site=site)
+
+
+def _age(entry: Case | Fault) -> tuple[int, str]:
+    known = entry.release in RELEASES
+    return RELEASES.index(entry.release) if known else len(RELEASES), entry.case_id
+
+
+def _merged_groups(groups: Iterable[Sequence[str]]) -> dict[str, set[str]]:
+    """Return ID → all IDs that groups with a member in common join to it."""
+    joined: dict[str, set[str]] = {}
+    for group in groups:
+        merged = set(group).union(*(joined.get(name, ()) for name in group))
+        joined |= dict.fromkeys(merged, merged)
+    return joined
+
+
+def _first_line(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as stream:
+            return stream.readline(1000)
+    except OSError:
+        return ""
+
+
+def _identity(row: Mapping[str, str | None], columns: Mapping[str, int], where: str) -> Identity:
+    entries = {year: (row[name] or "").strip() for name, year in columns.items()}
+    ids = {year: entry for year, entry in entries.items() if entry not in _NO_ENTRY}
+    if not ids:
+        raise DataError(f"{where}: no subject ID in this row; correct the table")
+    grade = (row.get("Grade") or "").strip()
+    return Identity(ids, None if grade in _NO_ENTRY else grade, site_of(ids.values()))
+
+
+def _merged(row: Identity, other: Identity) -> Identity:
+    for year in sorted(set(row.ids) & set(other.ids)):
+        if row.ids[year] != other.ids[year]:
+            raise DataError(
+                f"the name tables contradict each other: one patient is {row.ids[year]} and "
+                f"{other.ids[year]} in {year}; keep only the organisers' newest table"
+            )
+    ids = {**other.ids, **row.ids}
+    return Identity(ids, row.grade or other.grade, row.site or other.site)
