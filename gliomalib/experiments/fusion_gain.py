@@ -95,6 +95,22 @@ def contrasts(table: pd.DataFrame, better: str, others: Sequence[str]) -> list[C
     return made
 
 
+def graded(
+    table: pd.DataFrame, cases: pd.DataFrame, better: str, others: Sequence[str]
+) -> list[Value]:
+    """Return ``contrasts`` by the study's rule within each grade of the table of cases.
+
+    Names end in the grade: ``fused_minus_2d_mean_dice_hgg``.
+    """
+    return [
+        replace(value, name=f"{value.name}_{grade.lower()}", rule=f"{grade} only: {value.rule}")
+        for grade, rows in comparing.by_grade(table, cases).items()
+        for contrast in contrasts(rows, better, others)
+        if contrast.rule == "dice"
+        for value in [contrast.value]
+    ]
+
+
 def patients(table: pd.DataFrame, part: str) -> pd.DataFrame:
     """Return each patient's mean Dice by the study's rule, patients × networks.
 
