@@ -69,6 +69,8 @@ def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str |
     patients = identity.patients(sound, links)
     entries = [_inspected(entry, seen, patients) for entry in entries]
     entries = _one_each([*entries, *_without_case(listing_faults)])
+    if study.split.by == "site":
+        entries = [_at_a_site(entry) for entry in entries]
     _check_parts(entries, study.data)
     cohort = Cohort(
         cases=table_of(entries),
@@ -210,6 +212,12 @@ def _one_each(entries: Sequence[Entry]) -> list[Entry]:
         else entry
         for entry in entries
     ]
+
+
+def _at_a_site(entry: Entry) -> Entry:
+    # whose site is unknown may be of the one that is left out
+    known = entry.case.site or entry.part != "internal"
+    return entry if known else replace(entry, part="unused", kind="site unknown")
 
 
 def _rank(entry: Entry) -> tuple[int, int, str]:

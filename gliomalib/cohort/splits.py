@@ -80,8 +80,8 @@ def make_site_splits(
 def deal(cases: pd.DataFrame, study: Study, held_out: Collection[str] = ()) -> Deals:
     """Return the splits of a study, and after them those that only variants of it ask for.
 
-    ``cases`` is the table of cases, with a column site for splits by site; ``held_out`` are those
-    of ``make_splits``, the only ones that can take care of them. Raises ``DataError`` as they do.
+    ``cases`` is the table of cases, ``held_out`` are those of ``make_splits``. Raises ``DataError``
+    as that does and ``make_site_splits``.
     """
     internal = cases[cases["part"] == "internal"].set_index("patient_id")
     external = list(cases.loc[cases["part"] == "external", "patient_id"])
@@ -95,7 +95,7 @@ def deal(cases: pd.DataFrame, study: Study, held_out: Collection[str] = ()) -> D
         elif held_out:
             raise DataError(f"folds by site would train on {min(held_out)}, who must be tested")
         else:
-            sites = dict(zip(internal.index, internal["site"].fillna(""), strict=True))
+            sites = dict(zip(internal.index, internal["site"], strict=True))
             deals[by] = make_site_splits(sites, external, study.split, study.seed)
     return deals
 

@@ -14,7 +14,8 @@ from gliomalib.provenance import write_atomic
 from gliomalib.schema import SEQUENCES, Case, DataError, Exclusion, SettingsError
 
 PARTS = ("internal", "external", "duplicate", "excluded", "unused")
-"""Trained and tested on; tested on only; the same patient again; faulty; not asked for, no mask."""
+"""Trained and tested on; tested on only; the same patient again; faulty; not asked for, no mask, or
+no site in a split by site."""
 
 COLUMNS = (
     *("case_id", "patient_id", "release", "part", "grade", "site"),

@@ -7,7 +7,7 @@ without voxels; each is looked at, and the number says so where one of them deci
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -59,16 +59,18 @@ class Contrast:
         return replace(value, n_empty=self.empty, n_missed=self.missed)
 
 
-def scores(material: folds.Material) -> pd.DataFrame:
+def scores(
+    material: folds.Material, branches: Mapping[int, folds.Pair] | None = None
+) -> pd.DataFrame:
     """Score both branches and the fused volume of every training, on all reported patients.
 
-    Columns: patient_id, part, fold, network, seed (0: the study's own), region, ``tables.RULES``,
-    state.
+    ``branches`` are those of ``folds.seeds``, None: the study's. Columns: patient_id, part, fold,
+    network, seed (0: the study's own), region, ``tables.RULES``, state.
     """
     rows: list[dict[str, object]] = []
-    for seed, branches in folds.seeds(material.study).items():
+    for seed, branch in (branches or folds.seeds(material.study)).items():
         for split, part, name in progress.steps(list(folds.scored(material)), f"seed {seed}"):
-            case, pair = material.store.get(name), folds.pair(material, split.fold, name, branches)
+            case, pair = material.store.get(name), folds.pair(material, split.fold, name, branch)
             volumes = (*pair, average.weighted_average(*pair, material.study.fusion.alpha))
             about = {"patient_id": name, "part": part, "fold": split.fold, "seed": seed}
             for network, volume in zip(folds.SHORT.values(), volumes, strict=True):
@@ -91,6 +93,22 @@ def contrasts(table: pd.DataFrame, better: str, others: Sequence[str]) -> list[C
         for other in others:
             made += _contrasts(rows, better, other)
     return made
+
+
+def graded(
+    table: pd.DataFrame, cases: pd.DataFrame, better: str, others: Sequence[str]
+) -> list[Value]:
+    """Return ``contrasts`` by the study's rule within each grade of the table of cases.
+
+    Names end in the grade: ``fused_minus_2d_mean_dice_hgg``.
+    """
+    return [
+        replace(value, name=f"{value.name}_{grade.lower()}", rule=f"{grade} only: {value.rule}")
+        for grade, rows in comparing.by_grade(table, cases).items()
+        for contrast in contrasts(rows, better, others)
+        if contrast.rule == "dice"
+        for value in [contrast.value]
+    ]
 
 
 def patients(table: pd.DataFrame, part: str) -> pd.DataFrame:

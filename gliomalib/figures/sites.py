@@ -87,12 +87,16 @@ def reliability(table: pd.DataFrame) -> Picture:
 
 @styled
 def drops(table: pd.DataFrame) -> Picture:
-    """Draw ``external_factors.drops`` with their intervals, one row a property."""
+    """Draw drops with their intervals, one a row: ``external_factors.drops``, or of sites left out.
+
+    The first column of ``table`` names the rows.
+    """
+    titles = table.iloc[:, 0]
     figure, axes = canvas(6.5, 2.6)
     axes.hlines(table.index, table["low"], table["high"], linewidth=2)
     axes.plot(table["drop"], table.index, "o")
     axes.axvline(0, color="#aaaaaa", linestyle=":")
     if len(table):
-        picture.rows_from_top(axes, list(table["title"]))
-    axes.set(xlabel="drop of mean Dice, paired, 95 % interval over phantoms")
-    return Picture(figure, f"Drops: {spoken(table.set_index('title')['drop'].round(3))}.")
+        picture.rows_from_top(axes, list(titles))
+    axes.set(xlabel="drop of mean Dice, paired by patient, 95 % interval")
+    return Picture(figure, f"Drops: {spoken(table.set_index(titles)['drop'].round(3))}.")

@@ -11,6 +11,7 @@ import pytest
 
 from gliomalib import settings
 from gliomalib.cohort import gather
+from gliomalib.cohort.splits import deal
 from gliomalib.cohort.table import COLUMNS
 from gliomalib.data.fingerprint import SAME_SCAN
 from gliomalib.phantoms import write
@@ -80,6 +81,28 @@ def test_releases_that_are_not_asked_for_are_listed_as_unused(pool: Path) -> Non
     assert found["Brats18_A"][1:] == ("unused", "brats2018 is not part of the study")
     assert found["BraTS2021_00009"][1:] == ("unused", "brats2021 is not part of the study")
     assert len(found) == 8
+
+
+def test_a_split_by_site_uses_nobody_of_unknown_site(tmp_path: Path) -> None:
+    table = ["BraTS_2019_subject_ID,BraTS_2020_subject_ID"]
+    for number, site in enumerate(("CBICA", "TCIA10", ""), 1):
+        faults.write_as(tmp_path / f"BraTS20_Training_{number:03d}", number)
+        table += [f"BraTS19_{site}_{number}_1,BraTS20_Training_{number:03d}"] if site else []
+    (tmp_path / "name_mapping.csv").write_text("\n".join(table))
+    for by, part, note in (("site", "unused", "site unknown"), ("patient", "internal", None)):
+        split = settings.SplitPlan(by=by, site_patients=1)
+        asked = folder_study(["brats2020"]).model_copy(update={"split": split})
+        cases = gather.gather(asked, tmp_path, tmp_path).cases.set_index("case_id")
+        assert cases["site"].to_dict() == {
+            "BraTS20_Training_001": "CBICA",
+            "BraTS20_Training_002": "TCIA10",
+            "BraTS20_Training_003": "",
+        }
+        assert (cases["part"].iloc[:2] == "internal").all()
+        last = cases.loc["BraTS20_Training_003"]
+        assert last["part"] == part and (last["note"] == note if note else True)
+        site = [split.test for split in deal(cases.reset_index(), asked).get("site", ())]
+        assert site == [("BraTS20_Training_001",), ("BraTS20_Training_002",)] * (by == "site")
 
 
 def test_a_patient_of_both_sides_stays_internal_only(pool: Path) -> None:

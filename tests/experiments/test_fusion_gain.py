@@ -103,6 +103,31 @@ def test_patients_without_any_class_are_left_out_and_counted() -> None:
     assert "1 patients without a score" in found.value.rule
 
 
+def test_a_gain_that_one_grade_alone_has_is_found_there() -> None:
+    table = scores(0.0)
+    grades = {f"P{number:02}": ("HGG", "LGG", None)[number % 3] for number in range(N)}
+    high = table["patient_id"].map(grades) == "HGG"
+    table.loc[high & (table["network"] == "fused"), [*tables.RULES]] += 0.1
+    # a duplicate examination has the grade of its patient, or none
+    people = [*grades, "P00"]
+    cases = pd.DataFrame({"patient_id": people, "grade": [*grades.values(), None]})
+    values = fusion_gain.graded(table, cases, "fused", ["2D", "3D"])
+    found = {value.name: value for value in values}
+    assert list(found) == [
+        f"fused_minus_{other}_mean_dice_{grade}"
+        for grade in ("hgg", "lgg")
+        for other in ("2d", "3d")
+    ]
+    gained, none = (found[f"fused_minus_2d_mean_dice_{grade}"] for grade in ("hgg", "lgg"))
+    assert gained.value == pytest.approx(0.1, abs=0.005) and none.value == pytest.approx(
+        0, abs=0.005
+    )
+    assert gained.n_patients == none.n_patients == N // 3 and gained.n_seeds == 3
+    assert gained.rule.startswith("HGG only: ")
+    unknown = fusion_gain.graded(table, cases.assign(grade=None), "fused", ["2D"])
+    assert unknown == []
+
+
 def test_trainings_scored_on_different_patients_are_refused() -> None:
     table = scores(0.05)
     lost = (table["patient_id"] == "P03") & (table["seed"] == 2) & (table["network"] == "2D")
