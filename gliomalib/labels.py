@@ -19,6 +19,7 @@ CONVENTIONS = MappingProxyType(
         "phantom_copy": _UNTIL_2022,
         "phantom": _UNTIL_2022,
         "msd_task01": MappingProxyType({0: 0, 1: 2, 2: 1, 3: 3}),
+        "brats2017": _UNTIL_2022,
         "brats2018": _UNTIL_2022,
         "brats2019": _UNTIL_2022,
         "brats2020": _UNTIL_2022,

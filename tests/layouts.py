@@ -62,6 +62,7 @@ def _gli(folder: str, patient: str, visits: tuple[str, ...]) -> Layout:
 
 
 LAYOUTS = {
+    "brats2017": _brats("Brats17TrainingData/HGG", "Brats17_TCIA_{n:03d}_1", "HGG"),
     "brats2018": _brats("MICCAI_BraTS_2018_Data_Training/HGG", "Brats18_TCIA_{n:03d}_1", "HGG"),
     "brats2019": _brats("MICCAI_BraTS_2019_Data_Training/LGG", "BraTS19_TMC_{n:05d}_1", "LGG"),
     "brats2020": _brats("MICCAI_BraTS2020_TrainingData", "BraTS20_Training_{n:03d}"),

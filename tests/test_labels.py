@@ -14,6 +14,7 @@ SINCE_2023 = {0: 0, 1: 1, 2: 2, 3: 3}
 EXPECTED = {
     "phantom": UNTIL_2022,
     "phantom_copy": UNTIL_2022,
+    "brats2017": UNTIL_2022,
     "brats2018": UNTIL_2022,
     "brats2019": UNTIL_2022,
     "brats2020": UNTIL_2022,
@@ -93,6 +94,6 @@ def test_an_unknown_release_or_label_is_refused() -> None:
 
 def test_releases_stand_oldest_first() -> None:
     order = [name for name in labels.RELEASES if name.startswith("brats20")]
-    assert order == [f"brats{year}" for year in (2018, 2019, 2020, 2021, 2023, 2024)]
+    assert order == [f"brats{year}" for year in (*range(2017, 2022), 2023, 2024)]
     # its images and masks are those of BraTS 2016 and 2017: every later release is newer
     assert labels.RELEASES.index("msd_task01") < labels.RELEASES.index("brats2018")

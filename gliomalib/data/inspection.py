@@ -113,7 +113,8 @@ def _decoded(
     # a file that cannot be decoded has been reported, so the grid is that of the first that can
     for volume in list(volumes.values())[1:]:
         with _noted(case, volume.path, faults):
-            nifti.check_same_grid([next(iter(volumes.values())), volume])
+            first = next(iter(volumes.values()))
+            nifti.check_same_grid([first, volume], nifti.mask_of_own_origin(case))
     return volumes
 
 

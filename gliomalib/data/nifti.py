@@ -28,6 +28,10 @@ AFFINE_TOLERANCE = 1e-3
 SPACING_TOLERANCE = 0.01
 """Part by which voxel sizes of one case may differ, or those of header and affine of one file."""
 
+OWN_ORIGIN = ("brats2017",)
+"""Releases with a mask whose header has another origin than its images though the voxels fit, as
+Brats17_TCIA_105_1 has."""
+
 HEADER_BYTES = {348: nib.nifti1.Nifti1Image, 540: nib.nifti2.Nifti2Image}
 """Size of the header, which is a file's first number → the kind of image."""
 
@@ -130,7 +134,7 @@ def read_case(case: Case) -> Scan:
         name: decode(path, stored[path], channel_of(case, name))
         for name, path in case.files.items()
     }
-    check_same_grid(list(volumes.values()))
+    check_same_grid(list(volumes.values()), mask_of_own_origin(case))
     first, mask = volumes[SEQUENCES[0]], volumes.get("seg")
     return Scan(
         case=case,
@@ -141,11 +145,19 @@ def read_case(case: Case) -> Scan:
     )
 
 
-def check_same_grid(volumes: Sequence[NiftiVolume]) -> None:
-    """Raise ``DataError`` for a file that is not on the grid of the first one."""
+def mask_of_own_origin(case: Case) -> Path | None:
+    """Return the mask of a case whose release has masks with an origin that means nothing."""
+    return case.segmentation if case.release in OWN_ORIGIN else None
+
+
+def check_same_grid(volumes: Sequence[NiftiVolume], shifted: Path | None = None) -> None:
+    """Raise ``DataError`` for a file that is not on the grid of the first one.
+
+    Of the file ``shifted`` the origin does not count.
+    """
     first = volumes[0]
     for other in volumes[1:]:
-        difference, kind = _difference(first, other)
+        difference, kind = _difference(first, other, other.path == shifted)
         if difference:
             advice = "all files of a case must be on one grid, so fetch the case again"
             raise DataError(f"{other.path}: {difference}; {advice}", f"different {kind}")
@@ -282,7 +294,7 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _difference(first: NiftiVolume, other: NiftiVolume) -> tuple[str, str]:
+def _difference(first: NiftiVolume, other: NiftiVolume, shifted: bool) -> tuple[str, str]:
     """Return how a file is not on the grid of the first, and that in a word; empty if it is."""
     where = first.path
     if other.values.shape != first.values.shape:
@@ -293,6 +305,8 @@ def _difference(first: NiftiVolume, other: NiftiVolume) -> tuple[str, str]:
     axes, expected = (axes_of(volume.affine) for volume in (other, first))
     if axes != expected:
         return f"the axes run {axes} but in {where} {expected}", "orientation"
-    if not np.allclose(other.affine, first.affine, rtol=0, atol=AFFINE_TOLERANCE):
+    columns = slice(3 if shifted else 4)
+    ours, theirs = (np.asarray(volume.affine)[:, columns] for volume in (other, first))
+    if not np.allclose(ours, theirs, rtol=0, atol=AFFINE_TOLERANCE):
         return f"affine is {other.affine} but {where} has {first.affine}", "affine"
     return "", ""

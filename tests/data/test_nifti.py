@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gliomalib.data import nifti
+from gliomalib.data import inspection, nifti
 from gliomalib.data.nifti import NiftiVolume
+from gliomalib.data.readers import survey
 from gliomalib.schema import SEQUENCES, Case, DataError
-from tests import faults
+from tests import faults, layouts
 from tests.faults import FAULTS
 
 SHAPE = (5, 6, 4)
@@ -237,6 +238,33 @@ def test_grids_are_compared_within_single_precision(other: NiftiVolume, kind: st
     with pytest.raises(DataError, match="on one grid, so fetch the case again") as refused:
         nifti.check_same_grid([volume(), volume(), other])
     assert refused.value.kind == kind
+
+
+@pytest.mark.parametrize(("release", "kind"), [("brats2017", None), ("brats2018", "different")])
+def test_a_mask_of_2017_may_have_an_origin_of_its_own(
+    release: str, kind: str | None, tmp_path: Path
+) -> None:
+    files = layouts.write(tmp_path, release, 105)
+    raw = layouts.raw_mask(release)
+    affine = layouts.AFFINE.copy()
+    affine[:3, 3] = 0, 239, 5
+    nib.save(nib.Nifti1Image(raw, affine), files["seg"])
+    (case,) = survey.discover(tmp_path)
+    if kind:
+        assert [fault.kind for fault in inspection.inspect(case).faults] == ["different affine"]
+        with pytest.raises(DataError, match="affine is"):
+            nifti.read_case(case)
+        return
+    assert not [f for f in inspection.inspect(case).faults if f.kind.startswith("different")]
+    scan = nifti.read_case(case)
+    assert scan.affine == tuple(map(tuple, layouts.AFFINE.tolist()))
+    nib.save(nib.Nifti1Image(raw, affine @ np.diag([-1, 1, 1, 1])), files["seg"])
+    with pytest.raises(DataError, match="the axes run"):
+        nifti.read_case(case)
+    nib.save(nib.Nifti1Image(raw, layouts.AFFINE), files["seg"])
+    nib.save(nib.Nifti1Image(np.ones(layouts.SHAPE, np.int16), affine), files["t2"])
+    with pytest.raises(DataError, match=r"t2.*affine is"):
+        nifti.read_case(case)
 
 
 # --- the disk

@@ -1,4 +1,4 @@
-"""BraTS 2018 to 2021 as downloaded: case folders, and which file of them is the mask.
+"""BraTS 2017 to 2021 as downloaded: case folders, and which file of them is the mask.
 
 Phantoms lie in the same layout under IDs of their own, and so do their copies in disguise.
 """
@@ -14,6 +14,7 @@ from gliomalib.data.readers.layout import CaseInfo, Tree
 from gliomalib.schema import SEQUENCES, Case, Fault
 
 CASE_FOLDERS: Mapping[str, str] = {
+    "brats2017": r"Brats17_\w+",
     "brats2018": r"Brats18_\w+",
     "brats2019": r"BraTS19_\w+",
     "brats2020": r"BraTS20_(Training|Validation)_\d{3}",
@@ -25,13 +26,13 @@ CASE_FOLDERS: Mapping[str, str] = {
 
 EXAMPLES = ("Brats18_2013_2_1", "BraTS19_CBICA_ASK_1", "BraTS20_Training_001", "BraTS2021_00000")
 LOOKED_FOR = (
-    "case folders Brats18_*, BraTS19_*, BraTS20_Training_NNN or BraTS2021_NNNNN that hold "
-    "<case>_{t1,t1ce,t2,flair,seg}.nii or .nii.gz"
+    "case folders Brats17_*, Brats18_*, BraTS19_*, BraTS20_Training_NNN or BraTS2021_NNNNN that "
+    "hold <case>_{t1,t1ce,t2,flair,seg}.nii or .nii.gz"
 )
 
 
 def find(tree: Tree) -> Iterator[Case | Fault]:
-    """Yield the cases of BraTS 2018 to 2021 in a folder, and what is wrong with the others.
+    """Yield the cases of BraTS 2017 to 2021 in a folder, and what is wrong with the others.
 
     Faults are a missing or duplicated sequence and an ambiguous mask.
     """
