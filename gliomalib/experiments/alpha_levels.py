@@ -1,7 +1,5 @@
 """The classes of slices fused at eleven α, by a network and by their areas alone: notebook 08."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """How fast, how large, at what cost: what is said of the times, sizes and other engines."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np

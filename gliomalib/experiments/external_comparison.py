@@ -5,8 +5,6 @@ imaged at both sites: then the drop is paired, and only who was imaged twice is 
 of the z-score is paired within patients.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 

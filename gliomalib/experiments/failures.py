@@ -4,8 +4,6 @@
 and becomes a table, values and a sentence. Every patient is tested in one fold (``splits``).
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 

@@ -5,8 +5,6 @@ The recipe is a variant of the 2D branch: the network of a public notebook for B
 counts are exact and kept by patient, so that intervals are over patients.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any

@@ -3,8 +3,6 @@
 Notebook 11. ``leakage_splits`` deals; here classifiers learn from what was dealt and are scored.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """What the paper's six scores can be a measurement of: the argument of notebook 12."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@ A *specification* takes one of each choice (Steegen et al. 2016, doi:10.1177/174
 the classifier sees comes from held-out patients only, so no U-Net has been trained on them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import product

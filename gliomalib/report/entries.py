@@ -1,7 +1,5 @@
 """What a study should have left behind, beside what is there."""
 
-from __future__ import annotations
-
 import ast
 import csv
 import json

@@ -3,8 +3,6 @@
 Formulas become MathML, which needs no script; ``cleaning`` has the say over any other HTML.
 """
 
-from __future__ import annotations
-
 import html
 import re
 from collections.abc import Collection

@@ -1,7 +1,5 @@
 """The pages of a report, made from entries by the templates."""
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Sequence

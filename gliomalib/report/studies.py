@@ -1,7 +1,5 @@
 """The list of the studies whose results lie side by side."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """One of two runs that are set side by side: what its folder of results holds."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
