@@ -1,7 +1,5 @@
 """Numbers as a reader wants to see them: sensible digits, a true minus sign."""
 
-from __future__ import annotations
-
 import math
 import re
 

@@ -1,7 +1,5 @@
 """A line now and then for whatever takes longer than ten seconds: how far, and how long still."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Where a number came from: digests of code, files and settings, and versions."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import importlib.metadata

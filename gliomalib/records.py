@@ -1,7 +1,5 @@
 """Begin a notebook with checked parameters and end it with a record on disk."""
 
-from __future__ import annotations
-
 import ast
 import json
 import logging

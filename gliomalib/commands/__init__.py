@@ -1,7 +1,5 @@
 """The verbs of ``python -m gliomalib``, a module for each group, and how they speak."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from typing import TypeAlias

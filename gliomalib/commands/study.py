@@ -1,7 +1,5 @@
 """Verbs on studies: ``run``, ``study``, ``report``, ``studies`` and ``compare``."""
 
-from __future__ import annotations
-
 import argparse
 import os
 from dataclasses import replace

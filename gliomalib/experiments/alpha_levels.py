@@ -1,7 +1,5 @@
 """The classes of slices fused at eleven α, by a network and by their areas alone: notebook 08."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -22,11 +20,8 @@ from gliomalib.settings import PAPER_ALPHA
 LEVELS = tuple(round(0.1 * step, 1) for step in range(11))
 """The α at which slices are classified."""
 
-WAYS: Mapping[str, str] = {"resnet50": "ResNet50", "area_rule": "area rule, no network"}
-"""How a fused slice gets its class: by the study's network, or by its areas alone."""
-
-SUFFIXES: Mapping[str, str] = {"resnet50": "accuracy", "area_rule": "area_rule"}
-"""A way → the end of its values' names."""
+WAYS: Mapping[str, str] = {"resnet50": "accuracy", "area_rule": "area_rule"}
+"""How a fused slice gets its class, by the study's network or its areas → end of values' names."""
 
 SLICES_AT_ONCE = 256
 """More than in training, where it is a setting: a quarter quicker on a CPU."""
@@ -65,21 +60,21 @@ def values(table: pd.DataFrame, study: settings.Study, gate: gates.Gate) -> list
     """
     found, draws = [], study.evaluation.bootstrap
     right = table.assign(right=(table["truth"] == table["predicted"]).astype(float))
-    trained = f", trained on slices fused at α = {study.fusion.alpha:g}"
-    for way, suffix in SUFFIXES.items():
+    trained = f"ResNet50, trained on slices fused at α = {study.fusion.alpha:g}"
+    for way, suffix in WAYS.items():
         of_way = right[right["way"] == way]
         wide = of_way.pivot_table(index="patient_id", columns="alpha", values="right")
         # the share of right slices of each patient at each α, shape (patients, α)
         rows = wide[list(LEVELS)].to_numpy(dtype=np.float64)
-        who = f"{WAYS[way]}{trained if way == 'resnet50' else ''}"
+        who = trained if way == "resnet50" else "area rule, no network"
         root = settings.named_seed(study.seed, "sweeps", "level", way)
         best = bootstrap.argmax_interval(rows, LEVELS, root, draws)
         rule = f"α of {len(LEVELS)} with the best accuracy on slices ({who}), middle of a plateau"
         note = gate.closed if way == "resnet50" else ""
         found.append(replace(value(f"best_alpha_{suffix}", best, rule), note=note))
-        minus = f"minus that at {PAPER_ALPHA:g} ({who}), never negative"
-        rule = f"best accuracy of {len(LEVELS)} α {minus}"
         lost = _lost(rows, study, way)
+        rule = f"best accuracy of {len(LEVELS)} α minus that at {PAPER_ALPHA:g} ({who}), "
+        rule += "never negative"
         found.append(replace(value(f"lost_at_published_alpha_{suffix}", lost, rule), note=note))
     return found
 
@@ -124,9 +119,7 @@ def _classified(material: folds.Material, split: Split) -> pd.DataFrame:
 
 
 def _lost(rows: FloatArray, study: settings.Study, way: str) -> bootstrap.Interval:
-    at = int(np.searchsorted(np.array(LEVELS), PAPER_ALPHA))
-
     def lost(sums: FloatArray) -> dict[str, FloatArray]:
-        return {"lost": (sums.max(axis=(1, 2)) - sums[:, 0, at]) / len(rows)}
+        return {"lost": (sums.max(axis=(1, 2)) - sums[:, 0, LEVELS.index(PAPER_ALPHA)]) / len(rows)}
 
     return pooled(rows, study, "sweeps", "level", way, scores=lost)["lost"]

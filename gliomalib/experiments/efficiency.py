@@ -1,13 +1,11 @@
 """How fast, how large, at what cost: what is said of the times, sizes and other engines."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from gliomalib.digits import percent
+from gliomalib.digits import percent, spoken
 from gliomalib.experiments import classification, segmentation
 from gliomalib.experiments.timing import Measured
 from gliomalib.experiments.values import ends, mean_interval, of, value
@@ -142,25 +140,17 @@ def caveats(measured: Measured) -> tuple[str, ...]:
 def conclusion(values: Sequence[Value], measured: Measured) -> str:
     """Say how fast it is, where the time goes, and what helps."""
     seconds, p95 = of(values, "seconds_per_patient_all"), of(values, "seconds_p95_all")
-    low, high = ends(seconds)
-    between = f"95 % interval {low:.2f} to {high:.2f}" if seconds.ci95 else "no interval"
     faster = ", ".join(
         f"{value.name.replace('_speedup_', ' ')} {value.value:.1f}×"
         for value in values
         if "_speedup_" in value.name and ends(value)[0] > 1
     )
-    text = (
-        f"From file to class a patient takes {seconds.value:.2f} s ({between}, "
-        f"{seconds.n_patients} patients), 95th percentile {p95.value:.2f} s, on "
-        f"{measured.machine}. {percent(of(values, 'share_reading').value)} of it is reading and "
-        f"preprocessing; the first pass takes {of(values, 'cold_seconds_all').value:.1f} s with "
-        f"loading. Faster than float32 in torch: {faster or 'nothing for certain'}."
-    )
-    changes = measured.changes.groupby("engine", sort=False).mean(numeric_only=True)
-    return text + "".join(
-        f" {engine} changes {percent(row['voxels'], 3)} of voxels, {percent(row['slices'], 1)} of "
-        f"slices and the mean Dice by {row['dice']:+.4f}."
-        for engine, row in changes.iterrows()
+    return (
+        f"Seconds of a patient from file to class: {spoken(seconds, places=2)}, 95th percentile "
+        f"{p95.value:.2f} s, on {measured.machine}. {percent(of(values, 'share_reading').value)} "
+        "of it is reading and preprocessing; the first pass takes "
+        f"{of(values, 'cold_seconds_all').value:.1f} s with loading. Faster than float32 in torch: "
+        f"{faster or 'nothing for certain'}."
     )
 
 

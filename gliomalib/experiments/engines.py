@@ -3,8 +3,6 @@
 Each way is a module that takes the place of a network, so that all go through the same code.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from dataclasses import replace

@@ -5,8 +5,6 @@ imaged at both sites: then the drop is paired, and only who was imaged twice is 
 of the z-score is paired within patients.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -110,15 +108,13 @@ def calibration_errors(
 
     The Brier score is summed over the classes, 0 to 2.
     """
-    sums = np.stack([*scores.tallies[part].values()])
-    measures = {"ece": calibration.expected_error, "brier": calibration.brier}
-    seeds = {
-        name: settings.named_seed(study.seed, "external", f"{name}_{part}") for name in measures
-    }
-    return {
-        name: bootstrap.confusion_interval(sums, score, seeds[name], study.evaluation.bootstrap)
-        for name, score in measures.items()
-    }
+    sums, intervals = np.stack([*scores.tallies[part].values()]), {}
+    for name, score in (("ece", calibration.expected_error), ("brier", calibration.brier)):
+        seed = settings.named_seed(study.seed, "external", f"{name}_{part}")
+        intervals[name] = bootstrap.confusion_interval(
+            sums, score, seed, study.evaluation.bootstrap
+        )
+    return intervals
 
 
 def gains(scores: GroupScores) -> dict[str, training_noise.Effect]:
@@ -185,10 +181,7 @@ def _drop(
 
 
 def _of_confusion(name: str) -> bootstrap.Score:
-    def score(sums: FloatArray) -> FloatArray:
-        return metrics.stacked_scores(sums)[name]
-
-    return score
+    return lambda sums: metrics.stacked_scores(sums)[name]
 
 
 def _masks(states: pd.Series, suffix: str = "") -> dict[str, int]:

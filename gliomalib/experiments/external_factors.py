@@ -5,8 +5,6 @@ was: the same anatomy, the same draws of noise, the same networks. What Dice los
 effect of that property.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 

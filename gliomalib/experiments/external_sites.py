@@ -4,8 +4,6 @@ Both groups are people on whom no network was trained: the held-out patients of 
 those of its external part or of any folder.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace

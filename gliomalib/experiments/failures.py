@@ -4,8 +4,6 @@
 and becomes a table, values and a sentence. Every patient is tested in one fold (``splits``).
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 
@@ -185,11 +183,10 @@ def planted_collapse(run: records.Run) -> Control:
     read = [records.read(records.record_path(run.report_dir, name)) for name in names]
     clean, planted = (of(record.values, "class_collapse").value for record in read)
     verdicts = {number: word for word, number in NUMBERS.items()}
+    words = [verdicts.get(number, "cannot tell") for number in (planted, clean)]
     how = ", ".join(f"{name} {value}" for name, value in changes.items())
     text = (
-        f"Planted collapse of the 2D network ({how}): "
-        f"{verdicts.get(planted, 'cannot tell')}; in the study's own: "
-        f"{verdicts.get(clean, 'cannot tell')}."
+        f"Planted collapse of the 2D network ({how}): {words[0]}; in the study's own: {words[1]}."
     )
     return Control(not math.isnan(planted), planted == 1, text)
 

@@ -5,8 +5,6 @@ The recipe is a variant of the 2D branch: the network of a public notebook for B
 counts are exact and kept by patient, so that intervals are over patients.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -36,9 +34,6 @@ FRAMES: Mapping[str, str] = {
 """Where voxels are counted, and how that reads in a rule. The box is the paper's crop of the slices
 that the study keeps. Nobody asked the network outside of it."""
 
-CERTAIN: Mapping[str, bool] = {"least": False, "most": True}
-"""Ends of the IoU over the whole scan: whether probabilities outside of the box are exactly 1."""
-
 RULES: Mapping[str, str] = {
     "accuracy": "share of the voxels whose most probable class is the true one",
     "precision": "probabilities above 0.5 of the true class among all above 0.5",
@@ -67,11 +62,9 @@ class Scored:
 
     def framed(self, frame: str, *, certain: bool = True) -> FloatArray:
         """Return the counts in a frame; ``certain``: with probability 1 outside of the box."""
-        added = keras_metrics.constant_counts(self.outside)
-        if not certain:
-            sure = [name in ("claimed_ones", "common_ones") for name in keras_metrics.COUNTED]
-            added[sure] = 0
-        return np.asarray(self.counts + (added if frame == "scan" else 0), dtype=np.float64)
+        added = keras_metrics.constant_counts(self.outside) * (frame == "scan")
+        sure = np.isin(keras_metrics.COUNTED, ("claimed_ones", "common_ones"))
+        return np.asarray(self.counts + added * (certain | ~sure), dtype=np.float64)
 
     def constant(self, frame: str) -> FloatArray:
         """Return the counts of a predictor that calls every voxel of a frame no tumour."""
@@ -146,7 +139,8 @@ def values(rerun: Rerun, study: settings.Study) -> list[Value]:
         constant = np.stack([scored.constant(frame) for scored in rerun])
         scores += _pooled(f"recipe_{frame}", framed, study)
         scores += _pooled(f"constant_{frame}", constant, study)
-    for end, certain in CERTAIN.items():
+    # how certain the network is outside of the box nobody asked: none of it, or all of it
+    for end, certain in (("least", False), ("most", True)):
         framed = np.stack([scored.framed("scan", certain=certain) for scored in rerun])
         iou = pooled(framed, study, "bootstrap", "recipe_scan", scores=_six)["iou"]
         rule = f"{RULES['iou']}, {FRAMES['scan']}, {'all' if certain else 'none'} of it certain"
@@ -160,10 +154,8 @@ def as_printed(rerun: Rerun, frame: str = "box") -> contradictions.PrintedScores
     """Return the recipe's scores with the digits that a paper gives; the IoU of Keras is none."""
     if not rerun:
         return contradictions.PrintedScores()
-    counts = np.sum([scored.framed(frame) for scored in rerun], axis=0)
-    scores = keras_metrics.counted_scores(counts)
-    digits: dict[str, Any] = {name: round(float(score), 4) for name, score in scores.items()}
-    del digits["mean_iou"]
+    scores = keras_metrics.counted_scores(np.sum([of.framed(frame) for of in rerun], axis=0))
+    digits: dict[str, Any] = {name: round(float(scores[name]), 4) for name in {*RULES} - {"iou"}}
     return contradictions.PrintedScores(**digits)
 
 
@@ -235,14 +227,13 @@ def _of_the_box(rerun: Rerun, study: settings.Study) -> list[Value]:
     confusions = np.stack([scored.confusion for scored in rerun])
     true_iou = pooled(confusions, study, "bootstrap", "recipe_true_iou")["iou"]
     pile = "pooled over the voxels of the box; interval by resampling patients"
-    rule = f"mean IoU of the most probable classes that occur, {pile}"
-    values = [value("recipe_true_iou", true_iou, rule)]
-    sure = saturated(rerun)
-    shares = (
-        ("recipe_saturated", sure.right, "that give their true class a probability of 1"),
-        ("recipe_saturated_wrong", sure.wrong, "that give a wrong class a probability of 1"),
+    mean = f"mean IoU of the most probable classes that occur, {pile}"
+    share, sure, n = "share of all voxels of the box that give {}", saturated(rerun), len(rerun)
+    right, wrong = (
+        share.format(f"{of} class a probability of 1") for of in ("their true", "a wrong")
     )
-    for name, share, which in shares:
-        rule = f"share of all voxels of the box {which}"
-        values.append(Value(name, float(share), n_patients=len(rerun), rule=rule))
-    return values
+    return [
+        value("recipe_true_iou", true_iou, mean),
+        Value("recipe_saturated", float(sure.right), n_patients=n, rule=right),
+        Value("recipe_saturated_wrong", float(sure.wrong), n_patients=n, rule=wrong),
+    ]

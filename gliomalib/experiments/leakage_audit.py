@@ -3,10 +3,8 @@
 Notebook 11. ``leakage_splits`` deals; here classifiers learn from what was dealt and are scored.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
 from gliomalib import progress, settings
-from gliomalib.experiments import leakage_splits
+from gliomalib.experiments import comparing, leakage_splits
 from gliomalib.experiments.leakage_splits import Assignment, Pool, Rows
 from gliomalib.experiments.values import class_scores, ends, mean_interval, value
 from gliomalib.fusion import slices
@@ -45,6 +43,8 @@ FEWEST = 5
 """Patients below which nothing is judged: of four who differ by chance alone all four lie on one
 side one time in eight, so their interval means little."""
 
+KEYS = ["classifier", "labels", "split"]
+"""What a score is of."""
 
 IDLE = "not judged, it is right no more often than the commonest class, whatever the split."
 """Why there is no gain of a classifier that learnt nothing."""
@@ -103,37 +103,25 @@ def networks(material: folds.Material, pool: Pool) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
-@dataclass(frozen=True)
-class Score:
-    """How one classifier did on slices that were dealt out in one way, intervals over patients.
+def scores(answers: pd.DataFrame, study: settings.Study) -> pd.DataFrame:
+    """Return a row by classifier, labels and split of ``neighbours``, ``networks`` or both.
 
-    ``accuracy`` is the mean over patients of their shares of right slices, ``balanced`` the mean
-    recall of the four classes in all their slices together, NaN where ``rare`` names a class that
-    fewer than ``FEWEST`` patients have. ``gain`` is that in accuracy over the patient-level split
-    in the same patients, in points; where nobody was tested by both it is that of the means, with
-    n = 0. It is NaN where ``idle`` says that the classifier learnt nothing on either split, and
-    None for the patient-level split itself and for random classes.
+    Columns: classifier, labels, split, patients; accuracy (mean over patients of their shares of
+    right slices), balanced_accuracy (mean recall of the four classes in all their slices together,
+    NaN where ``rare`` names a class that too few patients have) and gain, each with ``…_low`` and
+    ``…_high`` of its 95 % interval over patients; gain_patients, rare, idle. The gain is that in
+    accuracy over the patient-level split in the same patients, in points; where nobody was tested
+    by both it is that of the means, of 0 patients. It is NaN where ``idle`` says that the
+    classifier learnt nothing on either split, and of no number of patients for the patient-level
+    split itself and for random classes.
     """
-
-    classifier: str
-    labels: str
-    split: str
-    accuracy: bootstrap.Interval
-    balanced: bootstrap.Interval
-    gain: bootstrap.Interval | None
-    rare: str = ""
-    idle: str = ""
-
-
-def scores(answers: pd.DataFrame, study: settings.Study) -> list[Score]:
-    """Return the scores by classifier, labels and split of ``neighbours``, ``networks`` or both."""
     table = leakage_splits.per_patient(answers)
     # one table per classifier, labels and split, its rows named by patient
     parts = {
         tuple(map(str, key)): part.droplevel([0, 1, 2])
         for key, part in table.groupby(level=[0, 1, 2], sort=False)
     }
-    found = []
+    rows = []
     for (classifier, labels, split), part in parts.items():
         names, gain, idle = (classifier, labels, split), None, ""
         if labels == "true" and split != "patient":
@@ -142,31 +130,22 @@ def scores(answers: pd.DataFrame, study: settings.Study) -> list[Score]:
             # nearest neighbours are not trained, so they cannot be trained too little
             if classifier != "neighbour" and not (_learnt(fair, study) or _learnt(part, study)):
                 gain, idle = bootstrap.Interval(np.nan, None, gain.n), IDLE
-        accuracy = mean_interval(part["accuracy"], study, "leakage", *names)
         counts = leakage_splits.confusions(part)
-        balanced = class_scores(counts, study, "leakage", *names)["balanced_accuracy"]
-        found.append(Score(*names, accuracy, balanced, gain, rare_classes.too_rare(counts), idle))
-    return found
-
-
-def table(scores: Sequence[Score]) -> pd.DataFrame:
-    """Return scores as a table, one row each; what was not measured is NaN.
-
-    Columns: classifier, labels, split, patients; accuracy, balanced_accuracy and gain, each with
-    ``…_low`` and ``…_high`` of its 95 % interval; gain_patients.
-    """
-    rows = []
-    for score in scores:
-        gain = score.gain or bootstrap.Interval(np.nan, None, 0)
-        row = [score.classifier, score.labels, score.split, score.accuracy.n]
-        for interval in (score.accuracy, score.balanced, gain):
-            row += [interval.value, *ends(interval)]
-        rows.append([*row, score.gain.n if score.gain else None])
-    columns = ["classifier", "labels", "split", "patients"]
-    measured = ("accuracy", "balanced_accuracy", "gain")
-    columns += [f"{name}{end}" for name in measured for end in ("", "_low", "_high")]
-    table = pd.DataFrame(rows, columns=[*columns, "gain_patients"])
-    return table.astype({"gain_patients": "Int64"})
+        measured = {
+            "accuracy": mean_interval(part["accuracy"], study, "leakage", *names),
+            "balanced_accuracy": class_scores(counts, study, "leakage", *names)[
+                "balanced_accuracy"
+            ],
+            "gain": gain or bootstrap.Interval(np.nan, None, 0),
+        }
+        row: dict[str, object] = dict(zip(KEYS, names, strict=True))
+        row["patients"] = measured["accuracy"].n
+        for column, interval in measured.items():
+            row[column] = interval.value
+            row[f"{column}_low"], row[f"{column}_high"] = ends(interval)
+        row |= {"gain_patients": gain.n if gain else None}
+        rows.append({**row, "rare": rare_classes.too_rare(counts), "idle": idle})
+    return pd.DataFrame(rows).astype({"gain_patients": "Int64"})
 
 
 def majority(pool: Pool) -> bootstrap.Interval:
@@ -177,9 +156,9 @@ def majority(pool: Pool) -> bootstrap.Interval:
     return mean_interval(shares, pool.study, "leakage", "majority")
 
 
-def values(pool: Pool, dealt: pd.DataFrame, scores: Sequence[Score]) -> list[Value]:
+def values(pool: Pool, dealt: pd.DataFrame, scores: pd.DataFrame) -> list[Value]:
     """Return the values of a record; ``dealt`` is the table of ``sides``."""
-    found = [of_score for score in scores for of_score in _values_of(score, pool.study)]
+    found = [made for _, row in scores.iterrows() for made in _values_of(row, pool.study)]
     rule = "share of slices of the commonest class, mean over patients: who learnt nothing gets it"
     found.append(value("majority_accuracy", majority(pool), rule))
     shares = {
@@ -195,28 +174,29 @@ def values(pool: Pool, dealt: pd.DataFrame, scores: Sequence[Score]) -> list[Val
     return [*found, Value("slices_left_out", float(pool.n_blank), unit="slices", rule=rule)]
 
 
-def conclusion(scores: Sequence[Score]) -> str:
+def conclusion(scores: pd.DataFrame) -> str:
     """Say by the rule whether both classifiers' scores show a leak, and if the control holds."""
-    accuracy = {(score.classifier, score.labels, score.split): score.accuracy for score in scores}
-    fair, leaky = (accuracy["neighbour", "random", split] for split in ("patient", "slice"))
-    network = accuracy["resnet50", "random", "slice"]
-    low, high = ends(fair)
-    word = "holds" if low <= CHANCE <= high and ends(leaky)[0] > CHANCE else "does not hold"
-    if fair.n < FEWEST:
-        word = f"is not judged on {fair.n} patients"
+    rows = {tuple(row[KEYS]): row for _, row in scores.iterrows()}
+    fair, leaky = (rows["neighbour", "random", split] for split in ("patient", "slice"))
+    network = rows["resnet50", "random", "slice"]
+    holds = fair["accuracy_low"] <= CHANCE <= fair["accuracy_high"]
+    word = "holds" if holds and leaky["accuracy_low"] > CHANCE else "does not hold"
+    if fair["patients"] < FEWEST:
+        word = f"is not judged on {fair['patients']} patients"
     control = (
-        f"With random classes the nearest neighbour is right in {100 * fair.value:.0f} % of "
-        f"the slices when they are dealt by patient and in {100 * leaky.value:.0f} % when "
-        f"dealt by slice (ResNet50 in {100 * network.value:.0f} %), chance "
+        f"With random classes the nearest neighbour is right in {100 * fair['accuracy']:.0f} % of "
+        f"the slices when they are dealt by patient and in {100 * leaky['accuracy']:.0f} % when "
+        f"dealt by slice (ResNet50 in {100 * network['accuracy']:.0f} %), chance "
         f"being {100 * CHANCE:.0f} %: the control {word}."
     )
-    return " ".join([*(_leak(score, score.gain) for score in scores if score.gain), control])
+    gains = scores[scores["gain_patients"].notna()]
+    return " ".join([*(_leak(row) for _, row in gains.iterrows()), control])
 
 
-def caveats(pool: Pool, scores: Sequence[Score]) -> tuple[str, ...]:
+def caveats(pool: Pool, scores: pd.DataFrame) -> tuple[str, ...]:
     """Return what nobody may read into the numbers."""
-    accuracy = {(score.classifier, score.labels, score.split): score.accuracy for score in scores}
-    fair, turns = accuracy["resnet50", "true", "patient"].n, pool.study.leakage.turns
+    of_patients = scores.query("labels == 'true' and split == 'patient'").set_index("classifier")
+    fair, turns = of_patients["patients"]["resnet50"], pool.study.leakage.turns
     return (
         f"Each patient's number of volumes is {pool.counted_by}; the copies are exact, and each "
         "slice was learnt once at most, so the gain of the pooled years is a cautious one.",
@@ -227,31 +207,34 @@ def caveats(pool: Pool, scores: Sequence[Score]) -> tuple[str, ...]:
     )
 
 
-def _values_of(score: Score, study: settings.Study) -> list[Value]:
-    of = f"{CLASSIFIERS[score.classifier]}, slices dealt {SPLITS[score.split]}"
-    trained = score.classifier != "neighbour"
-    n_seeds = 0 if not trained else 1 if score.labels == "random" else study.leakage.turns
+def _values_of(row: pd.Series, study: settings.Study) -> list[Value]:
+    classifier, labels, split = row[KEYS]
+    of = f"{CLASSIFIERS[classifier]}, slices dealt {SPLITS[split]}"
+    trained, random = classifier != "neighbour", labels == "random"
+    n_seeds = 0 if not trained else 1 if random else study.leakage.turns
     times = f"{n_seeds} trainings" if trained else f"{study.leakage.repeats} repeats"
     tail = f"{times} averaged within patient, mean over patients"
-    if score.labels == "random":
-        who = "" if score.classifier == "neighbour" else f"{score.classifier}_"
+
+    def made(name: str, column: str, n: int, rule: str) -> Value:
+        ci95 = comparing.interval(row, f"{column}_low", f"{column}_high")
+        return Value(name, row[column], ci95, n, rule=rule, n_seeds=n_seeds)
+
+    if random:
+        who = f"{classifier}_" if trained else ""
         rule = f"share right, one random class per patient: {of}, {tail}; chance is {CHANCE:g}"
-        control = value(f"{who}random_labels_{score.split}_accuracy", score.accuracy, rule)
-        return [replace(control, n_seeds=n_seeds)]
-    start = f"{score.classifier}_{score.split}"
-    right = f"share of test slices right: {of}, {tail}"
+        return [made(f"{who}random_labels_{split}_accuracy", "accuracy", row["patients"], rule)]
+    start, n = f"{classifier}_{split}", row["patients"]
     recall = f"mean recall of the four classes, patients pooled: {of}"
-    found = [
-        value(f"{start}_accuracy", score.accuracy, right),
-        replace(value(f"{start}_balanced_accuracy", score.balanced, recall), note=score.rare),
-    ]
-    if score.gain is not None:
+    balanced = made(f"{start}_balanced_accuracy", "balanced_accuracy", n, recall)
+    right = f"share of test slices right: {of}, {tail}"
+    found = [made(f"{start}_accuracy", "accuracy", n, right), replace(balanced, note=row["rare"])]
+    if not pd.isna(row["gain_patients"]):
         unpaired = "difference of the means, as nobody was tested by both"
-        how = "paired by patient" if score.gain.n else unpaired
+        how = "paired by patient" if row["gain_patients"] else unpaired
         rule = f"accuracy in points above the patient-level split, {how}: {of}"
-        gain = value(f"{start}_gain", score.gain, rule)
-        found.append(replace(gain, unit="points", note=score.idle))
-    return [replace(made, n_seeds=n_seeds) for made in found]
+        gain = made(f"{start}_gain", "gain", row["gain_patients"], rule)
+        found.append(replace(gain, unit="points", note=row["idle"]))
+    return found
 
 
 def _learnt(table: pd.DataFrame, study: settings.Study) -> bool:
@@ -262,20 +245,20 @@ def _learnt(table: pd.DataFrame, study: settings.Study) -> bool:
     return ends(mean_interval(above, study, "leakage", "above"))[0] > 0
 
 
-def _leak(score: Score, gain: bootstrap.Interval) -> str:
-    who, how = CLASSIFIERS[score.classifier], SPLITS[score.split]
+def _leak(row: pd.Series) -> str:
+    who, how = CLASSIFIERS[row["classifier"]], SPLITS[row["split"]]
     start = f"{who[0].upper()}{who[1:]}, slices dealt {how}:"
-    if score.idle:
-        return f"{start} {score.idle}"
-    ci95, word = gain.ci95, "a leak is not shown"
+    if row["idle"]:
+        return f"{start} {row['idle']}"
+    ci95, word = comparing.interval(row, "gain_low", "gain_high"), "a leak is not shown"
     interval = f"95 % interval {ci95[0]:+.1f} to {ci95[1]:+.1f}" if ci95 else "no interval"
-    if gain.n < FEWEST:
+    if row["gain_patients"] < FEWEST:
         word = f"not judged on fewer than {FEWEST} patients"
     elif ci95 and ci95[0] > 0:
         word = "a leak is shown"
     return (
-        f"{start} {gain.value:+.1f} "
-        f"points on the patient-level split ({interval}, patients: {gain.n}), {word}."
+        f"{start} {row['gain']:+.1f} points on the patient-level split "
+        f"({interval}, patients: {row['gain_patients']}), {word}."
     )
 
 

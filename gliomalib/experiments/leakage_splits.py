@@ -3,8 +3,6 @@
 ``cohort.splits`` makes the splits of the study; what is dealt here is audited, never reported on.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

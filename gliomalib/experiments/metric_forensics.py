@@ -1,7 +1,5 @@
 """What the paper's six scores can be a measurement of: the argument of notebook 12."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -169,7 +167,7 @@ def beside(scores: PrintedScores, measured: Sequence[Value]) -> pd.DataFrame:
 
     ``measured`` are the values of ``keras_recipe``; a score that was not measured has no row.
     """
-    rows = [(PAPER, name, number, number, number) for name, number in _six(scores).items()]
+    rows = [(PAPER, name, *[getattr(scores, name)] * 3) for name in SIX]
     by_name = {value.name: value for value in measured}
     for who, prefix in WHO.items():
         for name in SIX:
@@ -303,10 +301,6 @@ def _proportions(scores: PrintedScores) -> list[RelationCheck]:
 
 def _possible(findings: Sequence[RelationCheck]) -> int:
     return sum(finding.verdict == "possible" for finding in findings)
-
-
-def _six(scores: PrintedScores) -> dict[str, float]:
-    return {name: getattr(scores, name) for name in SIX}
 
 
 def _sizes() -> dict[int, str]:

@@ -1,7 +1,5 @@
 """Does the classifier take a ring of false enhancing tumour for enhancing tumour? Notebook 06."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@ All cells of the multiverse are looked at together, as a specification curve wit
 (Simonsohn, Simmons and Nelson 2020, doi:10.1038/s41562-020-0912-z).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ A *specification* takes one of each choice (Steegen et al. 2016, doi:10.1177/174
 the classifier sees comes from held-out patients only, so no U-Net has been trained on them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import product
@@ -103,27 +101,21 @@ class Answers:
 
 
 def look(material: folds.Material, pool: Pool) -> Views:
-    """Return the views of the patients of a pool whom a fold holds out.
-
-    Raises ``DataError`` for fewer than two.
-    """
+    """Return the views of the patients of a pool, whom a fold holds out."""
     fold_of = {name: split.fold for split in material.splits for name in split.test}
     of = np.array(pool.slices.patients)
-    names = sorted(set(of.tolist()) & set(fold_of))
-    if len(names) < 2:
-        raise DataError(f"{len(names)} held-out patients cannot be dealt out; test at least 2")
     features: dict[str, list[Float32Array]] = {image: [] for image in CHOICES["image"]}
     classes: dict[tuple[str, str], list[Rows]] = {
         key: [] for key in product(CHOICES["label"], CHOICES["least"])
     }
-    for name in progress.steps(names, "specifications: patients"):
+    for name in progress.steps(pool.patients, "specifications: patients"):
         case, z = material.store.get(name), pool.slices.z[of == name]
         fused = folds.volume(material, "fused", fold_of[name], name)
         for image, parts in features.items():
             parts.append(thumbnails(case, fused, image, pool.study)[z])
         for (label, least), known in classes.items():
             known.append(classes_of(case, label, LEAST_MM2[least])[z])
-    rows = np.concatenate([np.flatnonzero(of == name) for name in names])
+    rows = np.concatenate([np.flatnonzero(of == name) for name in pool.patients])
     # the images of a pool are large, and nobody asks for them again
     placed = replace(pool.slices, images=pool.slices.images[:, :, :1, :1])
     return Views(
@@ -208,10 +200,8 @@ def stages(
 ) -> NDArray[np.bool_]:
     """Return which of the distinct test slices are right after each stage, (stages, slices)."""
     study = views.pool.study
-    features, classes = (
-        views.features[plan.image][rows],
-        views.classes[plan.label, plan.least][rows],
-    )
+    features = views.features[plan.image][rows]
+    classes = views.classes[plan.label, plan.least][rows]
     forest = ExtraTreesClassifier(
         TREES,
         random_state=settings.named_seed(study.seed, "specifications", turn),

@@ -1,7 +1,5 @@
 """The way from file to class, timed on reported patients of the first fold."""
 
-from __future__ import annotations
-
 import gc
 import time
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Figure of time: what the seconds of a patient are made of, and what they buy."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from gliomalib.figures import picture

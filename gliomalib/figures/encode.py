@@ -1,7 +1,5 @@
 """Pictures as few bytes: a report holds hundreds of them, each in a notebook and in a page."""
 
-from __future__ import annotations
-
 import base64
 import io
 import re

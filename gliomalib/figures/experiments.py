@@ -1,7 +1,5 @@
 """Figures of the experiments: fusion rules side by side, scores and what they are made of."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

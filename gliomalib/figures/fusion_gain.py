@@ -4,8 +4,6 @@ An estimation plot (Gardner and Altman 1986, doi:10.1136/bmj.292.6522.746): boxe
 side by side would hide that both were scored on the same patients.
 """
 
-from __future__ import annotations
-
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes

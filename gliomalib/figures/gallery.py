@@ -4,8 +4,6 @@ One JSON file per patient, with WebP pictures as data addresses. Of a real patie
 single slices leave the working folder, unless the study's ``report.real_volumes`` says so.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Figures of who takes part: cohorts, overlaps, tumour volumes, examinations, the crop."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

@@ -1,13 +1,11 @@
 """What all figures have in common: style, colours, and a picture with a text alternative."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, Self
 
 import matplotlib as mpl
 import numpy as np
@@ -58,7 +56,7 @@ class Picture:
         vectors = self._drawn("svg").decode()
         return {"image/svg+xml": vectors}, {"image/svg+xml": {"alt": self.alt}}
 
-    def save(self, path: str | Path) -> Picture:
+    def save(self, path: str | Path) -> Self:
         """Write the picture as PNG too, and return it to be shown."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,5 @@
 """Figures of what the networks reach: losses, Dice, segmentations, slices, and all beside print."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

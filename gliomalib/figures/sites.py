@@ -1,7 +1,5 @@
 """Figures of two sites side by side, and of what each property of a site costs."""
 
-from __future__ import annotations
-
 import pandas as pd
 import seaborn as sns
 

@@ -1,7 +1,5 @@
 """The specification curve: all cells sorted, their choices below, what each choice explains."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -4,8 +4,6 @@ All of it sees the two class probabilities of a voxel and nothing of the image. 
 ``FLOOR`` count as ``FLOOR`` wherever a logarithm is taken, since float16 rounds smaller ones to 0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -21,8 +21,6 @@ open intervals between. Curves are joined by putting each cell where it begins a
     one's begin in      0  1        4     5                8     9    10
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal

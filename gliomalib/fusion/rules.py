@@ -5,8 +5,6 @@ takes pairs of volumes without labels. ``oracle`` is the exception, and no metho
 on one grid are a pair: ``half`` on two seeds of the 3D net is their average.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial

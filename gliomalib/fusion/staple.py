@@ -16,8 +16,6 @@ argmax is the lower class. Where they have nothing in common, the one with more 
 is here because it is often proposed.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import ndimage
 

@@ -4,8 +4,6 @@ Nothing is computed here. The pages are made from the list of what was expected,
 missing is named where a reader would otherwise be misled.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path

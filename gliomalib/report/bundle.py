@@ -1,7 +1,5 @@
 """A study's pages, tables, records and figures as one archive that works where it is unpacked."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 

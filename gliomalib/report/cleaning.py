@@ -1,7 +1,5 @@
 """What notebooks put out as HTML for a page: by an allow-list, with tables set for reading."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Sequence
 

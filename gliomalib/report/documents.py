@@ -1,7 +1,5 @@
 """The pages that are no notebook and no patient: methods, model card, errors, downloads."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass

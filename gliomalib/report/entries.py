@@ -1,7 +1,5 @@
 """What a study should have left behind, beside what is there."""
 
-from __future__ import annotations
-
 import ast
 import csv
 import json
@@ -107,12 +105,23 @@ def rows(report_dir: Path, table: str) -> list[dict[str, str]]:
         raise RecordError(f"tables/{path.name} cannot be read; run notebook {run} again") from None
 
 
+def readable(
+    folder: Path, pattern: str, read_file: Callable[[Path], Content]
+) -> tuple[dict[str, Content], list[str]]:
+    """Return the content of a folder's files by the names of their runs, and what is damaged."""
+    paths = sorted(folder.glob(pattern), key=lambda path: split_run_name(path.stem))
+    read = {path.stem: _readable(path, read_file) for path in paths}
+    content = {name: made for name, (made, _) in read.items() if made is not None}
+    return content, [fault for _, fault in read.values() if fault]
+
+
 def _entry(study: settings.Study, report_dir: Path, name: str, is_expected: bool) -> Entry:
     path = records.record_path(report_dir, name)
-    record, record_fault = _readable(path, records.read, "record")
+    record, record_fault = _readable(path, records.read)
     path = report_dir / "notebooks" / f"{name}.ipynb"
-    executed, notebook_fault = _readable(path, notebooks.read, "executed copy")
-    problems = [fault for fault in (record_fault, notebook_fault) if fault]
+    executed, notebook_fault = _readable(path, notebooks.read)
+    faults = {"record": record_fault, "executed copy": notebook_fault}
+    problems = [f"Its {what} cannot be read: {fault}." for what, fault in faults.items() if fault]
     absent = ABSENT.get((bool(record or record_fault), bool(executed or notebook_fault)))
     problems += [absent] if absent else []
     problems += _doubts(study, record, executed)
@@ -138,9 +147,7 @@ def _entry(study: settings.Study, report_dir: Path, name: str, is_expected: bool
     )
 
 
-def _readable(
-    path: Path, read_file: Callable[[Path], Content], what: str
-) -> tuple[Content | None, str]:
+def _readable(path: Path, read_file: Callable[[Path], Content]) -> tuple[Content | None, str]:
     """Return the content of a file, None where it is missing or damaged, and what is wrong."""
     if not path.is_file():
         return None, ""
@@ -148,8 +155,7 @@ def _readable(
         return read_file(path), ""
     except RecordError as error:
         # the page is read elsewhere: a folder of this machine would say nothing there
-        text = str(error).replace(f"{path.parents[1]}/", "")
-        return None, f"Its {what} cannot be read: {text}."
+        return None, str(error).replace(f"{path.parents[1]}/", "")
 
 
 def _doubts(
@@ -175,7 +181,7 @@ def _doubts(
 def _opening(name: str, executed: NotebookNode | None) -> str:
     """Return the first text cell: of the executed copy, else of the notebook in the project."""
     path = PROJECT_DIR / "notebooks" / f"{split_run_name(name)[0]}.ipynb"
-    notebook = _readable(path, notebooks.read, "copy")[0] if executed is None else executed
+    notebook = _readable(path, notebooks.read)[0] if executed is None else executed
     cells = [] if notebook is None else notebook.cells
     return next((str(cell.source) for cell in cells if cell.cell_type == "markdown"), "")
 

@@ -1,7 +1,5 @@
 """Everything that went wrong in a study or was left out of it, heading by heading."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

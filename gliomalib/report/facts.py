@@ -1,7 +1,5 @@
 """The settings with which runs were made, by what sentences call their notebooks."""
 
-from __future__ import annotations
-
 from pydantic import ValidationError
 
 from gliomalib import settings

@@ -1,7 +1,5 @@
 """The methods of one study in sentences, every number from its settings or its records."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -3,10 +3,7 @@
 Formulas become MathML, which needs no script; ``cleaning`` has the say over any other HTML.
 """
 
-from __future__ import annotations
-
 import html
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
@@ -40,11 +37,6 @@ KEPT_TYPES = [
     "text/plain",
 ]
 """Output types in order of preference: no scripts and no widgets, which would need a server."""
-
-UNCOLOURED = re.compile(
-    r'<span class="(?!(?:k|kn|kc|kd|ow|c1|cm|sd|s1|s2|sa|si|se|mi|mf|mb)")\w+">([^<]*)</span>'
-)
-"""A word of highlighted code of a kind that looks like any other."""
 
 DAMAGED = (NotJSONError, ValidationError, ValueError, AttributeError, KeyError, TypeError, OSError)
 """What nbformat raises for a file that is no notebook."""
@@ -115,16 +107,10 @@ def _exporter() -> HTMLExporter:
         "device": phrases.device,
         "markdown": to_html,
         "svg_address": svg_address,
-        "plain_names": plain_names,
     }
     for name, function in filters.items():
         exporter.register_filter(name, function)  # type: ignore[no-untyped-call]
     return exporter
-
-
-def plain_names(code: str) -> str:
-    """Return highlighted code without the marks that have no colour in ``report.css``."""
-    return UNCOLOURED.sub(r"\1", code)
 
 
 def svg_address(drawing: str) -> str:

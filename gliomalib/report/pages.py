@@ -1,7 +1,5 @@
 """The pages of a report, made from entries by the templates."""
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Sequence
@@ -231,15 +229,10 @@ def _environment() -> jinja2.Environment:
         "breakable": cleaning.breakable,
         "with_minus": digits.with_minus,
     }
-    sheets = {path.stem: _sheet(path) for path in notebooks.TEMPLATES.glob("*.css")}
+    styles = notebooks.TEMPLATES.glob("*.css")
+    sheets = {path.stem: Markup(path.read_text(encoding="utf-8").strip()) for path in styles}
     environment.globals |= {
         **{"few": FEW_PATIENTS, "site": SITE, "sheets": sheets},
         **{"last": LAST_NOTEBOOK, "counted": digits.counted},
     }
     return environment
-
-
-def _sheet(path: Path) -> Markup:
-    """Return a style sheet without comments and blanks, a quarter of it: every page holds it."""
-    sheet = re.sub(r"/\*.*?\*/|(?<=:)\s+", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
-    return Markup(re.sub(r"\s*([{};,>])\s*", r"\1", sheet).strip())

@@ -3,8 +3,6 @@
 A damaged picture file or table is named and left out.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace

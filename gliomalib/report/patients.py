@@ -3,8 +3,6 @@
 Nothing is computed but what sorting, counting and placing marks on a line need.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence

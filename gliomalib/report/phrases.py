@@ -1,7 +1,5 @@
 """What branches, regions, states and settings are called in the sentences of a report."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any

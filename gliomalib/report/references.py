@@ -1,7 +1,5 @@
 """The works that a report cites, and how to cite the project itself."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from functools import lru_cache

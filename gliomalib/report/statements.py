@@ -1,7 +1,5 @@
 """The rows of the verdict table, and the places in pages to which their numbers lead."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

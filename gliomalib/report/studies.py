@@ -1,10 +1,7 @@
 """The list of the studies whose results lie side by side."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,7 @@ from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.provenance import write_atomic
 from gliomalib.report import entries, facts
 from gliomalib.report.pages import render
-from gliomalib.schema import Record, RecordError
+from gliomalib.schema import Record
 
 BETWEEN = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"“])")
 """Between two sentences of a text; a point inside of a number ends none."""
@@ -51,11 +48,8 @@ def write(reports_dir: Path, built: str = "") -> Path:
 
 
 def _listed(study: settings.Study, folder: Path, built: str) -> Listed:
-    made: dict[str, Record] = {}
-    for path in sorted((folder / "records").glob("*.json")):
-        # a damaged record is one that lacks here; the study's own index says what is wrong with it
-        with suppress(RecordError):
-            made[path.stem] = records.read(path)
+    # a damaged record is one that lacks here; the study's own index says what is wrong with it
+    made, _ = entries.readable(folder, "records/*.json", records.read)
     return Listed(
         study=study,
         data=_patients(made),

@@ -1,7 +1,5 @@
 """The notebooks as a graph: which needs which."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Executed notebooks as they are kept: no paths of the machine, text as in the project."""
 
-from __future__ import annotations
-
 import re
 import sys
 from pathlib import Path

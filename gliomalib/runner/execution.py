@@ -3,8 +3,6 @@
 It runs in this very Python with a fixed number of threads, whatever kernels are installed.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Mapping

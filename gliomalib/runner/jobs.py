@@ -1,7 +1,5 @@
 """The runs of a study: parameters, places, needs, and a digest of what could change a result."""
 
-from __future__ import annotations
-
 import ast
 import json
 import os
@@ -9,7 +7,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from gliomalib import provenance, settings
 from gliomalib.data.readers import layout
@@ -33,7 +31,7 @@ class Folders:
     source: Path | None = None
 
     @classmethod
-    def of(cls, data: str = "", reports: str = "", source: str = "") -> Folders:
+    def of(cls, data: str = "", reports: str = "", source: str = "") -> Self:
         """Return absolute folders from what the user typed; empty means the default."""
         typed = {"data": data, "reports": reports, "source": source}
         return cls(

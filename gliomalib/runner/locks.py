@@ -1,7 +1,5 @@
 """One process at a time: locks that the system gives back when their holder is gone."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import time

@@ -1,7 +1,5 @@
 """Bring a whole study up to date: Snakemake over the chain, one at a time for each study."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

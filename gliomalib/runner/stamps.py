@@ -1,7 +1,5 @@
 """What is up to date: stamps that tie a record to the digest with which it was made."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any

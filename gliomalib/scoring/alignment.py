@@ -1,7 +1,5 @@
 """Misaligned branches: volumes on one grid whose contents do not lie on one another."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -6,8 +6,6 @@ cohort and has an interval over its patients. The thresholds of all three were c
 real result was seen.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal

@@ -4,8 +4,6 @@ A relation that holds for one set of predictions says what follows from some sco
 where that misses what is printed, the numbers are not of one set of predictions in that reading.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction

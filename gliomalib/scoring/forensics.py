@@ -4,12 +4,10 @@ A printed score stands for every number that prints as it, so the functions take
 ``unrounded`` makes one of a printed score, relations between scores carry it over to another.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 Rule = Literal["rounded", "truncated"]
 """How digits were cut: to the nearest, whatever becomes of ties, or by dropping them."""
@@ -33,7 +31,7 @@ class Span:
         """Both ends as floats."""
         return float(self.low), float(self.high)
 
-    def gap(self, other: Span) -> Fraction:
+    def gap(self, other: Self) -> Fraction:
         """Return the distance to ``other``, 0 where some number lies in both."""
         return max(Fraction(0), other.low - self.high, self.low - other.high)
 

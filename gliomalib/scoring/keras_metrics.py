@@ -5,8 +5,6 @@ notebook for BraTS 2020 (rastislavkopal/3D_BRAIN_TUMOR_SEGMENTATION) with its ow
 recall and specificity. Those three are averaged over batches there and pooled here.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any

@@ -8,8 +8,6 @@
                                             c     control: the nearest voxels on either side
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -89,7 +89,7 @@ def test_a_single_patient_has_no_interval_and_says_so() -> None:
     found = named(planted([a_pass("A", -1), a_pass("A", 0), a_pass("A", 1, 2.0)]))
     assert found["seconds_per_patient_all"].ci95 is None
     assert "none for a single patient" in found["seconds_per_patient_all"].rule
-    assert "no interval, 1 patients" in efficiency.conclusion(
+    assert "1 patient, no interval" in efficiency.conclusion(
         list(found.values()), planted([a_pass("A", -1), a_pass("A", 0)])
     )
 
@@ -115,7 +115,6 @@ def test_the_conclusion_names_what_helps_and_only_that() -> None:
         measured = replace(steady(), engines=planted([a_pass("A", 0)], speed_up).engines)
         text = efficiency.conclusion(efficiency.values(measured, SMOKE), measured)
         assert words in text and "95th percentile 0.50 s, on a chip (8 cores" in text
-        assert "bf16 changes 2.000\u00a0% of voxels, 20.0\u00a0% of slices" in text
 
 
 def test_stages_have_their_cold_time_their_percentile_and_their_share() -> None:

@@ -19,7 +19,6 @@ from gliomalib.fusion import slices
 from gliomalib.networks import models, predict
 from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import Case, MismatchError, SliceSet, Split, StoredCase, Volume
-from gliomalib.scoring.bootstrap import Interval
 from tests.planted_branches import begin, grid
 
 SIZE = 32
@@ -54,16 +53,15 @@ def quick(memorable: Pool) -> pd.DataFrame:
     return leakage_audit.neighbours(memorable)
 
 
-def concluded(scores: list[leakage_audit.Score]) -> str:
+def concluded(scores: pd.DataFrame) -> str:
     """Return the conclusion as if the ResNet50 had been right in half of the control."""
-    half = Interval(0.5, None, 16)
-    network = leakage_audit.Score("resnet50", "random", "slice", half, half, None)
-    return leakage_audit.conclusion([*scores, network])
+    network = ("resnet50", "random", "slice", 16, 0.5)
+    columns = [*leakage_audit.KEYS, "patients", "accuracy"]
+    return leakage_audit.conclusion(pd.concat([scores, pd.DataFrame([network], columns=columns)]))
 
 
-def of(scores: list[leakage_audit.Score], labels: str, split: str) -> pd.Series:
-    table = leakage_audit.table(scores)
-    return table[(table["labels"] == labels) & (table["split"] == split)].iloc[0]
+def of(scores: pd.DataFrame, labels: str, split: str) -> pd.Series:
+    return scores[(scores["labels"] == labels) & (scores["split"] == split)].iloc[0]
 
 
 def test_a_classifier_that_memorises_patients_is_found_out(
@@ -116,12 +114,8 @@ def test_a_network_that_learnt_nothing_has_no_gain(memorable: Pool) -> None:
     scores = leakage_audit.scores(mixed.assign(classifier="resnet50"), pool.study)
     assert of(scores, "true", "slice")["gain_low"] > 30
     assert np.isnan(of(scores, "true", "years")["gain"])
-    control = [
-        score
-        for score in leakage_audit.scores(leakage_audit.neighbours(pool), pool.study)
-        if score.labels == "random"
-    ]
-    text = concluded([*control, *scores])
+    control = leakage_audit.scores(leakage_audit.neighbours(pool), pool.study)
+    text = concluded(pd.concat([control.query("labels == 'random'"), scores]))
     assert (
         "ResNet50, slices dealt by volume of the pooled years: not judged, it is right no" in text
     )
@@ -311,7 +305,7 @@ def test_balanced_accuracy_needs_five_patients_with_each_class(
     memorable: Pool, quick: pd.DataFrame
 ) -> None:
     scores = leakage_audit.scores(quick, memorable.study)
-    assert all(score.rare == "" and score.balanced.value > 0 for score in scores)
+    assert (scores["rare"] == "").all() and (scores["balanced_accuracy"] > 0).all()
     names = np.array(memorable.slices.patients)
     once = np.where(memorable.slices.classes == 1, 2, memorable.slices.classes)
     for n_patients in (4, 5):
@@ -321,9 +315,9 @@ def test_balanced_accuracy_needs_five_patients_with_each_class(
         pool = replace(memorable, slices=replace(memorable.slices, classes=classes))
         repeats = leakage_audit.neighbours(pool)
         judged = leakage_audit.scores(repeats[repeats["labels"] == "true"], pool.study)
-        fair = next(score for score in judged if score.split == "patient")
-        assert np.isnan(fair.balanced.value) == (n_patients < 5)
-        assert ("necrotic core is in 4 of" in fair.rare) == (n_patients < 5)
+        fair = of(judged, "true", "patient")
+        assert np.isnan(fair["balanced_accuracy"]) == (n_patients < 5)
+        assert ("necrotic core is in 4 of" in fair["rare"]) == (n_patients < 5)
 
 
 def test_networks_that_are_there_are_not_trained_again(trained: Trained) -> None:

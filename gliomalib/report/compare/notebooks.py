@@ -1,7 +1,5 @@
 """Two executed copies of the same notebook: the cells of which not the same came out."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Two runs side by side on one page: what differs between their records, and cell by cell."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -3,8 +3,6 @@
 Nothing is tested here: two numbers are equal or not, and two printed intervals overlap or not.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable, Mapping

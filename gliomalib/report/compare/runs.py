@@ -1,19 +1,14 @@
 """One of two runs that are set side by side: what its folder of results holds."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from nbformat import NotebookNode
 
 from gliomalib import records
 from gliomalib.report import entries, notebooks
 from gliomalib.schema import Record, RecordError, SettingsError, split_run_name
-
-Content = TypeVar("Content")
 
 
 @dataclass(frozen=True)
@@ -62,36 +57,18 @@ def read(letter: str, folder: Path) -> Side:
 
     Raises ``RecordError`` where not one record can be read.
     """
-    faults: list[str] = []
-    readable = _readable(folder, "records/*.json", records.read, faults)
-    if not readable:
+    made, faults = entries.readable(folder, "records/*.json", records.read)
+    if not made:
         raise RecordError(f"{folder}: not one record can be read: {faults[0]}")
-    return Side(
-        letter=letter,
-        folder=folder,
-        records=readable,
-        notebooks=_readable(folder, "notebooks/*.ipynb", notebooks.read, faults),
-        verdicts=_verdicts(folder, faults),
-        faults=tuple(faults),
-    )
+    copies, damaged = entries.readable(folder, "notebooks/*.ipynb", notebooks.read)
+    faults += damaged
+    verdicts = _verdicts(folder, faults)
+    return Side(letter, folder, made, copies, verdicts, tuple(faults))
 
 
 def in_order(names: Sequence[str]) -> list[str]:
     """Return the names of runs as a study runs them, each notebook before its variants."""
     return sorted(set(names), key=split_run_name)
-
-
-def _readable(
-    folder: Path, pattern: str, read_file: Callable[[Path], Content], faults: list[str]
-) -> dict[str, Content]:
-    """Return the content of files by the names of their runs; add what is damaged to ``faults``."""
-    found = {}
-    for path in sorted(folder.glob(pattern), key=lambda path: split_run_name(path.stem)):
-        try:
-            found[path.stem] = read_file(path)
-        except RecordError as error:
-            faults.append(str(error).replace(f"{folder}/", ""))
-    return found
 
 
 def _verdicts(folder: Path, faults: list[str]) -> dict[str, dict[str, str]]:
