@@ -3,7 +3,8 @@
 Every patient is tested twice, by networks that were trained alike: those of the folds by patient,
 which saw others of the same site, and those of the folds by site, which saw nobody of it. The drop
 is what knowing the site was worth, or, where fewer patients were left to train on, those as well;
-so the number of patients stands beside every drop.
+so the number of patients stands beside every drop. Their grades do too: a site may treat patients
+of one grade only, and then nobody can tell the site from the grade.
 """
 
 from __future__ import annotations
@@ -37,7 +38,15 @@ patient; ``SMALLER`` are of sites that are left out together, as each has few pa
 NETWORKS = {"fused": "", "2D": "_2d", "3D": "_3d"}
 """Network → what follows ``drop_mean_dice`` in the name of its value."""
 
-COLUMNS = ["site", "patients", "trained_seen", "trained_unseen", "dice_seen", "dice_unseen"]
+COLUMNS = [
+    "site",
+    "patients",
+    "grades",
+    "trained_seen",
+    "trained_unseen",
+    "dice_seen",
+    "dice_unseen",
+]
 COLUMNS += ["drop", "low", "high", "trainings", "worse", "decider"]
 
 
@@ -45,8 +54,8 @@ def measure(sites: Sites) -> pd.DataFrame:
     """Return the scores of all patients of known site by both kinds of networks.
 
     Columns: those of ``fusion_gain.scores``, of (2D, 3D or fused; ``network`` is ``SEEN`` or
-    ``UNSEEN``), site, trained (on how many patients). Without rows where the study has no networks
-    of folds by site, or external patients, who are another site themselves. Raises
+    ``UNSEEN``), site, grade, trained (on how many patients). Without rows where the study has no
+    networks of folds by site, or external patients, who are another site themselves. Raises
     ``MismatchError`` where a network saw patients of a site that it tests, and what
     ``folds.open_material`` raises.
     """
@@ -59,7 +68,10 @@ def measure(sites: Sites) -> pd.DataFrame:
     other = fusion_gain.scores(left_out, branches)
     kinds = ((SEEN, own, material.splits), (UNSEEN, other, left_out.splits))
     table = pd.concat([_of_kind(*kind) for kind in kinds], ignore_index=True)
-    table["site"] = table["patient_id"].map(_homes(material, left_out.splits))
+    cases = casetable.read_cases(material.run.work_dir / "cases.csv")
+    cases = cases[cases["part"] == "internal"].set_index("patient_id")
+    table["site"] = table["patient_id"].map(_homes(cases["site"], left_out.splits))
+    table["grade"] = table["patient_id"].map(cases["grade"].fillna("unknown grade"))
     # a training that only one of the two kinds has is no pair
     shared = set(own["seed"]) & set(other["seed"])
     return table[table["seed"].isin(shared) & table["site"].notna()]
@@ -68,9 +80,9 @@ def measure(sites: Sites) -> pd.DataFrame:
 def drops(scores: pd.DataFrame) -> pd.DataFrame:
     """Return what the fused volume loses: ``ALL``, ``ALIKE``, and site by site.
 
-    Columns: site, patients, and of both kinds of networks the patients that they were trained on
-    and the mean Dice; drop, low, high (95 % interval over patients and trainings), trainings,
-    worse (patients with a drop), and decider (the patient who decides the mean).
+    Columns: site, patients, grades (how many of each), and of both kinds of networks the patients
+    that they were trained on and the mean Dice; drop, low, high (95 % interval over patients and
+    trainings), trainings, worse (patients with a drop), decider (the patient who decides the mean).
     """
     rows = [_row(site, rows) for site, rows in _groups(scores).items()]
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -90,7 +102,7 @@ def values(scores: pd.DataFrame) -> list[Value]:
             made.append(_value(suffix + contrast.rule.removeprefix("dice"), contrast, network))
     for site, rows in list(_groups(scores).items())[1:]:
         suffix = re.sub(r"[^a-z0-9]+", "_", f" {'' if site == ALIKE else 'site '}{site}".lower())
-        made.append(_value(suffix, _contrasts(rows)[0], f"fused, {site}"))
+        made.append(_value(suffix, _contrasts(rows)[0], f"fused, {site} ({_grades(rows)})"))
     return [*made, _of_sites(scores)]
 
 
@@ -111,6 +123,10 @@ def conclusion(scores: pd.DataFrame) -> str:
     fewer = "All had fewer, which"
     if "_no_fewer_patients" in said:
         fewer = f"Where they had no fewer, they lose {said['_no_fewer_patients']}; elsewhere that"
+    grades = scores.groupby("site")["grade"].agg(frozenset)
+    alike = [
+        site for site in table.index if len(grades[site]) == 1 < len(frozenset().union(*grades))
+    ]
     return (
         f"Networks that saw nobody of a patient's site lose {said['']} of mean Dice in the same "
         f"patients, from {table['drop'].min():+.3f} ({table['drop'].idxmin()}) to "
@@ -118,6 +134,7 @@ def conclusion(scores: pd.DataFrame) -> str:
         f"{said['_equal_sites']}. They were trained on {few:.0f} to {many:.0f} patients, those of "
         f"the folds by patient on {table['trained_seen'].mean():.0f}. {fewer} may be a reason as "
         "well as the site."
+        + (f" In {', '.join(alike)} the grade may be, which is the same for all." if alike else "")
     )
 
 
@@ -126,10 +143,8 @@ def _of_kind(kind: str, table: pd.DataFrame, splits: Sequence[Split]) -> pd.Data
     return table.assign(of=table["network"], network=kind, trained=table["fold"].map(trained))
 
 
-def _homes(material: folds.Material, left_out: Sequence[Split]) -> Mapping[str, str]:
+def _homes(site: pd.Series, left_out: Sequence[Split]) -> Mapping[str, str]:
     """Return patient → site or ``SMALLER``; raises ``MismatchError`` where a network saw it."""
-    cases = casetable.read_cases(material.run.work_dir / "cases.csv")
-    site = cases[cases["part"] == "internal"].set_index("patient_id")["site"]
     homes: dict[str, str] = {}
     for split in left_out:
         tested = set(site[list(split.test)])
@@ -166,7 +181,12 @@ def _row(site: str, scores: pd.DataFrame) -> tuple[object, ...]:
     both = [mean[kind] for mean in means for kind in (SEEN, UNSEEN)]
     effect, shaky = gain.effect, gain.by_patient
     drop = (effect.value, *estimates.ends(effect), effect.seeds, shaky.better, shaky.decider)
-    return (site, effect.n, *both, *drop)
+    return (site, effect.n, _grades(scores), *both, *drop)
+
+
+def _grades(scores: pd.DataFrame) -> str:
+    counts = scores.drop_duplicates("patient_id")["grade"].value_counts()
+    return ", ".join(f"{n} {grade}" for grade, n in counts.items())
 
 
 def _value(suffix: str, contrast: fusion_gain.Contrast, whose: str) -> Value:

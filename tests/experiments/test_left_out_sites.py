@@ -21,7 +21,7 @@ from gliomalib.scoring import tables
 from tests import planted_branches
 
 SIZES = {"CBICA": 30, "TCIA10": 20, SMALLER: 6}
-TRAINED = {"CBICA": 25, "TCIA10": 36, SMALLER: 50}
+TRAINED = {"CBICA": 25, "TCIA10": 36, SMALLER: 45}
 
 
 def planted(lost: Mapping[str, float], seeds: int = 3, noise: float = 0.0) -> pd.DataFrame:
@@ -40,6 +40,7 @@ def planted(lost: Mapping[str, float], seeds: int = 3, noise: float = 0.0) -> pd
     columns = ["patient_id", "network", "fold", "seed", "site", "trained", "dice", "region"]
     table = pd.DataFrame(rows, columns=columns).assign(part="test", state="both")
     table = table.assign(**{rule: table["dice"] for rule in tables.RULES})
+    table["grade"] = np.where(table["site"] == "TCIA10", "LGG", "HGG")
     of_networks = [table.assign(of=network) for network in ("2D", "3D", "fused")]
     return pd.concat(of_networks, ignore_index=True)
 
@@ -84,7 +85,13 @@ def test_a_drop_planted_at_one_site_is_found_there_and_nowhere_else() -> None:
     assert values["drop_mean_dice"].n_patients == 56 and values["drop_mean_dice"].n_seeds == 3
     said = left_out_sites.conclusion(left_out)
     assert f"to {hit['drop']:+.3f} (TCIA10)" in said
-    assert "trained on 25 to 50 patients, those of the folds by patient on 45" in said
+    assert table.loc[[ALL, "TCIA10"], "grades"].tolist() == ["36 HGG, 20 LGG", "20 LGG"]
+    assert "(20 LGG)" in value.rule and "In CBICA, TCIA10, smaller sites the grade may be" in said
+    one_grade = left_out_sites.conclusion(left_out.assign(grade="HGG"))
+    assert "grade" not in one_grade, "one grade explains no difference between sites"
+    mixed = left_out["grade"].where(~left_out["patient_id"].str.endswith("1"), "LGG")
+    assert "In TCIA10 the grade" in left_out_sites.conclusion(left_out.assign(grade=mixed))
+    assert "trained on 25 to 45 patients, those of the folds by patient on 45" in said
 
 
 def test_drops_are_those_of_a_slow_and_obvious_count() -> None:
@@ -179,6 +186,7 @@ def test_a_study_with_networks_by_site_is_paired_patient_by_patient(tmp_path: Pa
     scores = left_out_sites.measure(study(tmp_path))
     assert set(scores["patient_id"]) == set("ABCDEFG"), "nobody knows the site of H"
     assert scores.groupby(["network", "of", "seed"]).size().tolist() == [7 * 5] * 12
+    assert set(scores["grade"]) == {"unknown grade"}
     homes = scores.drop_duplicates("patient_id").set_index("patient_id")["site"]
     assert homes.to_dict() == dict(zip("ABCDEFG", [*"XXXYY", SMALLER, SMALLER], strict=True))
     trained = scores[scores["network"] == UNSEEN].drop_duplicates("site")
