@@ -13,7 +13,6 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -59,17 +58,19 @@ def module_path(name: str) -> Path | None:
 
 def imported_modules(source: str) -> set[str]:
     """Return the modules of this package that ``source`` imports, without the package's name."""
-    modules: set[str] = set()
+    return {module for name in _imported(source) for module in _own_modules(name)}
+
+
+# parsed once, like the statements: a study asks for the same files hundreds of times
+@lru_cache(maxsize=1024)
+def _imported(source: str) -> tuple[str, ...]:
+    names: list[str] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        for name in names:
-            modules.update(_own_modules(name))
-    return modules
+            names += [alias.name for alias in node.names]
+    return tuple(names)
 
 
 def _own_modules(name: str) -> list[str]:
@@ -93,7 +94,7 @@ def with_dependencies(names: Iterable[str]) -> list[str]:
         name = queue.pop()
         if name not in seen:
             seen.add(name)
-            queue.extend(_parsed(name).imports)
+            queue.extend(imported_modules(_source(name)))
     return sorted(seen)
 
 
@@ -123,35 +124,22 @@ def package_digest(without: Iterable[str]) -> str:
         raise ValueError(f"{PACKAGE_DIR}: has no {lacking[0]!r}; name a room that is there")
     paths = (path.relative_to(PACKAGE_DIR) for path in PACKAGE_DIR.rglob("*.py"))
     kept = (path.with_suffix("").parts for path in paths if path.parts[0] not in apart)
-    return digest_of({".".join(parts): _parsed(".".join(parts)).statements for parts in kept})
+    return digest_of({name: _statements(_source(name)) for name in map(".".join, kept)})
 
 
 def _digest_of_code(names: Iterable[str]) -> str:
     reached = (name for name in with_dependencies(names) if name not in FRAMES)
-    return digest_of({name: _parsed(name).statements for name in reached})
+    return digest_of({name: _statements(_source(name)) for name in reached})
 
 
-@dataclass(frozen=True)
-class _Parsed:
-    """What counts of one source file: its statements, and the modules that it imports."""
-
-    statements: str
-    imports: frozenset[str]
-
-
-def _parsed(name: str) -> _Parsed:
+def _source(name: str) -> str:
     path = module_path(name)
     if path is None:
         raise ValueError(f"{PACKAGE_DIR}: has no module {name!r}; name one that is there")
-    return _parsed_text(path.read_text(encoding="utf-8"))
+    return path.read_text(encoding="utf-8")
 
 
 @lru_cache(maxsize=1024)
-def _parsed_text(source: str) -> _Parsed:
-    """Parse a source once: a study asks for the same files hundreds of times."""
-    return _Parsed(_statements(source), frozenset(imported_modules(source)))
-
-
 def _statements(source: str) -> str:
     tree = ast.parse(source)
     for node in ast.walk(tree):

@@ -42,9 +42,6 @@ CHANGES = {
 """Name of a value → its column of ``Measured.changes``, and what it is."""
 
 
-# --- tables
-
-
 def stage_table(measured: Measured) -> pd.DataFrame:
     """Return by stage, and for all: cold seconds, warm median and 95th percentile, share.
 
@@ -82,9 +79,6 @@ def plane(
         medians = measured.warm[list(stages)].median()
         rows.append({"way": way, "metric": metric, "score": score.value, **medians})
     return pd.DataFrame(rows, columns=["way", "metric", "score", *STAGES]).fillna(0.0)
-
-
-# --- values
 
 
 def values(measured: Measured, study: Study) -> list[Value]:

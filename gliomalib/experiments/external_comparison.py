@@ -129,9 +129,6 @@ def gains(scores: GroupScores) -> dict[str, training_noise.Effect]:
     return effects
 
 
-# --- one score of two groups
-
-
 def _one_name(table: pd.DataFrame, twins: Mapping[str, str]) -> pd.DataFrame:
     """Return the rows of patients imaged at both sites, external ones under the internal name."""
     outside = table["part"] == "external"

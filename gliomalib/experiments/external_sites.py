@@ -101,9 +101,6 @@ class GroupScores:
     twins: Mapping[str, str] = field(default_factory=dict)
 
 
-# --- who is outside
-
-
 def open_sites(run: records.Run) -> Sites:
     """Return both groups: the external part of the study, or the cases of ``external_root``.
 
@@ -243,9 +240,6 @@ def _prepared(inside: folds.Material, cases: Sequence[Case]) -> folds.Material:
 
 def _sites(cases: pd.DataFrame) -> list[str]:
     return list(map(site_of, cases["case_id"], cases["release"]))
-
-
-# --- what is measured
 
 
 def measure(sites: Sites) -> GroupScores:

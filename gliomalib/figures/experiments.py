@@ -208,10 +208,6 @@ def _draw_intervals(axes: Axes, rows: pd.DataFrame, column: str) -> None:
     axes.plot(rows[column], rows.index, "o", color=BLUE, markersize=5)
 
 
-def _draw_paper(axes: Axes, alpha: float) -> None:
-    axes.axvline(alpha, color=ORANGE, linestyle=":", linewidth=1.2, label=f"paper: {alpha:g}")
-
-
 @styled
 def classifier_levels(table: pd.DataFrame, published: float = PAPER_ALPHA) -> Picture:
     """Draw the scores of slices over α with their bands; the table is ``alpha_levels.scores``'s."""
@@ -222,7 +218,8 @@ def classifier_levels(table: pd.DataFrame, published: float = PAPER_ALPHA) -> Pi
             colour, name = looks[str(way)]
             axes.plot(part["alpha"], part["value"], "o-", color=colour, markersize=4, label=name)
             axes.fill_between(part["alpha"], part["low"], part["high"], color=colour, alpha=0.15)
-        _draw_paper(axes, published)
+        paper = f"paper: {published:g}"
+        axes.axvline(published, color=ORANGE, linestyle=":", linewidth=1.2, label=paper)
         axes.set(title=str(score).replace("_", " "), xlabel="α (0: 3D only, 1: 2D only)")
     panels[0].set(ylabel="score of slices", ylim=(-0.03, 1.03))
     picture.legend_below(figure, panels[0], 3)

@@ -12,13 +12,6 @@ FOLDERS = {"html": "*.html", "tables": "*.csv", "records": "*.json", "figures": 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of every member: the first that the format knows, so that bytes do not change."""
 
-TOP = (
-    '<!DOCTYPE html>\n<html lang="en"><meta charset="utf-8"><title>{study}</title>'
-    '<meta http-equiv="refresh" content="0; url={study}/index.html">'
-    '<p><a href="{study}/index.html">The study {study}</a></p></html>\n'
-)
-"""What lies where the list of all studies lies outside of the archive."""
-
 
 def write(report: Report, report_dir: Path) -> Path:
     """Write ``<study>.zip`` into a study's folder, whole or not at all, and return it.
@@ -27,9 +20,11 @@ def write(report: Report, report_dir: Path) -> Path:
     """
     study = report.study.study
     path = report_dir / f"{study}.zip"
+    # outside of the archive the list of all studies lies where this page leads to the only one
+    top = render("archive.html.j2", study=study)
     note = render("archive.txt.j2", study=study, kept_back=_keeps_back(report))
     with open_atomic(path) as stream, zipfile.ZipFile(stream, "w") as archive:
-        _add(archive, "index.html", TOP.format(study=study).encode())
+        _add(archive, "index.html", top.encode())
         _add(archive, f"{study}/README.txt", note.encode())
         for name in members(report, report_dir):
             _add(archive, f"{study}/{name}", (report_dir / name).read_bytes())

@@ -3,11 +3,10 @@
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from gliomalib import digits
-from gliomalib.report import entries, errors, facts, methods, phrases, references
+from gliomalib.report import entries, errors, methods, pages, phrases, references
 from gliomalib.report.pages import Report, render
 
 MODEL_CARDS = "mitchell2019"
@@ -40,7 +39,6 @@ def methods_page(report: Report) -> str:
         "methods.html.j2",
         report=report,
         sections=sections,
-        fusion=facts.as_run(report, facts.FUSED).fusion,
         plain=methods.plain(sections),
         references=references.cited(" ".join(section.text for section in sections)),
         bibtex=references.bibtex(),
@@ -54,13 +52,9 @@ def card_page(report: Report) -> str:
         "card.html.j2",
         report=report,
         texts={section.title: section.text for section in methods.sections(report)},
-        as_run=partial(facts.as_run, report),
-        value_of=report.value,
-        data=facts.as_run(report, facts.FIRST).data,
         citation=references.citation(),
         source=references.works()[MODEL_CARDS],
         planned=planned(report),
-        **facts.NOTEBOOKS,
     )
 
 
@@ -77,7 +71,7 @@ def downloads_page(report: Report, report_dir: Path) -> str:
 
 def planned(report: Report) -> list[str]:
     """Return the runs that a methods text rests on and that left no record: it tells the plan."""
-    runs = (facts.FIRST, facts.CROP, facts.UNET2D, facts.UNET3D, facts.FUSED, facts.CLASSES)
+    runs = (pages.FIRST, pages.CROP, pages.UNET2D, pages.UNET3D, pages.FUSED, pages.CLASSES)
     return [run for run in runs if run not in report.records]
 
 

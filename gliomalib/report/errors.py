@@ -8,8 +8,7 @@ from pydantic import ValidationError
 from gliomalib import settings
 from gliomalib.parameters import LAST_NOTEBOOK, from_parameters
 from gliomalib.report import entries, patient_files, phrases
-from gliomalib.report.facts import FIRST
-from gliomalib.report.pages import Report
+from gliomalib.report.pages import FIRST, Report
 from gliomalib.schema import Record, RecordError, SettingsError, split_run_name
 from gliomalib.verdicts import judge
 
@@ -56,6 +55,7 @@ def headings(report: Report, report_dir: Path) -> tuple[Heading, ...]:
         if entry.problems:
             item = Item(entry.name, " ".join(entry.problems), f"../index.html#{entry.name}")
             problems[entry.missing].append(item)
+    lacking = [patient for patient in cohort.patients if patient.pictures is None]
     found = {
         "missing": problems[True],
         "doubts": problems[False],
@@ -63,14 +63,23 @@ def headings(report: Report, report_dir: Path) -> tuple[Heading, ...]:
         "excluded": _excluded(report),
         "files": _faulty(report_dir),
         "missed": _masks(cohort),
-        "patients": _patients(cohort),
+        "patients": [
+            *(Item("the study", text) for text in (*cohort.picture_faults, *cohort.table_faults)),
+            *(Item(who.patient_id, "There are no pictures.", who.link) for who in lacking),
+        ],
         "limits": [Item("the study", text) for text in report.study.caveats],
         "caveats": [
             Item(name, caveat, f"../index.html#{name}")
             for caveat, names in report.caveats.items()
             for name in names
         ],
-        "origin": _origin(report),
+        "origin": [
+            Item(
+                key, "; ".join(f"{text} in {phrases.listed(runs)}" for text, runs in texts.items())
+            )
+            for key, texts in report.provenance.items()
+            if key in report.differing
+        ],
         "settings": _deviations(report),
     }
     return tuple(Heading(anchor, tuple(items)) for anchor, items in found.items())
@@ -122,20 +131,6 @@ def _faulty(report_dir: Path) -> list[Item]:
         return [Item(FIRST, f"This is not known: {error}.")]
     return [
         Item(row["case_id"] or "no name", f"{row['kind']}: {row['what to do']}") for row in rows
-    ]
-
-
-def _patients(cohort: patient_files.Cohort) -> list[Item]:
-    items = [Item("the study", fault) for fault in (*cohort.picture_faults, *cohort.table_faults)]
-    lacking = [patient for patient in cohort.patients if patient.pictures is None]
-    return items + [Item(p.patient_id, "There are no pictures.", p.link) for p in lacking]
-
-
-def _origin(report: Report) -> list[Item]:
-    return [
-        Item(key, "; ".join(f"{text} in {phrases.listed(runs)}" for text, runs in texts.items()))
-        for key, texts in report.provenance.items()
-        if key in report.differing
     ]
 
 

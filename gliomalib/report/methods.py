@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from gliomalib.report import facts, phrases, references
+from gliomalib.report import phrases, references
 from gliomalib.report.pages import Report, render
 from gliomalib.schema import CLASS_NAMES, run_name
 from gliomalib.scoring import bootstrap, comparisons
@@ -48,15 +48,12 @@ def _context(report: Report) -> dict[str, Any]:
             told = f"{name} ({phrases.changes(changed)})"
             variants[name in report.records].append(told)
     return {
-        "as_run": partial(facts.as_run, report),
-        "value": report.value,
         "counts": partial(_counts, report),
         "ran": variants[True],
         "idle": variants[False],
         "paper": references.works()[references.EXAMINED],
         "class_names": CLASS_NAMES,
         **{"bootstrap": bootstrap, "comparisons": comparisons},
-        **facts.NOTEBOOKS,
     }
 
 

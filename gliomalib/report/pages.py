@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 from markupsafe import Markup
+from pydantic import ValidationError
 
 from gliomalib import digits, settings
 from gliomalib.parameters import LAST_NOTEBOOK
@@ -44,6 +45,20 @@ ORIGIN = {
 """What should be the same in all records of a study → what a page calls it."""
 
 ABSENT = "not stated"
+
+NOTEBOOKS = {
+    "FIRST": "01_data_exploration",
+    "CROP": "02_preprocessing",
+    "UNET2D": "03_train_unet2d",
+    "UNET3D": "04_train_unet3d",
+    "FUSED": "05_fusion",
+    "CLASSES": "06_train_resnet50",
+    "OUTSIDE": "13_external_validation",
+    "TIMES": "14_efficiency",
+}
+"""What a sentence calls a notebook → its name."""
+
+FIRST, CROP, UNET2D, UNET3D, FUSED, CLASSES, OUTSIDE, TIMES = NOTEBOOKS.values()
 
 
 @dataclass(frozen=True)
@@ -92,6 +107,17 @@ class Report:
         """Return a value of the record of a run, None where there is none."""
         place = self.number(run, name)
         return place.value if place else None
+
+    def as_run(self, notebook: str) -> settings.Study:
+        """Return the settings with which a notebook ran, as its record says.
+
+        Without a record, or where its parameters are not those of this version, the study's.
+        """
+        record = self.records.get(notebook)
+        try:
+            return settings.Study.model_validate(record.parameters) if record else self.study
+        except ValidationError:
+            return self.study
 
     @property
     def most_patients(self) -> int:
@@ -233,6 +259,6 @@ def _environment() -> jinja2.Environment:
     sheets = {path.stem: Markup(path.read_text(encoding="utf-8").strip()) for path in styles}
     environment.globals |= {
         **{"few": FEW_PATIENTS, "site": SITE, "sheets": sheets},
-        **{"last": LAST_NOTEBOOK, "counted": digits.counted},
+        **{"last": LAST_NOTEBOOK, "counted": digits.counted, **NOTEBOOKS},
     }
     return environment

@@ -9,8 +9,8 @@ from typing import Any
 from gliomalib import digits, records, settings
 from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.provenance import write_atomic
-from gliomalib.report import entries, facts
-from gliomalib.report.pages import render
+from gliomalib.report import entries
+from gliomalib.report.pages import FIRST, render
 from gliomalib.schema import Record
 
 BETWEEN = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"“])")
@@ -66,7 +66,7 @@ def opening(text: str) -> str:
 
 
 def _patients(made: Mapping[str, Record]) -> str:
-    first = made.get(facts.FIRST)
+    first = made.get(FIRST)
     values = {} if first is None else {value.name: value.value for value in first.values}
     if not {"patients_internal", "patients_external"} <= set(values):
         return "how many patients is not known"

@@ -165,7 +165,11 @@ def with_digest(job: Job, needed: Mapping[str, str]) -> Job:
         "study": job.study.model_dump(mode="json", exclude={"variants"}),
         "overrides": dict(job.overrides),
         "source": _listing(job.folders.source) if "source_dir" in job.parameters else None,
-        "files": {name: _digest_of_file(name) for name in CHAIN[job.notebook].files},
+        "files": {
+            name: provenance.file_digest(path) if path.is_file() else "missing"
+            for name in CHAIN[job.notebook].files
+            for path in [provenance.PROJECT_DIR / name]
+        },
         "needed": dict(needed),
     }
     return replace(job, digest=provenance.digest_of(parts))
@@ -212,11 +216,6 @@ def _size_and_time(path: Path) -> tuple[int, int] | None:
         # a dangling link, for instance: the reader says what is wrong with it
         return None
     return found.st_size, found.st_mtime_ns
-
-
-def _digest_of_file(name: str) -> str:
-    path = provenance.PROJECT_DIR / name
-    return provenance.file_digest(path) if path.is_file() else "missing"
 
 
 def _needed(job: Job, planned: Iterable[Job]) -> Iterator[str]:

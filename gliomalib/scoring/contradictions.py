@@ -17,19 +17,7 @@ from gliomalib.scoring.forensics import RULES, Rule, Span, unrounded
 
 Consistency = Literal["impossible", "impossible under one reading", "possible"]
 
-Reading = Literal[
-    "any average",
-    "mixed",
-    "pooled",
-    "argmax pooled",
-    "argmax weighted",
-    "argmax balanced",
-    "one against the rest",
-    "thresholded",
-    "proportion",
-]
-
-READINGS: Mapping[Reading, str] = {
+READINGS: Mapping[str, str] = {
     "any average": "all scores are one and the same average over classes or patients, or pooled, "
     "with one rule for 0/0",
     "mixed": "F1 is pooled over items, IoU averaged over classes: neither binds the other, "
@@ -43,7 +31,7 @@ READINGS: Mapping[Reading, str] = {
     "thresholded": "accuracy by argmax, precision and recall pooled over probabilities above 0.5",
     "proportion": "accuracy is the share of right ones among n items",
 }
-"""What each reading takes the scores to be."""
+"""Reading → what it takes the scores to be."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +68,7 @@ class RelationCheck:
     """
 
     numbers: tuple[str, ...]
-    reading: Reading
+    reading: str
     implied: tuple[float, float]
     gap: float
     rules: tuple[Rule, ...]
@@ -122,7 +110,7 @@ def examine(scores: PrintedScores) -> list[RelationCheck]:
     return checks
 
 
-def excluded_readings(scores: PrintedScores) -> tuple[Reading, ...]:
+def excluded_readings(scores: PrintedScores) -> tuple[str, ...]:
     """Return the readings that accuracy, precision and recall alone exclude.
 
     Where each item gets one class, pooling makes the three equal and weighting by frequency
@@ -141,7 +129,7 @@ class _Relation:
     """The first of the ``numbers`` follows from the others, in their order, by ``implied``."""
 
     numbers: tuple[str, ...]
-    reading: Reading
+    reading: str
     implied: Callable[..., Span]
 
 
@@ -149,38 +137,30 @@ def _relations(classes: int) -> tuple[_Relation, ...]:
     pooled_specificity = partial(forensics.pooled_specificity, classes=classes)
     argmax_specificity = partial(forensics.argmax_specificity, classes=classes)
     right_share = partial(forensics.right_share, classes=classes)
+
+    def same(other: Span) -> Span:
+        return other
+
     return (
         _Relation(("f1", "precision", "recall"), "pooled", forensics.f1_from),
         _Relation(("f1", "precision", "recall"), "any average", _mean_f1),
         _Relation(("iou", "f1"), "pooled", forensics.iou_from_f1),
         _Relation(("iou", "f1"), "any average", _mean_iou),
         _Relation(("iou", "precision", "recall"), "any average", _mean_iou_of_both),
-        _Relation(("iou", "f1"), "mixed", _anything),
+        _Relation(("iou", "f1"), "mixed", lambda _: Span(Fraction(0), Fraction(1))),
         _Relation(("specificity", "precision", "recall"), "pooled", pooled_specificity),
         _Relation(("specificity", "accuracy"), "argmax pooled", argmax_specificity),
         _Relation(("specificity", "accuracy"), "argmax balanced", argmax_specificity),
-        _Relation(("precision", "accuracy"), "argmax pooled", _same),
-        _Relation(("recall", "accuracy"), "argmax pooled", _same),
-        _Relation(("recall", "accuracy"), "argmax weighted", _same),
-        _Relation(("recall", "accuracy"), "argmax balanced", _same),
+        _Relation(("precision", "accuracy"), "argmax pooled", same),
+        _Relation(("recall", "accuracy"), "argmax pooled", same),
+        _Relation(("recall", "accuracy"), "argmax weighted", same),
+        _Relation(("recall", "accuracy"), "argmax balanced", same),
         _Relation(("precision", "accuracy"), "one against the rest", right_share),
         _Relation(("recall", "accuracy"), "one against the rest", right_share),
-        _Relation(("recall", "precision"), "thresholded", _at_most),
+        # at most one class is above 0.5, so there are no more claims than items
+        _Relation(("recall", "precision"), "thresholded", lambda p: Span(Fraction(0), p.high)),
         _Relation(("accuracy", "precision", "recall"), "thresholded", _thresholded_accuracy),
     )
-
-
-def _same(other: Span) -> Span:
-    return other
-
-
-def _anything(_: Span) -> Span:
-    return Span(Fraction(0), Fraction(1))
-
-
-def _at_most(other: Span) -> Span:
-    # recall and precision: at most one class is above 0.5, so there are no more claims than items
-    return Span(Fraction(0), other.high)
 
 
 def _mean_f1(precision: Span, recall: Span) -> Span:

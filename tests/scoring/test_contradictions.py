@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gliomalib.scoring import contradictions
-from gliomalib.scoring.contradictions import PrintedScores, Reading, RelationCheck
+from gliomalib.scoring.contradictions import PrintedScores, RelationCheck
 from gliomalib.scoring.forensics import RULES, Rule
 from tests.rounding import printed
 
@@ -97,14 +97,14 @@ def micro(confusion: Any) -> Scores:
     }
 
 
-def of_readings(published: PrintedScores, *readings: Reading) -> list[RelationCheck]:
+def of_readings(published: PrintedScores, *readings: str) -> list[RelationCheck]:
     """Return the findings of these readings, of which there must be some for each."""
     found = [one for one in contradictions.examine(published) if one.reading in readings]
     assert {one.reading for one in found} == set(readings)
     return found
 
 
-def assert_fine(published: PrintedScores, rule: Rule, *readings: Reading) -> None:
+def assert_fine(published: PrintedScores, rule: Rule, *readings: str) -> None:
     """Nothing is held against true numbers, under the very rule that printed them."""
     for one in of_readings(published, *readings):
         assert rule in one.rules, one
@@ -148,7 +148,7 @@ def test_pooled_scores_of_an_argmax_are_possible(confusion: Any, decimals: int, 
     assume(confusion.sum())
     scores = micro(confusion) | {"accuracy": accuracy_of(confusion)}
     published = publish(scores, len(confusion), decimals, rule)
-    readings: tuple[Reading, ...] = ("any average", "pooled", "argmax pooled", "thresholded")
+    readings: tuple[str, ...] = ("any average", "pooled", "argmax pooled", "thresholded")
     assert_fine(published, rule, *readings)
 
 
@@ -209,7 +209,7 @@ def test_an_iou_that_no_average_gives_is_found(confusion: Any, rule: Rule) -> No
 # --- the paper
 
 
-def verdicts(published: PrintedScores) -> dict[tuple[tuple[str, ...], Reading], RelationCheck]:
+def verdicts(published: PrintedScores) -> dict[tuple[tuple[str, ...], str], RelationCheck]:
     """Return the findings by their numbers and reading."""
     return {(one.numbers, one.reading): one for one in contradictions.examine(published)}
 
@@ -288,7 +288,7 @@ LAST = ("one against the rest", "thresholded")
     ],
 )
 def test_other_orders_exclude_other_readings(
-    scores: tuple[float, float, float], excluded: tuple[Reading, ...]
+    scores: tuple[float, float, float], excluded: tuple[str, ...]
 ) -> None:
     assert contradictions.excluded_readings(PrintedScores(*scores, decimals=3)) == excluded
 

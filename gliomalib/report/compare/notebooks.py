@@ -12,8 +12,8 @@ from markupsafe import Markup
 from nbformat import NotebookNode
 
 from gliomalib.report.compare.runs import Side, in_order
-from gliomalib.report.facts import TIMES
 from gliomalib.report.notebooks import is_injected, shown_type, svg_address
+from gliomalib.report.pages import TIMES
 from gliomalib.schema import split_run_name
 
 FOLDERS = re.compile(r"(data_dir|report_dir|source_dir|external_root)\s*=")

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from gliomalib.report.compare.runs import Side, in_order
-from gliomalib.report.facts import TIMES
-from gliomalib.report.pages import ABSENT, origin
+from gliomalib.report.pages import ABSENT, TIMES, origin
 from gliomalib.report.phrases import dotted
 from gliomalib.schema import Record, Value, split_run_name
 
