@@ -4,7 +4,6 @@ Both groups are people on whom no network was trained: the held-out patients of 
 those of its external part or of any folder.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -128,24 +127,14 @@ def accounted(sites: Sites) -> pd.DataFrame:
     return sites.cases.groupby(["site", "fate"]).size().rename("cases").reset_index()
 
 
-def site_of(case_id: str, release: str) -> str:
-    """Return the release of a case and, where its name tells it, the institution.
-
-    BraTS 2018 and 2019 name who gave the case, BraTS19_CBICA_AAB_1, Brats18_TCIA05_396_1, and
-    phantoms where they were imaged, Phantom-B-065.
-    """
-    named = re.match(r"(?:brats1[89]_|phantom-)([a-z]+|2013)", case_id.lower())
-    return f"{release}, site {named[1].upper()}" if named else release
-
-
 def cases_of_the_study(table: pd.DataFrame, plan: settings.Data) -> pd.DataFrame:
-    """Return the external cases of the table of cases: case_id, patient_id, release, fate."""
+    """Return the external cases of the table: case_id, patient_id, release, site, fate."""
     internal = set(table.loc[table["part"] == "internal", "patient_id"])
     rows = table[(table["part"] == "external") | table["release"].isin(plan.external_releases)]
     fates = {"external": SCORED, "excluded": FAULTY, "unused": NO_MASK, "duplicate": AGAIN}
     fate = rows["part"].map(fates)
     fate = fate.mask((fate == AGAIN) & rows["patient_id"].isin(internal), OVERLAP)
-    return rows[["case_id", "patient_id", "release"]].assign(fate=fate)
+    return rows[["case_id", "patient_id", "release", "site"]].assign(fate=fate)
 
 
 def _from_folder(inside: folds.Material, root: Path) -> tuple[pd.DataFrame, folds.Material]:
@@ -170,8 +159,8 @@ def _from_folder(inside: folds.Material, root: Path) -> tuple[pd.DataFrame, fold
     }
     rows += [(case, FAULTY) for case in lost.values()]
     table = pd.DataFrame(
-        [(case.case_id, case.patient_id, case.release, fate) for case, fate in rows],
-        columns=["case_id", "patient_id", "release", "fate"],
+        [(case.case_id, case.patient_id, case.release, case.site, fate) for case, fate in rows],
+        columns=["case_id", "patient_id", "release", "site", "fate"],
     )
     used = [case for case, fate in rows if fate == SCORED]
     if not used:
@@ -189,7 +178,10 @@ def _namer(inside: folds.Material) -> Callable[[Case], Case]:
         return lambda case: case
     hidden = pseudonyms.open_pseudonyms(inside.run.work_dir.parent)
     return lambda case: replace(
-        case, case_id=hidden.case(case.case_id), patient_id=hidden.patient(case.patient_id)
+        case,
+        case_id=hidden.case(case.case_id),
+        patient_id=hidden.patient(case.patient_id),
+        site=hidden.site(case.site),
     )
 
 
@@ -239,7 +231,9 @@ def _prepared(inside: folds.Material, cases: Sequence[Case]) -> folds.Material:
 
 
 def _sites(cases: pd.DataFrame) -> list[str]:
-    return list(map(site_of, cases["case_id"], cases["release"]))
+    """Return the release of each case and, where it is known, the institution."""
+    pairs = zip(cases["release"], cases["site"], strict=True)
+    return [f"{release}, site {site}" if site else release for release, site in pairs]
 
 
 def measure(sites: Sites) -> GroupScores:

@@ -269,9 +269,11 @@ def test_the_external_part_of_a_study_is_counted_by_fate() -> None:
         ("K", "A", "brats2019", "duplicate"),
     ]
     table = pd.DataFrame(rows, columns=["case_id", "patient_id", "release", "part"])
-    table = table.reindex(columns=list(casetable.COLUMNS))
+    table = table.reindex(columns=list(casetable.COLUMNS)).assign(site="CBICA")
     plan = external_sites.settings.Data(source="folder", external_releases=("brats2021",))
-    found = external_sites.cases_of_the_study(table, plan).set_index("case_id")["fate"].to_dict()
+    cases = external_sites.cases_of_the_study(table, plan).set_index("case_id")
+    assert (cases["site"] == "CBICA").all()
+    found = cases["fate"].to_dict()
     assert found == {
         "E": external_sites.SCORED,
         "F": external_sites.OVERLAP,
@@ -279,18 +281,3 @@ def test_the_external_part_of_a_study_is_counted_by_fate() -> None:
         "H": external_sites.NO_MASK,
         "I": external_sites.FAULTY,
     }
-
-
-@pytest.mark.parametrize(
-    ("case_id", "release", "site"),
-    [
-        ("BraTS19_CBICA_ASK_1", "brats2019", "brats2019, site CBICA"),
-        ("Brats18_TCIA05_396_1", "brats2018", "brats2018, site TCIA"),
-        ("Brats18_2013_2_1", "brats2018", "brats2018, site 2013"),
-        ("BraTS2021_00000", "brats2021", "brats2021"),
-        ("BraTS20_Training_001", "brats2020", "brats2020"),
-        ("Phantom-B-065", "phantom", "phantom, site B"),
-    ],
-)
-def test_a_name_tells_the_site_where_it_can(case_id: str, release: str, site: str) -> None:
-    assert external_sites.site_of(case_id, release) == site
