@@ -1,4 +1,4 @@
-"""Figures of the experiments: fusion rules side by side, scores and what they are made of."""
+"""Figures of the experiments: fusion rules side by side, scores, what they are made of, times."""
 
 from typing import Any
 
@@ -37,6 +37,17 @@ CLASSIFIERS = {
 
 DEALT = {"patient": "dealt by patient", "slice": "by slice", "years": "by pooled year"}
 """Splits of ``leakage`` from top to bottom."""
+
+STAGE_COLOURS = {
+    "read": "#cccccc",
+    "preprocess": "#999999",
+    "unet2d": picture.NETWORK_COLOURS["2D"],
+    "unet3d": picture.NETWORK_COLOURS["3D"],
+    "fusion": picture.NETWORK_COLOURS["fused"],
+    "slices": "#cc79a7",
+    "resnet50": BLUE,
+}
+"""Stages of a patient on the way from file to class."""
 
 
 @styled
@@ -230,3 +241,24 @@ def classifier_levels(table: pd.DataFrame, published: float = PAPER_ALPHA) -> Pi
         f"{row['way']} {row['score']} at {row['alpha']:g}" for _, row in best.iterrows()
     )
     return Picture(figure, f"Scores of slices over α; best: {peaks}.")
+
+
+@styled
+def stages(table: pd.DataFrame, limit: float) -> Picture:
+    """Draw what the seconds of a patient are made of, beside the score that each way reaches.
+
+    The table is that of ``efficiency.plane``, ``limit`` the real-time line in seconds.
+    """
+    figure, axes = canvas(7.0, 2.9)
+    scores = table["metric"] + table["score"].map(" {:.2f}".format)
+    ways, left = table["way"] + "\n" + scores, pd.Series(0.0, index=table.index)
+    for stage, colour in STAGE_COLOURS.items():
+        axes.barh(ways, table[stage], left=left, color=colour, label=stage, height=0.6)
+        left = left + table[stage]
+    axes.axvline(limit, color=ORANGE, linestyle=":", label=f"{limit:g} s, assumed")
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.set(xlabel="warm median of each stage, seconds per patient")
+    picture.legend_below(figure, axes, 4)
+    totals = spoken(left.round(3).set_axis(table["way"] + " (" + scores + ")"))
+    return Picture(figure, f"Stacked bars, seconds by what is asked for: {totals}.")

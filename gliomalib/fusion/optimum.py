@@ -88,14 +88,12 @@ class Curve:
 class Best:
     """The highest value of a curve and the open intervals of α that have it, in rising order.
 
-    ``higher`` holds single α whose value is higher still. There classes tie and the lower one is
-    taken, so such a value belongs to the order of the classes and not to the weight; α = 0 and
-    α = 1 can be among them.
+    A single α may be higher still: there classes tie and the lower one is taken, so its value
+    belongs to the order of the classes and not to the weight.
     """
 
     value: float
     intervals: tuple[tuple[float, float], ...]
-    higher: tuple[float, ...]
 
     @property
     def width(self) -> float:
@@ -203,9 +201,7 @@ def best_of(curve: Curve) -> Best:
     joined = reached[:-1] & reached[1:] & (curve.points[1:-1] >= value - TIE)
     starts = curve.alphas[:-1][reached & ~np.append(False, joined)]
     ends = curve.alphas[1:][reached & ~np.append(joined, False)]
-    higher = curve.alphas[curve.points > value + TIE]
-    pairs = zip(starts.tolist(), ends.tolist(), strict=True)
-    return Best(value, tuple(pairs), tuple(higher.tolist()))
+    return Best(value, tuple(zip(starts.tolist(), ends.tolist(), strict=True)))
 
 
 def mean_curve(

@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup
 from markupsafe import Markup
 from nbformat import NotebookNode
 
-from gliomalib.report.compare.runs import Side, in_order
+from gliomalib.report.compare.records import Side, in_order
 from gliomalib.report.notebooks import is_injected, shown_type, svg_address
 from gliomalib.report.pages import TIMES
 from gliomalib.schema import split_run_name

@@ -8,9 +8,8 @@ from gliomalib.provenance import write_atomic
 from gliomalib.report import pages
 from gliomalib.report.compare import notebooks as reruns
 from gliomalib.report.compare import records
-from gliomalib.report.compare import runs as sides
 from gliomalib.report.compare.notebooks import NotebookPair
-from gliomalib.report.compare.runs import Side
+from gliomalib.report.compare.records import Side
 from gliomalib.report.phrases import listed
 from gliomalib.schema import SettingsError
 
@@ -58,10 +57,10 @@ def build(a: str, b: str, report_dir: str | Path, out: str | Path | None = None)
     folder, and ``RecordError`` where no record can be read.
     """
     report_dir = Path(report_dir)
-    folders = [sides.find(name, report_dir) for name in (a, b)]
+    folders = [records.find(name, report_dir) for name in (a, b)]
     if folders[0] == folders[1]:
         raise SettingsError(f"{folders[0]}: A and B are this one folder; give two runs to compare")
-    found = compare(sides.read("A", folders[0]), sides.read("B", folders[1]))
+    found = compare(records.read("A", folders[0]), records.read("B", folders[1]))
     path = Path(out) if out else report_dir / f"compare-{folders[0].name}-{folders[1].name}.html"
     return write_atomic(path, page(found))
 
@@ -86,7 +85,7 @@ def page(found: Comparison) -> str:
         "compare.html.j2",
         found=found,
         n_shared=len(records.shared(found.a, found.b)),
-        all_runs=sides.in_order([*found.a.records, *found.b.records]),
+        all_runs=records.in_order([*found.a.records, *found.b.records]),
         # the other half is left for the tables of values
         room_for_cells=pages.MOST_BYTES // 2,
     )

@@ -12,7 +12,7 @@ from nbformat import NotebookNode, v4
 
 from gliomalib import records
 from gliomalib.report.compare import page as compare
-from gliomalib.report.compare import runs
+from gliomalib.report.compare import records as sides
 from gliomalib.schema import Record, Value
 from tests.report.small_study import make_record
 
@@ -122,7 +122,7 @@ def put(*outputs: NotebookNode) -> Callable[[NotebookNode], None]:
 
 
 def comparison(a: Path, b: Path) -> compare.Comparison:
-    return compare.compare(runs.read("A", a), runs.read("B", b))
+    return compare.compare(sides.read("A", a), sides.read("B", b))
 
 
 def page_of(a: Path, b: Path) -> BeautifulSoup:
