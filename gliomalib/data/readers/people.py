@@ -76,7 +76,20 @@ def read_mapping(path: str | Path) -> list[Identity]:
         raise DataError(f"{path}: no column BraTS_<year>_subject_ID; give the organisers' table")
     if not columns:
         return []
-    return [_identity(row, columns, f"{path}, line {line}") for line, row in enumerate(rows, 2)]
+    sited = next((name for name in names if name.lower().startswith("site")), "")
+    people = [_identity(row, columns, f"{path}, line {line}") for line, row in enumerate(rows, 2)]
+    numbers = [(row.get(sited) or "").strip() for row in rows]
+    return _sited(people, ["" if number in _NO_ENTRY else number for number in numbers])
+
+
+def named_patients(tables: Iterable[Path]) -> list[Identity]:
+    """Return every patient of the organisers' tables of IDs once.
+
+    Raises ``DataError`` for a table that cannot be read or that contradicts another.
+    """
+    rows = [row for table in tables for row in read_mapping(table)]
+    # a patient stands there under each of its IDs
+    return list({id(person): person for person in identities(rows).values()}.values())
 
 
 def identities(rows: list[Identity]) -> dict[str, Identity]:
@@ -145,6 +158,24 @@ def _identity(row: Mapping[str, str | None], columns: Mapping[str, int], where: 
         raise DataError(f"{where}: no subject ID in this row; correct the table")
     grade = (row.get("Grade") or "").strip()
     return Identity(ids, None if grade in _NO_ENTRY else grade, site_of(ids.values()))
+
+
+def _sited(people: Sequence[Identity], entries: Sequence[str]) -> list[Identity]:
+    """Return patients with the sites of a column: the name that an ID gives comes first.
+
+    A number stands for an institution, and is known by its name where the IDs of all its patients
+    who have one agree. Where they do not, nobody knows to whom the others belong.
+    """
+    names: dict[str, set[str]] = {}
+    for person, entry in zip(people, entries, strict=True):
+        names.setdefault(entry, set()).update({person.site} - {""})
+    called = {entry: f"site {entry}" if entry.isdecimal() else entry for entry in names}
+    called |= {entry: min(own) for entry, own in names.items() if len(own) == 1}
+    called |= {entry: "" for entry, own in names.items() if len(own) > 1 or not entry}
+    return [
+        replace(person, site=person.site or called[entry])
+        for person, entry in zip(people, entries, strict=True)
+    ]
 
 
 def _merged(row: Identity, other: Identity) -> Identity:

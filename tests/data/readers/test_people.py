@@ -94,6 +94,25 @@ def test_which_ids_name_a_site(name: str, site: str) -> None:
     assert people.site_of(["x", name]) == site
 
 
+def test_a_column_of_sites_has_names_where_the_ids_agree(tmp_path: Path) -> None:
+    """Site 1 is CBICA by its patients' IDs, 2 has no name, of 3 nobody knows which one it is."""
+    rows = {
+        "BraTS2021_00001,Brats18_CBICA_AAB_1,1": "CBICA",
+        "BraTS2021_00002,N/A,1": "CBICA",
+        "BraTS2021_00003,NA,2": "site 2",
+        "BraTS2021_00004,Brats18_TCIA02_4_1,3": "TCIA02",
+        "BraTS2021_00005,Brats18_TCIA04_5_1,3": "TCIA04",
+        "BraTS2021_00006,NA,3": "",
+        "BraTS2021_00007,NA,NA": "",
+        "BraTS2021_00008,Brats18_TMC_8_1,NA": "TMC",
+        "BraTS2021_00009,NA,Mainz": "Mainz",
+    }
+    header = "BraTS2021,BraTS2018,Site No (represents the originating institution)"
+    path = tmp_path / "mapping.csv"
+    path.write_text("\n".join([header, *rows]))
+    assert [row.site for row in people.read_mapping(path)] == list(rows.values())
+
+
 def test_the_sites_of_the_real_table(real_data: Path) -> None:
     tables = layout.scan(real_data).named(people.TABLES)
     rows = people.read_mapping(next(path for path in tables if "2020" in str(path)))
