@@ -76,7 +76,7 @@ def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str |
         cases=table_of(entries),
         links=identity.link_table(links),
         faults=_fault_table(faults, root),
-        people=tuple(identity.named_patients(layout.scan(root).named(people.TABLES))),
+        people=tuple(people.named_patients(layout.scan(root).named(people.TABLES))),
     )
     return _under_pseudonyms(cohort, entries, work_dir) if study.pseudonyms else cohort
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -14,7 +13,7 @@ from scipy.sparse import csgraph
 
 from gliomalib.data import fingerprint
 from gliomalib.data.inspection import Inspection
-from gliomalib.data.readers.people import GRADES, Identity, identities, read_mapping
+from gliomalib.data.readers.people import GRADES, Identity
 
 How = Literal["table", "content", "suspect", "twin"]
 
@@ -105,16 +104,6 @@ def overlap(cases: pd.DataFrame) -> pd.DataFrame:
     shared.insert(0, "examinations", examinations.sum())
     shared.insert(1, "patients", there.sum())
     return shared.rename_axis(columns=None).reset_index()
-
-
-def named_patients(tables: Iterable[Path]) -> list[Identity]:
-    """Return every patient of the organisers' tables of subject IDs once.
-
-    Raises ``DataError`` for a table that cannot be read or that contradicts another.
-    """
-    rows = [row for table in tables for row in read_mapping(table)]
-    # a patient stands there under each of its IDs
-    return list({id(person): person for person in identities(rows).values()}.values())
 
 
 def year_overlap(people: Sequence[Identity]) -> pd.DataFrame:

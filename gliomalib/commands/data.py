@@ -1,4 +1,4 @@
-"""The verb ``data``: list the known sets, fetch the open ones, verify a folder, write phantoms."""
+"""The verb ``data``: list the known sets, fetch the open ones, verify a folder, make patients."""
 
 from __future__ import annotations
 
@@ -39,6 +39,12 @@ def add(verbs: Verbs) -> None:
     verify.add_argument("--data-dir", default="", metavar="FOLDER", help="its working files (data)")
     verify.add_argument("--workers", type=_positive, default=None, help="cases read side by side")
     verify.set_defaults(verb=_verify)
+
+    for kind, what in (("cubes", "boxes around the tumours"), ("masks", "the masks alone, 128³")):
+        made = kinds.add_parser(kind, help=f"make {what} from whole scans of BraTS 2020")
+        made.add_argument("root", type=_folder, metavar="ROOT", help="folder of the whole scans")
+        made.add_argument("out", type=_folder, metavar="OUT", help="new folder to write to")
+        made.set_defaults(verb=_boxes, kind=kind)
 
     phantoms = kinds.add_parser("phantoms", help="write synthetic patients, laid out as BraTS 2020")
     phantoms.add_argument("root", type=Path, metavar="ROOT", help="folder to write into")
@@ -107,6 +113,13 @@ def _show(result: Verification) -> None:
         f"{len(result.cases)} cases, {megabytes:.0f} MB in {result.seconds:.1f} s "
         f"({speed:.0f} MB/s), {n_faults or 'no'} fault{'s' * (n_faults != 1)}"
     )
+
+
+def _boxes(arguments: argparse.Namespace) -> None:
+    from gliomalib.data import boxes  # noqa: PLC0415
+
+    write = boxes.write_boxes if arguments.kind == "cubes" else boxes.write_masks
+    say(f"{write(arguments.root, arguments.out)} patients in {arguments.out}")
 
 
 def _phantoms(arguments: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""A label map written as NIfTI: its voxels and its grid, and nothing of any other header."""
+"""Labels and images written as NIfTI: voxels and grid, and nothing of any other header."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 
 from gliomalib.provenance import write_atomic
-from gliomalib.schema import Affine, DataError, Labels
+from gliomalib.schema import Affine, DataError, Float32Array, Labels
 
 ALIGNED = 2
 """NIfTI's code for coordinates that are those of another scan, here of the one labelled."""
@@ -35,6 +35,20 @@ def write_labels(path: str | Path, labels: Labels, affine: Affine) -> Path:
         )
     # a gzip header has room for a date and a name as well
     return write_atomic(path, gzip.compress(_image(labels, affine).to_bytes(), mtime=0))
+
+
+def write_image(path: str | Path, values: Float32Array, affine: Affine) -> Path:
+    """Write an image (X, Y, Z) in 8 bits with slope and intercept to ``path`` (.nii.gz).
+
+    Values come back within half of (largest − smallest) / 255. The file is there whole or not at
+    all, and the same values give the same bytes.
+    """
+    low = values.min()
+    slope = (values.max() - low) / np.float32(255) or np.float32(1)
+    image = _image(np.rint((values - low) / slope).astype(np.uint8), affine)
+    # set after the voxels: nibabel would scale what is scaled already
+    image.header.set_slope_inter(slope, low)
+    return write_atomic(path, gzip.compress(image.to_bytes(), mtime=0))
 
 
 def _image(labels: Labels, affine: Affine) -> nib.nifti1.Nifti1Image:

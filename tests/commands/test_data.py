@@ -13,7 +13,7 @@ from gliomalib.data import catalogue
 from gliomalib.data.readers import survey
 from gliomalib.data.verification import verify
 from gliomalib.schema import DataError, GliomaError
-from tests import faults
+from tests import faults, layouts
 from tests.faults import FAULTS
 
 Captured = pytest.CaptureFixture[str]
@@ -226,6 +226,18 @@ def test_phantoms_that_cannot_be_made_are_refused(
     code, _, err = said(capsys, "phantoms", tmp_path, "--count", 1, *words)
     assert code == 1
     assert says in err
+
+
+def test_boxes_and_masks_are_made_from_whole_scans(tmp_path: Path, capsys: Captured) -> None:
+    layouts.write(tmp_path / "whole", "brats2020", 7)
+    for kind, files in (("cubes", 5), ("masks", 1)):
+        out = tmp_path / kind
+        code, text, err = said(capsys, kind, tmp_path / "whole", out)
+        assert (code, text, err) == (0, f"1 patients in {out}\n", "")
+        assert len(list(out.rglob("BraTS20_Training_007_*.nii.gz"))) == files
+        code, text, err = said(capsys, kind, tmp_path / "whole", out)
+        assert (code, text) == (1, "")
+        assert f"{out}: is there already" in err
 
 
 def test_phantoms_go_into_no_file(tmp_path: Path, capsys: Captured) -> None:

@@ -6,7 +6,7 @@ patient 00005 at time point 100, its files end in ``-t1n``, ``-t1c``, ``-t2w``, 
 after treatment (2024): the listings of both archives agree, and the winning container of 2025
 tells the two apart by that number (BrainLesion/BraTS, issue 180). One number is one patient in
 both years. BraTS 2023 is BraTS 2021 under other numbers; only the organisers' spreadsheet
-``BraTS2023_2017_GLI_Mapping.xlsx`` says which is which, and it is not read here.
+``BraTS2023_2017_GLI_Mapping.xlsx`` says which is which, see ``people``.
 """
 
 from __future__ import annotations

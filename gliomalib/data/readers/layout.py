@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import os
 import re
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,15 +139,33 @@ def case_folders(tree: Tree, naming: Naming) -> Iterator[tuple[Path, str]]:
 
 
 def rows_of(path: str | Path) -> list[dict[str, str | None]]:
-    """Return the rows of a CSV table by column name.
+    """Return the rows of a table by column name; a cell that a row lacks is None.
 
-    Raises ``DataError`` if it is unreadable or a row has more cells than there are names.
+    Raises ``DataError`` as `cells_of` does, and if a row has more cells than there are names.
     """
+    lines = cells_of(path)
+    names = lines[0][1] if lines else []
+    for line, cells in lines[1:]:
+        # a comma too many at the end does no harm
+        if any(cells[len(names) :]):
+            reason = f"line {line} has more cells than the first line"
+            raise DataError(f"{path}: cannot be read ({reason}); fetch the table again")
+    return [dict(itertools.zip_longest(names, cells[: len(names)])) for _, cells in lines[1:]]
+
+
+def cells_of(path: str | Path) -> list[tuple[int, list[str]]]:
+    """Return the lines of a CSV table or of the first sheet of an .xlsx that are not empty.
+
+    Each with its number. Raises ``DataError`` for a file that cannot be read.
+    """
+    path = Path(path)
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as stream:
-            table = csv.DictReader(stream, strict=True)
-            return [_checked(row, f"line {table.line_num}") for row in table]
-    except (OSError, ValueError, csv.Error) as error:
+        if path.suffix.lower() == ".xlsx":
+            return [(n, cells) for n, cells in enumerate(_sheet(path), 1) if any(cells)]
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            table = csv.reader(stream, strict=True)
+            return [(table.line_num, cells) for cells in table if cells]
+    except (OSError, ValueError, csv.Error, KeyError, zipfile.BadZipFile, SyntaxError) as error:
         raise DataError(f"{path}: cannot be read ({error}); fetch the table again") from None
 
 
@@ -218,11 +238,19 @@ def closed_faults(tree: Tree) -> Iterator[Fault]:
             yield fault_of(link, "dangling link", message)
 
 
-def _checked(row: dict[Any, Any], where: str) -> dict[str, str | None]:
-    # cells without a name are kept under None; a comma too many at the end does no harm
-    if any(row.pop(None, ())):
-        raise ValueError(f"{where} has more cells than the first line")
-    return row
+def _sheet(path: Path) -> list[list[str]]:
+    # imported where it is used: few folders hold such a table
+    import openpyxl  # noqa: PLC0415
+
+    with path.open("rb") as stream:
+        book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
+        return [[_text(cell) for cell in row] for row in book.worksheets[0].values]
+
+
+def _text(cell: Any) -> str:
+    # a sheet keeps whole numbers as floats
+    whole = isinstance(cell, float) and cell.is_integer()
+    return "" if cell is None else str(int(cell) if whole else cell)
 
 
 def _leads_nowhere(path: Path) -> bool:

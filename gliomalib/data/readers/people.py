@@ -1,15 +1,18 @@
 """Who is who: tables of IDs that say which cases are one patient, of what grade, from which site.
 
 The organisers' tables are known by their columns, whatever the file is called: a column
-``BraTS_<year>_subject_ID`` or ``BraTS<year>`` for each year (name_mapping.csv of 2019 and 2020).
+``BraTS_<year>_subject_ID`` or ``BraTS<year>`` for each year, perhaps one that begins with "Site"
+(name_mapping.csv of 2019 and 2020; BraTS2023_2017_GLI_Mapping.xlsx, whose columns are known from
+code that reads it, and of whose patients one may have several examinations and IDs of 2021).
 IDs of 2018 and 2019 name the institution, Brats18_TCIA05_396_1; those of 2017 say TCIA alone.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from gliomalib.data.readers import layout
@@ -17,11 +20,14 @@ from gliomalib.data.readers.layout import Tree
 from gliomalib.labels import RELEASES
 from gliomalib.schema import Case, DataError, Fault
 
-TABLES = re.compile(r".*\.csv")
+TABLES = re.compile(r".*\.(csv|xlsx)")
 """What may be a table of IDs; `read_mapping` looks at its columns."""
 
 GRADES = ("HGG", "LGG")
-_CALLED_TABLE = re.compile(r"name_mapping\w*\.csv")
+SAME_PATIENT = re.compile(r"same_patient\.csv")
+"""A table of the user's own: two columns of IDs, both one patient in each line."""
+
+_CALLED_TABLE = re.compile(r"name_mapping\w*\.csv|.*GLI_Mapping.*\.xlsx")
 _YEAR_COLUMN = re.compile(r"BraTS_?(\d{4})(?:_subject_ID)?")
 _SITE_IN_ID = re.compile(r"(?:Brats1[78]|BraTS19|Phantom)[_-](2013|(?!TCIA_)[A-Z]+\d*)[_-]\w.*")
 _NO_ENTRY = ("", "NA", "N/A")
@@ -48,8 +54,13 @@ def name(tree: Tree, entries: Sequence[Case | Fault]) -> list[Case | Fault]:
     says of its grade counts before the tables. Faults of tables come first.
     """
     by_id, faults = layout.read_tables(tree, TABLES, read_mapping, identities, "brats")
-    rows = [list(person.ids.values()) for person in by_id.values()]
-    groups = _merged_groups([*rows, *([entry.case_id, entry.patient_id] for entry in entries)])
+    rows = [_all_ids(person) for person in by_id.values()]
+    rows += [[entry.case_id, entry.patient_id] for entry in entries]
+    known = {name for row in rows for name in row}
+    read = partial(_same_patient, known=known)
+    same, wrong = layout.read_tables(tree, SAME_PATIENT, read, list, "brats")
+    groups = _merged_groups([*rows, *same])
+    faults += wrong
     own: dict[str, str] = {}
     for entry in sorted(entries, key=_age):
         own.setdefault(min(groups[entry.case_id]), entry.patient_id)
@@ -76,7 +87,20 @@ def read_mapping(path: str | Path) -> list[Identity]:
         raise DataError(f"{path}: no column BraTS_<year>_subject_ID; give the organisers' table")
     if not columns:
         return []
-    return [_identity(row, columns, f"{path}, line {line}") for line, row in enumerate(rows, 2)]
+    sited = next((name for name in names if name.lower().startswith("site")), "")
+    people = [_identity(row, columns, f"{path}, line {line}") for line, row in enumerate(rows, 2)]
+    numbers = [(row.get(sited) or "").strip() for row in rows]
+    return _sited(people, ["" if number in _NO_ENTRY else number for number in numbers])
+
+
+def named_patients(tables: Iterable[Path]) -> list[Identity]:
+    """Return every patient of the organisers' tables of IDs once.
+
+    Raises ``DataError`` for a table that cannot be read or that contradicts another.
+    """
+    rows = [row for table in tables for row in read_mapping(table)]
+    # a patient stands there under each of its IDs
+    return list({id(person): person for person in identities(rows).values()}.values())
 
 
 def identities(rows: list[Identity]) -> dict[str, Identity]:
@@ -121,6 +145,34 @@ def _age(entry: Case | Fault) -> tuple[int, str]:
     return RELEASES.index(entry.release) if known else len(RELEASES), entry.case_id
 
 
+def _all_ids(person: Identity) -> list[str]:
+    # an ID of 2023 is an examination, BraTS-GLI-00008-001, and the patient is its first part
+    exam = person.ids.get(2023, "")
+    return [*person.ids.values(), *([exam.rpartition("-")[0]] if exam else [])]
+
+
+def _same_patient(path: Path, known: Collection[str]) -> list[list[str]]:
+    """Return the pairs of IDs of the user's own table; a first line of names may be there.
+
+    Raises ``DataError`` for a line that is not two IDs, and for an ID that neither a case here nor
+    a table has.
+    """
+    pairs = []
+    for line, cells in layout.cells_of(path):
+        pair = [cell.strip() for cell in cells]
+        strange = [name for name in pair if name not in known]
+        if len(pair) == 2 and len(strange) == 2 and line == 1:
+            continue
+        if len(pair) != 2 or strange:
+            what = f"{strange[0]!r} is no ID" if len(pair) == 2 else f"{len(pair)} cells"
+            raise DataError(
+                f"{path}, line {line}: {what}, expected two IDs of cases or patients that are here "
+                "or in the organisers' tables; correct the line or delete it"
+            )
+        pairs.append(pair)
+    return pairs
+
+
 def _merged_groups(groups: Iterable[Sequence[str]]) -> dict[str, set[str]]:
     """Return ID → all IDs that groups with a member in common join to it."""
     joined: dict[str, set[str]] = {}
@@ -145,6 +197,24 @@ def _identity(row: Mapping[str, str | None], columns: Mapping[str, int], where: 
         raise DataError(f"{where}: no subject ID in this row; correct the table")
     grade = (row.get("Grade") or "").strip()
     return Identity(ids, None if grade in _NO_ENTRY else grade, site_of(ids.values()))
+
+
+def _sited(people: Sequence[Identity], entries: Sequence[str]) -> list[Identity]:
+    """Return patients with the sites of a column: the name that an ID gives comes first.
+
+    A number stands for an institution, and is known by its name where the IDs of all its patients
+    who have one agree. Where they do not, nobody knows to whom the others belong.
+    """
+    names: dict[str, set[str]] = {}
+    for person, entry in zip(people, entries, strict=True):
+        names.setdefault(entry, set()).update({person.site} - {""})
+    called = {entry: f"site {entry}" if entry.isdecimal() else entry for entry in names}
+    called |= {entry: min(own) for entry, own in names.items() if len(own) == 1}
+    called |= {entry: "" for entry, own in names.items() if len(own) > 1 or not entry}
+    return [
+        replace(person, site=person.site or called[entry])
+        for person, entry in zip(people, entries, strict=True)
+    ]
 
 
 def _merged(row: Identity, other: Identity) -> Identity:

@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from gliomalib.data.readers import layout, people, survey
@@ -92,6 +93,130 @@ def test_tables_of_two_families_together_name_a_patient(tmp_path: Path) -> None:
 )
 def test_which_ids_name_a_site(name: str, site: str) -> None:
     assert people.site_of(["x", name]) == site
+
+
+def test_a_column_of_sites_has_names_where_the_ids_agree(tmp_path: Path) -> None:
+    """Site 1 is CBICA by its patients' IDs, 2 has no name, of 3 nobody knows which one it is."""
+    rows = {
+        "BraTS2021_00001,Brats18_CBICA_AAB_1,1": "CBICA",
+        "BraTS2021_00002,N/A,1": "CBICA",
+        "BraTS2021_00003,NA,2": "site 2",
+        "BraTS2021_00004,Brats18_TCIA02_4_1,3": "TCIA02",
+        "BraTS2021_00005,Brats18_TCIA04_5_1,3": "TCIA04",
+        "BraTS2021_00006,NA,3": "",
+        "BraTS2021_00007,NA,NA": "",
+        "BraTS2021_00008,Brats18_TMC_8_1,NA": "TMC",
+        "BraTS2021_00009,NA,Mainz": "Mainz",
+    }
+    header = "BraTS2021,BraTS2018,Site No (represents the originating institution)"
+    path = tmp_path / "mapping.csv"
+    path.write_text("\n".join([header, *rows]))
+    assert [row.site for row in people.read_mapping(path)] == list(rows.values())
+
+
+GLI_COLUMNS = (
+    *("BraTS2023", "BraTS2021", "BraTS2020", "BraTS2019", "BraTS2018", "BraTS2017"),
+    *("Cohort Name (if publicly available)", "Local ID "),
+    "Site No (represents the originating institution)",
+)
+"""Columns of BraTS2023_2017_GLI_Mapping.xlsx as code that reads it names them."""
+
+
+def sheet(path: Path, *rows: dict[str, object]) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(GLI_COLUMNS)
+    for row in rows:
+        book.active.append([row.get(name, "N/A") for name in GLI_COLUMNS])
+    book.save(path)
+
+
+def test_the_organisers_sheet_joins_2023_to_all_years(tmp_path: Path) -> None:
+    """Two examinations of one patient were two patients in 2021; now they are one."""
+    for visit in (0, 1):
+        layouts.write(tmp_path, "brats2023", 8, visit=visit)
+    layouts.write(tmp_path, "brats2021", 8)
+    layouts.write(tmp_path, "brats2020", 8)
+    layouts.write(tmp_path, "brats2024", 31)
+    sheet(
+        tmp_path / "any name.xlsx",
+        {"BraTS2023": "BraTS-GLI-00008-000", "BraTS2021": "BraTS2021_00008", GLI_COLUMNS[-1]: 3.0},
+        {
+            **{"BraTS2023": "BraTS-GLI-00008-001", "BraTS2021": "BraTS2021_01666"},
+            **{"BraTS2020": "BraTS20_Training_008", GLI_COLUMNS[-1]: 3},
+        },
+    )
+    found = {case.case_id: (case.patient_id, case.site) for case in survey.discover(tmp_path)}
+    assert found.pop("BraTS-GLI-00031-100") == ("BraTS-GLI-00031", "")
+    assert len(found) == 4
+    assert set(found.values()) == {("BraTS20_Training_008", "site 3")}
+
+
+def test_a_sheet_that_is_damaged_is_a_fault_by_its_name(tmp_path: Path) -> None:
+    layouts.write(tmp_path, "brats2023", 8)
+    (tmp_path / "notes.xlsx").write_bytes(b"no sheet")
+    assert survey.survey(tmp_path).faults == ()
+    (tmp_path / "BraTS2023_2017_GLI_Mapping.xlsx").write_bytes(b"no sheet")
+    (fault,) = survey.survey(tmp_path).faults
+    assert fault.kind == layout.TABLE
+    assert "GLI_Mapping.xlsx: cannot be read (File is not a zip file); fetch" in fault.message
+
+
+def own(root: Path, text: str) -> list[str]:
+    """Return the patient of each of three cases where the user's own table says ``text``."""
+    layouts.write(root, "brats2019", 1)
+    layouts.write(root, "brats2021", 5)
+    layouts.write(root, "ucsf_pdgm", 4)
+    (root / "same_patient.csv").write_text(text)
+    return [case.patient_id for case in survey.discover(root)]
+
+
+@pytest.mark.parametrize("first", ["", "mine,theirs\n"])
+def test_a_table_of_the_users_own_joins_patients(first: str, tmp_path: Path) -> None:
+    text = first + "BraTS2021_00005, UCSF-PDGM-0004\nUCSF-PDGM-0004,BraTS19_TMC_00001_1\n"
+    assert own(tmp_path, text) == ["BraTS19_TMC_00001_1"] * 3
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("BraTS2021_00005,UCSF-PDGM-004\n", "line 1: 'UCSF-PDGM-004' is no ID"),
+        ("a,b\nBraTS2021_0005,UCSF-PDGM-0004\n", "line 2: 'BraTS2021_0005' is no ID"),
+        ("a,b\nc,d\n", "line 2: 'c' is no ID"),
+        ("BraTS2021_00005\n", "line 1: 1 cells"),
+        ("BraTS2021_00005;UCSF-PDGM-0004\n", "line 1: 1 cells"),
+        ("a,b,c\n", "line 1: 3 cells"),
+    ],
+)
+def test_a_wrong_line_of_it_is_one_sentence(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=rf"same_patient.csv, {said}, expected two IDs.*correct the"
+    ):
+        own(tmp_path, text)
+    (fault,) = survey.survey(tmp_path).faults
+    assert (fault.kind, "\n" in fault.message) == (layout.TABLE, False)
+
+
+def test_nine_of_2021_are_patients_of_2020(real_data: Path, tmp_path: Path) -> None:
+    """With boxes and whole scans in one folder nobody is two patients.
+
+    One is there under the same ID in both, which a fault says.
+    """
+    beside = [real_data.parent / name for name in ("real-more", "real-cubes")]
+    if not all(folder.is_dir() for folder in beside):
+        pytest.skip("no boxes beside the real patients")
+    for folder in (real_data, *beside):
+        (tmp_path / folder.name).symlink_to(folder)
+    found = survey.survey(tmp_path)
+    cases = found.cases
+    assert [fault.kind for fault in found.faults] == ["duplicate ID"]
+    whole = [case for case in cases if "real-cubes" not in str(case.images["t1"])]
+    boxed = {case.patient_id for case in cases} - {case.patient_id for case in whole}
+    joined = {case.case_id: case.patient_id for case in whole if case.release == "brats2021"}
+    nine = [*range(1476, 1482), *range(1483, 1486)]
+    assert {name: joined[name] for name in joined if joined[name] != name} == {
+        f"BraTS2021_{n:05d}": f"BraTS20_Training_{n - 1205:03d}" for n in nine
+    }
+    assert (len(whole), len(boxed)) == (24, 349)
 
 
 def test_the_sites_of_the_real_table(real_data: Path) -> None:
