@@ -276,7 +276,8 @@ def _data_digest(table: Path) -> str:
 def _value(entry: Mapping[str, Any]) -> Value:
     interval = entry["ci95"]
     ends = tuple(map(_number, interval)) if interval else None
-    return Value(**{**entry, "value": _number(entry["value"]), "ci95": ends})
+    spreads = {name: _number(entry.get(name)) for name in ("sd_patients", "sd_trainings")}
+    return Value(**{**entry, **spreads, "value": _number(entry["value"]), "ci95": ends})
 
 
 def _number(stored: float | None) -> float:

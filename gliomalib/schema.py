@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -203,6 +204,8 @@ class Value:
     ``n_empty`` counts patients where truth and prediction are both empty, ``n_missed`` those
     where just one of them is; both are in ``n_patients`` unless ``rule`` says otherwise.
     ``n_seeds`` counts the trainings of each network behind the number, 0 where there are none.
+    ``sd_patients`` and ``sd_trainings`` are its spreads over either, as in
+    ``scoring.training_noise.Effect``, the latter with its degrees of freedom; NaN where unknown.
     ``note`` is what nobody may overlook: who or what decides it, or why it is not given (NaN).
     """
 
@@ -216,6 +219,9 @@ class Value:
     rule: str = ""
     n_seeds: int = 0
     note: str = ""
+    sd_patients: float = math.nan
+    sd_trainings: float = math.nan
+    df_trainings: int = 0
 
 
 @dataclass(frozen=True)

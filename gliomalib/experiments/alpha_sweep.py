@@ -25,7 +25,7 @@ from gliomalib.fusion import optimum
 from gliomalib.pipeline import folds
 from gliomalib.schema import FloatArray, RecordError, Value
 from gliomalib.scoring import bootstrap, tables, training_noise
-from gliomalib.scoring.comparisons import MARGIN
+from gliomalib.scoring.training_noise import MARGIN
 from gliomalib.settings import PAPER_ALPHA, named_seed
 
 PAPER, NEAR = f"{PAPER_ALPHA:g}", f"within {MARGIN:g}"
@@ -280,5 +280,5 @@ def _chosen(sweep: Sweep, held_back: Sequence[optimum.Curve]) -> list[Value]:
     rule = f"mean Dice at α = {alpha:.3f} minus that at {PAPER}, over patients and trainings"
     return [
         Value("chosen_alpha", alpha, n_patients=gain.n, rule=picked),
-        Value("gain_at_chosen_alpha", gain.value, gain.ci95, gain.n, rule=rule, n_seeds=gain.seeds),
+        value("gain_at_chosen_alpha", gain, rule),
     ]

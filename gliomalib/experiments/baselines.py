@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from gliomalib import settings
 from gliomalib.digits import spoken
 from gliomalib.experiments import comparing, fusion_gain, gates
 from gliomalib.experiments.baseline_methods import ENSEMBLES, INPUTS, SCAN, MethodTrial
@@ -41,23 +40,22 @@ def table(trial: MethodTrial, part: str, score: str) -> pd.DataFrame:
     return wide.T.groupby("method").mean().T[list(_titles(trial, score))]
 
 
-def compared(trial: MethodTrial, part: str, score: str, study: settings.Study) -> pd.DataFrame:
+def compared(trial: MethodTrial, part: str, score: str) -> pd.DataFrame:
     """Return fused minus every other segmentation, or ResNet50 on it minus every other classifier.
 
-    The first row of ``comparing.beside`` is the one that others are set against. The family of
-    Holm's adjustment are all methods of the table.
+    The first row of ``comparing.beside`` is the one that others are set against.
     """
-    seed = settings.named_seed(study.seed, "baselines", part, score)
-    judged = comparing.judged(_gains(trial, part, score), seed)
+    judged = comparing.judged(_gains(trial, part, score))
     return comparing.beside(table(trial, part, score).mean(), _titles(trial, score), judged)
 
 
-def values(trial: MethodTrial, study: settings.Study) -> list[Value]:
+def values(trial: MethodTrial) -> list[Value]:
     """Return how every method does, what fused and ResNet50 exceed the others by, and the gate."""
     gate = gates.judged(trial.slices)
     values = [gate.value]
     for part, prefix in parts(trial.scores):
-        gains = [*_of_dice(trial, part, study), *_of_accuracy(trial, part, study, gate)]
+        gains = [contrast.value for contrast in _contrasts(trial, part)]
+        gains += _of_accuracy(trial, part, gate)
         values += [*_means(trial, part), *gains]
         names = [f"{prefix}fused_minus_{name}_mean_dice" for name in ENSEMBLES]
         if set(ENSEMBLES) <= set(trial.segmenters):
@@ -81,11 +79,9 @@ def absent(trial: MethodTrial) -> tuple[str, ...]:
     return tuple(caveats)
 
 
-def conclusion(trial: MethodTrial, values: Sequence[Value], study: settings.Study) -> str:
+def conclusion(trial: MethodTrial, values: Sequence[Value]) -> str:
     """Say what fusion gains on its baselines, and how far one gets without a network."""
-    volumes, networks = (
-        compared(trial, "test", score, study).set_index("method") for score in SCORES
-    )
+    volumes, networks = (compared(trial, "test", score).set_index("method") for score in SCORES)
     gate, plain = of(values, gates.NAME), networks.loc[list(WITHOUT)]
     dice = comparing.listed(volumes.iloc[1:], _gains(trial, "test", "mean_dice").values())
     text = (
@@ -107,7 +103,6 @@ def conclusion(trial: MethodTrial, values: Sequence[Value], study: settings.Stud
             here, there = (_gains(trial, part, score) for part in PREFIXES)
             titles = {str(method): what + title for method, title in rows["title"].items()}
             text += comparing.disagreements(here, there, titles)
-        text += comparing.limits(rows)
     return text
 
 
@@ -197,24 +192,11 @@ def _means(trial: MethodTrial, part: str) -> Iterator[Value]:
         yield replace(mean, n_empty=empty, n_missed=missed)
 
 
-def _of_dice(trial: MethodTrial, part: str, study: settings.Study) -> Iterator[Value]:
-    """Yield what the first segmentation exceeds the others by; the study's rule has the tests."""
-    rows = compared(trial, part, "mean_dice", study).set_index("method")
-    for contrast in _contrasts(trial, part):
-        tests = comparing.tested(rows.T[contrast.other], f"{len(rows) - 1} methods")
-        rule = f"{contrast.value.rule}; {tests}"
-        yield replace(contrast.value, rule=rule) if contrast.rule == "dice" else contrast.value
-
-
-def _of_accuracy(
-    trial: MethodTrial, part: str, study: settings.Study, gate: gates.Gate
-) -> Iterator[Value]:
+def _of_accuracy(trial: MethodTrial, part: str, gate: gates.Gate) -> Iterator[Value]:
     """Yield what the first classifier exceeds the others by, or why it is not judged."""
-    rows = compared(trial, part, "accuracy", study).set_index("method")
-    first, *_ = rows.index
+    first, titles = next(iter(trial.classifiers)), trial.classifiers
     for method, gain in _gains(trial, part, "accuracy").items():
-        tests = comparing.tested(rows.T[method], f"{len(rows) - 1} methods")
-        titles = f"{rows['title'][first]} minus {rows['title'][method]}"
         what = f"{SCORES['accuracy']}, mean over patients and trainings"
         name = f"{PREFIXES[part]}{first}_minus_{method}_accuracy"
-        yield comparing.value(name, gain, f"{titles}, paired: {what}; {tests}", gate.closed)
+        rule = f"{titles[first]} minus {titles[method]}, paired: {what}"
+        yield comparing.value(name, gain, rule, gate.closed)

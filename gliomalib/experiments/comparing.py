@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,12 +13,12 @@ import pandas as pd
 from gliomalib import settings
 from gliomalib.experiments import values
 from gliomalib.schema import Confusion, Value
-from gliomalib.scoring import comparisons, metrics, rope, sensitivity, training_noise
+from gliomalib.scoring import metrics, sensitivity, training_noise
 from gliomalib.scoring import tables as evaluate
+from gliomalib.scoring.bootstrap import LEVEL
 
-COLUMNS = ["difference", "low", "high", "p_holm", "verdict", "note", "limited"]
+COLUMNS = ["difference", "low", "high", "verdict"]
 """Columns of ``judged`` that a table without comparisons has too."""
-
 
 RULE_DECIDES = "the rule for empty masks decides whether 0 lies in the interval"
 
@@ -70,38 +70,43 @@ def value(name: str, gain: Gain, rule: str, note: str = "") -> Value:
     return replace(values.value(name, gain.effect, rule), note=note or gain.note)
 
 
-def sizes(gain: Gain, seed: int) -> dict[str, object]:
+def sizes(gain: Gain, level: float = LEVEL) -> dict[str, object]:
     """Return a gain as the row of a table.
 
-    Columns: difference, low, high (95 % interval over patients and trainings), trainings, median,
+    Columns: difference, low, high (interval over patients and trainings), trainings, median,
     better (patients above 0), least and most (means when each patient is left out), decider (the
-    patient who decides), and P(worse), P(same), P(better) by ``rope``.
+    patient who decides).
     """
     effect, shaky = gain.effect, gain.by_patient
-    low, high = values.ends(effect)
-    likely = vars(rope.signed_rank(gain.patients, seed))
+    low, high = effect.interval(level) or (math.nan, math.nan)
     return {
         **{"difference": effect.value, "low": low, "high": high, "trainings": effect.seeds},
         **{"median": shaky.median, "better": f"{shaky.better} of {shaky.n}"},
         **{"least": shaky.least, "most": shaky.most, "decider": shaky.decider},
-        **{f"P({region})": share for region, share in likely.items()},
     }
 
 
-def judged(gains: Mapping[str, Gain], seed: int, bound: str = "") -> pd.DataFrame:
-    """Return one row per gain, which together are Holm's family, but for the ``bound``.
+def judged(gains: Mapping[str, Gain], family: Collection[str] | None = None) -> pd.DataFrame:
+    """Return one row per gain: the columns of ``sizes``, and verdict.
 
-    Columns: those of ``sizes``, verdict, and those of ``comparisons.family``. ``equivalent`` needs
-    the interval within ±0.01 (``comparisons.MARGIN``), ``different`` 0 outside of it and p_holm
-    below 0.05; neither is ``undecided``. A bound that is no method has the verdict "–".
+    ``equivalent`` needs the interval within ±0.01 (``training_noise.MARGIN``), ``different`` 0
+    outside of it; neither is ``undecided``. A gain that was asked for by name has its own 95 %
+    interval. Where the best of a ``family`` of k is looked for, each interval is one of 1 − 0.05/k,
+    so that all hold together in 95 % of studies (Dunn 1961, doi:10.1080/01621459.1961.10482090);
+    what is outside of the family is no method and has the verdict "–".
     """
-    members = {name: gain.patients for name, gain in gains.items() if name != bound}
-    tested = comparisons.family(pd.DataFrame(members))
-    rows = [
-        {**sizes(gain, seed), "verdict": _verdict(gain.effect, tested["p_holm"].get(name))}
-        for name, gain in gains.items()
-    ]
-    return pd.DataFrame(rows, index=list(gains)).join(tested)
+    level = LEVEL if family is None else 1 - (1 - LEVEL) / max(len(family), 1)
+    rows = pd.DataFrame([sizes(gain, level) for gain in gains.values()], index=list(gains))
+    decided = np.select(
+        [
+            ~rows.index.isin(gains if family is None else family),
+            rows[["low", "high"]].abs().max(axis=1, skipna=False) < training_noise.MARGIN,
+            (rows["low"] > 0) | (rows["high"] < 0),
+        ],
+        ["–", "equivalent", "different"],
+        "undecided",
+    )
+    return rows.assign(verdict=decided)
 
 
 def beside(means: pd.Series, titles: Mapping[str, str], judged: pd.DataFrame) -> pd.DataFrame:
@@ -112,11 +117,7 @@ def beside(means: pd.Series, titles: Mapping[str, str], judged: pd.DataFrame) ->
     rows = means.rename_axis("method").reset_index(name="mean")
     rows.insert(1, "title", rows["method"].map(titles))
     rows = rows.join(judged, on="method")
-    return rows.assign(
-        verdict=rows["verdict"].fillna("–"),
-        note=rows["note"].fillna(""),
-        limited=rows["limited"].eq(other=True),
-    )
+    return rows.fillna({"verdict": "–"})
 
 
 def by_grade(table: pd.DataFrame, cases: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -197,20 +198,11 @@ def masks(states: pd.Series) -> tuple[int, int]:
     return int((states == "empty").sum()), int(states.isin(["missed", "spurious"]).sum())
 
 
-def tested(row: pd.Series, family: str) -> str:
-    """Return the tests of a row for the rule of a value; ``family`` says of what it is one."""
-    return (
-        f"Wilcoxon with Holm over {family} p = {row['p_holm']:.3g}, "
-        f"{row['verdict']} by ±{comparisons.MARGIN:g}"
-    )
-
-
 def spoken(row: pd.Series) -> str:
     """Return the difference of a row with its interval and verdict."""
-    verdict = row["verdict"]
-    if verdict == "undecided" and (row["low"] > 0 or row["high"] < 0):
-        verdict = "undecided by the adjusted test"
-    return f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}, {verdict})"
+    ends = interval(row)
+    shown = f"{ends[0]:+.3f} to {ends[1]:+.3f}" if ends else "one patient, no interval"
+    return f"{row['difference']:+.3f} ({shown}, {row['verdict']})"
 
 
 def listed(rows: pd.DataFrame, gains: Iterable[Gain]) -> str:
@@ -219,22 +211,6 @@ def listed(rows: pd.DataFrame, gains: Iterable[Gain]) -> str:
         f"{row['title']}: {spoken(row)}{f' [{gain.note}]' if gain.note else ''}"
         for (_, row), gain in zip(rows.iterrows(), gains, strict=True)
     )
-
-
-def limits(rows: pd.DataFrame) -> str:
-    """Return why differences could not be shown, as sentences that follow another one."""
-    notes = rows.loc[rows["limited"].eq(other=True), "note"].unique()
-    return "".join(f" {note[0].upper()}{note[1:]}." for note in notes)
-
-
-def _verdict(effect: training_noise.Effect, p_holm: float | None) -> str:
-    if p_holm is None:
-        return "–"
-    low, high = values.ends(effect)
-    if max(-low, high) < comparisons.MARGIN:
-        return "equivalent"
-    is_different = effect.excludes_zero and p_holm < comparisons.ALPHA
-    return "different" if is_different else "undecided"
 
 
 def _bounds(effect: training_noise.Effect) -> str:

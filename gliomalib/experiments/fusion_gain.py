@@ -21,7 +21,6 @@ from gliomalib.pipeline import folds
 from gliomalib.schema import RecordError, Value
 from gliomalib.scoring import tables
 from gliomalib.scoring.bootstrap import LEVEL
-from gliomalib.settings import Study, named_seed
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def patients(table: pd.DataFrame, part: str) -> pd.DataFrame:
     return rows.pivot_table(index="patient_id", columns="network", values="dice", sort=False)
 
 
-def differences(contrasts: Sequence[Contrast], study: Study) -> pd.DataFrame:
+def differences(contrasts: Sequence[Contrast]) -> pd.DataFrame:
     """Return one row per contrast.
 
     Columns: part, title, rule, patients, left_out, and those of ``comparing.sizes``.
@@ -133,7 +132,7 @@ def differences(contrasts: Sequence[Contrast], study: Study) -> pd.DataFrame:
             "rule": contrast.rule,
             "patients": contrast.gain.effect.n,
             "left_out": contrast.left_out,
-            **comparing.sizes(contrast.gain, named_seed(study.seed, "rope", contrast.value.name)),
+            **comparing.sizes(contrast.gain),
         }
         for contrast in contrasts
     ]

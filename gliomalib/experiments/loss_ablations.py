@@ -48,18 +48,17 @@ def overview(grid: Grid, part: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def compared(grid: Grid, part: str, score: str, study: settings.Study) -> pd.DataFrame:
+def compared(grid: Grid, part: str, score: str) -> pd.DataFrame:
     """Return ``comparing.judged`` of ``Grid.pairs``, an empty table where there is no pair.
 
-    Columns first, second and title name the pair; Holm's family are all pairs.
+    Columns first, second and title name the pair.
     """
     pairs = pd.DataFrame(grid.pairs, columns=["first", "second"])
     titles = pairs.replace(dict(grid.titles))
     pairs = pairs.assign(title=titles["first"] + " minus " + titles["second"])
     if not grid.pairs:
         return pairs.reindex(columns=[*pairs, *comparing.COLUMNS])
-    seed = settings.named_seed(study.seed, "ablations", grid.network, part, score)
-    judged = comparing.judged(_gains(grid, part, score), seed)
+    judged = comparing.judged(_gains(grid, part, score))
     return pairs.join(judged.reset_index(drop=True))
 
 
@@ -73,7 +72,7 @@ def values(grids: Sequence[Grid], study: settings.Study, gate: gates.Gate) -> li
         for part, _ in parts(grid.scores):
             for score in grid.score_names:
                 values += _means(grid, part, score, study)
-                values += _differences(grid, part, score, study, gate)
+                values += _differences(grid, part, score, gate)
             if grid.classifies:
                 values += _of_slices(grid, part, study)
         if grid.classifies:
@@ -101,11 +100,9 @@ def absent(grids: Sequence[Grid]) -> tuple[str, ...]:
     return tuple(caveats)
 
 
-def conclusion(
-    grids: Sequence[Grid], values: Sequence[Value], study: settings.Study, gate: gates.Gate
-) -> str:
+def conclusion(grids: Sequence[Grid], values: Sequence[Value], gate: gates.Gate) -> str:
     """Say for each network what the losses differ by, on both sites, and which one collapsed."""
-    sentences = [_of_network(grid, study, gate) for grid in grids]
+    sentences = [_of_network(grid, gate) for grid in grids]
     words = {1.0: "yes", 0.0: "no"}
     lost = [
         f"{title}: {words.get(of(values, f'collapsed_{cell}').value, 'too few patients to decide')}"
@@ -119,16 +116,16 @@ def conclusion(
     return " ".join(sentences)
 
 
-def _of_network(grid: Grid, study: settings.Study, gate: gates.Gate) -> str:
+def _of_network(grid: Grid, gate: gates.Gate) -> str:
     name, score = TITLES[grid.network], grid.score_names[0]
     if grid.classifies and gate.closed:
         return f"{name}, {SCORES[score]}: {gate.closed}."
     text, of_parts = "", [part for part, _ in parts(grid.scores)]
     for part in of_parts:
-        table = compared(grid, part, score, study)
+        table = compared(grid, part, score)
         pairs = comparing.listed(table, _gains(grid, part, score).values()) or "nothing to compare"
         who = f"{len(patients(grid, part, score))} {WHO[part]} patients"
-        text += f" {name}, {SCORES[score]} in {who}: {pairs}.{comparing.limits(table)}"
+        text += f" {name}, {SCORES[score]} in {who}: {pairs}."
     if len(of_parts) == 2:
         here, there = (_gains(grid, part, score) for part in of_parts)
         text += comparing.disagreements(here, there, dict(zip(here, table["title"], strict=True)))
@@ -192,20 +189,17 @@ def _means(grid: Grid, part: str, score: str, study: settings.Study) -> Iterator
         yield replace(score_of_cell, n_empty=masks[0], n_missed=masks[1])
 
 
-def _differences(
-    grid: Grid, part: str, score: str, study: settings.Study, gate: gates.Gate
-) -> Iterator[Value]:
+def _differences(grid: Grid, part: str, score: str, gate: gates.Gate) -> Iterator[Value]:
     if score not in (*ENHANCING, *loss_grid.CLASSIFICATION):
         return
-    table, gains = compared(grid, part, score, study), _gains(grid, part, score)
-    note = gate.closed if grid.classifies else ""
-    for (_, row), gain in zip(table.iterrows(), gains.values(), strict=True):
+    gains, titles = _gains(grid, part, score), grid.titles
+    for (first, second), gain in zip(grid.pairs, gains.values(), strict=True):
         rule = (
-            f"{TITLES[grid.network]}, {row['title']}: {SCORES[score]}, paired by patient, mean "
-            f"over patients and seeds; {comparing.tested(row, f'{len(table)} pairs')}"
+            f"{TITLES[grid.network]}, {titles[first]} minus {titles[second]}: {SCORES[score]}, "
+            "paired by patient, mean over patients and seeds"
         )
-        name = f"{_prefix(grid, part)}{row['first']}_minus_{row['second']}_{score}"
-        yield comparing.value(name, gain, rule, note)
+        name = f"{_prefix(grid, part)}{first}_minus_{second}_{score}"
+        yield comparing.value(name, gain, rule, gate.closed if grid.classifies else "")
 
 
 def _of_slices(grid: Grid, part: str, study: settings.Study) -> Iterator[Value]:

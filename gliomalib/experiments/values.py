@@ -42,15 +42,22 @@ def not_on_boxes(name: str, rule: str, why: str) -> Value:
 
 def value(name: str, interval: bootstrap.Interval | training_noise.Effect, rule: str) -> Value:
     """Return an estimate over patients, or over patients and trainings, as a value."""
-    seeds = interval.seeds if isinstance(interval, training_noise.Effect) else 0
-    return Value(name, interval.value, interval.ci95, interval.n, rule=rule, n_seeds=seeds)
+    made = Value(name, interval.value, interval.ci95, interval.n, rule=rule)
+    if isinstance(interval, bootstrap.Interval):
+        return made
+    return replace(
+        made,
+        n_seeds=interval.seeds,
+        sd_patients=interval.sd_patients,
+        sd_trainings=interval.sd_trainings,
+        df_trainings=interval.df_trainings,
+    )
 
 
 def share(name: str, effect: training_noise.Effect, rule: str) -> Value:
     """Return the mean of a score of 0 to 1 as a value, its interval within that range."""
-    low, high = ends(effect)
-    ci95 = (max(low, 0.0), min(high, 1.0)) if effect.ci95 else None
-    return value(name, replace(effect, ci95=ci95), rule)
+    (low, high), made = ends(effect), value(name, effect, rule)
+    return replace(made, ci95=(max(low, 0.0), min(high, 1.0))) if made.ci95 else made
 
 
 def mean(name: str, numbers: pd.Series, study: settings.Study, rule: str) -> Value:

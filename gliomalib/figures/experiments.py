@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 
 from gliomalib.figures import picture
 from gliomalib.figures.picture import BLUE, GREY, ORANGE, Picture, canvas, spoken, styled
-from gliomalib.scoring.comparisons import MARGIN
 from gliomalib.scoring.keras_metrics import Saturation, saturated_mean_iou
+from gliomalib.scoring.training_noise import MARGIN
 from gliomalib.settings import PAPER_ALPHA
 
 LOOKS: dict[str, dict[str, Any]] = {

@@ -9,8 +9,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from gliomalib.figures.picture import BLUE, DARK, ORANGE, Picture, canvas, spoken, styled
-from gliomalib.scoring.comparisons import MARGIN
 from gliomalib.scoring.tables import RULES
+from gliomalib.scoring.training_noise import MARGIN
 
 PALE = "#8c8c8c"
 """Patients; it stands out from white as 3.4 to 1."""

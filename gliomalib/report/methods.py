@@ -9,7 +9,7 @@ from typing import Any
 from gliomalib.report import phrases, references
 from gliomalib.report.pages import Report, render
 from gliomalib.schema import CLASS_NAMES, run_name
-from gliomalib.scoring import bootstrap, comparisons
+from gliomalib.scoring import bootstrap, training_noise
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def _context(report: Report) -> dict[str, Any]:
         "idle": variants[False],
         "paper": references.works()[references.EXAMINED],
         "class_names": CLASS_NAMES,
-        **{"bootstrap": bootstrap, "comparisons": comparisons},
+        **{"bootstrap": bootstrap, "margin": training_noise.MARGIN},
     }
 
 

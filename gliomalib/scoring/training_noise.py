@@ -18,6 +18,7 @@ of Satterthwaite (1946) in 91 to 99 %. It is too wide where trainings hardly dif
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -28,19 +29,47 @@ from scipy import stats
 from gliomalib.schema import FloatArray
 from gliomalib.scoring.bootstrap import LEVEL, Interval, checked
 
+MARGIN = 0.01
+"""Dice within which two methods are equivalent; the median gain that papers of the field claim."""
+
 
 @dataclass(frozen=True)
 class Effect:
-    """A mean over patients and trainings with its 95 % interval over both.
+    """A mean over patients and trainings, and how far it changes with either.
 
-    ``seeds`` is the number of trainings of the method that has fewest. With a single one its noise
-    is unknown and ``ci95`` is over patients alone. ``ci95`` is None for a single patient.
+    ``trainings`` counts those of each method whose noise is in the mean, two for ``unpaired``.
+    ``sd_patients`` is the spread of patients, whose trainings are averaged; ``sd_trainings`` that
+    of the mean of all patients from one training of each method to the next. They are NaN for a
+    single patient, and for single trainings.
     """
 
     value: float
-    ci95: tuple[float, float] | None
     n: int
-    seeds: int
+    trainings: tuple[int, ...]
+    sd_patients: float
+    sd_trainings: float
+
+    @property
+    def seeds(self) -> int:
+        """The number of trainings of the method that has fewest."""
+        return min(self.trainings)
+
+    @property
+    def df_trainings(self) -> int:
+        """Degrees of freedom of ``sd_trainings``."""
+        return sum(self.trainings) - len(self.trainings)
+
+    @property
+    def ci95(self) -> tuple[float, float] | None:
+        """The 95 % interval; over patients alone where nothing was trained twice."""
+        return self.interval(LEVEL)
+
+    def interval(self, level: float) -> tuple[float, float] | None:
+        """Return the interval at a level of 0–1, None for a single patient."""
+        if self.n == 1:
+            return None
+        half = float(half_width(self.n, self.trainings, self.sd_patients, self.sd_trainings, level))
+        return self.value - half, self.value + half
 
     @property
     def excludes_zero(self) -> bool:
@@ -68,6 +97,22 @@ def unpaired(first: ArrayLike, second: ArrayLike) -> Effect:
     if len(a) != len(b):
         raise ValueError(f"{len(a)} and {len(b)} patients: a difference needs the same ones")
     return _effect(a.mean(axis=1) - b.mean(axis=1), [a, b])
+
+
+def half_width(
+    n: int,
+    trainings: Sequence[int],
+    sd_patients: ArrayLike,
+    sd_trainings: ArrayLike,
+    level: float = LEVEL,
+) -> FloatArray:
+    """Return half of the interval of an ``Effect``, of the shape of both spreads together."""
+    freedom = sum(trainings) - len(trainings)
+    square = _square(np.square(sd_patients) / n, n - 1, level)
+    if freedom:
+        per_method = np.mean([1 / k for k in trainings])
+        square = square + _square(np.square(sd_trainings) * per_method, freedom, level)
+    return np.sqrt(square)
 
 
 def widened(interval: Interval, of_seeds: ArrayLike) -> Interval:
@@ -104,20 +149,19 @@ def false_alarms(scores: ArrayLike) -> tuple[int, int]:
 
 def _effect(of_patients: FloatArray, arms: Sequence[FloatArray]) -> Effect:
     """Return the mean of ``of_patients`` (n,) with the training noise of each arm (n, k)."""
-    n, seeds = len(of_patients), min(arm.shape[1] for arm in arms)
-    value = float(of_patients.mean())
-    if n == 1:
-        return Effect(value, None, n, seeds)
-    square = _square(of_patients.var(ddof=1) / n, n - 1)
-    freedom = sum(arm.shape[1] - 1 for arm in arms)
-    if freedom:
-        # one spread for both methods: they are trained alike, and three seeds alone say little
-        squares = sum(arm.mean(axis=0).var() * arm.shape[1] for arm in arms)
-        square += _square(squares / freedom * sum(1 / arm.shape[1] for arm in arms), freedom)
-    half = float(np.sqrt(square))
-    return Effect(value, (value - half, value + half), n, seeds)
+    n, trainings = len(of_patients), tuple(arm.shape[1] for arm in arms)
+    freedom = sum(trainings) - len(trainings)
+    # one spread for both methods: they are trained alike, and three seeds alone say little
+    squares = sum(arm.mean(axis=0).var() * arm.shape[1] for arm in arms) * len(arms)
+    return Effect(
+        float(of_patients.mean()),
+        n,
+        trainings,
+        float(of_patients.std(ddof=1)) if n > 1 else math.nan,
+        math.sqrt(squares / freedom) if freedom else math.nan,
+    )
 
 
-def _square(variance: float, freedom: int) -> float:
+def _square(variance: ArrayLike, freedom: int, level: float = LEVEL) -> FloatArray:
     """Return the square of half of Student's interval."""
-    return float(variance * stats.t.ppf((1 + LEVEL) / 2, freedom) ** 2)
+    return np.asarray(variance) * stats.t.ppf((1 + level) / 2, freedom) ** 2

@@ -72,8 +72,8 @@ def test_fitted_rules_lean_to_the_better_branch_and_the_oracle_is_the_bound(
     assert wide["three_d"].mean() > wide["two_d"].mean() + 0.1
     for key in ("chosen_alpha", "stacking", "learnable_scalar"):
         assert wide[key].mean() > wide["published"].mean()
-    for key in ("two_d", "three_d", "half", "published", "chosen_alpha"):
-        assert (wide["oracle"] >= wide[key] - 0.005).all()
+    for key in ("two_d", "three_d", "half", "published"):
+        assert (wide["oracle"] >= wide[key] - 1e-9).all()
 
 
 def test_no_label_of_a_reported_patient_is_looked_at(
@@ -96,7 +96,7 @@ def test_a_fold_with_few_validation_patients_says_what_it_did_not_fit(tmp_path: 
     titles = [rules.RULES[key].title for key in FITTED]
     assert not fits["fitted"][titles].any() and fits["fitted"].drop(titles).all()
     assert (fits["found"][titles] == "not fitted: 1 validation patients").all()
-    compared = adaptive_fusion.compared(trial, "test", made.study)
+    compared = adaptive_fusion.compared(trial, "test")
     text = adaptive_fusion.conclusion(compared, trial)
     assert f"{len(FITTED)} of {len(rules.RULES)} rules need" in text
     values = {one.name: one for one in adaptive_fusion.values(trial, made.study)}
@@ -121,7 +121,7 @@ def test_gains_are_paired_differences_with_their_verdicts(
     material: folds.Material, trial: adaptive_fusion.RuleTrial
 ) -> None:
     wide = adaptive_fusion.table(trial, "test")
-    found = adaptive_fusion.compared(trial, "test", material.study).set_index("method")
+    found = adaptive_fusion.compared(trial, "test").set_index("method")
     for key in wide.columns.drop("published"):
         assert found["difference"][key] == pytest.approx((wide[key] - wide["published"]).mean())
     assert found["verdict"][["published", "oracle"]].tolist() == ["–", "–"]
@@ -130,13 +130,15 @@ def test_gains_are_paired_differences_with_their_verdicts(
     assert "no method" in values["oracle_gain"].rule
     assert 0 < values["errors_one_right"].value < 1
     assert "published_gain" not in values
-    # two patients can show nothing, whatever the interval says
     text = adaptive_fusion.conclusion(found.reset_index(), trial)
+    gaining = found[found["verdict"].eq("different") & (found["difference"] > 0)]
     assert text.startswith(
-        "By interval and adjusted test no rule gains on α = 0.6 in 2 held-out patients"
+        f"By intervals that hold for all 11 rules together {', '.join(gaining['title'])} gain on"
     )
-    assert "2 patients" in text.rpartition("gains")[2]
-    assert found["limited"].drop(["published", "oracle"]).all()
+    gain = values["three_d_gain"]
+    low, high = gain.ci95 or (np.nan, np.nan)
+    # eleven rules at once need wider intervals than one question
+    assert found["low"]["three_d"] < low < high < found["high"]["three_d"]
 
 
 def test_the_rule_of_the_question_is_tried_on_every_training(
@@ -147,7 +149,7 @@ def test_the_rule_of_the_question_is_tried_on_every_training(
     made = planted_branches.noisy(tmp_path, "10_adaptive_fusion", ONE, networks)
     monkeypatch.setattr(folds, "seeds", lambda _: {0: folds.BRANCHES, 8: again})
     trial = adaptive_fusion.try_rules(made)
-    found = adaptive_fusion.compared(trial, "test", made.study).set_index("method")
+    found = adaptive_fusion.compared(trial, "test").set_index("method")
     assert found["trainings"].drop("published").value_counts().to_dict() == {1: 11, 2: 1}
     dice = tables.with_mean(trial.scores).query("region == 'mean' and part == 'test'")
     by_rule = dice.pivot_table(index=["seed", "patient_id"], columns="network", values="dice")

@@ -58,20 +58,19 @@ def test_dice_is_that_of_the_volumes(
 def test_a_planted_gain_is_found_and_a_second_seed_that_adds_nothing_gains_nothing(
     methods_study: folds.Material, method_trial: baseline_methods.MethodTrial
 ) -> None:
-    rows = baselines.compared(method_trial, "test", "mean_dice", methods_study.study)
+    rows = baselines.compared(method_trial, "test", "mean_dice")
     rows = rows.set_index("method")
     assert rows["verdict"].tolist() == ["–", *["different"] * 4]
     assert (rows["low"].iloc[1:] > 0).all() and np.isnan(rows["difference"]["fused"])
     assert rows["difference"]["two_seeds_3d"] == pytest.approx(rows["difference"]["3d"])
     wide = baselines.table(method_trial, "test", "mean_dice")
     assert rows["difference"]["2d"] == pytest.approx((wide["fused"] - wide["2d"]).mean())
-    assert (rows["P(better)"].iloc[1:] > 0.9).all()
 
 
 def test_a_classifier_that_is_the_same_is_equivalent(
     methods_study: folds.Material, method_trial: baseline_methods.MethodTrial
 ) -> None:
-    rows = baselines.compared(method_trial, "test", "accuracy", methods_study.study)
+    rows = baselines.compared(method_trial, "test", "accuracy")
     rows = rows.set_index("method")
     assert rows["verdict"]["truth"] == "equivalent" and rows["difference"]["truth"] == 0
     assert rows["difference"]["two_seeds"] == pytest.approx(-0.2)
@@ -112,8 +111,8 @@ NEAR = (0.0, 0.002, -0.002)
 
 
 def better_of_both(trial: baseline_methods.MethodTrial) -> tuple[Value, str]:
-    values = baselines.values(trial, STUDY)
-    return of(values, baselines.BETTER), baselines.conclusion(trial, values, STUDY)
+    values = baselines.values(trial)
+    return of(values, baselines.BETTER), baselines.conclusion(trial, values)
 
 
 def test_fusion_that_beats_two_seeds_of_the_worse_branch_only_gains_nothing() -> None:
@@ -121,7 +120,7 @@ def test_fusion_that_beats_two_seeds_of_the_worse_branch_only_gains_nothing() ->
     dice = {"fused": NEAR, "2d": NEAR, "3d": low, "two_seeds_2d": NEAR, "two_seeds_3d": low}
     trial = planted_trial(**dice)
     gain, text = better_of_both(trial)
-    values = baselines.values(trial, STUDY)
+    values = baselines.values(trial)
     assert (of(values, "fused_minus_two_seeds_3d_mean_dice").ci95 or (0, 0))[0] > 0.05
     assert (gain.ci95 or (1, 1))[0] < 0 and gain.value < 0.01 and gain.n_seeds == 3
     assert "Fusion is not shown to gain more than two trainings of the better branch" in text
@@ -139,9 +138,9 @@ def test_one_patient_who_decides_a_gain_is_named_in_the_conclusion() -> None:
     trial = planted_trial(**{"fused": NEAR, "2d": NEAR, "3d": NEAR})
     of_one = (trial.scores["patient_id"] == "test07") & (trial.scores["network"] == "3d")
     trial.scores.loc[of_one, list(evaluate.RULES)] = 0.0
-    values = baselines.values(trial, STUDY)
+    values = baselines.values(trial)
     assert "one patient decides: test07" in of(values, "fused_minus_3d_mean_dice").note
-    text = baselines.conclusion(trial, values, STUDY)
+    text = baselines.conclusion(trial, values)
     assert "[one patient decides: test07]" in text.split("3d: ")[1]
 
 
@@ -156,11 +155,11 @@ def test_the_second_site_that_says_the_opposite_is_said() -> None:
 def test_a_classifier_below_its_gate_is_not_judged(
     methods_study: folds.Material, method_trial: baseline_methods.MethodTrial
 ) -> None:
-    values = baselines.values(method_trial, methods_study.study)
+    values = baselines.values(method_trial)
     assert of(values, "classifier_gate").value == 0
     gain = of(values, "resnet50_minus_area_rule_accuracy")
     assert gain.note.startswith("not judged: ResNet50 fails its control (accuracy 0.80")
-    text = baselines.conclusion(method_trial, values, methods_study.study)
+    text = baselines.conclusion(method_trial, values)
     assert "What it gains on ways without a classifier is not judged." in text
     assert "largest area" not in text and "slice position alone" not in text
 
@@ -169,7 +168,7 @@ def test_position_alone_is_always_right_where_position_is_all_there_is(
     methods_study: folds.Material, method_trial: baseline_methods.MethodTrial
 ) -> None:
     assert (baselines.table(method_trial, "test", "accuracy")["position"] == 1).all()
-    values = {one.name: one for one in baselines.values(method_trial, methods_study.study)}
+    values = {one.name: one for one in baselines.values(method_trial)}
     assert values["accuracy_position"].value == values["external_accuracy_position"].value == 1
     assert values["accuracy_majority"].value < 0.7
     truth = np.concatenate(
@@ -182,7 +181,7 @@ def test_position_alone_is_always_right_where_position_is_all_there_is(
 def test_values_have_names_that_others_rely_on(
     methods_study: folds.Material, method_trial: baseline_methods.MethodTrial
 ) -> None:
-    values = {one.name: one for one in baselines.values(method_trial, methods_study.study)}
+    values = {one.name: one for one in baselines.values(method_trial)}
     needed = {
         "fused_mean_dice", "two_seeds_2d_mean_dice", "fused_mean_region_dice_full_scan",
         "accuracy_resnet50",
@@ -203,8 +202,6 @@ def test_values_have_names_that_others_rely_on(
         == 2
     )
     assert values["external_accuracy_resnet50"].n_patients == 2
-    tests = "Wilcoxon with Holm over 4 methods"
-    assert tests in values["fused_minus_2d_mean_dice"].rule
 
 
 def test_a_patient_of_several_folds_counts_once_with_the_mean(tmp_path: Path) -> None:
@@ -232,15 +229,15 @@ def test_what_a_study_lacks_is_said_and_is_no_error(tmp_path: Path) -> None:
     bare = made.study.model_copy(update={"variants": {}})
     made = replace(made, run=replace(made.run, study=bare))
     trial = baseline_methods.measure(made)
-    values = baselines.values(trial, bare)
+    values = baselines.values(trial)
     names = {one.name for one in values}
     assert "fused_minus_3d_mean_dice" in names and "accuracy_position" in names
     assert not any("two_seeds" in name or "truth" in name for name in names)
     said = " ".join(baselines.absent(trial))
     assert "No second seed" in said and "ResNet50 on expert masks" in said
     assert "no external patients" in said
-    text = baselines.conclusion(trial, values, bare)
-    assert text.startswith("On 2 held-out patients") and "a difference cannot be shown" in text
+    text = baselines.conclusion(trial, values)
+    assert text.startswith("On 2 held-out patients") and "one training" in text
     with pytest.raises(RecordError, match="no patient of part 'external'"):
         baselines.table(trial, "external", "mean_dice")
 
@@ -256,10 +253,10 @@ def test_the_conclusion_tells_what_a_network_adds(tmp_path: Path) -> None:
         empty = StoredCase(made.store.get(patient).grid, case.images, case.labels * 0)
         made.store.put(empty, "other", made.store.facts(patient))
     trial = baseline_methods.measure(made)
-    values = baselines.values(trial, made.study)
-    text = baselines.conclusion(trial, values, made.study)
+    values = baselines.values(trial)
+    text = baselines.conclusion(trial, values)
     assert of(values, "classifier_gate").value == 1
     assert "ResNet50 passes its control and beats slice position" in text
     assert "ResNet50 on fused slices is right in 1.000 of slices" in text
-    assert "slice position alone: +0.600 (+0.600 to +0.600, undecided by" in text
+    assert "slice position alone: +0.600 (+0.600 to +0.600, different)" in text
     assert "No second seed" not in " ".join(baselines.absent(trial))

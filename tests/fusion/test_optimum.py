@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gliomalib.fusion import optimum
+from gliomalib.fusion import average, optimum
 from gliomalib.schema import MismatchError, Volume
 from gliomalib.scoring import bootstrap, metrics
 from tests.fusion.simulated import volume
@@ -57,6 +57,7 @@ def confusions_at(steps: optimum.Steps, alphas: Any) -> Any:
         for truth, old, new in steps.moves[steps.cells <= cell]:
             matrix[truth, old] -= 1
             matrix[truth, new] += 1
+        np.testing.assert_array_equal(steps.at(float(alpha)), matrix)
     return counts
 
 
@@ -98,6 +99,40 @@ def test_every_alpha_has_its_exact_confusion(pair: Any, labels: Any) -> None:
     found = confusions_at(steps, [float(alpha) for alpha in everywhere])
     expected = [slow_confusion(pair[1], pair[0], labels, alpha) for alpha in everywhere]
     np.testing.assert_array_equal(found, expected)
+
+
+def with_a_tiny_class(seed: int) -> tuple[Volume, Volume, Any]:
+    """Return two branches as the networks store them, and labels with 27 voxels of class 3."""
+    shape, rng = (24, 24, 12), np.random.default_rng(seed)
+    labels = np.zeros(shape, np.uint8)
+    labels[4:16, 4:16, 2:10], labels[8:11, 8:11, 4:7] = 2, 3
+    sure = 2.0 * (labels == np.arange(4)[:, None, None, None])
+    both = (np.exp(sure + rng.normal(size=(4, *shape))) for _ in range(2))
+    p2d, p3d = (volume(scores / scores.sum(axis=0)) for scores in both)
+    return p2d, p3d, labels
+
+
+def test_the_stored_average_differs_from_the_steps_in_ties_only() -> None:
+    moved, off = [], []
+    for seed in range(8):
+        p2d, p3d, labels = with_a_tiny_class(seed)
+        steps = optimum.steps_of(p2d, p3d, labels)
+        curve = optimum.dice_at(steps, (3,), "brats")
+        for alpha in np.linspace(0, 1, 21):
+            fused = average.weighted_average(p2d, p3d, alpha).probabilities.argmax(axis=0)
+            counts = metrics.confusion_matrix(labels, fused)
+            moved.append(abs(steps.at(alpha) - counts).sum() // 2)
+            assert moved[-1] <= optimum.ties(p2d, p3d, alpha)
+            off.append(abs(curve.at(alpha) - metrics.dice(counts, (3,), "brats")))
+    # a tolerance of 0.001 in Dice would have stopped here
+    assert max(moved) >= 1 and max(off) > 0.001
+
+
+def test_steps_of_other_volumes_differ_in_more_than_ties() -> None:
+    p2d, p3d, labels = with_a_tiny_class(1)
+    swapped = optimum.steps_of(p3d, p2d, labels).at(0.6)
+    counts = optimum.steps_of(p2d, p3d, labels).at(0.6)
+    assert abs(swapped - counts).sum() // 2 > optimum.ties(p2d, p3d, 0.6)
 
 
 def test_where_the_branches_agree_nothing_is_stored() -> None:

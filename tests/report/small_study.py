@@ -41,7 +41,7 @@ VALUES = (
     Value("difference", -0.012345, (-0.0312, 0.0021), 8, 0, 0, "Dice", "paired"),
     Value("external", 0.5, None, 4, 0, 0, "Dice", "mean over external patients"),
     Value("parameters", 1234567, None, 0, 0, 0, "", "trainable"),
-    Value("p", 3.2e-7, None, 8, 0, 0, "", "paired Wilcoxon, Holm"),
+    Value("p", 3.2e-7, None, 8, 0, 0, "", "a test of the difference"),
     Value("hd95", math.nan, None, 8, 0, 8, "mm", "undefined where nothing was predicted"),
 )
 

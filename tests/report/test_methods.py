@@ -8,7 +8,7 @@ import pytest
 from gliomalib import records, settings
 from gliomalib.report import documents, methods
 from gliomalib.schema import Value
-from gliomalib.scoring import comparisons
+from gliomalib.scoring import training_noise
 from tests import planted_report as planted
 from tests.report.reading import STUDIES, collected, part, section, soup, text
 
@@ -80,7 +80,7 @@ def test_sentences_are_right_for_every_study(tmp_path: Path, study: str) -> None
     draws = f"{own.evaluation.bootstrap:,}".replace(",", "\u202f")
     shown = draws if own.evaluation.bootstrap >= 10_000 else str(own.evaluation.bootstrap)
     assert f"from {shown} draws" in told["Evaluation"]
-    assert f"±{comparisons.MARGIN:g} Dice" in told["Evaluation"]
+    assert f"±{training_noise.MARGIN:g} Dice" in told["Evaluation"]
     assert not re.search(r"\bNone\b|\bnan\b|[{}]|\.\.|  ", whole)
 
 
