@@ -80,8 +80,9 @@ def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str |
 
 
 def _phantoms(study: settings.Study, raw: Path) -> Listed:
-    phantoms = study.data.phantoms
-    plan = PhantomPlan(seed=study.seed, spacing_mm=phantoms.spacing_mm, site=phantoms.site)
+    phantoms, boxes = study.data.phantoms, study.data.extent == "boxes"
+    plan = PhantomPlan(study.seed, phantoms.spacing_mm, phantoms.site)
+    plan = replace(plan, box=phantoms.box if boxes else None)
     originals = _phantom_cases(raw / "internal", plan, range(1, phantoms.internal + 1))
     entries = [Entry(case, "internal") for case in originals]
     if phantoms.external:
