@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -160,6 +161,10 @@ def _asked(case: Case, asked: Mapping[str, str]) -> Entry:
         return Entry(case, "unused", f"{case.release} is not part of the study")
     if case.segmentation is None:
         return Entry(case, "unused", "no mask")
+    # whom the tables know by an ID of an internal release is of that population
+    known = (year for year, ids in brats.CASE_FOLDERS.items() if re.fullmatch(ids, case.patient_id))
+    if any(asked.get(year) == "internal" for year in known):
+        return Entry(case, "internal")
     return Entry(case, asked[case.release])
 
 
