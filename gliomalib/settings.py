@@ -34,13 +34,15 @@ class Phantoms(Model):
     """How many synthetic patients, of which voxel size and at which sites.
 
     ``copies`` of the internal ones are there again in disguise, and one of them damaged, so
-    that a study shows whether such cases are found.
+    that a study shows whether such cases are found. In a study of boxes ``box`` is the number of
+    voxels along each side of what is kept around the tumour.
     """
 
     internal: int = Field(40, ge=0)
     external: int = Field(8, ge=0)
     copies: int = Field(0, ge=0, le=20)
     spacing_mm: float = Field(2.0, gt=0, le=8)
+    box: int = Field(32, ge=8)
     site: str = "A"
     external_site: str = "B"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from gliomalib import provenance, settings
 from gliomalib.cohort import identity, pseudonyms
 from gliomalib.cohort.table import Entry, table_of, write_cases
 from gliomalib.data import inspection
-from gliomalib.data.readers import layout, people, survey
+from gliomalib.data.readers import brats, layout, people, survey
 from gliomalib.labels import RELEASES
 from gliomalib.phantoms import copies as phantom_copies
 from gliomalib.phantoms import write
@@ -82,8 +83,9 @@ def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str |
 
 
 def _phantoms(study: settings.Study, raw: Path) -> Listed:
-    phantoms = study.data.phantoms
-    plan = PhantomPlan(seed=study.seed, spacing_mm=phantoms.spacing_mm, site=phantoms.site)
+    phantoms, boxes = study.data.phantoms, study.data.extent == "boxes"
+    plan = PhantomPlan(study.seed, phantoms.spacing_mm, phantoms.site)
+    plan = replace(plan, box=phantoms.box if boxes else None)
     originals = _phantom_cases(raw / "internal", plan, range(1, phantoms.internal + 1))
     entries = [Entry(case, "internal") for case in originals]
     if phantoms.external:
@@ -161,6 +163,10 @@ def _asked(case: Case, asked: Mapping[str, str]) -> Entry:
         return Entry(case, "unused", f"{case.release} is not part of the study")
     if case.segmentation is None:
         return Entry(case, "unused", "no mask")
+    # whom the tables know by an ID of an internal release is of that population
+    known = (year for year, ids in brats.CASE_FOLDERS.items() if re.fullmatch(ids, case.patient_id))
+    if any(asked.get(year) == "internal" for year in known):
+        return Entry(case, "internal")
     return Entry(case, asked[case.release])
 
 

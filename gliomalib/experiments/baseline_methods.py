@@ -79,7 +79,7 @@ def measure(material: folds.Material) -> MethodTrial:
         for method, seed, volume in _segmented(material, split.fold, patient):
             counts, row = evaluate.confusion_of(case, volume), {**about, "seed": seed}
             scores += comparing.dice_rows({**row, "network": method}, counts, material.study)
-            if method == FUSED:
+            if method == FUSED and material.study.data.extent != "boxes":
                 whole = full_scan.counts(material.store, patient, counts)
                 scores += comparing.dice_rows({**row, "network": SCAN}, whole, material.study)
             if seed == 0 and method not in ENSEMBLES:

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from gliomalib.digits import spoken
-from gliomalib.experiments import comparing, fusion_gain, gates
+from gliomalib.experiments import classification, comparing, fusion_gain, gates
 from gliomalib.experiments.baseline_methods import ENSEMBLES, INPUTS, SCAN, MethodTrial
-from gliomalib.experiments.values import PREFIXES, ends, of, parts, share
+from gliomalib.experiments.values import PREFIXES, ends, not_on_boxes, of, parts, share
 from gliomalib.labels import REGIONS
 from gliomalib.schema import RecordError, Value
-from gliomalib.scoring import training_noise
+from gliomalib.scoring import tables, training_noise
 from gliomalib.scoring.tables import CLASSES, with_mean
 
 SCORES = {
@@ -171,9 +171,10 @@ def _contrasts(trial: MethodTrial, part: str) -> list[fusion_gain.Contrast]:
 
 def _means(trial: MethodTrial, part: str) -> Iterator[Value]:
     """Yield each method's mean of its score, and the region Dice of fused on the whole scan."""
+    what = _accuracy(trial, part)
     for method, title in trial.classifiers.items():
         right = _by_training(trial, part, "accuracy")[[method]]
-        rule = f"{title}: {SCORES['accuracy']}, mean over patients and trainings"
+        rule = f"{title}: {what}"
         name = f"{PREFIXES[part]}accuracy_{method}"
         mean = share(name, training_noise.paired(right), rule)
         yield replace(mean, n_seeds=0 if method.startswith(WITHOUT) else mean.n_seeds)
@@ -182,11 +183,14 @@ def _means(trial: MethodTrial, part: str) -> Iterator[Value]:
         regions, score = CLASSES, "mean_dice"
         if method == SCAN:
             regions, score = REGIONS, "mean_region_dice_full_scan"
+        name = f"{PREFIXES[part]}{'fused' if method == SCAN else method}_{score}"
+        rule = f"{title}: mean of {', '.join(regions)} Dice, mean over patients and trainings"
+        if method not in set(trial.scores["network"]):
+            yield not_on_boxes(name, rule, "nobody asked what lies outside of them")
+            continue
         rows = trial.scores[(trial.scores["part"] == part) & (trial.scores["network"] == method)]
         rows = rows[rows["region"].isin(list(regions))]
         dice = rows.pivot_table(index="patient_id", columns="seed", values="dice").dropna()
-        name = f"{PREFIXES[part]}{'fused' if method == SCAN else method}_{score}"
-        rule = f"{title}: mean of {', '.join(regions)} Dice, mean over patients and trainings"
         empty, missed = comparing.masks(rows.loc[rows["seed"] == 0, "state"])
         mean = share(name, training_noise.paired(dice), rule)
         yield replace(mean, n_empty=empty, n_missed=missed)
@@ -196,7 +200,13 @@ def _of_accuracy(trial: MethodTrial, part: str, gate: gates.Gate) -> Iterator[Va
     """Yield what the first classifier exceeds the others by, or why it is not judged."""
     first, titles = next(iter(trial.classifiers)), trial.classifiers
     for method, gain in _gains(trial, part, "accuracy").items():
-        what = f"{SCORES['accuracy']}, mean over patients and trainings"
         name = f"{PREFIXES[part]}{first}_minus_{method}_accuracy"
-        rule = f"{titles[first]} minus {titles[method]}, paired: {what}"
+        rule = f"{titles[first]} minus {titles[method]}, paired: {_accuracy(trial, part)}"
         yield comparing.value(name, gain, rule, gate.closed)
+
+
+def _accuracy(trial: MethodTrial, part: str) -> str:
+    """Say how an accuracy is made, and how many slices of whom have no tumour."""
+    once = trial.slices[trial.slices["method"] == WITHOUT[-1]]
+    without = classification.without_tumour(tables.patient_confusions(once, part))
+    return f"{SCORES['accuracy']} ({without}), mean over patients and trainings"

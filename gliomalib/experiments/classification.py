@@ -32,7 +32,8 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
     for part, prefix in parts(table):
         confusions = tables.patient_confusions(table, part)
         intervals = class_scores(confusions, study, "bootstrap", "slices", part)
-        rule = f"{int(confusions.sum())} slices of {len(confusions)} patients {RULE}"
+        whose = f"{int(confusions.sum())} slices of {len(confusions)} patients"
+        rule = f"{whose} ({without_tumour(confusions)}) {RULE}"
         for name in (*SIX, "balanced_accuracy", "mcc"):
             note = "" if name in WHOLE else rare_classes.too_rare(confusions)
             score = value(f"{prefix}{name}", intervals[name], rule)
@@ -46,13 +47,24 @@ def conclusion(values: Sequence[Value]) -> str:
     balanced = of(values, "balanced_accuracy")
     recall = balanced.note or f"the balanced accuracy is {spoken(balanced)}"
     abroad = [value for value in values if value.name == "external_accuracy"]
+    slices, patients = (of(values, f"{unit}_no_tumour") for unit in ("slices", "patients"))
+    without = f"{slices.value:.0f} slices of {patients.value:.0f} patients have no tumour"
     external = f"On external patients the accuracy is {spoken(abroad[0])}. " if abroad else ""
     return (
         f"On slices of held-out patients the accuracy is {spoken(of(values, 'accuracy'))}; "
         f"{recall}. It predicted {of(values, 'classes_predicted').value:.0f} of 4 classes at least "
-        f"once. {external}Whether this network may be interpreted is judged by its control in "
-        "notebook 07."
+        f"once. {without}. {external}Whether this network may be interpreted is judged by "
+        "its control in notebook 07."
     )
+
+
+def without_tumour(counts: Confusion) -> str:
+    """Say how many slices have no tumour, and of how many patients: in boxes there are few.
+
+    ``counts`` are those of patients (n, 4, 4), rows the true class.
+    """
+    slices = counts[:, 0].sum(axis=1)
+    return f"{int(slices.sum())} slices of {int((slices > 0).sum())} patients without tumour"
 
 
 def _counts(confusions: Confusion, prefix: str) -> Iterator[Value]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gliomalib import settings
 from gliomalib.experiments import full_scan, segmentation
 from gliomalib.experiments.comparing import dice_rows
-from gliomalib.experiments.values import pooled, value
+from gliomalib.experiments.values import NOT_ON_BOXES, pooled, value
 from gliomalib.networks import predict
 from gliomalib.parameters import from_parameters
 from gliomalib.pipeline import folds
@@ -79,8 +79,8 @@ Rerun = tuple[Scored, ...]
 def rerun(material: folds.Material) -> Rerun:
     """Predict every held-out patient with the recipe's network of its fold, and count.
 
-    Raises ``RecordError`` where the recipe is not trained, and ``MismatchError`` where it was
-    trained with other settings than the study says.
+    Nobody on boxes. Raises ``RecordError`` where the recipe is not trained, and ``MismatchError``
+    where it was trained with other settings than the study says.
     """
     if _settings(material) is None:
         return ()
@@ -101,8 +101,12 @@ def saturated(rerun: Rerun) -> keras_metrics.Saturation:
 
 
 def told(material: folds.Material) -> str:
-    """Say with which settings the recipe was trained, or that this study does not have it."""
+    """Say with which settings the recipe was trained, or why this study does not score it."""
     trained = _settings(material)
+    if material.study.data.extent == "boxes":
+        return (
+            f"**Not run.** It is {NOT_ON_BOXES}such scores hang on how much of a scan is no tumour."
+        )
     if trained is None:
         return (
             f"**Not run.** The study `{material.study.study}` has no variant `{VARIANT}` of "
@@ -175,7 +179,7 @@ def agreement(material: folds.Material, rerun: Rerun) -> float:
 
 def _settings(material: folds.Material) -> settings.Segmentation | None:
     variant = material.study.variants.get(NOTEBOOK, {}).get(VARIANT)
-    if variant is None:
+    if variant is None or material.study.data.extent == "boxes":
         return None
     return from_parameters(NOTEBOOK, {**variant, "study": material.study.study}).unet2d
 

@@ -225,7 +225,7 @@ def conclusion(values: Sequence[Value], *, real_data: bool) -> str:
         "of volumes."
     )
     if not _has_recipe(values):
-        return f"{text} The recipe was not trained in this study, so the hypothesis was not tested."
+        return f"{text} The recipe was not scored in this study, so the hypothesis was not tested."
     for frame, called in FRAMES.items():
         accuracy = spoken(of(values, f"recipe_{frame}_accuracy"), 4)
         constant = of(values, f"constant_{frame}_accuracy").value
@@ -244,7 +244,7 @@ def caveats(values: Sequence[Value]) -> tuple[str, ...]:
         "That the authors scored pixels as the recipe does is a hypothesis: these numbers can show "
         "that such code gives such scores, never that it was used."
     )
-    absent = "The recipe was not trained in this study: the hypothesis was not put to the test."
+    absent = "The recipe was not scored in this study: the hypothesis was not put to the test."
     return (unproven,) if _has_recipe(values) else (unproven, absent)
 
 

@@ -7,7 +7,9 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
+from gliomalib.data import nifti
 from gliomalib.phantoms.anatomy import Tissues, tissues
 from gliomalib.phantoms.grid import Dice, Frame, brain_box, brain_frame, scan_frame
 from gliomalib.phantoms.mri import Site, scan, site_named
@@ -35,14 +37,16 @@ class PhantomPlan:
     """From what a patient is made; with its number this decides every voxel.
 
     The same seed and number is the same patient at every site and voxel size: the site decides
-    the images alone, so a patient of two sites is one anatomy that was imaged twice. Raises
-    ``SettingsError`` for an unknown site or a voxel size out of range.
+    the images alone, so a patient of two sites is one anatomy that was imaged twice. With ``box``
+    only as many voxels a side around the tumour are kept. Raises ``SettingsError`` for an unknown
+    site or a voxel size out of range.
     """
 
     seed: int
     spacing_mm: float = 2.0
     site: str = "A"
     mass_effect: bool = True
+    box: int | None = None
 
     def __post_init__(self) -> None:
         site_named(self.site)
@@ -55,7 +59,7 @@ class PhantomPlan:
 
 @dataclass(frozen=True)
 class Phantom:
-    """A synthetic patient on the whole field of view of BraTS.
+    """A synthetic patient on the whole field of view of BraTS, or in a box around the tumour.
 
     ``images`` float32 (4, X, Y, Z), whole numbers, 0 outside of the brain; ``labels`` canonical
     uint8 (X, Y, Z); ``grade`` is HGG with enhancing tumour and LGG without; ``facts`` is what
@@ -86,10 +90,11 @@ def make_patient(plan: PhantomPlan, number: int, scanner: Site | None = None) ->
     images[(slice(None), *box)] = scan(dice, chance, site, brain, tumour, frame)
     labels = np.zeros(shape, dtype=np.uint8)
     labels[box] = tumour.labels
+    kept = _kept(labels, plan.box)
     return Phantom(
-        images=images,
-        labels=labels,
-        affine=affine(plan.spacing_mm),
+        images=images[(slice(None), *kept)],
+        labels=labels[kept],
+        affine=_moved(affine(plan.spacing_mm), kept),
         grade="HGG" if growth.traits.enhancing else "LGG",
         facts={"site": plan.site, **_facts(growth, brain, tumour, frame)},
     )
@@ -113,6 +118,23 @@ def affine(spacing_mm: float) -> Affine:
     """Return the voxel → mm matrix of a phantom: that of BraTS, with larger voxels (LPS)."""
     s = spacing_mm
     return ((-s, 0.0, 0.0, 0.0), (0.0, -s, 0.0, 239.0), (0.0, 0.0, s, 0.0), (0.0, 0.0, 0.0, 1.0))
+
+
+def _kept(labels: Labels, side: int | None) -> tuple[slice, ...]:
+    """Return the voxels of the box, shifted into the field of view, around the tumour's extent."""
+    if side is None:
+        return (slice(None),) * 3
+    (places,) = ndimage.find_objects((labels > 0).astype(np.uint8))
+    rows = zip(places, labels.shape, strict=True)
+    starts = [min(max((at.start + at.stop - side) // 2, 0), n - side) for at, n in rows]
+    return tuple(slice(start, start + side) for start in starts)
+
+
+def _moved(matrix: Affine, kept: tuple[slice, ...]) -> Affine:
+    """Return the affine of the box: its voxel 0 is another one than that of the whole scan."""
+    moved = np.asarray(matrix)
+    moved[:3, 3] += moved[:3, :3] @ [box.start or 0 for box in kept]
+    return nifti.nested(moved)
 
 
 def _facts(growth: Growth, brain: Tissues, tumour: Tumour, frame: Frame) -> dict[str, Any]:

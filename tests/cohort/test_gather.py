@@ -112,6 +112,17 @@ def test_a_patient_of_both_sides_stays_internal_only(pool: Path) -> None:
     assert found["BraTS20_Training_003"][1] == "external"
 
 
+def test_whom_the_tables_know_in_an_internal_release_is_not_external(pool: Path) -> None:
+    names = "BraTS_2021_subject_ID,BraTS_2020_subject_ID\nBraTS2021_00009,BraTS20_Training_271\n"
+    (pool / "name_mapping_2021.csv").write_text(names)
+    faults.write_as(pool / "BraTS2021_00011", 11)
+    found = gathered(pool, ["brats2020"], ["brats2021"])
+    assert found["BraTS2021_00009"] == ("BraTS20_Training_271", "internal", None)
+    assert found["BraTS2021_00011"][1] == "external"
+    # the internal release is another one: this patient need not be in it
+    assert gathered(pool, ["brats2018"], ["brats2021"])["BraTS2021_00009"][1] == "external"
+
+
 def test_an_external_set_of_known_patients_only_is_refused(pool: Path, tmp_path: Path) -> None:
     few = tmp_path / "few"
     for name in ("BraTS20_Training_001", "BraTS19_A"):

@@ -202,6 +202,22 @@ def test_values_have_names_that_others_rely_on(
         == 2
     )
     assert values["external_accuracy_resnet50"].n_patients == 2
+    empty = "slices of 8 patients without tumour)"
+    assert empty in values["accuracy_resnet50"].rule
+    assert empty in values["resnet50_minus_position_accuracy"].rule
+
+
+def test_a_box_has_no_score_on_the_whole_scan(tmp_path: Path) -> None:
+    made = planted.study(tmp_path, planted.ONE)
+    data = made.study.data.model_copy(update={"extent": "boxes"})
+    boxes = made.study.model_copy(update={"data": data})
+    trial = baseline_methods.measure(replace(made, run=replace(made.run, study=boxes)))
+    values = {value.name: value for value in baselines.values(trial)}
+    for prefix in ("", "external_"):
+        scan = values[f"{prefix}fused_mean_region_dice_full_scan"]
+        assert np.isnan(scan.value) and scan.note.startswith("not applicable to boxes: ")
+        assert values[f"{prefix}fused_mean_dice"].value > 0
+    assert "fused_scan" not in set(trial.scores["network"])
 
 
 def test_a_patient_of_several_folds_counts_once_with_the_mean(tmp_path: Path) -> None:

@@ -36,6 +36,15 @@ def test_a_class_in_one_patient_leaves_no_macro_score_and_is_counted() -> None:
     assert "necrotic core is in 1 of 6 patients" in text and "control in notebook 07" in text
 
 
+def test_slices_without_tumour_stand_beside_every_score() -> None:
+    rows = [("P0", 0, 0), ("P0", 0, 2), ("P1", 0, 0)] + [(f"P{p}", 2, 2) for p in range(4)]
+    values = classification.values(table_of(rows), SMOKE)
+    told = "7 slices of 4 patients (3 slices of 2 patients without tumour) pooled"
+    for value in values[: len(classification.SIX) + 2]:
+        assert value.rule.startswith(told), value.name
+    assert "3 slices of 2 patients have no tumour" in classification.conclusion(values)
+
+
 def test_macro_scores_are_over_four_classes_though_one_is_never_predicted() -> None:
     rows = [(f"P{p}", label, label * (label != 1)) for p in range(6) for label in range(4)]
     scores = {value.name: value for value in classification.values(table_of(rows), SMOKE)}
@@ -43,5 +52,8 @@ def test_macro_scores_are_over_four_classes_though_one_is_never_predicted() -> N
     # no tumour has two of four right, necrotic core none by rule
     assert scores["precision"].value == pytest.approx((1 / 2 + 0 + 1 + 1) / 4)
     assert scores["f1"].value == pytest.approx((2 / 3 + 0 + 1 + 1) / 4)
-    assert "24 slices of 6 patients" in scores["recall"].rule and not scores["recall"].note
+    assert (
+        "24 slices of 6 patients (6 slices of 6 patients without tumour)" in scores["recall"].rule
+        and not scores["recall"].note
+    )
     assert (scores["recall"].ci95 or (0, 0))[1] == pytest.approx(3 / 4)

@@ -212,6 +212,17 @@ def test_the_planted_shift_is_found_and_one_that_is_not_there_fails_the_control(
     assert control.possible and not control.found
 
 
+def test_no_shift_is_planted_in_a_tumour_that_a_box_cuts_off(tmp_path: Path) -> None:
+    def cut(volume: Volume) -> Volume:
+        # from the middle of the tumour on, which then fills the first slices
+        return replace(volume, probabilities=np.roll(volume.probabilities, -9, axis=1))
+
+    material = study(tmp_path, unet2d=cut, unet3d=cut)
+    control = failures.planted_shift(material)
+    assert not control.possible
+    assert "Dice of 0.00 at best where they do not reach the edge" in control.sentence
+
+
 def test_without_a_tumour_nothing_can_be_told_and_nothing_breaks(tmp_path: Path) -> None:
     material = study(tmp_path, unet2d=blind, unet3d=blind)
     control = failures.planted_shift(material)

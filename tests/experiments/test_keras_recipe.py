@@ -215,6 +215,14 @@ def test_the_recipe_is_told_and_a_study_without_it_says_so(material: folds.Mater
     assert keras_recipe.agreement(without, found) == 1
 
 
+def test_pixels_of_boxes_are_not_scored(material: folds.Material) -> None:
+    data = material.study.data.model_copy(update={"extent": "boxes"})
+    run = replace(material.run, study=material.study.model_copy(update={"data": data}))
+    boxes = replace(material, run=run)
+    assert keras_recipe.rerun(boxes) == ()
+    assert "not applicable to boxes: such scores hang on" in keras_recipe.told(boxes)
+
+
 def test_a_recipe_that_was_not_trained_is_an_error(
     material: folds.Material, tmp_path: Path
 ) -> None:

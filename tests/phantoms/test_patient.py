@@ -37,6 +37,23 @@ def test_anything_else_is_another_patient(
     assert not np.array_equal(other.labels, patients[0].labels)
 
 
+def test_a_box_is_what_lies_around_the_tumour_of_the_same_patient(
+    patients: list[Phantom],
+) -> None:
+    for number, whole in enumerate(patients, start=1):
+        box = make_patient(dataclasses.replace(PLAN, box=12), number)
+        assert box.labels.shape == (12, 12, 12) and box.images.shape == (4, 12, 12, 12)
+        # where the affine says it lies in the whole scan, the same voxels are found
+        first = np.linalg.inv(np.asarray(whole.affine)) @ np.asarray(box.affine)[:, 3]
+        place = tuple(slice(start, start + 12) for start in np.rint(first[:3]).astype(int))
+        assert np.array_equal(box.labels, whole.labels[place])
+        assert np.array_equal(box.images, whole.images[(slice(None), *place)])
+        low, high = (end(np.argwhere(whole.labels), axis=0) for end in (np.min, np.max))
+        held = [(at.start <= a and b < at.stop) or b - a >= 12 for at, a, b in
+                zip(place, low, high, strict=True)]  # fmt: skip
+        assert all(held) and box.labels.any()
+
+
 def test_a_patient_of_two_sites_is_one_anatomy_imaged_twice(patients: list[Phantom]) -> None:
     there = make_patient(dataclasses.replace(PLAN, site="B"), 1)
     assert np.array_equal(there.labels, patients[0].labels)
