@@ -163,13 +163,13 @@ class Leakage(Model):
     """The audit of splits: how often it is repeated, and the budget of its ResNet50.
 
     ``repeats`` deals are looked at by the nearest neighbour, the first ``turns`` of them by
-    ResNet50; in five every patient is held out once. ``patients`` is the largest number of
-    patients that take part, ``curve_patients`` that of the specification curve, ``epochs`` what the
-    classifier trains for; None: all of them, and as many as in notebook 06.
+    ResNet50 (0: by none); in five every patient is held out once. ``patients`` is the largest
+    number of patients that take part, ``curve_patients`` that of the specification curve,
+    ``epochs`` what the classifier trains for; None: all of them, and as many as in notebook 06.
     """
 
     repeats: int = Field(5, ge=1)
-    turns: int = Field(5, ge=1)
+    turns: int = Field(5, ge=0)
     patients: int | None = Field(None, ge=4)
     curve_patients: int | None = Field(100, ge=4)
     epochs: int | None = Field(None, ge=1)
@@ -238,6 +238,11 @@ class Study(Model):
                 "Synthetic patients: a result shows that the pipeline works, never that a claim "
                 "of the paper holds."
             )
+        if self.data.extent == "masks":
+            note = (
+                "Masks without images: a classifier sees what the expert marked, all slices of it."
+            )
+            return (*caveats, note)
         if not self.full_size:
             caveats.append(
                 f"Small networks that fit a CPU: {self.unet2d.channels[-1]} (2D) and "
