@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -19,6 +20,7 @@ STUDIES_DIR = PROJECT_DIR / "notebooks" / "params"
 Content = TypeVar("Content")
 
 Sequence = Literal["t1", "t1ce", "t2", "flair"]
+Length = Annotated[float, Field(gt=0)]
 Branch = Annotated[str, Field(pattern=r"^unet[23]d(\.[A-Za-z0-9_-]+)?$")]
 
 
@@ -60,11 +62,32 @@ class Data(Model):
 
 
 class Preprocessing(Model):
-    """The central box kept of each scan and the voxel size of the store, in millimetres."""
+    """The central box kept of each scan and the voxel size of the store, in millimetres.
 
-    crop_mm: tuple[float, float] = (128.0, 128.0)
-    depth_mm: float | None = 128.0
-    spacing_mm: float = Field(2.0, gt=0)
+    ``crop_mm`` lies in the axial plane and ``depth_mm`` along the head (None: the whole scan).
+    ``spacing_mm`` is one length for cubic voxels, or three: x, y, z.
+    """
+
+    crop_mm: tuple[Length, Length] | None = (128.0, 128.0)
+    depth_mm: Length | None = 128.0
+    spacing_mm: Length | tuple[Length, Length, Length] = 2.0
+
+    @property
+    def voxel_mm(self) -> tuple[float, float, float]:
+        """The sides of a voxel along x, y and z."""
+        given = self.spacing_mm
+        return given if isinstance(given, tuple) else (given, given, given)
+
+    @property
+    def voxel_ml(self) -> float:
+        """Millilitres of a voxel: a thousand cubic millimetres are one."""
+        return math.prod(self.voxel_mm) / 1000
+
+    @property
+    def voxel(self) -> str:
+        """The size of a voxel as a reader wants it: one length where its sides are equal."""
+        sides = self.voxel_mm if len(set(self.voxel_mm)) > 1 else self.voxel_mm[:1]
+        return f"{' × '.join(f'{side:.4g}' for side in sides)} mm"
 
 
 class SplitPlan(Model):
@@ -227,7 +250,7 @@ class Study(Model):
     def full_size(self) -> bool:
         """Whether voxels are 1 mm and both U-Nets at least 256 channels wide at the bottom."""
         wide = min(self.unet2d.channels[-1], self.unet3d.channels[-1]) >= 256
-        return wide and self.preprocessing.spacing_mm <= 1.0
+        return wide and max(self.preprocessing.voxel_mm) <= 1.0
 
     @property
     def caveats(self) -> tuple[str, ...]:
@@ -243,13 +266,19 @@ class Study(Model):
                 "Masks without images: a classifier sees what the expert marked, all slices of it."
             )
             return (*caveats, note)
+        if self.data.extent == "boxes":
+            caveats.append(
+                "Boxes around the tumour: far from it nothing is looked at, so false alarms there "
+                "cannot happen, and few slices have no tumour."
+            )
         if not self.full_size:
             caveats.append(
                 f"Small networks that fit a CPU: {self.unet2d.channels[-1]} (2D) and "
                 f"{self.unet3d.channels[-1]} (3D) channels at the lowest level, voxels of "
-                f"{box.spacing_mm:g} mm."
+                f"{box.voxel}."
             )
-        size = self.classifier.image_size or round(max(box.crop_mm) / box.spacing_mm)
+        width = max(box.crop_mm or (PAPER_PICTURE,)) / min(box.voxel_mm[:2])
+        size = self.classifier.image_size or round(width)
         if size < PAPER_PICTURE:
             paper = f"{PAPER_PICTURE} × {PAPER_PICTURE}"
             caveats.append(

@@ -35,7 +35,9 @@ def test_every_study_file_is_read_and_has_its_own_name(study: str) -> None:
 
 
 def test_the_studies_of_the_design_are_there() -> None:
-    assert {"smoke", "demo", "brats-mini", "brats", "phantom-full"} <= set(settings.studies())
+    assert {"smoke", "demo", "brats-cubes", "brats-mini", "brats", "phantom-full"} <= set(
+        settings.studies()
+    )
 
 
 def test_defaults_are_those_of_the_paper(write: Path) -> None:
@@ -157,6 +159,27 @@ def test_seeds_do_not_depend_on_the_process() -> None:
         check=True,
     )
     assert int(said.stdout) == settings.named_seed(1, "a", 2)
+
+
+def test_a_voxel_has_one_side_or_three() -> None:
+    cube = settings.Preprocessing(spacing_mm=2)
+    assert (cube.voxel_mm, cube.voxel) == ((2.0, 2.0, 2.0), "2 mm")
+    assert cube.voxel_ml == pytest.approx(0.008)
+    given = {"preprocessing.spacing_mm": [0.5, 0.5, 3.0], "preprocessing.crop_mm": None}
+    study = settings.load("brats", given)
+    assert study.preprocessing.voxel == "0.5 × 0.5 × 3 mm"
+    assert study.preprocessing.voxel_ml == pytest.approx(0.00075)
+    assert not study.full_size, "slices of 3 mm are not the paper's"
+    assert any("voxels of 0.5 × 0.5 × 3 mm." in caveat for caveat in study.caveats)
+    for wrong in ([1.0, 1.0], [1.0, 1.0, 0.0], 0):
+        with pytest.raises(SettingsError, match="spacing_mm"):
+            settings.load("brats", {"preprocessing.spacing_mm": wrong})
+
+
+def test_boxes_around_the_tumour_are_a_limit() -> None:
+    boxes = settings.load("brats", {"data.extent": "boxes"}).caveats
+    assert any("Boxes around the tumour" in caveat for caveat in boxes)
+    assert not any("Boxes" in caveat for caveat in settings.load("brats").caveats)
 
 
 def test_synthetic_studies_say_so() -> None:

@@ -167,7 +167,7 @@ def dice_rows(
 
     ``counts`` is the 4×4 matrix of voxels of the store, rows the truth.
     """
-    empty, voxel_ml = study.evaluation.empty, study.preprocessing.spacing_mm**3 / 1000
+    empty, voxel_ml = study.evaluation.empty, study.preprocessing.voxel_ml
     return [
         {
             **about,

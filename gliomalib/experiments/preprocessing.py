@@ -16,7 +16,7 @@ from gliomalib import settings
 from gliomalib.cohort import table as casetable
 from gliomalib.data import orientation
 from gliomalib.experiments import comparing
-from gliomalib.experiments.values import mean, mean_interval, of
+from gliomalib.experiments.values import mean, mean_interval, not_on_boxes, of
 from gliomalib.fusion import slices
 from gliomalib.phantoms import rater
 from gliomalib.phantoms.grid import Dice
@@ -25,6 +25,11 @@ from gliomalib.pipeline.store import Store
 from gliomalib.schema import CLASS_NAMES, DataError, Labels, Value
 from gliomalib.scoring import metrics
 from gliomalib.scoring import tables as evaluate
+
+LOSSES = ("lost_in_plane", "lost_by_box", "dice_ceiling")
+"""Columns of the table of crops that say what a crop loses."""
+
+CUT = "they were cut around the tumour, and what lies outside of them is not known"
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,19 @@ class CropView:
     title: str
 
 
+def crop_table(facts: pd.DataFrame, cases: pd.DataFrame, study: settings.Study) -> pd.DataFrame:
+    """Return the table of ``preprocess.fill`` with each case's part.
+
+    On boxes what a crop loses is NaN: nobody knows what lies outside of them.
+    """
+    table = facts.merge(cases[["case_id", "part"]], on="case_id")
+    return table.assign(**dict.fromkeys(LOSSES, math.nan)) if _boxes(study) else table
+
+
 def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
-    """Return what the crop loses on average and at worst; ``table`` is ``preprocess.fill``'s."""
-    width, height = study.preprocessing.crop_mm
-    size = f"{width:g}×{height:g} mm"
+    """Return what the crop loses on average and at worst; ``table`` is that of ``crop_table``."""
+    sides = study.preprocessing.crop_mm
+    size = "×".join(f"{side:g}" for side in sides) + " mm" if sides else "crop"
     rules = {
         "lost_in_plane": f"tumour voxels outside the central {size}, share per patient",
         "lost_by_box": f"tumour voxels outside {size} or the kept slices, share per patient",
@@ -48,6 +62,10 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
     }
     found = []
     for column, rule in rules.items():
+        if _boxes(study):
+            names = (f"mean_{column}", f"worst_{column}")
+            found += [not_on_boxes(name, rule, CUT) for name in names]
+            continue
         numbers = table[column]
         worst = numbers.min() if column == "dice_ceiling" else numbers.max()
         found += [
@@ -60,6 +78,8 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
 def conclusion(values: Sequence[Value]) -> str:
     """Say what the crop costs."""
     worst, ceiling = of(values, "worst_lost_in_plane"), of(values, "worst_dice_ceiling")
+    if worst.note:
+        return f"What the central crop loses is {worst.note}."
     return (
         f"The central crop cuts off {100 * of(values, 'mean_lost_in_plane').value:.1f} % of the "
         f"tumour on average and {100 * worst.value:.0f} % in the worst of {worst.n_patients} "
@@ -83,11 +103,16 @@ def tumour_volumes(table: pd.DataFrame) -> pd.DataFrame:
     return long.assign(ml=long["ml"] / 1000)
 
 
-def most_cropped(cases: pd.DataFrame, table: pd.DataFrame, box: settings.Preprocessing) -> CropView:
+def most_cropped(
+    cases: pd.DataFrame, table: pd.DataFrame, box: settings.Preprocessing
+) -> CropView | None:
     """Return FLAIR of the patient whose tumour the crop cuts most, in the slice that loses most.
 
-    ``table`` is ``preprocess.fill``'s. Raises ``DataError`` for a patient without a mask.
+    ``table`` is that of ``crop_table``; None where it knows of no loss. Raises ``DataError`` for a
+    patient without a mask.
     """
+    if table["lost_in_plane"].isna().all():
+        return None
     worst = table.sort_values(["lost_in_plane", "patient_id"]).iloc[-1]
     case = casetable.case_of(cases[cases["case_id"] == worst["case_id"]].iloc[0])
     scan = orientation.read(case)
@@ -176,7 +201,9 @@ def raters(store: Store, patients: Sequence[str], study: settings.Study) -> list
     for patient in () if study.real_data else patients:
         case = store.get(patient)
         chance = Dice(settings.named_seed(study.seed, patient))
-        other = rater.redrawn(case.labels, case.grid.spacing_mm[0], chance)
+        # the outline wanders on cubes of the same volume
+        side = float(np.cbrt(np.prod(case.grid.spacing_mm)))
+        other = rater.redrawn(case.labels, side, chance)
         counts = metrics.confusion_matrix(case.labels, other)
         rows += comparing.dice_rows({"patient_id": patient}, counts, study)
     values = []
@@ -191,3 +218,7 @@ def raters(store: Store, patients: Sequence[str], study: settings.Study) -> list
         value = mean(name, dice, study, rule) if len(dice) else nobody
         values.append(replace(value, n_empty=empty, n_missed=missed))
     return values
+
+
+def _boxes(study: settings.Study) -> bool:
+    return study.data.extent == "boxes"

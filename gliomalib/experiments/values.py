@@ -16,6 +16,9 @@ from gliomalib.scoring import bootstrap, metrics, rare_classes, training_noise
 PREFIXES = {"test": "", "external": "external_"}
 """A part of the patients on whom results are reported → the beginning of its values' names."""
 
+NOT_ON_BOXES = "not applicable to boxes: "
+"""Beginning of the note of a value that only whole heads can have."""
+
 ONE_TRAINING = "one training of each network: its noise is in no interval"
 """Note of a value that may hang on the seed of its only training."""
 
@@ -30,6 +33,11 @@ def of(values: Sequence[Value], name: str) -> Value:
             return value
     names = ", ".join(value.name for value in values)
     raise RecordError(f"the value {name!r} is missing; found {names}")
+
+
+def not_on_boxes(name: str, rule: str, why: str) -> Value:
+    """Return a value that a study of boxes around the tumour cannot give, and why not."""
+    return Value(name, math.nan, rule=rule, note=f"{NOT_ON_BOXES}{why}")
 
 
 def value(name: str, interval: bootstrap.Interval | training_noise.Effect, rule: str) -> Value:

@@ -55,11 +55,9 @@ def overlap(table: pd.DataFrame) -> Picture:
 @styled
 def years(table: pd.DataFrame) -> Picture:
     """Draw who of a BraTS year was in an earlier one; the table is ``identity.year_overlap``'s."""
-    figure, axes = canvas(6.5, 1.1 + 0.42 * max(len(table), 1))
     if table.empty:
-        axes.text(0.5, 0.5, "no table of subject IDs across years", ha="center", va="center")
-        axes.set_axis_off()
-        return Picture(figure, "There is no table of subject IDs across years.")
+        return picture.words("There is no table of subject IDs across years.")
+    figure, axes = canvas(6.5, 1.1 + 0.42 * len(table))
     names = table["year"].astype(str)
     axes.barh(names, table["known"], color=DARK, label="in an earlier year too")
     axes.barh(names, table["new"], left=table["known"], color="#bbbbbb", label="new")
@@ -105,8 +103,10 @@ def examination(images: NDArray[Any], labels: Labels, title: str) -> Picture:
 
 
 @styled
-def crop_outline(view: CropView) -> Picture:
-    """Draw a slice with its labels and the rectangle that the crop keeps."""
+def crop_outline(view: CropView | None) -> Picture:
+    """Draw a slice with its labels and the rectangle that the crop keeps; None: no crop."""
+    if view is None:
+        return picture.words("These cases were not cropped here.")
     figure, axes = canvas(4.4, 4.4)
     picture.show_slice(axes, view.image, view.title.replace(": ", ":\n"), view.labels)
     across, down = view.box
@@ -123,6 +123,8 @@ def crop_outline(view: CropView) -> Picture:
 @styled
 def shares(table: pd.DataFrame, column: str, label: str) -> Picture:
     """Draw a share (0–1) per patient, sorted, coloured by part; columns patient_id, part."""
+    if table[column].isna().all():
+        return picture.words(f"Not known of any patient: {label}.")
     ordered = table.sort_values(column, ascending=False).reset_index(drop=True)
     figure, axes = canvas(6.5, 2.8)
     axes.bar(ordered.index, 100 * ordered[column], color=ordered["part"].map(PART_COLOURS))

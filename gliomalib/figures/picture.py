@@ -97,6 +97,14 @@ def canvas(
     return figure, figure.subplots(rows, columns, **more)
 
 
+def words(sentence: str) -> Picture:
+    """Return a sentence where a figure would stand if there were anything to draw."""
+    figure, axes = canvas(6.5, 0.6)
+    axes.text(0.5, 0.5, sentence, ha="center", va="center")
+    axes.set_axis_off()
+    return Picture(figure, sentence)
+
+
 def rows_from_top(axes: Axes, titles: Iterable[Any]) -> None:
     """Name the rows 0, 1 … of a panel, the first one on top and none at the frame."""
     names = list(titles)

@@ -224,10 +224,10 @@ def _case_caveats(
     finished: Finished, folds: Sequence[Fold], trained_on: Sequence[int]
 ) -> list[str]:
     plan = finished.study.preprocessing
-    sizes = [*plan.crop_mm, *([plan.depth_mm] if plan.depth_mm else [])]
+    sizes = [size for size in (*(plan.crop_mm or ()), plan.depth_mm) if size is not None]
+    cropped = f"Only the central {' × '.join(f'{size:g}' for size in sizes)} mm were looked at; "
     caveats = [
-        f"Only the central {' × '.join(f'{size:g}' for size in sizes)} mm were looked at; "
-        "everything outside is labelled no tumour.",
+        *([f"{cropped}everything outside is labelled no tumour."] if sizes else []),
         "The networks know registered sequences without skull only, such as BraTS gives out.",
         *finished.caveats,
     ]

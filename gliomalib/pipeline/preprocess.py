@@ -139,7 +139,8 @@ def prepare_images(scan: Scan, settings: Preprocessing) -> tuple[NDArray[np.floa
 
     The box of ``crop_mm`` by ``depth_mm`` lies around the scan's geometric centre and is filled
     with 0 where the scan is smaller. Voxels with a whole ratio of sizes along every axis are
-    joined by their mean; others are interpolated linearly. The scan must be upright, as
+    joined by their mean; a scan with the voxels of the study keeps its own, and others are
+    interpolated linearly. The scan must be upright, as
     ``orientation.read`` gives it; it needs no mask. Raises ``DataError`` for a constant volume.
     """
     case = scan.case
@@ -152,7 +153,7 @@ def prepare_images(scan: Scan, settings: Preprocessing) -> tuple[NDArray[np.floa
     grid = Grid(
         patient_id=case.patient_id,
         shape=box.shape,
-        spacing_mm=(settings.spacing_mm,) * 3,
+        spacing_mm=settings.voxel_mm,
         crop_start=box.start,
         affine=_grid_affine(scan.affine, box),
     )
@@ -265,9 +266,9 @@ def _lost(tumour: int, kept: int) -> float:
 
 
 def _central_box(scan: Scan, settings: Preprocessing) -> _Box:
-    extents = (*settings.crop_mm, settings.depth_mm)
-    sides = zip(extents, scan.images.shape[1:], scan.spacing_mm, strict=True)
-    axes = [_axis(*side, settings.spacing_mm) for side in sides]
+    extents = (*(settings.crop_mm or (None, None)), settings.depth_mm)
+    sides = zip(extents, scan.images.shape[1:], scan.spacing_mm, settings.voxel_mm, strict=True)
+    axes = [_axis(*side) for side in sides]
     return _Box(*zip(*axes, strict=True))
 
 

@@ -26,6 +26,7 @@ HEADINGS: Mapping[str, tuple[claims.Outcome, ...]] = {
     "Problems confirmed": ("problem confirmed",),
     "Not reproduced, or does not hold": ("not reproduced", "does not hold"),
     "Problems not confirmed": ("problem not confirmed",),
+    "Not reached under a restricted protocol": ("not reached under this restriction",),
     "Undecided on these data": ("inconclusive",),
 }
 """Headings of the summary → the verdicts that stand under each, in this order."""
@@ -83,7 +84,12 @@ def summary(judged: Sequence[outcome.Verdict], study: Study) -> str:
         lines += [f"**{heading}**", "", *(items or ["- Nothing."]), ""]
     for heading, outcomes in BARRED.items():
         barred = [verdict for verdict in judged if verdict.verdict in outcomes]
-        lines += [f"**{heading}**", "", *_obstacles(barred), ""] if barred else []
+        by_obstacle = _by_sentence([(verdict, verdict.reasons) for verdict in barred])
+        lines += [f"**{heading}**", "", *by_obstacle, ""] if barred else []
+    limited = [(verdict, verdict.restrictions) for verdict in judged if verdict.restrictions]
+    if limited:
+        lines += ["**Decided under a restriction, and what that could change**", ""]
+        lines += [*_by_sentence(limited), ""]
     return "\n".join(lines)
 
 
@@ -97,7 +103,7 @@ def table(judged: Sequence[outcome.Verdict], groups: str) -> pd.DataFrame:
     rows["notebook"] = rows["notebook"].str.partition("_")[0]
     # a notebook shows these elsewhere, or no statement has such a number
     left_out = ["group", "metric", "level", "decision rule", "reason"]
-    optional = ("published", "reference", *outcome.RECIPE.values())
+    optional = ("published", "reference", "restriction", *outcome.RECIPE.values())
     left_out += [name for name in optional if (rows[name] == "–").all()]
     return rows.drop(columns=left_out)
 
@@ -146,17 +152,18 @@ def _item(verdict: outcome.Verdict) -> str:
     number, bounds = claim.told(verdict.obtained)
     interval = f" ({bounds})" if bounds != "–" else ""
     unit = f" {claim.unit_behind}".rstrip()
-    return f"- {claim.id}: {claim.statement} Obtained: {number}{unit}{interval}."
+    stands_on = f", {verdict.protocol}" if verdict.protocol == "restricted" else ""
+    return f"- {claim.id}: {claim.statement} Obtained: {number}{unit}{interval}{stands_on}."
 
 
-def _obstacles(barred: Sequence[outcome.Verdict]) -> list[str]:
-    """Return one line per obstacle with the statements that it bars, the widest one first."""
+def _by_sentence(pairs: Sequence[tuple[outcome.Verdict, Sequence[str]]]) -> list[str]:
+    """Return one line per sentence with the statements that it is about, the widest one first."""
     ids: dict[str, list[str]] = {}
-    for verdict in barred:
-        for obstacle in verdict.reasons:
-            ids.setdefault(obstacle, []).append(verdict.claim.id)
+    for verdict, sentences in pairs:
+        for sentence in sentences:
+            ids.setdefault(sentence, []).append(verdict.claim.id)
     widest_first = sorted(ids.items(), key=lambda item: -len(item[1]))
-    return [f"- {_capital(obstacle)}: {judge.ranges(names)}." for obstacle, names in widest_first]
+    return [f"- {_capital(sentence)}: {judge.ranges(names)}." for sentence, names in widest_first]
 
 
 def _capital(text: str) -> str:

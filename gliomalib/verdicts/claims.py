@@ -32,6 +32,7 @@ Outcome = Literal[
     "does not hold",
     "problem confirmed",
     "problem not confirmed",
+    "not reached under this restriction",
     "inconclusive",
     "not judged",
     "not testable on this data",
@@ -65,7 +66,8 @@ class Needs(Model):
     """What a study must have before a claim can be tested on it.
 
     ``min_seeds`` are the trainings of each network behind the number; ``weights`` lists the
-    initial weights of the classifier that will do; None: any.
+    initial weights of the classifier that will do; None: any. ``whole_head`` says whether boxes
+    around the tumour, or masks without images, fall short of it.
     """
 
     real_data: bool
@@ -73,6 +75,7 @@ class Needs(Model):
     min_seeds: int = Field(default=0, ge=0)
     full_size: bool
     weights: tuple[str, ...] | None = None
+    whole_head: bool = True
 
 
 class Source(Model):
@@ -89,16 +92,33 @@ class Source(Model):
 
 
 class Fixed(Model):
-    """Where a rule was written: its commit, the day, and whether no study had run before."""
+    """Where a rule was written: its commit, the day, and whether no study had run before.
+
+    ``known`` says what had been seen of the data on which it decides, where that is not all.
+    """
 
     commit: str = Field(pattern=r"^[0-9a-f]{7,40}$")
     date: date
     before_first_run: bool
+    known: str = ""
 
     @property
     def when(self) -> str:
         """When that was, to read behind "rule fixed"."""
-        return "before the first run" if self.before_first_run else "after a first look"
+        when = "before the first run" if self.before_first_run else "after a first look"
+        return self.known or when
+
+
+class Restricted(Model):
+    """What real patients show of a claim where a study falls short of the paper's protocol.
+
+    A ``comparison`` within patients is decided by the claim's own rule. A ``level`` can be reached
+    in spite of a restriction; one that is missed may be missed because of it. ``fixed`` is where
+    this was written.
+    """
+
+    use: Literal["comparison", "level"]
+    fixed: Fixed
 
 
 class Reference(Model):
@@ -115,7 +135,8 @@ class Claim(Source):
     may be a ``reference`` then. ``value`` is the name of the number in the record of ``notebook``
     (and ``variant``), which follows the corrected protocol: patients apart, intervals over them.
     ``gate`` names the value that must be 1 for any verdict, ``pixel_recipe`` the numbers of the
-    rerun of a public notebook, by ``Frame``.
+    rerun of a public notebook, by ``Frame``. Without ``restricted`` a study that falls short of
+    ``testable_on`` says nothing of the claim.
     """
 
     id: str = Field(pattern=r"^[CEQFLMW][1-9][0-9]*$")
@@ -128,6 +149,7 @@ class Claim(Source):
     fixed: Fixed
     decision: Decision
     testable_on: Needs
+    restricted: Restricted | None = None
     source: str
     gate: Source | None = None
     pixel_recipe: Mapping[Frame, Source] = Field(default_factory=dict)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from gliomalib import settings
 from gliomalib.schema import Record, SettingsError, Value
-from gliomalib.verdicts import claims, outcome
+from gliomalib.verdicts import claims, outcome, protocol
 
 KINDS: tuple[str, ...] = get_args(claims.Outcome)
 """The possible verdicts."""
@@ -44,12 +44,13 @@ def verdict_on(claim_id: str, values: Sequence[Value], study: settings.Study) ->
     return outcome.judge_values(by_id[claim_id], values, _context(study))
 
 
-def _context(study: settings.Study) -> outcome.Context:
-    return outcome.Context(
+def _context(study: settings.Study) -> protocol.Context:
+    return protocol.Context(
         study=study.study,
         real_data=study.real_data,
         full_size=study.full_size,
         weights=study.classifier.weights,
+        extent=study.data.extent,
     )
 
 
@@ -95,6 +96,12 @@ def answer(verdicts: Sequence[outcome.Verdict], study: settings.Study) -> str:
     decided = {word for pair in claims.WORDS.values() for word in pair}
     if study.real_data and not any(v.verdict in decided for v in [*claimed, *asked]):
         parts.append("Nothing of these is decided by these data: the table says for each why.")
+    restricted = [verdict.claim.id for verdict in verdicts if verdict.restrictions]
+    if restricted:
+        parts.append(
+            f"Of these, {ranges(restricted)} stand on a restricted protocol; each says what that "
+            "could change."
+        )
     certain = [v.claim for v in verdicts if v.claim.id[0] == "W" and v.verdict == v.claim.words[0]]
     if certain:
         statements = (f"({claim.id}) {claim.statement}" for claim in certain)

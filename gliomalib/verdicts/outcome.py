@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from gliomalib.schema import Record, RecordError, Value
-from gliomalib.verdicts.claims import Claim, Frame, Needs, Outcome, Source
+from gliomalib.verdicts.claims import Claim, Frame, Outcome, Source
 from gliomalib.verdicts.decisions import decide, interval
+from gliomalib.verdicts.protocol import Context, Protocol, protocol, restrictions, under_restriction
 
 RECIPE: Mapping[Frame, str] = {
     "crop": "pixel recipe, crop",
@@ -20,26 +21,19 @@ RECIPE: Mapping[Frame, str] = {
 
 
 @dataclass(frozen=True)
-class Context:
-    """What a study was run on: its data, the size of its networks, the classifier's weights."""
-
-    study: str
-    real_data: bool
-    full_size: bool
-    weights: str
-
-
-@dataclass(frozen=True)
 class Verdict:
     """What became of one claim; ``obtained`` is None where its notebook was not run.
 
     ``run_commit`` made the record; ``pixel_recipe`` has the numbers of the recipe that there are.
+    ``restrictions`` are what a restricted protocol could change.
     """
 
     claim: Claim
     obtained: Value | None
     verdict: Outcome
     reasons: tuple[str, ...]
+    protocol: Protocol
+    restrictions: tuple[str, ...] = ()
     run_commit: str = "–"
     pixel_recipe: Mapping[Frame, Value] = field(default_factory=dict)
 
@@ -47,6 +41,15 @@ class Verdict:
     def reason(self) -> str:
         """All reasons in one sentence."""
         return "; ".join(self.reasons)
+
+    @property
+    def restriction(self) -> str:
+        """What a restricted protocol could change, and where that use of the rule was fixed."""
+        use = self.claim.restricted
+        if use is None or not self.restrictions:
+            return "–"
+        written = f"this use of the rule was written in {use.fixed.commit}, {use.fixed.when}"
+        return "; ".join([*self.restrictions, written])
 
 
 def judge(claim: Claim, records: Mapping[str, Record], context: Context) -> Verdict:
@@ -58,10 +61,10 @@ def judge(claim: Claim, records: Mapping[str, Record], context: Context) -> Verd
     record = records.get(claim.run)
     if record is None:
         reasons = [f"study {context.study} has no record of {claim.run}"]
-        unmet = _unmet(claim.testable_on, context, None)
+        unmet = _unmet(claim, context, None)
         if unmet:
             unmet[0] = f"it could not have tested this claim either: {unmet[0]}"
-        return Verdict(claim, None, "not run", (*reasons, *unmet))
+        return Verdict(claim, None, "not run", (*reasons, *unmet), protocol(claim, context))
     _check_own(claim, record, context)
     gate = find(claim.gate, records)
     verdict = judge_values(claim, [*record.values, *([gate] if gate else [])], context)
@@ -82,18 +85,24 @@ def judge_values(claim: Claim, values: Sequence[Value], context: Context) -> Ver
     """
     by_name = {value.name: value for value in values}
     obtained = by_name.get(claim.value)
+    level = protocol(claim, context)
     if obtained is None:
         reason = f"the record of {claim.run} has no {claim.value}: this study did not make it"
-        return Verdict(claim, None, "not run", (reason,))
+        return Verdict(claim, None, "not run", (reason,), level)
     _check_share(claim, obtained)
     note = [obtained.note] if obtained.note else []
     shut = closed(claim.gate, by_name.get(claim.gate.value)) if claim.gate else []
-    unmet = _unmet(claim.testable_on, context, obtained)
+    unmet = _unmet(claim, context, obtained)
     if shut or unmet:
         outcome: Outcome = "not judged" if shut else "not testable on this data"
-        return Verdict(claim, obtained, outcome, tuple(dict.fromkeys([*shut, *unmet, *note])))
+        reasons = tuple(dict.fromkeys([*shut, *unmet, *note]))
+        return Verdict(claim, obtained, outcome, reasons, level)
     outcome, reason = _decided(claim, obtained)
-    return Verdict(claim, obtained, outcome, (reason, *note))
+    if level != "restricted":
+        return Verdict(claim, obtained, outcome, (reason, *note), level)
+    could_change = tuple(restrictions(claim.testable_on, context))
+    outcome = under_restriction(claim, outcome)
+    return Verdict(claim, obtained, outcome, (reason, *note), level, could_change)
 
 
 def find(source: Source | None, records: Mapping[str, Record]) -> Value | None:
@@ -147,8 +156,10 @@ def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
                 "rule fixed": claim.fixed.when,
                 "rule commit": claim.fixed.commit,
                 "run commit": verdict.run_commit,
+                "stands on": verdict.protocol,
                 "verdict": verdict.verdict,
                 "reason": verdict.reason,
+                "restriction": verdict.restriction,
                 "notebook": claim.notebook,
             }
         )
@@ -174,16 +185,13 @@ def _check_own(claim: Claim, record: Record, context: Context) -> None:
         )
 
 
-def _unmet(needs: Needs, context: Context, obtained: Value | None) -> list[str]:
-    unmet = []
+def _unmet(claim: Claim, context: Context, obtained: Value | None) -> list[str]:
+    """Return why these data say nothing of a claim; empty where its rule may be asked."""
+    needs, unmet = claim.testable_on, []
     if needs.real_data and not context.real_data:
         unmet.append("the claim is about patients, these are synthetic")
-    if needs.full_size and not context.full_size:
-        unmet.append("the networks are smaller than the paper's protocol needs")
-    if needs.weights is not None and context.weights not in needs.weights:
-        unmet.append(
-            f"the classifier began from {context.weights} weights, the paper's from ImageNet"
-        )
+    if unmet or claim.restricted is None:
+        unmet += restrictions(needs, context)
     if obtained is not None and obtained.n_patients < needs.min_patients:
         patients = f"{obtained.n_patients} test patient{'s' * (obtained.n_patients != 1)}"
         unmet.append(f"{patients}, at least {needs.min_patients} needed")

@@ -108,6 +108,14 @@ def test_what_is_in_no_family_has_a_row_without_verdict() -> None:
     assert np.isnan(found["difference"]["first"]) and found["difference"]["worse"] > 0.04
 
 
+def test_small_enhancing_tumour_is_counted_in_the_voxels_of_the_study() -> None:
+    counts = np.array([[90, 0, 0, 20], [0, 9, 0, 0], [0, 0, 9, 0], [0, 0, 0, 0]])
+    for sides, dice in (([2.0, 2.0, 2.4], 1.0), ([2.0, 2.0, 2.6], 0.0)):
+        study = settings.load("smoke", {"preprocessing.spacing_mm": sides})
+        rows = pd.DataFrame(comparing.dice_rows({}, counts, study)).set_index("region")
+        assert rows.loc["ET", "dice_volume"] == dice, "20 voxels are a little less, or more"
+
+
 def test_dice_rows_have_every_region_with_its_state() -> None:
     truth = np.array([0, 2, 2, 3])
     counts = metrics.confusion_matrix(truth, np.array([0, 2, 0, 0]))

@@ -33,6 +33,24 @@ def test_crop_says_the_worst() -> None:
     assert "a whole-tumour Dice of 0.75" in said
 
 
+def test_what_the_crop_of_a_box_would_lose_is_not_known() -> None:
+    boxes = settings.load("smoke", {"data.extent": "boxes", "preprocessing.crop_mm": None})
+    people = {"case_id": ["A", "B"], "part": ["internal", "external"]}
+    none_lost = pd.DataFrame({"case_id": ["A", "B"], "lost_in_plane": [0.0, 0.0]})
+    table = preprocessing.crop_table(none_lost, pd.DataFrame(people), boxes)
+    assert table[list(LOSSES)].isna().all(axis=None) and list(table["part"]) == people["part"]
+    values = preprocessing.values(table, boxes)
+    assert [value.name for value in values] == [
+        value.name for value in preprocessing.values(LOSSES, STUDY)
+    ]
+    assert all(np.isnan(value.value) for value in values)
+    assert {value.note[:25] for value in values} == {"not applicable to boxes: "}
+    assert "not applicable to boxes: they were cut around" in preprocessing.conclusion(values)
+    assert preprocessing.most_cropped(pd.DataFrame(people), table, BOX) is None
+    heads = preprocessing.crop_table(none_lost, pd.DataFrame(people), STUDY)
+    assert list(heads["lost_in_plane"]) == [0.0, 0.0]
+
+
 def test_relabelled_slices_leave_out_patients_without_tumour() -> None:
     shares = {
         "dominant": [0.0, 0.0, np.nan],
@@ -63,6 +81,7 @@ def test_the_most_cropped_patient_is_shown_where_most_is_cut(
     )
     losses = {"case_id": ["A", "B"], "patient_id": ["A", "B"], "lost_in_plane": [0.0, 0.6]}
     view = preprocessing.most_cropped(cases, pd.DataFrame(losses), BOX)
+    assert view is not None
     assert view.title.startswith("B, slice 3: 60 %")
     assert view.box == (slice(4, 12), slice(4, 12))
     assert (view.labels > 0).sum() == 6

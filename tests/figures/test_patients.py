@@ -63,3 +63,9 @@ def test_the_shares_name_the_worst_patient() -> None:
     )
     drawn = patients.shares(table, "lost", "tumour lost, %")
     assert "34 (B)" in drawn.alt
+
+
+def test_a_share_that_nobody_has_is_said_and_not_drawn() -> None:
+    table = pd.DataFrame({"patient_id": list("AB"), "part": "internal", "lost": [np.nan] * 2})
+    assert patients.shares(table, "lost", "cut off").alt == "Not known of any patient: cut off."
+    assert "not cropped here" in patients.crop_outline(None).alt

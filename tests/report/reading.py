@@ -8,7 +8,7 @@ from gliomalib import settings
 from gliomalib.report import errors as faults
 from gliomalib.report import methods, pages
 
-STUDIES = ("brats", "brats-mini", "demo", "phantom-full", "smoke")
+STUDIES = ("brats", "brats-cubes", "brats-mini", "demo", "phantom-full", "smoke")
 DOCUMENTS = ("methods", "model-card", "errors", "downloads")
 
 

@@ -73,7 +73,10 @@ def test_sentences_are_right_for_every_study(tmp_path: Path, study: str) -> None
         assert f"a learning rate of {network.learning_rate:g}" in told["Training"]
     assert ("ImageNet (Deng" in whole) == (own.classifier.weights == "imagenet")
     assert f"{own.classifier.image_size} × {own.classifier.image_size}" in told["Classification"]
-    assert f"{own.preprocessing.spacing_mm:g} mm" in told["Preprocessing"]
+    assert f"voxels of {own.preprocessing.voxel}" in told["Preprocessing"]
+    boxes = own.data.extent == "boxes"
+    assert ("what a crop of a whole head would cut off is not applicable" in whole) == boxes
+    assert ("cut to the central" in told["Preprocessing"]) == (not boxes)
     draws = f"{own.evaluation.bootstrap:,}".replace(",", "\u202f")
     shown = draws if own.evaluation.bootstrap >= 10_000 else str(own.evaluation.bootstrap)
     assert f"from {shown} draws" in told["Evaluation"]

@@ -1,5 +1,7 @@
 """Per-patient tables: known answers on small volumes, and nothing dropped."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -41,6 +43,20 @@ def test_a_perfect_prediction_scores_one_everywhere(labels: np.ndarray) -> None:
     table = tables.score_volume(case(labels), certain(labels), "brats")
     assert (table["dice"] == 1).all() and (table["hd95_mm"] == 0).all()
     assert row(table, "WT")["truth_ml"] == pytest.approx((labels > 0).sum() * 8 / 1000)
+
+
+def test_volumes_and_distances_know_the_three_sides_of_a_voxel() -> None:
+    truth, predicted = np.zeros((6, 6, 8), np.int64), np.zeros((6, 6, 8), np.int64)
+    truth[2, 2, 1] = predicted[2, 2, 4] = truth[4, 2, 1] = predicted[4, 2, 1] = 2
+    place = replace(grid("P1", truth.shape), spacing_mm=(1.5, 2.0, 5.0))
+    scored = tables.score_volume(
+        replace(case(truth), grid=place), replace(certain(predicted), grid=place), "brats"
+    )
+    edema = row(scored, "ED")
+    assert edema["truth_ml"] == edema["predicted_ml"] == pytest.approx(2 * 15 / 1000)
+    # the missed voxel is nearer to the other one (3 mm along x) than to the one three slices up
+    there, back = np.percentile([0, 3], 95), np.percentile([0, 15], 95)
+    assert edema["hd95_mm"] == pytest.approx(max(there, back))
 
 
 def test_of_equally_probable_classes_the_lower_one_is_predicted() -> None:

@@ -111,6 +111,20 @@ def test_a_rule_was_written_where_the_file_says_so(claim: claims.Claim) -> None:
 
 
 @pytest.mark.usefixtures("history")
+def test_restricted_use_was_written_alone_and_no_rule_has_changed_since() -> None:
+    uses = [claim.restricted for claim in claims.load() if claim.restricted]
+    (commit,) = {use.fixed.commit for use in uses}
+    git("merge-base", "--is-ancestor", commit, "HEAD")
+    assert git("show", "--format=", "--name-only", commit, "--", "gliomalib", "notebooks") == ""
+    then = written(commit)
+    now = {one["id"]: one for one in yaml.safe_load(claims.PUBLISHED.read_text("utf-8"))["claims"]}
+    for claim in claims.load():
+        use = then[claim.id].get("restricted")
+        assert (use and use["use"]) == (claim.restricted and claim.restricted.use)
+        assert then[claim.id]["decision"] == now[claim.id]["decision"]
+
+
+@pytest.mark.usefixtures("history")
 def test_before_the_first_run_means_before_the_first_report() -> None:
     first = git("log", "--reverse", "--format=%H", "--", "reports").split()[0]
     for commit, before in {(c.fixed.commit, c.fixed.before_first_run) for c in claims.load()}:
