@@ -45,8 +45,9 @@ def survey(root: str | Path, *, masks: bool = False) -> Survey:
     entries = [entry for family in FAMILIES for entry in family.find(tree)]
     faults = [entry for entry in entries if isinstance(entry, Fault)]
     faults += layout.closed_faults(tree)
-    every = [entry for entry in entries if isinstance(entry, Case) and (masks or entry.images)]
-    cases, duplicates = _unique(every)
+    every = [entry for entry in entries if isinstance(entry, Case)]
+    # a mask that lacks its images stands beside the faults that say so
+    cases, duplicates = _unique(c for c in every if masks or c.images or not c.segmentation)
     if masks:
         faults = [fault for fault in faults if fault.kind != layout.MISSING]
     if not cases and not faults:
