@@ -262,10 +262,7 @@ class Study(Model):
                 "of the paper holds."
             )
         if self.data.extent == "masks":
-            note = (
-                "Masks without images: a classifier sees what the expert marked, all slices of it."
-            )
-            return (*caveats, note)
+            return (*caveats, "Masks without images: classifiers see what the expert marked.")
         if self.data.extent == "boxes":
             caveats.append(
                 "Boxes around the tumour: far from it nothing is looked at, so false alarms there "

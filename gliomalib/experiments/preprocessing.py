@@ -155,8 +155,8 @@ def slice_classes(store: Store, study: settings.Study) -> pd.DataFrame:
         classes = [slices.classes_of(case, rule, area) for case in cases]
         for label, name in enumerate(CLASS_NAMES):
             of_patients = [float((of == label).mean()) for of in classes]
-            found = mean_interval(of_patients, study, "slices", rule, least, name)
-            rows.append((rule, least, name, found.value, *found.ends))
+            share = mean_interval(of_patients, study, "slices", rule, least, name)
+            rows.append((rule, least, name, share.value, *share.ends))
     return pd.DataFrame(rows, columns=["rule", "least", "class", "share", "low", "high"])
 
 
