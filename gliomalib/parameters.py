@@ -71,6 +71,12 @@ NOTEBOOKS: dict[str, dict[str, str | None]] = {
 }
 """Own parameters of each notebook → the setting that each overrides (None: not a setting)."""
 
+NEED_IMAGES = (
+    *("03_train_unet2d", "04_train_unet3d", "05_fusion", "06_train_resnet50", "08_alpha_sweep"),
+    *("09_loss_ablations", "10_adaptive_fusion", "13_external_validation", "14_efficiency"),
+)
+"""Notebooks about what only images can show: they end at once in a study of masks."""
+
 INJECTED_TAG = "injected-parameters"
 """Tag of the cell in which papermill puts the parameters of a run."""
 

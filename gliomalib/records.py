@@ -16,7 +16,7 @@ import pandas as pd
 from pydantic_core import to_jsonable_python
 
 from gliomalib import digits, provenance, settings
-from gliomalib.parameters import check_names, from_parameters, parameters_of
+from gliomalib.parameters import NEED_IMAGES, check_names, from_parameters, parameters_of
 from gliomalib.schema import (
     SEQUENCES,
     Exclusion,
@@ -26,6 +26,9 @@ from gliomalib.schema import (
     Value,
     run_name,
 )
+
+NO_IMAGES = "No images in this study: what needs them was not asked."
+"""What a notebook says that ends early because the cases are nothing but masks."""
 
 MAKE_NO_NUMBERS = ("commands", "report", "runner")
 """Rooms whose code is not in the digest of a record: they start notebooks and show results."""
@@ -70,7 +73,8 @@ def begin(notebook: str, namespace: Mapping[str, Any]) -> Run:
     """Check the parameters of a notebook (its ``globals()``) and return its run.
 
     Raises ``SettingsError`` for a parameter that the notebook does not take, also for one that
-    papermill injected under a misspelt name, and for a value of the wrong type.
+    papermill injected under a misspelt name, and for a value of the wrong type. A notebook that
+    needs images ends here in a study that has none, see `end_without_images`.
     """
     check_names(notebook, dict.fromkeys(_injected(namespace.get("In", ()))))
     parameters = {name: namespace[name] for name in parameters_of(notebook) if name in namespace}
@@ -89,7 +93,23 @@ def begin(notebook: str, namespace: Mapping[str, Any]) -> Run:
     record_path(run.report_dir, run.name).unlink(missing_ok=True)
     if "get_ipython" in namespace:
         _show_in_cells()
+    if notebook in NEED_IMAGES:
+        end_without_images(run)
     return run
+
+
+def end_without_images(run: Run, values: Sequence[Value] = ()) -> None:
+    """End a notebook of a study of masks with what was found so far; others go on.
+
+    Its record says that there are no images. Raises ``SystemExit`` with 0, which Jupyter and
+    papermill take for a clean end: no later cell runs.
+    """
+    if run.study.data.extent != "masks":
+        return
+    images = Value("images", 0.0, rule="sequences of a patient, which this notebook needs")
+    finish(run, NotebookResult(values=[images, *values], conclusion=NO_IMAGES))
+    logging.getLogger("gliomalib").info(NO_IMAGES)
+    sys.exit(0)
 
 
 def in_force(run: Run) -> pd.DataFrame:

@@ -70,7 +70,7 @@ class RecordError(GliomaError):
 
 @dataclass(frozen=True)
 class Case:
-    """One examination of one patient as it lies on disk.
+    """One examination of one patient as it lies on disk; one without images is just its mask.
 
     ``patient_id`` is the same for one patient in every release, as far as the release's own
     table tells; ``segmentation`` is None for a case without an expert mask. Where one 4-D file
@@ -109,7 +109,10 @@ class Fault:
 
 @dataclass(frozen=True)
 class Scan:
-    """A case in memory on its own grid: images (4, X, Y, Z), canonical labels or None."""
+    """A case in memory on its own grid: images (4, X, Y, Z), canonical labels or None.
+
+    A case that is nothing but a mask has images (0, X, Y, Z), here and as a ``StoredCase``.
+    """
 
     case: Case
     images: Images

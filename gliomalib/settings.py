@@ -198,13 +198,13 @@ class Leakage(Model):
     """The audit of splits: how often it is repeated, and the budget of its ResNet50.
 
     ``repeats`` deals are looked at by the nearest neighbour, the first ``turns`` of them by
-    ResNet50; in five every patient is held out once. ``patients`` is the largest number of
-    patients that take part, ``curve_patients`` that of the specification curve, ``epochs`` what the
-    classifier trains for; None: all of them, and as many as in notebook 06.
+    ResNet50 (0: by none); in five every patient is held out once. ``patients`` is the largest
+    number of patients that take part, ``curve_patients`` that of the specification curve,
+    ``epochs`` what the classifier trains for; None: all of them, and as many as in notebook 06.
     """
 
     repeats: int = Field(5, ge=1)
-    turns: int = Field(5, ge=1)
+    turns: int = Field(5, ge=0)
     patients: int | None = Field(None, ge=4)
     curve_patients: int | None = Field(100, ge=4)
     epochs: int | None = Field(None, ge=1)
@@ -273,6 +273,8 @@ class Study(Model):
                 "Synthetic patients: a result shows that the pipeline works, never that a claim "
                 "of the paper holds."
             )
+        if self.data.extent == "masks":
+            return (*caveats, "Masks without images: classifiers see what the expert marked.")
         if self.data.extent == "boxes":
             caveats.append(
                 "Boxes around the tumour: far from it nothing is looked at, so false alarms there "

@@ -51,6 +51,27 @@ def test_begin_takes_parameters_and_folders(run: Run, tmp_path: Path) -> None:
     assert "other" not in run.parameters
 
 
+def test_a_notebook_that_needs_images_ends_cleanly_where_there_are_none(
+    namespace: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        records.begin("05_fusion", namespace | {"study": "smoke-masks"})
+    assert stopped.value.code == 0, "papermill takes no other end for a clean one"
+    record = records.read(records.record_path(tmp_path / "reports" / "smoke-masks", "05_fusion"))
+    assert record.conclusion == records.NO_IMAGES
+    assert [(value.name, value.value) for value in record.values] == [("images", 0)]
+    run = records.begin("07_baselines", namespace | {"study": "smoke-masks"})
+    with pytest.raises(SystemExit):
+        records.end_without_images(run, [DICE])
+    part = records.read(records.record_path(run.report_dir, "07_baselines"))
+    assert [value.name for value in part.values] == ["images", "wt_dice"]
+
+
+def test_a_study_with_images_goes_on(run: Run) -> None:
+    records.end_without_images(run, [DICE])
+    assert not records.record_path(run.report_dir, run.name).exists()
+
+
 def test_folders_are_those_of_the_project_unless_told(namespace: dict[str, Any]) -> None:
     namespace |= {"data_dir": None, "report_dir": None, "study": "smoke"}
     assert records.begin("05_fusion", namespace).work_dir == PROJECT_DIR / "data" / "smoke"

@@ -47,12 +47,13 @@ Listed = tuple[Path, list[Entry], Sequence[Fault]]
 def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str | Path) -> Cohort:
     """Return everybody who could take part, nobody dropped; see ``COLUMNS`` and ``PARTS``.
 
-    Phantoms are written under ``work_dir/raw`` first. Every case that the study asks for is
-    inspected. Of a patient's several cases, as tables, equal voxels or a suspicion tell, one is
-    used: an internal one before an external one, then the newest release, then the first
-    examination; the others are ``duplicate``. A faulty case stops the study or, if the study
-    says so, is ``excluded``. ``note`` says why a case is not used. With ``study.pseudonyms`` no
-    real ID is returned, but in the paths of files, which no report shows.
+    Phantoms are written under ``work_dir/raw`` first. In a study of masks a case is its mask alone,
+    whatever images lie beside it. Every case that the study asks for is inspected. Of a patient's
+    several cases, as tables, equal voxels or a suspicion tell, one is used: an internal one before
+    an external one, then the newest release, then the first examination; the others are
+    ``duplicate``. A faulty case stops the study or, if the study says so, is ``excluded``. ``note``
+    says why a case is not used. With ``study.pseudonyms`` no real ID is returned, but in the paths
+    of files, which no report shows.
 
     Raises ``SettingsError`` for a missing folder or unusable releases, and ``DataError`` for a
     faulty case, a release without cases, and a part of the study in which nobody is left.
@@ -60,6 +61,8 @@ def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str |
     work_dir = Path(work_dir)
     listed = _folder(study, source_dir) if study.real_data else _phantoms(study, work_dir / "raw")
     root, entries, listing_faults = listed
+    if study.data.extent == "masks":
+        entries = [replace(e, case=replace(e.case, images={}, channels=())) for e in entries]
     asked = [entry.case for entry in entries if entry.part in USED]
     seen = {scan.case.case_id: scan for scan in inspection.inspect_all(asked, signatures=True)}
     faults = [*listing_faults, *(fault for scan in seen.values() for fault in scan.faults)]
@@ -73,11 +76,14 @@ def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str |
     if study.split.by == "site":
         entries = [_at_a_site(entry) for entry in entries]
     _check_parts(entries, study.data)
+    named = tuple(people.named_patients(layout.scan(root).named(people.TABLES)))
+    years = {person.patient_id: tuple(sorted(person.ids)) for person in named}
+    entries = [replace(e, years=years.get(e.case.patient_id, ())) for e in entries]
     cohort = Cohort(
         cases=table_of(entries),
         links=identity.link_table(links),
         faults=_fault_table(faults, root),
-        people=tuple(people.named_patients(layout.scan(root).named(people.TABLES))),
+        people=named,
     )
     return _under_pseudonyms(cohort, entries, work_dir) if study.pseudonyms else cohort
 
@@ -130,7 +136,7 @@ def _folder(study: settings.Study, source_dir: str | Path | None) -> Listed:
         )
     root, data = Path(source_dir), study.data
     _check_releases(data)
-    found = survey.survey(root)
+    found = survey.survey(root, masks=data.extent == "masks")
     there = {case.release for case in found.cases} | {fault.release for fault in found.faults}
     for release in (*data.internal_releases, *data.external_releases):
         if release not in there:

@@ -18,12 +18,12 @@ PARTS = ("internal", "external", "duplicate", "excluded", "unused")
 no site in a split by site."""
 
 COLUMNS = (
-    *("case_id", "patient_id", "release", "part", "grade", "site"),
+    *("case_id", "patient_id", "release", "part", "grade", "site", "years"),
     *(*SEQUENCES, "seg", "channels", "digests", "shape", "spacing_mm", "axes"),
     *("kind", "same_as", "note"),
 )
-"""``kind``, ``same_as`` and ``note`` are those of an ``Entry``; all cells are text or missing,
-``site`` is empty text where it is not known."""
+"""``years``, ``kind``, ``same_as`` and ``note`` are those of an ``Entry``; all cells are text or
+missing, ``site`` is empty text where it is not known."""
 
 MADE_BY = "01_data_exploration"
 """The notebook that writes the table of cases and the splits."""
@@ -36,6 +36,7 @@ class Entry:
     ``kind`` says why in words that name no patient and no file, empty if the case is used;
     ``same_as`` is the case that is used in its place; ``detail`` is ``kind`` with names of files.
     An external phantom whose anatomy an internal one has too is used, and has both fields.
+    ``years`` are those in which the organisers' tables of subject IDs name the patient.
     """
 
     case: Case
@@ -44,6 +45,7 @@ class Entry:
     same_as: str | None = None
     detail: str = ""
     seen: Inspection | None = None
+    years: tuple[int, ...] = ()
 
     @property
     def note(self) -> str | None:
@@ -89,13 +91,15 @@ def case_of(row: Mapping[str, Any] | pd.Series) -> Case:
 
     Raises ``DataError`` for an excluded case, which has no complete set of files.
     """
-    if any(pd.isna(row[name]) for name in SEQUENCES):
+    images = {name: Path(row[name]) for name in SEQUENCES if not pd.isna(row[name])}
+    # a mask alone is a case; where the study wants images, 01 has excluded it
+    if len(images) < len(SEQUENCES) and (images or pd.isna(row["seg"])):
         raise DataError(f"case {row['case_id']} is {row['part']} and cannot be read: {row['note']}")
     return Case(
         case_id=row["case_id"],
         patient_id=row["patient_id"],
         release=row["release"],
-        images={name: Path(row[name]) for name in SEQUENCES},
+        images=images,
         segmentation=None if pd.isna(row["seg"]) else Path(row["seg"]),
         grade=None if pd.isna(row["grade"]) else row["grade"],
         channels=_words(row["channels"]),
@@ -144,6 +148,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "part": entry.part,
         "grade": case.grade,
         "site": case.site,
+        "years": " ".join(map(str, entry.years)) or None,
         **{name: str(case.images[name]) if name in case.images else None for name in SEQUENCES},
         "seg": str(case.segmentation) if case.segmentation else None,
         "channels": " ".join(case.channels) or None,

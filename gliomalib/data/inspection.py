@@ -21,7 +21,7 @@ from gliomalib.data.nifti import NiftiVolume
 from gliomalib.schema import N_CLASSES, SEQUENCES, Case, DataError, Fault, Float32Array
 
 IDENTITY = SEQUENCES[0]
-"""The sequence by whose voxels a scan is recognised."""
+"""The sequence by whose voxels a scan is recognised; without images it is the mask."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,10 @@ def inspect(case: Case, *, signatures: bool = False) -> Inspection:
         n_bytes=sum(map(len, contents.values())),
         voxels=voxels,
     )
-    if IDENTITY in volumes:
-        inspection = _recognised(inspection, volumes[IDENTITY], signatures, faults)
+    known_by = IDENTITY if case.images else "seg"
+    if known_by in volumes:
+        signed = signatures and known_by == IDENTITY
+        inspection = _recognised(inspection, volumes[known_by], signed, faults)
     # one 4-D file is decoded for each of its sequences and would report its damage four times
     unique = {fault.message: fault for fault in faults}
     return replace(inspection, faults=tuple(unique.values()))

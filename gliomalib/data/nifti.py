@@ -125,9 +125,9 @@ def channel_of(case: Case, name: str) -> int | None:
 def read_case(case: Case) -> Scan:
     """Read the four sequences and, where there is one, the mask of a case, as they are stored.
 
-    Returns images float32 (4, X, Y, Z) in the order of ``schema.SEQUENCES`` and canonical
-    labels uint8 (X, Y, Z) or None. Raises ``DataError`` for a file that `load` refuses, for two
-    files on different grids and for an unknown label.
+    Returns images float32 (4, X, Y, Z) in the order of ``schema.SEQUENCES``, (0, X, Y, Z) for a
+    case that has none, and canonical labels uint8 (X, Y, Z) or None. Raises ``DataError`` for a
+    file that `load` refuses, for two files on different grids and for an unknown label.
     """
     stored = {path: read_bytes(path) for path in dict.fromkeys(case.files.values())}
     volumes = {
@@ -135,10 +135,11 @@ def read_case(case: Case) -> Scan:
         for name, path in case.files.items()
     }
     check_same_grid(list(volumes.values()), mask_of_own_origin(case))
-    first, mask = volumes[SEQUENCES[0]], volumes.get("seg")
+    first, mask = next(iter(volumes.values())), volumes.get("seg")
+    images = [volumes[name].values.astype(np.float32) for name in SEQUENCES if case.images]
     return Scan(
         case=case,
-        images=np.stack([volumes[name].values.astype(np.float32) for name in SEQUENCES]),
+        images=np.array(images, np.float32).reshape(-1, *first.values.shape),
         labels=labels.to_canonical(mask.values, case.release, str(mask.path)) if mask else None,
         spacing_mm=first.spacing_mm,
         affine=first.affine,

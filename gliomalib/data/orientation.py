@@ -74,11 +74,13 @@ def _swapped(scan: Scan, affine: FloatArray, turn: NDArray[np.int64]) -> Scan:
     def swapped(volume: NDArray[Any]) -> NDArray[Any]:
         return np.ascontiguousarray(turned(volume, turn))
 
+    # the turn is of the first three axes
+    images = np.moveaxis(turned(np.moveaxis(scan.images, 0, 3), turn), 3, 0)
     # the affine belongs to the voxels as stored: undo the turn, then apply it
     back = nib.orientations.inv_ornt_aff(turn, scan.images.shape[1:])
     return replace(
         scan,
-        images=np.stack([swapped(image) for image in scan.images]),
+        images=np.ascontiguousarray(images),
         labels=None if scan.labels is None else swapped(scan.labels),
         spacing_mm=_spacing(scan, turn),
         affine=nifti.nested(affine @ back),
@@ -98,7 +100,7 @@ def _resampled(scan: Scan, affine: FloatArray, turn: NDArray[np.int64]) -> Scan:
 
     return replace(
         scan,
-        images=np.stack([resampled(volume, order=1) for volume in scan.images]),
+        images=np.array([resampled(v, order=1) for v in scan.images]).reshape(-1, *target[0]),
         labels=None if scan.labels is None else resampled(scan.labels, order=0),
         spacing_mm=spacing,
         affine=nifti.nested(target[1]),

@@ -85,8 +85,7 @@ def measure(material: folds.Material) -> MethodTrial:
             if seed == 0 and method not in ENSEMBLES:
                 labels = evaluate.predicted_labels(volume)
                 named[_area_rule(method)] = _classes(material, labels)
-        named["position"] = by_position(training[split.fold], len(truth))
-        named["majority"] = np.full_like(truth, majority(training[split.fold]))
+        named |= _without_images(training[split.fold], len(truth))
         whose = {**about, "z": np.arange(len(truth)), "truth": truth, "seed": 0}
         tables += [
             pd.DataFrame({**whose, "method": method, "predicted": predicted})
@@ -97,6 +96,25 @@ def measure(material: folds.Material) -> MethodTrial:
     table = pd.DataFrame(scores)
     segmenters, classifiers = _titles(material.study, [*rows["method"].unique()], table)
     return MethodTrial(table, rows, segmenters, classifiers)
+
+
+def without_images(material: folds.Material) -> pd.DataFrame:
+    """Return the share of each held-out patient's slices that ways without an image name rightly.
+
+    One row a patient: ``position``, ``majority``, and ``area_rule_…`` by label rule: the largest
+    area in the expert's own mask, against the classes of that rule.
+    """
+    rows = []
+    for split in material.splits:
+        training = [_classes(material, material.store.get(name).labels) for name in split.train]
+        for labels in (material.store.get(name).labels for name in split.test):
+            truth, area = _classes(material, labels), slices.slice_classes(labels, "dominant")
+            named = _without_images(training, len(truth))
+            right = {name: predicted == truth for name, predicted in named.items()}
+            for rule in slices.LABEL_RULES:
+                right[f"area_rule_{rule}"] = area == slices.slice_classes(labels, rule)
+            rows.append({name: hits.mean() for name, hits in right.items()})
+    return pd.DataFrame(rows)
 
 
 def by_position(training: Sequence[Classes], depth: int) -> Classes:
@@ -114,6 +132,11 @@ def by_position(training: Sequence[Classes], depth: int) -> Classes:
 def majority(training: Sequence[Classes]) -> int:
     """Return the most frequent class of all training slices, the lower one of equals."""
     return int(np.bincount(np.concatenate(training), minlength=N_CLASSES).argmax())
+
+
+def _without_images(training: Sequence[Classes], depth: int) -> dict[str, Classes]:
+    commonest = np.full(depth, majority(training))
+    return {"position": by_position(training, depth), "majority": commonest}
 
 
 def _segmented(

@@ -9,10 +9,18 @@ import numpy as np
 import pandas as pd
 
 from gliomalib.digits import spoken
-from gliomalib.experiments import classification, comparing, fusion_gain, gates
+from gliomalib.experiments import (
+    baseline_methods,
+    classification,
+    comparing,
+    fusion_gain,
+    gates,
+)
 from gliomalib.experiments.baseline_methods import ENSEMBLES, INPUTS, SCAN, MethodTrial
-from gliomalib.experiments.values import PREFIXES, ends, not_on_boxes, of, parts, share
+from gliomalib.experiments.values import PREFIXES, ends, mean, not_on_boxes, of, parts, share
+from gliomalib.fusion import slices
 from gliomalib.labels import REGIONS
+from gliomalib.pipeline import folds
 from gliomalib.schema import RecordError, Value
 from gliomalib.scoring import tables, training_noise
 from gliomalib.scoring.tables import CLASSES, with_mean
@@ -61,6 +69,24 @@ def values(trial: MethodTrial) -> list[Value]:
         if set(ENSEMBLES) <= set(trial.segmenters):
             values.append(_better([of(gains, name) for name in names], f"{prefix}{BETTER}"))
     return values
+
+
+def plain(material: folds.Material) -> list[Value]:
+    """Return how often the ways are right that need no image, mean over held-out patients."""
+    rules = {
+        "position": "the commonest class of training at the slice's height",
+        "majority": "the commonest class of training everywhere",
+        **{
+            f"area_rule_{rule}": f"largest area in the expert's mask, truth by the rule {rule!r}"
+            for rule in slices.LABEL_RULES
+        },
+    }
+    hits = baseline_methods.without_images(material)
+    tail = "share of slices right, mean over patients"
+    return [
+        mean(f"accuracy_{name}", hits[name], material.study, f"{rule}: {tail}")
+        for name, rule in rules.items()
+    ]
 
 
 def absent(trial: MethodTrial) -> tuple[str, ...]:

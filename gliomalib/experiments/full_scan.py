@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from gliomalib.pipeline import preprocess
+from gliomalib import settings
+from gliomalib.experiments.values import mean_interval
+from gliomalib.pipeline import folds, preprocess
 from gliomalib.pipeline.store import Store
 from gliomalib.schema import Confusion, FloatArray
+from gliomalib.scoring import bootstrap
 
 
 def outside(store: Store, patient: str) -> FloatArray:
@@ -21,6 +24,25 @@ def outside(store: Store, patient: str) -> FloatArray:
     facts, spacing_mm = preprocess.crop_facts(store, patient), store.get(patient).grid.spacing_mm
     left = np.subtract(facts.voxels, facts.in_box, dtype=np.float64)
     return np.asarray(left * facts.voxel_mm3 / np.prod(spacing_mm))
+
+
+def background(material: folds.Material) -> dict[str, bootstrap.Interval]:
+    """Return the share of voxels without tumour, in the whole scan and in the paper's crop of it.
+
+    By ``scan`` and ``crop``, mean over the held-out patients. Empty where patients are made up,
+    are boxes, or were cropped otherwise: no such share says anything of BraTS.
+    """
+    study = material.study
+    paper = study.preprocessing.crop_mm == (settings.PAPER_PICTURE, settings.PAPER_PICTURE)
+    if not (study.real_data and paper and study.data.extent != "boxes"):
+        return {}
+    names = sorted({name for split in material.splits for name in split.test})
+    facts = [preprocess.crop_facts(material.store, name) for name in names]
+    frames = {"scan": [one.voxels for one in facts], "crop": [one.in_plane for one in facts]}
+    shares = {frame: [own[0] / sum(own) for own in each] for frame, each in frames.items()}
+    return {
+        frame: mean_interval(each, study, "background", frame) for frame, each in shares.items()
+    }
 
 
 def counts(store: Store, patient: str, in_box: Confusion) -> Confusion:

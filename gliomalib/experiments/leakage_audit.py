@@ -84,11 +84,11 @@ def neighbours(pool: Pool) -> pd.DataFrame:
 def networks(material: folds.Material, pool: Pool) -> pd.DataFrame:
     """Train the study's ResNet50 on each split in ``leakage.turns`` repeats, and test it.
 
-    Rows as those of ``neighbours``. All start from the same weights and take the same number of
-    steps. Random classes are learnt in the first turn on the slice-level split only: with a
-    patient-level one nothing that a network sees tells the class of a new patient.
+    Rows as those of ``neighbours``, none without turns. All start from the same weights and take
+    the same number of steps. Random classes are learnt in the first turn on the slice-level split
+    only: with a patient-level one nothing that a network sees tells the class of a new patient.
     """
-    rows, control = [], ("random", "slice")
+    rows, control = [pd.DataFrame()], ("random", "slice")
     for turn in range(pool.study.leakage.turns):
         dealt = leakage_splits.deal(pool, turn)
         for labels, split in [*(("true", name) for name in SPLITS), *([] if turn else [control])]:
@@ -178,7 +178,8 @@ def conclusion(scores: pd.DataFrame) -> str:
     """Say by the rule whether both classifiers' scores show a leak, and if the control holds."""
     rows = {tuple(row[KEYS]): row for _, row in scores.iterrows()}
     fair, leaky = (rows["neighbour", "random", split] for split in ("patient", "slice"))
-    network = rows["resnet50", "random", "slice"]
+    network = rows.get(("resnet50", "random", "slice"))
+    learnt = "" if network is None else f" (ResNet50 in {100 * network['accuracy']:.0f} %)"
     holds = fair["accuracy_low"] <= CHANCE <= fair["accuracy_high"]
     word = "holds" if holds and leaky["accuracy_low"] > CHANCE else "does not hold"
     if fair["patients"] < FEWEST:
@@ -186,8 +187,7 @@ def conclusion(scores: pd.DataFrame) -> str:
     control = (
         f"With random classes the nearest neighbour is right in {100 * fair['accuracy']:.0f} % of "
         f"the slices when they are dealt by patient and in {100 * leaky['accuracy']:.0f} % when "
-        f"dealt by slice (ResNet50 in {100 * network['accuracy']:.0f} %), chance "
-        f"being {100 * CHANCE:.0f} %: the control {word}."
+        f"dealt by slice{learnt}, chance being {100 * CHANCE:.0f} %: the control {word}."
     )
     gains = scores[scores["gain_patients"].notna()]
     return " ".join([*(_leak(row) for _, row in gains.iterrows()), control])
@@ -196,12 +196,17 @@ def conclusion(scores: pd.DataFrame) -> str:
 def caveats(pool: Pool, scores: pd.DataFrame) -> tuple[str, ...]:
     """Return what nobody may read into the numbers."""
     of_patients = scores.query("labels == 'true' and split == 'patient'").set_index("classifier")
-    fair, turns = of_patients["patients"]["resnet50"], pool.study.leakage.turns
-    return (
+    fair, turns = of_patients["patients"].get("resnet50"), pool.study.leakage.turns
+    copied = (
         f"Each patient's number of volumes is {pool.counted_by}; the copies are exact, and each "
-        "slice was learnt once at most, so the gain of the pooled years is a cautious one.",
-        f"ResNet50 was trained {turns} times per split: its patient-level accuracy rests on {fair} "
-        f"of {len(pool.patients)} patients, and the gains on no more.",
+        "slice was learnt once at most, so the gain of the pooled years is a cautious one."
+    )
+    if fair is None:
+        return copied, "ResNet50 was not trained: what leaks is that of the nearest neighbour."
+    return (
+        copied,
+        f"ResNet50 was trained {turns} times per split: its patient-level accuracy rests on "
+        f"{fair} of {len(pool.patients)} patients, and the gains on no more.",
         "ResNet50 learnt random classes once, on the slice-level split only; the patient-level "
         "control is that of the nearest neighbour.",
     )

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gliomalib import settings
+from gliomalib.cohort import identity
 from gliomalib.cohort import table as casetable
 from gliomalib.fusion import slices
 from gliomalib.pipeline import folds
@@ -72,7 +73,8 @@ def gather(material: folds.Material, patients: int | None) -> Pool:
     of_folds = [(split, sorted({*split.test} & {*names})) for split in material.splits]
     sets = [folds.fused_slices(material, split, tested) for split, tested in of_folds if tested]
     every = slices.concatenate(sets)
-    blank = np.asarray(every.blank, dtype=bool)
+    # a mask does not tell where the brain ends, so without images all slices stay
+    blank = np.zeros(len(every.z), bool) if every.blank is None else every.blank
     seen = slices.subset(every, np.flatnonzero(~blank))
     return Pool(seen, int(blank.sum()), *_copies(material, names), study)
 
@@ -272,6 +274,13 @@ def _copies(material: folds.Material, names: Sequence[str]) -> tuple[dict[str, i
     releases = material.study.data.internal_releases
     if releases:
         cases = casetable.read_cases(material.run.work_dir / "cases.csv")
+        named = cases[cases["part"] == "internal"].dropna(subset="years")
+        years = named.set_index("patient_id")["years"].str.split()
+        if len(years):
+            paper = {*map(str, identity.PAPER_YEARS)}
+            volumes = {name: len(paper.intersection(of)) for name, of in years.items()}
+            source = "that of the years in which the organisers' table of subject IDs names them"
+            return {name: max(1, volumes.get(name, 1)) for name in names}, source
         used = cases["part"].isin(["internal", "duplicate"]) & cases["release"].isin(releases)
         counts = cases[used].groupby("patient_id")["release"].nunique()
         if (counts > 1).any():

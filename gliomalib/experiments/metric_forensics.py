@@ -12,14 +12,18 @@ from gliomalib.digits import spoken
 from gliomalib.experiments.classification import SIX
 from gliomalib.experiments.values import of
 from gliomalib.schema import SettingsError, Value
-from gliomalib.scoring import contradictions, forensics, keras_metrics
+from gliomalib.scoring import bootstrap, contradictions, forensics, keras_metrics
 from gliomalib.scoring.contradictions import READINGS, PrintedScores, RelationCheck
 
 VOLUMES = (285, 335, 369)
 """Volumes of BraTS 2018, 2019 and 2020, as the organisers' tables of names count them."""
 
-BACKGROUND: Mapping[str, float] = {"whole scan": 0.9894, "central 128×128 crop": 0.9642}
-"""Share of voxels without tumour, the mean of 28 expert label volumes of BraTS, by frame."""
+BACKGROUND: Mapping[str, bootstrap.Interval] = {
+    "scan": bootstrap.Interval(0.9894, None, 28),
+    "crop": bootstrap.Interval(0.9642, None, 28),
+}
+"""Share of voxels without tumour, the mean of 28 expert label volumes of BraTS, by frame: the whole
+scan, and the central 128×128 crop of it."""
 
 POINT = 0.01
 """Scores this close are alike, as in the verdicts on them."""
@@ -97,8 +101,13 @@ def forced_iou(scores: PrintedScores) -> float:
     return forensics.iou_from_f1(f1).bounds[0]
 
 
-def values(scores: PrintedScores) -> list[Value]:
-    """Return what the printed numbers alone say; no value is over patients."""
+def values(
+    scores: PrintedScores, background: Mapping[str, bootstrap.Interval] = BACKGROUND
+) -> list[Value]:
+    """Return what the printed numbers alone say, and what 'no tumour' everywhere scores.
+
+    ``background`` is that of ``full_scan``; ``BACKGROUND`` stands in for one of fewer patients.
+    """
     related, proportional = _related(scores), _proportions(scores)
     any_average = [finding for finding in related if finding.reading == "any average"]
     excluded = contradictions.excluded_readings(scores)
@@ -120,7 +129,8 @@ def values(scores: PrintedScores) -> list[Value]:
         **_implied(scores),
     }
     found = [Value(name, float(number), rule=rule) for name, (number, rule) in numbers.items()]
-    return found + _of_constant()
+    larger = all(share.n > BACKGROUND[frame].n for frame, share in background.items())
+    return found + _of_constant(background if background and larger else BACKGROUND)
 
 
 def _implied(scores: PrintedScores) -> dict[str, tuple[float, str]]:
@@ -150,15 +160,20 @@ def _implied(scores: PrintedScores) -> dict[str, tuple[float, str]]:
     }
 
 
-def _of_constant() -> list[Value]:
-    """Return what 'no tumour' everywhere scores in each frame of the 28 volumes."""
+def _of_constant(background: Mapping[str, bootstrap.Interval]) -> list[Value]:
+    """Return what 'no tumour' everywhere scores in each frame."""
     values = []
-    for (frame, share), suffix in zip(BACKGROUND.items(), ("scan", "crop"), strict=True):
-        scores = keras_metrics.constant_scores(share)
-        of_frame = f"'no tumour' everywhere in BraTS, {frame}, of which {share:g} is background"
+    for frame, share in background.items():
+        called = "whole scan" if frame == "scan" else "central 128×128 crop"
+        of_frame = f"'no tumour' everywhere in {share.n} masks of BraTS, {called}"
+        # both scores grow with the share, so its ends are those of the scores
+        at = [keras_metrics.constant_scores(end) for end in (share.value, *share.ends)]
         for name, key in (("accuracy", "accuracy"), ("iou", "mean_iou")):
+            score, low, high = (scores[key] for scores in at)
             rule = f"{name}, the IoU as Keras computes it, of {of_frame}"
-            values.append(Value(f"no_tumour_{name}_{suffix}", scores[key], rule=rule))
+            rule += f", of which {share.value:.4f} is background"
+            ci95 = (low, high) if share.ci95 else None
+            values.append(Value(f"no_tumour_{name}_{frame}", score, ci95, share.n, rule=rule))
     return values
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from gliomalib import settings
 from gliomalib.cohort import table as casetable
 from gliomalib.data import orientation
 from gliomalib.experiments import comparing
-from gliomalib.experiments.values import mean, not_on_boxes, of
+from gliomalib.experiments.values import mean, mean_interval, not_on_boxes, of
 from gliomalib.fusion import slices
 from gliomalib.phantoms import rater
 from gliomalib.phantoms.grid import Dice
@@ -122,7 +123,8 @@ def most_cropped(
     outside[across, down] = False
     z = int(outside.sum(axis=(0, 1)).argmax())
     title = f"{case.case_id}, slice {z}: {100 * worst['lost_in_plane']:.0f} % of the tumour lost"
-    return CropView(scan.images[slices.FLAIR, :, :, z], scan.labels[:, :, z], (across, down), title)
+    image = scan.images[slices.FLAIR] if len(scan.images) else np.zeros(scan.labels.shape)
+    return CropView(image[:, :, z], scan.labels[:, :, z], (across, down), title)
 
 
 def label_rules(store: Store, study: settings.Study) -> pd.DataFrame:
@@ -141,6 +143,36 @@ def label_rules(store: Store, study: settings.Study) -> pd.DataFrame:
         }
         rows.append({"patient_id": patient, "slices": int(tumour.sum()), **changed})
     return pd.DataFrame(rows)
+
+
+def slice_classes(store: Store, study: settings.Study) -> pd.DataFrame:
+    """Return which share of the slices of the box has each class, by label rule and least area.
+
+    Columns: rule, least, class, and share, low, high: mean over patients with its 95 % interval.
+    """
+    cases, rows = [store.get(patient) for patient in store.patients()], []
+    for rule, (least, area) in product(slices.LABEL_RULES, slices.LEAST_MM2.items()):
+        classes = [slices.classes_of(case, rule, area) for case in cases]
+        for label, name in enumerate(CLASS_NAMES):
+            of_patients = [float((of == label).mean()) for of in classes]
+            share = mean_interval(of_patients, study, "slices", rule, least, name)
+            rows.append((rule, least, name, share.value, *share.ends))
+    return pd.DataFrame(rows, columns=["rule", "least", "class", "share", "low", "high"])
+
+
+def of_classes(table: pd.DataFrame, study: settings.Study, patients: int) -> list[Value]:
+    """Return the rows of ``slice_classes`` with the study's own rule as values."""
+    rule = "slices of the box in this class by the rule {!r} from {} on, mean over patients"
+    return [
+        Value(
+            f"slices_{row['class']}_{row['least']}".replace(" ", "_").replace("²", "2"),
+            row["share"],
+            (row["low"], row["high"]),
+            patients,
+            rule=rule.format(row["rule"], row["least"]),
+        )
+        for _, row in table[table["rule"] == study.classifier.label_rule].iterrows()
+    ]
 
 
 def relabelled(table: pd.DataFrame, study: settings.Study) -> list[Value]:

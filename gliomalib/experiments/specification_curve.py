@@ -225,7 +225,7 @@ def caveats(answers: Answers) -> tuple[str, ...]:
     """Return what nobody may read into the numbers."""
     return (
         f"The classifier of the cells is a forest on {SIDE}×{SIDE} pixels and not the paper's "
-        "ResNet50, which stands beside it in a few cells.",
+        "ResNet50, which stands beside it in the cells in which notebook 11 trained it.",
         f"{len(answers.patients)} held-out patients are in every number; whom some split never "
         "tested is left out.",
         "The best stage was chosen once on all test slices of a turn, and not again in each draw.",

@@ -55,9 +55,6 @@ TITLES = {
 }
 """What a reader calls the choices."""
 
-LEAST_MM2 = {"one voxel": 0.0, "40 mm²": 40.0}
-"""Area below which a slice counts as without tumour; 40 mm² are ten voxels of 2 mm."""
-
 TREES, STAGE = 40, 8
 """Extremely randomised trees of a classifier; it is looked at after every ``STAGE`` of them."""
 
@@ -104,7 +101,7 @@ def look(material: folds.Material, pool: Pool) -> Views:
     """Return the views of the patients of a pool, whom a fold holds out."""
     fold_of = {name: split.fold for split in material.splits for name in split.test}
     of = np.array(pool.slices.patients)
-    features: dict[str, list[Float32Array]] = {image: [] for image in CHOICES["image"]}
+    features: dict[str, list[Float32Array]] = {image: [] for image in seen(pool.study)}
     classes: dict[tuple[str, str], list[Rows]] = {
         key: [] for key in product(CHOICES["label"], CHOICES["least"])
     }
@@ -114,7 +111,7 @@ def look(material: folds.Material, pool: Pool) -> Views:
         for image, parts in features.items():
             parts.append(thumbnails(case, fused, image, pool.study)[z])
         for (label, least), known in classes.items():
-            known.append(classes_of(case, label, LEAST_MM2[least])[z])
+            known.append(slices.classes_of(case, label, slices.LEAST_MM2[least])[z])
     rows = np.concatenate([np.flatnonzero(of == name) for name in pool.patients])
     # the images of a pool are large, and nobody asks for them again
     placed = replace(pool.slices, images=pool.slices.images[:, :, :1, :1])
@@ -136,16 +133,15 @@ def thumbnails(case: StoredCase, fused: Volume, image: str, study: settings.Stud
     return small.reshape(len(small), -1).astype(np.float32)
 
 
-def classes_of(case: StoredCase, label: str, least_mm2: float) -> Rows:
-    """Return the class of each axial slice (Z,): 0 where the tumour is smaller than the least."""
-    width, height, _ = case.grid.spacing_mm
-    area = (case.labels > 0).sum(axis=(0, 1)) * width * height
-    return np.where(area >= least_mm2, slices.slice_classes(case.labels, label), 0)
+def seen(study: settings.Study) -> tuple[str, ...]:
+    """Return what classifiers of a study see: without images it is the expert's masks."""
+    return ("truth",) if study.data.extent == "masks" else tuple(CHOICES["image"])
 
 
-def specifications() -> tuple[Specification, ...]:
+def specifications(study: settings.Study) -> tuple[Specification, ...]:
     """Return every combination of what a fit hangs on, in the order of ``CHOICES``."""
-    fitted = [CHOICES[field.name] for field in fields(Specification)]
+    levels = {**CHOICES, "image": seen(study)}
+    fitted = [levels[field.name] for field in fields(Specification)]
     return tuple(Specification(*values) for values in product(*fitted))
 
 
@@ -154,7 +150,7 @@ def measure(views: Views) -> Answers:
 
     Raises ``DataError`` where no patient was tested by every one of them.
     """
-    every, turns = specifications(), range(views.pool.study.leakage.repeats)
+    every, turns = specifications(views.pool.study), range(views.pool.study.leakage.repeats)
     names, place = np.unique(views.pool.slices.patients, return_inverse=True)
     asked = np.zeros((len(every), len(names)))
     right = np.zeros((len(every), 2, len(names)))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.patches import Patch, Rectangle
@@ -83,15 +84,20 @@ def volumes(table: pd.DataFrame) -> Picture:
 
 @styled
 def examination(images: NDArray[Any], labels: Labels, title: str) -> Picture:
-    """Draw the slice with the most tumour: four sequences (4, X, Y, Z) and the expert labels."""
+    """Draw the slice with the most tumour: four sequences (4, X, Y, Z) and the expert labels.
+
+    Without images (0, X, Y, Z) it is the labels alone.
+    """
     z = picture.busiest_slice(labels)
-    figure, panels = canvas(9.5, 2.4, 1, 5)
-    for axes, name, image in zip(panels, picture.SEQUENCE_TITLES.values(), images, strict=False):
+    titles = [*picture.SEQUENCE_TITLES.values()][: len(images)]
+    figure, panels = canvas(9.5, 2.4, 1, len(titles) + 1, squeeze=False)
+    for axes, name, image in zip(panels[0], titles, images, strict=False):
         picture.show_slice(axes, image[..., z], name)
-    picture.show_slice(panels[4], images[SEQUENCES.index("flair")][..., z], "truth", labels[..., z])
+    behind = images[SEQUENCES.index("flair")] if titles else np.zeros(labels.shape)
+    picture.show_slice(panels[0][-1], behind[..., z], "truth", labels[..., z])
     picture.class_legend(figure)
     figure.suptitle(title, fontsize=9)
-    return Picture(figure, f"{title}: T1, T1ce, T2, FLAIR and labels in slice {z}.")
+    return Picture(figure, f"{title}: {', '.join([*titles, 'labels'])} in slice {z}.")
 
 
 @styled

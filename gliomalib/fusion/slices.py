@@ -15,6 +15,7 @@ from gliomalib.schema import (
     MismatchError,
     SettingsError,
     SliceSet,
+    StoredCase,
     Volume,
 )
 from gliomalib.settings import Classifier
@@ -59,12 +60,24 @@ own volume the slice holds the largest share. At a tie the higher class wins.
 """
 
 
+LEAST_MM2 = {"one voxel": 0.0, "40 mm²": 40.0}
+"""Area below which a slice counts as without tumour; 40 mm² are ten voxels of 2 mm."""
+
+
+def classes_of(case: StoredCase, rule: str, least_mm2: float) -> NDArray[np.int64]:
+    """Return the class of each axial slice (Z,): 0 where the tumour is smaller than the least."""
+    width, height, _ = case.grid.spacing_mm
+    area = (case.labels > 0).sum(axis=(0, 1)) * width * height
+    return np.where(area >= least_mm2, slice_classes(case.labels, rule), 0)
+
+
 def fused_slices(
     volume: Volume, labels: Labels, settings: Classifier, images: NDArray[np.float16] | None = None
 ) -> SliceSet:
     """Return all axial slices of a fused volume as images with the class of the expert's labels.
 
-    ``labels`` (X, Y, Z) and ``images`` (4, X, Y, Z) are those of the stored case. Three channels:
+    ``labels`` (X, Y, Z) and ``images`` (4, X, Y, Z) are those of the stored case; without images
+    nobody knows which slices are ``blank``. Three channels:
     ``probabilities`` takes those of the three sub-regions; ``flair_masked`` takes FLAIR, T1ce and
     1 − P(no tumour), ``mri`` FLAIR, T1ce and T2, and both need ``images``; ``truth`` takes the
     expert's three sub-regions, which tells how much of the task is a tautology. With
@@ -72,6 +85,7 @@ def fused_slices(
     ``MismatchError`` where labels or images are not on the volume's grid, ``SettingsError`` where
     images are needed and not given.
     """
+    images = images if images is not None and len(images) else None
     shape = volume.grid.shape
     shapes = {"probabilities": volume.probabilities.shape, "labels": (N_CLASSES, *labels.shape)}
     if images is not None:

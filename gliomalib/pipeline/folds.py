@@ -21,7 +21,15 @@ from gliomalib.pipeline.store import Store
 from gliomalib.pipeline.variants import siblings
 from gliomalib.provenance import digest_of, file_digest
 from gliomalib.records import Run
-from gliomalib.schema import Example, MismatchError, SliceSet, Split, Volume
+from gliomalib.schema import (
+    N_CLASSES,
+    Example,
+    MismatchError,
+    SliceSet,
+    Split,
+    StoredCase,
+    Volume,
+)
 from gliomalib.scoring import tables as evaluate
 
 Pair = tuple[str, str]
@@ -158,9 +166,12 @@ def predict_volumes(
 def volume(material: Material, network: str, fold: int, patient: str) -> Volume:
     """Return a predicted volume; ``fused`` is made from the study's branches with its α.
 
+    In a study of masks, where nothing is predicted, ``fused`` is what the expert marked.
     Raises ``DataError`` where a prediction is missing and ``MismatchError`` where it was made on
     another grid than the store's.
     """
+    if network == "fused" and material.study.data.extent == "masks":
+        return _expert(material.store.get(patient))
     if network == "fused":
         plan = material.study.fusion
         p2d, p3d = (volume(material, branch, fold, patient) for branch in plan.branches)
@@ -282,6 +293,11 @@ def training_facts(trained: Sequence[training.Trained]) -> pd.DataFrame:
         for fold, made in enumerate(trained)
     ]
     return pd.DataFrame(rows)
+
+
+def _expert(case: StoredCase) -> Volume:
+    sure = [case.labels == label for label in range(N_CLASSES)]
+    return Volume(np.stack(sure).astype(np.float16), case.grid)
 
 
 def _example(material: Material, row: pd.Series, networks: Sequence[str]) -> Example:

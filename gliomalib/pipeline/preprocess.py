@@ -105,7 +105,7 @@ def minmax(images: Images) -> Images:
     """
     low = images.min(axis=(1, 2, 3), keepdims=True)
     extent = images.max(axis=(1, 2, 3), keepdims=True) - low
-    for name, size, value in zip(SEQUENCES, extent.ravel(), low.ravel(), strict=True):
+    for name, size, value in zip(SEQUENCES, extent.ravel(), low.ravel(), strict=False):
         if size == 0:
             raise DataError(f"{name} is {value:g} in every voxel, so min-max has no range")
     return np.asarray((images - low) / extent)
@@ -149,7 +149,7 @@ def prepare_images(scan: Scan, settings: Preprocessing) -> tuple[NDArray[np.floa
     except DataError as error:
         raise DataError(f"case {case.case_id}: {error}; fetch the case again") from None
     box = _central_box(scan, settings)
-    images = np.stack([_on_grid(_cropped(volume, box), box, images=True) for volume in scaled])
+    images = np.array([_on_grid(_cropped(volume, box), box, images=True) for volume in scaled])
     grid = Grid(
         patient_id=case.patient_id,
         shape=box.shape,
@@ -157,7 +157,7 @@ def prepare_images(scan: Scan, settings: Preprocessing) -> tuple[NDArray[np.floa
         crop_start=box.start,
         affine=_grid_affine(scan.affine, box),
     )
-    return images.astype(np.float16), grid
+    return images.reshape(-1, *box.shape).astype(np.float16), grid
 
 
 def store_key(settings: Preprocessing) -> str:

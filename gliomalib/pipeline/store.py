@@ -1,7 +1,7 @@
 """Preprocessed patients on disk: one array and its notes each, whole or not there.
 
 The array (``<patient>.npy``, float16, shape (5, X, Y, Z)) holds the four sequences and the
-labels; float16 keeps the labels 0 to 3 exactly.
+labels, (1, X, Y, Z) of a case without images the labels; float16 keeps 0 to 3 exactly.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ class Store:
         """
         file = self._file(patient_id)
         array, grid = file.read()
-        if len(array) != len(SEQUENCES) + 1 or array.dtype != np.float16:
+        if len(array) not in (1, len(SEQUENCES) + 1) or array.dtype != np.float16:
             raise DataError(
                 f"{file.path}: array is {array.dtype} {array.shape}, expected "
                 f"{len(SEQUENCES) + 1} volumes of float16; {self.remedy}"
             )
-        return StoredCase(grid, array[: len(SEQUENCES)], array[len(SEQUENCES)].astype(np.uint8))
+        return StoredCase(grid, array[:-1], array[-1].astype(np.uint8))
 
     def facts(self, patient_id: str) -> dict[str, Any]:
         """Return what was noted about a patient when it was put there; raises as ``get``."""
@@ -101,7 +101,7 @@ def _check_name(name: str, what: str) -> None:
 def _check_stored(stored: StoredCase) -> None:
     grid = stored.grid
     shapes = (stored.images.shape, stored.labels.shape)
-    if shapes != ((len(SEQUENCES), *grid.shape), grid.shape):
+    if shapes not in [((count, *grid.shape), grid.shape) for count in (0, len(SEQUENCES))]:
         raise MismatchError(
             f"patient {grid.patient_id}: images {shapes[0]} and labels {shapes[1]} do not fit "
             f"the grid {grid.shape}"

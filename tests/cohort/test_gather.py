@@ -11,8 +11,10 @@ import pytest
 
 from gliomalib import settings
 from gliomalib.cohort import gather
+from gliomalib.cohort import table as casetable
 from gliomalib.cohort.splits import deal
 from gliomalib.cohort.table import COLUMNS
+from gliomalib.data import orientation
 from gliomalib.data.fingerprint import SAME_SCAN
 from gliomalib.phantoms import write
 from gliomalib.provenance import CORES
@@ -52,6 +54,24 @@ def gathered(root: Path, internal: Sequence[str], external: Sequence[str] = ()) 
     assert tuple(table.columns) == COLUMNS
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
     return {row["case_id"]: (row["patient_id"], row["part"], row["note"]) for row in rows}
+
+
+def test_a_study_of_masks_takes_masks_with_the_years_of_the_tables(pool: Path) -> None:
+    for name in ("t1", "t1ce", "t2", "flair"):
+        (pool / "BraTS20_Training_001" / f"BraTS20_Training_001_{name}.nii.gz").unlink()
+    whole = folder_study(["brats2020"])
+    with pytest.raises(DataError, match="sequence t1 is missing"):
+        gather.gather(whole, pool, pool)
+    masks = folder_study(["brats2020"], extent="masks")
+    cases = gather.gather(masks, pool, pool).cases
+    used = cases[cases["part"] == "internal"].set_index("case_id")
+    assert list(used.index) == ["BraTS20_Training_001", "BraTS20_Training_003"]
+    assert used.loc["BraTS20_Training_001", "years"] == "2018 2019 2020"
+    assert used["t1"].isna().all(), "images that lie beside a mask are not looked at"
+    assert used["shape"].notna().all() and used["digests"].str.split().str.len().eq(1).all()
+    first = casetable.case_of(used.reset_index().iloc[0])
+    scan = orientation.read(first)
+    assert scan.images.shape == (0, *scan.labels.shape)  # type: ignore[union-attr]
 
 
 def test_every_case_has_its_part_and_its_reason(pool: Path) -> None:

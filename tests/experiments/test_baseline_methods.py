@@ -7,7 +7,7 @@ import pytest
 
 from gliomalib.experiments import baseline_methods, baselines
 from gliomalib.pipeline import folds
-from gliomalib.schema import RecordError, StoredCase
+from gliomalib.schema import RecordError, Split, StoredCase
 from gliomalib.scoring import tables as evaluate
 from tests import planted_baselines as planted
 from tests import planted_branches
@@ -86,6 +86,23 @@ def test_the_area_rule_counts_what_each_volume_marks(
             areas = [(found[..., z] == label).sum() for label in (1, 2, 3)]
             largest = max((area, label) for label, area in enumerate(areas, 1))
             assert rows[method, "D", z] == (largest[1] if largest[0] else 0)
+
+
+def test_ways_without_an_image_are_scored_on_who_is_held_out(tmp_path: Path) -> None:
+    def labels_of(patient: str) -> np.ndarray:
+        labels = np.zeros(planted_branches.SHAPE, np.uint8)
+        labels[:4, :4, 2:8] = 2
+        labels[0, 0, 2:8] = 3 * (patient == "C")
+        return labels
+
+    splits = (Split(0, ("A", "B"), (), ("C", "D")),)
+    made = planted_branches.material(
+        tmp_path, "07_baselines", splits, labels_of, lambda *_: pytest.fail("no network"), ()
+    )
+    rows = baseline_methods.without_images(made)
+    assert rows["position"].tolist() == [1, 1] and rows["majority"].tolist() == [0.6, 0.6]
+    assert rows["area_rule_dominant"].tolist() == [1, 1], "the rule itself"
+    assert rows["area_rule_enhancing_first"].tolist() == [0.4, 1], "six of ten renamed"
 
 
 def test_each_training_patient_has_one_vote_at_each_height() -> None:

@@ -1,17 +1,18 @@
 """Tumour outside of the crop lowers the Dice of the whole scan by what was counted by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gliomalib.experiments import full_scan
-from gliomalib.pipeline import preprocess
+from gliomalib.pipeline import folds, preprocess
 from gliomalib.pipeline.store import Store
-from gliomalib.schema import StoredCase
+from gliomalib.schema import Split, StoredCase
 from gliomalib.scoring import metrics
 from gliomalib.settings import Preprocessing
-from tests.planted_branches import grid
+from tests.planted_branches import begin, grid
 
 SHAPE = (5, 2, 2)
 IN_BOX = (8, 2, 4, 6)
@@ -33,6 +34,20 @@ def store(tmp_path: Path) -> Store:
 
 def test_what_lies_outside_is_counted_in_voxels_of_the_store(store: Store) -> None:
     assert full_scan.outside(store, "A").tolist() == list(OUTSIDE)
+
+
+def test_background_is_that_of_real_heads_cropped_as_the_paper_does(
+    store: Store, tmp_path: Path
+) -> None:
+    run, splits = begin(tmp_path, "12_metric_forensics"), (Split(0, (), (), ("A",)),)
+    assert full_scan.background(folds.Material(run, splits, store)) == {}, "these are made up"
+    real = run.study.data.model_copy(update={"source": "folder"})
+    of_real = replace(run, study=run.study.model_copy(update={"data": real}))
+    shares = full_scan.background(folds.Material(of_real, splits, store))
+    assert shares["scan"].value == 78 / 96 and shares["crop"].value == 8 / 20
+    boxes = real.model_copy(update={"extent": "boxes"})
+    of_boxes = replace(run, study=run.study.model_copy(update={"data": boxes}))
+    assert full_scan.background(folds.Material(of_boxes, splits, store)) == {}
 
 
 def test_tumour_outside_of_the_crop_is_missed(store: Store) -> None:

@@ -7,7 +7,7 @@ import pytest
 from gliomalib.experiments import metric_forensics
 from gliomalib.experiments.classification import SIX
 from gliomalib.schema import SettingsError, Value
-from gliomalib.scoring import forensics, keras_metrics
+from gliomalib.scoring import bootstrap, forensics, keras_metrics
 from gliomalib.scoring.contradictions import PrintedScores
 from gliomalib.verdicts import claims, decisions
 
@@ -97,6 +97,19 @@ def test_values_say_what_the_numbers_need(paper: PrintedScores) -> None:
     assert of(found, "no_tumour_accuracy_scan") == 0.9894
     assert of(found, "no_tumour_accuracy_crop") == 0.9642
     assert len({one.name for one in found}) == len(found)
+
+
+def test_no_tumour_scores_what_more_patients_say(paper: PrintedScores) -> None:
+    few, many = (
+        {frame: bootstrap.Interval(0.9, (0.8, 0.95), n) for frame in ("scan", "crop")}
+        for n in (28, 29)
+    )
+    assert metric_forensics.values(paper, few) == metric_forensics.values(paper)
+    values = {value.name: value for value in metric_forensics.values(paper, many)}
+    assert values["no_tumour_accuracy_crop"].ci95 == (0.8, 0.95)
+    assert values["no_tumour_accuracy_crop"].n_patients == 29
+    low, high = values["no_tumour_iou_scan"].ci95 or (1, 0)
+    assert low < values["no_tumour_iou_scan"].value < high
 
 
 def test_each_predictor_stands_beside_the_paper(paper: PrintedScores) -> None:

@@ -114,6 +114,26 @@ def test_another_label_rule_renames_slices(tmp_path: Path) -> None:
     assert row["enhancing_first"] == 0.5, "one voxel of enhancing tumour renames its slice"
 
 
+def test_classes_of_slices_hang_on_the_rule_and_on_the_least_area(tmp_path: Path) -> None:
+    store = preprocess.open_store(tmp_path, STUDY.preprocessing)
+    for name in "AB":
+        labels = np.zeros((6, 6, 4), dtype=np.uint8)
+        labels[0, 0:2, 0] = 2
+        labels[0:3, :, 1], labels[0, 0, 1] = 2, 3
+        images = np.zeros((0, *labels.shape), dtype=np.float16)
+        store.put(StoredCase(grid(name, labels.shape), images, labels), "digest", {})
+    table = preprocessing.slice_classes(store, STUDY)
+    assert (table.groupby(["rule", "least"])["share"].sum() == 1).all()
+    share = table.set_index(["rule", "least", "class"])["share"]
+    assert share["dominant", "one voxel", "edema"] == 0.5
+    # two voxels of 16 mm² are less than 40
+    assert share["dominant", "40 mm²", "edema"] == 0.25
+    assert share["enhancing_first", "40 mm²", "enhancing tumour"] == 0.25
+    values = preprocessing.of_classes(table, STUDY, 2)
+    assert len(values) == 8 and {value.n_patients for value in values} == {2}
+    assert values[6].name == "slices_edema_40_mm2" and values[6].value == 0.25
+
+
 def test_a_second_expert_is_asked_about_phantoms_only(tmp_path: Path) -> None:
     store = preprocess.open_store(tmp_path, STUDY.preprocessing)
     labels = np.zeros((24, 24, 24), dtype=np.uint8)

@@ -14,7 +14,7 @@ from gliomalib.experiments.specifications import CHOICES, Answers
 from tests.planted_branches import begin
 
 STUDY = settings.load("smoke")
-EVERY = specifications.specifications()
+EVERY = specifications.specifications(STUDY)
 PRINTED = 0.9925
 NARROW = "\N{NO-BREAK SPACE}"
 

@@ -18,7 +18,8 @@ from gliomalib.schema import DataError, SliceSet, Split, StoredCase, Volume
 from tests import planted_branches
 from tests.planted_branches import grid
 
-PLAIN = specifications.specifications()[0]
+STUDY = settings.load("smoke")
+PLAIN = specifications.specifications(STUDY)[0]
 SITES = (Split(0, ("A", "B"), (), ("C", "D", "E")), Split(1, ("C", "D", "E"), (), ("A", "B")))
 
 
@@ -75,12 +76,15 @@ def test_slices_without_tumour_can_be_left_out() -> None:
 
 
 def test_every_combination_stands_there_once() -> None:
-    every = specifications.specifications()
+    every = specifications.specifications(STUDY)
     assert len(set(every)) == len(every) == 3 * 3 * 2 * 2 * 4
     assert Specification("patient", "dominant", "one voxel", "all", "probabilities") == PLAIN
+    of_masks = specifications.specifications(settings.load("smoke-masks"))
+    assert {plan.image for plan in of_masks} == {"truth"}, "there is nothing else to see"
+    assert len(of_masks) * 4 == len(every)
     assert tuple(CHOICES["label"]) == tuple(slices.LABEL_RULES)
     assert list(specifications.TITLES) == list(CHOICES)
-    assert set(specifications.LEAST_MM2) == set(CHOICES["least"])
+    assert set(slices.LEAST_MM2) == set(CHOICES["least"])
 
 
 @pytest.fixture(scope="module")
@@ -128,11 +132,11 @@ def case_of(spacing: float = 2.0) -> StoredCase:
 
 
 def test_a_little_tumour_counts_where_one_voxel_does() -> None:
-    assert specifications.classes_of(case_of(), "dominant", 0).tolist() == [0, 2, 1]
-    assert specifications.classes_of(case_of(), "enhancing_first", 0).tolist() == [0, 2, 3]
+    assert slices.classes_of(case_of(), "dominant", 0).tolist() == [0, 2, 1]
+    assert slices.classes_of(case_of(), "enhancing_first", 0).tolist() == [0, 2, 3]
     # three voxels of 4 mm² are 12 mm², and of 16 mm² they are 48 mm²
-    assert specifications.classes_of(case_of(), "dominant", 40).tolist() == [0, 0, 1]
-    assert specifications.classes_of(case_of(4.0), "dominant", 40).tolist() == [0, 2, 1]
+    assert slices.classes_of(case_of(), "dominant", 40).tolist() == [0, 0, 1]
+    assert slices.classes_of(case_of(4.0), "dominant", 40).tolist() == [0, 2, 1]
 
 
 def test_the_mri_is_seen_inside_of_the_fused_tumour_only() -> None:

@@ -17,6 +17,9 @@ from gliomalib.schema import SEQUENCES, Case, DataError, Fault
 Row = TypeVar("Row")
 Names = TypeVar("Names")
 
+MISSING = "missing sequence"
+"""The kind of fault of a case that lacks an image; where only masks count it is none."""
+
 TABLE = "table of names"
 """The kind of fault of a table that says who is who; leaving out a case does not mend it."""
 
@@ -200,20 +203,22 @@ def assemble(
     """Return the case whose files are called ``stems`` (sequence → name without ending).
 
     Where a sequence is missing or duplicated, return a fault for each such sequence instead; a
-    fault in place of the mask is one more.
+    fault in place of the mask is one more. A case that has a mask comes without images beside
+    these faults: whether that will do is for the study to say.
     """
     paths = {sequence: named(files, stems[sequence]) for sequence in SEQUENCES}
     faults: list[Case | Fault] = [mask] if isinstance(mask, Fault) else []
     for sequence, candidates in paths.items():
         if len(candidates) != 1:
             what = f"is duplicated ({listed(candidates)})" if candidates else "is missing"
-            kind = "duplicate sequence" if candidates else "missing sequence"
+            kind = "duplicate sequence" if candidates else MISSING
             wanted = f"expected one file {stems[sequence]}.nii or .nii.gz"
             faults.append(info.fault(kind, f"sequence {sequence} {what}; {wanted}"))
-    if faults or isinstance(mask, Fault):
-        return faults
-    images = {sequence: path for sequence, (path,) in paths.items()}
     whose = (info.case_id, info.patient_id, info.release)
+    if faults or isinstance(mask, Fault):
+        bare = [Case(*whose, {}, mask, grade=info.grade)] if isinstance(mask, Path) else []
+        return [*faults, *bare]
+    images = {sequence: path for sequence, (path,) in paths.items()}
     return [Case(*whose, images, mask, grade=info.grade, channels=info.channels)]
 
 

@@ -28,11 +28,12 @@ class Survey:
     faults: tuple[Fault, ...]
 
 
-def survey(root: str | Path) -> Survey:
+def survey(root: str | Path, *, masks: bool = False) -> Survey:
     """Return every case of every known release at or below ``root``, by release and case ID.
 
-    A case with a fault is among the faults and not among the cases. Raises ``DataError`` where
-    there is no such folder, it may not be read, or nothing in it is recognised.
+    A case with a fault is among the faults and not among the cases. With ``masks`` a case is its
+    mask and lacks nothing where it has no images. Raises ``DataError`` where there is no such
+    folder, it may not be read, or nothing in it is recognised.
     """
     root = Path(root)
     if not root.is_dir():
@@ -44,7 +45,11 @@ def survey(root: str | Path) -> Survey:
     entries = people.name(tree, [entry for family in FAMILIES for entry in family.find(tree)])
     faults = [entry for entry in entries if isinstance(entry, Fault)]
     faults += layout.closed_faults(tree)
-    cases, duplicates = _unique(entry for entry in entries if isinstance(entry, Case))
+    every = [entry for entry in entries if isinstance(entry, Case)]
+    # a mask that lacks its images stands beside the faults that say so
+    cases, duplicates = _unique(c for c in every if masks or c.images or not c.segmentation)
+    if masks:
+        faults = [fault for fault in faults if fault.kind != layout.MISSING]
     if not cases and not faults:
         raise DataError(_unrecognised(tree), "unknown layout")
     return Survey(tuple(cases), (*faults, *duplicates))
@@ -73,7 +78,7 @@ def _unique(cases: Iterable[Case]) -> tuple[list[Case], list[Fault]]:
     for case in sorted(cases, key=lambda case: (case.release, case.case_id)):
         if case.case_id in first:
             copies = (first[case.case_id], case)
-            there, here = (next(iter(copy.images.values())).parent for copy in copies)
+            there, here = (next(iter(copy.files.values())).parent for copy in copies)
             message = f"case {case.case_id} is duplicated, in {there} and {here}; remove one"
             whose = (case.case_id, case.patient_id, case.release)
             duplicates.append(Fault(*whose, here, "duplicate ID", message))

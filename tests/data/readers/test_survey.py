@@ -8,7 +8,7 @@ import pytest
 
 from gliomalib.data import orientation
 from gliomalib.data.readers import survey
-from gliomalib.schema import Case, DataError
+from gliomalib.schema import SEQUENCES, Case, DataError
 from tests import layouts
 
 
@@ -34,6 +34,18 @@ def test_a_survey_names_every_fault_and_keeps_the_sound_cases(tmp_path: Path) ->
     assert wrong == [("002", "missing sequence")] * 2 + [("003", "missing sequence")]
     with pytest.raises(DataError, match=r"sequence t1 is missing.*\(and 2 more: .*data verify"):
         survey.discover(tmp_path)
+
+
+def test_a_mask_alone_is_a_case_where_only_masks_count(tmp_path: Path) -> None:
+    files = layouts.write(tmp_path, "brats2020", 1)
+    for name in SEQUENCES:
+        files[name].unlink()
+    layouts.write(tmp_path, "brats2020", 2)["seg"].unlink()
+    whole = survey.survey(tmp_path)
+    assert [case.case_id[-3:] for case in whole.cases] == ["002"] and len(whole.faults) == 4
+    first, second = survey.survey(tmp_path, masks=True).cases
+    assert (first.images, first.segmentation) == ({}, files["seg"]) and not second.segmentation
+    assert survey.survey(tmp_path, masks=True).faults == ()
 
 
 def test_a_family_is_one_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
