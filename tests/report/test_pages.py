@@ -132,8 +132,8 @@ def test_verdict_table_shows_every_claim(small_report: Path) -> None:
         assert part in first
     assert "not the paper’s: 0.85 (winner of 2020)" in first
     assert "rule fixed before the first run (2952f5b), run by 9362d2112345" in first
-    assert "stands on: restricted" in first and "Restriction: boxes around the tumour." in first
-    assert "stands on: none needed" in second and "Restriction" not in second
+    assert "rests on: restricted" in first and "Restriction: boxes around the tumour." in first
+    assert "rests on: none needed" in second and "Restriction" not in second
     chips = [(row.select_one(".chip").get_text(), row.select_one(".chip")["class"]) for row in rows]
     assert chips == [("not reproduced", ["chip", "no"]), ("not run", ["chip", "none"])]
     assert rows[0].find("a")["href"] == "html/05_fusion.html"
