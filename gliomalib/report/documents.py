@@ -2,8 +2,8 @@
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gliomalib import digits
 from gliomalib.report import entries, errors, methods, pages, phrases, references
@@ -11,17 +11,6 @@ from gliomalib.report.pages import Report, render
 
 MODEL_CARDS = "mitchell2019"
 """Key of the work whose order a model card follows."""
-
-
-@dataclass(frozen=True)
-class Download:
-    """One file to take away: its address, what is in it, its size, what is wrong with it."""
-
-    name: str
-    address: str
-    content: str
-    columns: tuple[str, ...]
-    size: str
 
 
 def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
@@ -75,22 +64,24 @@ def planned(report: Report) -> list[str]:
     return [run for run in runs if run not in report.records]
 
 
-def _files(entry: entries.Entry, report_dir: Path) -> Iterator[Download]:
+def _files(entry: entries.Entry, report_dir: Path) -> Iterator[dict[str, Any]]:
+    """Yield each file of a run to take away: its name, address, what is in it, columns and size."""
     path = report_dir / "records" / f"{entry.name}.json"
     if path.is_file():
-        values = entry.record.values if entry.record else ()
-        content = digits.counted(len(values), "value")
-        size = phrases.memory(path.stat().st_size)
-        yield Download("record", f"../records/{path.name}", content, (), size)
+        content = digits.counted(len(entry.record.values if entry.record else ()), "value")
+        yield _file("record", path, content, [])
     for table in entry.tables:
-        yield _table(report_dir / "tables" / table, Path(table).stem[len(entry.name) + 1 :])
+        path, name = report_dir / "tables" / table, Path(table).stem[len(entry.name) + 1 :]
+        try:
+            columns, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+            content = ", ".join(
+                (digits.counted(len(rows), "row"), digits.counted(len(columns), "column"))
+            )
+        except (ValueError, csv.Error):
+            columns, content = [], "a table that cannot be read"
+        yield _file(name, path, content, columns)
 
 
-def _table(path: Path, name: str) -> Download:
-    try:
-        columns, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
-        content = f"{digits.counted(len(rows), 'row')}, {digits.counted(len(columns), 'column')}"
-    except (ValueError, csv.Error):
-        columns, content = [], "a table that cannot be read"
-    size = phrases.memory(path.stat().st_size)
-    return Download(name, f"../tables/{path.name}", content, tuple(columns), size)
+def _file(name: str, path: Path, content: str, columns: list[str]) -> dict[str, Any]:
+    address, size = f"../{path.parent.name}/{path.name}", phrases.memory(path.stat().st_size)
+    return {"name": name, "address": address, "content": content, "columns": columns, "size": size}

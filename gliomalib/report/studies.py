@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +14,6 @@ from gliomalib.schema import Record
 
 BETWEEN = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"“])")
 """Between two sentences of a text; a point inside of a number ends none."""
-
-
-@dataclass(frozen=True)
-class Listed:
-    """One study of the list.
-
-    ``data`` says how many patients it has, ``answer`` is how the answer begins, or empty,
-    ``origins`` are what its records say of theirs, ``faults`` are sentences that a reader must see
-    with it, ``page`` whether there is an index.
-    """
-
-    study: settings.Study
-    data: str
-    answer: str
-    origins: list[Mapping[str, Any]]
-    faults: tuple[str, ...]
-    page: bool
 
 
 def write(reports_dir: Path, built: str = "") -> Path:
@@ -47,17 +29,23 @@ def write(reports_dir: Path, built: str = "") -> Path:
     return write_atomic(reports_dir / "index.html", render("studies.html.j2", studies=studies))
 
 
-def _listed(study: settings.Study, folder: Path, built: str) -> Listed:
+def _listed(study: settings.Study, folder: Path, built: str) -> dict[str, Any]:
+    """Return what the list says of a study.
+
+    ``data`` is how many patients it has, ``answer`` how the answer begins, or empty, ``origins``
+    what its records say of theirs, ``faults`` what a reader must see with it, in sentences,
+    ``page`` whether there is an index.
+    """
     # a damaged record is one that lacks here; the study's own index says what is wrong with it
     made, _ = entries.readable(folder, "records/*.json", records.read)
-    return Listed(
-        study=study,
-        data=_patients(made),
-        answer=opening(made[LAST_NOTEBOOK].conclusion) if LAST_NOTEBOOK in made else "",
-        origins=[record.provenance for record in made.values()],
-        faults=tuple(_absent(study, made)),
-        page=study.study == built or (folder / "index.html").is_file(),
-    )
+    return {
+        "study": study,
+        "data": _patients(made),
+        "answer": opening(made[LAST_NOTEBOOK].conclusion) if LAST_NOTEBOOK in made else "",
+        "origins": [record.provenance for record in made.values()],
+        "faults": list(_absent(study, made)),
+        "page": study.study == built or (folder / "index.html").is_file(),
+    }
 
 
 def opening(text: str) -> str:

@@ -99,7 +99,7 @@ def answer(verdicts: Sequence[outcome.Verdict], study: settings.Study) -> str:
     restricted = [verdict.claim.id for verdict in verdicts if verdict.restrictions]
     if restricted:
         parts.append(
-            f"Of these, {ranges(restricted)} stand on a restricted protocol; each says what that "
+            f"Of these, {ranges(restricted)} rest on a restricted protocol; each says what that "
             "could change."
         )
     certain = [v.claim for v in verdicts if v.claim.id[0] == "W" and v.verdict == v.claim.words[0]]

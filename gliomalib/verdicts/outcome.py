@@ -156,7 +156,7 @@ def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
                 "rule fixed": claim.fixed.when,
                 "rule commit": claim.fixed.commit,
                 "run commit": verdict.run_commit,
-                "stands on": verdict.protocol,
+                "rests on": verdict.protocol,
                 "verdict": verdict.verdict,
                 "reason": verdict.reason,
                 "restriction": verdict.restriction,

@@ -120,14 +120,14 @@ def verdict_table() -> pd.DataFrame:
         "rule fixed": "before the first run",
         "rule commit": "2952f5b",
         "run commit": "9362d2112345",
-        "stands on": "restricted",
+        "rests on": "restricted",
         "restriction": "boxes around the tumour",
         "verdict": "not reproduced",
         "reason": "wholly below",
         "notebook": "05_fusion",
     }
     other = {**row, "claim": "C2", "verdict": "not run", "obtained": "–", "notebook": "09_more"}
-    other |= {"stands on": "none needed", "restriction": "–"}
+    other |= {"rests on": "none needed", "restriction": "–"}
     return pd.DataFrame([row, other])
 
 

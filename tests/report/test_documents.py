@@ -1,6 +1,7 @@
 """The model card, downloads, and what methods, card, errors and downloads have in common."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,22 @@ def test_use_is_limited_by_what_the_networks_saw(tmp_path: Path) -> None:
     assert "BraTS 2018 (the organisers' terms" in real
     assert "small networks that fit a CPU" in synthetic
     assert "small networks that fit a CPU" not in real
+
+
+def test_settings_are_those_of_the_record_else_of_the_study(folder: Path) -> None:
+    other = settings.load("demo", {"fusion.alpha": 0.35})
+    for parameters, alpha in ((None, 0.35), ({"alpha": 1}, 0.6)):
+        made = planted.record(other, pages.FUSED, planted.values()[pages.FUSED])
+        made = made if parameters is None else replace(made, parameters=parameters)
+        records.write(made, folder)
+        assert collected(folder).as_run(pages.FUSED).fusion.alpha == alpha
+    records.record_path(folder, pages.FUSED).unlink()
+    assert collected(folder).as_run(pages.FUSED) == settings.load("demo")
+
+
+def test_a_value_that_is_not_there_is_none(folder: Path) -> None:
+    report = collected(folder)
+    accuracy = report.value(pages.CLASSES, "accuracy")
+    assert accuracy is not None and accuracy.value == 0.8125
+    assert report.value(pages.CLASSES, "no such value") is None
+    assert report.value("09_loss_ablations", "accuracy") is None

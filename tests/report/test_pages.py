@@ -12,10 +12,9 @@ from bs4 import BeautifulSoup
 from gliomalib import records, report, settings
 from gliomalib.report import notebooks, pages, phrases
 from gliomalib.schema import Exclusion, Value
-from tests import planted_report as planted
 from tests.report import reading
 from tests.report import small_study as small
-from tests.report.reading import collected, soup_of
+from tests.report.reading import soup_of
 
 
 def test_index_is_returned_and_every_notebook_has_a_page(small_report: Path) -> None:
@@ -133,8 +132,8 @@ def test_verdict_table_shows_every_claim(small_report: Path) -> None:
         assert part in first
     assert "not the paper’s: 0.85 (winner of 2020)" in first
     assert "rule fixed before the first run (2952f5b), run by 9362d2112345" in first
-    assert "stands on: restricted" in first and "Restriction: boxes around the tumour." in first
-    assert "stands on: none needed" in second and "Restriction" not in second
+    assert "rests on: restricted" in first and "Restriction: boxes around the tumour." in first
+    assert "rests on: none needed" in second and "Restriction" not in second
     chips = [(row.select_one(".chip").get_text(), row.select_one(".chip")["class"]) for row in rows]
     assert chips == [("not reproduced", ["chip", "no"]), ("not run", ["chip", "none"])]
     assert rows[0].find("a")["href"] == "html/05_fusion.html"
@@ -374,22 +373,3 @@ def test_the_page_of_a_variant_says_what_it_changed(small_folder: Path) -> None:
     told = soup.select_one("main > .kicker").get_text()
     assert entry.variant in told
     assert all(f"{name}: " in told for name in changed)
-
-
-def test_settings_are_those_of_the_record_else_of_the_study(folder: Path) -> None:
-    other = settings.load("demo", {"fusion.alpha": 0.35})
-    for parameters, alpha in ((None, 0.35), ({"alpha": 1}, 0.6)):
-        made = planted.record(other, pages.FUSED, planted.values()[pages.FUSED])
-        made = made if parameters is None else replace(made, parameters=parameters)
-        records.write(made, folder)
-        assert collected(folder).as_run(pages.FUSED).fusion.alpha == alpha
-    records.record_path(folder, pages.FUSED).unlink()
-    assert collected(folder).as_run(pages.FUSED) == settings.load("demo")
-
-
-def test_a_value_that_is_not_there_is_none(folder: Path) -> None:
-    report = collected(folder)
-    accuracy = report.value(pages.CLASSES, "accuracy")
-    assert accuracy is not None and accuracy.value == 0.8125
-    assert report.value(pages.CLASSES, "no such value") is None
-    assert report.value("09_loss_ablations", "accuracy") is None

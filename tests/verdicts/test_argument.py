@@ -56,7 +56,7 @@ def test_the_summary_sorts_statements_by_what_became_of_them() -> None:
     assert "- C9:" in found["Undecided on these data"]
 
 
-def test_an_obstacle_stands_once_with_all_that_it_bars() -> None:
+def test_an_obstacle_rests_once_with_all_that_it_bars() -> None:
     study = settings.load("demo")
     records = {name: replace(one, study="demo") for name, one in RECORDS.items()}
     text = argument.summary(judge.judge_all(claims.load(), records, study), study)
@@ -67,7 +67,7 @@ def test_an_obstacle_stands_once_with_all_that_it_bars() -> None:
     assert text.count("- Nothing.") == len(argument.HEADINGS)
 
 
-def test_what_stands_on_a_failed_control_has_a_heading_of_its_own() -> None:
+def test_what_rests_on_a_failed_control_has_a_heading_of_its_own() -> None:
     note = "ResNet50 fails its control: accuracy 0.77 on true masks"
     gate = Value("classifier_gate", 0.0, rule="control", note=note)
     baselines = record("07_baselines", resnet50_minus_area_rule_accuracy=(0.1, 0.05, 0.2))

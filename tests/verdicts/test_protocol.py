@@ -66,7 +66,7 @@ def test_each_restriction_is_said_with_what_it_could_change() -> None:
     for words in ("smaller", "random weights", "false alarms", "abcdef1, before"):
         assert words in found.restriction
     row = outcome.table([found]).iloc[0]
-    assert (row["stands on"], row["restriction"]) == ("restricted", found.restriction)
+    assert (row["rests on"], row["restriction"]) == ("restricted", found.restriction)
     assert judged(FULL, (0.7, 0.8), restricted=COMPARED).restriction == "–"
 
 
