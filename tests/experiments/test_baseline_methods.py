@@ -7,7 +7,7 @@ import pytest
 
 from gliomalib.experiments import baseline_methods, baselines
 from gliomalib.pipeline import folds
-from gliomalib.schema import RecordError, StoredCase
+from gliomalib.schema import RecordError, Split, StoredCase
 from gliomalib.scoring import tables as evaluate
 from tests import planted_baselines as planted
 from tests import planted_branches
