@@ -24,14 +24,14 @@ UNTIL = "05_fusion"
 """How far the study that is killed goes: what follows is not trained in more than one go."""
 
 
-def command(folder: Path, *more: str) -> list[str]:
+def command(folder: Path, *more: str, study: str = "smoke") -> list[str]:
     where = ["--data-dir", str(folder / "data"), "--report-dir", str(folder / "reports")]
-    return [sys.executable, "-m", "gliomalib", "study", "smoke", "--cores", "2", *where, *more]
+    return [sys.executable, "-m", "gliomalib", "study", study, "--cores", "2", *where, *more]
 
 
-def run_study(folder: Path, *more: str) -> str:
+def run_study(folder: Path, *more: str, study: str = "smoke") -> str:
     done = subprocess.run(
-        command(folder, *more),
+        command(folder, *more, study=study),
         cwd=PROJECT_DIR,
         capture_output=True,
         text=True,
@@ -128,6 +128,27 @@ def test_a_second_run_starts_no_notebook_and_writes_nothing(straight: Path) -> N
     assert "running" not in said, "a notebook was started"
     assert written(straight / "reports" / "smoke") == results
     assert numbers(straight / "reports" / "smoke") == before
+
+
+def test_a_study_of_masks_answers_what_needs_no_image(tmp_path: Path) -> None:
+    run_study(tmp_path, study="smoke-masks")
+    report = tmp_path / "reports" / "smoke-masks"
+    found = records.read_all(report)
+    assert set(found) == set(parameters.NOTEBOOKS)
+    ended = {name for name, record in found.items() if record.conclusion == records.NO_IMAGES}
+    assert ended == {*parameters.NEED_IMAGES, "07_baselines"}
+    for name in ended:
+        copy = (report / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8")
+        assert records.NO_IMAGES in copy and "SystemExit" not in copy
+        assert (report / "html" / f"{name}.html").is_file()
+    names = {name: {value.name for value in record.values} for name, record in found.items()}
+    assert "mean_lost_in_plane" in names["02_preprocessing"]
+    assert {"accuracy_position", "accuracy_area_rule_dominant"} <= names["07_baselines"]
+    assert "neighbour_slice_gain" in names["11_leakage_audit"]
+    assert "highest_patient_accuracy" in names["15_specification_curve"]
+    page = (report / "index.html").read_text(encoding="utf-8")
+    assert "stopped with an error" not in page and "not executed" not in page
+    assert "No network was trained" in (report / "html" / "methods.html").read_text("utf-8")
 
 
 @pytest.fixture

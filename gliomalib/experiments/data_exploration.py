@@ -14,7 +14,7 @@ from gliomalib.schema import DataError, Exclusion, Scan, Split, Value
 
 LINKS = {
     "table": "pairs of used or duplicate examinations of one patient by tables or names",
-    "content": "pairs of examinations with equal voxels of T1",
+    "content": "pairs of examinations with equal voxels of T1, or of masks without images",
     "suspect": "pairs of examinations that neither joins but whose T1 signatures are alike",
     "twin": "held-out phantoms imaged at the second site too, as they were made",
 }

@@ -180,15 +180,15 @@ def relabelled(table: pd.DataFrame, study: settings.Study) -> list[Value]:
 
     A patient without a slice of tumour says nothing of it and is counted as empty.
     """
-    with_tumour, chosen, found = table[table["slices"] > 0], study.classifier.label_rule, []
+    with_tumour, chosen, changes = table[table["slices"] > 0], study.classifier.label_rule, []
     for name in table.columns.drop(["patient_id", "slices", chosen]):
         rule = (
             f"slices with tumour that the label rule {name!r} names otherwise than {chosen!r} "
             "does, share per patient, mean over patients"
         )
         value = mean(f"relabelled_{name}", with_tumour[name], study, rule)
-        found.append(replace(value, n_empty=len(table) - len(with_tumour)))
-    return found
+        changes.append(replace(value, n_empty=len(table) - len(with_tumour)))
+    return changes
 
 
 def raters(store: Store, patients: Sequence[str], study: settings.Study) -> list[Value]:

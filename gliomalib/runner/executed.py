@@ -16,7 +16,10 @@ CELL_FILE = re.compile(r"\S*/ipykernel_\d+/\d+\.py")
 
 
 def tidy(notebook: nbformat.NotebookNode, job: Job) -> nbformat.NotebookNode:
-    """Return a copy of an executed notebook with durations, without paths and dates."""
+    """Return a copy of an executed notebook with durations, without paths and dates.
+
+    One that ended itself (``records.end_without_images``) is cut off there.
+    """
     kept: nbformat.NotebookNode = notebook.copy()
     runtime = notebook.metadata.get("papermill", {}).get("duration")
     kept.metadata = nbformat.from_dict(
@@ -26,7 +29,7 @@ def tidy(notebook: nbformat.NotebookNode, job: Job) -> nbformat.NotebookNode:
             "papermill": {"duration": runtime, "run": job.name},
         }
     )
-    kept.cells = [_tidy_cell(cell, _names(job)) for cell in notebook.cells]
+    kept.cells = [_tidy_cell(cell, _names(job)) for cell in _until_end(notebook.cells)]
     return kept
 
 
@@ -62,6 +65,17 @@ def _with_present_text(
         cells.append(next(executed))
         if "parameters" in cell["metadata"].get("tags", []):
             cells.append(next(executed))
+    return cells
+
+
+def _until_end(cells: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Return the cells up to the one that ended the notebook, which said why before."""
+    for number, cell in enumerate(cells):
+        outputs = cell.get("outputs", [])
+        # papermill raises any error but ``SystemExit`` with 0
+        if any(output.output_type == "error" for output in outputs):
+            cell.outputs = [output for output in outputs if output.get("name") == "stdout"]
+            return cells[: number + 1]
     return cells
 
 

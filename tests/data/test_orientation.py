@@ -149,6 +149,15 @@ def ball(spacing: Sequence[float] = (1.0, 1.0, 1.0)) -> Scan:
     return replace(scan, images=np.stack([bright] * 4), labels=(bright > 6).astype(np.uint8) * 3)
 
 
+@pytest.mark.parametrize("lean", [0, 20])
+def test_a_mask_alone_is_turned_as_with_its_images(lean: float) -> None:
+    whole = stored_as(rotated(ball(), lean), (2, 0, 1), (1, 0, 1))
+    turned, alone = (orientation.upright(replace(whole, images=whole.images[:n])) for n in (4, 0))
+    assert turned.labels is not None and alone.labels is not None
+    assert (alone.labels == turned.labels).all() and alone.affine == turned.affine
+    assert alone.images.shape == (0, *turned.images.shape[1:])
+
+
 def centroid(weights: np.ndarray, scan: Scan) -> np.ndarray:
     return np.average(world_of(scan).reshape(-1, 3), axis=0, weights=weights.ravel())
 

@@ -236,6 +236,20 @@ def test_the_pool_is_of_held_out_patients_and_of_slices_with_brain(tmp_path: Pat
     assert len(few.patients) == 4 and set(few.patients) < set(pool.patients)
 
 
+def test_volumes_are_the_years_in_which_the_tables_name_a_patient(tmp_path: Path) -> None:
+    made = material_of(tmp_path, "brats-mini")
+    files = dict.fromkeys(("t1", "t1ce", "t2", "flair"), Path("x"))
+    years = {"A": (2018, 2019, 2020, 2021), "B": (2017, 2020), "C": (2021,)}
+    entries = [
+        table.Entry(Case(n, n, "brats2020", files, None), "internal", years=years.get(n, ()))
+        for n in PATIENTS[:7]
+    ]
+    table.write_cases(table.table_of(entries), made.run.work_dir / "cases.csv")
+    pool = leakage_splits.gather(made, patients=None)
+    assert pool.copies == dict(zip("ABCDEFG", (3, 1, 1, 1, 1, 1, 1), strict=True))
+    assert "table of subject IDs names them" in pool.counted_by
+
+
 def test_volumes_are_counted_in_the_study_where_its_releases_overlap(tmp_path: Path) -> None:
     made = material_of(tmp_path, "brats-mini")
 

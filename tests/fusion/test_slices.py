@@ -96,6 +96,13 @@ def test_blank_slices_stay_and_are_counted(volume: Volume, images: NDArray[np.fl
     assert slices.fused_slices(volume, labels, classifier()).n_blank is None
 
 
+def test_without_images_nobody_knows_which_slices_are_blank(volume: Volume) -> None:
+    labels, none = np.zeros(SHAPE, np.uint8), np.empty((0, *SHAPE), np.float16)
+    assert slices.fused_slices(volume, labels, classifier(image="truth"), none).blank is None
+    with pytest.raises(SettingsError, match="needs the scan's images"):
+        slices.fused_slices(volume, labels, classifier(image="mri"), none)
+
+
 def test_masked_flair_images(volume: Volume, images: NDArray[np.float16]) -> None:
     setting = classifier(image="flair_masked")
     found = slices.fused_slices(volume, np.zeros(SHAPE, np.uint8), setting, images)

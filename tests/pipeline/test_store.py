@@ -42,6 +42,15 @@ def test_what_goes_in_comes_out(store: Store) -> None:
     assert store.folder == store.root / "key1"
 
 
+def test_a_mask_alone_goes_in_and_comes_out(store: Store) -> None:
+    case = replace(stored_case(), images=np.empty((0, *SHAPE), np.float16))
+    store.put(case, "source", {})
+    assert (store.get("P1").labels == case.labels).all()
+    assert store.get("P1").images.shape == (0, *SHAPE)
+    with pytest.raises(MismatchError, match="do not fit"):
+        store.put(replace(case, images=np.zeros((3, *SHAPE), np.float16)), "source", {})
+
+
 def test_patients_are_listed_sorted(store: Store) -> None:
     assert store.patients() == []
     for name in ("P2", "P10", "A.b-c_1"):

@@ -50,6 +50,20 @@ def test_executed_notebook_keeps_durations_and_no_paths(toy: Project) -> None:
     assert "2026" not in json.dumps(kept)
 
 
+def test_a_notebook_that_ended_itself_is_cut_off_there(toy: Project) -> None:
+    ended = executed_notebook()
+    output = nbformat.v4.new_output
+    ended.cells[3].outputs = [
+        output("stream", name="stdout", text="No images."),
+        output("stream", name="stderr", text="To exit: use 'exit'."),
+        output("error", ename="SystemExit", evalue="0", traceback=["SystemExit: 0"]),
+    ]
+    ended.cells += [nbformat.v4.new_markdown_cell("what follows"), nbformat.v4.new_code_cell("z")]
+    kept = executed.tidy(ended, toy.planned()[FIRST])
+    assert len(kept.cells) == 4
+    assert [shown.text for shown in kept.cells[3].outputs] == ["No images."]
+
+
 def test_reworded_text_reaches_the_executed_copy_and_code_does_not(toy: Project) -> None:
     job = toy.planned()[FIRST]
     job.executed.parent.mkdir(parents=True)
