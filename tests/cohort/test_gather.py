@@ -185,7 +185,7 @@ def test_a_faulty_case_stops_the_study_or_is_excluded(pool: Path) -> None:
         ([], ["brats2021"], r"internal_releases \[\] must name a release"),
         (["brats2020"], ["brats2020"], "and none that external_releases"),
         (["brats2020", "brats2020"], [], "must name a release"),
-        (["brats2017"], [], "no release brats2017: known releases are .*brats2021"),
+        (["brats2022"], [], "no release brats2022: known releases are .*brats2021"),
     ],
 )
 def test_unusable_releases_are_refused(

@@ -206,3 +206,12 @@ def test_the_given_material_comes_out(kind: str, real_data: Path, tmp_path: Path
         assert (made.dataobj.get_unscaled() == wanted.dataobj.get_unscaled()).all(), path.name
         assert np.allclose(made.dataobj.slope, wanted.dataobj.slope, rtol=1e-4)
         assert np.allclose(made.dataobj.inter, wanted.dataobj.inter, rtol=1e-4)
+
+
+def test_the_counts_of_the_given_boxes(real_data: Path) -> None:
+    given = real_data.parent / "real-cubes" / boxes.FOLDER
+    if not given.is_dir():
+        pytest.skip("no boxes beside the real patients")
+    masks = [nifti.load(path).values for path in given.glob("*/*_seg.nii.gz")]
+    counts = [sum(bool((mask == label).any()) for mask in masks) for label in (1, 2, 4)]
+    assert (len(masks), counts) == (368, [366, 367, 341])

@@ -56,15 +56,14 @@ def name(tree: Tree, entries: Sequence[Case | Fault]) -> list[Case | Fault]:
     by_id, faults = layout.read_tables(tree, TABLES, read_mapping, identities, "brats")
     rows = [_all_ids(person) for person in by_id.values()]
     rows += [[entry.case_id, entry.patient_id] for entry in entries]
-    known = {name for row in rows for name in row}
-    read = partial(_same_patient, known=known)
+    read = partial(_same_patient, ids={name for row in rows for name in row})
     same, wrong = layout.read_tables(tree, SAME_PATIENT, read, list, "brats")
     groups = _merged_groups([*rows, *same])
     faults += wrong
-    own: dict[str, str] = {}
+    oldest: dict[str, str] = {}
     for entry in sorted(entries, key=_age):
-        own.setdefault(min(groups[entry.case_id]), entry.patient_id)
-    named = [_named(entry, groups[entry.case_id], by_id, own) for entry in entries]
+        oldest.setdefault(min(groups[entry.case_id]), entry.patient_id)
+    named = [_named(entry, groups[entry.case_id], by_id, oldest) for entry in entries]
     return [*faults, *named]
 
 
@@ -125,14 +124,14 @@ def site_of(ids: Iterable[str]) -> str:
 
 
 def _named(
-    entry: Case | Fault, ids: set[str], by_id: Mapping[str, Identity], own: Mapping[str, str]
+    entry: Case | Fault, ids: set[str], by_id: Mapping[str, Identity], oldest: Mapping[str, str]
 ) -> Case | Fault:
     people = [by_id[name] for name in sorted(ids & by_id.keys())]
     # of several patients of the tables whom something else joins, the first in order of 2020
     first = min(
         people, key=lambda person: (2020 not in person.ids, person.patient_id), default=None
     )
-    patient = first.patient_id if first else own[min(ids)]
+    patient = first.patient_id if first else oldest[min(ids)]
     if isinstance(entry, Fault):
         return replace(entry, patient_id=patient)
     grade = entry.grade or next((person.grade for person in people if person.grade), None)
@@ -151,7 +150,7 @@ def _all_ids(person: Identity) -> list[str]:
     return [*person.ids.values(), *([exam.rpartition("-")[0]] if exam else [])]
 
 
-def _same_patient(path: Path, known: Collection[str]) -> list[list[str]]:
+def _same_patient(path: Path, ids: Collection[str]) -> list[list[str]]:
     """Return the pairs of IDs of the user's own table; a first line of names may be there.
 
     Raises ``DataError`` for a line that is not two IDs, and for an ID that neither a case here nor
@@ -160,7 +159,7 @@ def _same_patient(path: Path, known: Collection[str]) -> list[list[str]]:
     pairs = []
     for line, cells in layout.cells_of(path):
         pair = [cell.strip() for cell in cells]
-        strange = [name for name in pair if name not in known]
+        strange = [name for name in pair if name not in ids]
         if len(pair) == 2 and len(strange) == 2 and line == 1:
             continue
         if len(pair) != 2 or strange:
@@ -209,8 +208,8 @@ def _sited(people: Sequence[Identity], entries: Sequence[str]) -> list[Identity]
     for person, entry in zip(people, entries, strict=True):
         names.setdefault(entry, set()).update({person.site} - {""})
     called = {entry: f"site {entry}" if entry.isdecimal() else entry for entry in names}
-    called |= {entry: min(own) for entry, own in names.items() if len(own) == 1}
-    called |= {entry: "" for entry, own in names.items() if len(own) > 1 or not entry}
+    called |= {entry: min(homes) for entry, homes in names.items() if len(homes) == 1}
+    called |= {entry: "" for entry, homes in names.items() if len(homes) > 1 or not entry}
     return [
         replace(person, site=person.site or called[entry])
         for person, entry in zip(people, entries, strict=True)
