@@ -5,29 +5,20 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import SettingsError
+from gliomalib.yaml_files import Model, content_of, explain
 
 STUDIES_DIR = PROJECT_DIR / "notebooks" / "params"
 
 
-Content = TypeVar("Content")
-
 Sequence = Literal["t1", "t1ce", "t2", "flair"]
 Length = Annotated[float, Field(gt=0)]
 Branch = Annotated[str, Field(pattern=r"^unet[23]d(\.[A-Za-z0-9_-]+)?$")]
-
-
-class Model(BaseModel):
-    """Settings that cannot be changed once read and that know no other keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
 
 class Phantoms(Model):
@@ -251,7 +242,7 @@ class Study(Model):
     leakage: Leakage = Leakage()
     efficiency: Efficiency = Efficiency()
     report: Report = Report()
-    variants: dict[str, dict[str, dict[str, Any]]] = {}
+    variants: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
 
     @property
     def real_data(self) -> bool:
@@ -328,48 +319,10 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Study:
     return settings
 
 
-def content_of(path: str | Path) -> dict[str, Any]:
-    """Return a study's file as it stands; ``SettingsError`` where it is not lines of settings."""
-    content = _yaml(path) or {}
-    if not isinstance(content, dict):
-        raise SettingsError(f"{path}: settings are lines of `key: value`, found {content!r:.60}")
-    return content
-
-
-def read(path: str | Path, kind: type[Content]) -> Content:
-    """Return a YAML file as the model, or the collection of models, that it must be.
-
-    Raises ``SettingsError``, which names the file and what is wrong with it.
-    """
-    try:
-        return TypeAdapter(kind).validate_python(_yaml(path))
-    except ValidationError as error:
-        raise SettingsError(f"{path}: {explain(error)}; correct the file") from None
-
-
 def named_seed(root: int, *names: object) -> int:
     """Return the seed of one purpose: the same for the same root and names, on every machine."""
     text = "/".join([str(root), *map(str, names)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
-
-
-def explain(error: ValidationError) -> str:
-    """Return what is wrong with a file and where: each place, its fault, and what stands there."""
-    parts = []
-    for fault in error.errors():
-        place = ".".join(map(str, fault["loc"])) or "the file"
-        parts.append(f"{place}: {fault['msg']} (found {fault['input']!r:.60})")
-    return "; ".join(parts)
-
-
-def _yaml(path: str | Path) -> Any:
-    try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: this file is missing; restore it or name another") from None
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise SettingsError(f"{path}: not YAML ({reason}); correct the file") from None
 
 
 def _keys_near(error: ValidationError) -> list[str]:

@@ -5,7 +5,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from gliomalib import settings
+from gliomalib import settings, yaml_files
 from gliomalib.commands import Verbs, say
 from gliomalib.runner.chain import CHAIN
 from gliomalib.runner.jobs import Folders, Job, plan, with_digest
@@ -70,7 +70,7 @@ def _job(arguments: argparse.Namespace) -> Job:
         raise SettingsError(f"the study {arguments.study} has no {name}: take {', '.join(jobs)}")
     if arguments.file is None:
         return jobs[name]
-    overrides = {**jobs[name].overrides, **settings.content_of(arguments.file)}
+    overrides = {**jobs[name].overrides, **yaml_files.content_of(arguments.file)}
     needed = {other: jobs[other].digest for other in jobs[name].needs}
     return with_digest(replace(jobs[name], overrides=overrides), needed)
 

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import SettingsError
-from gliomalib.settings import Model, read
+from gliomalib.yaml_files import Model, read
 
 CATALOGUE = PROJECT_DIR / "data" / "catalogue.yml"
 

@@ -273,28 +273,6 @@ def classified(weights: Path, images: SliceSet, device: str) -> pd.DataFrame:
     return table.assign(predicted=probabilities.argmax(axis=1), **sure)
 
 
-def histories(trained: Sequence[training.Trained]) -> pd.DataFrame:
-    """Return the loss of every epoch of every fold: fold, epoch, part, loss, seconds."""
-    tables = (made.history.assign(fold=fold) for fold, made in enumerate(trained))
-    return pd.concat(tables, ignore_index=True)
-
-
-def training_facts(trained: Sequence[training.Trained]) -> pd.DataFrame:
-    """Return one row per fold: fold, parameters, epochs, seconds, device and the note."""
-    rows = [
-        {
-            "fold": fold,
-            "parameters": made.n_parameters,
-            "epochs": int(made.history["epoch"].max()) + 1,
-            "seconds": round(made.seconds, 1),
-            "device": made.device,
-            "note": made.note,
-        }
-        for fold, made in enumerate(trained)
-    ]
-    return pd.DataFrame(rows)
-
-
 def _expert(case: StoredCase) -> Volume:
     sure = [case.labels == label for label in range(N_CLASSES)]
     return Volume(np.stack(sure).astype(np.float16), case.grid)

@@ -13,8 +13,9 @@ from pydantic import Field
 from gliomalib import digits
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import Record
-from gliomalib.settings import Model, Study, read
+from gliomalib.settings import Study
 from gliomalib.verdicts import claims, judge, outcome
+from gliomalib.yaml_files import Model, read
 
 ASSUMPTIONS = PROJECT_DIR / "data" / "assumptions.yml"
 CHECKLISTS = PROJECT_DIR / "data" / "checklists.yml"

@@ -14,7 +14,6 @@ from pydantic import Field, model_validator
 from gliomalib import digits
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import Value, run_name
-from gliomalib.settings import Model, read
 from gliomalib.verdicts.decisions import (
     Decision,
     Found,
@@ -22,6 +21,7 @@ from gliomalib.verdicts.decisions import (
     interval,
     needs_published,
 )
+from gliomalib.yaml_files import Model, read
 
 PUBLISHED = PROJECT_DIR / "data" / "published.yml"
 

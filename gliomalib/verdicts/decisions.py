@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from gliomalib.schema import SettingsError, Value
-from gliomalib.settings import Model
+from gliomalib.yaml_files import Model
 
 Answer = Literal["yes", "no", "open"]
 Shown = Callable[[float], str]
