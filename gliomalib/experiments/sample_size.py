@@ -85,11 +85,13 @@ def table(asked: Mapping[str, tuple[Value, float]]) -> pd.DataFrame:
 
     ``asked`` has a statement's value and the gain that its rule is about. ``COLUMNS``: smallest
     gain is what the present patients and trainings show in 80 %, then follow the patients needed
-    with each of ``TRAININGS``.
+    with each of ``TRAININGS``. A value of one patient or one training, or without any spread, tells
+    nothing of others and has no row.
     """
     rows = []
     for claim, (value, gain) in asked.items():
-        if value.n_seeds < 2 or math.isnan(value.sd_patients + value.sd_trainings):
+        few = value.n_seeds < 2 or value.n_patients < 2
+        if few or not value.sd_patients + value.sd_trainings > 0:
             continue
         methods = max(round(value.df_trainings / (value.n_seeds - 1)), 1)
         spread = Spread(value.sd_patients, value.sd_trainings, methods)

@@ -66,3 +66,15 @@ def test_a_row_has_the_spreads_of_the_study_and_what_would_decide() -> None:
     assert rows["patients with 5 trainings"]["C10"] == expected.patients_needed(0.01, 5)
     assert rows["smallest gain"]["C10"] == expected.least_gain(40, 3)
     assert list(sample_size.table({}).columns) == list(sample_size.COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("n", "k", "patients", "trainings"),
+    [(1, 3, 0.05, 0.003), (40, 1, 0.05, 0.003), (40, 3, 0.0, 0.0), (40, 3, math.nan, 0.003)],
+)
+def test_a_value_without_spreads_has_no_row(
+    n: int, k: int, patients: float, trainings: float
+) -> None:
+    spreads = {"sd_patients": patients, "sd_trainings": trainings, "df_trainings": 2}
+    value = Value("gain", 0.01, (0.0, 0.02), n, n_seeds=k, rule="mean", **spreads)
+    assert sample_size.table({"C7": (value, 0.01)}).empty
