@@ -191,7 +191,11 @@ def test_nobody_of_2020_is_a_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["cubes", "masks"])
 def test_the_given_material_comes_out(kind: str, real_data: Path, tmp_path: Path) -> None:
-    """Of whoever is there whole, every mask and every one of the 8 bits of the images."""
+    """Of whoever is there whole, every mask; every image but for voxels at the edge of a step.
+
+    Two processors sum the mean of a scan in another order, so that a value between two of the 256
+    steps may fall to either side.
+    """
     given = real_data.parent / f"real-{kind}" / boxes.FOLDER
     more = real_data.parent / "real-more"
     if not (given.is_dir() and more.is_dir()):
@@ -203,7 +207,12 @@ def test_the_given_material_comes_out(kind: str, real_data: Path, tmp_path: Path
     assert write(tmp_path / "whole", tmp_path / "out") == 19
     for path in (tmp_path / "out").rglob("*.nii.gz"):
         made, wanted = nib.load(path), nib.load(given / path.parent.name / path.name)
-        assert (made.dataobj.get_unscaled() == wanted.dataobj.get_unscaled()).all(), path.name
+        steps = np.abs(
+            made.dataobj.get_unscaled().astype(int) - wanted.dataobj.get_unscaled().astype(int)
+        )
+        is_mask = path.name.endswith("_seg.nii.gz")
+        assert steps.max() <= (0 if is_mask else 1), path.name
+        assert (steps > 0).mean() < 1e-3, path.name
         assert np.allclose(made.dataobj.slope, wanted.dataobj.slope, rtol=1e-4)
         assert np.allclose(made.dataobj.inter, wanted.dataobj.inter, rtol=1e-4)
 
