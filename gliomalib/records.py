@@ -1,11 +1,13 @@
 """Begin a notebook with checked parameters and end it with a record on disk."""
 
 import ast
+import gzip
 import json
 import logging
 import math
 import sys
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -29,6 +31,9 @@ from gliomalib.schema import (
 
 NO_IMAGES = "No images in this study: what needs them was not asked."
 """What a notebook says that ends early because the cases are nothing but masks."""
+
+PACKED_FROM = 100_000
+"""Bytes from which on a table is packed."""
 
 MAKE_NO_NUMBERS = ("commands", "report", "runner")
 """Rooms whose code is not in the digest of a record: they start notebooks and show results."""
@@ -206,9 +211,33 @@ def read_all(report_dir: str | Path) -> dict[str, Record]:
 
 
 def write_table(run: Run, name: str, table: pd.DataFrame) -> Path:
-    """Write a table of a run as CSV under ``tables/`` of the report, whole or not at all."""
-    path = run.report_dir / "tables" / f"{run.name}.{name}.csv"
-    return provenance.write_atomic(path, table.to_csv(index=False, float_format="%.6g"))
+    """Write a table of a run as CSV under ``tables/`` of the report, whole or not at all.
+
+    One of ``PACKED_FROM`` bytes or more is packed by gzip, so that a report stays small.
+    """
+    plain, packed = _table_paths(run.report_dir, f"{run.name}.{name}")
+    content = table.to_csv(index=False, float_format="%.6g").encode()
+    is_large = len(content) >= PACKED_FROM
+    # the other one is of an earlier run; neither of them is better than both
+    (plain if is_large else packed).unlink(missing_ok=True)
+    if is_large:
+        return provenance.write_atomic(packed, gzip.compress(content, mtime=0))
+    return provenance.write_atomic(plain, content)
+
+
+def table_path(report_dir: Path, table: str) -> Path:
+    """Return where a table, ``05_fusion.scores``, lies, packed or plain, or would lie."""
+    plain, packed = _table_paths(report_dir, table)
+    return packed if packed.is_file() else plain
+
+
+def table_text(path: Path) -> str:
+    """Return the text of a table, packed or plain. Raises ``ValueError`` where it is damaged."""
+    content = path.read_bytes()
+    try:
+        return (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(str(error)) from None
 
 
 def read_table(run: Run, notebook: str, name: str) -> pd.DataFrame:
@@ -216,7 +245,7 @@ def read_table(run: Run, notebook: str, name: str) -> pd.DataFrame:
 
     Raises ``RecordError`` where it is missing.
     """
-    path = run.report_dir / "tables" / f"{notebook}.{name}.csv"
+    path = table_path(run.report_dir, f"{notebook}.{name}")
     if not path.is_file():
         raise RecordError(f"{path}: this table is missing; run {notebook} first")
     return pd.read_csv(path, dtype={"patient_id": str})
@@ -229,6 +258,11 @@ def versions_of(record: Record) -> pd.DataFrame:
     flat |= {"seed": record.seed, "device": record.device, "wall_s": record.wall_s}
     flat["limits"] = " ".join(record.caveats)
     return pd.DataFrame({"of": list(flat), "is": [str(value) for value in flat.values()]})
+
+
+def _table_paths(report_dir: Path, table: str) -> tuple[Path, Path]:
+    plain = report_dir / "tables" / f"{table}.csv"
+    return plain, plain.with_name(f"{plain.name}.gz")
 
 
 def _show_in_cells() -> None:

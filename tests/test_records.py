@@ -1,5 +1,6 @@
 """A notebook begins with checked parameters and ends with a record that reads back the same."""
 
+import gzip
 import json
 import logging
 import math
@@ -238,6 +239,35 @@ def test_tables_carry_the_name_of_the_run(run: Run) -> None:
     path = records.write_table(run, "patients", pd.DataFrame({"a": [1 / 3], "b": ["x"]}))
     assert path == run.report_dir / "tables" / "05_fusion.patients.csv"
     assert path.read_text() == "a,b\n0.333333,x\n"
+
+
+def test_a_large_table_is_packed_and_read_back(run: Run) -> None:
+    rows = records.PACKED_FROM // 4
+    large = pd.DataFrame({"patient_id": ["001"] * rows, "dice": [0.5] * rows})
+    path = records.write_table(run, "scores", large)
+    assert path.name == "05_fusion.scores.csv.gz"
+    assert path.stat().st_size < records.PACKED_FROM / 10
+    pd.testing.assert_frame_equal(records.read_table(run, "05_fusion", "scores"), large)
+    assert records.table_text(path) == large.to_csv(index=False)
+    first = path.read_bytes()
+    assert records.write_table(run, "scores", large).read_bytes() == first
+
+
+def test_of_a_plain_and_a_packed_table_only_the_last_is_there(run: Run) -> None:
+    small = pd.DataFrame({"patient_id": ["001"]})
+    large = pd.DataFrame({"patient_id": ["001"] * records.PACKED_FROM})
+    for table in (small, large, small):
+        path = records.write_table(run, "scores", table)
+        assert [path] == sorted(path.parent.iterdir())
+        assert path == records.table_path(run.report_dir, "05_fusion.scores")
+        assert len(records.read_table(run, "05_fusion", "scores")) == len(table)
+
+
+@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"a,b")[:-6]])
+def test_a_damaged_table_is_no_text(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.csv.gz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"\w"):
+        records.table_text(tmp_path / "x.csv.gz")
 
 
 def test_versions_fit_a_table(run: Run) -> None:

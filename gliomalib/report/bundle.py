@@ -6,7 +6,7 @@ from pathlib import Path
 from gliomalib.provenance import open_atomic
 from gliomalib.report.pages import Report, render
 
-FOLDERS = {"html": "*.html", "tables": "*.csv", "records": "*.json", "figures": "*"}
+FOLDERS = {"html": "*.html", "tables": "*.csv*", "records": "*.json", "figures": "*"}
 """What goes in beside the index; executed notebooks and pictures of patients do not."""
 
 EPOCH = (1980, 1, 1, 0, 0, 0)

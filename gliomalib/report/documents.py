@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gliomalib import digits
+from gliomalib import digits, records
 from gliomalib.report import entries, errors, methods, pages, phrases, references
 from gliomalib.report.pages import Report, render
 
@@ -71,9 +71,9 @@ def _files(entry: entries.Entry, report_dir: Path) -> Iterator[dict[str, Any]]:
         content = digits.counted(len(entry.record.values if entry.record else ()), "value")
         yield _file("record", path, content, [])
     for table in entry.tables:
-        path, name = report_dir / "tables" / table, Path(table).stem[len(entry.name) + 1 :]
+        path, name = report_dir / "tables" / table, table[len(entry.name) + 1 :].split(".csv")[0]
         try:
-            columns, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+            columns, *rows = csv.reader(records.table_text(path).splitlines())
             content = ", ".join(
                 (digits.counted(len(rows), "row"), digits.counted(len(columns), "column"))
             )

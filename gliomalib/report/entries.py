@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import io
 import json
 import re
 import shlex
@@ -95,12 +96,11 @@ def rows(report_dir: Path, table: str) -> list[dict[str, str]]:
 
     Raises ``RecordError`` where the table is missing or damaged.
     """
-    path, run = report_dir / "tables" / f"{table}.csv", table.partition(".")[0]
+    path, run = records.table_path(report_dir, table), table.partition(".")[0]
     if not path.is_file():
         raise RecordError(f"tables/{path.name} is missing; run notebook {run}")
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            return list(csv.DictReader(stream, strict=True))
+        return list(csv.DictReader(io.StringIO(records.table_text(path), ""), strict=True))
     except (ValueError, csv.Error):
         raise RecordError(f"tables/{path.name} cannot be read; run notebook {run} again") from None
 
@@ -131,7 +131,7 @@ def _entry(study: settings.Study, report_dir: Path, name: str, is_expected: bool
     command, shortest = _commands(study, name, executed)
     kept = {} if executed is None else executed.metadata.get("papermill", {})
     seconds = kept.get("duration") or (None if record is None else record.wall_s)
-    tables = sorted(path.name for path in (report_dir / "tables").glob(f"{name}.*.csv"))
+    tables = sorted(path.name for path in (report_dir / "tables").glob(f"{name}.*.csv*"))
     return Entry(
         name=name,
         heading=_heading(name, text),
@@ -143,7 +143,9 @@ def _entry(study: settings.Study, report_dir: Path, name: str, is_expected: bool
         command=command,
         again=Again(shortest, seconds, "" if record is None else record.device),
         # the tables of a variant, NN_name.variant.table.csv, are not those of the notebook itself
-        tables=tuple(table for table in tables if table.count(".") == name.count(".") + 2),
+        tables=tuple(
+            table for table in tables if table.split(".csv")[0].rpartition(".")[0] == name
+        ),
     )
 
 

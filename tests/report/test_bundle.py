@@ -1,5 +1,6 @@
 """The archive of a study: what is in it, that it works where it is unpacked, that it is stable."""
 
+import gzip
 import os
 import zipfile
 from dataclasses import replace
@@ -23,6 +24,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "figures" / "fused.png").write_bytes(b"png")
     (folder / "patients").mkdir()
     (folder / "patients" / "P1.json").write_text("{}")
+    (folder / "tables" / "05_fusion.large.csv.gz").write_bytes(gzip.compress(b"a,b\n1,2\n"))
     report.build("demo", folder)
     return folder
 

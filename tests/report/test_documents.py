@@ -1,5 +1,6 @@
 """The model card, downloads, and what methods, card, errors and downloads have in common."""
 
+import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -15,15 +16,19 @@ from tests.report.reading import DOCUMENTS, collected, part, soup, text
 
 def test_every_table_and_record_can_be_taken_away(folder: Path) -> None:
     (folder / "tables" / "05_fusion.x y.csv").write_text("a,b\n1,2\n3,4\n5,6\n")
+    packed = gzip.compress(b"c,d,e\n1,2,3\n")
+    (folder / "tables" / "05_fusion.large.csv.gz").write_bytes(packed)
     (folder / "tables" / "05_fusion.broken.csv").write_bytes(b"\xff\xfe\x00")
+    (folder / "tables" / "05_fusion.cut.csv.gz").write_bytes(packed[:20])
     page = documents.downloads_page(collected(folder), folder)
     links = [tag["href"] for tag in soup(page).select(".files a")]
     wanted = {f"../{path.parent.name}/{path.name}" for path in
-              [*folder.glob("tables/*.csv"), *folder.glob("records/*.json")]}  # fmt: skip
+              [*folder.glob("tables/*.csv*"), *folder.glob("records/*.json")]}  # fmt: skip
     assert {link.replace("%20", " ") for link in links} == wanted
     assert len(links) == len(wanted)
     assert "CSV, 3 rows, 2 columns, 0.0 kB a , b" in text(page)
-    assert "a table that cannot be read" in text(page)
+    assert "CSV, 1 row, 3 columns, 0.0 kB c , d , e" in text(page)
+    assert text(page).count("a table that cannot be read") == 2
     assert "demo.zip" in text(page), "and the archive is named, which git does not keep"
     values = len(json.loads((folder / "records" / "05_fusion.json").read_text())["values"])
     assert f"JSON, {values} values" in text(page)
