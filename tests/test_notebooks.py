@@ -151,6 +151,29 @@ def test_a_study_of_masks_answers_what_needs_no_image(tmp_path: Path) -> None:
     assert "No network was trained" in (report / "html" / "methods.html").read_text("utf-8")
 
 
+def test_a_study_of_boxes_says_what_boxes_cannot_show(tmp_path: Path) -> None:
+    run_study(tmp_path, study="smoke-boxes")
+    report = tmp_path / "reports" / "smoke-boxes"
+    found = records.read_all(report)
+    assert {name.partition(".")[0] for name in found} == set(parameters.NOTEBOOKS)
+    not_applicable = {
+        (name, value.name)
+        for name, record in found.items()
+        for value in record.values
+        if value.note.startswith("not applicable to boxes")
+    }
+    assert not_applicable >= {
+        ("02_preprocessing", "mean_lost_in_plane"),
+        ("02_preprocessing", "worst_dice_ceiling"),
+        ("07_baselines", "fused_mean_region_dice_full_scan"),
+    }
+    assert not any(name == "08_alpha_sweep" for name, _ in not_applicable)
+    assert "slices of" in found["06_train_resnet50"].conclusion
+    page = (report / "index.html").read_text(encoding="utf-8")
+    assert "stopped with an error" not in page and "not executed" not in page
+    assert "boxes" in (report / "html" / "methods.html").read_text("utf-8")
+
+
 @pytest.fixture
 def killed(tmp_path: Path) -> Iterator[Path]:
     """Start a study and kill all of its processes while the 3D network is trained."""
