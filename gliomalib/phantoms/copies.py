@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,6 @@ def _rewritten(
     return folder
 
 
-def _row(case: Case) -> Mapping[str, str]:
+def _row(case: Case) -> dict[str, str]:
     ids = {"BraTS_2019_subject_ID": id_of(case), "BraTS_2020_subject_ID": case.case_id}
     return {"Grade": case.grade or "NA", **ids}
