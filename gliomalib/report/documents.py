@@ -74,7 +74,8 @@ def _files(entry: entries.Entry, report_dir: Path) -> Iterator[dict[str, Any]]:
         path, name = report_dir / "tables" / table, Path(table).stem[len(entry.name) + 1 :]
         try:
             columns, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
-            content = f"{digits.counted(len(rows), 'row')}, {digits.counted(len(columns), 'column')}"
+            counts = digits.counted(len(rows), "row"), digits.counted(len(columns), "column")
+            content = ", ".join(counts)
         except (ValueError, csv.Error):
             columns, content = [], "a table that cannot be read"
         yield {"name": name, "path": path, "content": content, "columns": columns}
