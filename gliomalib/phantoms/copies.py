@@ -17,9 +17,6 @@ from gliomalib.provenance import write_atomic
 from gliomalib.schema import Case
 from gliomalib.settings import named_seed
 
-RELEASE = "phantom_copy"
-"""What a study calls the release that these cases make up."""
-
 GAMMA = 0.8
 
 
