@@ -7,8 +7,6 @@ of the bounding box, with a margin of 4, of the largest whole-tumour component (
 face), and zero where that is smaller.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections.abc import Callable, Sequence

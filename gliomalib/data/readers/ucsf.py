@@ -7,8 +7,6 @@ brain. The table of names is a download of its own, ``UCSF-PDGM-metadata_v5.csv`
 three digits where folders have four, and 298 examinations have an ID of BraTS 2021.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
