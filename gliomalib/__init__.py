@@ -4,8 +4,6 @@ CONTRIBUTING.md shows the rooms. The names below are what a notebook of one's ow
 ``notebooks/README.md`` shows them at work. Each is loaded when it is used, as torch takes seconds.
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import Any
 

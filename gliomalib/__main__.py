@@ -1,7 +1,5 @@
 """The command line: ``python -m gliomalib run|study|report|studies|compare|data|predict``."""
 
-from __future__ import annotations
-
 import argparse
 import io
 import sys

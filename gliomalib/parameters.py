@@ -1,7 +1,5 @@
 """Which parameters a notebook takes, and which settings of the study they override."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

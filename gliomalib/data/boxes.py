@@ -7,10 +7,6 @@ of the bounding box, with a margin of 4, of the largest whole-tumour component (
 face), and zero where that is smaller.
 """
 
-from __future__ import annotations
-
-import csv
-import io
 import re
 import shutil
 from collections.abc import Callable, Sequence
@@ -18,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -25,15 +22,7 @@ from gliomalib import labels, progress
 from gliomalib.data import nifti, writing
 from gliomalib.data.readers import layout, people, survey
 from gliomalib.provenance import write_atomic
-from gliomalib.schema import (
-    SEQUENCES,
-    Affine,
-    Case,
-    DataError,
-    Float32Array,
-    Labels,
-    Scan,
-)
+from gliomalib.schema import SEQUENCES, Affine, Case, DataError, Float32Array, Labels, Scan
 
 FOLDER = "MICCAI_BraTS2020_TrainingData"
 TABLE = "name_mapping.csv"
@@ -193,10 +182,6 @@ def _table(root: Path, cases: Sequence[Case]) -> str:
     new = [case for case in cases if case.patient_id not in known]
     persons += [people.Identity({2020: case.patient_id}, case.grade, case.site) for case in new]
     years = sorted({year for person in persons for year in person.ids})
-    rows = [("Grade", *(f"BraTS_{year}_subject_ID" for year in years), "Site")]
-    for person in persons:
-        cells = (person.grade, *map(person.ids.get, years), person.site)
-        rows.append(tuple(cell or "NA" for cell in cells))
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    columns = ["Grade", *(f"BraTS_{year}_subject_ID" for year in years), "Site"]
+    rows = [(one.grade, *map(one.ids.get, years), one.site or None) for one in persons]
+    return pd.DataFrame(rows, columns=columns).to_csv(index=False, na_rep="NA")

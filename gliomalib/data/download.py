@@ -9,8 +9,6 @@ checks and unpacks it::
 The address is in the error of a download that broke off, and printed when one begins.
 """
 
-from __future__ import annotations
-
 import shutil
 import tarfile
 import tempfile

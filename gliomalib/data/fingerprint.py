@@ -5,8 +5,6 @@ probably one and the same, normalised or resampled otherwise. All of them are fo
 scans, with one constant value around the brain, usually 0.
 """
 
-from __future__ import annotations
-
 import hashlib
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The door: look at every file of a case once, and report all that is wrong with it."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence

@@ -4,8 +4,6 @@
 the files with those that a study has read.
 """
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Labels and images written as NIfTI: voxels and grid, and nothing of any other header."""
 
-from __future__ import annotations
-
 import gzip
 from pathlib import Path
 

@@ -6,9 +6,8 @@ on one grid are a pair: ``half`` on two seeds of the 3D net is their average.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -49,7 +48,6 @@ kind of mean only; stacking contains the log pool with any weight."""
 EVEN = 1e-6
 """What decides where a rule has nothing to go by: this much of the plain mean."""
 
-
 Fuse = Callable[[VolumePair], NDArray[Any]]
 """From the volumes of a pair to probabilities (4, X, Y, Z)."""
 
@@ -65,15 +63,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A rule ready for use.
-
-    ``parameters`` are for tables and records, ``fitted`` is whether they come from inner patients.
-    """
+    """A rule ready for use; ``parameters`` are for tables and records."""
 
     parameters: Mapping[str, Any]
     fuse: Fuse
-    title: str = ""
-    fitted: bool = False
 
     def apply(self, pair: VolumePair) -> Volume:
         """Return the fused probabilities (4, X, Y, Z) float16 on the grid of the pair.
@@ -111,13 +104,11 @@ def fit(
             f"there is no fusion rule {rule_key!r} to fit: take one of {', '.join(RULES)}"
         )
     rule = RULES[rule_key]
-    learns = rule.fitted_on == "inner patients"
-    if learns and len(inner) < 2:
+    if rule.fitted_on == "inner patients" and len(inner) < 2:
         raise DataError(
             f"{rule_key} is fitted to inner patients and got {len(inner)}; give at least two"
         )
-    fitted = rule.fit(Evidence(inner, seed, empty))
-    return replace(fitted, title=rule.title, fitted=learns)
+    return rule.fit(Evidence(inner, seed, empty))
 
 
 def oracle(pair: VolumePair, labels: Labels, empty: metrics.EmptyRule = "brats") -> Fitted:
@@ -136,7 +127,7 @@ def oracle(pair: VolumePair, labels: Labels, empty: metrics.EmptyRule = "brats")
         return float(dice[~np.isnan(dice)].sum() / max((~np.isnan(dice)).sum(), 1))
 
     fixed = (_weighted(**{**best.parameters, "alpha": alpha}) for alpha in (PAPER_ALPHA, 0, 0.5, 1))
-    return replace(max([best, *fixed], key=score), title=ORACLE.title)
+    return max([best, *fixed], key=score)
 
 
 # --- one weight for all voxels
@@ -281,25 +272,23 @@ def _gate(evidence: Evidence) -> Fitted:
     return Fitted({"share_2d_right": gate.share, "voxels": gate.voxels}, gate.apply)
 
 
-RULES: Mapping[str, Rule] = MappingProxyType(
-    {
-        rule.key: rule
-        for rule in (
-            Rule("two_d", "2D only", "nothing", _fixed(1.0)),
-            Rule("three_d", "3D only", "nothing", _fixed(0.0)),
-            Rule("half", "α = 0.5", "nothing", _fixed(0.5)),
-            Rule("published", f"α = {PAPER_ALPHA:g}", "nothing", _fixed(PAPER_ALPHA)),
-            Rule("chosen_alpha", "α of best inner Dice", "inner patients", _chosen),
-            Rule("per_class_alpha", "α of each class", "inner patients", _per_class),
-            Rule("learnable_scalar", "α of least cross-entropy", "inner patients", _scalar),
-            Rule("log_pool", "geometric mean (log pool)", "nothing", _plain(_log_pool)),
-            Rule("entropy_weighted", "weighted by entropy", "nothing", _plain(_entropy_weighted)),
-            Rule("stacking", "stacking", "inner patients", _stacking),
-            Rule("gate", "gate for each voxel", "inner patients", _gate),
-            Rule("staple", "STAPLE", "nothing", _plain(_staple)),
-        )
-    }
-)
+RULES: Mapping[str, Rule] = {
+    rule.key: rule
+    for rule in (
+        Rule("two_d", "2D only", "nothing", _fixed(1.0)),
+        Rule("three_d", "3D only", "nothing", _fixed(0.0)),
+        Rule("half", "α = 0.5", "nothing", _fixed(0.5)),
+        Rule("published", f"α = {PAPER_ALPHA:g}", "nothing", _fixed(PAPER_ALPHA)),
+        Rule("chosen_alpha", "α of best inner Dice", "inner patients", _chosen),
+        Rule("per_class_alpha", "α of each class", "inner patients", _per_class),
+        Rule("learnable_scalar", "α of least cross-entropy", "inner patients", _scalar),
+        Rule("log_pool", "geometric mean (log pool)", "nothing", _plain(_log_pool)),
+        Rule("entropy_weighted", "weighted by entropy", "nothing", _plain(_entropy_weighted)),
+        Rule("stacking", "stacking", "inner patients", _stacking),
+        Rule("gate", "gate for each voxel", "inner patients", _gate),
+        Rule("staple", "STAPLE", "nothing", _plain(_staple)),
+    )
+}
 """All rules that ``fit`` knows, by key."""
 
 ORACLE = Rule("oracle", "oracle α", "the patient itself (bound, not a method)", _chosen)

@@ -59,7 +59,6 @@ there is any enhancing tumour and else the dominant one, ``largest_share`` the s
 own volume the slice holds the largest share. At a tie the higher class wins.
 """
 
-
 LEAST_MM2 = {"one voxel": 0.0, "40 mm²": 40.0}
 """Area below which a slice counts as without tumour; 40 mm² are ten voxels of 2 mm."""
 

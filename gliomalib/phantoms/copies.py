@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,6 @@ from gliomalib.phantoms.write import MAPPING, mapping
 from gliomalib.provenance import write_atomic
 from gliomalib.schema import Case
 from gliomalib.settings import named_seed
-
-RELEASE = "phantom_copy"
-"""What a study calls the release that these cases make up."""
 
 GAMMA = 0.8
 
@@ -96,6 +93,6 @@ def _rewritten(
     return folder
 
 
-def _row(case: Case) -> Mapping[str, str]:
+def _row(case: Case) -> dict[str, str]:
     ids = {"BraTS_2019_subject_ID": id_of(case), "BraTS_2020_subject_ID": case.case_id}
     return {"Grade": case.grade or "NA", **ids}

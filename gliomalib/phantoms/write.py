@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 import json
 import multiprocessing
 import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -20,6 +18,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from gliomalib import labels as conventions
@@ -84,13 +83,9 @@ def write_cohort(
     return folder
 
 
-def mapping(rows: Iterable[Mapping[str, str]]) -> str:
+def mapping(rows: list[dict[str, str]]) -> str:
     """Return the organisers' table of names as CSV; a column that a row lacks is NA."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, MAPPING_COLUMNS, restval="NA", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return pd.DataFrame(rows, columns=MAPPING_COLUMNS).to_csv(index=False, na_rep="NA")
 
 
 def read_cards(folder: str | Path) -> dict[str, dict[str, Any]]:

@@ -48,7 +48,6 @@ NUMBER = re.compile(
 )
 """A cell of a column of numbers: a number, a percentage, a dash for none, or nothing."""
 
-
 NO_NUMBER = ("NaN", "nan", "<NA>")
 """What pandas writes where there is no number; a page shows a dash."""
 

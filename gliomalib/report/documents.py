@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gliomalib import digits, records
-from gliomalib.report import entries, errors, methods, pages, phrases, references
+from gliomalib.report import entries, errors, methods, pages, references
 from gliomalib.report.pages import Report, render
 
 MODEL_CARDS = "mitchell2019"
@@ -65,23 +65,17 @@ def planned(report: Report) -> list[str]:
 
 
 def _files(entry: entries.Entry, report_dir: Path) -> Iterator[dict[str, Any]]:
-    """Yield each file of a run to take away: its name, address, what is in it, columns and size."""
+    """Yield each file of a run to take away: its name, its path, what is in it, its columns."""
     path = report_dir / "records" / f"{entry.name}.json"
     if path.is_file():
         content = digits.counted(len(entry.record.values if entry.record else ()), "value")
-        yield _file("record", path, content, [])
+        yield {"name": "record", "path": path, "content": content, "columns": []}
     for table in entry.tables:
         path, name = report_dir / "tables" / table, table[len(entry.name) + 1 :].split(".csv")[0]
         try:
             columns, *rows = csv.reader(records.table_text(path).splitlines())
-            content = ", ".join(
-                (digits.counted(len(rows), "row"), digits.counted(len(columns), "column"))
-            )
+            counts = digits.counted(len(rows), "row"), digits.counted(len(columns), "column")
+            content = ", ".join(counts)
         except (ValueError, csv.Error):
             columns, content = [], "a table that cannot be read"
-        yield _file(name, path, content, columns)
-
-
-def _file(name: str, path: Path, content: str, columns: list[str]) -> dict[str, Any]:
-    address, size = f"../{path.parent.name}/{path.name}", phrases.memory(path.stat().st_size)
-    return {"name": name, "address": address, "content": content, "columns": columns, "size": size}
+        yield {"name": name, "path": path, "content": content, "columns": columns}

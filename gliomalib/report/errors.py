@@ -31,21 +31,8 @@ class Item:
     count: int = 1
 
 
-@dataclass(frozen=True)
-class Heading:
-    """One kind of fault by its anchor in the page, with all that was found of it."""
-
-    anchor: str
-    found: tuple[Item, ...]
-
-    @property
-    def count(self) -> int:
-        """How many things went wrong, of which several may share a line."""
-        return sum(item.count for item in self.found)
-
-
-def headings(report: Report, report_dir: Path) -> tuple[Heading, ...]:
-    """Return every kind of fault, also those of which there is none.
+def headings(report: Report, report_dir: Path) -> dict[str, list[Item]]:
+    """Return every kind of fault by its anchor in the page, also those of which there is none.
 
     ``errors.html.j2`` has their titles, and what is said where there is nothing of a kind.
     """
@@ -56,7 +43,7 @@ def headings(report: Report, report_dir: Path) -> tuple[Heading, ...]:
             item = Item(entry.name, " ".join(entry.problems), f"../index.html#{entry.name}")
             problems[entry.missing].append(item)
     lacking = [patient for patient in cohort.patients if patient.pictures is None]
-    found = {
+    return {
         "missing": problems[True],
         "doubts": problems[False],
         "undecided": _undecided(report),
@@ -82,7 +69,6 @@ def headings(report: Report, report_dir: Path) -> tuple[Heading, ...]:
         ],
         "settings": _deviations(report),
     }
-    return tuple(Heading(anchor, tuple(items)) for anchor, items in found.items())
 
 
 def deviations(study: settings.Study, name: str, record: Record) -> str:

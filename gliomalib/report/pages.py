@@ -236,24 +236,16 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    functions = (
+        *(digits.number, digits.with_minus, number_of, anchor, cleaning.breakable),
+        *(phrases.range_of, phrases.duration, phrases.memory, phrases.listed),
+        *(phrases.changes, phrases.branch, phrases.device),
+        *(references.title_of, references.licence_of, references.of_releases),
+    )
     environment.filters |= {
-        "number": digits.number,
-        "range_of": phrases.range_of,
-        "duration": phrases.duration,
-        "memory": phrases.memory,
-        "listed": phrases.listed,
-        "number_of": number_of,
-        "anchor": anchor,
-        "changes": phrases.changes,
-        "branch": phrases.branch,
-        "device": phrases.device,
-        "title_of": references.title_of,
-        "licence_of": references.licence_of,
-        "of_releases": references.of_releases,
+        **{function.__name__: function for function in functions},
         "main_answer": lambda answers: max(answers, key=lambda answer: len(answers[answer])),
         "embedded": lambda path: base64.b64encode(path.read_bytes()).decode(),
-        "breakable": cleaning.breakable,
-        "with_minus": digits.with_minus,
     }
     styles = notebooks.TEMPLATES.glob("*.css")
     sheets = {path.stem: Markup(path.read_text(encoding="utf-8").strip()) for path in styles}

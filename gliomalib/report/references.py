@@ -6,11 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import yaml
-from pybtex.database import (  # type: ignore[import-untyped]
-    BibliographyData,
-    Entry,
-    parse_file,
-)
+from pybtex.database import BibliographyData, Entry, parse_file  # type: ignore[import-untyped]
 
 from gliomalib.data import catalogue
 from gliomalib.provenance import PACKAGE_DIR, PROJECT_DIR

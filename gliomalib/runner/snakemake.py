@@ -6,18 +6,18 @@ import sys
 from collections.abc import Mapping
 
 from gliomalib.provenance import CORES, PROJECT_DIR
-from gliomalib.runner.jobs import Folders, Job, RunError, plan
+from gliomalib.runner.jobs import Folders, RunError, plan
 from gliomalib.runner.locks import held
 from gliomalib.runner.stamps import forget_changed
 
 
-def bring_up_to_date(study: str, folders: Folders, cores: int, until: str = "") -> list[Job]:
-    """Run what is out of date in a study, in parallel on ``cores``, and return its jobs.
+def bring_up_to_date(study: str, folders: Folders, cores: int, until: str = "") -> None:
+    """Run what is out of date in a study, in parallel on ``cores``.
 
     Raises ``RunError`` when a notebook failed or when another process runs the same study; a run
     that was killed is simply started again.
     """
-    jobs = list(plan(study, folders, until))
+    jobs = plan(study, folders, until)
     work = folders.data / study
     with held(work / "locks" / "study.lock", f"the study {study}") as lock:
         if forget_changed(jobs):
@@ -26,7 +26,6 @@ def bring_up_to_date(study: str, folders: Folders, cores: int, until: str = "") 
         variables = {**os.environ, "PYTHONPATH": str(PROJECT_DIR), CORES: str(cores)}
         if _finished(snakemake_command(study, folders, cores, until), variables, lock) != 0:
             raise RunError(f"the study {study} is not complete: the reason is printed above")
-    return jobs
 
 
 def snakemake_command(study: str, folders: Folders, cores: int, until: str = "") -> list[str]:

@@ -40,7 +40,7 @@ def test_every_disguise_in_turn(originals: list[Case], tmp_path: Path) -> None:
     assert {case.case_id for case in found.cases} == {
         f"Phantom-A-00{number}-copy" for number in range(1, 7)
     }
-    assert {case.release for case in found.cases} == {copies.RELEASE}
+    assert {case.release for case in found.cases} == {"phantom_copy"}
     by_id = {case.case_id: case for case in found.cases}
     assert by_id["Phantom-A-001-copy"].patient_id == originals[0].case_id
     assert by_id["Phantom-A-005-copy"].patient_id == originals[4].case_id

@@ -55,9 +55,8 @@ def text(html: str) -> str:
     return words_of(page)
 
 
-def faults_of(folder: Path, anchor: str, study: str = "demo") -> faults.Heading:
-    found = faults.headings(collected(folder, study), folder)
-    return next(one for one in found if one.anchor == anchor)
+def faults_of(folder: Path, anchor: str, study: str = "demo") -> list[faults.Item]:
+    return faults.headings(collected(folder, study), folder)[anchor]
 
 
 def part(html: str, name: str) -> Tag:

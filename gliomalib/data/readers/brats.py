@@ -3,8 +3,6 @@
 Phantoms lie in the same layout under IDs of their own, and so do their copies in disguise.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -9,8 +9,6 @@ both years. BraTS 2023 is BraTS 2021 under other numbers; only the organisers' s
 ``BraTS2023_2017_GLI_Mapping.xlsx`` says which is which, see ``people``.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What readers share: one walk through a folder, tables of names, and a case from its files."""
 
-from __future__ import annotations
-
 import csv
 import itertools
 import os

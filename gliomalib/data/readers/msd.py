@@ -6,8 +6,6 @@ enhancing tumour, which is neither the order nor the labels of BraTS. The patien
 BraTS 2016 and 2017 under new names; no table says which is which.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping

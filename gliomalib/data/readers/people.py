@@ -7,8 +7,6 @@ code that reads it, and of whose patients one may have several examinations and 
 IDs of 2018 and 2019 name the institution, Brats18_TCIA05_396_1; those of 2017 say TCIA alone.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

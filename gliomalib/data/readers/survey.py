@@ -5,8 +5,6 @@ look) and ``find(tree)``, its name in ``FAMILIES``, and the labels of its releas
 ``labels.CONVENTIONS``.
 """
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Sequence

@@ -7,8 +7,6 @@ brain. The table of names is a download of its own, ``UCSF-PDGM-metadata_v5.csv`
 three digits where folders have four, and 298 examinations have an ID of BraTS 2021.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,14 +67,6 @@ class Exam:
         return self.name.partition("_")[0]
 
 
-@dataclass(frozen=True)
-class Names:
-    """What the tables say: patient ID of each patient with an ID in BraTS 2021, grade of exams."""
-
-    patient_ids: Mapping[str, str]
-    grades: Mapping[str, str | None]
-
-
 def find(tree: Tree) -> Iterator[Case | Fault]:
     """Yield the cases of UCSF-PDGM in a folder, and what is wrong with the others.
 
@@ -85,16 +75,17 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
     nothing says who is also in BraTS 2021. Faults are also tables that cannot be used.
     """
     names, faults = layout.read_tables(tree, TABLE_NAME, read_table, names_of, RELEASE)
+    patient_ids, grades = names
     yield from faults
     for folder, case in layout.case_folders(tree, NAMING):
         exam = RENAMED.get(case, case)
         patient = exam.partition("_")[0]
         info = CaseInfo(
             case_id=exam,
-            patient_id=names.patient_ids.get(patient, patient),
+            patient_id=patient_ids.get(patient, patient),
             release=RELEASE,
             folder=folder,
-            grade=names.grades.get(exam),
+            grade=grades.get(exam),
         )
         files = tree.files[folder]
         mask = layout.one_mask(info, files, f"{case}_tumor_segmentation")
@@ -116,8 +107,8 @@ def read_table(path: str | Path) -> list[Exam]:
     return [_exam(row, f"{path}, line {line}") for line, row in enumerate(rows, 2)]
 
 
-def names_of(exams: Sequence[Exam]) -> Names:
-    """Return patient IDs and grades by the rows of all tables.
+def names_of(exams: Sequence[Exam]) -> tuple[dict[str, str], dict[str, str | None]]:
+    """Return the ID in BraTS 2021 of each patient who has one, and the grade of each examination.
 
     Raises ``DataError`` where two rows of one examination disagree, or two patients share an ID.
     """
@@ -141,7 +132,7 @@ def names_of(exams: Sequence[Exam]) -> Names:
     for name in sorted(by_name):
         if brats_id := by_name[name].brats_id:
             first.setdefault(by_name[name].patient, brats_id)
-    return Names(first, {name: exam.grade for name, exam in by_name.items()})
+    return first, {name: exam.grade for name, exam in by_name.items()}
 
 
 def _exam(row: Mapping[str, str | None], where: str) -> Exam:

@@ -7,8 +7,6 @@ nobody did. Folders of the same name also hold diffusion, perfusion and images w
 ``_11`` is before surgery, ``_21`` a follow-up.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

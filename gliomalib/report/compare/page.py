@@ -6,9 +6,7 @@ from pathlib import Path
 
 from gliomalib.provenance import write_atomic
 from gliomalib.report import pages
-from gliomalib.report.compare import notebooks as reruns
-from gliomalib.report.compare import records
-from gliomalib.report.compare.notebooks import NotebookPair
+from gliomalib.report.compare import notebooks, records
 from gliomalib.report.compare.records import Side
 from gliomalib.report.phrases import listed
 from gliomalib.schema import SettingsError
@@ -24,14 +22,14 @@ class Comparison:
     lone_values: dict[str, dict[str, list[str]]]
     parameters: Sequence[records.Difference]
     origins: Sequence[records.Difference]
-    verdicts: Sequence[records.Changed]
-    notebooks: Sequence[NotebookPair]
+    verdicts: Sequence[records.Verdicts]
+    notebooks: Sequence[notebooks.NotebookPair]
 
     @property
     def same(self) -> bool:
         """Whether nothing differs and nothing is missing, a clock and the provenance aside."""
         kinds = {pair.kind for pair in self.values} - {"equal", "clock"}
-        changed = [verdict for verdict in self.verdicts if not verdict.clock]
+        changed = [pair for pair in self.verdicts if not records.clocked(pair)]
         lone = any(self.lone_values.values())
         cells = [cell for notebook in self.notebooks for cell in notebook.differing]
         return not (kinds or changed or lone or cells or self.parameters or self.missing)
@@ -72,10 +70,10 @@ def compare(a: Side, b: Side) -> Comparison:
         b=b,
         values=records.values(a, b),
         lone_values=records.lone_values(a, b),
-        parameters=records.parameters(a, b),
-        origins=records.origins(a, b),
+        parameters=records.differences(a, b, records.parameters),
+        origins=records.differences(a, b, pages.origin),
         verdicts=records.verdicts(a, b),
-        notebooks=reruns.compare(a, b) if a.studies == b.studies else (),
+        notebooks=notebooks.compare(a, b) if a.studies == b.studies else (),
     )
 
 
@@ -84,6 +82,7 @@ def page(found: Comparison) -> str:
     return pages.render(
         "compare.html.j2",
         found=found,
+        clocked=records.clocked,
         n_shared=len(records.shared(found.a, found.b)),
         all_runs=records.in_order([*found.a.records, *found.b.records]),
         # the other half is left for the tables of values

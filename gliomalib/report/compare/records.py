@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 
 from gliomalib import records
 from gliomalib.report import entries, notebooks
-from gliomalib.report.pages import ABSENT, TIMES, origin
+from gliomalib.report.pages import ABSENT, TIMES
 from gliomalib.report.phrases import dotted
 from gliomalib.schema import Record, RecordError, SettingsError, Value, split_run_name
 
@@ -24,6 +24,9 @@ CLOCK_UNITS = {"s", "ms", "min", "h", "1/s"}
 
 CLOSE = 1e-9
 """Relative difference up to which two numbers of two records are one number."""
+
+Verdicts = tuple[Mapping[str, str], Mapping[str, str]]
+"""The rows of one claim in A and B, empty where it was not judged."""
 
 COUNTED = ("n_patients", "n_empty", "n_missed", "n_seeds", "unit")
 """What must be the same of two values beside the numbers."""
@@ -80,22 +83,18 @@ def read(letter: str, folder: Path) -> Side:
         raise RecordError(f"{folder}: not one record can be read: {faults[0]}")
     copies, damaged = entries.readable(folder, "notebooks/*.ipynb", notebooks.read)
     faults += damaged
-    verdicts = _verdicts(folder, faults)
+    try:
+        rows = entries.rows(folder, entries.VERDICTS)
+    except RecordError as error:
+        rows = []
+        faults.append(str(error))
+    verdicts = {f"{row['claim']} {row['statement']}": row for row in rows}
     return Side(letter, folder, made, copies, verdicts, tuple(faults))
 
 
 def in_order(names: Sequence[str]) -> list[str]:
     """Return the names of runs as a study runs them, each notebook before its variants."""
     return sorted(set(names), key=split_run_name)
-
-
-def _verdicts(folder: Path, faults: list[str]) -> dict[str, dict[str, str]]:
-    try:
-        rows = entries.rows(folder, entries.VERDICTS)
-    except RecordError as error:
-        faults.append(str(error))
-        return {}
-    return {f"{row['claim']} {row['statement']}": row for row in rows}
 
 
 @dataclass(frozen=True)
@@ -125,33 +124,26 @@ class ValuePair:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Changed:
-    """A claim with another verdict in B than in A, or that just one of them judged."""
-
-    claim: str
-    a: Mapping[str, str]
-    b: Mapping[str, str]
-
-    @property
-    def clock(self) -> bool:
-        """Whether a clock decides this claim."""
-        return TIMES in (self.a.get("notebook"), self.b.get("notebook"))
-
-
 def shared(a: Side, b: Side) -> list[str]:
     """Return the names of the runs of which both sides have a record."""
     return in_order([name for name in a.records if name in b.records])
 
 
-def parameters(a: Side, b: Side) -> list[Difference]:
-    """Return the settings that differ by their dotted names, each pair of answers once."""
-    return _grouped(a, b, _settings)
+def differences(a: Side, b: Side, told: Callable[[Record], Mapping[str, str]]) -> list[Difference]:
+    """Return what the records tell differently, by name, each pair of answers once."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for run in shared(a, b):
+        left, right = told(a.records[run]), told(b.records[run])
+        for name in dict.fromkeys([*left, *right]):
+            answers = (left.get(name, ABSENT), right.get(name, ABSENT))
+            if answers[0] != answers[1]:
+                found.setdefault((name, *answers), []).append(run)
+    return [Difference(*key, tuple(runs)) for key, runs in sorted(found.items())]
 
 
-def origins(a: Side, b: Side) -> list[Difference]:
-    """Return what differs of commit, lock, code, data, versions, device and seed."""
-    return _grouped(a, b, origin)
+def parameters(record: Record) -> dict[str, str]:
+    """Return the settings of a run by their dotted names, as text."""
+    return {name: _text(value) for name, value in dotted(record.parameters).items()}
 
 
 def values(a: Side, b: Side) -> list[ValuePair]:
@@ -176,7 +168,7 @@ def lone_values(a: Side, b: Side) -> dict[str, dict[str, list[str]]]:
     return lone
 
 
-def verdicts(a: Side, b: Side) -> list[Changed]:
+def verdicts(a: Side, b: Side) -> list[Verdicts]:
     """Return the claims whose verdicts differ, and those that one side alone judged.
 
     Empty where a side has no verdict table: then there is nothing to compare.
@@ -184,8 +176,13 @@ def verdicts(a: Side, b: Side) -> list[Changed]:
     if not (a.verdicts and b.verdicts):
         return []
     claims = dict.fromkeys([*a.verdicts, *b.verdicts])
-    pairs = [Changed(name, a.verdicts.get(name, {}), b.verdicts.get(name, {})) for name in claims]
-    return [p for p in pairs if p.a.get("verdict") != p.b.get("verdict")]
+    pairs = [(a.verdicts.get(name, {}), b.verdicts.get(name, {})) for name in claims]
+    return [pair for pair in pairs if pair[0].get("verdict") != pair[1].get("verdict")]
+
+
+def clocked(pair: Verdicts) -> bool:
+    """Say whether a clock decides this claim."""
+    return any(row.get("notebook") == TIMES for row in pair)
 
 
 def overlap(a: Value, b: Value) -> bool | None:
@@ -193,21 +190,6 @@ def overlap(a: Value, b: Value) -> bool | None:
     if a.ci95 is None or b.ci95 is None or not all(map(math.isfinite, (*a.ci95, *b.ci95))):
         return None
     return max(a.ci95[0], b.ci95[0]) <= min(a.ci95[1], b.ci95[1])
-
-
-def _grouped(a: Side, b: Side, told: Callable[[Record], Mapping[str, str]]) -> list[Difference]:
-    found: dict[tuple[str, str, str], list[str]] = {}
-    for run in shared(a, b):
-        left, right = told(a.records[run]), told(b.records[run])
-        for name in dict.fromkeys([*left, *right]):
-            answers = (left.get(name, ABSENT), right.get(name, ABSENT))
-            if answers[0] != answers[1]:
-                found.setdefault((name, *answers), []).append(run)
-    return [Difference(*key, tuple(runs)) for key, runs in sorted(found.items())]
-
-
-def _settings(record: Record) -> dict[str, str]:
-    return {name: _text(value) for name, value in dotted(record.parameters).items()}
 
 
 def _text(value: Any) -> str:
