@@ -14,29 +14,19 @@ SHARE = 0.5
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """A mean difference of n patients beside what does not hang on one of them.
+    """What does not hang on one of n patients beside their mean difference.
 
     ``better`` patients have a difference above 0, ``least`` and ``most`` are the ends of the means
     when each patient in turn is left out. ``decider`` is the patient without whom the mean has
     another sign or loses more than half of its size; empty where there is none.
     """
 
-    mean: float
     median: float
     better: int
     n: int
     least: float
     most: float
     decider: str
-
-    @property
-    def sentence(self) -> str:
-        """All of it in words, the decider first."""
-        text = (
-            f"median {self.median:+.3f}, above 0 in {self.better} of {self.n} patients, "
-            f"{self.least:+.3f} to {self.most:+.3f} when each is left out"
-        )
-        return f"one patient decides ({self.decider}): {text}" if self.decider else text
 
 
 def leave_one_out(differences: pd.Series) -> Sensitivity:
@@ -54,7 +44,6 @@ def leave_one_out(differences: pd.Series) -> Sensitivity:
     worst = int(left.argmin())
     decides = n == 1 or (mean != 0 and left[worst] < (1 - SHARE) * abs(mean))
     return Sensitivity(
-        mean=mean,
         median=float(np.median(numbers)),
         better=int((numbers > 0).sum()),
         n=n,
@@ -69,8 +58,4 @@ def rule_decides(bounds: Mapping[str, tuple[float, float] | None]) -> bool:
 
     An interval says above 0, below 0 or neither.
     """
-    return len({_side(ends) for ends in bounds.values() if ends is not None}) > 1
-
-
-def _side(ends: tuple[float, float]) -> int:
-    return int(ends[0] > 0) - int(ends[1] < 0)
+    return len({(ends[0] > 0, ends[1] < 0) for ends in bounds.values() if ends is not None}) > 1

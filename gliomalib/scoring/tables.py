@@ -140,11 +140,8 @@ def patient_confusions(table: pd.DataFrame, part: str) -> Confusion:
     rows = table[table["part"] == part]
     if rows.empty:
         raise RecordError(f"no slice of part {part!r} was classified; check the split")
-    matrices = [
-        metrics.confusion_matrix(group["truth"].to_numpy(), group["predicted"].to_numpy())
-        for _, group in rows.groupby("patient_id", sort=True)
-    ]
-    return np.stack(matrices)
+    of_patients = rows[["truth", "predicted"]].groupby(rows["patient_id"], sort=True)
+    return np.stack([metrics.confusion_matrix(*own.to_numpy().T) for _, own in of_patients])
 
 
 def confusions_by_part(table: pd.DataFrame) -> dict[str, Confusion]:
@@ -155,7 +152,5 @@ def confusions_by_part(table: pd.DataFrame) -> dict[str, Confusion]:
 
 def most_errors(table: pd.DataFrame, count: int) -> list[str]:
     """Return the ``count`` patients with the most slices in the wrong class, worst first."""
-    wrong = table.assign(wrong=table["truth"] != table["predicted"])
-    by_patient = wrong.groupby("patient_id")["wrong"].sum()
-    worst = by_patient.sort_values(ascending=False, kind="stable")
-    return [str(name) for name in worst.index[:count]]
+    wrong = (table["truth"] != table["predicted"]).groupby(table["patient_id"]).sum()
+    return [str(name) for name in wrong.sort_values(ascending=False, kind="stable").index[:count]]
