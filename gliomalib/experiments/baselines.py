@@ -9,13 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gliomalib.digits import spoken
-from gliomalib.experiments import (
-    baseline_methods,
-    classification,
-    comparing,
-    fusion_gain,
-    gates,
-)
+from gliomalib.experiments import baseline_methods, classification, comparing, fusion_gain, gates
 from gliomalib.experiments.baseline_methods import ENSEMBLES, INPUTS, SCAN, MethodTrial
 from gliomalib.experiments.values import PREFIXES, ends, mean, not_on_boxes, of, parts, share
 from gliomalib.fusion import slices

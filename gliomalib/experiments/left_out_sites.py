@@ -38,16 +38,8 @@ patient; ``SMALLER`` are of sites that are left out together, as each has few pa
 NETWORKS = {"fused": "", "2D": "_2d", "3D": "_3d"}
 """Network → what follows ``drop_mean_dice`` in the name of its value."""
 
-COLUMNS = [
-    "site",
-    "patients",
-    "grades",
-    "trained_seen",
-    "trained_unseen",
-    "dice_seen",
-    "dice_unseen",
-]
-COLUMNS += ["drop", "low", "high", "trainings", "worse", "decider"]
+COLUMNS = ["site", "patients", "grades", "trained_seen", "trained_unseen", "dice_seen"]
+COLUMNS += ["dice_unseen", "drop", "low", "high", "trainings", "worse", "decider"]
 
 
 def measure(sites: Sites) -> pd.DataFrame:
@@ -66,8 +58,11 @@ def measure(sites: Sites) -> pd.DataFrame:
     left_out = folds.open_material(material.run, "site")
     own = records.read_table(material.run, "05_fusion", "trainings")
     other = fusion_gain.scores(left_out, branches)
-    kinds = ((SEEN, own, material.splits), (UNSEEN, other, left_out.splits))
-    table = pd.concat([_of_kind(*kind) for kind in kinds], ignore_index=True)
+    tables = []
+    for kind, made, splits in ((SEEN, own, material.splits), (UNSEEN, other, left_out.splits)):
+        trained = made["fold"].map({split.fold: len(split.train) for split in splits})
+        tables.append(made.assign(of=made["network"], network=kind, trained=trained))
+    table = pd.concat(tables, ignore_index=True)
     cases = casetable.read_cases(material.run.work_dir / "cases.csv")
     cases = cases[cases["part"] == "internal"].set_index("patient_id")
     table["site"] = table["patient_id"].map(_homes(cases["site"], left_out.splits))
@@ -136,11 +131,6 @@ def conclusion(scores: pd.DataFrame) -> str:
         "well as the site."
         + (f" In {', '.join(alike)} the grade may be, which is the same for all." if alike else "")
     )
-
-
-def _of_kind(kind: str, table: pd.DataFrame, splits: Sequence[Split]) -> pd.DataFrame:
-    trained = {split.fold: len(split.train) for split in splits}
-    return table.assign(of=table["network"], network=kind, trained=table["fold"].map(trained))
 
 
 def _homes(site: pd.Series, left_out: Sequence[Split]) -> Mapping[str, str]:
