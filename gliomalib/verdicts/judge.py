@@ -10,7 +10,7 @@ import pandas as pd
 
 from gliomalib import settings
 from gliomalib.schema import Record, SettingsError, Value
-from gliomalib.verdicts import claims, outcome, protocol
+from gliomalib.verdicts import claims, outcome
 
 KINDS: tuple[str, ...] = get_args(claims.Outcome)
 """The possible verdicts."""
@@ -44,8 +44,8 @@ def verdict_on(claim_id: str, values: Sequence[Value], study: settings.Study) ->
     return outcome.judge_values(by_id[claim_id], values, _context(study))
 
 
-def _context(study: settings.Study) -> protocol.Context:
-    return protocol.Context(
+def _context(study: settings.Study) -> outcome.Context:
+    return outcome.Context(
         study=study.study,
         real_data=study.real_data,
         full_size=study.full_size,

@@ -1,23 +1,48 @@
-"""What becomes of one statement: its gate, what the data allow, then its rule."""
+"""What becomes of one statement, by its gate, the data and its rule, and on what that stands."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import pandas as pd
 
 from gliomalib.schema import Record, RecordError, Value
-from gliomalib.verdicts.claims import Claim, Frame, Outcome, Source
+from gliomalib.verdicts.claims import Claim, Frame, Needs, Outcome, Source
 from gliomalib.verdicts.decisions import decide, interval
-from gliomalib.verdicts.protocol import Context, Protocol, protocol, restrictions, under_restriction
+
+Protocol = Literal["full protocol", "restricted", "synthetic", "none needed"]
+
+NOT_REACHED: Outcome = "not reached under this restriction"
+
+EXTENTS: Mapping[str, str] = {
+    "boxes": "boxes around the tumour: there is no background far from it, so false alarms "
+    "elsewhere cannot happen",
+    "masks": "no images: the experts' masks, on a coarser grid, stand where predictions belong",
+}
+"""What a case is, where it is no whole head → what that could change."""
 
 RECIPE: Mapping[Frame, str] = {
     "crop": "pixel recipe, crop",
     "scan": "pixel recipe, whole scan",
 }
 """Where the pixel recipe is scored → the column of its number; the paper crops."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a study was run on: its data, the size of its networks, the classifier's weights.
+
+    ``extent`` is what a case of the study is, as ``settings.Data`` has it.
+    """
+
+    study: str
+    real_data: bool
+    full_size: bool
+    weights: str
+    extent: str = "head"
 
 
 @dataclass(frozen=True)
@@ -65,7 +90,13 @@ def judge(claim: Claim, records: Mapping[str, Record], context: Context) -> Verd
         if unmet:
             unmet[0] = f"it could not have tested this claim either: {unmet[0]}"
         return Verdict(claim, None, "not run", (*reasons, *unmet), protocol(claim, context))
-    _check_own(claim, record, context)
+    actual = (record.study, record.notebook, record.variant)
+    expected = (context.study, claim.notebook, claim.variant)
+    if actual != expected:
+        raise RecordError(
+            f"claim {claim.id} is answered by (study, notebook, variant) {expected}, the record "
+            f"is of {actual}; give its own record"
+        )
     gate = find(claim.gate, records)
     verdict = judge_values(claim, [*record.values, *([gate] if gate else [])], context)
     recipe = {frame: find(source, records) for frame, source in claim.pixel_recipe.items()}
@@ -103,6 +134,43 @@ def judge_values(claim: Claim, values: Sequence[Value], context: Context) -> Ver
     could_change = tuple(restrictions(claim.testable_on, context))
     outcome = under_restriction(claim, outcome)
     return Verdict(claim, obtained, outcome, (reason, *note), level, could_change)
+
+
+def protocol(claim: Claim, context: Context) -> Protocol:
+    """Return on what a verdict on this claim stands in this study."""
+    needs = claim.testable_on
+    if not (needs.real_data or needs.full_size or needs.min_patients):
+        return "none needed"
+    if not context.real_data:
+        return "synthetic"
+    return "restricted" if restrictions(needs, context) else "full protocol"
+
+
+def restrictions(needs: Needs, context: Context) -> list[str]:
+    """Return where the study falls short of the paper's protocol, and what that could change."""
+    short = []
+    if needs.full_size and not context.full_size:
+        short.append(
+            "the networks are smaller than the paper's protocol needs: larger ones could rank "
+            "otherwise"
+        )
+    if needs.weights is not None and context.weights not in needs.weights:
+        short.append(
+            f"the classifier began from {context.weights} weights, the paper's from ImageNet"
+        )
+    if needs.whole_head and context.extent in EXTENTS:
+        short.append(EXTENTS[context.extent])
+    return short
+
+
+def under_restriction(claim: Claim, outcome: Outcome) -> Outcome:
+    """Return what a rule's outcome is called under a restricted protocol.
+
+    A level that is missed may be missed because of the restriction. One that is reached is reached
+    in spite of it, and a comparison within patients is decided by the rule as it stands.
+    """
+    is_level = claim.restricted is not None and claim.restricted.use == "level"
+    return NOT_REACHED if is_level and outcome == claim.words[1] else outcome
 
 
 def find(source: Source | None, records: Mapping[str, Record]) -> Value | None:
@@ -172,16 +240,6 @@ def _check_share(claim: Claim, obtained: Value) -> None:
         raise RecordError(
             f"the record of {claim.run} has {obtained.name} = {obtained.value}; "
             "records hold shares of 0 to 1, so divide percentages by 100"
-        )
-
-
-def _check_own(claim: Claim, record: Record, context: Context) -> None:
-    actual = (record.study, record.notebook, record.variant)
-    expected = (context.study, claim.notebook, claim.variant)
-    if actual != expected:
-        raise RecordError(
-            f"claim {claim.id} is answered by (study, notebook, variant) {expected}, the record "
-            f"is of {actual}; give its own record"
         )
 
 
