@@ -44,9 +44,6 @@ GROUPS = {"test": "internal", "external": "external"}
 NONE, Z_SCORE = "none", "z_score"
 """The fused volume as it is, and as it is where `intensities.z_score` came first."""
 
-Segment = Callable[[StoredCase], Volume]
-"""The trained pipeline up to the fused volume."""
-
 Tallies = Mapping[str, FloatArray]
 """Patient → ``calibration.tally`` of the fused probabilities in the brain."""
 
@@ -288,7 +285,7 @@ def _measured(sites: Sites) -> tuple[pd.DataFrame, Mapping[str, Tallies], pd.Dat
     return pd.concat(profiles.values(), ignore_index=True), tallies, pd.DataFrame(rows)
 
 
-def pipeline(material: folds.Material, split: Split) -> Segment:
+def pipeline(material: folds.Material, split: Split) -> Callable[[StoredCase], Volume]:
     """Return the networks of a fold as one step, from a stored case to the fused volume."""
     study = material.study
     branches = [

@@ -149,9 +149,6 @@ def _shifted(scores: GroupScores) -> list[Value]:
     ]
 
 
-# --- sentences
-
-
 def _rule_of(key: tuple[str, str]) -> str:
     of, score = key
     if of == "ResNet50":

@@ -92,12 +92,13 @@ def values(scores: pd.DataFrame) -> list[Value]:
         return []
     made = []
     for network, suffix in NETWORKS.items():
-        contrasts = _contrasts(scores[scores["of"] == network])
+        contrasts = fusion_gain.contrasts(scores[scores["of"] == network], SEEN, [UNSEEN])
         for contrast in contrasts if network == "fused" else contrasts[:1]:
             made.append(_value(suffix + contrast.rule.removeprefix("dice"), contrast, network))
     for site, rows in list(_groups(scores).items())[1:]:
         suffix = re.sub(r"[^a-z0-9]+", "_", f" {'' if site == ALIKE else 'site '}{site}".lower())
-        made.append(_value(suffix, _contrasts(rows)[0], f"fused, {site} ({_grades(rows)})"))
+        own, *_ = fusion_gain.contrasts(rows, SEEN, [UNSEEN])
+        made.append(_value(suffix, own, f"fused, {site} ({_grades(rows)})"))
     return [*made, _of_sites(scores)]
 
 
@@ -160,13 +161,8 @@ def _groups(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {title: rows for title, rows in groups.items() if len(rows)}
 
 
-def _contrasts(scores: pd.DataFrame) -> list[fusion_gain.Contrast]:
-    """Return ``SEEN`` less ``UNSEEN`` by each rule for empty masks, the study's own first."""
-    return fusion_gain.contrasts(scores, SEEN, [UNSEEN])
-
-
 def _row(site: str, scores: pd.DataFrame) -> tuple[object, ...]:
-    gain = _contrasts(scores)[0].gain
+    gain = fusion_gain.contrasts(scores, SEEN, [UNSEEN])[0].gain
     means = scores.groupby("network")["trained"].mean(), fusion_gain.patients(scores, "test").mean()
     both = [mean[kind] for mean in means for kind in (SEEN, UNSEEN)]
     effect, shaky = gain.effect, gain.by_patient

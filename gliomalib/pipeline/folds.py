@@ -202,7 +202,7 @@ def pair(
 
 def branch_volumes(
     material: Material, part: str, branches: Pair = BRANCHES
-) -> Iterator[evaluate.CaseVolumes]:
+) -> Iterator[tuple[StoredCase, Volume, Volume]]:
     """Yield every patient of a part with the volumes of both branches, fold by fold."""
     places = [(split.fold, name) for split in material.splits for name in parts_of(split)[part]]
     for fold, patient in progress.steps(places, f"{part} patients"):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gliomalib import labels
 from gliomalib.schema import Confusion, RecordError, StoredCase, Volume
-from gliomalib.scoring import metrics, surface
+from gliomalib.scoring import metrics
 
 CLASSES: Mapping[str, tuple[int, ...]] = {"NCR": (1,), "ED": (2,), "ET": (3,)}
 REGIONS: Mapping[str, tuple[int, ...]] = {**CLASSES, **labels.REGIONS}
@@ -27,9 +27,6 @@ SMALLEST_ET_ML = 0.2
 """Less enhancing tumour than this many millilitres (200 voxels of 1 mm) is taken for necrotic core
 by the rule ``dice_volume``, as nnU-Net did in BraTS 2020 (Isensee et al. 2021,
 doi:10.1007/978-3-030-72087-2_11); the limit is a round number and was chosen on no patient."""
-
-CaseVolumes = tuple[StoredCase, Volume, Volume]
-"""A patient with the volumes of the 2D and of the 3D branch."""
 
 
 def predicted_labels(volume: Volume) -> NDArray[np.uint8]:
@@ -77,7 +74,7 @@ def score_volume(case: StoredCase, volume: Volume, empty: metrics.EmptyRule) -> 
                 "patient_id": case.grid.patient_id,
                 "region": region,
                 **dice_by_rule(counts, classes, empty, voxel_ml),
-                "hd95_mm": surface.hd95(truth, predicted, case.grid.spacing_mm, empty),
+                "hd95_mm": metrics.hd95(truth, predicted, case.grid.spacing_mm, empty),
                 "state": metrics.mask_state(counts, classes),
                 "truth_ml": voxel_ml * truth.sum(),
                 "predicted_ml": voxel_ml * predicted.sum(),
