@@ -1,7 +1,5 @@
 """Who takes part: every case found, what is wrong with some, and who is there several times."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Who is who: patients that are in several releases, by table, by content, or perhaps."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

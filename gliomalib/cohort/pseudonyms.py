@@ -1,7 +1,5 @@
 """Pseudonyms: names for patients and examinations that say nothing to who lacks the key."""
 
-from __future__ import annotations
-
 import hmac
 import os
 import secrets

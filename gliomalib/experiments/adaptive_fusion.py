@@ -1,7 +1,5 @@
 """Every fusion rule on the reported patients, fitted on the validation patients of their fold."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ two kinds of network from any ensemble. Classifier: other inputs, each trained a
 need no network at all.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The fused volume and the classifier beside simpler ways to the same answer."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Methods against one another on the same patients, and the words in which it is said."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

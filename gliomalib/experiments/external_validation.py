@@ -1,7 +1,5 @@
 """Does it hold on another site: the drop, how far the inputs moved, whether a z-score helps."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from gliomalib.experiments import comparing, external_sites, intensities

@@ -5,8 +5,6 @@ answer lies in the image. A network that does not learn this, or that does not b
 height of a slice, says nothing of the method it is part of.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ All of it works on stored cases, that is after min–max. The brain is every vox
 sequence is above 0, as for the 2D branch; what lies outside stays as it is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 

@@ -7,8 +7,6 @@ so the number of patients stands beside every drop. Their grades do too: a site 
 of one grade only, and then nobody can tell the site from the grade.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

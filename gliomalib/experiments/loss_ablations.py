@@ -1,7 +1,5 @@
 """Losses side by side: the cells of each network, compared patient by patient."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

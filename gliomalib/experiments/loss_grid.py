@@ -1,7 +1,5 @@
 """The cells of an ablation: a network trained with several losses, each with one or more seeds."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """What the crop loses, which class a slice gets, how far experts agree: notebook 02."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -12,8 +12,6 @@ Statistical Power Analysis, chapter 2). A gain of 0 is found to be smaller than 
 power. More patients do not help where so few trainings differ too much: then there is no number.
 """
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_left
 from collections.abc import Mapping

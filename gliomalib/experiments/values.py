@@ -1,7 +1,5 @@
 """Values of a record, made from per-patient numbers and found again by their names."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A finished study applied to a case: labels on the case's own grid, a class for each slice."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Each step of the study, carried through every fold: train, predict, fuse, score, classify."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -9,8 +9,6 @@ and 94 %; with normal differences the plain one in 88, 92, 93 and 94 %, BCa in 8
 94 %, the expanded one in 95, 94, 95 and 95 %. No interval repairs fewer than about 30 patients.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Scores of counts and of masks; 0/0 is 0, the rule for empty masks is a required argument."""
 
-from __future__ import annotations
-
 from typing import Any, Literal, get_args
 
 import numpy as np

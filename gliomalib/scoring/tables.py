@@ -1,7 +1,5 @@
 """Per-patient tables from volumes and slices; a missing patient is an error, never a smaller n."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

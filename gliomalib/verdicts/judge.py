@@ -1,7 +1,5 @@
 """All statements against all records of a study, and the answer in one paragraph."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import get_args

@@ -1,7 +1,5 @@
 """What becomes of one statement, by its gate, the data and its rule, and on what that stands."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
