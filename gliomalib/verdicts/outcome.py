@@ -118,7 +118,12 @@ def judge_values(claim: Claim, values: Sequence[Value], context: Context) -> Ver
     if obtained is None:
         reason = f"the record of {claim.run} has no {claim.value}: this study did not make it"
         return Verdict(claim, None, "not run", (reason,), level)
-    _check_share(claim, obtained)
+    # what is not a number is not refused
+    if claim.unit == "%" and (obtained.value < 0 or obtained.value > 1):
+        raise RecordError(
+            f"the record of {claim.run} has {obtained.name} = {obtained.value}; "
+            "records hold shares of 0 to 1, so divide percentages by 100"
+        )
     note = [obtained.note] if obtained.note else []
     shut = closed(claim.gate, by_name.get(claim.gate.value)) if claim.gate else []
     unmet = _unmet(claim, context, obtained)
@@ -230,15 +235,6 @@ def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
-
-
-def _check_share(claim: Claim, obtained: Value) -> None:
-    # what is not a number is not refused
-    if claim.unit == "%" and (obtained.value < 0 or obtained.value > 1):
-        raise RecordError(
-            f"the record of {claim.run} has {obtained.name} = {obtained.value}; "
-            "records hold shares of 0 to 1, so divide percentages by 100"
-        )
 
 
 def _unmet(claim: Claim, context: Context, obtained: Value | None) -> list[str]:
