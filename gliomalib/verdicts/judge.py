@@ -23,7 +23,7 @@ def judge_all(
     published: Sequence[claims.Claim], records: Mapping[str, Record], study: settings.Study
 ) -> list[outcome.Verdict]:
     """Return a verdict on every statement, in their order, also where its notebook was not run."""
-    return [outcome.judge(claim, records, _context(study)) for claim in published]
+    return [outcome.judge(claim, records, study) for claim in published]
 
 
 def verdict_on(claim_id: str, values: Sequence[Value], study: settings.Study) -> outcome.Verdict:
@@ -39,17 +39,7 @@ def verdict_on(claim_id: str, values: Sequence[Value], study: settings.Study) ->
     by_id = {claim.id: claim for claim in claims.load()}
     if claim_id not in by_id:
         raise SettingsError(f"there is no statement {claim_id!r}: take one of {', '.join(by_id)}")
-    return outcome.judge_values(by_id[claim_id], values, _context(study))
-
-
-def _context(study: settings.Study) -> outcome.Context:
-    return outcome.Context(
-        study=study.study,
-        real_data=study.real_data,
-        full_size=study.full_size,
-        weights=study.classifier.weights,
-        extent=study.data.extent,
-    )
+    return outcome.judge_values(by_id[claim_id], values, study)
 
 
 def numbers(verdicts: Sequence[outcome.Verdict]) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import Literal
 import pandas as pd
 
 from gliomalib.schema import Record, RecordError, Value
+from gliomalib.settings import Study
 from gliomalib.verdicts.claims import Claim, Frame, Needs, Outcome, Source
 from gliomalib.verdicts.decisions import decide, interval
 
@@ -27,20 +28,6 @@ RECIPE: Mapping[Frame, str] = {
     "scan": "pixel recipe, whole scan",
 }
 """Where the pixel recipe is scored → the column of its number; the paper crops."""
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a study was run on: its data, the size of its networks, the classifier's weights.
-
-    ``extent`` is what a case of the study is, as ``settings.Data`` has it.
-    """
-
-    study: str
-    real_data: bool
-    full_size: bool
-    weights: str
-    extent: str = "head"
 
 
 @dataclass(frozen=True)
@@ -75,7 +62,7 @@ class Verdict:
         return "; ".join([*self.restrictions, written])
 
 
-def judge(claim: Claim, records: Mapping[str, Record], context: Context) -> Verdict:
+def judge(claim: Claim, records: Mapping[str, Record], study: Study) -> Verdict:
     """Return the verdict on a claim: not run, then what the data allow, then the claim's rule.
 
     ``records`` are those of a study by name. Raises ``RecordError`` where the claim's is of another
@@ -83,20 +70,20 @@ def judge(claim: Claim, records: Mapping[str, Record], context: Context) -> Verd
     """
     record = records.get(claim.run)
     if record is None:
-        reasons = [f"study {context.study} has no record of {claim.run}"]
-        unmet = _unmet(claim, context, None)
+        reasons = [f"study {study.study} has no record of {claim.run}"]
+        unmet = _unmet(claim, study, None)
         if unmet:
             unmet[0] = f"it could not have tested this claim either: {unmet[0]}"
-        return Verdict(claim, None, "not run", (*reasons, *unmet), protocol(claim, context))
+        return Verdict(claim, None, "not run", (*reasons, *unmet), protocol(claim, study))
     actual = (record.study, record.notebook, record.variant)
-    expected = (context.study, claim.notebook, claim.variant)
+    expected = (study.study, claim.notebook, claim.variant)
     if actual != expected:
         raise RecordError(
             f"claim {claim.id} is answered by (study, notebook, variant) {expected}, the record "
             f"is of {actual}; give its own record"
         )
     gate = find(claim.gate, records)
-    verdict = judge_values(claim, [*record.values, *([gate] if gate else [])], context)
+    verdict = judge_values(claim, [*record.values, *([gate] if gate else [])], study)
     recipe = {frame: find(source, records) for frame, source in claim.pixel_recipe.items()}
     return replace(
         verdict,
@@ -105,7 +92,7 @@ def judge(claim: Claim, records: Mapping[str, Record], context: Context) -> Verd
     )
 
 
-def judge_values(claim: Claim, values: Sequence[Value], context: Context) -> Verdict:
+def judge_values(claim: Claim, values: Sequence[Value], study: Study) -> Verdict:
     """Return the verdict on a claim from the values of its notebook, recorded or about to be.
 
     The value of the claim's gate must be among them. Without the claim's value, such as in a
@@ -114,7 +101,7 @@ def judge_values(claim: Claim, values: Sequence[Value], context: Context) -> Ver
     """
     by_name = {value.name: value for value in values}
     obtained = by_name.get(claim.value)
-    level = protocol(claim, context)
+    level = protocol(claim, study)
     if obtained is None:
         reason = f"the record of {claim.run} has no {claim.value}: this study did not make it"
         return Verdict(claim, None, "not run", (reason,), level)
@@ -126,7 +113,7 @@ def judge_values(claim: Claim, values: Sequence[Value], context: Context) -> Ver
         )
     note = [obtained.note] if obtained.note else []
     shut = closed(claim.gate, by_name.get(claim.gate.value)) if claim.gate else []
-    unmet = _unmet(claim, context, obtained)
+    unmet = _unmet(claim, study, obtained)
     if shut or unmet:
         outcome: Outcome = "not judged" if shut else "not testable on this data"
         reasons = tuple(dict.fromkeys([*shut, *unmet, *note]))
@@ -134,35 +121,36 @@ def judge_values(claim: Claim, values: Sequence[Value], context: Context) -> Ver
     outcome, reason = _decided(claim, obtained)
     if level != "restricted":
         return Verdict(claim, obtained, outcome, (reason, *note), level)
-    could_change = tuple(restrictions(claim.testable_on, context))
+    could_change = tuple(restrictions(claim.testable_on, study))
     outcome = under_restriction(claim, outcome)
     return Verdict(claim, obtained, outcome, (reason, *note), level, could_change)
 
 
-def protocol(claim: Claim, context: Context) -> Protocol:
+def protocol(claim: Claim, study: Study) -> Protocol:
     """Return on what a verdict on this claim stands in this study."""
     needs = claim.testable_on
     if not (needs.real_data or needs.full_size or needs.min_patients):
         return "none needed"
-    if not context.real_data:
+    if not study.real_data:
         return "synthetic"
-    return "restricted" if restrictions(needs, context) else "full protocol"
+    return "restricted" if restrictions(needs, study) else "full protocol"
 
 
-def restrictions(needs: Needs, context: Context) -> list[str]:
+def restrictions(needs: Needs, study: Study) -> list[str]:
     """Return where the study falls short of the paper's protocol, and what that could change."""
     short = []
-    if needs.full_size and not context.full_size:
+    if needs.full_size and not study.full_size:
         short.append(
             "the networks are smaller than the paper's protocol needs: larger ones could rank "
             "otherwise"
         )
-    if needs.weights is not None and context.weights not in needs.weights:
+    if needs.weights is not None and study.classifier.weights not in needs.weights:
         short.append(
-            f"the classifier began from {context.weights} weights, the paper's from ImageNet"
+            f"the classifier began from {study.classifier.weights} weights, the paper's from "
+            "ImageNet"
         )
-    if needs.whole_head and context.extent in EXTENTS:
-        short.append(EXTENTS[context.extent])
+    if needs.whole_head and study.data.extent in EXTENTS:
+        short.append(EXTENTS[study.data.extent])
     return short
 
 
@@ -237,13 +225,13 @@ def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _unmet(claim: Claim, context: Context, obtained: Value | None) -> list[str]:
+def _unmet(claim: Claim, study: Study, obtained: Value | None) -> list[str]:
     """Return why these data say nothing of a claim; empty where its rule may be asked."""
     needs, unmet = claim.testable_on, []
-    if needs.real_data and not context.real_data:
+    if needs.real_data and not study.real_data:
         unmet.append("the claim is about patients, these are synthetic")
     if unmet or claim.restricted is None:
-        unmet += restrictions(needs, context)
+        unmet += restrictions(needs, study)
     if obtained is not None and obtained.n_patients < needs.min_patients:
         patients = f"{obtained.n_patients} test patient{'s' * (obtained.n_patients != 1)}"
         unmet.append(f"{patients}, at least {needs.min_patients} needed")
