@@ -1,9 +1,7 @@
 """Who takes part: every case found, what is wrong with some, and who is there several times."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,15 +64,17 @@ def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str |
     asked = [entry.case for entry in entries if entry.part in USED]
     seen = {scan.case.case_id: scan for scan in inspection.inspect_all(asked, signatures=True)}
     faults = [*listing_faults, *(fault for scan in seen.values() for fault in scan.faults)]
-    _stop(faults, root, study.data.on_bad_case)
+    stop(faults, root, study.data.on_bad_case)
     sound = [scan for scan in seen.values() if not scan.faults]
     twins = {entry.case.case_id: entry.same_as for entry in entries if entry.same_as}
     links = identity.links(sound, twins)
     patients = identity.patients(sound, links)
     entries = [_inspected(entry, seen, patients) for entry in entries]
     entries = _one_each([*entries, *_without_case(listing_faults)])
-    if study.split.by == "site":
-        entries = [_at_a_site(entry) for entry in entries]
+    for at, entry in enumerate(entries):
+        # whose site is unknown may be of the one that is left out
+        if study.split.by == "site" and entry.part == "internal" and not entry.case.site:
+            entries[at] = replace(entry, part="unused", kind="site unknown")
     _check_parts(entries, study.data)
     named = tuple(people.named_patients(layout.scan(root).named(people.TABLES)))
     years = {person.patient_id: tuple(sorted(person.ids)) for person in named}
@@ -176,8 +176,9 @@ def _asked(case: Case, asked: Mapping[str, str]) -> Entry:
     return Entry(case, asked[case.release])
 
 
-def _stop(faults: Sequence[Fault], root: Path, on_bad_case: str) -> None:
-    # no exclusion mends a table of names: without it nobody knows who a patient is
+def stop(faults: Sequence[Fault], root: Path, on_bad_case: str) -> None:
+    """Raise ``DataError`` for a fault, if the study stops at it or no exclusion mends it."""
+    # as that of a table of names: without it nobody knows who a patient is
     fatal = [fault for fault in faults if on_bad_case == "stop" or fault.kind == layout.TABLE]
     if fatal:
         raise DataError(survey.sentence(fatal, root), fatal[0].kind)
@@ -226,12 +227,6 @@ def _one_each(entries: Sequence[Entry]) -> list[Entry]:
     ]
 
 
-def _at_a_site(entry: Entry) -> Entry:
-    # whose site is unknown may be of the one that is left out
-    known = entry.case.site or entry.part != "internal"
-    return entry if known else replace(entry, part="unused", kind="site unknown")
-
-
 def _rank(entry: Entry) -> tuple[int, int, str]:
     newest_first = -RELEASES.index(entry.case.release)
     return USED.index(entry.part), newest_first, entry.case.case_id
@@ -277,8 +272,8 @@ def _under_pseudonyms(cohort: Cohort, entries: Sequence[Entry], work_dir: Path) 
     names = pseudonyms.open_pseudonyms(work_dir.parent)
     who = cohort.cases[["case_id", "patient_id"]].drop_duplicates()
     exams = {name: names.case(name) for name in who["case_id"]}
-    people = {name: names.patient(name) for name in who["patient_id"]}
-    private = who.assign(exam=who["case_id"].map(exams), patient=who["patient_id"].map(people))
+    people = who["patient_id"].map(names.patient)
+    private = who.assign(exam=who["case_id"].map(exams), patient=people)
     write_cases(private, work_dir / "pseudonyms.csv").chmod(0o600)
     links = cohort.links.replace({"case_id": exams, "same_as": exams})
     faults = cohort.faults.assign(
@@ -287,18 +282,19 @@ def _under_pseudonyms(cohort: Cohort, entries: Sequence[Entry], work_dir: Path) 
         **{"what to do": "see python -m gliomalib data verify"},
     )
     return Cohort(
-        cases=table_of([_renamed(entry, exams, people, names.site) for entry in entries]),
+        # names of files hold IDs, so that of a faulty one goes with ``detail``
+        cases=table_of(
+            [
+                replace(
+                    entry,
+                    case=names.renamed(entry.case),
+                    same_as=entry.same_as and names.case(entry.same_as),
+                    detail="",
+                )
+                for entry in entries
+            ]
+        ),
         links=links.sort_values(["case_id", "same_as"], ignore_index=True),
         faults=faults.sort_values(["case_id", "kind"], ignore_index=True),
         people=cohort.people,
     )
-
-
-def _renamed(
-    entry: Entry, exams: Mapping[str, str], people: Mapping[str, str], home: Callable[[str], str]
-) -> Entry:
-    case_id, patient_id = exams[entry.case.case_id], people[entry.case.patient_id]
-    site = home(entry.case.site)
-    case = replace(entry.case, case_id=case_id, patient_id=patient_id, site=site)
-    # names of files hold IDs, so that of a faulty one goes with ``detail``
-    return replace(entry, case=case, same_as=entry.same_as and exams[entry.same_as], detail="")

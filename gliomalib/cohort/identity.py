@@ -1,7 +1,5 @@
 """Who is who: patients that are in several releases, by table, by content, or perhaps."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -135,15 +133,11 @@ def overlap_facts(people: Sequence[Identity], test_share: float = 0.2) -> Overla
     copies = [count for count in copies if count]
     volumes = sum(copies)
     test = max(1, round(test_share * volumes))
-    return OverlapFacts(by_year, volumes, len(copies), test, _expected_share(copies, test))
-
-
-def _expected_share(copies: Sequence[int], test: int) -> float:
-    total = sum(copies)
-    ways = math.comb(total - 1, test - 1)
+    ways = math.comb(volumes - 1, test - 1)
     # whole numbers until the division: the binomials of some thousand volumes exceed any float
-    alone = [math.comb(total - m, test - m) / ways if m <= test else 0.0 for m in copies]
-    return sum(m * (1 - p) for m, p in zip(copies, alone, strict=True)) / total
+    alone = [math.comb(volumes - m, test - m) / ways if m <= test else 0.0 for m in copies]
+    share = sum(m * (1 - p) for m, p in zip(copies, alone, strict=True)) / volumes
+    return OverlapFacts(by_year, volumes, len(copies), test, share)
 
 
 def _same(scans: Sequence[Inspection], how: Literal["table", "content"]) -> list[Link]:

@@ -1,14 +1,12 @@
 """Pseudonyms: names for patients and examinations that say nothing to who lacks the key."""
 
-from __future__ import annotations
-
 import hmac
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gliomalib.schema import DataError
+from gliomalib.schema import Case, DataError
 
 KEY_FILE = "pseudonyms.key"
 """Name of the file that holds the secret, beside the working folders of the studies."""
@@ -36,6 +34,11 @@ class Pseudonyms:
     def site(self, site: str) -> str:
         """Return what an institution is called in a report; one that is not known stays empty."""
         return site and f"site-{self._digits('site', site)}"
+
+    def renamed(self, case: Case) -> Case:
+        """Return a case under the names by which a report may show it."""
+        case_id, patient_id = self.case(case.case_id), self.patient(case.patient_id)
+        return replace(case, case_id=case_id, patient_id=patient_id, site=self.site(case.site))
 
     def _digits(self, kind: str, name: str) -> str:
         return hmac.digest(self.key, f"{kind}/{name}".encode(), "sha256").hex()[:10]

@@ -1,7 +1,5 @@
 """Splits by patient or by site: made from one seed, checked when made, written and read."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The table of cases that notebook 01 writes and every later one reads."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

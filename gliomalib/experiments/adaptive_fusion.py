@@ -1,7 +1,5 @@
 """Every fusion rule on the reported patients, fitted on the validation patients of their fold."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,7 +11,7 @@ from gliomalib.experiments import comparing
 from gliomalib.experiments.values import PREFIXES, mean_interval, parts, value
 from gliomalib.fusion import agreement, rules
 from gliomalib.pipeline import folds
-from gliomalib.schema import SEQUENCES, Example, RecordError, Split, Value
+from gliomalib.schema import Example, RecordError, Split, Value
 from gliomalib.scoring import tables
 from gliomalib.settings import PAPER_ALPHA
 
@@ -207,13 +205,11 @@ def _example(material: folds.Material, key: str, at: tuple[int, str], gain: floa
     fold, patient = int(at[0]), str(at[1])
     split = next(split for split in material.splits if split.fold == fold)
     fitted, _ = _fitted(material, split)
-    pair, case = folds.pair(material, fold, patient), material.store.get(patient)
+    pair = folds.pair(material, fold, patient)
     volumes = {"2D": pair[0], "3D": pair[1], FIXED: fitted[REFERENCE].apply(pair)}
     volumes[_title(key)] = fitted[key].apply(pair)
-    predictions = {name: tables.predicted_labels(volume) for name, volume in volumes.items()}
     title = f"{patient}: {_title(key)} {gain:+.3f} mean Dice against {FIXED}"
-    flair = np.asarray(case.images[SEQUENCES.index("flair")])
-    return Example(flair, np.asarray(case.labels), predictions, title)
+    return folds.example(material.store.get(patient), volumes, title)
 
 
 def _gains(trial: RuleTrial, part: str) -> dict[str, comparing.Gain]:

@@ -8,8 +8,6 @@ patients with their whole curve. It is then widened by how far the trainings dif
 69 to 88 %, and by drawing trainings as well as patients in 88 to 92 %.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

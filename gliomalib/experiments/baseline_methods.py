@@ -5,8 +5,6 @@ two kinds of network from any ensemble. Classifier: other inputs, each trained a
 need no network at all.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -129,14 +127,10 @@ def by_position(training: Sequence[Classes], depth: int) -> Classes:
     return np.asarray(counts.argmax(axis=1), dtype=np.int64)
 
 
-def majority(training: Sequence[Classes]) -> int:
-    """Return the most frequent class of all training slices, the lower one of equals."""
-    return int(np.bincount(np.concatenate(training), minlength=N_CLASSES).argmax())
-
-
 def _without_images(training: Sequence[Classes], depth: int) -> dict[str, Classes]:
-    commonest = np.full(depth, majority(training))
-    return {"position": by_position(training, depth), "majority": commonest}
+    # argmax takes the lower one of equally frequent classes
+    commonest = np.bincount(np.concatenate(training), minlength=N_CLASSES).argmax()
+    return {"position": by_position(training, depth), "majority": np.full(depth, commonest)}
 
 
 def _segmented(

@@ -1,7 +1,5 @@
 """The fused volume and the classifier beside simpler ways to the same answer."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -9,13 +7,7 @@ import numpy as np
 import pandas as pd
 
 from gliomalib.digits import spoken
-from gliomalib.experiments import (
-    baseline_methods,
-    classification,
-    comparing,
-    fusion_gain,
-    gates,
-)
+from gliomalib.experiments import baseline_methods, classification, comparing, fusion_gain, gates
 from gliomalib.experiments.baseline_methods import ENSEMBLES, INPUTS, SCAN, MethodTrial
 from gliomalib.experiments.values import PREFIXES, ends, mean, not_on_boxes, of, parts, share
 from gliomalib.fusion import slices

@@ -1,7 +1,5 @@
 """How well the classifier sorts slices of held-out patients: notebook 06."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 

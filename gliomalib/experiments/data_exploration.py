@@ -1,7 +1,5 @@
 """Who is in the data, who is in it twice, and how the patients were dealt out: notebook 01."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

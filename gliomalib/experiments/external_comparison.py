@@ -66,7 +66,11 @@ def beside(scores: GroupScores, study: settings.Study) -> pd.DataFrame:
     has_all = not any(map(rare_classes.too_rare, confusions.values()))
     for name in ACCURACY:
         groups = confusions if has_all or name == "accuracy" else {}
-        drop = _drop(groups, _of_confusion(name), lose, study, name)
+
+        def score(sums: FloatArray, name: str = name) -> FloatArray:
+            return metrics.stacked_scores(sums)[name]
+
+        drop = _drop(groups, score, lose, study, name)
         rows.append({"of": "ResNet50", "score": name, **drop})
     counted = [f"{what}_{group}" for what in MASKS for group in GROUPS.values()]
     return pd.DataFrame(rows).astype(dict.fromkeys(counted, "Int64"))
@@ -175,10 +179,6 @@ def _drop(
         lost = lose(groups["test"], groups["external"], score, seed, draws)
     low, high = ends(lost)
     return {**row, "drop": lost.value, "low": low, "high": high}
-
-
-def _of_confusion(name: str) -> bootstrap.Score:
-    return lambda sums: metrics.stacked_scores(sums)[name]
 
 
 def _masks(states: pd.Series, suffix: str = "") -> dict[str, int]:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pandas as pd
 
 from gliomalib import progress, records, settings
-from gliomalib.cohort import identity, pseudonyms
+from gliomalib.cohort import gather, identity, pseudonyms
 from gliomalib.cohort import table as casetable
 from gliomalib.data.inspection import Inspection, inspect_all
-from gliomalib.data.readers import layout, survey
+from gliomalib.data.readers import survey
 from gliomalib.experiments import comparing, intensities
 from gliomalib.fusion import average
 from gliomalib.labels import RELEASES
@@ -43,9 +43,6 @@ GROUPS = {"test": "internal", "external": "external"}
 
 NONE, Z_SCORE = "none", "z_score"
 """The fused volume as it is, and as it is where `intensities.z_score` came first."""
-
-Segment = Callable[[StoredCase], Volume]
-"""The trained pipeline up to the fused volume."""
 
 Tallies = Mapping[str, FloatArray]
 """Patient → ``calibration.tally`` of the fused probabilities in the brain."""
@@ -141,12 +138,11 @@ def _from_folder(inside: folds.Material, root: Path) -> tuple[pd.DataFrame, fold
     surveyed = survey.survey(root)
     seen = inspect_all(surveyed.cases, signatures=True)
     faults = [*surveyed.faults, *(fault for inspection in seen for fault in inspection.faults)]
-    stop = inside.study.data.on_bad_case == "stop"
-    # as in ``cohort``: without its table of names nobody knows who a patient is
-    fatal = [fault for fault in faults if stop or fault.kind == layout.TABLE]
-    if fatal:
-        raise DataError(survey.sentence(fatal, root), fatal[0].kind)
-    names = _namer(inside)
+    gather.stop(faults, root, inside.study.data.on_bad_case)
+    # a case keeps its own names unless the study hides them
+    names: Callable[[Case], Case] = replace
+    if inside.study.pseudonyms:
+        names = pseudonyms.open_pseudonyms(inside.run.work_dir.parent).renamed
     # of a patient's several examinations that of the newest release counts, as in ``cohort``
     seen.sort(key=lambda one: (-RELEASES.index(one.case.release), one.case.case_id))
     seen = [replace(inspection, case=names(inspection.case)) for inspection in seen]
@@ -170,19 +166,6 @@ def _from_folder(inside: folds.Material, root: Path) -> tuple[pd.DataFrame, fold
             "patients who are not in the study"
         )
     return table, _prepared(inside, used)
-
-
-def _namer(inside: folds.Material) -> Callable[[Case], Case]:
-    """Return what gives a case the names under which a report may show it."""
-    if not inside.study.pseudonyms:
-        return lambda case: case
-    hidden = pseudonyms.open_pseudonyms(inside.run.work_dir.parent)
-    return lambda case: replace(
-        case,
-        case_id=hidden.case(case.case_id),
-        patient_id=hidden.patient(case.patient_id),
-        site=hidden.site(case.site),
-    )
 
 
 def _fates(inside: folds.Material, seen: Sequence[Inspection]) -> dict[str, str]:
@@ -302,7 +285,7 @@ def _measured(sites: Sites) -> tuple[pd.DataFrame, Mapping[str, Tallies], pd.Dat
     return pd.concat(profiles.values(), ignore_index=True), tallies, pd.DataFrame(rows)
 
 
-def pipeline(material: folds.Material, split: Split) -> Segment:
+def pipeline(material: folds.Material, split: Split) -> Callable[[StoredCase], Volume]:
     """Return the networks of a fold as one step, from a stored case to the fused volume."""
     study = material.study
     branches = [

@@ -1,7 +1,5 @@
 """Does it hold on another site: the drop, how far the inputs moved, whether a z-score helps."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from gliomalib.experiments import comparing, external_sites, intensities
@@ -91,11 +89,15 @@ def conclusion(scores: GroupScores, sites: Sites) -> str:
         for lost in (row, _row(table, *CLASSIFIED["accuracy"]))
     )
     certain = "; that there is a drop is shown" if row["low"] > 0 else ""
+    gains = comparison.gains(scores)
+    helps = "helps" if ends(gains["external"])[0] > 0 else "is not shown to help"
+    changes = [f"{_spoken(gain.value, gain.ci95)} {group}" for group, gain in gains.items()]
     return (
         f"On {', '.join(sorted(set(scored)))} the fused volume reaches a mean Dice of "
         f"{row['external']:.3f} on {row['n_external']} external patients and {internal}{same}, "
         f"which is a drop of {drop}{certain}. The accuracy of ResNet50 drops by {accuracy}. "
-        f"{_moved(scores)} {_helps(scores)}{_left_out(sites)}"
+        f"{_moved(scores)} A z-score {helps} outside; it adds {' and '.join(changes)} to mean "
+        f"Dice.{_left_out(sites)}"
     )
 
 
@@ -145,9 +147,6 @@ def _shifted(scores: GroupScores) -> list[Value]:
     ]
 
 
-# --- sentences
-
-
 def _rule_of(key: tuple[str, str]) -> str:
     of, score = key
     if of == "ResNet50":
@@ -171,13 +170,6 @@ def _moved(scores: GroupScores) -> str:
         f"internal patient lies {row['one_test']:.3f} from the other ones, one external patient "
         f"{row['one_external']:.3f}."
     )
-
-
-def _helps(scores: GroupScores) -> str:
-    gains = comparison.gains(scores)
-    helps = "helps" if ends(gains["external"])[0] > 0 else "is not shown to help"
-    changes = [f"{_spoken(gain.value, gain.ci95)} {group}" for group, gain in gains.items()]
-    return f"A z-score {helps} outside; it adds {' and '.join(changes)} to mean Dice."
 
 
 def _left_out(sites: Sites) -> str:

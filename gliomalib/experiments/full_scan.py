@@ -4,8 +4,6 @@ Networks see the box only. A Dice of the box leaves out what lies beyond it, so 
 one that others report of whole scans.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from gliomalib import settings

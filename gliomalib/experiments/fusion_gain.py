@@ -4,8 +4,6 @@ A mean difference may hang on the seed of a training, on one patient, or on the 
 without voxels; each is looked at, and the number says so where one of them decides.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -5,8 +5,6 @@ answer lies in the image. A network that does not learn this, or that does not b
 height of a slice, says nothing of the method it is part of.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -58,7 +56,9 @@ def judged(slices: pd.DataFrame) -> Gate:
     faults = _faults(truth)
     if faults:
         return Gate(False, f"ResNet50 fails its control ({', '.join(faults)})")
-    gain = _above_position(held_out)
+    right = held_out.assign(right=held_out["truth"] == held_out["predicted"])
+    wide = right.pivot_table(index="patient_id", columns=["method", "seed"], values="right")
+    gain = training_noise.paired(wide[["resnet50"]].sub(wide["position", 0], axis="index"))
     low, high = gain.ci95 or (math.nan, math.nan)
     numbers = f"accuracy {gain.value:+.3f}, {low:+.3f} to {high:+.3f}, {gain.seeds} trainings"
     if not low > 0:
@@ -85,9 +85,3 @@ def _faults(truth: pd.DataFrame) -> list[str]:
         elif hits / total < RECALL:
             faults.append(f"recall of {name} {hits / total:.2f}")
     return faults
-
-
-def _above_position(held_out: pd.DataFrame) -> training_noise.Effect:
-    right = held_out.assign(right=held_out["truth"] == held_out["predicted"])
-    wide = right.pivot_table(index="patient_id", columns=["method", "seed"], values="right")
-    return training_noise.paired(wide[["resnet50"]].sub(wide["position", 0], axis="index"))

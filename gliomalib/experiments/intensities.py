@@ -4,8 +4,6 @@ All of it works on stored cases, that is after min–max. The brain is every vox
 sequence is above 0, as for the 2D branch; what lies outside stays as it is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -51,8 +49,9 @@ def shifts(profiles: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for sequence in SEQUENCES:
-        table = profiles[profiles["sequence"] == sequence]
-        both = [_by_patient(table[table["part"] == part]) for part in PREFIXES]
+        table = profiles[profiles["sequence"] == sequence].sort_values("patient_id", kind="stable")
+        of_parts = (table.loc[table["part"] == part, "value"] for part in PREFIXES)
+        both = [values.to_numpy(dtype=np.float64).reshape(-1, len(PROFILE)) for values in of_parts]
         medians = [np.median(values) if len(values) else np.nan for values in both]
         row = dict(zip([f"median_{part}" for part in PREFIXES], medians, strict=True))
         rows.append({"sequence": sequence, **row, **_distances(*both)})
@@ -83,11 +82,6 @@ def z_score(case: StoredCase, reference: FloatArray) -> StoredCase:
     images = np.array(case.images)
     images[:, brain(case)] = np.clip(scaled * reference[1][:, None] + reference[0][:, None], 0, 1)
     return replace(case, images=images)
-
-
-def _by_patient(table: pd.DataFrame) -> FloatArray:
-    values = [rows["value"].to_numpy() for _, rows in table.groupby("patient_id", sort=True)]
-    return np.array(values, dtype=np.float64).reshape(-1, len(PROFILE))
 
 
 def _distances(test: FloatArray, external: FloatArray) -> dict[str, float]:

@@ -7,8 +7,6 @@ so the number of patients stands beside every drop. Their grades do too: a site 
 of one grade only, and then nobody can tell the site from the grade.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -38,16 +36,8 @@ patient; ``SMALLER`` are of sites that are left out together, as each has few pa
 NETWORKS = {"fused": "", "2D": "_2d", "3D": "_3d"}
 """Network → what follows ``drop_mean_dice`` in the name of its value."""
 
-COLUMNS = [
-    "site",
-    "patients",
-    "grades",
-    "trained_seen",
-    "trained_unseen",
-    "dice_seen",
-    "dice_unseen",
-]
-COLUMNS += ["drop", "low", "high", "trainings", "worse", "decider"]
+COLUMNS = ["site", "patients", "grades", "trained_seen", "trained_unseen", "dice_seen"]
+COLUMNS += ["dice_unseen", "drop", "low", "high", "trainings", "worse", "decider"]
 
 
 def measure(sites: Sites) -> pd.DataFrame:
@@ -66,8 +56,11 @@ def measure(sites: Sites) -> pd.DataFrame:
     left_out = folds.open_material(material.run, "site")
     own = records.read_table(material.run, "05_fusion", "trainings")
     other = fusion_gain.scores(left_out, branches)
-    kinds = ((SEEN, own, material.splits), (UNSEEN, other, left_out.splits))
-    table = pd.concat([_of_kind(*kind) for kind in kinds], ignore_index=True)
+    tables = []
+    for kind, made, splits in ((SEEN, own, material.splits), (UNSEEN, other, left_out.splits)):
+        trained = made["fold"].map({split.fold: len(split.train) for split in splits})
+        tables.append(made.assign(of=made["network"], network=kind, trained=trained))
+    table = pd.concat(tables, ignore_index=True)
     cases = casetable.read_cases(material.run.work_dir / "cases.csv")
     cases = cases[cases["part"] == "internal"].set_index("patient_id")
     table["site"] = table["patient_id"].map(_homes(cases["site"], left_out.splits))
@@ -97,12 +90,13 @@ def values(scores: pd.DataFrame) -> list[Value]:
         return []
     made = []
     for network, suffix in NETWORKS.items():
-        contrasts = _contrasts(scores[scores["of"] == network])
+        contrasts = fusion_gain.contrasts(scores[scores["of"] == network], SEEN, [UNSEEN])
         for contrast in contrasts if network == "fused" else contrasts[:1]:
             made.append(_value(suffix + contrast.rule.removeprefix("dice"), contrast, network))
     for site, rows in list(_groups(scores).items())[1:]:
         suffix = re.sub(r"[^a-z0-9]+", "_", f" {'' if site == ALIKE else 'site '}{site}".lower())
-        made.append(_value(suffix, _contrasts(rows)[0], f"fused, {site} ({_grades(rows)})"))
+        own, *_ = fusion_gain.contrasts(rows, SEEN, [UNSEEN])
+        made.append(_value(suffix, own, f"fused, {site} ({_grades(rows)})"))
     return [*made, _of_sites(scores)]
 
 
@@ -138,11 +132,6 @@ def conclusion(scores: pd.DataFrame) -> str:
     )
 
 
-def _of_kind(kind: str, table: pd.DataFrame, splits: Sequence[Split]) -> pd.DataFrame:
-    trained = {split.fold: len(split.train) for split in splits}
-    return table.assign(of=table["network"], network=kind, trained=table["fold"].map(trained))
-
-
 def _homes(site: pd.Series, left_out: Sequence[Split]) -> Mapping[str, str]:
     """Return patient → site or ``SMALLER``; raises ``MismatchError`` where a network saw it."""
     homes: dict[str, str] = {}
@@ -170,13 +159,8 @@ def _groups(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {title: rows for title, rows in groups.items() if len(rows)}
 
 
-def _contrasts(scores: pd.DataFrame) -> list[fusion_gain.Contrast]:
-    """Return ``SEEN`` less ``UNSEEN`` by each rule for empty masks, the study's own first."""
-    return fusion_gain.contrasts(scores, SEEN, [UNSEEN])
-
-
 def _row(site: str, scores: pd.DataFrame) -> tuple[object, ...]:
-    gain = _contrasts(scores)[0].gain
+    gain = fusion_gain.contrasts(scores, SEEN, [UNSEEN])[0].gain
     means = scores.groupby("network")["trained"].mean(), fusion_gain.patients(scores, "test").mean()
     both = [mean[kind] for mean in means for kind in (SEEN, UNSEEN)]
     effect, shaky = gain.effect, gain.by_patient

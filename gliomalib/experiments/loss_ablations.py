@@ -1,7 +1,5 @@
 """Losses side by side: the cells of each network, compared patient by patient."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -57,7 +55,7 @@ def compared(grid: Grid, part: str, score: str) -> pd.DataFrame:
     titles = pairs.replace(dict(grid.titles))
     pairs = pairs.assign(title=titles["first"] + " minus " + titles["second"])
     if not grid.pairs:
-        return pairs.reindex(columns=[*pairs, *comparing.COLUMNS])
+        return pairs.reindex(columns=[*pairs, "difference", "low", "high", "verdict"])
     judged = comparing.judged(_gains(grid, part, score))
     return pairs.join(judged.reset_index(drop=True))
 
@@ -76,7 +74,10 @@ def values(grids: Sequence[Grid], study: settings.Study, gate: gates.Gate) -> li
             if grid.classifies:
                 values += _of_slices(grid, part, study)
         if grid.classifies:
-            values.append(_false_alarms(grid))
+            wide = [loss_grid.by_seed(grid, part, "accuracy") for part, _ in parts(grid.scores)]
+            cells = [of[[cell]] for of in wide for cell in grid.titles]
+            what = "losses of ResNet50 and parts, in accuracy"
+            values.append(comparing.false_alarms(AA, cells, len(wide[0]), grid.seeds, what))
     rule = "smallest number of seeds of a cell, of the networks that have more than one cell"
     return [*values, Value("seeds_per_cell", float(_fewest_seeds(grids)), rule=rule)]
 
@@ -141,14 +142,6 @@ def _gains(grid: Grid, part: str, score: str) -> dict[str, comparing.Gain]:
         pair = {name: comparing.unpaired(of[[first]], of[[second]]) for name, of in wide.items()}
         gains[f"{first} {second}"] = comparing.of_rules(pair)[score]
     return gains
-
-
-def _false_alarms(grid: Grid) -> Value:
-    """Return how often one seed of a loss of the classifier counts as different from the others."""
-    wide = [loss_grid.by_seed(grid, part, "accuracy") for part, _ in parts(grid.scores)]
-    cells = [of[[cell]] for of in wide for cell in grid.titles]
-    what = "losses of ResNet50 and parts, in accuracy"
-    return comparing.false_alarms(AA, cells, len(wide[0]), grid.seeds, what)
 
 
 def _fewest_seeds(grids: Sequence[Grid]) -> int:

@@ -1,10 +1,8 @@
 """The cells of an ablation: a network trained with several losses, each with one or more seeds."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 import pandas as pd
 
@@ -44,16 +42,6 @@ LOSSES = {
     "dice": "Dice",
     "dice_ce": "Dice + CE",
 }
-
-Section = settings.Segmentation | settings.Classifier
-"""The settings of one network."""
-
-
-class Cell(NamedTuple):
-    """A loss; ``name`` says what differs from the study's own."""
-
-    name: str
-    title: str
 
 
 @dataclass(frozen=True)
@@ -102,10 +90,10 @@ def grid(run: records.Run, network: str) -> Grid:
     tables: list[pd.DataFrame] = []
     titles: dict[str, str] = {}
     classifies = network == "resnet50"
-    for sibling, cell in _cells(run.study, network):
+    for sibling, cell, title in _cells(run.study, network):
         table = records.read_table(run, sibling.name, "slices" if classifies else "scores")
-        tables.append(table.assign(cell=cell.name, seed=sibling.study.seed, run=sibling.name))
-        titles.setdefault(cell.name, cell.title)
+        tables.append(table.assign(cell=cell, seed=sibling.study.seed, run=sibling.name))
+        titles.setdefault(cell, title)
     rows = pd.concat(tables, ignore_index=True)
     keys = ["cell", "seed", "run", "fold", "part", "patient_id"]
     score = _slice_scores if classifies else _dice_scores
@@ -137,36 +125,35 @@ def seed_means(grid: Grid, part: str, score: str) -> pd.DataFrame:
     return means.assign(title=means["cell"].map(grid.titles))
 
 
-def _cells(study: settings.Study, network: str) -> Iterator[tuple[Sibling, Cell]]:
-    """Yield every run with its cell."""
+def _cells(study: settings.Study, network: str) -> Iterator[tuple[Sibling, str, str]]:
+    """Yield every run with the name of its cell, which says what differs, and its title."""
     notebook, section = NETWORKS[network]
     runs: dict[tuple[str, int], str] = {}
     for sibling in siblings(study, notebook, VARYING):
-        cell = _cell(getattr(sibling.study, section), getattr(study, section))
+        cell, title = _cell(getattr(sibling.study, section), getattr(study, section))
         # a cell is what the loss does and not what its settings are called: γ of cross-entropy
         # changes nothing, so that such a variant is one more seed of its cell, and two variants
         # that differ in nothing else are one training, which must not count as two
-        key = (cell.name, sibling.study.seed)
+        key = (cell, sibling.study.seed)
         if key in runs:
             raise SettingsError(
-                f"{sibling.name} and {runs[key]} are the same run: {cell.title}, seed {key[1]}; "
+                f"{sibling.name} and {runs[key]} are the same run: {title}, seed {key[1]}; "
                 "give one of them another seed"
             )
         runs[key] = sibling.name
-        yield sibling, cell
+        yield sibling, cell, title
 
 
-def _cell(run: Section, study: Section) -> Cell:
+def _cell(run: Any, study: Any) -> tuple[str, str]:
+    """Return name and title of a loss from the network's settings in a run and in the study."""
     name, title = str(run.loss), LOSSES[run.loss]
-    if isinstance(run, settings.Classifier) or isinstance(study, settings.Classifier):
-        return Cell(name, title)
     if run.loss == "focal":
         # the words always have γ, the name only where it differs: the study's own cell is "focal"
         # in the values whatever its γ
         title += f" γ = {run.focal_gamma:g}"
         if run.focal_gamma != study.focal_gamma:
             name += f"_gamma{run.focal_gamma:g}"
-    return Cell(name, title)
+    return name, title
 
 
 def _check_patients(scores: pd.DataFrame) -> None:

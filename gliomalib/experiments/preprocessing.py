@@ -1,7 +1,5 @@
 """What the crop loses, which class a slice gets, how far experts agree: notebook 02."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -48,7 +46,9 @@ def crop_table(facts: pd.DataFrame, cases: pd.DataFrame, study: settings.Study) 
     On boxes what a crop loses is NaN: nobody knows what lies outside of them.
     """
     table = facts.merge(cases[["case_id", "part"]], on="case_id")
-    return table.assign(**dict.fromkeys(LOSSES, math.nan)) if _boxes(study) else table
+    return (
+        table.assign(**dict.fromkeys(LOSSES, math.nan)) if study.data.extent == "boxes" else table
+    )
 
 
 def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
@@ -62,7 +62,7 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
     }
     found = []
     for column, rule in rules.items():
-        if _boxes(study):
+        if study.data.extent == "boxes":
             names = (f"mean_{column}", f"worst_{column}")
             found += [not_on_boxes(name, rule, CUT) for name in names]
             continue
@@ -218,7 +218,3 @@ def raters(store: Store, patients: Sequence[str], study: settings.Study) -> list
         value = mean(name, dice, study, rule) if len(dice) else nobody
         values.append(replace(value, n_empty=empty, n_missed=missed))
     return values
-
-
-def _boxes(study: settings.Study) -> bool:
-    return study.data.extent == "boxes"

@@ -12,9 +12,8 @@ Statistical Power Analysis, chapter 2). A gain of 0 is found to be smaller than 
 power. More patients do not help where so few trainings differ too much: then there is no number.
 """
 
-from __future__ import annotations
-
 import math
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -72,12 +71,8 @@ class Spread:
         """Return with how many patients a gain is shown in 80 %, None where none suffice."""
         if self.power(gain, MOST, k) < POWER:
             return None
-        low, high = 2, MOST
-        while low < high:
-            middle = (low + high) // 2
-            enough = self.power(gain, middle, k) >= POWER
-            low, high = (low, middle) if enough else (middle + 1, high)
-        return low
+        numbers = range(2, MOST + 1)
+        return numbers[bisect_left(numbers, POWER, key=lambda n: self.power(gain, n, k))]
 
 
 def table(asked: Mapping[str, tuple[Value, float]]) -> pd.DataFrame:

@@ -1,7 +1,5 @@
 """How well a network segments, in each region and each part: notebooks 03, 04 and 05."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

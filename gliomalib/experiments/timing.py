@@ -136,7 +136,11 @@ def measure(material: folds.Material) -> Measured:
             engines=timed,
             changes=changes,
             sizes=_sizes(networks, stored[0], study),
-            hardware=_hardware(networks, study),
+            hardware={
+                **provenance.hardware(),
+                "device": models.device_name(networks.unet2d.device),
+                "threads": str(study.threads or "all"),
+            },
             memory_gb=memory_gb,
         )
 
@@ -257,8 +261,3 @@ def _sizes(networks: patient.Networks, case: StoredCase, study: Study) -> pd.Dat
         for name, count in engines.operations(networks, case, study).items()
     ]
     return pd.DataFrame(rows, columns=["network", "parameters", "gflops"])
-
-
-def _hardware(networks: patient.Networks, study: Study) -> dict[str, str]:
-    device = models.device_name(networks.unet2d.device)
-    return {**provenance.hardware(), "device": device, "threads": str(study.threads or "all")}

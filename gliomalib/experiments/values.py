@@ -1,9 +1,7 @@
 """Values of a record, made from per-patient numbers and found again by their names."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -71,11 +69,6 @@ def mean_interval(numbers: ArrayLike, study: settings.Study, *names: str) -> boo
     return bootstrap.mean_interval(numbers, seed, study.evaluation.bootstrap)
 
 
-def macro_scores(stack: FloatArray) -> Mapping[str, FloatArray]:
-    """Return the macro scores of confusion matrices (m, 4, 4), of all four classes, 0/0 as 0."""
-    return metrics.stacked_scores(stack)
-
-
 def class_scores(
     counts: FloatArray | Confusion, study: settings.Study, *names: str
 ) -> dict[str, bootstrap.Interval]:
@@ -89,7 +82,8 @@ def class_scores(
         macro = dict.fromkeys(of_sums, bootstrap.Interval(math.nan, None, len(counts)))
     else:
         seed = settings.named_seed(study.seed, *names)
-        macro = rare_classes.intervals(counts, macro_scores, seed, study.evaluation.bootstrap)
+        draws = study.evaluation.bootstrap
+        macro = rare_classes.intervals(counts, metrics.stacked_scores, seed, draws)
     return {**macro, **{name: of_sums[name] for name in WHOLE}}
 
 
@@ -97,7 +91,7 @@ def pooled(
     counts: FloatArray | Confusion,
     study: settings.Study,
     *names: str,
-    scores: rare_classes.Scores = macro_scores,
+    scores: bootstrap.Scores = metrics.stacked_scores,
 ) -> dict[str, bootstrap.Interval]:
     """Return scores of the patients' summed counts, drawn with the seed of these names.
 
@@ -119,11 +113,8 @@ def pooled_share(
     counts = counts[counts[:, 1] > 0]
     if not len(counts):
         return Value(name, math.nan)
-    return value(name, pooled(counts, study, *names, scores=_ratio)["ratio"], "")
-
-
-def _ratio(sums: FloatArray) -> dict[str, FloatArray]:
-    return {"ratio": bootstrap.ratio(sums)}
+    share = pooled(counts, study, *names, scores=lambda sums: {"ratio": bootstrap.ratio(sums)})
+    return value(name, share["ratio"], "")
 
 
 def parts(table: pd.DataFrame) -> list[tuple[str, str]]:

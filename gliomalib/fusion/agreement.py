@@ -1,7 +1,5 @@
 """Where both branches are right, where one, where none: what fusion can gain at all."""
 
-from __future__ import annotations
-
 from gliomalib.fusion import average, learned
 from gliomalib.schema import Labels
 from gliomalib.scoring import metrics

@@ -1,7 +1,5 @@
 """Fuse the class probabilities of the 2D and the 3D branch: S = α·S₂D + (1 − α)·S₃D."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from gliomalib.schema import (

@@ -1,7 +1,5 @@
 """Fused axial slices for the classifier, each with the one class that a rule gives it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np

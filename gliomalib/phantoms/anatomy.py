@@ -1,7 +1,5 @@
 """Brains of synthetic patients: the MNI152 tissue maps, deformed differently for each."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

@@ -1,7 +1,5 @@
 """Synthetic patients that are there again in disguise: what a study must find by itself."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The voxel boxes on which phantoms are made, and smooth random fields that live on them."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

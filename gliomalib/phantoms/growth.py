@@ -1,7 +1,5 @@
 """Reaction and diffusion: how the tumour of a phantom spreads through its brain."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """T1, T1ce, T2 and FLAIR images of a synthetic patient as a scanner of one site sees them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """One synthetic glioma patient in memory, decided by a plan and a number."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any

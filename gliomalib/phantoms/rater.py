@@ -4,8 +4,6 @@ Two experts who marked the same gliomas agreed with a Dice of .74 to .85 on the 
 (Menze et al. 2015, IEEE Trans Med Imaging 34:1993); no segmentation can be asked for more.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import ndimage
 

@@ -1,7 +1,5 @@
 """Gliomas of synthetic patients: where they begin, how they grow and what becomes of them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

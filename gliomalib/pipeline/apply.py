@@ -1,7 +1,5 @@
 """A finished study applied to a case: labels on the case's own grid, a class for each slice."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -143,9 +141,6 @@ def check_outputs(case_ids: Sequence[str], out: str | Path, convention: str, for
             raise SettingsError(f"{existing[0]}: is there already; give --force to replace it")
 
 
-# --- one case
-
-
 def _mean(arrays: Sequence[Float32Array]) -> Float32Array:
     return np.asarray(sum(arrays[1:], start=arrays[0]) / np.float32(len(arrays)), np.float32)
 
@@ -240,9 +235,6 @@ def _case_caveats(
             "so this says nothing about how they do on others."
         )
     return caveats
-
-
-# --- files
 
 
 def _paths(case_id: str, out: Path) -> dict[str, Path]:

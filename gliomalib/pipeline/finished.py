@@ -1,7 +1,5 @@
 """What a finished study offers: its networks, their settings, and who they were trained on."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,8 +1,6 @@
 """Each step of the study, carried through every fold: train, predict, fuse, score, classify."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,15 +19,7 @@ from gliomalib.pipeline.store import Store
 from gliomalib.pipeline.variants import siblings
 from gliomalib.provenance import digest_of, file_digest
 from gliomalib.records import Run
-from gliomalib.schema import (
-    N_CLASSES,
-    Example,
-    MismatchError,
-    SliceSet,
-    Split,
-    StoredCase,
-    Volume,
-)
+from gliomalib.schema import N_CLASSES, Example, MismatchError, SliceSet, Split, StoredCase, Volume
 from gliomalib.scoring import tables as evaluate
 
 Pair = tuple[str, str]
@@ -95,9 +85,8 @@ def unplaced(material: Material) -> tuple[str, ...]:
 def scored(material: Material) -> Iterator[tuple[Split, str, str]]:
     """Yield (split, part, patient) for every patient on whom results are reported."""
     for split in material.splits:
-        for part in ("test", "external"):
-            for patient in parts_of(split)[part]:
-                yield split, part, patient
+        yield from ((split, "test", patient) for patient in split.test)
+        yield from ((split, "external", patient) for patient in split.external)
 
 
 def seeds(study: settings.Study, by: settings.By | None = None) -> dict[int, Pair]:
@@ -171,7 +160,9 @@ def volume(material: Material, network: str, fold: int, patient: str) -> Volume:
     another grid than the store's.
     """
     if network == "fused" and material.study.data.extent == "masks":
-        return _expert(material.store.get(patient))
+        case = material.store.get(patient)
+        sure = [case.labels == label for label in range(N_CLASSES)]
+        return Volume(np.stack(sure).astype(np.float16), case.grid)
     if network == "fused":
         plan = material.study.fusion
         p2d, p3d = (volume(material, branch, fold, patient) for branch in plan.branches)
@@ -209,7 +200,7 @@ def pair(
 
 def branch_volumes(
     material: Material, part: str, branches: Pair = BRANCHES
-) -> Iterator[evaluate.CaseVolumes]:
+) -> Iterator[tuple[StoredCase, Volume, Volume]]:
     """Yield every patient of a part with the volumes of both branches, fold by fold."""
     places = [(split.fold, name) for split in material.splits for name in parts_of(split)[part]]
     for fold, patient in progress.steps(places, f"{part} patients"):
@@ -223,8 +214,19 @@ def ranked(material: Material, scores: pd.DataFrame, networks: Sequence[str]) ->
     """
     rows = scores[(scores["network"] == short(networks[0])) & (scores["part"] == "test")]
     whole = rows.query("region == 'WT'").sort_values("dice", kind="stable")
-    chosen = [whole.iloc[0], whole.iloc[len(whole) // 2], whole.iloc[-1]]
-    return [_example(material, row, networks) for row in chosen]
+    examples = []
+    for _, row in whole.iloc[[0, len(whole) // 2, -1]].iterrows():
+        fold, patient = int(row["fold"]), str(row["patient_id"])
+        volumes = {short(name): volume(material, name, fold, patient) for name in networks}
+        title = f"{patient}: whole-tumour Dice {row['dice']:.2f} ({short(networks[0])})"
+        examples.append(example(material.store.get(patient), volumes, title))
+    return examples
+
+
+def example(case: StoredCase, volumes: Mapping[str, Volume], title: str) -> Example:
+    """Return a case with the classes of some volumes, by the names that they have in a figure."""
+    predictions = {name: evaluate.predicted_labels(made) for name, made in volumes.items()}
+    return Example(np.asarray(case.images[slices.FLAIR]), case.labels, predictions, title)
 
 
 def fused_slices(material: Material, split: Split, patients: Sequence[str]) -> SliceSet:
@@ -256,8 +258,7 @@ def classify_slices(material: Material, trained: Sequence[training.Trained]) -> 
     """
     tables = []
     for split, made in zip(material.splits, trained, strict=True):
-        for part in ("test", "external"):
-            patients = parts_of(split)[part]
+        for part, patients in (("test", split.test), ("external", split.external)):
             if patients:
                 images = fused_slices(material, split, patients)
                 table = classified(made.checkpoint, images, material.study.device)
@@ -273,28 +274,11 @@ def classified(weights: Path, images: SliceSet, device: str) -> pd.DataFrame:
     return table.assign(predicted=probabilities.argmax(axis=1), **sure)
 
 
-def _expert(case: StoredCase) -> Volume:
-    sure = [case.labels == label for label in range(N_CLASSES)]
-    return Volume(np.stack(sure).astype(np.float16), case.grid)
-
-
-def _example(material: Material, row: pd.Series, networks: Sequence[str]) -> Example:
-    fold, patient = int(row["fold"]), str(row["patient_id"])
-    case = material.store.get(patient)
-    predictions = {
-        short(name): evaluate.predicted_labels(volume(material, name, fold, patient))
-        for name in networks
-    }
-    title = f"{patient}: whole-tumour Dice {row['dice']:.2f} ({short(networks[0])})"
-    return Example(np.asarray(case.images[slices.FLAIR]), case.labels, predictions, title)
-
-
 def _job(material: Material, network: NetworkName, split: Split, digest: str) -> Job:
     study = material.study
-    _, section = NETWORKS[network]
     return Job(
         network=network,
-        settings=getattr(study, section),
+        settings=getattr(study, NETWORKS[network][1]),
         fold=split.fold,
         seed=study.seed,
         device=study.device,
@@ -312,10 +296,9 @@ def _named(run: Run, network: str) -> str:
 
 def _learned_from(material: Material, network: str) -> bool:
     """Tell whether a classifier learns from the volumes that this run makes with ``network``."""
-    run = material.run
     classifiers = material.study.variants.get(NETWORKS["resnet50"][0], {})
     branches = {name for changes in classifiers.values() for name in changes.get("branches", ())}
-    return not run.variant or _named(run, network) in branches
+    return not material.run.variant or _named(material.run, network) in branches
 
 
 def _predictions(material: Material, network: str, fold: int) -> Path:

@@ -7,8 +7,6 @@
 Whoever wants a step to be timed gives a ``stage``; the numbers are the same.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass

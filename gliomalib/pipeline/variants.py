@@ -1,7 +1,5 @@
 """The variants of a study: the same notebook run again with other parameters."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass
 

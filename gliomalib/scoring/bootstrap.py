@@ -9,8 +9,6 @@ and 94 %; with normal differences the plain one in 88, 92, 93 and 94 %, BCa in 8
 94 %, the expanded one in 95, 94, 95 and 95 %. No interval repairs fewer than about 30 patients.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -28,6 +26,9 @@ BLOCK = 1_000
 
 Score = Callable[[FloatArray], FloatArray]
 """Sums over patients (m, ...) → the score of each of the m sums (m,)."""
+
+Scores = Callable[[FloatArray], Mapping[str, FloatArray]]
+"""The same for several scores by name."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,7 @@ def mean_band(curves: ArrayLike, seed: int, draws: int = DRAWS) -> tuple[FloatAr
 
 
 def confusion_interval(
-    confusions: ArrayLike,
-    score: Callable[[FloatArray], FloatArray],
-    seed: int,
-    draws: int = DRAWS,
+    confusions: ArrayLike, score: Score, seed: int, draws: int = DRAWS
 ) -> Interval:
     """Return one score (m, K, K) → (m,) of the summed counts, as ``confusion_intervals`` does."""
     intervals = confusion_intervals(confusions, lambda sums: {"score": score(sums)}, seed, draws)
@@ -92,10 +90,7 @@ def confusion_interval(
 
 
 def confusion_intervals(
-    confusions: ArrayLike,
-    scores: Callable[[FloatArray], Mapping[str, FloatArray]],
-    seed: int,
-    draws: int = DRAWS,
+    confusions: ArrayLike, scores: Scores, seed: int, draws: int = DRAWS
 ) -> dict[str, Interval]:
     """Return scores of the summed confusion matrix with their cluster bootstrap intervals.
 
@@ -216,9 +211,6 @@ def wilson(successes: int, n: int) -> Interval:
         raise ValueError(f"{successes} of {n} is no proportion; need 0 ≤ successes ≤ n and n ≥ 1")
     bounds = stats.binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
     return Interval(successes / n, (float(bounds.low), float(bounds.high)), n)
-
-
-# --- drawing, and what is made of the draws
 
 
 def checked(values: ArrayLike, dimensions: int, needed: str) -> FloatArray:

@@ -5,8 +5,6 @@ tally of all patients together, so that any number of volumes needs the memory o
 confidence of a prediction is the probability of its most probable class, the first of equal ones.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

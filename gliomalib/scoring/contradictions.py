@@ -15,8 +15,6 @@ from gliomalib.schema import N_CLASSES
 from gliomalib.scoring import forensics
 from gliomalib.scoring.forensics import RULES, Rule, Span, unrounded
 
-Consistency = Literal["impossible", "impossible under one reading", "possible"]
-
 READINGS: Mapping[str, str] = {
     "any average": "all scores are one and the same average over classes or patients, or pooled, "
     "with one rule for 0/0",
@@ -74,7 +72,7 @@ class RelationCheck:
     rules: tuple[Rule, ...]
 
     @property
-    def verdict(self) -> Consistency:
+    def verdict(self) -> Literal["impossible", "impossible under one reading", "possible"]:
         """Possible under some rule of rounding, or impossible.
 
         ``impossible`` is so under every average that the numbers share. Numbers that were

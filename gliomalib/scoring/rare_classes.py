@@ -16,22 +16,15 @@ patients and a class in a tenth of them, intervals of macro recall and F1 cover 
 91 % where 15 % is.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
 from gliomalib.schema import CLASS_NAMES, Confusion, FloatArray
-from gliomalib.scoring.bootstrap import DRAWS, Interval, checked, tail_share
+from gliomalib.scoring.bootstrap import DRAWS, Interval, Scores, checked, tail_share
 
 FEWEST = 5
 """Patients who must have a class before a score is averaged over it. With fewer, Student's factor
 for their spread is above 3, and Dirichlet weights of a group are nearly all on one patient."""
-
-Scores = Callable[[FloatArray], Mapping[str, FloatArray]]
-"""Summed matrices (m, K, K) → the scores of each of the m sums by name."""
 
 
 def too_rare(confusions: Confusion | FloatArray) -> str:

@@ -1,7 +1,5 @@
 """Per-patient tables from volumes and slices; a missing patient is an error, never a smaller n."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,7 +8,7 @@ from numpy.typing import NDArray
 
 from gliomalib import labels
 from gliomalib.schema import Confusion, RecordError, StoredCase, Volume
-from gliomalib.scoring import metrics, surface
+from gliomalib.scoring import metrics
 
 CLASSES: Mapping[str, tuple[int, ...]] = {"NCR": (1,), "ED": (2,), "ET": (3,)}
 REGIONS: Mapping[str, tuple[int, ...]] = {**CLASSES, **labels.REGIONS}
@@ -27,9 +25,6 @@ SMALLEST_ET_ML = 0.2
 """Less enhancing tumour than this many millilitres (200 voxels of 1 mm) is taken for necrotic core
 by the rule ``dice_volume``, as nnU-Net did in BraTS 2020 (Isensee et al. 2021,
 doi:10.1007/978-3-030-72087-2_11); the limit is a round number and was chosen on no patient."""
-
-CaseVolumes = tuple[StoredCase, Volume, Volume]
-"""A patient with the volumes of the 2D and of the 3D branch."""
 
 
 def predicted_labels(volume: Volume) -> NDArray[np.uint8]:
@@ -77,7 +72,7 @@ def score_volume(case: StoredCase, volume: Volume, empty: metrics.EmptyRule) -> 
                 "patient_id": case.grid.patient_id,
                 "region": region,
                 **dice_by_rule(counts, classes, empty, voxel_ml),
-                "hd95_mm": surface.hd95(truth, predicted, case.grid.spacing_mm, empty),
+                "hd95_mm": metrics.hd95(truth, predicted, case.grid.spacing_mm, empty),
                 "state": metrics.mask_state(counts, classes),
                 "truth_ml": voxel_ml * truth.sum(),
                 "predicted_ml": voxel_ml * predicted.sum(),
@@ -140,11 +135,8 @@ def patient_confusions(table: pd.DataFrame, part: str) -> Confusion:
     rows = table[table["part"] == part]
     if rows.empty:
         raise RecordError(f"no slice of part {part!r} was classified; check the split")
-    matrices = [
-        metrics.confusion_matrix(group["truth"].to_numpy(), group["predicted"].to_numpy())
-        for _, group in rows.groupby("patient_id", sort=True)
-    ]
-    return np.stack(matrices)
+    of_patients = rows[["truth", "predicted"]].groupby(rows["patient_id"], sort=True)
+    return np.stack([metrics.confusion_matrix(*own.to_numpy().T) for _, own in of_patients])
 
 
 def confusions_by_part(table: pd.DataFrame) -> dict[str, Confusion]:
@@ -155,7 +147,5 @@ def confusions_by_part(table: pd.DataFrame) -> dict[str, Confusion]:
 
 def most_errors(table: pd.DataFrame, count: int) -> list[str]:
     """Return the ``count`` patients with the most slices in the wrong class, worst first."""
-    wrong = table.assign(wrong=table["truth"] != table["predicted"])
-    by_patient = wrong.groupby("patient_id")["wrong"].sum()
-    worst = by_patient.sort_values(ascending=False, kind="stable")
-    return [str(name) for name in worst.index[:count]]
+    wrong = (table["truth"] != table["predicted"]).groupby(table["patient_id"]).sum()
+    return [str(name) for name in wrong.sort_values(ascending=False, kind="stable").index[:count]]

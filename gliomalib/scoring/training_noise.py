@@ -16,8 +16,6 @@ to 74 patients, the interval over patients alone in 23 to 96 %, and one with the
 of Satterthwaite (1946) in 91 to 99 %. It is too wide where trainings hardly differ.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """The argument of notebook 16: answer first, assumptions with their weight, checklists."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,26 +1,18 @@
 """The paper's claims, and questions about them, as testable statements."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from gliomalib import digits
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import Value, run_name
-from gliomalib.verdicts.decisions import (
-    Decision,
-    Found,
-    in_words,
-    interval,
-    needs_published,
-)
+from gliomalib.verdicts.decisions import Decision, Found, in_words, interval, needs_published
 from gliomalib.yaml_files import Model, read
 
 PUBLISHED = PROJECT_DIR / "data" / "published.yml"
@@ -155,7 +147,7 @@ class Claim(Source):
     pixel_recipe: Mapping[Frame, Source] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _has_what_its_rule_compares(self) -> Claim:
+    def _has_what_its_rule_compares(self) -> Self:
         if self.compared is None and needs_published(self.decision):
             raise ValueError(f"the rule {self.decision.kind} needs a published number")
         return self
@@ -219,7 +211,7 @@ class PublishedClaims(Model):
     claims: tuple[Claim, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _ids_are_unique(self) -> PublishedClaims:
+    def _ids_are_unique(self) -> Self:
         counts = Counter(claim.id for claim in self.claims)
         repeated = sorted(name for name, count in counts.items() if count > 1)
         if repeated:

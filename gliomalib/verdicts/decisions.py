@@ -1,10 +1,8 @@
 """The rules of verdicts: what of a number decides a statement."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -60,7 +58,7 @@ class Exact(Model):
     most: float | None = None
 
     @model_validator(mode="after")
-    def _has_a_limit(self) -> Exact:
+    def _has_a_limit(self) -> Self:
         if self.least is None and self.most is None:
             raise ValueError("the rule exact needs least or most")
         return self

@@ -1,7 +1,5 @@
 """All statements against all records of a study, and the answer in one paragraph."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import get_args
@@ -10,7 +8,7 @@ import pandas as pd
 
 from gliomalib import settings
 from gliomalib.schema import Record, SettingsError, Value
-from gliomalib.verdicts import claims, outcome, protocol
+from gliomalib.verdicts import claims, outcome
 
 KINDS: tuple[str, ...] = get_args(claims.Outcome)
 """The possible verdicts."""
@@ -25,7 +23,7 @@ def judge_all(
     published: Sequence[claims.Claim], records: Mapping[str, Record], study: settings.Study
 ) -> list[outcome.Verdict]:
     """Return a verdict on every statement, in their order, also where its notebook was not run."""
-    return [outcome.judge(claim, records, _context(study)) for claim in published]
+    return [outcome.judge(claim, records, study) for claim in published]
 
 
 def verdict_on(claim_id: str, values: Sequence[Value], study: settings.Study) -> outcome.Verdict:
@@ -41,17 +39,7 @@ def verdict_on(claim_id: str, values: Sequence[Value], study: settings.Study) ->
     by_id = {claim.id: claim for claim in claims.load()}
     if claim_id not in by_id:
         raise SettingsError(f"there is no statement {claim_id!r}: take one of {', '.join(by_id)}")
-    return outcome.judge_values(by_id[claim_id], values, _context(study))
-
-
-def _context(study: settings.Study) -> protocol.Context:
-    return protocol.Context(
-        study=study.study,
-        real_data=study.real_data,
-        full_size=study.full_size,
-        weights=study.classifier.weights,
-        extent=study.data.extent,
-    )
+    return outcome.judge_values(by_id[claim_id], values, study)
 
 
 def numbers(verdicts: Sequence[outcome.Verdict]) -> pd.DataFrame:

@@ -1,17 +1,27 @@
-"""What becomes of one statement: its gate, what the data allow, then its rule."""
-
-from __future__ import annotations
+"""What becomes of one statement, by its gate, the data and its rule, and on what that stands."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import pandas as pd
 
 from gliomalib.schema import Record, RecordError, Value
-from gliomalib.verdicts.claims import Claim, Frame, Outcome, Source
+from gliomalib.settings import Study
+from gliomalib.verdicts.claims import Claim, Frame, Needs, Outcome, Source
 from gliomalib.verdicts.decisions import decide, interval
-from gliomalib.verdicts.protocol import Context, Protocol, protocol, restrictions, under_restriction
+
+Protocol = Literal["full protocol", "restricted", "synthetic", "none needed"]
+
+NOT_REACHED: Outcome = "not reached under this restriction"
+
+EXTENTS: Mapping[str, str] = {
+    "boxes": "boxes around the tumour: there is no background far from it, so false alarms "
+    "elsewhere cannot happen",
+    "masks": "no images: the experts' masks, on a coarser grid, stand where predictions belong",
+}
+"""What a case is, where it is no whole head → what that could change."""
 
 RECIPE: Mapping[Frame, str] = {
     "crop": "pixel recipe, crop",
@@ -52,7 +62,7 @@ class Verdict:
         return "; ".join([*self.restrictions, written])
 
 
-def judge(claim: Claim, records: Mapping[str, Record], context: Context) -> Verdict:
+def judge(claim: Claim, records: Mapping[str, Record], study: Study) -> Verdict:
     """Return the verdict on a claim: not run, then what the data allow, then the claim's rule.
 
     ``records`` are those of a study by name. Raises ``RecordError`` where the claim's is of another
@@ -60,14 +70,20 @@ def judge(claim: Claim, records: Mapping[str, Record], context: Context) -> Verd
     """
     record = records.get(claim.run)
     if record is None:
-        reasons = [f"study {context.study} has no record of {claim.run}"]
-        unmet = _unmet(claim, context, None)
+        reasons = [f"study {study.study} has no record of {claim.run}"]
+        unmet = _unmet(claim, study, None)
         if unmet:
             unmet[0] = f"it could not have tested this claim either: {unmet[0]}"
-        return Verdict(claim, None, "not run", (*reasons, *unmet), protocol(claim, context))
-    _check_own(claim, record, context)
+        return Verdict(claim, None, "not run", (*reasons, *unmet), protocol(claim, study))
+    actual = (record.study, record.notebook, record.variant)
+    expected = (study.study, claim.notebook, claim.variant)
+    if actual != expected:
+        raise RecordError(
+            f"claim {claim.id} is answered by (study, notebook, variant) {expected}, the record "
+            f"is of {actual}; give its own record"
+        )
     gate = find(claim.gate, records)
-    verdict = judge_values(claim, [*record.values, *([gate] if gate else [])], context)
+    verdict = judge_values(claim, [*record.values, *([gate] if gate else [])], study)
     recipe = {frame: find(source, records) for frame, source in claim.pixel_recipe.items()}
     return replace(
         verdict,
@@ -76,7 +92,7 @@ def judge(claim: Claim, records: Mapping[str, Record], context: Context) -> Verd
     )
 
 
-def judge_values(claim: Claim, values: Sequence[Value], context: Context) -> Verdict:
+def judge_values(claim: Claim, values: Sequence[Value], study: Study) -> Verdict:
     """Return the verdict on a claim from the values of its notebook, recorded or about to be.
 
     The value of the claim's gate must be among them. Without the claim's value, such as in a
@@ -85,14 +101,19 @@ def judge_values(claim: Claim, values: Sequence[Value], context: Context) -> Ver
     """
     by_name = {value.name: value for value in values}
     obtained = by_name.get(claim.value)
-    level = protocol(claim, context)
+    level = protocol(claim, study)
     if obtained is None:
         reason = f"the record of {claim.run} has no {claim.value}: this study did not make it"
         return Verdict(claim, None, "not run", (reason,), level)
-    _check_share(claim, obtained)
+    # what is not a number is not refused
+    if claim.unit == "%" and (obtained.value < 0 or obtained.value > 1):
+        raise RecordError(
+            f"the record of {claim.run} has {obtained.name} = {obtained.value}; "
+            "records hold shares of 0 to 1, so divide percentages by 100"
+        )
     note = [obtained.note] if obtained.note else []
     shut = closed(claim.gate, by_name.get(claim.gate.value)) if claim.gate else []
-    unmet = _unmet(claim, context, obtained)
+    unmet = _unmet(claim, study, obtained)
     if shut or unmet:
         outcome: Outcome = "not judged" if shut else "not testable on this data"
         reasons = tuple(dict.fromkeys([*shut, *unmet, *note]))
@@ -100,9 +121,47 @@ def judge_values(claim: Claim, values: Sequence[Value], context: Context) -> Ver
     outcome, reason = _decided(claim, obtained)
     if level != "restricted":
         return Verdict(claim, obtained, outcome, (reason, *note), level)
-    could_change = tuple(restrictions(claim.testable_on, context))
+    could_change = tuple(restrictions(claim.testable_on, study))
     outcome = under_restriction(claim, outcome)
     return Verdict(claim, obtained, outcome, (reason, *note), level, could_change)
+
+
+def protocol(claim: Claim, study: Study) -> Protocol:
+    """Return on what a verdict on this claim stands in this study."""
+    needs = claim.testable_on
+    if not (needs.real_data or needs.full_size or needs.min_patients):
+        return "none needed"
+    if not study.real_data:
+        return "synthetic"
+    return "restricted" if restrictions(needs, study) else "full protocol"
+
+
+def restrictions(needs: Needs, study: Study) -> list[str]:
+    """Return where the study falls short of the paper's protocol, and what that could change."""
+    short = []
+    if needs.full_size and not study.full_size:
+        short.append(
+            "the networks are smaller than the paper's protocol needs: larger ones could rank "
+            "otherwise"
+        )
+    if needs.weights is not None and study.classifier.weights not in needs.weights:
+        short.append(
+            f"the classifier began from {study.classifier.weights} weights, the paper's from "
+            "ImageNet"
+        )
+    if needs.whole_head and study.data.extent in EXTENTS:
+        short.append(EXTENTS[study.data.extent])
+    return short
+
+
+def under_restriction(claim: Claim, outcome: Outcome) -> Outcome:
+    """Return what a rule's outcome is called under a restricted protocol.
+
+    A level that is missed may be missed because of the restriction. One that is reached is reached
+    in spite of it, and a comparison within patients is decided by the rule as it stands.
+    """
+    is_level = claim.restricted is not None and claim.restricted.use == "level"
+    return NOT_REACHED if is_level and outcome == claim.words[1] else outcome
 
 
 def find(source: Source | None, records: Mapping[str, Record]) -> Value | None:
@@ -166,32 +225,13 @@ def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _check_share(claim: Claim, obtained: Value) -> None:
-    # what is not a number is not refused
-    if claim.unit == "%" and (obtained.value < 0 or obtained.value > 1):
-        raise RecordError(
-            f"the record of {claim.run} has {obtained.name} = {obtained.value}; "
-            "records hold shares of 0 to 1, so divide percentages by 100"
-        )
-
-
-def _check_own(claim: Claim, record: Record, context: Context) -> None:
-    actual = (record.study, record.notebook, record.variant)
-    expected = (context.study, claim.notebook, claim.variant)
-    if actual != expected:
-        raise RecordError(
-            f"claim {claim.id} is answered by (study, notebook, variant) {expected}, the record "
-            f"is of {actual}; give its own record"
-        )
-
-
-def _unmet(claim: Claim, context: Context, obtained: Value | None) -> list[str]:
+def _unmet(claim: Claim, study: Study, obtained: Value | None) -> list[str]:
     """Return why these data say nothing of a claim; empty where its rule may be asked."""
     needs, unmet = claim.testable_on, []
-    if needs.real_data and not context.real_data:
+    if needs.real_data and not study.real_data:
         unmet.append("the claim is about patients, these are synthetic")
     if unmet or claim.restricted is None:
-        unmet += restrictions(needs, context)
+        unmet += restrictions(needs, study)
     if obtained is not None and obtained.n_patients < needs.min_patients:
         patients = f"{obtained.n_patients} test patient{'s' * (obtained.n_patients != 1)}"
         unmet.append(f"{patients}, at least {needs.min_patients} needed")

@@ -10,7 +10,7 @@ from gliomalib import settings
 from gliomalib.experiments import alpha_sweep
 from gliomalib.fusion.optimum import Curve, mean_curve
 from gliomalib.pipeline import folds
-from gliomalib.schema import FloatArray, RecordError, Split, Value
+from gliomalib.schema import FloatArray, RecordError, Split, StoredCase, Value, Volume
 from gliomalib.scoring import metrics, tables
 from tests import planted_branches
 
@@ -24,7 +24,9 @@ THREE = (
 )
 
 
-def slow_dice(case: tables.CaseVolumes, region: str, alphas: FloatArray) -> FloatArray:
+def slow_dice(
+    case: tuple[StoredCase, Volume, Volume], region: str, alphas: FloatArray
+) -> FloatArray:
     """Return Dice of a region at each α as everybody would compute it: all voxels, in float32."""
     stored, p2d, p3d = case
     a, b = (volume.probabilities.astype(np.float32) for volume in (p2d, p3d))

@@ -117,11 +117,6 @@ def test_each_training_patient_has_one_vote_at_each_height() -> None:
         assert baseline_methods.by_position([every], depth).tolist() == every.tolist()
 
 
-def test_the_majority_is_that_of_all_slices_together() -> None:
-    assert baseline_methods.majority([np.array([0, 3, 3]), np.array([0, 0])]) == 0
-    assert baseline_methods.majority([np.array([2, 3, 3])]) == 3
-
-
 @pytest.mark.parametrize("name", ["06_train_resnet50", "06_train_resnet50.truth"])
 def test_a_patient_that_a_classifier_lacks_is_named(tmp_path: Path, name: str) -> None:
     made = planted.study(tmp_path, planted.TWO)

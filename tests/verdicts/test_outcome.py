@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from gliomalib.schema import Record, RecordError, Value
-from gliomalib.verdicts import claims, outcome, protocol
+from gliomalib.verdicts import claims, outcome
+from tests.verdicts.studies import AStudy
 
-BRATS = protocol.Context(study="brats", real_data=True, full_size=True, weights="imagenet")
+BRATS = AStudy(study="brats", real_data=True, full_size=True, weights="imagenet")
 AT_LEAST = {"kind": "at_least", "margin": 0.01}
 GAIN = {"kind": "greater_than_zero", "smallest_gain": 0.01}
 PASSED = Value("classifier_gate", 1.0, rule="control")
@@ -57,7 +58,7 @@ def a_record(
 def judged(
     claim: claims.Claim,
     record: Record | None,
-    context: protocol.Context = BRATS,
+    context: Any = BRATS,
     gate: Value | None = None,
 ) -> outcome.Verdict:
     """Judge a claim by its record, and by that of notebook 07 with its gate."""
@@ -68,7 +69,7 @@ def judged(
     return outcome.judge(claim, records, context)
 
 
-def verdict(claim: claims.Claim, ci95: Any, context: protocol.Context = BRATS) -> str:
+def verdict(claim: claims.Claim, ci95: Any, context: Any = BRATS) -> str:
     return judged(claim, a_record(ci95), context).verdict
 
 
@@ -154,7 +155,7 @@ def test_gates_come_before_the_rule(change: Any, words: str, ci95: Any) -> None:
 
 def test_a_gate_that_the_claim_does_not_ask_for_is_open() -> None:
     needs = {"real_data": False, "min_patients": 1, "full_size": False}
-    context = protocol.Context("brats", real_data=False, full_size=False, weights="random")
+    context = AStudy("brats", real_data=False, full_size=False, weights="random")
     assert verdict(a_claim(testable_on=needs), (0.7, 0.8), context) == "reproduced"
 
 
@@ -169,7 +170,7 @@ def test_few_patients_test_nothing(n_patients: int, expected: str) -> None:
 
 
 def test_every_closed_gate_is_named() -> None:
-    context = protocol.Context("brats", real_data=False, full_size=False, weights="random")
+    context = AStudy("brats", real_data=False, full_size=False, weights="random")
     found = judged(a_claim(), a_record(n_patients=2), context)
     for words in ("synthetic", "smaller", "2 test patients"):
         assert words in found.reason
@@ -229,7 +230,7 @@ def test_the_commits_of_rule_and_run_stand_beside_the_verdict() -> None:
 
 
 def test_no_claim_about_patients_can_be_judged_on_phantoms() -> None:
-    context = protocol.Context("brats", real_data=False, full_size=True, weights="imagenet")
+    context = AStudy("brats", real_data=False, full_size=True, weights="imagenet")
     about_patients = [one for one in claims.load() if one.id not in ("Q3", "W1", "W2", "W3")]
     for claim in about_patients:
         value = Value(claim.value, 0.99, (0.98, 1.0), n_patients=500, rule="mean", n_seeds=3)

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from gliomalib.schema import Value
-from gliomalib.verdicts import claims, outcome, protocol
+from gliomalib.verdicts import claims, outcome
+from tests.verdicts.studies import AStudy
 
-FULL = protocol.Context(study="brats", real_data=True, full_size=True, weights="imagenet")
+FULL = AStudy(study="brats", real_data=True, full_size=True, weights="imagenet")
 BOXES = replace(FULL, full_size=False, weights="random", extent="boxes")
 PHANTOMS = replace(FULL, real_data=False)
 FIXED = {"commit": "abcdef1", "date": "2026-11-29", "before_first_run": False, "known": "before"}
@@ -35,7 +36,7 @@ def a_claim(**changes: Any) -> claims.Claim:
     return claims.Claim.model_validate(content | changes)
 
 
-def judged(context: protocol.Context, ci95: Any, n: int = 368, **changes: Any) -> outcome.Verdict:
+def judged(context: Any, ci95: Any, n: int = 368, **changes: Any) -> outcome.Verdict:
     value = Value("number", sum(ci95) / 2, ci95, n, rule="mean over patients")
     return outcome.judge_values(a_claim(**changes), [value], context)
 
@@ -91,6 +92,6 @@ def test_phantoms_and_few_patients_stay_barred(change: Any, n: int) -> None:
 
 
 def test_on_what_a_verdict_stands() -> None:
-    assert protocol.protocol(a_claim(), FULL) == "full protocol"
-    assert protocol.protocol(a_claim(), PHANTOMS) == "synthetic"
-    assert protocol.protocol(a_claim(testable_on=ARITHMETIC), PHANTOMS) == "none needed"
+    assert outcome.protocol(a_claim(), FULL) == "full protocol"
+    assert outcome.protocol(a_claim(), PHANTOMS) == "synthetic"
+    assert outcome.protocol(a_claim(testable_on=ARITHMETIC), PHANTOMS) == "none needed"
