@@ -46,6 +46,8 @@ for job in JOBS.values():
             digest=job.digest,
             notebook=job.notebook,
             variant=job.variant,
+        # most wait for the study's own networks, and ResNet50 takes longest
+        priority: 2 * (not job.variant) + (job.notebook == "06_train_resnet50")
         threads: workflow.cores if job.alone else max(1, job.study.threads)
         resources:
             gpu=int(job.on_gpu),

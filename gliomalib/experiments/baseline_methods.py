@@ -38,6 +38,8 @@ INPUTS = {
 CLASSIFIER = "06_train_resnet50"
 INPUT = ("image", "alpha", "branches")
 """Parameters that change what the classifier sees."""
+TRAINING = ("loss", "epochs", "batch_size", "learning_rate", "seed")
+"""Parameters that may change with it: a control learns as well as it can."""
 
 Classes = NDArray[np.int64]
 
@@ -151,7 +153,7 @@ def _segmented(
 def _networks(material: folds.Material, plain: pd.DataFrame) -> pd.DataFrame:
     """Return the slices of the study's classifier, its seeds, and those with another input."""
     study, tables = material.study, []
-    for sibling in variants.siblings(study, CLASSIFIER, (*INPUT, "loss", "epochs", "seed")):
+    for sibling in variants.siblings(study, CLASSIFIER, (*INPUT, *TRAINING)):
         changes = study.variants.get(CLASSIFIER, {}).get(sibling.variant, {})
         method, seed = sibling.variant, 0
         if set(changes) <= {"seed"}:

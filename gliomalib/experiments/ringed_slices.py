@@ -39,9 +39,11 @@ def values(
 
     ``table`` is that of ``folds.classify_slices``. Asked are slices whose class is another one in
     truth and, without the ring, for the classifier too; the planted ring is the positive control.
-    NaN with a note where no slice can be asked.
+    NaN with a note where no slice can be asked, and in variants, of whom nobody asks.
     """
     study = material.study
+    if material.run.variant:
+        return [_none(name, "they are those of the study's own classifier") for name in RULES]
     if study.classifier.image not in ("probabilities", "flair_masked"):
         return [
             _none(name, "the classifier's images are not made of the fused volume")

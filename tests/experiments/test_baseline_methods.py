@@ -1,12 +1,15 @@
 """Methods of the baselines: nobody lost, no reported patient seen, areas and positions counted."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from gliomalib import settings
 from gliomalib.experiments import baseline_methods, baselines
-from gliomalib.pipeline import folds
+from gliomalib.pipeline import folds, variants
+from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import RecordError, Split, StoredCase
 from gliomalib.scoring import tables as evaluate
 from tests import planted_baselines as planted
@@ -115,6 +118,28 @@ def test_each_training_patient_has_one_vote_at_each_height() -> None:
     for depth in (7, 64, 155):
         every = np.arange(depth) % 4
         assert baseline_methods.by_position([every], depth).tolist() == every.tolist()
+
+
+def with_images() -> list[str]:
+    found = [path.stem for path in (PROJECT_DIR / "notebooks" / "params").glob("*.yml")]
+    return sorted(name for name in found if settings.load(name).data.extent != "masks")
+
+
+@pytest.mark.parametrize("name", with_images())
+def test_the_control_of_every_study_counts_however_it_is_trained(name: str) -> None:
+    varying = (*baseline_methods.INPUT, *baseline_methods.TRAINING)
+    siblings = variants.siblings(settings.load(name), baseline_methods.CLASSIFIER, varying)
+    assert "truth" in {sibling.variant for sibling in siblings}
+
+
+def test_a_control_with_another_rate_is_a_method(tmp_path: Path) -> None:
+    made = planted.study(tmp_path, planted.ONE)
+    own, name = made.study.variants, baseline_methods.CLASSIFIER
+    trained = {"image": "truth", "learning_rate": 0.002, "batch_size": 8, "epochs": 10}
+    changed = {**own, name: {**own[name], "truth": trained}}
+    study = made.study.model_copy(update={"variants": changed})
+    other = replace(made, run=replace(made.run, study=study))
+    assert "truth" in set(baseline_methods.measure(other).slices["method"])
 
 
 @pytest.mark.parametrize("name", ["06_train_resnet50", "06_train_resnet50.truth"])

@@ -102,3 +102,10 @@ def test_images_without_the_fused_volume_are_not_asked(material: folds.Material)
     found = ringed_slices.values(other, TRAINED, pd.DataFrame())
     assert all(math.isnan(value.value) and value.note for value in found)
     assert "not made of the fused volume" in ringed_slices.sentence(found)
+
+
+def test_variants_are_not_asked(material: folds.Material) -> None:
+    other = replace(material, run=replace(material.run, variant="seed2"))
+    found = ringed_slices.values(other, TRAINED, pd.DataFrame())
+    assert all(math.isnan(value.value) for value in found)
+    assert "the study's own classifier" in ringed_slices.sentence(found)
