@@ -1,4 +1,4 @@
-"""The classes of slices fused at eleven α, by a network and by their areas alone: notebook 08."""
+"""The classes of slices fused at six α, by a network and by their areas alone: notebook 08."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ from gliomalib.schema import FloatArray, Split, Value
 from gliomalib.scoring import bootstrap, tables
 from gliomalib.settings import PAPER_ALPHA
 
-LEVELS = tuple(round(0.1 * step, 1) for step in range(11))
+LEVELS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """The α at which slices are classified."""
 
 WAYS: Mapping[str, str] = {"resnet50": "accuracy", "area_rule": "area_rule"}
