@@ -46,8 +46,8 @@ for job in JOBS.values():
             digest=job.digest,
             notebook=job.notebook,
             variant=job.variant,
-        # most wait for the study's own networks, and ResNet50 takes longest
-        priority: 2 * (not job.variant) + (job.notebook == "06_train_resnet50")
+        # many wait for the study's own networks; ResNet50 takes longest, its control above all
+        priority: 3 * (job.notebook == "06_train_resnet50") + (not job.variant) + (job.variant == "truth")
         threads: workflow.cores if job.alone else max(1, job.study.threads)
         resources:
             gpu=int(job.on_gpu),
