@@ -46,8 +46,9 @@ for job in JOBS.values():
             digest=job.digest,
             notebook=job.notebook,
             variant=job.variant,
-        # many wait for the study's own networks; ResNet50 takes longest, its control above all
-        priority: 3 * (job.notebook == "06_train_resnet50") + (not job.variant) + (job.variant == "truth")
+        # what is longest until the end comes first: 15 waits for 11, all judgements for the control
+        priority: 5 * (job.notebook == "11_leakage_audit") + 3 * (job.notebook == "06_train_resnet50")
+            + (not job.variant) + (job.variant == "truth")
         threads: workflow.cores if job.alone else max(1, job.study.threads)
         resources:
             gpu=int(job.on_gpu),
