@@ -43,8 +43,8 @@ def test_slices_are_those_of_the_fused_volume_at_each_alpha(
     material: folds.Material, asked: list[Path]
 ) -> None:
     table = alpha_levels.classified(material)
-    assert asked == [folds.checkpoint(material, "resnet50", 0)] * 11
-    assert len(table) == 2 * 11 * 5 * planted_branches.SHAPE[2]
+    assert asked == [folds.checkpoint(material, "resnet50", 0)] * len(alpha_levels.LEVELS)
+    assert len(table) == 2 * len(alpha_levels.LEVELS) * 5 * planted_branches.SHAPE[2]
     assert table["alpha"].unique().tolist() == list(alpha_levels.LEVELS)
     by_area = table.query("patient_id == 'E' and way == 'area_rule'")
     truth = slices.slice_classes(planted_branches.labels_of("E"), "dominant")
@@ -82,7 +82,7 @@ def planted(best: float) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
-@pytest.mark.parametrize("best", [0.0, 0.3, 0.6])
+@pytest.mark.parametrize("best", [0.0, 0.4, 0.6])
 def test_a_planted_best_level_is_found_with_what_0_6_loses(best: float) -> None:
     values = alpha_levels.values(planted(best), settings.load("smoke"), Gate(True, "passed"))
     found = {value.name: value for value in values}
@@ -98,10 +98,10 @@ def test_a_planted_best_level_is_found_with_what_0_6_loses(best: float) -> None:
 
 
 def test_levels_are_pooled_scores_with_bands() -> None:
-    table = planted(0.3)
+    table = planted(0.4)
     found = alpha_levels.scores(table, settings.load("smoke"))
-    assert len(found) == 2 * 11 * 2
-    row = found.query("way == 'area_rule' and alpha == 0.3 and score == 'accuracy'").iloc[0]
-    part = table.query("way == 'area_rule' and alpha == 0.3")
+    assert len(found) == 2 * len(alpha_levels.LEVELS) * 2
+    row = found.query("way == 'area_rule' and alpha == 0.4 and score == 'accuracy'").iloc[0]
+    part = table.query("way == 'area_rule' and alpha == 0.4")
     assert row["value"] == pytest.approx((part["truth"] == part["predicted"]).mean())
     assert (found["low"] <= found["value"]).all() and (found["value"] <= found["high"]).all()
