@@ -67,7 +67,8 @@ def beside(scores: pd.DataFrame, dice: pd.DataFrame) -> Picture:
         right.set_xticks([])
     else:
         blue = LOOKS["pixel recipe, crop"]["color"]
-        sns.swarmplot(dice, x="region", y="dice", ax=right, color=blue, size=3.5, warn_thresh=0.5)
+        looks = picture.dots(dice.groupby("region").size().max(), 4)
+        sns.swarmplot(dice, x="region", y="dice", ax=right, color=blue, **looks)
         right.plot(range(len(means)), means, "_", color="black", markersize=16)
         right.plot(range(len(means)), np.zeros(len(means)), **_mark("'no tumour', crop"))
         right.set(xlim=(-0.7, len(means) - 0.3), xlabel="", ylabel="")
@@ -210,7 +211,8 @@ def cells(patients: pd.DataFrame, seeds: pd.DataFrame, table: pd.DataFrame, labe
 def _draw_patients(axes: Axes, patients: pd.DataFrame) -> None:
     long = patients.melt(var_name="row", value_name="value")
     # a swarm, not a jitter: every patient is seen, and the same table gives the same picture
-    sns.swarmplot(long, x="value", y="row", ax=axes, color=GREY, size=3.5, warn_thresh=0.5)
+    looks = picture.dots(len(patients), 4)
+    sns.swarmplot(long, x="value", y="row", ax=axes, color=GREY, **looks)
     axes.set(ylabel="")
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from gliomalib.figures import picture
 from gliomalib.figures.picture import BLUE, DARK, ORANGE, Picture, canvas, spoken, styled
 from gliomalib.scoring.tables import RULES
 from gliomalib.scoring.training_noise import MARGIN
@@ -60,7 +61,7 @@ def _draw_contrast(axes: Axes, place: int, patients: pd.DataFrame, rows: pd.Data
     better, other = rows["title"].iloc[0].split(" − ")
     dice = patients[better] - patients[other]
     # a swarm, not a jitter: every patient is seen, and the same table gives the same picture
-    looks = {"color": PALE, "size": 4, "warn_thresh": 0.5, "legend": False}
+    looks = {"color": PALE, "legend": False, **picture.dots(len(dice), 4.5)}
     sns.swarmplot(x=[place - 0.15] * len(dice), y=dice, native_scale=True, ax=axes, **looks)
     for row in rows.to_dict("records"):
         (marker, colour), where = LOOKS[row["rule"]], place + SHIFTS[row["rule"]]

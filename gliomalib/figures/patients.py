@@ -73,9 +73,8 @@ def volumes(table: pd.DataFrame) -> Picture:
     """Draw tumour volumes per patient in mL; columns patient_id, part, region, ml."""
     figure, axes = canvas(6.5, 3.2)
     palette = {part: PART_COLOURS[part] for part in table["part"].unique()}
-    sns.swarmplot(
-        table, x="ml", y="region", hue="part", palette=palette, ax=axes, size=4, warn_thresh=0.5
-    )
+    looks = picture.dots(table.groupby("region").size().max(), 4.5)
+    sns.swarmplot(table, x="ml", y="region", hue="part", palette=palette, ax=axes, **looks)
     axes.set(xlabel="volume, mL", ylabel="", xlim=(0, None))
     axes.legend(title="")
     median = spoken(table.groupby("region", sort=False)["ml"].median().round(1))

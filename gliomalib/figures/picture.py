@@ -1,6 +1,7 @@
 """What all figures have in common: style, colours, and a picture with a text alternative."""
 
 import io
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -36,6 +37,9 @@ STYLE: dict[Any, Any] = {
     "grid.alpha": 0.25,
     "legend.frameon": False,
 }
+
+FITTING = 30
+"""Patients whose dots of full size find room side by side, however alike they are."""
 
 Arguments = ParamSpec("Arguments")
 
@@ -108,6 +112,14 @@ def rows_from_top(axes: Axes, titles: Iterable[Any]) -> None:
     names = list(titles)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
+
+
+def dots(patients: int, size: float) -> dict[str, float]:
+    """Return how seaborn's swarm draws so many patients in one place, the more the smaller.
+
+    ``size`` in points is that of few. Seaborn warns where a tenth of the dots find no room.
+    """
+    return {"size": size * min(1.0, math.sqrt(FITTING / max(patients, 1))), "warn_thresh": 0.1}
 
 
 def legend_above(axes: Axes, columns: int) -> None:

@@ -51,7 +51,8 @@ def dice_by_region(table: pd.DataFrame) -> Picture:
     drawn = {"x": "region", "y": "dice", "hue": hue, "ax": axes, "palette": palette}
     sns.boxplot(table, **drawn, showfliers=False, fill=False, linewidth=1, legend=False)
     # a swarm, not a jitter: every patient is seen, and the same table gives the same picture
-    sns.swarmplot(table, **drawn, dodge=True, size=3, warn_thresh=0.5)
+    crowd = table.groupby(["region", hue]).size().max()
+    sns.swarmplot(table, **drawn, dodge=True, **picture.dots(crowd, 3.5))
     axes.set(ylabel="Dice", xlabel="", ylim=(-0.03, 1.03))
     axes.legend(title="", loc="lower left", ncols=3, bbox_to_anchor=(0, 1))
     means = table.groupby(["region", hue], sort=False)["dice"].mean().round(2)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from gliomalib.experiments.preprocessing import CropView
 from gliomalib.figures import patients
@@ -69,3 +70,11 @@ def test_a_share_that_nobody_has_is_said_and_not_drawn() -> None:
     table = pd.DataFrame({"patient_id": list("AB"), "part": "internal", "lost": [np.nan] * 2})
     assert patients.shares(table, "lost", "cut off").alt == "Not known of any patient: cut off."
     assert "not cropped here" in patients.crop_outline(None).alt
+
+
+@pytest.mark.filterwarnings("error:.*cannot be placed")
+@pytest.mark.parametrize("count", [10, 60, 368, 1000])
+def test_every_patient_of_many_finds_room(count: int) -> None:
+    ml = np.random.default_rng(0).gamma(1.2, [[80], [15], [50], [20]], (4, count))
+    table = pd.DataFrame({"region": np.repeat(list("abcd"), count), "ml": ml.ravel()})
+    patients.volumes(table.assign(part="internal")).figure.canvas.draw()

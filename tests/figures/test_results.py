@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from gliomalib.figures import results
 from gliomalib.schema import Example
@@ -82,3 +83,12 @@ def test_printed_recipes_and_obtained_values_are_told_apart() -> None:
     assert labels[1:3] == ["pixel recipe, crop", "the same, scan"]
     assert labels[3:] == ["published", "others, not the paper"]
     assert "squares" in picture.alt
+
+
+@pytest.mark.filterwarnings("error:.*cannot be placed")
+def test_the_dice_of_many_patients_finds_room() -> None:
+    dice = np.random.default_rng(0).beta(6, 2, (18, 368))
+    places = pd.MultiIndex.from_product([list("abcdef"), ["2D", "3D", "fused"]])
+    table = pd.DataFrame(dice, places).stack().rename("dice").reset_index()
+    table = table.rename(columns={"level_0": "region", "level_1": "network"})
+    results.dice_by_region(table).figure.canvas.draw()
