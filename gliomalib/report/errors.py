@@ -36,7 +36,7 @@ def headings(report: Report, report_dir: Path) -> dict[str, list[Item]]:
 
     ``errors.html.j2`` has their titles, and what is said where there is nothing of a kind.
     """
-    cohort = patient_files.read(report_dir, report.study.report.patient_pages)
+    cohort = patient_files.of_study(report.study, report_dir)
     problems: dict[bool, list[Item]] = {True: [], False: []}
     for entry in report.entries:
         if entry.problems:

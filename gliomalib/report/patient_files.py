@@ -15,6 +15,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from gliomalib import records, settings
 from gliomalib.report import entries
 from gliomalib.schema import RecordError
 
@@ -183,6 +184,16 @@ class Cohort:
         """Each part with its patients, held-out ones before external ones."""
         names = dict.fromkeys(patient.part for patient in self.patients)
         return [(name, [p for p in self.patients if p.part == name]) for name in names]
+
+
+def of_study(study: settings.Study, report_dir: Path) -> Cohort:
+    """Return the patients as a study's pages show them, see ``read``; none where it has no images.
+
+    Then no run makes pictures or scores, and that they are not there is no fault of a file.
+    """
+    if study.data.extent == "masks":
+        return Cohort((), (records.NO_IMAGES,), ())
+    return read(report_dir, study.report.patient_pages)
 
 
 def read(report_dir: Path, most_pages: int | None = None) -> Cohort:

@@ -54,7 +54,7 @@ def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
 
     Where the gallery leaves pictures out, it says so, and the worst patients keep theirs.
     """
-    cohort = patient_files.read(report_dir, report.study.report.patient_pages)
+    cohort = patient_files.of_study(report.study, report_dir)
     context = {**_context(report, cohort), "most": MOST_PICTURES}
     yield "patients", pages.render("patients.html.j2", **context)
     around = [None, *cohort.with_page, None]

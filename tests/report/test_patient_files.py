@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gliomalib import records, settings
 from gliomalib.report import patient_files
 from gliomalib.report.patient_files import Patient, Pictures
 from tests.report import small_cohort as cohort
@@ -49,6 +50,14 @@ def test_missing_tables_are_named_and_pictures_stay(planted: Path) -> None:
     assert "There are no answers of the classifier" in said
     assert len(soup.select("section.slice")) == 2
     assert "so they are in no order of quality" in words_of(cohort.gallery_of(planted))
+
+
+def test_a_study_of_masks_has_no_patients_to_show_and_no_fault_of_files(tmp_path: Path) -> None:
+    masks = patient_files.of_study(settings.load("smoke-masks"), tmp_path)
+    assert masks.patients == () and masks.table_faults == ()
+    assert masks.picture_faults == (records.NO_IMAGES,)
+    images = patient_files.of_study(settings.load("smoke"), tmp_path)
+    assert "run notebook 05_fusion" in " ".join(images.picture_faults)
 
 
 def test_folds_of_a_patient_are_averaged_first() -> None:
