@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,31 +11,11 @@ import pandas as pd
 from gliomalib import settings
 from gliomalib.experiments import values
 from gliomalib.schema import Confusion, Value
-from gliomalib.scoring import metrics, training_noise
+from gliomalib.scoring import metrics, sensitivity, training_noise
 from gliomalib.scoring import tables as evaluate
 from gliomalib.scoring.bootstrap import LEVEL
 
 RULE_DECIDES = "the rule for empty masks decides whether 0 lies in the interval"
-
-SHARE = 0.5
-"""A patient who makes more than this part of the mean decides it."""
-
-
-@dataclass(frozen=True)
-class Sensitivity:
-    """What does not hang on one of n patients beside their mean difference.
-
-    ``better`` patients have a difference above 0, ``least`` and ``most`` are the ends of the means
-    when each patient in turn is left out. ``decider`` is the patient without whom the mean has
-    another sign or loses more than half of its size; empty where there is none.
-    """
-
-    median: float
-    better: int
-    n: int
-    least: float
-    most: float
-    decider: str
 
 
 class Gain(NamedTuple):
@@ -50,9 +30,9 @@ class Gain(NamedTuple):
     rule_decides: bool = False
 
     @property
-    def by_patient(self) -> Sensitivity:
+    def by_patient(self) -> sensitivity.Sensitivity:
         """What it is without each patient."""
-        return leave_one_out(self.patients)
+        return sensitivity.leave_one_out(self.patients)
 
     @property
     def note(self) -> str:
@@ -73,42 +53,10 @@ def unpaired(first: pd.DataFrame, second: pd.DataFrame) -> Gain:
     return Gain(training_noise.unpaired(first, second), first.mean(axis=1) - second.mean(axis=1))
 
 
-def leave_one_out(differences: pd.Series) -> Sensitivity:
-    """Return the sensitivity of the mean of one difference per patient, index the patients.
-
-    Raises ``ValueError`` for no patient and NaN: leave out by a rule, and count, beforehand.
-    """
-    numbers = differences.to_numpy(dtype=np.float64)
-    if not len(numbers) or np.isnan(numbers).any():
-        raise ValueError(f"{len(numbers)} differences, some NaN or none; leave out by a rule")
-    mean, n = float(numbers.mean()), len(numbers)
-    without = (numbers.sum() - numbers) / max(n - 1, 1)
-    # without whom least is left of the mean, measured in its own direction
-    left = without * np.sign(mean)
-    worst = int(left.argmin())
-    decides = n == 1 or (mean != 0 and left[worst] < (1 - SHARE) * abs(mean))
-    return Sensitivity(
-        median=float(np.median(numbers)),
-        better=int((numbers > 0).sum()),
-        n=n,
-        least=float(without.min()),
-        most=float(without.max()),
-        decider=str(differences.index[worst]) if decides else "",
-    )
-
-
-def rule_decides(bounds: Mapping[str, tuple[float, float] | None]) -> bool:
-    """Whether intervals of one difference, by the rule for empty masks, say different things.
-
-    An interval says above 0, below 0 or neither.
-    """
-    return len({(ends[0] > 0, ends[1] < 0) for ends in bounds.values() if ends is not None}) > 1
-
-
 def of_rules(gains: Mapping[str, Gain]) -> dict[str, Gain]:
     """Return one gain by the rules for empty masks, each saying whether the rule decides it."""
     bounds = {rule: gain.effect.ci95 for rule, gain in gains.items()}
-    decides = rule_decides(bounds)
+    decides = sensitivity.rule_decides(bounds)
     return {rule: gain._replace(rule_decides=decides) for rule, gain in gains.items()}
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gliomalib import labels
 from gliomalib.schema import Confusion, RecordError, StoredCase, Volume
-from gliomalib.scoring import metrics
+from gliomalib.scoring import metrics, surface
 
 CLASSES: Mapping[str, tuple[int, ...]] = {"NCR": (1,), "ED": (2,), "ET": (3,)}
 REGIONS: Mapping[str, tuple[int, ...]] = {**CLASSES, **labels.REGIONS}
@@ -72,7 +72,7 @@ def score_volume(case: StoredCase, volume: Volume, empty: metrics.EmptyRule) -> 
                 "patient_id": case.grid.patient_id,
                 "region": region,
                 **dice_by_rule(counts, classes, empty, voxel_ml),
-                "hd95_mm": metrics.hd95(truth, predicted, case.grid.spacing_mm, empty),
+                "hd95_mm": surface.hd95(truth, predicted, case.grid.spacing_mm, empty),
                 "state": metrics.mask_state(counts, classes),
                 "truth_ml": voxel_ml * truth.sum(),
                 "predicted_ml": voxel_ml * predicted.sum(),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from monai.metrics import compute_hausdorff_distance
 
-from gliomalib.scoring import metrics
+from gliomalib.scoring import surface
 from tests.reference import make_brats_evaluation as organisers
 
 BRATS: dict[str, dict[str, list[Any]]] = json.loads(organisers.OUTCOME.read_text())["cases"]
@@ -57,7 +57,7 @@ def test_hd95_agrees_with_monai(
     expected = compute_hausdorff_distance(
         *masks, include_background=True, percentile=95, spacing=list(spacing)
     )
-    found = metrics.hd95(truth, predicted, spacing, "brats")
+    found = surface.hd95(truth, predicted, spacing, "brats")
     # its float32 position between two order statistics costs MONAI the sixth digit; the next test
     # compares with the definition itself, to more digits
     assert found == pytest.approx(float(expected), rel=1e-5)
@@ -72,8 +72,8 @@ def test_hd95_is_what_its_definition_says(masks: Any, spacing: tuple[float, ...]
         return
     there, back = slow_distances(truth, predicted, spacing)
     expected = max(np.quantile(there, 0.95), np.quantile(back, 0.95))
-    assert metrics.hd95(truth, predicted, spacing, "exclude") == pytest.approx(expected)
-    assert metrics.hd95(predicted, truth, spacing, "exclude") == pytest.approx(expected)
+    assert surface.hd95(truth, predicted, spacing, "exclude") == pytest.approx(expected)
+    assert surface.hd95(predicted, truth, spacing, "exclude") == pytest.approx(expected)
 
 
 def test_hd95_ignores_the_farthest_twentieth() -> None:
@@ -81,20 +81,20 @@ def test_hd95_ignores_the_farthest_twentieth() -> None:
     truth[::4] = True
     predicted = truth.copy()
     predicted[399] = True
-    assert metrics.hd95(truth, predicted, (1.0, 1.0), "brats") == 0
-    assert metrics.hd95(truth, np.roll(truth, 1, axis=0), (2.0, 1.0), "brats") == 2
+    assert surface.hd95(truth, predicted, (1.0, 1.0), "brats") == 0
+    assert surface.hd95(truth, np.roll(truth, 1, axis=0), (2.0, 1.0), "brats") == 2
 
 
 def test_hd95_of_empty_masks_by_each_rule() -> None:
     full, none = np.ones((3, 3, 3), bool), np.zeros((3, 3, 3), bool)
     size = (1.0, 1.0, 1.0)
-    assert metrics.hd95(none, none, size, "brats") == 0
-    assert math.isnan(metrics.hd95(none, none, size, "exclude"))
+    assert surface.hd95(none, none, size, "brats") == 0
+    assert math.isnan(surface.hd95(none, none, size, "exclude"))
     for rule in ("brats", "exclude"):
-        assert metrics.hd95(full, none, size, rule) == 373.12866
-        assert metrics.hd95(none, full, size, rule) == 373.12866
-        assert metrics.hd95(full, full, size, rule) == 0
-    assert pytest.approx(math.dist((0, 0, 0), (240, 240, 155)), abs=1e-4) == metrics.HD95_WORST_MM
+        assert surface.hd95(full, none, size, rule) == 373.12866
+        assert surface.hd95(none, full, size, rule) == 373.12866
+        assert surface.hd95(full, full, size, rule) == 0
+    assert pytest.approx(math.dist((0, 0, 0), (240, 240, 155)), abs=1e-4) == surface.HD95_WORST_MM
 
 
 def test_hd95_refuses_what_does_not_fit() -> None:
@@ -106,23 +106,23 @@ def test_hd95_refuses_what_does_not_fit() -> None:
         (mask, mask, (1, 1, 0), "3 positive numbers"),
     ):
         with pytest.raises(ValueError, match=words):
-            metrics.hd95(truth, predicted, size, "brats")
+            surface.hd95(truth, predicted, size, "brats")
     with pytest.raises(ValueError, match="empty is 'zero'"):
-        metrics.hd95(mask, mask, (1, 1, 1), "zero")  # type: ignore[arg-type]
+        surface.hd95(mask, mask, (1, 1, 1), "zero")  # type: ignore[arg-type]
 
 
 def test_hd95_differs_from_the_organisers_by_its_stated_convention_only() -> None:
     differences = []
     for case, region in product(BRATS, organisers.REGIONS):
         truth, predicted = (np.isin(one, organisers.REGIONS[region]) for one in VOLUMES[case])
-        found = metrics.hd95(truth, predicted, (1.0, 1.0, 1.0), "exclude")
+        found = surface.hd95(truth, predicted, (1.0, 1.0, 1.0), "exclude")
         expected = BRATS[case][region][1]
         if expected is None:
             assert math.isnan(found)
         elif expected == "inf":
             # theirs is infinite (373 after its parser) already where the masks do not overlap
             assert not (truth & predicted).any()
-            assert (found == metrics.HD95_WORST_MM) == (not (truth.any() and predicted.any()))
+            assert (found == surface.HD95_WORST_MM) == (not (truth.any() and predicted.any()))
         else:
             there, back = slow_distances(truth, predicted, (1.0, 1.0, 1.0))
             # theirs is one percentile of both directions together, ours the larger of two

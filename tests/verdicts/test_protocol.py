@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gliomalib.schema import Value
-from gliomalib.verdicts import claims, outcome
+from gliomalib.verdicts import claims, outcome, protocol
 from tests.verdicts.studies import AStudy
 
 FULL = AStudy(study="brats", real_data=True, full_size=True, weights="imagenet")
@@ -92,15 +92,15 @@ def test_phantoms_and_few_patients_stay_barred(change: Any, n: int) -> None:
 
 
 def test_on_what_a_verdict_stands() -> None:
-    assert outcome.protocol(a_claim(), FULL) == "full protocol"
-    assert outcome.protocol(a_claim(), PHANTOMS) == "synthetic"
-    assert outcome.protocol(a_claim(testable_on=ARITHMETIC), PHANTOMS) == "none needed"
+    assert protocol.protocol(a_claim(), FULL) == "full protocol"
+    assert protocol.protocol(a_claim(), PHANTOMS) == "synthetic"
+    assert protocol.protocol(a_claim(testable_on=ARITHMETIC), PHANTOMS) == "none needed"
 
 
 @pytest.mark.parametrize("extent", ["boxes", "masks"])
 def test_what_the_abstract_alone_decides_no_data_bar(extent: str) -> None:
     study, by_id = replace(FULL, extent=extent), {claim.id: claim for claim in claims.load()}
     for name in ("W1", "W2"):
-        assert outcome.restrictions(by_id[name].testable_on, study) == []
+        assert protocol.restrictions(by_id[name].testable_on, study) == []
     # background of a crop is that of whole heads
-    assert outcome.restrictions(by_id["W3"].testable_on, study)
+    assert protocol.restrictions(by_id["W3"].testable_on, study)

@@ -1,0 +1,59 @@
+"""Whether one patient decides a mean difference: it is left out, and the mean looked at again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+SHARE = 0.5
+"""A patient who makes more than this part of the mean decides it."""
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What does not hang on one of n patients beside their mean difference.
+
+    ``better`` patients have a difference above 0, ``least`` and ``most`` are the ends of the means
+    when each patient in turn is left out. ``decider`` is the patient without whom the mean has
+    another sign or loses more than half of its size; empty where there is none.
+    """
+
+    median: float
+    better: int
+    n: int
+    least: float
+    most: float
+    decider: str
+
+
+def leave_one_out(differences: pd.Series) -> Sensitivity:
+    """Return the sensitivity of the mean of one difference per patient, index the patients.
+
+    Raises ``ValueError`` for no patient and NaN: leave out by a rule, and count, beforehand.
+    """
+    numbers = differences.to_numpy(dtype=np.float64)
+    if not len(numbers) or np.isnan(numbers).any():
+        raise ValueError(f"{len(numbers)} differences, some NaN or none; leave out by a rule")
+    mean, n = float(numbers.mean()), len(numbers)
+    without = (numbers.sum() - numbers) / max(n - 1, 1)
+    # without whom least is left of the mean, measured in its own direction
+    left = without * np.sign(mean)
+    worst = int(left.argmin())
+    decides = n == 1 or (mean != 0 and left[worst] < (1 - SHARE) * abs(mean))
+    return Sensitivity(
+        median=float(np.median(numbers)),
+        better=int((numbers > 0).sum()),
+        n=n,
+        least=float(without.min()),
+        most=float(without.max()),
+        decider=str(differences.index[worst]) if decides else "",
+    )
+
+
+def rule_decides(bounds: Mapping[str, tuple[float, float] | None]) -> bool:
+    """Whether intervals of one difference, by the rule for empty masks, say different things.
+
+    An interval says above 0, below 0 or neither.
+    """
+    return len({(ends[0] > 0, ends[1] < 0) for ends in bounds.values() if ends is not None}) > 1
