@@ -71,10 +71,8 @@ def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str |
     patients = identity.patients(sound, links)
     entries = [_inspected(entry, seen, patients) for entry in entries]
     entries = _one_each([*entries, *_without_case(listing_faults)])
-    for at, entry in enumerate(entries):
-        # whose site is unknown may be of the one that is left out
-        if study.split.by == "site" and entry.part == "internal" and not entry.case.site:
-            entries[at] = replace(entry, part="unused", kind="site unknown")
+    if study.split.by == "site":
+        entries = [_at_a_site(entry) for entry in entries]
     _check_parts(entries, study.data)
     named = tuple(people.named_patients(layout.scan(root).named(people.TABLES)))
     years = {person.patient_id: tuple(sorted(person.ids)) for person in named}
@@ -225,6 +223,12 @@ def _one_each(entries: Sequence[Entry]) -> list[Entry]:
         else entry
         for entry in entries
     ]
+
+
+def _at_a_site(entry: Entry) -> Entry:
+    # whose site is unknown may be of the one that is left out
+    known = entry.case.site or entry.part != "internal"
+    return entry if known else replace(entry, part="unused", kind="site unknown")
 
 
 def _rank(entry: Entry) -> tuple[int, int, str]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 
 from gliomalib import settings
-from gliomalib.digits import spoken
+from gliomalib.digits import counted, spoken
 from gliomalib.experiments.values import WHOLE, class_scores, of, parts, value
 from gliomalib.schema import CLASS_NAMES, Confusion, Value
 from gliomalib.scoring import rare_classes, tables
@@ -46,7 +46,8 @@ def conclusion(values: Sequence[Value]) -> str:
     recall = balanced.note or f"the balanced accuracy is {spoken(balanced)}"
     abroad = [value for value in values if value.name == "external_accuracy"]
     slices, patients = (of(values, f"{unit}_no_tumour") for unit in ("slices", "patients"))
-    without = f"{slices.value:.0f} slices of {patients.value:.0f} patients have no tumour"
+    of_whom = counted(round(patients.value), "patient")
+    without = f"Without tumour: {counted(round(slices.value), 'slice')} of {of_whom}"
     external = f"On external patients the accuracy is {spoken(abroad[0])}. " if abroad else ""
     return (
         f"On slices of held-out patients the accuracy is {spoken(of(values, 'accuracy'))}; "
@@ -62,7 +63,8 @@ def without_tumour(counts: Confusion) -> str:
     ``counts`` are those of patients (n, 4, 4), rows the true class.
     """
     slices = counts[:, 0].sum(axis=1)
-    return f"{int(slices.sum())} slices of {int((slices > 0).sum())} patients without tumour"
+    of_whom = counted(int((slices > 0).sum()), "patient")
+    return f"{counted(int(slices.sum()), 'slice')} of {of_whom} without tumour"
 
 
 def _counts(confusions: Confusion, prefix: str) -> Iterator[Value]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -42,6 +41,10 @@ LOSSES = {
     "dice": "Dice",
     "dice_ce": "Dice + CE",
 }
+
+
+Section = settings.Segmentation | settings.Classifier
+"""The settings of one network."""
 
 
 @dataclass(frozen=True)
@@ -144,9 +147,11 @@ def _cells(study: settings.Study, network: str) -> Iterator[tuple[Sibling, str, 
         yield sibling, cell, title
 
 
-def _cell(run: Any, study: Any) -> tuple[str, str]:
+def _cell(run: Section, study: Section) -> tuple[str, str]:
     """Return name and title of a loss from the network's settings in a run and in the study."""
     name, title = str(run.loss), LOSSES[run.loss]
+    if isinstance(run, settings.Classifier) or isinstance(study, settings.Classifier):
+        return name, title
     if run.loss == "focal":
         # the words always have γ, the name only where it differs: the study's own cell is "focal"
         # in the values whatever its γ

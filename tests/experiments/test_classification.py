@@ -42,7 +42,7 @@ def test_slices_without_tumour_stand_beside_every_score() -> None:
     told = "7 slices of 4 patients (3 slices of 2 patients without tumour) pooled"
     for value in values[: len(classification.SIX) + 2]:
         assert value.rule.startswith(told), value.name
-    assert "3 slices of 2 patients have no tumour" in classification.conclusion(values)
+    assert "Without tumour: 3 slices of 2 patients." in classification.conclusion(values)
 
 
 def test_macro_scores_are_over_four_classes_though_one_is_never_predicted() -> None:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from nbformat import NotebookNode
@@ -24,9 +24,6 @@ CLOCK_UNITS = {"s", "ms", "min", "h", "1/s"}
 
 CLOSE = 1e-9
 """Relative difference up to which two numbers of two records are one number."""
-
-Verdicts = tuple[Mapping[str, str], Mapping[str, str]]
-"""The rows of one claim in A and B, empty where it was not judged."""
 
 COUNTED = ("n_patients", "n_empty", "n_missed", "n_seeds", "unit")
 """What must be the same of two values beside the numbers."""
@@ -124,6 +121,13 @@ class ValuePair:
     notes: tuple[str, ...]
 
 
+class Verdicts(NamedTuple):
+    """The rows of one claim in A and in B, empty where it was not judged."""
+
+    a: Mapping[str, str]
+    b: Mapping[str, str]
+
+
 def shared(a: Side, b: Side) -> list[str]:
     """Return the names of the runs of which both sides have a record."""
     return in_order([name for name in a.records if name in b.records])
@@ -176,8 +180,8 @@ def verdicts(a: Side, b: Side) -> list[Verdicts]:
     if not (a.verdicts and b.verdicts):
         return []
     claims = dict.fromkeys([*a.verdicts, *b.verdicts])
-    pairs = [(a.verdicts.get(name, {}), b.verdicts.get(name, {})) for name in claims]
-    return [pair for pair in pairs if pair[0].get("verdict") != pair[1].get("verdict")]
+    pairs = [Verdicts(a.verdicts.get(name, {}), b.verdicts.get(name, {})) for name in claims]
+    return [pair for pair in pairs if pair.a.get("verdict") != pair.b.get("verdict")]
 
 
 def clocked(pair: Verdicts) -> bool:
