@@ -168,10 +168,11 @@ def test_a_study_of_boxes_says_what_boxes_cannot_show(tmp_path: Path) -> None:
         ("07_baselines", "fused_mean_region_dice_full_scan"),
     }
     assert not any(name == "08_alpha_sweep" for name, _ in not_applicable)
-    assert "slices of" in found["06_train_resnet50"].conclusion
+    assert "Without tumour: 4 slices of 1 patient." in found["06_train_resnet50"].conclusion
     page = (report / "index.html").read_text(encoding="utf-8")
     assert "stopped with an error" not in page and "not executed" not in page
-    assert "boxes" in (report / "html" / "methods.html").read_text("utf-8")
+    limits = (report / "html" / "errors.html").read_text("utf-8").partition('id="limits"')[2]
+    assert "false alarms there cannot happen" in limits
 
 
 @pytest.fixture
