@@ -45,7 +45,7 @@ class DataSet(Model):
     @model_validator(mode="after")
     def _open_has_a_size(self) -> DataSet:
         if self.access == "open" and self.size_gb is None:
-            raise ValueError("an open set needs size_gb, which bounds what its archive unpacks to")
+            raise ValueError("an open set needs size_gb, for which the disk must have room")
         return self
 
 
