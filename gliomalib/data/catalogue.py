@@ -38,7 +38,6 @@ class DataSet(Model):
     provider: Text
     page: str = Field(pattern=r"^https?://\S+$")
     how: Text
-    releases: tuple[Text, ...]
     cite: Text
     source: Text
 

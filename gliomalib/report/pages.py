@@ -14,6 +14,7 @@ from markupsafe import Markup
 from pydantic import ValidationError
 
 from gliomalib import digits, settings
+from gliomalib.data import catalogue
 from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.report import cleaning, entries, notebooks, phrases, references
 from gliomalib.report.entries import Entry
@@ -240,12 +241,13 @@ def _environment() -> jinja2.Environment:
         *(digits.number, digits.with_minus, number_of, anchor, cleaning.breakable),
         *(phrases.range_of, phrases.duration, phrases.memory, phrases.listed),
         *(phrases.changes, phrases.branch, phrases.device),
-        *(references.title_of, references.licence_of, references.of_releases),
+        references.of_releases,
     )
     environment.filters |= {
         **{function.__name__: function for function in functions},
         "main_answer": lambda answers: max(answers, key=lambda answer: len(answers[answer])),
         "embedded": lambda path: base64.b64encode(path.read_bytes()).decode(),
+        "data_set": catalogue.find,
     }
     styles = notebooks.TEMPLATES.glob("*.css")
     sheets = {path.stem: Markup(path.read_text(encoding="utf-8").strip()) for path in styles}
