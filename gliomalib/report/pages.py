@@ -20,6 +20,7 @@ from gliomalib.report import cleaning, entries, notebooks, phrases, references
 from gliomalib.report.entries import Entry
 from gliomalib.report.statements import Number, Statement, anchor, marked, number, statements
 from gliomalib.schema import Record, RecordError, Value
+from gliomalib.verdicts import judge
 
 MOST_BYTES = 1_100_000
 """A page above this opens slowly on a telephone."""
@@ -238,7 +239,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     functions = (
-        *(digits.number, digits.with_minus, number_of, anchor, cleaning.breakable),
+        *(digits.number, digits.with_minus, number_of, anchor, cleaning.breakable, judge.ranges),
         *(phrases.range_of, phrases.duration, phrases.memory, phrases.listed),
         *(phrases.changes, phrases.branch, phrases.device),
         references.of_releases,
