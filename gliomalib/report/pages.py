@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +90,6 @@ class Report:
         return statements(self.verdicts, self.records, self.pages)
 
     @property
-    def blocks(self) -> list[list[Statement]]:
-        """The statements, one list a group, in the order of the table."""
-        rows = groupby(self.statements, lambda statement: statement.row.get("group", ""))
-        return [list(block) for _, block in rows]
-
-    @property
     def outdated(self) -> list[str]:
         """The statements whose row no longer fits the records."""
         return [statement.row["claim"] for statement in self.statements if statement.note]
@@ -129,18 +122,6 @@ class Report:
         """
         values = [value for record in self.records.values() for value in record.values]
         return max((value.n_patients for value in values if value.ci95), default=0)
-
-    @property
-    def limits(self) -> list[str]:
-        """What stands on every page: patients, networks, pictures and processors."""
-        whose = ["Real patients."] if self.study.real_data else []
-        first, *others = [*whose, *self.study.caveats]
-        if self.most_patients:
-            most = digits.counted(self.most_patients, "patient")
-            others.insert(0, f"No result rests on more than {most}.")
-        if self.records:
-            others.append(f"The numbers were made on {phrases.listed(self.processors)}.")
-        return [first, *others, "Another processor changes every trained number."]
 
     @property
     def processors(self) -> list[str]:
@@ -198,7 +179,9 @@ def notebook_page(report: Report, entry: Entry) -> str:
     if entry.executed is None:
         raise RecordError(f"{entry.name}: there is no executed copy to make a page from; run it")
     place = report.pages.index(entry.name)
-    body = notebooks.body(entry.executed, number_of(entry.name), report.pages, entry.again)
+    device = "" if entry.record is None else entry.record.device
+    whose = number_of(entry.name), report.pages
+    body = notebooks.body(entry.executed, *whose, entry.shortest, device)
     values = [] if entry.record is None else entry.record.values
     body = marked(body, [value.name for value in values])
     return render(

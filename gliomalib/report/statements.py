@@ -74,7 +74,7 @@ def _statement(
     records: Mapping[str, Record],
     pages: Collection[str],
 ) -> Statement:
-    stored = row["obtained"], row.get("interval") or row.get("95 % interval") or ""
+    stored = row["obtained"], row.get("95 % interval", "")
     if claim is None or claim.notebook != row["notebook"]:
         return Statement(row, shown=stored[0], interval=stored[1])
     obtained = number(claim.run, claim.value, records, pages)

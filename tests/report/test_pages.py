@@ -99,7 +99,7 @@ def test_processors_are_each_said_once(small_folder: Path) -> None:
         records.write(small.make_record(name, provenance=origin), small_folder)
     found = pages.collect(settings.load("small"), small_folder)
     assert found.processors == ["A, 2 cores", "B, 2 cores"]
-    assert "on A, 2 cores and B, 2 cores." in " ".join(found.limits)
+    assert "on A, 2 cores and B, 2 cores." in pages.index_page(found)
 
 
 @pytest.mark.parametrize(
