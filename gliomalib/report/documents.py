@@ -29,7 +29,7 @@ def methods_page(report: Report) -> str:
         report=report,
         sections=sections,
         plain=methods.plain(sections),
-        references=references.cited(" ".join(section.text for section in sections)),
+        references=references.cited(" ".join(sections.values())),
         bibtex=references.bibtex(),
         planned=planned(report),
     )
@@ -40,7 +40,7 @@ def card_page(report: Report) -> str:
     return render(
         "card.html.j2",
         report=report,
-        texts={section.title: section.text for section in methods.sections(report)},
+        texts=methods.sections(report),
         citation=references.citation(),
         source=references.works()[MODEL_CARDS],
         planned=planned(report),

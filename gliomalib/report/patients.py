@@ -57,8 +57,9 @@ def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
     cohort = patient_files.of_study(report.study, report_dir)
     context = {**_context(report, cohort), "most": MOST_PICTURES}
     yield "patients", pages.render("patients.html.j2", **context)
-    around = [None, *cohort.with_page, None]
-    for patient, before, after in zip(cohort.with_page, around, around[2:], strict=False):
+    with_page = [patient for patient in cohort.patients if patient.page]
+    around = [None, *with_page, None]
+    for patient, before, after in zip(with_page, around, around[2:], strict=False):
         yield patient.page, patient_page(report, cohort, patient, (before, after))
 
 

@@ -17,8 +17,7 @@ def collected(folder: Path, study: str = "demo") -> pages.Report:
 
 
 def section(folder: Path, title: str, study: str = "demo") -> str:
-    found = {one.title: one.text for one in methods.sections(collected(folder, study))}
-    return found[title]
+    return methods.sections(collected(folder, study))[title]
 
 
 def soup(html: str) -> BeautifulSoup:
