@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import SettingsError
@@ -40,12 +40,6 @@ class DataSet(Model):
     how: Text
     cite: Text
     source: Text
-
-    @model_validator(mode="after")
-    def _open_has_a_size(self) -> DataSet:
-        if self.access == "open" and self.size_gb is None:
-            raise ValueError("an open set needs size_gb, for which the disk must have room")
-        return self
 
 
 class _File(Model):

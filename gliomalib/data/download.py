@@ -27,7 +27,7 @@ def fetch_open(key: str, target: str | Path) -> Path:
     set that must be got elsewhere, want of room, what cannot be unpacked, and as `fetch`.
     """
     target, dataset = Path(target), find(key)
-    if dataset.access != "open" or dataset.size_gb is None:
+    if dataset.access != "open":
         raise DataError(
             f"{dataset.title} cannot be fetched from here ({dataset.access}): get it at "
             f"{dataset.page} ({dataset.provider}); once the files are there, {dataset.how}"
@@ -39,7 +39,7 @@ def fetch_open(key: str, target: str | Path) -> Path:
     from monai.apps.datasets import DecathlonDataset  # noqa: PLC0415
 
     target.mkdir(parents=True, exist_ok=True)
-    _check_room(target, round(dataset.size_gb * 1e9))
+    _check_room(target, round((dataset.size_gb or 0) * 1e9))
     return _unpack(fetch(DecathlonDataset.resource[task], DecathlonDataset.md5[task], target), task)
 
 

@@ -17,7 +17,7 @@ from gliomalib.data import catalogue
 from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.report import cleaning, entries, notebooks, phrases, references
 from gliomalib.report.entries import Entry
-from gliomalib.report.statements import Number, Statement, anchor, marked, number, statements
+from gliomalib.report.statements import Number, Statement, anchor, marked, statements
 from gliomalib.schema import Record, RecordError, Value
 from gliomalib.verdicts import judge
 
@@ -87,7 +87,7 @@ class Report:
     @property
     def statements(self) -> list[Statement]:
         """The rows of the verdict table with the numbers that they stand on."""
-        return statements(self.verdicts, self.records, self.pages)
+        return statements(self.verdicts, self.number)
 
     @property
     def outdated(self) -> list[str]:
@@ -96,12 +96,14 @@ class Report:
 
     def number(self, run: str, name: str) -> Number | None:
         """Return a value of the record of a run with its place, None where there is none."""
-        return number(run, name, self.records, self.pages)
+        value = self.value(run, name)
+        href = f"html/{run}.html#{anchor(name)}" if run in self.pages else ""
+        return Number(value, href) if value else None
 
     def value(self, run: str, name: str) -> Value | None:
         """Return a value of the record of a run, None where there is none."""
-        place = self.number(run, name)
-        return place.value if place else None
+        record = self.records.get(run)
+        return next((v for v in record.values if v.name == name), None) if record else None
 
     def as_run(self, notebook: str) -> settings.Study:
         """Return the settings with which a notebook ran, as its record says.
@@ -224,7 +226,7 @@ def _environment() -> jinja2.Environment:
     functions = (
         *(digits.number, digits.with_minus, number_of, anchor, cleaning.breakable, judge.ranges),
         *(phrases.range_of, phrases.duration, phrases.memory, phrases.listed),
-        *(phrases.changes, phrases.branch, phrases.device),
+        *(phrases.changes, phrases.device),
         references.of_releases,
     )
     environment.filters |= {

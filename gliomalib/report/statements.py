@@ -1,12 +1,12 @@
 """The rows of the verdict table, and the places in pages to which their numbers lead."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bs4 import BeautifulSoup, Tag
 
-from gliomalib.schema import Record, Value
+from gliomalib.schema import Value
 from gliomalib.verdicts import claims, outcome
 
 NONE = ("", "–")
@@ -21,9 +21,8 @@ FINISH = "records.finish"
 
 @dataclass(frozen=True)
 class Number:
-    """A number of a record: the run that made it, and where its page shows it (or empty)."""
+    """A number of a record, and where its page shows it (or empty)."""
 
-    run: str
     value: Value
     href: str
 
@@ -47,39 +46,30 @@ class Statement:
 
 
 def statements(
-    rows: Sequence[dict[str, str]], records: Mapping[str, Record], pages: Collection[str]
+    rows: Sequence[dict[str, str]], number: Callable[[str, str], Number | None]
 ) -> list[Statement]:
     """Return every row of the verdict table with the numbers that it stands on.
+
+    ``number`` gives the number of a run that has a name.
 
     A row whose statement is not in ``data/published.yml``, or is answered by another notebook
     there, has no number to link to.
     """
     by_id = {claim.id: claim for claim in claims.load()}
-    return [_statement(row, by_id.get(row["claim"]), records, pages) for row in rows]
-
-
-def number(
-    run: str, name: str, records: Mapping[str, Record], pages: Collection[str]
-) -> Number | None:
-    """Return the value ``name`` in the record of ``run``, None where there is none."""
-    record = records.get(run)
-    href = f"html/{run}.html#{anchor(name)}" if run in pages else ""
-    values = record.values if record else ()
-    return next((Number(run, value, href) for value in values if value.name == name), None)
+    return [_statement(row, by_id.get(row["claim"]), number) for row in rows]
 
 
 def _statement(
     row: Mapping[str, str],
     claim: claims.Claim | None,
-    records: Mapping[str, Record],
-    pages: Collection[str],
+    number: Callable[[str, str], Number | None],
 ) -> Statement:
     stored = row["obtained"], row.get("95 % interval", "")
     if claim is None or claim.notebook != row["notebook"]:
         return Statement(row, shown=stored[0], interval=stored[1])
-    obtained = number(claim.run, claim.value, records, pages)
+    obtained = number(claim.run, claim.value)
     recipe = {
-        outcome.RECIPE[frame]: number(source.run, source.value, records, pages)
+        outcome.RECIPE[frame]: number(source.run, source.value)
         for frame, source in claim.pixel_recipe.items()
     }
     note = _note(row["obtained"], claim, obtained)

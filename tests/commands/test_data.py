@@ -55,7 +55,6 @@ def test_list_of_one_set_tells_all_of_it(capsys: Captured) -> None:
     assert code == 0
     lines = dict(line.split(None, 1) for line in out.splitlines())
     assert lines["title"] == known.title
-    assert lines["releases"] == "brats2024"
     assert lines["how"] == known.how
     assert lines["patients"] == catalogue.UNKNOWN
     assert "None" not in out

@@ -61,7 +61,6 @@ def test_the_open_set_says_how_to_fetch_it_and_how_to_resume() -> None:
         ({"licence": ""}, "sets.0.licence: .*at least 1 character"),
         ({"page": "on request"}, "sets.0.page: "),
         ({"acess": "open"}, "sets.0.acess: Extra inputs"),
-        ({"access": "open", "size_gb": None}, "an open set needs size_gb"),
         ({"key": "brats2019"}, "a key is duplicated"),
     ],
 )
