@@ -72,7 +72,6 @@ class Report:
     verdict_fault: str
     overview: Path | None
     example: Path | None = None
-    others: tuple[str, ...] = ()
 
     @property
     def records(self) -> dict[str, Record]:
