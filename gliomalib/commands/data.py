@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gliomalib import provenance
+from gliomalib import digits, provenance
 from gliomalib.commands import Verbs, say
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def _list(arguments: argparse.Namespace) -> None:
 
     if arguments.key:
         for name, fact in catalogue.find(arguments.key):
-            text = ", ".join(fact) if isinstance(fact, tuple) else fact
-            say(f"{name:10} {catalogue.UNKNOWN if text is None else text}")
+            say(f"{name:10} {catalogue.UNKNOWN if fact is None else fact}")
         return
     say(_text(catalogue.table()))
     say("\nAll of one set: python -m gliomalib data list SET")
@@ -87,12 +86,9 @@ def _verify(arguments: argparse.Namespace) -> int:
         say(_text(result.cases))
     for _, fault in result.faults.iterrows():
         say(f"{fault['kind']}: {fault['message']}")
-    n_faults, megabytes = len(result.faults), result.n_bytes / 1e6
-    speed = megabytes / max(result.seconds, 1e-3)
-    say(
-        f"{len(result.cases)} cases, {megabytes:.0f} MB in {result.seconds:.1f} s "
-        f"({speed:.0f} MB/s), {n_faults or 'no'} fault{'s' * (n_faults != 1)}"
-    )
+    cases = digits.counted(len(result.cases), "case")
+    faults = digits.counted(len(result.faults), "fault") if len(result.faults) else "no faults"
+    say(f"{cases}, {result.n_bytes / 1e6:.0f} MB, {faults}")
     return 0 if result.sound else 1
 
 
