@@ -21,9 +21,6 @@ from gliomalib.report.statements import Number, Statement, anchor, marked, state
 from gliomalib.schema import Record, RecordError, Value
 from gliomalib.verdicts import judge
 
-MOST_BYTES = 1_100_000
-"""A page above this opens slowly on a telephone."""
-
 FEW_PATIENTS = 50
 """Below this many patients a bootstrap interval of a mean is not to be trusted."""
 

@@ -45,8 +45,6 @@ class Dot:
     patient: Patient
     value: float
     lift: float
-    is_zero: bool
-    is_empty: bool
 
 
 def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
@@ -116,13 +114,7 @@ def dots(patients: Sequence[Patient], region: str) -> list[Dot]:
     highest = max(map(len, stacks), default=1)
     rise = min(8.0, DOT_ROOM / max(1, highest - 1))
     return [
-        Dot(
-            patient,
-            patient.dice(region),
-            round(place * rise, 2),
-            any(region in (zero.region, "mean") for zero in patient.zeros),
-            any(s.region == region and s.state == "empty" for s in patient.masks),
-        )
+        Dot(patient, patient.dice(region), round(place * rise, 2))
         for stack in stacks
         for place, patient in enumerate(stack)
     ]

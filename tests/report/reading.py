@@ -9,6 +9,9 @@ from gliomalib.report import errors as faults
 from gliomalib.report import methods, pages
 
 STUDIES = ("brats", "brats-cubes", "brats-mini", "demo", "phantom-full", "smoke")
+MOST_BYTES = 1_100_000
+"""A page above this opens slowly on a telephone."""
+
 DOCUMENTS = ("methods", "model-card", "errors", "downloads")
 
 

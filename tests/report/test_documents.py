@@ -11,7 +11,7 @@ from gliomalib import records, settings
 from gliomalib.report import documents, pages
 from gliomalib.schema import Exclusion, Value
 from tests import planted_report as planted
-from tests.report.reading import DOCUMENTS, collected, part, soup, text
+from tests.report.reading import DOCUMENTS, MOST_BYTES, collected, part, soup, text
 
 
 def test_every_table_and_record_can_be_taken_away(folder: Path) -> None:
@@ -57,7 +57,7 @@ def test_pages_stand_on_their_own(tmp_path: Path, study: str) -> None:
     assert tuple(pages_of) == DOCUMENTS
     for name, page in pages_of.items():
         found = soup(page)
-        assert len(page.encode()) < pages.MOST_BYTES
+        assert len(page.encode()) < MOST_BYTES
         assert len(found.find_all("h1")) == 1
         assert not found.find_all(["script", "link", "iframe", "img"])
         assert str(tmp_path) not in page
