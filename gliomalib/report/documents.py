@@ -9,9 +9,6 @@ from gliomalib import digits, records
 from gliomalib.report import entries, errors, methods, pages, references
 from gliomalib.report.pages import Report, render
 
-MODEL_CARDS = "mitchell2019"
-"""Key of the work whose order a model card follows."""
-
 
 def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
     """Yield the name (without ending) and the HTML of each of these pages."""
@@ -42,7 +39,7 @@ def card_page(report: Report) -> str:
         report=report,
         texts=methods.sections(report),
         citation=references.citation(),
-        source=references.works()[MODEL_CARDS],
+        source=references.works()["mitchell2019"],
         planned=planned(report),
     )
 

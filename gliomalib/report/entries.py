@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from nbformat import NotebookNode
 
 from gliomalib import parameters, records, settings
-from gliomalib.parameters import LAST_NOTEBOOK
+from gliomalib.parameters import INJECTED_TAG, LAST_NOTEBOOK
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.report import notebooks
 from gliomalib.schema import Record, RecordError, run_name, split_run_name
@@ -215,8 +215,8 @@ def _commands(study: settings.Study, name: str, executed: NotebookNode | None) -
     planned = {"study": study.study, **({"variant": variant} if variant else {})}
     planned |= study.variants.get(notebook, {}).get(variant, {})
     cells = [] if executed is None else executed.cells
-    injected = next((_literals(c.source) for c in cells if notebooks.is_injected(c)), {})
-    parameters = _portable({**planned, **injected})
+    injected = [c.source for c in cells if INJECTED_TAG in c.metadata.get("tags", [])]
+    parameters = _portable({**planned, **_literals("".join(injected))})
     target = f"reports/{study.study}/notebooks/{name}.ipynb"
     text = json.dumps(parameters, ensure_ascii=False)
     by_hand = shlex.join(["papermill", f"notebooks/{notebook}.ipynb", target, "-y", text])

@@ -19,7 +19,6 @@ from nbformat import NotebookNode, ValidationError
 from nbformat.reader import NotJSONError
 from traitlets.config import Config
 
-from gliomalib.parameters import INJECTED_TAG
 from gliomalib.provenance import PACKAGE_DIR
 from gliomalib.report import phrases
 from gliomalib.report.cleaning import clean
@@ -50,11 +49,6 @@ def read(path: str | Path) -> NotebookNode:
     except DAMAGED:
         raise RecordError(f"notebooks/{path.name}: the file is damaged; run it again") from None
     return notebook
-
-
-def is_injected(cell: NotebookNode) -> bool:
-    """Say whether papermill put this cell in, with the parameters of the run."""
-    return INJECTED_TAG in cell.metadata.get("tags", [])
 
 
 def body(

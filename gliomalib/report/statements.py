@@ -9,9 +9,6 @@ from bs4 import BeautifulSoup, Tag
 from gliomalib.schema import Value
 from gliomalib.verdicts import claims, outcome
 
-NONE = ("", "–")
-"""What the table shows where there is no number."""
-
 NAME_COLUMN = "value of"
 """Heading of the column of names in a table of values (``records.value_table``)."""
 
@@ -81,7 +78,7 @@ def _note(stored: str, claim: claims.Claim, obtained: Number | None) -> str:
     record = f"The record of {claim.run}"
     if obtained is None:
         lost = f"{record} with this number is missing now: it cannot be checked."
-        return "" if stored in NONE else lost
+        return "" if stored in ("", "–") else lost
     now = claim.shown(obtained.value.value)
     return "" if now == stored else f"{record} says {now} now: run notebook 16 again."
 
