@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gliomalib import digits, provenance
+from gliomalib import provenance
 from gliomalib.commands import Verbs, say
+from gliomalib.runner.jobs import Folders
 
 if TYPE_CHECKING:
     # imported where they are used: the other verbs need none of them, and they take a second
     import pandas as pd
+
+    from gliomalib.data.verification import Verification
 
 
 def add(verbs: Verbs) -> None:
@@ -30,6 +34,9 @@ def add(verbs: Verbs) -> None:
 
     verify = kinds.add_parser("verify", help="look into every file; exit code 1 if any is at fault")
     verify.add_argument("root", type=_folder, metavar="ROOT", help="folder of one or more releases")
+    verify.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    verify.add_argument("--study", default="", help="compare with the files that this study read")
+    verify.add_argument("--data-dir", default="", metavar="FOLDER", help="its working files (data)")
     verify.add_argument("--workers", type=_positive, default=None, help="cases read side by side")
     verify.set_defaults(verb=_verify)
 
@@ -79,17 +86,32 @@ def _download(arguments: argparse.Namespace) -> None:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    from gliomalib.cohort import table  # noqa: PLC0415
     from gliomalib.data import verification  # noqa: PLC0415
 
-    result = verification.verify(arguments.root, arguments.workers)
+    used = None
+    if arguments.study:
+        folder = Folders.of(arguments.data_dir).data / arguments.study
+        used = verification.used_files(table.read_cases(folder / "cases.csv"))
+    result = verification.verify(arguments.root, used, arguments.workers)
+    if arguments.json:
+        say(json.dumps(result.as_json(), indent=1))
+    else:
+        _show(result)
+    return 0 if result.sound else 1
+
+
+def _show(result: Verification) -> None:
     if len(result.cases):
         say(_text(result.cases))
     for _, fault in result.faults.iterrows():
         say(f"{fault['kind']}: {fault['message']}")
-    cases = digits.counted(len(result.cases), "case")
-    faults = digits.counted(len(result.faults), "fault") if len(result.faults) else "no faults"
-    say(f"{cases}, {result.n_bytes / 1e6:.0f} MB, {faults}")
-    return 0 if result.sound else 1
+    n_faults, megabytes = len(result.faults), result.n_bytes / 1e6
+    speed = megabytes / max(result.seconds, 1e-3)
+    say(
+        f"{len(result.cases)} cases, {megabytes:.0f} MB in {result.seconds:.1f} s "
+        f"({speed:.0f} MB/s), {n_faults or 'no'} fault{'s' * (n_faults != 1)}"
+    )
 
 
 def _boxes(arguments: argparse.Namespace) -> None:

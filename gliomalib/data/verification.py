@@ -1,10 +1,12 @@
 """A folder of patients before any study: a table of its cases and one of all faults.
 
-``inspection`` looks into one case; this module asks it for every case below a folder.
+``inspection`` looks into one case; this module asks it for every case below a folder, and compares
+the files with those that a study has read.
 """
 
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pandas as pd
 from gliomalib.data import inspection
 from gliomalib.data.inspection import Inspection
 from gliomalib.data.readers.survey import Survey, survey
-from gliomalib.schema import CLASS_NAMES, DataError, Fault
+from gliomalib.schema import CLASS_NAMES, SEQUENCES, Case, DataError, Fault
 
 NOBODY = "–"
 """Stands for case, patient and release in a fault of a file or folder as such."""
@@ -36,30 +38,61 @@ class Verification:
     ``FAULT_COLUMNS``.
     """
 
+    root: Path
     cases: pd.DataFrame
     faults: pd.DataFrame
     n_bytes: int
+    seconds: float
 
     @property
     def sound(self) -> bool:
         """Whether nothing is wrong."""
         return self.faults.empty
 
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as plain values, missing ones as None."""
+        tables = {"cases": self.cases, "faults": self.faults}
+        rows = {
+            name: table.astype(object).where(table.notna(), None).to_dict("records")
+            for name, table in tables.items()
+        }
+        facts = {"root": str(self.root), "n_bytes": self.n_bytes, "seconds": self.seconds}
+        return {**facts, "sound": self.sound, **rows}
 
-def verify(root: str | Path, workers: int | None = None) -> Verification:
+
+def verify(
+    root: str | Path, used: Mapping[Path, str] | None = None, workers: int | None = None
+) -> Verification:
     """Look into every file at or below ``root`` and return all that is wrong, raising nothing.
 
-    ``workers`` cases are read side by side (None: one per processor).
+    ``used`` gives the digest of files as a study has read them (see `used_files`); one that has
+    changed or gone since is a fault, and so is a folder with none of them. ``workers`` cases are
+    read side by side (None: one per processor).
     """
-    cases = _survey(Path(root))
+    root, started = Path(root), time.monotonic()
+    cases = _survey(root)
     inspections = inspection.inspect_all(cases.cases, signatures=False, workers=workers)
     faults = [*cases.faults, *(fault for case in inspections for fault in case.faults)]
+    if used is not None:
+        faults += _changes(root, [case.case for case in inspections], used)
     rows = [{**asdict(fault), "path": str(fault.path)} for fault in faults]
     return Verification(
+        root=root,
         cases=_case_table(inspections, faults),
         faults=pd.DataFrame(rows, columns=FAULT_COLUMNS),
         n_bytes=sum(case.n_bytes for case in inspections),
+        seconds=round(time.monotonic() - started, 3),
     )
+
+
+def used_files(cases: pd.DataFrame) -> dict[Path, str]:
+    """Return file → digest of a study's table of cases, for `verify`."""
+    digests: dict[Path, str] = {}
+    for _, row in cases.dropna(subset=["digests"]).iterrows():
+        # digests are in the order of the files that a case has, and not every case has a mask
+        paths = [Path(row[name]) for name in (*SEQUENCES, "seg") if not pd.isna(row[name])]
+        digests |= dict(zip(paths, str(row["digests"]).split(), strict=True))
+    return digests
 
 
 def _survey(root: Path) -> Survey:
@@ -71,6 +104,28 @@ def _survey(root: Path) -> Survey:
     except OSError as error:
         message = f"{root}: cannot be read ({error.strerror}); change the permissions above"
         return Survey((), (_fault(root, "no permission", message),))
+
+
+def _changes(root: Path, cases: Sequence[Case], used: Mapping[Path, str]) -> Iterator[Fault]:
+    """Yield a fault for every file below ``root`` that is not as the study has read it."""
+    # resolved, because the study may have come to the same files through a link
+    resolved = {path.resolve(): digest for path, digest in used.items()}
+    below = [path for path in resolved if path.is_relative_to(root.resolve())]
+    if not below:
+        message = "the study has read no file below this folder; give the folder that it has read"
+        yield _fault(root, "nothing to compare", f"{root}: {message}")
+        return
+    for case in cases:
+        for path, digest in zip(case.files.values(), case.digests, strict=True):
+            # a file that could not be read now has no digest and another fault
+            if digest and resolved.get(path.resolve(), digest) != digest:
+                advice = "run 01_data_exploration again or put the old file back"
+                message = f"{path}: is not the file that the study has read; {advice}"
+                whose = (case.case_id, case.patient_id, case.release)
+                yield Fault(*whose, path, "file replaced", message)
+    for path in below:
+        if not path.exists():
+            yield _fault(path, "file gone", f"{path}: the study has read this file; put it back")
 
 
 def _fault(path: Path, kind: str, message: str) -> Fault:

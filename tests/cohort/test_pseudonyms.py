@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import hmac
+import json
 import os
 import re
 import stat
@@ -282,9 +283,10 @@ def test_nothing_that_a_header_hides_gets_out(
         assert secret.encode() in packed + gzip.decompress(packed)
     found = verify(secretive)
     assert found.cases["faults"].gt(0).sum() == len(FAULTS)
-    check_kept([found.cases.to_csv(), found.faults.to_csv()])
-    assert __main__.main(["data", "verify", str(secretive)]) == 1
-    check_kept(capsys.readouterr())
+    check_kept([json.dumps(found.as_json()), found.cases.to_csv(), found.faults.to_csv()])
+    for words in ([], ["--json"]):
+        assert __main__.main(["data", "verify", str(secretive), *words]) == 1
+        check_kept(capsys.readouterr())
     only = {"data.internal_releases": ["brats2020"], "data.external_releases": []}
     for hide in (False, True):
         work = tmp_path / f"data{hide}" / "study"

@@ -1,5 +1,6 @@
 """The verb ``data``: what it prints, its exit codes, and one sentence where something is wrong."""
 
+import json
 import os
 import subprocess
 import sys
@@ -119,6 +120,22 @@ def test_faults_stand_below_the_table_one_a_line(tmp_path: Path, capsys: Capture
     assert lines[-1].endswith("3 faults")
 
 
+def test_json_is_the_same_for_a_program(tmp_path: Path, capsys: Captured) -> None:
+    files = faults.write(tmp_path, 1)
+    for fault in ("wrong CRC", "unknown label", None):
+        code, out, err = said(capsys, "verify", tmp_path, "--json", "--workers", 2)
+        found = json.loads(out)
+        wanted = verify(tmp_path).as_json()
+        for key in ("root", "cases", "faults", "sound", "n_bytes"):
+            assert found[key] == wanted[key]
+        assert code == (0 if found["sound"] else 1)
+        assert err == ""
+        if fault:
+            FAULTS[fault].plant(files)
+    assert [row["kind"] for row in found["faults"]] == ["damaged gzip", "unknown label"]
+    assert found["cases"][0]["faults"] == 2
+
+
 def test_the_folder_may_be_given_from_anywhere(
     tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,8 +143,8 @@ def test_the_folder_may_be_given_from_anywhere(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     for text in ("data", "./data/", "~/data", "data/../data"):
-        code, out, _ = said(capsys, "verify", text)
-        assert code == 0 and faults.name_of(1) in out
+        code, out, _ = said(capsys, "verify", text, "--json")
+        assert (code, json.loads(out)["root"]) == (0, str(tmp_path / "data"))
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8:strict"])
@@ -138,9 +155,19 @@ def test_every_terminal_can_show_it(encoding: str, tmp_path: Path) -> None:
     for name in (b"\xff_seg.nii", "ö_seg.nii".encode()):
         (files["seg"].parent / os.fsdecode(name)).write_bytes(b"x")
     files["seg"].unlink()
-    done = run("verify", tmp_path, PYTHONIOENCODING=encoding)
-    assert (done.returncode, done.stderr) == (1, "")
-    assert "ambiguous mask" in done.stdout and "cannot tell the mask among" in done.stdout
+    for words in ([], ["--json"]):
+        done = run("verify", tmp_path, *words, PYTHONIOENCODING=encoding)
+        assert (done.returncode, done.stderr) == (1, "")
+        assert "cannot tell the mask among" in done.stdout
+    assert json.loads(done.stdout)["faults"][0]["kind"] == "ambiguous mask"
+
+
+def test_a_study_that_has_read_nothing_is_named(tmp_path: Path, capsys: Captured) -> None:
+    faults.write(tmp_path / "source", 1)
+    words = ("verify", tmp_path / "source", "--study", "mine", "--data-dir", tmp_path)
+    code, out, err = said(capsys, *words)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"error: {tmp_path / 'mine' / 'cases.csv'}: the table of cases is mis")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A folder before any study: every planted fault found, named and answered, sound cases sound."""
 
+import json
 import os
 import re
 import shutil
@@ -11,8 +12,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gliomalib import settings
+from gliomalib import __main__, settings
 from gliomalib.cohort import gather
+from gliomalib.cohort import table as casetable
+from gliomalib.data import verification
 from gliomalib.data.verification import Verification, verify
 from gliomalib.schema import CLASS_NAMES, SEQUENCES, DataError
 from tests import faults, layouts
@@ -89,6 +92,7 @@ def test_all_faults_are_found_in_one_pass(ruin: Path) -> None:
     assert len(found.cases) == len(FAULTS) + 2
     assert (found.cases["faults"] > 0).sum() == len(FAULTS)
     assert found.cases["faults"].sum() == len(found.faults)
+    assert json.loads(json.dumps(found.as_json(), allow_nan=False))["sound"] is False
 
 
 def test_the_order_of_work_changes_nothing(ruin: Path) -> None:
@@ -222,6 +226,9 @@ def test_a_root_that_may_not_be_read_or_lies_in_a_folder_that_may_not() -> None:
             assert "permissions" in found.faults["message"].iloc[0]
 
 
+# --- after a study
+
+
 def study(on_bad_case: str, *releases: str) -> settings.Study:
     return settings.load(
         "smoke",
@@ -231,6 +238,80 @@ def study(on_bad_case: str, *releases: str) -> settings.Study:
             "data.on_bad_case": on_bad_case,
         },
     )
+
+
+def gathered(root: Path, work: Path) -> pd.DataFrame:
+    table = gather.gather(study("exclude"), root, work).cases
+    return casetable.read_cases(casetable.write_cases(table, work / "cases.csv"))
+
+
+def test_a_file_replaced_after_a_study_has_read_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, work = tmp_path / "source", tmp_path / "data" / "smoke"
+    files = faults.write(root, 1)
+    faults.write(root, SOUND)
+    used = verification.used_files(gathered(root, work))
+    assert len(used) == 2 * len(files)
+    assert verify(root, used).sound
+    options = ["--study", "smoke", "--data-dir", str(tmp_path / "data")]
+    command = ["data", "verify", str(root), *options]
+    assert __main__.main(command) == 0
+    faults.save(files["t2"], faults.brain(77))
+    assert verify(root).sound
+    found = verify(root, used)
+    assert wrong(found) == [(faults.name_of(1), "file replaced", str(files["t2"]))]
+    assert "run 01_data_exploration again or put the old file back" in found.faults["message"][0]
+    check_sound(found, faults.name_of(SOUND), faults.VOXELS)
+    assert found.cases.set_index("case_id")["faults"][faults.name_of(1)] == 1
+    capsys.readouterr()
+    assert __main__.main(command) == 1
+    assert f"file replaced: {files['t2']}" in capsys.readouterr().out
+
+
+def test_a_case_that_is_gone_since_a_study_has_read_it(tmp_path: Path) -> None:
+    root = tmp_path / "source"
+    files = faults.write(root, 1)
+    faults.write(root, SOUND)
+    used = verification.used_files(gathered(root, tmp_path / "work"))
+    shutil.rmtree(files["t1"].parent)
+    found = verify(root, used)
+    assert {(kind, path) for _, kind, path in wrong(found)} == {
+        ("file gone", str(path)) for path in files.values()
+    }
+    check_sound(found, faults.name_of(SOUND), faults.VOXELS)
+
+
+@pytest.mark.parametrize(("then", "now"), [("source", "link"), ("link", "source")])
+def test_the_way_to_a_folder_does_not_hide_what_changed(
+    then: str, now: str, tmp_path: Path
+) -> None:
+    files = faults.write(tmp_path / "source", 1)
+    (tmp_path / "link").symlink_to("source")
+    used = verification.used_files(gathered(tmp_path / then, tmp_path / "work"))
+    faults.save(files["t1"], faults.brain(77))
+    assert [kind for _, kind, _ in wrong(verify(tmp_path / now, used))] == ["file replaced"]
+
+
+def test_a_study_that_has_read_nothing_there_compares_nothing_and_says_so(tmp_path: Path) -> None:
+    for place in ("one", "other"):
+        faults.write(tmp_path / place, 1)
+    used = verification.used_files(gathered(tmp_path / "one", tmp_path / "work"))
+    found = verify(tmp_path / "other", used)
+    assert [kind for _, kind, _ in wrong(found)] == ["nothing to compare"]
+    assert "give the folder that it has read" in found.faults["message"].iloc[0]
+
+
+def test_cases_that_could_not_be_read_are_not_compared(tmp_path: Path) -> None:
+    root = tmp_path / "source"
+    files = faults.write(root, 1)
+    faults.write(root, SOUND)
+    before = verification.used_files(gathered(root, tmp_path / "work"))
+    FAULTS["0 bytes"].plant(files)
+    assert [kind for _, kind, _ in wrong(verify(root, before))] == ["0 bytes"]
+    used = verification.used_files(gathered(root, tmp_path / "work"))
+    assert {path.parent.name for path in used} == {faults.name_of(SOUND)}
+    assert [kind for _, kind, _ in wrong(verify(root, used))] == ["0 bytes"]
 
 
 # --- the same faults in a study
@@ -276,7 +357,7 @@ def test_what_is_told_of_a_sound_folder(tmp_path: Path) -> None:
     found = verify(tmp_path)
     assert found.sound
     assert found.n_bytes == sum(path.stat().st_size for path in tmp_path.rglob("*.nii*"))
-    rows = found.cases.astype(object).where(found.cases.notna(), None).to_dict("records")
+    rows = found.as_json()["cases"]
     assert rows[0] == {
         "case_id": faults.name_of(1),
         "patient_id": faults.name_of(1),
