@@ -81,16 +81,13 @@ def verify(
         root=root,
         cases=_case_table(inspections, faults),
         faults=pd.DataFrame(rows, columns=FAULT_COLUMNS),
-        unused=unused_table(cases.unused),
+        unused=pd.DataFrame(
+            [(entry.kind, entry.files, str(entry.path), entry.message) for entry in cases.unused],
+            columns=UNUSED_COLUMNS,
+        ),
         n_bytes=sum(case.n_bytes for case in inspections),
         seconds=round(time.monotonic() - started, 3),
     )
-
-
-def unused_table(unused: Sequence[Unused]) -> pd.DataFrame:
-    """Return one row per ``Unused``, with ``UNUSED_COLUMNS``."""
-    rows = [{**asdict(entry), "path": str(entry.path)} for entry in unused]
-    return pd.DataFrame(rows, columns=UNUSED_COLUMNS)
 
 
 def used_files(cases: pd.DataFrame) -> dict[Path, str]:
@@ -116,8 +113,8 @@ def _survey(root: Path) -> Survey:
         alone = {case.segmentation.parent for case in masks.cases if case.segmentation}
         if alone != {fault.path for fault in surveyed.faults}:
             return surveyed
-        message = f"{root}: the cases are masks without images, so only a study of masks takes them"
-        return replace(masks, unused=(*masks.unused, Unused(root, "masks alone", 0, message)))
+        because = "cases are masks without images here, which only a study of masks takes"
+        return replace(masks, unused=(*masks.unused, Unused(root, "masks alone", because)))
     except DataError as error:
         return Survey((), (_fault(root, error.kind, str(error)),))
     except OSError as error:

@@ -101,9 +101,11 @@ def scan(root: str | Path) -> Tree:
             below.clear()
             continue
         seen.add(folder.resolve())
-        hidden += [folder / name for name in (*below, *inside) if _is_hidden(name)]
-        below[:] = sorted(name for name in below if not _passed_over(name))
-        files[folder] = tuple(folder / name for name in sorted(inside) if not _passed_over(name))
+        clean = {name for name in (*below, *inside) if not names.pattern("noise").fullmatch(name)}
+        hidden += [folder / name for name in sorted(clean) if name.startswith(".")]
+        shown = {name for name in clean if not name.startswith(".")}
+        files[folder] = tuple(folder / name for name in sorted(shown.intersection(inside)))
+        below[:] = sorted(shown.intersection(below))
     return Tree(root, files, tuple(closed), tuple(hidden))
 
 
@@ -207,11 +209,3 @@ def leads_nowhere(path: Path) -> bool:
         return path.is_symlink() and not path.exists()
     except OSError:
         return False
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") and not names.is_noise(name)
-
-
-def _passed_over(name: str) -> bool:
-    return name.startswith(".") or names.is_noise(name)

@@ -1,7 +1,4 @@
-"""Names that are no case's: what is passed over, and what is listed with a reason.
-
-The patterns are in ``data/names.yml``.
-"""
+"""Names that are no case's, of ``data/names.yml``: passed over, or listed with a reason."""
 
 import re
 from functools import lru_cache
@@ -21,22 +18,17 @@ class _Rule(Model):
 class _Names(Model):
     noise: tuple[str, ...]
     documents: tuple[str, ...]
+    copies: tuple[str, ...]
+    masks: tuple[str, ...]
+    no_expert: tuple[str, ...]
+    validation: tuple[str, ...]
     rules: tuple[_Rule, ...]
 
 
-@lru_cache(maxsize=1)
-def _load() -> _Names:
-    return read(FILE, _Names)
-
-
-def is_noise(name: str) -> bool:
-    """Tell whether systems, servers, version control or editors leave such a file or folder."""
-    return _whole("noise").fullmatch(name) is not None
-
-
-def is_document(name: str) -> bool:
-    """Tell whether a file is for people, or a sum by which a download is checked."""
-    return _whole("documents").fullmatch(name) is not None
+@lru_cache
+def pattern(key: str) -> re.Pattern[str]:
+    """Return the names of a key of the file as one pattern."""
+    return re.compile("|".join(getattr(_load(), key)), re.IGNORECASE)
 
 
 def rule_of(path: str) -> tuple[int, str, str] | None:
@@ -50,6 +42,6 @@ def rule_of(path: str) -> tuple[int, str, str] | None:
     return None
 
 
-@lru_cache(maxsize=2)
-def _whole(key: str) -> re.Pattern[str]:
-    return re.compile("|".join(getattr(_load(), key)), re.IGNORECASE)
+@lru_cache(maxsize=1)
+def _load() -> _Names:
+    return read(FILE, _Names)

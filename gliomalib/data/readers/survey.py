@@ -104,7 +104,8 @@ def _unique(cases: Iterable[Case]) -> tuple[list[Case], list[Fault]]:
 
 def _unrecognised(root: Path, rest: Sequence[Unused]) -> str:
     wanted = "; ".join(family.LOOKED_FOR for family in FAMILIES)
-    why = "".join(f"; {entry.message}" for entry in rest[:1])
+    telling = [entry.message for entry in rest if entry.kind not in unused.UNKNOWN]
+    why = "".join(f"; {message}" for message in telling[:1])
     return f"{root}: no case recognised; looked for {wanted}; found {_listing(root)}{why}"
 
 
