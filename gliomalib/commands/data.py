@@ -108,7 +108,7 @@ def _show(result: Verification) -> None:
     for _, fault in result.faults.iterrows():
         say(f"{fault['kind']}: {fault['message']}")
     for _, entry in result.unused.iterrows():
-        say(f"not used, {entry['kind']}: {entry['message']}")
+        say(f"note, {entry['kind']}: {entry['message']}")
     n_faults, megabytes = len(result.faults), result.n_bytes / 1e6
     speed = megabytes / max(result.seconds, 1e-3)
     say(

@@ -102,7 +102,7 @@ def test_a_sound_folder_is_shown_as_a_table(tmp_path: Path, capsys: Captured) ->
     # whole numbers also where another case has none
     assert lines[1].split()[7:10] == ["10", "20", "30"]
     assert lines[3].split()[7:10] == ["–"] * 3
-    assert lines[4].startswith(f"not used, no mask: {tmp_path}: 4 files are not used")
+    assert lines[4].startswith(f"note, no mask: {tmp_path}: 4 files are not used")
     assert len(lines) == 6 and lines[-1].startswith("3 cases, ")
     assert lines[-1].endswith("no faults")
 

@@ -44,7 +44,7 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
 
     Faults are a missing or duplicated sequence and an ambiguous mask.
     """
-    for folder, case in layout.case_folders(tree, NAMING, masks=True):
+    for folder, case in layout.case_folders(tree, NAMING):
         release = next(key for key, names in CASE_FOLDERS.items() if re.fullmatch(names, case))
         tree.read.extend(path for path in tree.files[folder] if path.name == CARD)
         yield from _cases(release, folder, tree.files[folder])

@@ -109,22 +109,23 @@ def scan(root: str | Path) -> Tree:
     return Tree(root, files, tuple(closed), tuple(hidden))
 
 
-def case_folders(tree: Tree, naming: Naming, *, masks: bool = False) -> Iterator[tuple[Path, str]]:
+def case_folders(tree: Tree, naming: Naming) -> Iterator[tuple[Path, str]]:
     """Yield each folder that holds a case, and the name with which its files begin.
 
     Releases repeat the name of a case's folder for masks, diffusion and the like. So of the
-    folders of one name those count that hold a sequence (with ``masks`` also a mask), or the first
-    one where none does: a case without any file is a faulty case, not nothing.
+    folders of one name those count that hold a sequence, where none does those with a mask, or the
+    first one: a case without any file is a faulty case, not nothing.
     """
     by_case: dict[str, list[Path]] = {}
     for folder in tree.files:
         if case := naming.case_of(folder.name):
             by_case.setdefault(case, []).append(folder)
     for case, folders in by_case.items():
-        stems = naming.all_stems(case) if masks else naming.stems(case).values()
-        wanted = {name.lower() for name in stems}
-        full = [p for p in folders if wanted & {stem(file).lower() for file in tree.files[p]}]
-        yield from ((folder, case) for folder in full or folders[:1])
+        stems = {place: {stem(file).lower() for file in tree.files[place]} for place in folders}
+        wanted = {name.lower() for name in naming.stems(case).values()}
+        full = [place for place in folders if wanted & stems[place]]
+        masks = [place for place in folders if (case + naming.mask).lower() in stems[place]]
+        yield from ((place, case) for place in full or masks or folders[:1])
 
 
 def fault_of(path: Path, kind: str, message: str, release: str = "unknown") -> Fault:

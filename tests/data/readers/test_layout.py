@@ -139,9 +139,11 @@ def test_what_is_hidden_and_no_litter_is_told(tmp_path: Path) -> None:
 
 
 def test_of_nested_folders_of_one_case_the_inner_one_counts(tmp_path: Path) -> None:
-    touch(tmp_path, "X1_mri/X1_mri/X1-T1.nii", "X2_mri/x", "X3_mri/X3-seg.nii")
-    tree = layout.scan(tmp_path)
-    places = [(tmp_path / "X1_mri/X1_mri", "X1"), (tmp_path / "X2_mri", "X2")]
-    for masks in (False, True):
-        folders = sorted(layout.case_folders(tree, NAMING, masks=masks))
-        assert folders == [*places, (tmp_path / "X3_mri", "X3")]
+    touch(tmp_path, "X1_mri/X1_mri/X1-T1.nii", "X2_mri/x", "X3_mri/X3-seg.nii", "X1_mri/X1-seg.nii")
+    touch(tmp_path, "masks/X3_mri/X3-seg.nii.gz", "more/X3_mri/X3-FA.nii")
+    assert sorted(layout.case_folders(layout.scan(tmp_path), NAMING)) == [
+        (tmp_path / "X1_mri/X1_mri", "X1"),
+        (tmp_path / "X2_mri", "X2"),
+        (tmp_path / "X3_mri", "X3"),
+        (tmp_path / "masks/X3_mri", "X3"),
+    ]

@@ -8,7 +8,14 @@ CASES = [name for family in survey.FAMILIES for name in family.EXAMPLES]
 NOISE = [
     *("._BraTS20_Training_001_t1.nii.gz", ".DS_Store", "__MACOSX", "Thumbs.db", "desktop.ini"),
     *("$RECYCLE.BIN", "System Volume Information", "@eaDir", "lost+found", ".git", ".datalad"),
-    *("name_mapping.csv~", ".name_mapping.csv.swp", ".#x.csv", "#x.csv#", ".~lock.x.csv#"),
+    *(
+        "name_mapping.csv~",
+        ".name_mapping.csv.swp",
+        ".#x.csv",
+        "#x.csv#",
+        ".~lock.x.csv#",
+        "~$x.xlsx",
+    ),
     *(".Trash-1000", ".nfs0000012", ".Spotlight-V100", "Icon\r", "THUMBS.DB", ".ipynb_checkpoints"),
 ]
 DOCUMENTS = ["README", "readme.txt", "LICENSE.md", "MD5SUMS", "terms.pdf", "x.nii.gz.md5"]

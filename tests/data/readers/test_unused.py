@@ -175,6 +175,29 @@ def test_a_case_within_a_folder_of_its_name_is_read_once(tmp_path: Path) -> None
     assert {entry.kind for entry in found.unused} == {"other image"}
 
 
+def test_a_mask_around_the_folder_of_its_case_is_named(tmp_path: Path) -> None:
+    folder = folder_of(B20, tmp_path)
+    folder.rename(tmp_path / "inner")
+    folder.mkdir()
+    (tmp_path / "inner").rename(folder / folder.name)
+    (folder / folder.name / f"{folder.name}_seg.nii.gz").rename(
+        folder / f"{folder.name}_seg.nii.gz"
+    )
+    assert survey.survey(tmp_path).faults == ()
+    assert sorted(told(tmp_path).values()) == ["file elsewhere", "no mask"]
+
+
+def test_masks_beside_whole_cases_are_no_cases_again(tmp_path: Path) -> None:
+    files = layouts.write(tmp_path / "whole", B20, 5)
+    place = tmp_path / "masks" / files["t1"].parent.name
+    place.mkdir(parents=True)
+    shutil.copy(files["seg"], place)
+    for masks in (False, True):
+        found = survey.survey(tmp_path, masks=masks)
+        assert (len(found.cases), found.faults) == (1, ())
+        assert found.unused[0].kind == "file elsewhere"
+
+
 def test_a_file_within_a_folder_of_its_name_is_named(tmp_path: Path) -> None:
     layouts.write(tmp_path, B20, 6)
     files = layouts.write(tmp_path, B20, 5)
@@ -285,6 +308,7 @@ def test_a_hint_stays_within_the_release(seen: str, wanted: str, tmp_path: Path)
         ("dicom/IM0001.dcm", "other format"),
         ("slices/volume_1_slice_0.h5", "other format"),
         ("survival_info.csv", "other table"),
+        ("name.xls", "other format"),
         ("notes.txt", "other file"),
         ("empty", "empty folder"),
         (".hidden/BraTS20_Training_007_t1.nii.gz", "hidden"),
