@@ -16,19 +16,14 @@ class _Rule(Model):
 
 
 class _Names(Model):
-    noise: tuple[str, ...]
-    documents: tuple[str, ...]
-    copies: tuple[str, ...]
-    masks: tuple[str, ...]
-    no_expert: tuple[str, ...]
-    validation: tuple[str, ...]
+    patterns: dict[str, tuple[str, ...]]
     rules: tuple[_Rule, ...]
 
 
 @lru_cache
 def pattern(key: str) -> re.Pattern[str]:
-    """Return the names of a key of the file as one pattern."""
-    return re.compile("|".join(getattr(_load(), key)), re.IGNORECASE)
+    """Return one pattern for the names of a key of the file."""
+    return re.compile("|".join(_load().patterns[key]), re.IGNORECASE)
 
 
 def rule_of(path: str) -> tuple[int, str, str] | None:
