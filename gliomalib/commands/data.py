@@ -106,6 +106,8 @@ def _show(result: Verification) -> None:
         say(_text(result.cases))
     for _, fault in result.faults.iterrows():
         say(f"{fault['kind']}: {fault['message']}")
+    for _, entry in result.unused.iterrows():
+        say(f"note, {entry['kind']}: {entry['message']}")
     n_faults, megabytes = len(result.faults), result.n_bytes / 1e6
     speed = megabytes / max(result.seconds, 1e-3)
     say(
