@@ -89,7 +89,7 @@ def values(measured: Measured, study: Study) -> list[Value]:
 
 def _times(measured: Measured, study: Study) -> Iterator[Value]:
     """Yield medians over the warm passes, with their intervals."""
-    warm, total = measured.warm, measured.seconds(STAGES)
+    warm = measured.warm
     for way, stages in WAYS.items():
         rule = (
             f"warm seconds of {' + '.join(stages)}; files in the memory of the operating system, "
@@ -97,12 +97,9 @@ def _times(measured: Measured, study: Study) -> Iterator[Value]:
         )
         name = f"seconds_per_patient_{NAMES[way]}"
         yield _median(name, measured.seconds(stages), warm, study, "s", rule)
-    slices, reading = warm["depth"] / total, measured.seconds(READING) / total
-    for name, numbers, unit, what in (
-        ("slices_per_second_all", slices, "1/s", "slices"),
-        ("share_reading", reading, "", "reading, preprocessing"),
-    ):
-        yield _median(name, numbers, warm, study, unit, f"{what}, {_passes(measured)}")
+    reading = measured.seconds(READING) / measured.seconds(STAGES)
+    rule = f"reading, preprocessing, {_passes(measured)}"
+    yield _median("share_reading", reading, warm, study, "", rule)
 
 
 def _totals(measured: Measured) -> Iterator[Value]:

@@ -110,16 +110,11 @@ def values(
     """
     related, proportional = _related(scores), _proportions(scores)
     any_average = [finding for finding in related if finding.reading == "any average"]
-    excluded = contradictions.excluded_readings(scores)
     numbers: dict[str, tuple[float, str]] = {
         "relations": (len(related), "relations among the six printed scores, one for each reading"),
         "relations_impossible": (
             len(any_average) - _possible(any_average),
             "of these, the ones that fail whichever average the scores share",
-        ),
-        "readings_excluded": (
-            len(excluded),
-            f"readings that accuracy, precision and recall exclude: {', '.join(excluded)}",
         ),
         "test_sizes": (len(proportional), "numbers of test volumes that come into question"),
         "test_sizes_possible": (

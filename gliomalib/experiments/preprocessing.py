@@ -155,21 +155,6 @@ def slice_classes(store: Store, study: settings.Study) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["rule", "least", "class", "share", "low", "high"])
 
 
-def of_classes(table: pd.DataFrame, study: settings.Study, patients: int) -> list[Value]:
-    """Return the rows of ``slice_classes`` with the study's own rule as values."""
-    rule = "slices of the box in this class by the rule {!r} from {} on, mean over patients"
-    return [
-        Value(
-            f"slices_{row['class']}_{row['least']}".replace(" ", "_").replace("²", "2"),
-            row["share"],
-            (row["low"], row["high"]),
-            patients,
-            rule=rule.format(row["rule"], row["least"]),
-        )
-        for _, row in table[table["rule"] == study.classifier.label_rule].iterrows()
-    ]
-
-
 def relabelled(table: pd.DataFrame, study: settings.Study) -> list[Value]:
     """Return what the choice of the label rule changes; ``table`` is that of ``label_rules``.
 

@@ -59,11 +59,11 @@ class Measured:
     """What was timed.
 
     ``passes`` has a row per pass from file to class: patient_id, repeat (−1: the cold one), load
-    and each stage in seconds, depth (its slices). ``engines`` has engine, patient_id, repeat and
-    seconds of each network; ``changes`` has patient_id, voxels and slices (share of another class
-    in bf16), dice (gained); ``sizes`` has network, parameters, gflops. ``hardware`` names
-    processor, cores, threads and device, and no machine; ``memory_gb`` is the highest memory of
-    the process before bf16 began, in 10⁹ bytes.
+    and each stage in seconds. ``engines`` has engine, patient_id, repeat and seconds of each
+    network; ``changes`` has patient_id, voxels and slices (share of another class in bf16), dice
+    (gained); ``sizes`` has network, parameters, gflops. ``hardware`` names processor, cores,
+    threads and device, and no machine; ``memory_gb`` is the highest memory of the process before
+    bf16 began, in 10⁹ bytes.
     """
 
     passes: pd.DataFrame
@@ -208,9 +208,7 @@ def changed(volume: Volume, other: Volume) -> float:
 
 
 def _row(answer: patient.Answer, repeat: int, clock: Clock) -> dict[str, object]:
-    grid = answer.fused.grid
-    about = {"patient_id": grid.patient_id, "repeat": repeat, "depth": grid.shape[2]}
-    return {**about, **clock.seconds}
+    return {"patient_id": answer.fused.grid.patient_id, "repeat": repeat, **clock.seconds}
 
 
 def beside(

@@ -129,6 +129,3 @@ def test_classes_of_slices_hang_on_the_rule_and_on_the_least_area(tmp_path: Path
     # two voxels of 16 mm² are less than 40
     assert share["dominant", "40 mm²", "edema"] == 0.25
     assert share["enhancing_first", "40 mm²", "enhancing tumour"] == 0.25
-    values = preprocessing.of_classes(table, STUDY, 2)
-    assert len(values) == 8 and {value.n_patients for value in values} == {2}
-    assert values[6].name == "slices_edema_40_mm2" and values[6].value == 0.25
