@@ -163,20 +163,14 @@ def values(optima: Mapping[str, Optimum], sweep: Sweep) -> list[Value]:
     mean, of_seeds = optima["mean"], trainings(sweep)
     how = (
         "exact α with the best mean Dice over all of 0–1, middle of the widest plateau, of the "
-        "trainings' mean; interval by resampling patients, widened by the spread of the trainings"
+        "trainings' mean; interval by resampling patients, widened by the spread of the trainings; "
+        f"{mean.left_out} patients without a score left out"
     )
     lost = f"best mean Dice minus that at α = {PAPER}, {AGAIN}; widened by the trainings"
     width = f"width of all α whose mean Dice lies {NEAR} of the best; widened by the trainings"
     note = ONE_TRAINING if len(of_seeds) == 1 else ""
     made = [
-        *(
-            value(
-                "best_alpha" if region == "mean" else f"best_alpha_{region}",
-                best.alpha,
-                f"{how}; {best.left_out} patients without a score left out",
-            )
-            for region, best in optima.items()
-        ),
+        value("best_alpha", mean.alpha, how),
         value("lost_at_published_alpha", mean.lost, lost),
         value("flat_width", mean.plateau, width),
     ]

@@ -115,16 +115,6 @@ def beside(means: pd.Series, titles: Mapping[str, str], judged: pd.DataFrame) ->
     return rows.fillna({"verdict": "–"})
 
 
-def by_grade(table: pd.DataFrame, cases: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return grade → the rows of ``table`` of its patients, as the table of cases tells them.
-
-    Patients of unknown grade are in none.
-    """
-    known = cases.dropna(subset="grade").drop_duplicates("patient_id")
-    grades = table["patient_id"].map(known.set_index("patient_id")["grade"])
-    return {grade: table[grades == grade] for grade in sorted(grades.dropna().unique())}
-
-
 def false_alarms(
     name: str, scores: Sequence[pd.DataFrame], patients: int, seeds: int, what: str
 ) -> Value:

@@ -97,11 +97,12 @@ def graded(
 ) -> list[Value]:
     """Return ``contrasts`` by the study's rule within each grade of the table of cases.
 
-    Names end in the grade: ``fused_minus_2d_mean_dice_hgg``.
+    Names end in the grade: ``fused_minus_2d_mean_dice_hgg``. Patients of unknown grade are in none.
     """
+    known = cases.dropna(subset="grade").drop_duplicates("patient_id").set_index("patient_id")
     return [
         replace(value, name=f"{value.name}_{grade.lower()}", rule=f"{grade} only: {value.rule}")
-        for grade, rows in comparing.by_grade(table, cases).items()
+        for grade, rows in table.groupby(table["patient_id"].map(known["grade"]))
         for contrast in contrasts(rows, better, others)
         if contrast.rule == "dice"
         for value in [contrast.value]

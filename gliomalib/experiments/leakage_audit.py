@@ -149,22 +149,11 @@ def majority(pool: Pool) -> bootstrap.Interval:
     return mean_interval(shares, pool.study, "leakage", "majority")
 
 
-def values(pool: Pool, dealt: pd.DataFrame, scores: pd.DataFrame) -> list[Value]:
-    """Return the values of a record; ``dealt`` is the table of ``sides``."""
+def values(pool: Pool, scores: pd.DataFrame) -> list[Value]:
+    """Return the values of a record."""
     found = [made for _, row in scores.iterrows() for made in _values_of(row, pool.study)]
     rule = "share of slices of the commonest class, mean over patients: who learnt nothing gets it"
-    found.append(value("majority_accuracy", majority(pool), rule))
-    shares = {
-        "leaking_share": "test slices whose patient has slices in training",
-        "adjacent_share": "test slices that are in training too, or the slice above or below",
-    }
-    n = len(pool.patients)
-    for split, part in dealt.groupby("split", sort=False):
-        for name, of in shares.items():
-            rule = f"share of {of}, slices dealt {SPLITS[str(split)]}, mean over repeats"
-            found.append(Value(f"{name}_{split}", part[name].mean(), n_patients=n, rule=rule))
-    rule = "slices without any brain, left out of every split"
-    return [*found, Value("slices_left_out", float(pool.n_blank), unit="slices", rule=rule)]
+    return [*found, value("majority_accuracy", majority(pool), rule)]
 
 
 def conclusion(scores: pd.DataFrame) -> str:

@@ -54,7 +54,7 @@ def compared(grid: Grid, part: str, score: str) -> pd.DataFrame:
 
 
 def values(grids: Sequence[Grid], study: settings.Study, gate: gates.Gate) -> list[Value]:
-    """Return the scores of every cell, the differences of the pairs, and the number of seeds.
+    """Return the scores of every cell and the differences of the pairs.
 
     Differences of the classifier say in their note where it is not judged: ``gate``.
     """
@@ -71,8 +71,7 @@ def values(grids: Sequence[Grid], study: settings.Study, gate: gates.Gate) -> li
             cells = [of[[cell]] for of in wide for cell in grid.titles]
             what = "losses of ResNet50 and parts, in accuracy"
             values.append(comparing.false_alarms(AA, cells, len(wide[0]), grid.seeds, what))
-    rule = "smallest number of seeds of a cell, of the networks that have more than one cell"
-    return [*values, Value("seeds_per_cell", float(_fewest_seeds(grids)), rule=rule)]
+    return values
 
 
 def absent(grids: Sequence[Grid]) -> tuple[str, ...]:
