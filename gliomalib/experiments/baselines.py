@@ -104,14 +104,14 @@ def conclusion(trial: MethodTrial, values: Sequence[Value]) -> str:
         f"volume minus that of {dice}. {_ensembles(values)}ResNet50 on fused "
         f"slices is right in {of(values, 'accuracy_resnet50').value:.3f} of slices. {gate.note}. "
     )
-    judged = {"mean_dice": volumes.iloc[1:], "accuracy": plain}
+    judged = {"mean_dice": volumes.iloc[1:]}
     if gate.value == 1:
+        judged["accuracy"] = plain
         gains = _gains(trial, "test", "accuracy")
         listed = comparing.listed(plain, [gains[method] for method in WITHOUT])
         text += f"Its accuracy minus that without a classifier: {listed}."
     else:
         text += "What it gains on ways without a classifier is not judged."
-        del judged["accuracy"]
     for score, rows in judged.items():
         if "external" in set(trial.scores["part"]):
             what = f"{score.replace('mean_dice', 'mean Dice')} against "
