@@ -17,9 +17,6 @@ from gliomalib.scoring import tables as evaluate
 RULES = ("et_dice", "et_dice_present", "et_dice_volume")
 """Dice of the enhancing tumour by each rule for empty masks, the study's own first."""
 
-AA = "aa_false_alarms_accuracy"
-"""How often one seed of ResNet50 counts as different from the others."""
-
 WHO = {"test": "held-out", "external": "external"}
 """What the patients of a part are called."""
 
@@ -66,11 +63,6 @@ def values(grids: Sequence[Grid], study: settings.Study, gate: gates.Gate) -> li
                 values += _differences(grid, part, score, gate)
             if grid.classifies:
                 values += _of_slices(grid, part, study)
-        if grid.classifies:
-            wide = [loss_grid.by_seed(grid, part, "accuracy") for part, _ in parts(grid.scores)]
-            cells = [of[[cell]] for of in wide for cell in grid.titles]
-            what = "losses of ResNet50 and parts, in accuracy"
-            values.append(comparing.false_alarms(AA, cells, len(wide[0]), grid.seeds, what))
     return values
 
 

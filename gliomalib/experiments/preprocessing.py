@@ -83,13 +83,6 @@ def conclusion(values: Sequence[Value]) -> str:
     )
 
 
-def grids(cases: pd.DataFrame) -> pd.DataFrame:
-    """Return on which grids the used cases lie: release, shape, spacing_mm, axes, cases."""
-    used = cases[cases["part"].isin(["internal", "external"])]
-    keys = ["release", "shape", "spacing_mm", "axes"]
-    return used.groupby(keys, dropna=False).size().reset_index(name="cases")
-
-
 def tumour_volumes(table: pd.DataFrame) -> pd.DataFrame:
     """Return the volume of each class and of the whole tumour: patient_id, part, region, ml."""
     columns = {f"mm3_{label}": CLASS_NAMES[label] for label in (1, 2, 3)}

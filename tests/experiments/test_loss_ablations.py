@@ -225,14 +225,3 @@ def test_losses_of_a_classifier_below_its_gate_are_not_judged(
     text = loss_ablations.conclusion(loss_grids, values, gate)
     assert "ResNet50, accuracy of a patient's slices: not judged: ResNet50 fails" in text
     assert "Dice minus cross-entropy" not in text
-
-
-def test_seeds_of_one_classifier_are_set_against_each_other(tmp_path: Path) -> None:
-    made = planted.run_of(tmp_path, {planted.RESNET50: {"s2": {"seed": 8}, "s3": {"seed": 9}}})
-    for name, right in (("", 0.5), (".s2", 0.5), (".s3", 0.9)):
-        planted.write(made, planted.RESNET50 + name, planted.slices_of(right))
-    alarms = of(
-        loss_ablations.values([loss_grid.grid(made, "resnet50")], made.study, PASSED),
-        loss_ablations.AA,
-    )
-    assert 0 <= alarms.value <= 1 and "of 3 comparisons" in alarms.rule and alarms.n_seeds == 3

@@ -87,12 +87,6 @@ def test_the_most_cropped_patient_is_shown_where_most_is_cut(
     assert (view.labels > 0).sum() == 6
 
 
-def test_grids_count_the_used_cases() -> None:
-    rows = {"release": "r", "shape": "2×2×2", "spacing_mm": "1×1×1", "axes": ["LPS", "LPS", "RAS"]}
-    cases = pd.DataFrame({**rows, "part": ["internal", "external", "duplicate"]})
-    assert preprocessing.grids(cases)["cases"].tolist() == [2]
-
-
 def test_volumes_are_in_millilitres_for_each_class_and_the_whole() -> None:
     columns = {"mm3_1": [1000.0], "mm3_2": [2000.0], "mm3_3": [0.0], "mm3_tumour": [3000.0]}
     table = pd.DataFrame({"patient_id": ["A"], "part": ["internal"], **columns})
