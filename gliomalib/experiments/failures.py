@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gliomalib import records, settings
-from gliomalib.experiments.values import ends, mean_interval, of, pooled, value
+from gliomalib.experiments.values import ends, mean_interval, of, pooled_share, value
 from gliomalib.fusion import average
 from gliomalib.pipeline import folds
 from gliomalib.schema import CLASS_NAMES, Confusion, Value, Volume, run_name
@@ -92,15 +92,11 @@ def to_edema(counts: Confusion, study: settings.Study, unit: str) -> Value:
     The share is of all such voxels or slices together, its interval by resampling the patients
     who have any; NaN where nobody has.
     """
-    name, of_others = "collapse_to_edema", counts[:, OTHERS]
-    rule = f"share of the {unit} of necrotic core and enhancing tumour that are called edema"
+    of_others = counts[:, OTHERS]
     pairs = np.stack([of_others[:, :, EDEMA].sum(axis=1), of_others.sum(axis=(1, 2))], axis=1)
-    pairs = pairs[pairs[:, 1] > 0]
-    if not len(pairs):
-        return Value(name, math.nan, rule=f"{rule}; no patient has any")
-    seeds = ("failures", "edema", unit)
-    shares = pooled(pairs, study, *seeds, scores=lambda sums: {name: bootstrap.ratio(sums)})
-    return value(name, shares[name], rule)
+    share = pooled_share("collapse_to_edema", pairs, study, "failures", "edema", unit)
+    rule = f"share of the {unit} of necrotic core and enhancing tumour that are called edema"
+    return replace(share, rule=rule if share.n_patients else f"{rule}; no patient has any")
 
 
 def ring_artefacts(material: folds.Material, *, planted: bool = False) -> Diagnosis:
@@ -114,7 +110,7 @@ def ring_artefacts(material: folds.Material, *, planted: bool = False) -> Diagno
     for case, p2d, p3d in folds.branch_volumes(material, "test"):
         fused = average.weighted_average(p2d, p3d, study.fusion.alpha)
         if planted:
-            fused = ringing.repainted(fused, ringing.between(p2d, p3d))
+            fused = ringing.repainted(fused, ringing.between(p2d, p3d), enhancing=True)
         counted.append(ringing.ring_counts(case, fused, p2d, p3d))
     seed = settings.named_seed(study.seed, "failures", "rings")
     rings = ringing.ring_artefacts(counted, seed, study.evaluation.bootstrap)

@@ -103,6 +103,20 @@ def pooled(
     return bootstrap.confusion_intervals(matrices, scores, seed, study.evaluation.bootstrap)
 
 
+def pooled_share(
+    name: str, counts: FloatArray | Confusion, study: settings.Study, *names: str
+) -> Value:
+    """Return the share of counts (n, 2), a part and its whole, of the patients who have any.
+
+    NaN where nobody has; drawn with the seed of ``names``.
+    """
+    counts = counts[counts[:, 1] > 0]
+    if not len(counts):
+        return Value(name, math.nan)
+    share = pooled(counts, study, *names, scores=lambda sums: {"ratio": bootstrap.ratio(sums)})
+    return value(name, share["ratio"], "")
+
+
 def parts(table: pd.DataFrame) -> list[tuple[str, str]]:
     """Return the reported parts that ``table`` has, each with its prefix of ``PREFIXES``."""
     return [(part, prefix) for part, prefix in PREFIXES.items() if (table["part"] == part).any()]
