@@ -8,10 +8,10 @@ import pandas as pd
 
 from gliomalib import digits, progress, settings
 from gliomalib.experiments import comparing
-from gliomalib.experiments.values import PREFIXES, parts
-from gliomalib.fusion import rules
+from gliomalib.experiments.values import PREFIXES, mean_interval, parts, value
+from gliomalib.fusion import agreement, rules
 from gliomalib.pipeline import folds
-from gliomalib.schema import RecordError, Split, Value
+from gliomalib.schema import Example, RecordError, Split, Value
 from gliomalib.scoring import tables
 from gliomalib.settings import PAPER_ALPHA
 
@@ -28,6 +28,13 @@ FEWEST = 2
 
 EXPECTED = "mean of NCR, ED and ET Dice per patient, then over patients"
 
+ERRORS = {
+    "phi": "correlation of the errors of the two branches over voxels, mean over patients",
+    "disagreement": "share of voxels to which the branches give different classes",
+    "one_right": "share of voxels in which just one branch is right: all that fusion can win",
+}
+"""What is said of how the errors of the branches go together."""
+
 
 @dataclass(frozen=True)
 class RuleTrial:
@@ -35,12 +42,14 @@ class RuleTrial:
 
     ``scores`` has one row per patient, fold, training, rule (``network``) and region: patient_id,
     part, fold, seed (0: the study's own), network, region, dice, state. ``fits`` has one row per
-    fold and rule: fold, rule, fitted on, found; a rule that could not be fitted says why in
-    ``found``.
+    fold and rule: fold, rule, fitted on, inner patients, fitted (whether it was), found; a rule
+    that could not be fitted says why in ``found``. ``errors`` has one row per patient and fold:
+    how the errors of the branches go together.
     """
 
     scores: pd.DataFrame
     fits: pd.DataFrame
+    errors: pd.DataFrame
 
     @property
     def tried(self) -> list[str]:
@@ -59,6 +68,7 @@ def try_rules(material: folds.Material) -> RuleTrial:
     """
     scores: list[dict[str, object]] = []
     fits: list[dict[str, object]] = []
+    errors: list[dict[str, object]] = []
     empty, (_, *others) = material.study.evaluation.empty, folds.seeds(material.study).items()
     for split in material.splits:
         fitted, fit_rows = _fitted(material, split)
@@ -77,7 +87,8 @@ def try_rules(material: folds.Material) -> RuleTrial:
                 counts = tables.confusion_of(case, rule.apply(volumes))
                 whose = {**about, "seed": seed, "network": key}
                 scores += comparing.dice_rows(whose, counts, material.study)
-    return RuleTrial(pd.DataFrame(scores), pd.DataFrame(fits))
+            errors.append({**about, **agreement.error_correlation(pair, case.labels)})
+    return RuleTrial(pd.DataFrame(scores), pd.DataFrame(fits), pd.DataFrame(errors))
 
 
 def fit_table(trial: RuleTrial) -> pd.DataFrame:
@@ -113,15 +124,23 @@ def compared(trial: RuleTrial, part: str) -> pd.DataFrame:
     return comparing.beside(wide.mean(), {key: _title(key) for key in map(str, wide)}, judged)
 
 
-def values(trial: RuleTrial) -> list[Value]:
-    """Return the gain of every rule over the fixed weight."""
+def values(trial: RuleTrial, study: settings.Study) -> list[Value]:
+    """Return the gain of every rule over the fixed weight, and how the branches' errors go."""
     values = []
     for part, prefix in parts(trial.scores):
         for key, gain in _gains(trial, part).items():
             bound = "; a bound that sees the patient's own labels, no method"
             rule = f"{_title(key)} minus {FIXED}, {EXPECTED}{bound * (key == rules.ORACLE.key)}"
             values.append(comparing.value(f"{prefix}{key}_gain", gain, rule))
-    return values
+        of_part = trial.errors[trial.errors["part"] == part]
+        errors = of_part.groupby("patient_id").mean(numeric_only=True)
+        for name, rule in ERRORS.items():
+            if len(defined := errors[name].dropna()):
+                mean = mean_interval(defined, study, "adaptive", part, name)
+                values.append(value(f"{prefix}errors_{name}", mean, rule))
+    n_skipped = int((~trial.fits["fitted"]).sum())
+    rule = "folds and rules that were not fitted for want of validation patients"
+    return [*values, Value("rules_not_fitted", float(n_skipped), rule=rule)]
 
 
 def conclusion(compared: pd.DataFrame, trial: RuleTrial) -> str:
@@ -147,6 +166,18 @@ def conclusion(compared: pd.DataFrame, trial: RuleTrial) -> str:
     return text
 
 
+def extremes(material: folds.Material, trial: RuleTrial) -> list[Example]:
+    """Return the held-out patients in whom an adaptive rule gains and loses most."""
+    key = next(name for name in ("gate", "entropy_weighted") if name in trial.tried)
+    wide = (
+        _means(trial, "test")
+        .query("seed == 0")
+        .pivot(index=["fold", "patient_id"], columns="network", values="dice")
+    )
+    gain = (wide[key] - wide[REFERENCE]).sort_values(kind="stable")
+    return [_example(material, key, gain.index[at], gain.iloc[at]) for at in (-1, 0)]
+
+
 def _fitted(
     material: folds.Material, split: Split
 ) -> tuple[dict[str, rules.Fitted], list[dict[str, object]]]:
@@ -158,14 +189,27 @@ def _fitted(
     ]
     fitted, rows = {}, []
     for key, rule in rules.RULES.items():
-        found = f"not fitted: {len(training)} validation patients"
-        if rule.fitted_on != "inner patients" or len(training) >= FEWEST:
+        learns = rule.fitted_on == "inner patients"
+        n, what = len(training), f"not fitted: {len(training)} validation patients"
+        if not learns or n >= FEWEST:
             seed = settings.named_seed(study.seed, "rule", key, split.fold)
             fitted[key] = rules.fit(key, training, seed, study.evaluation.empty)
-            found = _spoken(fitted[key].parameters)
-        about = {"fold": split.fold, "rule": rule.title, "fitted on": rule.fitted_on}
-        rows.append({**about, "found": found})
+            what = _spoken(fitted[key].parameters)
+        row = {"fold": split.fold, "rule": rule.title, "fitted on": rule.fitted_on}
+        row |= {"inner patients": n * learns, "fitted": key in fitted, "found": what}
+        rows.append(row)
     return fitted, rows
+
+
+def _example(material: folds.Material, key: str, at: tuple[int, str], gain: float) -> Example:
+    fold, patient = int(at[0]), str(at[1])
+    split = next(split for split in material.splits if split.fold == fold)
+    fitted, _ = _fitted(material, split)
+    pair = folds.pair(material, fold, patient)
+    volumes = {"2D": pair[0], "3D": pair[1], FIXED: fitted[REFERENCE].apply(pair)}
+    volumes[_title(key)] = fitted[key].apply(pair)
+    title = f"{patient}: {_title(key)} {gain:+.3f} mean Dice against {FIXED}"
+    return folds.example(material.store.get(patient), volumes, title)
 
 
 def _gains(trial: RuleTrial, part: str) -> dict[str, comparing.Gain]:

@@ -43,6 +43,7 @@ def test_every_rule_meets_every_reported_patient_and_nobody_else(
         assert wide.index.tolist() == names
         assert list(wide) == [*rules.RULES, "oracle"]
         assert wide.notna().all().all()
+    assert sorted(trial.errors["patient_id"]) == ["E", "F", "G", "H"]
 
 
 def test_fits_are_read_rule_by_rule(trial: adaptive_fusion.RuleTrial) -> None:
@@ -93,12 +94,13 @@ def test_a_fold_with_few_validation_patients_says_what_it_did_not_fit(tmp_path: 
     assert trial.tried == [key for key in rules.RULES if key not in FITTED]
     fits = trial.fits.set_index("rule")
     titles = [rules.RULES[key].title for key in FITTED]
-    unfitted = fits["found"] == "not fitted: 1 validation patients"
-    assert unfitted[titles].all() and not unfitted.drop(titles).any()
+    assert not fits["fitted"][titles].any() and fits["fitted"].drop(titles).all()
+    assert (fits["found"][titles] == "not fitted: 1 validation patients").all()
     compared = adaptive_fusion.compared(trial, "test")
     text = adaptive_fusion.conclusion(compared, trial)
     assert f"{len(FITTED)} of {len(rules.RULES)} rules need" in text
-    values = {one.name: one for one in adaptive_fusion.values(trial)}
+    values = {one.name: one for one in adaptive_fusion.values(trial, made.study)}
+    assert values["rules_not_fitted"].value == len(FITTED)
     assert "stacking_gain" not in values
 
 
@@ -110,7 +112,7 @@ def test_a_patient_of_several_folds_counts_once(tmp_path: Path) -> None:
     made = study(tmp_path, two)
     trial = adaptive_fusion.try_rules(made)
     assert adaptive_fusion.table(trial, "external").index.tolist() == ["G", "H"]
-    values = {one.name: one for one in adaptive_fusion.values(trial)}
+    values = {one.name: one for one in adaptive_fusion.values(trial, made.study)}
     assert values["external_half_gain"].n_patients == 2
     assert values["half_gain"].n_patients == 6
 
@@ -123,9 +125,10 @@ def test_gains_are_paired_differences_with_their_verdicts(
     for key in wide.columns.drop("published"):
         assert found["difference"][key] == pytest.approx((wide[key] - wide["published"]).mean())
     assert found["verdict"][["published", "oracle"]].tolist() == ["–", "–"]
-    values = {one.name: one for one in adaptive_fusion.values(trial)}
+    values = {one.name: one for one in adaptive_fusion.values(trial, material.study)}
     assert values["three_d_gain"].value == pytest.approx(found["difference"]["three_d"])
     assert "no method" in values["oracle_gain"].rule
+    assert 0 < values["errors_one_right"].value < 1
     assert "published_gain" not in values
     text = adaptive_fusion.conclusion(found.reset_index(), trial)
     gaining = found[found["verdict"].eq("different") & (found["difference"] > 0)]
@@ -152,8 +155,20 @@ def test_the_rule_of_the_question_is_tried_on_every_training(
     by_rule = dice.pivot_table(index=["seed", "patient_id"], columns="network", values="dice")
     expected = (by_rule["entropy_weighted"] - by_rule["published"]).mean()
     assert found["difference"]["entropy_weighted"] == pytest.approx(expected)
-    values = {value.name: value for value in adaptive_fusion.values(trial)}
+    values = {value.name: value for value in adaptive_fusion.values(trial, made.study)}
     assert values["entropy_weighted_gain"].n_seeds == 2
     single = "one training of each network"
     assert single not in values["entropy_weighted_gain"].note
     assert single in values["half_gain"].note
+
+
+def test_extremes_are_the_largest_gain_and_the_largest_loss(
+    material: folds.Material, trial: adaptive_fusion.RuleTrial
+) -> None:
+    wide = adaptive_fusion.table(trial, "test")
+    gain = (wide["gate"] - wide["published"]).sort_values()
+    won, lost = adaptive_fusion.extremes(material, trial)
+    assert won.title.startswith(str(gain.index[-1])) and lost.title.startswith(str(gain.index[0]))
+    assert list(won.predictions) == ["2D", "3D", "α = 0.6", "gate for each voxel"]
+    p2d = planted_branches.noisy_volume(str(gain.index[-1]), *BRANCHES["unet2d"])
+    np.testing.assert_array_equal(won.predictions["2D"], tables.predicted_labels(p2d))
