@@ -21,8 +21,6 @@ ONLY_IN = {
     "papermill": ("runner",),
     "nbconvert": ("report",),
     "PIL": ("figures.encode", "figures.gallery"),
-    "onnx": ("experiments.engines",),
-    "onnxruntime": ("experiments.engines",),
     **dict.fromkeys(
         ("pooch", "urllib.request", "http.client", "requests", "socket", "httpx", "aiohttp"),
         ("data.download",),

@@ -9,7 +9,7 @@ import pandas as pd
 from gliomalib import progress, settings
 from gliomalib.digits import spoken
 from gliomalib.experiments import gates
-from gliomalib.experiments.values import class_scores, ends, of, pooled, value
+from gliomalib.experiments.values import ends, of, pooled, value
 from gliomalib.fusion import average, slices
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds
@@ -38,7 +38,7 @@ def classified(material: folds.Material) -> pd.DataFrame:
 
 
 def scores(table: pd.DataFrame, study: settings.Study) -> pd.DataFrame:
-    """Return the scores of the slices at each α: way, score, alpha, value, low, high.
+    """Return the accuracy of the slices at each α: way, alpha, value, low, high.
 
     Slices are pooled, intervals come from drawing patients; ``table`` is that of ``classified``.
     """
@@ -46,10 +46,9 @@ def scores(table: pd.DataFrame, study: settings.Study) -> pd.DataFrame:
     for (way, alpha), part in table.groupby(["way", "alpha"], sort=False):
         counts = tables.patient_confusions(part.assign(part="test"), "test")
         # α is not in the seed's name: the same patients are drawn at every α
-        found = class_scores(counts, study, "sweeps", "levels", str(way))
-        for score in ("accuracy", "balanced_accuracy"):
-            rows.append((way, score, alpha, found[score].value, *ends(found[score])))
-    return pd.DataFrame(rows, columns=["way", "score", "alpha", "value", "low", "high"])
+        accuracy = pooled(counts, study, "sweeps", "levels", str(way))["accuracy"]
+        rows.append((way, alpha, accuracy.value, *ends(accuracy)))
+    return pd.DataFrame(rows, columns=["way", "alpha", "value", "low", "high"])
 
 
 def values(table: pd.DataFrame, study: settings.Study, gate: gates.Gate) -> list[Value]:

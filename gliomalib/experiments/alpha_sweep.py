@@ -158,28 +158,19 @@ def trainings(sweep: Sweep) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["seed", "best α", f"lost at {PAPER}", NEAR])
 
 
-def values(optima: Mapping[str, Optimum], sweep: Sweep, held_back: Sweep) -> list[Value]:
-    """Return best α, what the paper's costs, and what an α gains chosen on other patients.
-
-    ``held_back`` are the validation patients; without any there is no value ``chosen_alpha``.
-    """
+def values(optima: Mapping[str, Optimum], sweep: Sweep) -> list[Value]:
+    """Return best α and what the paper's costs; ``optima`` are those of ``sweep``."""
     mean, of_seeds = optima["mean"], trainings(sweep)
     how = (
         "exact α with the best mean Dice over all of 0–1, middle of the widest plateau, of the "
-        "trainings' mean; interval by resampling patients, widened by the spread of the trainings"
+        "trainings' mean; interval by resampling patients, widened by the spread of the trainings; "
+        f"{mean.left_out} patients without a score left out"
     )
     lost = f"best mean Dice minus that at α = {PAPER}, {AGAIN}; widened by the trainings"
     width = f"width of all α whose mean Dice lies {NEAR} of the best; widened by the trainings"
     note = ONE_TRAINING if len(of_seeds) == 1 else ""
     made = [
-        *(
-            value(
-                "best_alpha" if region == "mean" else f"best_alpha_{region}",
-                best.alpha,
-                f"{how}; {best.left_out} patients without a score left out",
-            )
-            for region, best in optima.items()
-        ),
+        value("best_alpha", mean.alpha, how),
         value("lost_at_published_alpha", mean.lost, lost),
         value("flat_width", mean.plateau, width),
     ]
@@ -188,7 +179,6 @@ def values(optima: Mapping[str, Optimum], sweep: Sweep, held_back: Sweep) -> lis
         *(replace(value, n_seeds=len(of_seeds), note=note) for value in made),
         Value("best_alpha_seed_low", alone.min(), rule="lowest best α of a training by itself"),
         Value("best_alpha_seed_high", alone.max(), rule="highest best α of a training by itself"),
-        *_chosen(sweep, list(held_back.defined("mean").values())),
     ]
 
 
@@ -200,18 +190,13 @@ def conclusion(values: Sequence[Value]) -> str:
     if best.n_seeds > 1:
         low, high = (of(values, f"best_alpha_seed_{end}").value for end in ("low", "high"))
         text += f" The trainings by themselves have it from {low:.2f} to {high:.2f}."
-    text += (
-        f" The published {PAPER} costs {spoken(lost, places=4)} Dice against the best α, chosen "
-        f"anew in each resample: {'at most' if little else 'it may be more than'} {MARGIN:g}. The "
-        f"α {NEAR} of the best have a width of {spoken(of(values, 'flat_width'), places=2)}."
+    return (
+        f"{text} The published {PAPER} costs {spoken(lost, places=4)} Dice against the best α, "
+        "chosen anew in each resample: "
+        f"{'at most' if little else 'it may be more than'} {MARGIN:g}. The "
+        f"α {NEAR} of the best have a width of {spoken(of(values, 'flat_width'), places=2)}. "
+        f"{alpha_levels.sentence(values)}"
     )
-    if any(value.name == "chosen_alpha" for value in values):
-        alpha, gain = of(values, "chosen_alpha").value, of(values, "gain_at_chosen_alpha")
-        text += f" α = {alpha:.2f}, chosen on validation patients, changes the mean Dice by "
-        text += f"{spoken(gain, places=4, signed=True)} against {PAPER}."
-    else:
-        text += " There were no validation patients, so no α was chosen independently."
-    return f"{text} {alpha_levels.sentence(values)}"
 
 
 def _optimum(sweep: Sweep, region: str, study: settings.Study) -> Optimum:
@@ -262,21 +247,3 @@ def _width(curve: optimum.Curve) -> float:
     """Return how much of 0–1 has a value within ``MARGIN`` of the best one."""
     good = curve.between >= optimum.best_of(curve).value - MARGIN
     return float(np.diff(curve.alphas)[good].sum())
-
-
-def _chosen(sweep: Sweep, held_back: Sequence[optimum.Curve]) -> list[Value]:
-    """Return the best α of the patients ``held_back`` and what it gains on those of ``sweep``."""
-    if not held_back:
-        return []
-    alpha = optimum.best_of(optimum.mean_curve(held_back)).alpha
-    gains = [
-        [float(curve.at(alpha) - curve.at(PAPER_ALPHA)) for curve in curves]
-        for curves in sweep.trainings("mean").values()
-    ]
-    gain = training_noise.paired(np.transpose(gains))
-    picked = f"α with the best mean Dice of {len(held_back)} validation patients"
-    rule = f"mean Dice at α = {alpha:.3f} minus that at {PAPER}, over patients and trainings"
-    return [
-        Value("chosen_alpha", alpha, n_patients=gain.n, rule=picked),
-        value("gain_at_chosen_alpha", gain, rule),
-    ]

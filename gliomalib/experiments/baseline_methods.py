@@ -23,6 +23,13 @@ FUSED, SCAN, RESNET50 = "fused", "fused_scan", "resnet50"
 """The fused volume and the classifier of its slices are what others are set against; the second is
 the fused volume scored on the whole scan, where tumour that the crop cut off counts as missed."""
 
+WITHOUT = {
+    "area_rule": "largest area in the fused volume",
+    "position": "slice position alone",
+    "majority": "majority class",
+}
+"""Ways to a class without a classifier; the last two need no network at all."""
+
 ENSEMBLES = ("two_seeds_2d", "two_seeds_3d")
 """The mean of two trainings of one branch, the control of fusion."""
 
@@ -82,9 +89,8 @@ def measure(material: folds.Material) -> MethodTrial:
             if method == FUSED and material.study.data.extent != "boxes":
                 whole = full_scan.counts(material.store, patient, counts)
                 scores += comparing.dice_rows({**row, "network": SCAN}, whole, material.study)
-            if seed == 0 and method not in ENSEMBLES:
-                labels = evaluate.predicted_labels(volume)
-                named[_area_rule(method)] = _classes(material, labels)
+            if seed == 0 and method == FUSED:
+                named["area_rule"] = _classes(material, evaluate.predicted_labels(volume))
         named |= _without_images(training[split.fold], len(truth))
         whose = {**about, "z": np.arange(len(truth)), "truth": truth, "seed": 0}
         tables += [
@@ -189,15 +195,9 @@ def _titles(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return the titles of the segmenters and of the classifiers."""
     segmenters = {FUSED: f"fused, α = {study.fusion.alpha:g}", "2d": "2D only", "3d": "3D only"}
-    areas = {_area_rule(key): f"largest area in {title}" for key, title in segmenters.items()}
-    plain = {**areas, "position": "slice position alone", "majority": "majority class"}
     if scores["network"].isin(ENSEMBLES).any():
         segmenters |= {name: f"two seeds of {name[-2:].upper()}" for name in ENSEMBLES}
-    inputs = [name for name in methods if name not in (RESNET50, *plain)]
+    inputs = [name for name in methods if name not in (RESNET50, *WITHOUT)]
     classifiers = {RESNET50: "ResNet50 on fused slices"}
     classifiers |= {name: INPUTS.get(name, f"ResNet50, {name}") for name in inputs}
-    return segmenters, {**classifiers, **plain}
-
-
-def _area_rule(segmenter: str) -> str:
-    return "area_rule" if segmenter == FUSED else f"area_rule_{segmenter}"
+    return segmenters, {**classifiers, **WITHOUT}

@@ -8,7 +8,7 @@ import pandas as pd
 
 from gliomalib.digits import spoken
 from gliomalib.experiments import baseline_methods, classification, comparing, fusion_gain, gates
-from gliomalib.experiments.baseline_methods import ENSEMBLES, INPUTS, SCAN, MethodTrial
+from gliomalib.experiments.baseline_methods import ENSEMBLES, INPUTS, SCAN, WITHOUT, MethodTrial
 from gliomalib.experiments.values import PREFIXES, ends, mean, not_on_boxes, of, parts, share
 from gliomalib.fusion import slices
 from gliomalib.labels import REGIONS
@@ -22,9 +22,6 @@ SCORES = {
     "accuracy": "accuracy of each patient's slices",
 }
 """What is compared of segmentations, and of classifiers."""
-
-WITHOUT = ("area_rule", "position", "majority")
-"""Ways to a class without a classifier; the last two need no network at all."""
 
 BETTER = "fused_minus_better_two_seeds_mean_dice"
 """What fusion gains on two trainings of one branch, whichever are better."""
@@ -107,14 +104,14 @@ def conclusion(trial: MethodTrial, values: Sequence[Value]) -> str:
         f"volume minus that of {dice}. {_ensembles(values)}ResNet50 on fused "
         f"slices is right in {of(values, 'accuracy_resnet50').value:.3f} of slices. {gate.note}. "
     )
-    judged = {"mean_dice": volumes.iloc[1:], "accuracy": plain}
+    judged = {"mean_dice": volumes.iloc[1:]}
     if gate.value == 1:
+        judged["accuracy"] = plain
         gains = _gains(trial, "test", "accuracy")
         listed = comparing.listed(plain, [gains[method] for method in WITHOUT])
         text += f"Its accuracy minus that without a classifier: {listed}."
     else:
         text += "What it gains on ways without a classifier is not judged."
-        del judged["accuracy"]
     for score, rows in judged.items():
         if "external" in set(trial.scores["part"]):
             what = f"{score.replace('mean_dice', 'mean Dice')} against "
@@ -173,7 +170,7 @@ def _gains(trial: MethodTrial, part: str, score: str) -> dict[str, comparing.Gai
     # another ResNet50 has noise of its own, a count of areas has none
     return {
         method: comparing.paired(wide[[first]].sub(wide[method, 0], axis="index"))
-        if method.startswith(WITHOUT)
+        if method in WITHOUT
         else comparing.unpaired(wide[[first]], wide[[method]])
         for method in others
     }
@@ -195,7 +192,7 @@ def _means(trial: MethodTrial, part: str) -> Iterator[Value]:
         rule = f"{title}: {what}"
         name = f"{PREFIXES[part]}accuracy_{method}"
         mean = share(name, training_noise.paired(right), rule)
-        yield replace(mean, n_seeds=0 if method.startswith(WITHOUT) else mean.n_seeds)
+        yield replace(mean, n_seeds=0 if method in WITHOUT else mean.n_seeds)
     scan = "fused on the whole scan, where tumour that the crop cut off is missed"
     for method, title in {**trial.segmenters, SCAN: scan}.items():
         regions, score = CLASSES, "mean_dice"
@@ -225,6 +222,6 @@ def _of_accuracy(trial: MethodTrial, part: str, gate: gates.Gate) -> Iterator[Va
 
 def _accuracy(trial: MethodTrial, part: str) -> str:
     """Say how an accuracy is made, and how many slices of whom have no tumour."""
-    once = trial.slices[trial.slices["method"] == WITHOUT[-1]]
+    once = trial.slices[trial.slices["method"] == "majority"]
     without = classification.without_tumour(tables.patient_confusions(once, part))
     return f"{SCORES['accuracy']} ({without}), mean over patients and trainings"

@@ -1,7 +1,7 @@
 """Methods against one another on the same patients, and the words in which it is said."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -113,35 +113,6 @@ def beside(means: pd.Series, titles: Mapping[str, str], judged: pd.DataFrame) ->
     rows.insert(1, "title", rows["method"].map(titles))
     rows = rows.join(judged, on="method")
     return rows.fillna({"verdict": "–"})
-
-
-def by_grade(table: pd.DataFrame, cases: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return grade → the rows of ``table`` of its patients, as the table of cases tells them.
-
-    Patients of unknown grade are in none.
-    """
-    known = cases.dropna(subset="grade").drop_duplicates("patient_id")
-    grades = table["patient_id"].map(known.set_index("patient_id")["grade"])
-    return {grade: table[grades == grade] for grade in sorted(grades.dropna().unique())}
-
-
-def false_alarms(
-    name: str, scores: Sequence[pd.DataFrame], patients: int, seeds: int, what: str
-) -> Value:
-    """Return how often one training counts as different from the other ones of its network.
-
-    ``scores`` are tables of patients × trainings, one network each; ``what`` says over what.
-    """
-    counts = [training_noise.false_alarms(wide) for wide in scores]
-    alarms, asked = map(sum, zip(*counts, strict=True))
-    rule = (
-        f"{alarms} of {asked} comparisons of a training with the other ones of the same network "
-        f"whose 95 % interval leaves out 0, over {what}; one in twenty is expected; they share "
-        "patients, so this illustrates a rate and estimates none"
-    )
-    note = "" if asked else "fewer than three trainings, so none was compared with others like it"
-    share = alarms / asked if asked else math.nan
-    return Value(name, share, n_patients=patients, rule=rule, n_seeds=seeds, note=note)
 
 
 def disagreements(

@@ -1,4 +1,4 @@
-"""How fast, how large, at what cost: what is said of the times, sizes and other engines."""
+"""How fast, how large, at what cost: what is said of the times, the sizes and of bf16."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -83,13 +83,13 @@ def plane(
 
 def values(measured: Measured, study: Study) -> list[Value]:
     """Return times, sizes, memory, speed-ups and what other arithmetic changes."""
-    times, engines = _times(measured, study), _engine_values(measured, study)
-    return [*times, *_totals(measured), *_size_values(measured), *engines]
+    times, bf16 = _times(measured, study), _bf16_values(measured, study)
+    return [*times, *_totals(measured), *_size_values(measured), *bf16]
 
 
 def _times(measured: Measured, study: Study) -> Iterator[Value]:
     """Yield medians over the warm passes, with their intervals."""
-    warm, total = measured.warm, measured.seconds(STAGES)
+    warm = measured.warm
     for way, stages in WAYS.items():
         rule = (
             f"warm seconds of {' + '.join(stages)}; files in the memory of the operating system, "
@@ -97,12 +97,9 @@ def _times(measured: Measured, study: Study) -> Iterator[Value]:
         )
         name = f"seconds_per_patient_{NAMES[way]}"
         yield _median(name, measured.seconds(stages), warm, study, "s", rule)
-    slices, reading = warm["depth"] / total, measured.seconds(READING) / total
-    for name, numbers, unit, what in (
-        ("slices_per_second_all", slices, "1/s", "slices"),
-        ("share_reading", reading, "", "reading, preprocessing"),
-    ):
-        yield _median(name, numbers, warm, study, unit, f"{what}, {_passes(measured)}")
+    reading = measured.seconds(READING) / measured.seconds(STAGES)
+    rule = f"reading, preprocessing, {_passes(measured)}"
+    yield _median("share_reading", reading, warm, study, "", rule)
 
 
 def _totals(measured: Measured) -> Iterator[Value]:
@@ -121,29 +118,26 @@ def _passes(measured: Measured) -> str:
 
 
 def caveats(measured: Measured) -> tuple[str, ...]:
-    """Return what nobody may read out of the times, and what was not run."""
-    onnx = "ONNX Runtime was not tried on a GPU: it is installed for the CPU only."
+    """Return what nobody may read out of the times."""
     return (
         f"Times hold for {measured.machine} and files of this size; they differ from run to run.",
         f"{measured.n_patients} patients were timed: intervals tell how steady the machine was.",
         f"{REAL_TIME_S:g} s per patient is taken as real time; the paper names no limit.",
-        *([] if "onnx" in measured.engines["engine"].to_numpy() else [onnx]),
     )
 
 
 def conclusion(values: Sequence[Value], measured: Measured) -> str:
     """Say how fast it is, where the time goes, and what helps."""
     seconds, p95 = of(values, "seconds_per_patient_all"), of(values, "seconds_p95_all")
+    ratios = {name: of(values, f"bf16_speedup_{name}") for name in SHORT.values()}
     faster = ", ".join(
-        f"{value.name.replace('_speedup_', ' ')} {value.value:.1f}×"
-        for value in values
-        if "_speedup_" in value.name and ends(value)[0] > 1
+        f"bf16 {name} {ratio.value:.1f}×" for name, ratio in ratios.items() if ends(ratio)[0] > 1
     )
     return (
         f"Seconds of a patient from file to class: {spoken(seconds, places=2)}, 95th percentile "
         f"{p95.value:.2f} s, on {measured.machine}. {percent(of(values, 'share_reading').value)} "
         "of it is reading and preprocessing; the first pass takes "
-        f"{of(values, 'cold_seconds_all').value:.1f} s with loading. Faster than float32 in torch: "
+        f"{of(values, 'cold_seconds_all').value:.1f} s with loading. Faster than float32: "
         f"{faster or 'nothing for certain'}."
     )
 
@@ -156,17 +150,15 @@ def _size_values(measured: Measured) -> Iterator[Value]:
         yield Value(f"gflops_{name}", float(row["gflops"]), None, 1, rule=rule)
 
 
-def _engine_values(measured: Measured, study: Study) -> Iterator[Value]:
-    for engine, rows in measured.speed_ups.groupby("engine", sort=False):
-        for network, short in SHORT.items():
-            name = f"{engine!s}_speedup_{short}"
-            rule = "seconds of float32 in torch over its own, same patient and round, export apart"
-            yield _median(name, rows[network], rows, study, "", rule)
-    for engine, rows in measured.changes.groupby("engine", sort=False):
-        for change, (column, what) in CHANGES.items():
-            name = f"{engine!s}_{change}"
-            rule = f"{what}, every network in {engine!s} against float32, mean over patients"
-            yield value(name, mean_interval(rows[column], study, name), rule)
+def _bf16_values(measured: Measured, study: Study) -> Iterator[Value]:
+    ratios = measured.speed_ups
+    for network, short in SHORT.items():
+        rule = "seconds of float32 over those of bf16, same patient and round"
+        yield _median(f"bf16_speedup_{short}", ratios[network], ratios, study, "", rule)
+    for change, (column, what) in CHANGES.items():
+        name = f"bf16_{change}"
+        rule = f"{what}, every network in bf16 against float32, mean over patients"
+        yield value(name, mean_interval(measured.changes[column], study, name), rule)
 
 
 def _median(

@@ -119,11 +119,6 @@ def open_sites(run: records.Run) -> Sites:
     return Sites(inside, outside, cases, homes, {} if root else casetable.twins(table))
 
 
-def accounted(sites: Sites) -> pd.DataFrame:
-    """Return how many external cases of each site met which fate: site, fate, cases."""
-    return sites.cases.groupby(["site", "fate"]).size().rename("cases").reset_index()
-
-
 def cases_of_the_study(table: pd.DataFrame, plan: settings.Data) -> pd.DataFrame:
     """Return the external cases of the table: case_id, patient_id, release, site, fate."""
     internal = set(table.loc[table["part"] == "internal", "patient_id"])

@@ -43,7 +43,7 @@ LEFT_OUT = {
 
 
 def values(scores: GroupScores, sites: Sites) -> list[Value]:
-    """Return drops, both groups' Dice, shifts, calibration, gains and who was left out.
+    """Return drops, both groups' Dice, calibration, gains and who was left out.
 
     What needs an external patient is absent where there is none.
     """
@@ -54,7 +54,7 @@ def values(scores: GroupScores, sites: Sites) -> list[Value]:
         cases = float(sites.count(fate))
         values.append(Value(f"external_{name}", cases, rule=f"external cases {rule}"))
     if len(parts) == 2:
-        values += [*_drops(table, sites), *_shifted(scores)]
+        values += _drops(table, sites)
     for part in parts:
         errors = comparison.calibration_errors(scores, part, sites.study)
         values += [
@@ -130,21 +130,6 @@ def _drops(table: pd.DataFrame, sites: Sites) -> list[Value]:
         ends = comparing.interval(row)
         values.append(Value(name, row["drop"], ends, n, empty, missed, rule=rule))
     return values
-
-
-def _shifted(scores: GroupScores) -> list[Value]:
-    n = int(scores.intensities["patient_id"].nunique())
-    rule = (
-        "1-D Wasserstein distance of the intensities in the brain after min–max, internal to "
-        "external, each patient of equal weight; one internal patient lies {:.3f} from the other "
-        "ones"
-    )
-    return [
-        Value(
-            f"shift_{row['sequence']}", row["distance"], None, n, rule=rule.format(row["one_test"])
-        )
-        for _, row in intensities.shifts(scores.intensities).iterrows()
-    ]
 
 
 def _rule_of(key: tuple[str, str]) -> str:

@@ -19,9 +19,6 @@ from gliomalib.scoring import alignment, bootstrap, metrics, tables
 from gliomalib.scoring import collapse as collapsing
 from gliomalib.scoring import rings as ringing
 
-NUMBERS = {"found": 1.0, "not found": 0.0, "cannot tell": math.nan}
-"""What a verdict is as the value of a record."""
-
 EDEMA = CLASS_NAMES.index("edema")
 OTHERS = [label for label in range(1, len(CLASS_NAMES)) if label != EDEMA]
 """The tumour classes that a collapsed network calls edema."""
@@ -185,7 +182,7 @@ def planted_collapse(run: records.Run) -> Control:
     names = (notebook, run_name(notebook, variant))
     read = [records.read(records.record_path(run.report_dir, name)) for name in names]
     clean, planted = (of(record.values, "class_collapse").value for record in read)
-    verdicts = {number: word for word, number in NUMBERS.items()}
+    verdicts = {number: word for word, number in collapsing.NUMBERS.items()}
     words = [verdicts.get(number, "cannot tell") for number in (planted, clean)]
     how = ", ".join(f"{name} {value}" for name, value in changes.items())
     text = (
@@ -257,7 +254,7 @@ def _measured(name: str, interval: bootstrap.Interval | None, n: int, rule: str)
 
 def _judged(name: str, verdict: collapsing.Finding, n: int, sentence: str) -> Value:
     rule = f"1 found, 0 not found, no number where it cannot be decided. {sentence}"
-    return Value(name, NUMBERS[verdict], n_patients=n, rule=rule)
+    return Value(name, collapsing.NUMBERS[verdict], n_patients=n, rule=rule)
 
 
 def _sentence(what: str, verdict: collapsing.Finding, sentence: str) -> str:

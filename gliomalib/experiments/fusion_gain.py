@@ -17,7 +17,7 @@ from gliomalib.experiments.values import PREFIXES, parts
 from gliomalib.fusion import average
 from gliomalib.pipeline import folds
 from gliomalib.schema import RecordError, Value
-from gliomalib.scoring import tables
+from gliomalib.scoring import tables, training_noise
 from gliomalib.scoring.bootstrap import LEVEL
 
 
@@ -97,11 +97,12 @@ def graded(
 ) -> list[Value]:
     """Return ``contrasts`` by the study's rule within each grade of the table of cases.
 
-    Names end in the grade: ``fused_minus_2d_mean_dice_hgg``.
+    Names end in the grade: ``fused_minus_2d_mean_dice_hgg``. Patients of unknown grade are in none.
     """
+    known = cases.dropna(subset="grade").drop_duplicates("patient_id").set_index("patient_id")
     return [
         replace(value, name=f"{value.name}_{grade.lower()}", rule=f"{grade} only: {value.rule}")
-        for grade, rows in comparing.by_grade(table, cases).items()
+        for grade, rows in table.groupby(table["patient_id"].map(known["grade"]))
         for contrast in contrasts(rows, better, others)
         if contrast.rule == "dice"
         for value in [contrast.value]
@@ -143,10 +144,17 @@ def false_alarms(table: pd.DataFrame) -> Value:
         rows.pivot_table(index="patient_id", columns="seed", values="dice").dropna()
         for _, rows in tables.with_mean(table).groupby(["network", "part", "region"])
     ]
-    scored = [wide for wide in of_networks if len(wide)]
+    counts = [training_noise.false_alarms(wide) for wide in of_networks if len(wide)]
+    alarms, asked = map(sum, zip(*counts, strict=True))
     people, seeds = table["patient_id"].nunique(), table["seed"].nunique()
-    what = "networks, parts and regions"
-    return comparing.false_alarms("aa_false_alarms", scored, people, seeds, what)
+    rule = (
+        f"{alarms} of {asked} comparisons of a training with the other ones of the same network "
+        "whose 95 % interval leaves out 0, over networks, parts and regions; one in twenty is "
+        "expected; they share patients, so this illustrates a rate and estimates none"
+    )
+    note = "" if asked else "fewer than three trainings, so none was compared with others like it"
+    share = alarms / asked if asked else math.nan
+    return Value("aa_false_alarms", share, n_patients=people, rule=rule, n_seeds=seeds, note=note)
 
 
 def conclusion(contrasts: Sequence[Contrast], alarms: Value) -> str:

@@ -151,7 +151,7 @@ def values(rerun: Rerun, study: settings.Study) -> list[Value]:
         scores.append(value(f"recipe_scan_iou_{end}", iou, rule))
     of_patients = segmentation.values(dice(rerun, study), study)
     scores += [replace(of_region, name=f"recipe_{of_region.name}") for of_region in of_patients]
-    return [*scores, *_of_the_box(rerun, study)]
+    return scores
 
 
 def as_printed(rerun: Rerun, frame: str = "box") -> contradictions.PrintedScores:
@@ -224,20 +224,4 @@ def _pooled(prefix: str, counts: FloatArray, study: settings.Study) -> list[Valu
         value(f"{prefix}_{name}", intervals[name], f"{of}{rule}, {tail}")
         for name, rule in RULES.items()
         if (prefix, name) != ("recipe_scan", "iou")
-    ]
-
-
-def _of_the_box(rerun: Rerun, study: settings.Study) -> list[Value]:
-    confusions = np.stack([scored.confusion for scored in rerun])
-    true_iou = pooled(confusions, study, "bootstrap", "recipe_true_iou")["iou"]
-    pile = "pooled over the voxels of the box; interval by resampling patients"
-    mean = f"mean IoU of the most probable classes that occur, {pile}"
-    share, sure, n = "share of all voxels of the box that give {}", saturated(rerun), len(rerun)
-    right, wrong = (
-        share.format(f"{of} class a probability of 1") for of in ("their true", "a wrong")
-    )
-    return [
-        value("recipe_true_iou", true_iou, mean),
-        Value("recipe_saturated", float(sure.right), n_patients=n, rule=right),
-        Value("recipe_saturated_wrong", float(sure.wrong), n_patients=n, rule=wrong),
     ]

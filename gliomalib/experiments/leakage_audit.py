@@ -14,13 +14,13 @@ from sklearn.neighbors import NearestNeighbors
 from gliomalib import progress, settings
 from gliomalib.experiments import comparing, leakage_splits
 from gliomalib.experiments.leakage_splits import Assignment, Pool, Rows
-from gliomalib.experiments.values import class_scores, ends, mean_interval, value
+from gliomalib.experiments.values import ends, mean_interval, value
 from gliomalib.fusion import slices
 from gliomalib.networks import predict, training
 from gliomalib.networks.job import Job
 from gliomalib.pipeline import folds
 from gliomalib.schema import N_CLASSES, Float32Array, SliceSet, Value
-from gliomalib.scoring import bootstrap, rare_classes
+from gliomalib.scoring import bootstrap
 
 SPLITS: Mapping[str, str] = {
     "patient": "by patient",
@@ -107,13 +107,11 @@ def scores(answers: pd.DataFrame, study: settings.Study) -> pd.DataFrame:
     """Return a row by classifier, labels and split of ``neighbours``, ``networks`` or both.
 
     Columns: classifier, labels, split, patients; accuracy (mean over patients of their shares of
-    right slices), balanced_accuracy (mean recall of the four classes in all their slices together,
-    NaN where ``rare`` names a class that too few patients have) and gain, each with ``…_low`` and
-    ``…_high`` of its 95 % interval over patients; gain_patients, rare, idle. The gain is that in
-    accuracy over the patient-level split in the same patients, in points; where nobody was tested
-    by both it is that of the means, of 0 patients. It is NaN where ``idle`` says that the
-    classifier learnt nothing on either split, and of no number of patients for the patient-level
-    split itself and for random classes.
+    right slices) and gain, each with ``…_low`` and ``…_high`` of its 95 % interval over patients;
+    gain_patients, idle. The gain is that in accuracy over the patient-level split in the same
+    patients, in points; where nobody was tested by both it is that of the means, of 0 patients. It
+    is NaN where ``idle`` says that the classifier learnt nothing on either split, and of no number
+    of patients for the patient-level split itself and for random classes.
     """
     table = leakage_splits.per_patient(answers)
     # one table per classifier, labels and split, its rows named by patient
@@ -130,12 +128,8 @@ def scores(answers: pd.DataFrame, study: settings.Study) -> pd.DataFrame:
             # nearest neighbours are not trained, so they cannot be trained too little
             if classifier != "neighbour" and not (_learnt(fair, study) or _learnt(part, study)):
                 gain, idle = bootstrap.Interval(np.nan, None, gain.n), IDLE
-        counts = leakage_splits.confusions(part)
         measured = {
             "accuracy": mean_interval(part["accuracy"], study, "leakage", *names),
-            "balanced_accuracy": class_scores(counts, study, "leakage", *names)[
-                "balanced_accuracy"
-            ],
             "gain": gain or bootstrap.Interval(np.nan, None, 0),
         }
         row: dict[str, object] = dict(zip(KEYS, names, strict=True))
@@ -143,8 +137,7 @@ def scores(answers: pd.DataFrame, study: settings.Study) -> pd.DataFrame:
         for column, interval in measured.items():
             row[column] = interval.value
             row[f"{column}_low"], row[f"{column}_high"] = ends(interval)
-        row |= {"gain_patients": gain.n if gain else None}
-        rows.append({**row, "rare": rare_classes.too_rare(counts), "idle": idle})
+        rows.append({**row, "gain_patients": gain.n if gain else None, "idle": idle})
     return pd.DataFrame(rows).astype({"gain_patients": "Int64"})
 
 
@@ -156,22 +149,11 @@ def majority(pool: Pool) -> bootstrap.Interval:
     return mean_interval(shares, pool.study, "leakage", "majority")
 
 
-def values(pool: Pool, dealt: pd.DataFrame, scores: pd.DataFrame) -> list[Value]:
-    """Return the values of a record; ``dealt`` is the table of ``sides``."""
+def values(pool: Pool, scores: pd.DataFrame) -> list[Value]:
+    """Return the values of a record."""
     found = [made for _, row in scores.iterrows() for made in _values_of(row, pool.study)]
     rule = "share of slices of the commonest class, mean over patients: who learnt nothing gets it"
-    found.append(value("majority_accuracy", majority(pool), rule))
-    shares = {
-        "leaking_share": "test slices whose patient has slices in training",
-        "adjacent_share": "test slices that are in training too, or the slice above or below",
-    }
-    n = len(pool.patients)
-    for split, part in dealt.groupby("split", sort=False):
-        for name, of in shares.items():
-            rule = f"share of {of}, slices dealt {SPLITS[str(split)]}, mean over repeats"
-            found.append(Value(f"{name}_{split}", part[name].mean(), n_patients=n, rule=rule))
-    rule = "slices without any brain, left out of every split"
-    return [*found, Value("slices_left_out", float(pool.n_blank), unit="slices", rule=rule)]
+    return [*found, value("majority_accuracy", majority(pool), rule)]
 
 
 def conclusion(scores: pd.DataFrame) -> str:
@@ -228,11 +210,8 @@ def _values_of(row: pd.Series, study: settings.Study) -> list[Value]:
         who = f"{classifier}_" if trained else ""
         rule = f"share right, one random class per patient: {of}, {tail}; chance is {CHANCE:g}"
         return [made(f"{who}random_labels_{split}_accuracy", "accuracy", row["patients"], rule)]
-    start, n = f"{classifier}_{split}", row["patients"]
-    recall = f"mean recall of the four classes, patients pooled: {of}"
-    balanced = made(f"{start}_balanced_accuracy", "balanced_accuracy", n, recall)
-    right = f"share of test slices right: {of}, {tail}"
-    found = [made(f"{start}_accuracy", "accuracy", n, right), replace(balanced, note=row["rare"])]
+    start, right = f"{classifier}_{split}", f"share of test slices right: {of}, {tail}"
+    found = [made(f"{start}_accuracy", "accuracy", row["patients"], right)]
     if not pd.isna(row["gain_patients"]):
         unpaired = "difference of the means, as nobody was tested by both"
         how = "paired by patient" if row["gain_patients"] else unpaired

@@ -1,6 +1,5 @@
 """Losses side by side: the cells of each network, compared patient by patient."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -18,17 +17,8 @@ from gliomalib.scoring import tables as evaluate
 RULES = ("et_dice", "et_dice_present", "et_dice_volume")
 """Dice of the enhancing tumour by each rule for empty masks, the study's own first."""
 
-ENHANCING = (*RULES, "et_iou")
-"""Scores of a segmentation whose differences are values; of a classifier all are."""
-
-AA = "aa_false_alarms_accuracy"
-"""How often one seed of ResNet50 counts as different from the others."""
-
 WHO = {"test": "held-out", "external": "external"}
 """What the patients of a part are called."""
-
-COLLAPSED = {"found": 1.0, "cannot tell": math.nan, "not found": 0.0}
-"""What was seen, worst first → the value ``collapsed_<loss>``."""
 
 
 def overview(grid: Grid, part: str) -> pd.DataFrame:
@@ -61,7 +51,7 @@ def compared(grid: Grid, part: str, score: str) -> pd.DataFrame:
 
 
 def values(grids: Sequence[Grid], study: settings.Study, gate: gates.Gate) -> list[Value]:
-    """Return the scores of every cell, the differences of the pairs, and the number of seeds.
+    """Return the scores of every cell and the differences of the pairs.
 
     Differences of the classifier say in their note where it is not judged: ``gate``.
     """
@@ -73,13 +63,7 @@ def values(grids: Sequence[Grid], study: settings.Study, gate: gates.Gate) -> li
                 values += _differences(grid, part, score, gate)
             if grid.classifies:
                 values += _of_slices(grid, part, study)
-        if grid.classifies:
-            wide = [loss_grid.by_seed(grid, part, "accuracy") for part, _ in parts(grid.scores)]
-            cells = [of[[cell]] for of in wide for cell in grid.titles]
-            what = "losses of ResNet50 and parts, in accuracy"
-            values.append(comparing.false_alarms(AA, cells, len(wide[0]), grid.seeds, what))
-    rule = "smallest number of seeds of a cell, of the networks that have more than one cell"
-    return [*values, Value("seeds_per_cell", float(_fewest_seeds(grids)), rule=rule)]
+    return values
 
 
 def absent(grids: Sequence[Grid]) -> tuple[str, ...]:
@@ -176,15 +160,13 @@ def _means(grid: Grid, part: str, score: str, study: settings.Study) -> Iterator
             f"{TITLES[grid.network]}, {title}: {SCORES[score]}, mean over seeds and "
             f"patients; {_spread(grid, part, score, cell)}; empty rule {study.evaluation.empty!r}"
         )
-        masks = _masks(grid, part, cell) if score in ENHANCING else (0, 0)
+        masks = (0, 0) if grid.classifies else _masks(grid, part, cell)
         name = f"{_prefix(grid, part)}{score}_{cell}"
         score_of_cell = (value if score == "mcc" else share)(name, mean, rule)
         yield replace(score_of_cell, n_empty=masks[0], n_missed=masks[1])
 
 
 def _differences(grid: Grid, part: str, score: str, gate: gates.Gate) -> Iterator[Value]:
-    if score not in (*ENHANCING, *loss_grid.CLASSIFICATION):
-        return
     gains, titles = _gains(grid, part, score), grid.titles
     for (first, second), gain in zip(grid.pairs, gains.values(), strict=True):
         rule = (
@@ -203,8 +185,8 @@ def _of_slices(grid: Grid, part: str, study: settings.Study) -> Iterator[Value]:
         counts = [evaluate.patient_confusions(slices, part) for _, slices in rows.groupby("seed")]
         worst = min(
             (collapse.class_collapse(of, seed, study.evaluation.bootstrap) for of in counts),
-            key=lambda of_seed: list(COLLAPSED).index(of_seed.verdict),
+            key=lambda of_seed: list(collapse.NUMBERS).index(of_seed.verdict),
         )
         rule = f"ResNet50, {title}: 1 where a class is lost with any seed. {worst.sentence}"
-        name, lost = f"{_prefix(grid, part)}collapsed_{cell}", COLLAPSED[worst.verdict]
+        name, lost = f"{_prefix(grid, part)}collapsed_{cell}", collapse.NUMBERS[worst.verdict]
         yield Value(name, lost, n_patients=len(counts[0]), rule=rule, n_seeds=len(counts))

@@ -26,14 +26,12 @@ SCORES = {
     "et_dice_present": "Dice of the enhancing tumour, patients without any left out",
     "et_dice_volume": "Dice of the enhancing tumour, a little predicted counts as necrotic core",
     "et_iou": "IoU of the enhancing tumour, D/(2 − D) of each Dice",
-    "ncr_dice": "Dice of the necrotic core",
-    "ed_dice": "Dice of the edema",
     "accuracy": "accuracy of a patient's slices",
     "mcc": "Matthews correlation of a patient's slices, 0 for one class alone",
 }
 """The scores of a patient, under their names in the values."""
 
-SEGMENTATION, CLASSIFICATION = tuple(SCORES)[:6], tuple(SCORES)[6:]
+SEGMENTATION, CLASSIFICATION = tuple(SCORES)[:4], tuple(SCORES)[4:]
 TITLES = {"unet2d": "2D U-Net", "unet3d": "3D U-Net", "resnet50": "ResNet50"}
 LOSSES = {
     "focal": "focal",
@@ -177,12 +175,11 @@ def _check_patients(scores: pd.DataFrame) -> None:
 
 
 def _dice_scores(rows: pd.DataFrame) -> dict[str, float | str]:
-    by_region = rows.set_index("region")
-    dice = {f"{name.lower()}_dice": float(by_region["dice"][name]) for name in evaluate.CLASSES}
-    of_rules = {f"et_{rule}": float(by_region[rule]["ET"]) for rule in evaluate.RULES}
+    enhancing = rows[rows["region"] == "ET"].iloc[0]
+    of_rules = {f"et_{rule}": float(enhancing[rule]) for rule in evaluate.RULES}
     # of each patient's Dice: the IoU of a mean Dice is another number than the mean IoU
-    iou = dice["et_dice"] / (2 - dice["et_dice"])
-    return {**dice, **of_rules, "et_iou": iou, "state": str(by_region["state"]["ET"])}
+    iou = of_rules["et_dice"] / (2 - of_rules["et_dice"])
+    return {**of_rules, "et_iou": iou, "state": str(enhancing["state"])}
 
 
 def _slice_scores(rows: pd.DataFrame) -> dict[str, float | str]:

@@ -110,16 +110,11 @@ def values(
     """
     related, proportional = _related(scores), _proportions(scores)
     any_average = [finding for finding in related if finding.reading == "any average"]
-    excluded = contradictions.excluded_readings(scores)
     numbers: dict[str, tuple[float, str]] = {
         "relations": (len(related), "relations among the six printed scores, one for each reading"),
         "relations_impossible": (
             len(any_average) - _possible(any_average),
             "of these, the ones that fail whichever average the scores share",
-        ),
-        "readings_excluded": (
-            len(excluded),
-            f"readings that accuracy, precision and recall exclude: {', '.join(excluded)}",
         ),
         "test_sizes": (len(proportional), "numbers of test volumes that come into question"),
         "test_sizes_possible": (
@@ -134,12 +129,10 @@ def values(
 
 
 def _implied(scores: PrintedScores) -> dict[str, tuple[float, str]]:
-    """Return what the printed F1, IoU and accuracy would need to be true, each with its rule."""
+    """Return what the printed F1 and IoU would need to be true, each with its rule."""
     iou = scores.iou or 0.0
     least_dice, most_dice = forensics.needed_dice(iou, 1.0).bounds
     best = f"a true mean IoU of {iou:g} over background and sub-regions, with a perfect background"
-    accuracy = forensics.unrounded(scores.accuracy or 0.0, scores.decimals, "rounded")
-    right = forensics.right_share(accuracy, scores.classes).low
     return {
         "iou_that_f1_forces": (
             forced_iou(scores),
@@ -147,11 +140,6 @@ def _implied(scores: PrintedScores) -> dict[str, tuple[float, str]]:
         ),
         "needed_dice_least": (least_dice, f"least mean Dice of the sub-regions for {best}"),
         "needed_dice_most": (most_dice, f"the same, all of them alike: {best}"),
-        "accuracy_if_one_against_rest": (
-            float(right),
-            "least share of right items behind the printed accuracy if that is the mean of the "
-            "binary accuracies of one class against the rest",
-        ),
         "needed_saturation": (
             keras_metrics.saturated_share(iou),
             f"share of voxels with probability 1 for which Keras's MeanIoU of a network that is "

@@ -1,4 +1,4 @@
-"""What the crop loses, which class a slice gets, how far experts agree: notebook 02."""
+"""What the crop loses, and which class a slice gets: notebook 02."""
 
 import math
 from collections.abc import Sequence
@@ -13,16 +13,11 @@ from numpy.typing import NDArray
 from gliomalib import settings
 from gliomalib.cohort import table as casetable
 from gliomalib.data import orientation
-from gliomalib.experiments import comparing
 from gliomalib.experiments.values import mean, mean_interval, not_on_boxes, of
 from gliomalib.fusion import slices
-from gliomalib.phantoms import rater
-from gliomalib.phantoms.grid import Dice
 from gliomalib.pipeline import preprocess
 from gliomalib.pipeline.store import Store
 from gliomalib.schema import CLASS_NAMES, DataError, Labels, Value
-from gliomalib.scoring import metrics
-from gliomalib.scoring import tables as evaluate
 
 LOSSES = ("lost_in_plane", "lost_by_box", "dice_ceiling")
 """Columns of the table of crops that say what a crop loses."""
@@ -86,13 +81,6 @@ def conclusion(values: Sequence[Value]) -> str:
         "patients; in one patient no network behind this box could exceed a whole-tumour Dice of "
         f"{ceiling.value:.2f} on the full scan."
     )
-
-
-def grids(cases: pd.DataFrame) -> pd.DataFrame:
-    """Return on which grids the used cases lie: release, shape, spacing_mm, axes, cases."""
-    used = cases[cases["part"].isin(["internal", "external"])]
-    keys = ["release", "shape", "spacing_mm", "axes"]
-    return used.groupby(keys, dropna=False).size().reset_index(name="cases")
 
 
 def tumour_volumes(table: pd.DataFrame) -> pd.DataFrame:
@@ -160,21 +148,6 @@ def slice_classes(store: Store, study: settings.Study) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["rule", "least", "class", "share", "low", "high"])
 
 
-def of_classes(table: pd.DataFrame, study: settings.Study, patients: int) -> list[Value]:
-    """Return the rows of ``slice_classes`` with the study's own rule as values."""
-    rule = "slices of the box in this class by the rule {!r} from {} on, mean over patients"
-    return [
-        Value(
-            f"slices_{row['class']}_{row['least']}".replace(" ", "_").replace("²", "2"),
-            row["share"],
-            (row["low"], row["high"]),
-            patients,
-            rule=rule.format(row["rule"], row["least"]),
-        )
-        for _, row in table[table["rule"] == study.classifier.label_rule].iterrows()
-    ]
-
-
 def relabelled(table: pd.DataFrame, study: settings.Study) -> list[Value]:
     """Return what the choice of the label rule changes; ``table`` is that of ``label_rules``.
 
@@ -189,32 +162,3 @@ def relabelled(table: pd.DataFrame, study: settings.Study) -> list[Value]:
         value = mean(f"relabelled_{name}", with_tumour[name], study, rule)
         changes.append(replace(value, n_empty=len(table) - len(with_tumour)))
     return changes
-
-
-def raters(store: Store, patients: Sequence[str], study: settings.Study) -> list[Value]:
-    """Return how well a second expert agrees with the first, by region; nothing on real patients.
-
-    It is the Dice that a segmentation can be asked to reach. A class that the first expert did not
-    mark is left out, and the patient counted as empty or missed.
-    """
-    rows: list[dict[str, object]] = []
-    for patient in () if study.real_data else patients:
-        case = store.get(patient)
-        chance = Dice(settings.named_seed(study.seed, patient))
-        # the outline wanders on cubes of the same volume
-        side = float(np.cbrt(np.prod(case.grid.spacing_mm)))
-        other = rater.redrawn(case.labels, side, chance)
-        counts = metrics.confusion_matrix(case.labels, other)
-        rows += comparing.dice_rows({"patient_id": patient}, counts, study)
-    values = []
-    for region in evaluate.REGIONS if rows else ():
-        of_region = pd.DataFrame([row for row in rows if row["region"] == region])
-        name, dice = f"rater_dice_{region}", of_region["dice_present"].dropna()
-        rule = (
-            f"{region} Dice of two experts per phantom, as far apart as those of Menze et al. 2015"
-        )
-        nobody = Value(name, math.nan, rule=rule, note=f"no phantom has {region}")
-        empty, missed = comparing.masks(of_region["state"])
-        value = mean(name, dice, study, rule) if len(dice) else nobody
-        values.append(replace(value, n_empty=empty, n_missed=missed))
-    return values

@@ -96,15 +96,15 @@ def variance_shares(accuracy: FloatArray, choices: pd.DataFrame) -> dict[str, Fl
     return {**shares, INTERACTIONS: left}
 
 
-def gap_test(curve: Curve, split: str, draws: int) -> tuple[float, float]:
-    """Return the median gap in accuracy of a split over that by patient, and its p.
+def gap_test(curve: Curve, draws: int) -> tuple[float, float]:
+    """Return the median gap in accuracy of the split by slice over that by patient, and its p.
 
     The gap is between cells that are alike but for the split. If the split had no effect, both of
     a patient's results could be swapped, for all cells together: p is the share of such relabelled
     curves whose gap is as large, the curve itself included.
     """
-    fair, leaky = (curve.sums[..., curve.of(name)] for name in ("patient", split))
-    seed = settings.named_seed(curve.study.seed, "specifications", "swapped", split)
+    fair, leaky = (curve.sums[..., curve.of(name)] for name in ("patient", "slice"))
+    seed = settings.named_seed(curve.study.seed, "specifications", "swapped", "slice")
     swapped = np.random.default_rng(seed).random((draws, len(fair))) < 0.5
     # the first one is the curve as it is
     swapped[0] = False
@@ -135,9 +135,7 @@ def measured(curve: Curve, printed: float) -> Measured:
         for split in SPLITS:
             part = accuracy[:, curve.of(split)]
             named[f"highest_{split}_accuracy"] = part.max(axis=1)
-            named[f"median_{split}_accuracy"] = np.median(part, axis=1)
             named[f"{split}_below_printed"] = (part < printed - POINT).mean(axis=1)
-            named[f"{split}_at_printed"] = (part >= printed).mean(axis=1)
         shares = variance_shares(accuracy, choices)
         others = sum(share for name, share in shares.items() if name not in ("split", INTERACTIONS))
         shares = {f"{name}_share": share for name, share in shares.items()}
@@ -184,18 +182,14 @@ def values(curve: Curve, measured: Measured, printed: float) -> list[Value]:
         every = f"{curve.of(split).sum()} specifications {title}"
         rules |= {
             f"highest_{split}_accuracy": f"highest accuracy of {every}",
-            f"median_{split}_accuracy": f"median accuracy of {every}",
             f"{split}_below_printed": f"share of {every} below {printed - POINT:.4f}",
-            f"{split}_at_printed": f"share of {every} at {printed:.4f} or above",
         }
     found = [value(name, interval, rules[name]) for name, interval in measured.summary.items()]
-    for split, prefix in (("slice", ""), ("years", "years_")):
-        (gap, p), n = gap_test(curve, split, curve.study.evaluation.bootstrap), len(curve.right)
-        rule = f"accuracy {SPLITS[split]} minus accuracy by patient, median over specifications"
-        found.append(Value(f"{prefix}gap", 100 * gap, n_patients=n, unit="points", rule=rule))
-        rule = f"share of curves with splits swapped within patients and as large a gap: {rule}"
-        found.append(Value(f"{prefix}gap_p", p, n_patients=n, rule=rule))
-    return found
+    (gap, p), n = gap_test(curve, curve.study.evaluation.bootstrap), len(curve.right)
+    rule = "accuracy by slice minus accuracy by patient, median over specifications"
+    found.append(Value("gap", 100 * gap, n_patients=n, unit="points", rule=rule))
+    rule = f"share of curves with splits swapped within patients and as large a gap: {rule}"
+    return [*found, Value("gap_p", p, n_patients=n, rule=rule)]
 
 
 def conclusion(measured: Measured, values: Sequence[Value], printed: float) -> str:

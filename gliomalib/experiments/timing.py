@@ -59,11 +59,11 @@ class Measured:
     """What was timed.
 
     ``passes`` has a row per pass from file to class: patient_id, repeat (−1: the cold one), load
-    and each stage in seconds, depth (its slices). ``engines`` has engine, patient_id, repeat and
-    seconds of each network; ``changes`` has engine, patient_id, voxels and slices (share of
-    another class), dice (gained); ``sizes`` has network, parameters, gflops. ``hardware`` names
-    processor, cores, threads and device, and no machine; ``memory_gb`` is the highest memory of
-    the process before other engines began, in 10⁹ bytes.
+    and each stage in seconds. ``engines`` has engine, patient_id, repeat and seconds of each
+    network; ``changes`` has patient_id, voxels and slices (share of another class in bf16), dice
+    (gained); ``sizes`` has network, parameters, gflops. ``hardware`` names processor, cores,
+    threads and device, and no machine; ``memory_gb`` is the highest memory of the process before
+    bf16 began, in 10⁹ bytes.
     """
 
     passes: pd.DataFrame
@@ -85,11 +85,9 @@ class Measured:
 
     @property
     def speed_ups(self) -> pd.DataFrame:
-        """As ``engines``, seconds of float32 in the same round over those of the engine."""
-        seconds, names = self.engines.set_index(["engine", "patient_id", "repeat"]), list(NETWORKS)
-        # float32 is the first of each round
-        float32 = seconds[names].groupby(["patient_id", "repeat"]).transform("first")
-        return (float32 / seconds[names]).drop("float32", level="engine").reset_index()
+        """Seconds of float32 over those of bf16 in the same round: patient_id, repeat, networks."""
+        seconds = self.engines.set_index(["engine", "patient_id", "repeat"])[list(NETWORKS)]
+        return (seconds.loc["float32"] / seconds.loc["bf16"]).reset_index()
 
     @property
     def n_patients(self) -> int:
@@ -130,7 +128,7 @@ def measure(material: folds.Material) -> Measured:
         memory_gb = provenance.peak_memory() / 1e9
         check_same(material, list(answers.values()))
         stored = [material.store.get(patient_id) for patient_id in answers]
-        timed, changes = beside(engines.engines(networks, study.threads), stored, study)
+        timed, changes = beside(networks, engines.bf16(networks), stored, study)
         return Measured(
             passes=pd.DataFrame(passes).fillna({"load": 0.0}),
             engines=timed,
@@ -210,24 +208,21 @@ def changed(volume: Volume, other: Volume) -> float:
 
 
 def _row(answer: patient.Answer, repeat: int, clock: Clock) -> dict[str, object]:
-    grid = answer.fused.grid
-    about = {"patient_id": grid.patient_id, "repeat": repeat, "depth": grid.shape[2]}
-    return {**about, **clock.seconds}
+    return {"patient_id": answer.fused.grid.patient_id, "repeat": repeat, **clock.seconds}
 
 
 def beside(
-    ways: Mapping[str, patient.Networks], cases: Sequence[StoredCase], study: Study
+    float32: patient.Networks, bf16: patient.Networks, cases: Sequence[StoredCase], study: Study
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Run the engines of ``ways``, float32 first, side by side on each patient, in rounds.
+    """Run both engines side by side on each patient, in rounds.
 
     Returns ``engines`` and ``changes`` of ``Measured``. What changes is seen in a first round that
-    is not timed, as ONNX networks are exported in it.
+    is not timed.
     """
-    changes, rows = [], []
+    ways, changes, rows = {"float32": float32, "bf16": bf16}, [], []
     for case in cases:
-        answers = {way: patient.answer(networks, case, study) for way, networks in ways.items()}
-        before = answers.pop("float32")
-        changes += [_change(way, case, before, after, study) for way, after in answers.items()]
+        before, after = (patient.answer(networks, case, study) for networks in ways.values())
+        changes.append(_change(case, before, after, study))
     passes = list(product(range(study.efficiency.repeats), cases, ways))
     for repeat, case, way in steps(passes, "engines, timed passes"):
         clock = Clock()
@@ -238,7 +233,7 @@ def beside(
 
 
 def _change(
-    way: str, case: StoredCase, before: patient.Answer, after: patient.Answer, study: Study
+    case: StoredCase, before: patient.Answer, after: patient.Answer, study: Study
 ) -> dict[str, object]:
     empty = study.evaluation.empty
     dice = [
@@ -247,7 +242,6 @@ def _change(
     ]
     slices = before.classes.argmax(axis=1) != after.classes.argmax(axis=1)
     return {
-        "engine": way,
         "patient_id": case.grid.patient_id,
         "voxels": changed(before.fused, after.fused),
         "slices": slices.mean(),

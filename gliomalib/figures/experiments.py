@@ -223,26 +223,20 @@ def _draw_intervals(axes: Axes, rows: pd.DataFrame, column: str) -> None:
 
 @styled
 def classifier_levels(table: pd.DataFrame, published: float = PAPER_ALPHA) -> Picture:
-    """Draw the scores of slices over α with their bands; the table is ``alpha_levels.scores``'s."""
-    figure, panels = canvas(8.5, 3.2, 1, 2, sharey=True)
+    """Draw the accuracy of slices over α with its bands: ``alpha_levels.scores``."""
+    figure, axes = canvas(6.5, 3.2)
     looks = {"resnet50": (BLUE, "ResNet50"), "area_rule": (GREY, "areas alone, no network")}
-    for axes, (score, rows) in zip(panels, table.groupby("score", sort=False), strict=True):
-        for way, part in rows.groupby("way", sort=False):
-            colour, name = looks[str(way)]
-            axes.plot(part["alpha"], part["value"], "o-", color=colour, markersize=4, label=name)
-            axes.fill_between(part["alpha"], part["low"], part["high"], color=colour, alpha=0.15)
-        paper = f"paper: {published:g}"
-        axes.axvline(published, color=ORANGE, linestyle=":", linewidth=1.2, label=paper)
-        axes.set(title=str(score).replace("_", " "), xlabel="α (0: 3D only, 1: 2D only)")
-    panels[0].set(ylabel="score of slices", ylim=(-0.03, 1.03))
-    picture.legend_below(figure, panels[0], 3)
-    # a score is not given where a class is too rare
-    given = table.dropna(subset="value")
-    best = given.loc[given.groupby(["way", "score"], sort=False)["value"].idxmax()]
-    peaks = ", ".join(
-        f"{row['way']} {row['score']} at {row['alpha']:g}" for _, row in best.iterrows()
-    )
-    return Picture(figure, f"Scores of slices over α; best: {peaks}.")
+    for way, part in table.groupby("way", sort=False):
+        colour, name = looks[str(way)]
+        axes.plot(part["alpha"], part["value"], "o-", color=colour, markersize=4, label=name)
+        axes.fill_between(part["alpha"], part["low"], part["high"], color=colour, alpha=0.15)
+    paper = f"paper: {published:g}"
+    axes.axvline(published, color=ORANGE, linestyle=":", linewidth=1.2, label=paper)
+    axes.set(xlabel="α (0: 3D only, 1: 2D only)", ylabel="accuracy of slices", ylim=(-0.03, 1.03))
+    picture.legend_below(figure, axes, 3)
+    best = table.loc[table.groupby("way", sort=False)["value"].idxmax()]
+    peaks = ", ".join(f"{row['way']} at {row['alpha']:g}" for _, row in best.iterrows())
+    return Picture(figure, f"Accuracy of slices over α; best: {peaks}.")
 
 
 @styled

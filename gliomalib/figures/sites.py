@@ -1,4 +1,4 @@
-"""Figures of two sites side by side, and of what each property of a site costs."""
+"""Figures of two sites side by side, and of what leaving out a site costs."""
 
 import pandas as pd
 import seaborn as sns
@@ -86,16 +86,13 @@ def reliability(table: pd.DataFrame) -> Picture:
 
 @styled
 def drops(table: pd.DataFrame) -> Picture:
-    """Draw drops with their intervals, one a row: ``external_factors.drops``, or of sites left out.
-
-    The first column of ``table`` names the rows.
-    """
-    titles = table.iloc[:, 0]
+    """Draw drops with their intervals, one a row: ``left_out_sites.drops``."""
+    sites = table["site"]
     figure, axes = canvas(6.5, 2.6)
     axes.hlines(table.index, table["low"], table["high"], linewidth=2)
     axes.plot(table["drop"], table.index, "o")
     axes.axvline(0, color="#aaaaaa", linestyle=":")
     if len(table):
-        picture.rows_from_top(axes, list(titles))
+        picture.rows_from_top(axes, list(sites))
     axes.set(xlabel="drop of mean Dice, paired by patient, 95 % interval")
-    return Picture(figure, f"Drops: {spoken(table.set_index(titles)['drop'].round(3))}.")
+    return Picture(figure, f"Drops: {spoken(table.set_index(sites)['drop'].round(3))}.")

@@ -16,9 +16,8 @@ def error_correlation(pair: learned.VolumePair, labels: Labels) -> dict[str, flo
     """
     average.check_labels(pair[0], labels)
     first, second = (values.argmax(axis=0) for values in learned.branches(pair))
-    (right, only2d), (only3d, wrong) = metrics.confusion_matrix(
-        first != labels, second != labels, 2
-    ).tolist()  # only2d: the 2D branch alone is right
+    pairs = metrics.confusion_matrix(first != labels, second != labels)
+    (right, only2d), (only3d, wrong) = pairs[:2, :2].tolist()  # only2d: 2D alone is right
     margins = (right + only2d) * (only3d + wrong) * (right + only3d) * (only2d + wrong)
     alike, unlike = right * wrong, only2d * only3d
     return {

@@ -1,7 +1,6 @@
 """One synthetic glioma patient in memory, decided by a plan and a number."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from scipy import ndimage
 from gliomalib.data import nifti
 from gliomalib.phantoms.anatomy import Tissues, tissues
 from gliomalib.phantoms.grid import Dice, Frame, brain_box, brain_frame, scan_frame
-from gliomalib.phantoms.mri import Site, scan, site_named
+from gliomalib.phantoms.mri import scan, site_named
 from gliomalib.phantoms.tumour import (
     ED,
     ET,
@@ -71,19 +70,18 @@ class Phantom:
     facts: dict[str, Any]
 
 
-def make_patient(plan: PhantomPlan, number: int, scanner: Site | None = None) -> Phantom:
-    """Make one patient; raises ``SettingsError`` for a number that is not 1 to 999.
-
-    ``scanner`` stands in for that of the plan's site; noise, shading and gain stay those of the
-    site, so that scanners which differ in one property give images that differ in it alone.
-    """
+def make_patient(plan: PhantomPlan, number: int) -> Phantom:
+    """Make one patient; raises ``SettingsError`` for a number that is not 1 to 999."""
     check_number(number)
     frame, box = brain_frame(plan.spacing_mm), brain_box(plan.spacing_mm)
     # no site in it: anatomy, tumour and tissue are the patient's own wherever he is imaged
     dice = Dice(named_seed(plan.seed, "phantom", number))
     chance = Dice(named_seed(plan.seed, "scanner", plan.site, number))
-    growth, brain, tumour = _grown(dice, plan.mass_effect, frame)
-    shape, site = scan_frame(plan.spacing_mm).shape, scanner or site_named(plan.site)
+    # first the tumour, on voxels of its own: the brain is then looked at as the mass has pushed it
+    growth = grow_tumour(dice, draw_traits(dice, plan.mass_effect))
+    brain = tissues(dice, frame, growth.bulge)
+    tumour = label_tumour(dice, growth, brain, frame)
+    shape, site = scan_frame(plan.spacing_mm).shape, site_named(plan.site)
     images = np.zeros((len(SEQUENCES), *shape), dtype=np.float32)
     images[(slice(None), *box)] = scan(dice, chance, site, brain, tumour, frame)
     labels = np.zeros(shape, dtype=np.uint8)
@@ -96,14 +94,6 @@ def make_patient(plan: PhantomPlan, number: int, scanner: Site | None = None) ->
         grade="HGG" if growth.traits.enhancing else "LGG",
         facts={"site": plan.site, **_facts(growth, brain, tumour, frame)},
     )
-
-
-@lru_cache(maxsize=1)
-def _grown(dice: Dice, mass_effect: bool, frame: Frame) -> tuple[Growth, Tissues, Tumour]:
-    # first the tumour, on voxels of its own: the brain is then looked at as the mass has pushed it
-    growth = grow_tumour(dice, draw_traits(dice, mass_effect))
-    brain = tissues(dice, frame, growth.bulge)
-    return growth, brain, label_tumour(dice, growth, brain, frame)
 
 
 def check_number(number: int) -> None:

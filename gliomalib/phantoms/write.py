@@ -25,7 +25,7 @@ from gliomalib import labels as conventions
 from gliomalib import progress
 from gliomalib.phantoms.patient import PhantomPlan, check_number, make_patient
 from gliomalib.provenance import code_digest, write_atomic
-from gliomalib.schema import SEQUENCES, Affine, Case, DataError, SettingsError
+from gliomalib.schema import SEQUENCES, Affine, DataError, SettingsError
 
 FOLDER = "Phantoms"
 MAPPING = "name_mapping.csv"
@@ -106,13 +106,6 @@ def read_cards(folder: str | Path) -> dict[str, dict[str, Any]]:
                 "write phantoms to a folder of their own"
             ) from None
     return cards
-
-
-def origin_of(case: Case) -> tuple[PhantomPlan, int]:
-    """Return the plan and the number from which a phantom on disk was made, by its card."""
-    card = case.images[SEQUENCES[0]].parent / CARD
-    origin = json.loads(card.read_text(encoding="utf-8"))["origin"]
-    return PhantomPlan(**origin["plan"]), origin["number"]
 
 
 def _check_numbers(numbers: Sequence[int]) -> None:

@@ -6,7 +6,8 @@ cohort and has an interval over its patients. The thresholds of all three were c
 real result was seen.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +19,9 @@ from gliomalib.scoring import bootstrap
 
 Finding = Literal["found", "not found", "cannot tell"]
 """What is said of a failure."""
+
+NUMBERS: Mapping[Finding, float] = {"found": 1.0, "cannot tell": math.nan, "not found": 0.0}
+"""What a finding is as the value of a record, worst first."""
 
 MIN_PATIENTS = 5
 """With fewer patients nothing is said of a cohort."""
@@ -111,9 +115,7 @@ def _below(interval: bootstrap.Interval, threshold: float) -> Finding:
 
 
 def _worst(findings: Sequence[Finding]) -> Finding:
-    if "found" in findings:
-        return "found"
-    return "cannot tell" if "cannot tell" in findings or not findings else "not found"
+    return min(findings, key=list(NUMBERS).index, default="cannot tell")
 
 
 def _sentence(verdict: Finding, fates: Sequence[ClassFate], patients: int) -> str:

@@ -5,7 +5,7 @@ where that misses what is printed, the numbers are not of one set of predictions
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from math import floor
@@ -106,20 +106,6 @@ def examine(scores: PrintedScores) -> list[RelationCheck]:
         sizes = scores.test_sizes
         checks += [_granularity(scores.accuracy, scores.decimals, n) for n in sizes]
     return checks
-
-
-def excluded_readings(scores: PrintedScores) -> tuple[str, ...]:
-    """Return the readings that accuracy, precision and recall alone exclude.
-
-    Where each item gets one class, pooling makes the three equal and weighting by frequency
-    makes recall the accuracy, so recall < accuracy < precision excludes both. Thresholding at 0.5
-    gives recall ≤ accuracy always, and the order where the items without a class above 0.5 are
-    wrong more often than the rest. A macro average over unequal classes can give any order and is
-    never excluded here.
-    """
-    three = replace(scores, f1=None, iou=None, specificity=None, test_sizes=())
-    excluded = [check.reading for check in examine(three) if check.verdict != "possible"]
-    return tuple(dict.fromkeys(excluded))
 
 
 @dataclass(frozen=True)

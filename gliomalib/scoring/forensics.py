@@ -69,12 +69,12 @@ def grim(value: float, decimals: int, n: int, rule: Rule) -> range:
     return range(ceil(span.low * n), last + 1)
 
 
-def held_out(volumes: int, percent: int = 20) -> tuple[int, ...]:
-    """Return the sizes that ``percent`` of ``volumes`` can have: rounded down and up.
+def held_out(volumes: int) -> tuple[int, ...]:
+    """Return the sizes that a fifth of ``volumes`` can have: rounded down and up.
 
     Rounding to the nearest gives one of the two, whatever it does with ties.
     """
-    return tuple(sorted({volumes * percent // 100, -(-volumes * percent // 100)}))
+    return tuple(sorted({volumes // 5, -(-volumes // 5)}))
 
 
 def f1_from(precision: Span, recall: Span) -> Span:

@@ -17,36 +17,34 @@ MaskState = Literal["both", "empty", "missed", "spurious"]
 prediction (``spurious``) has some."""
 
 
-def confusion_matrix(
-    truth: NDArray[Any], predicted: NDArray[Any], n_classes: int = N_CLASSES
-) -> Confusion:
+def confusion_matrix(truth: NDArray[Any], predicted: NDArray[Any]) -> Confusion:
     """Count voxels (or images) by true and predicted class.
 
-    ``truth`` and ``predicted`` are integer labels 0 … n_classes − 1 of any one shape; the counts
-    are int64, shape (n_classes, n_classes), rows the truth. Raises ``ValueError`` where the shapes
-    differ, or a label is no integer or out of range; it names the value.
+    ``truth`` and ``predicted`` are integer labels 0 … 3 of any one shape; the counts are int64,
+    shape (4, 4), rows the truth. Raises ``ValueError`` where the shapes differ, or a label is no
+    integer or out of range; it names the value.
     """
     if truth.shape != predicted.shape:
         raise ValueError(f"truth has shape {truth.shape}, prediction {predicted.shape}: not equal")
-    _check_labels("truth", truth, n_classes)
-    _check_labels("prediction", predicted, n_classes)
+    _check_labels("truth", truth)
+    _check_labels("prediction", predicted)
     # each pair of labels is one number, row by row of the matrix; in place, for volumes are large
     pairs = truth.astype(np.intp).ravel()
-    pairs *= n_classes
+    pairs *= N_CLASSES
     pairs += predicted.astype(np.intp).ravel()
-    counts = np.bincount(pairs, minlength=n_classes**2)
-    return counts.astype(np.int64).reshape(n_classes, n_classes)
+    counts = np.bincount(pairs, minlength=N_CLASSES**2)
+    return counts.astype(np.int64).reshape(N_CLASSES, N_CLASSES)
 
 
-def _check_labels(name: str, labels: NDArray[Any], n_classes: int) -> None:
+def _check_labels(name: str, labels: NDArray[Any]) -> None:
     if labels.dtype.kind not in "iub":
         raise ValueError(f"{name} has dtype {labels.dtype}; labels are integers")
     if labels.size == 0:
         return
     for extreme in (labels.min(), labels.max()):
-        if not 0 <= int(extreme) < n_classes:
+        if not 0 <= int(extreme) < N_CLASSES:
             raise ValueError(
-                f"{name} holds the label {int(extreme)}, the classes are 0 to {n_classes - 1}; "
+                f"{name} holds the label {int(extreme)}, the classes are 0 to {N_CLASSES - 1}; "
                 "convert the labels to the canonical ones first"
             )
 

@@ -100,8 +100,8 @@ def test_a_planted_best_level_is_found_with_what_0_6_loses(best: float) -> None:
 def test_levels_are_pooled_scores_with_bands() -> None:
     table = planted(0.4)
     found = alpha_levels.scores(table, settings.load("smoke"))
-    assert len(found) == 2 * len(alpha_levels.LEVELS) * 2
-    row = found.query("way == 'area_rule' and alpha == 0.4 and score == 'accuracy'").iloc[0]
+    assert len(found) == 2 * len(alpha_levels.LEVELS)
+    row = found.query("way == 'area_rule' and alpha == 0.4").iloc[0]
     part = table.query("way == 'area_rule' and alpha == 0.4")
     assert row["value"] == pytest.approx((part["truth"] == part["predicted"]).mean())
     assert (found["low"] <= found["value"]).all() and (found["value"] <= found["high"]).all()

@@ -49,10 +49,8 @@ def sweep(material: folds.Material) -> alpha_sweep.Sweep:
     return alpha_sweep.exact(material, "test")
 
 
-def values_of(
-    material: folds.Material, sweep: alpha_sweep.Sweep, held_back: alpha_sweep.Sweep
-) -> dict[str, float]:
-    found = alpha_sweep.values(alpha_sweep.optima(sweep, material.study), sweep, held_back)
+def values_of(material: folds.Material, sweep: alpha_sweep.Sweep) -> dict[str, float]:
+    found = alpha_sweep.values(alpha_sweep.optima(sweep, material.study), sweep)
     assert all(value.rule for value in found)
     return {value.name: value.value for value in found}
 
@@ -81,26 +79,18 @@ def test_the_better_branch_gets_the_weight_and_0_6_is_not_called_equal(
     low, high = mean.plateau.ci95 or (1, 0)
     assert low <= mean.plateau.value <= high
     assert (mean.lost.ci95 or (0, 0))[0] > 0.01
-    values = values_of(material, sweep, alpha_sweep.exact(material, "val"))
+    values = values_of(material, sweep)
     assert values["best_alpha"] == mean.alpha.value
     assert values["best_alpha_seed_low"] == values["best_alpha"] == values["best_alpha_seed_high"]
-    assert 0 < values["gain_at_chosen_alpha"] <= values["lost_at_published_alpha"]
     assert 0 < values["flat_width"] < 0.6
-    assert set(values) >= {f"best_alpha_{region}" for region in tables.REGIONS}
-    nobody = alpha_sweep.Sweep({region: {} for region in sweep.curves})
-    assert set(values) - set(values_of(material, sweep, nobody)) == {
-        "chosen_alpha",
-        "gain_at_chosen_alpha",
-    }
 
 
 def test_branches_that_are_equal_are_flat_everywhere(tmp_path: Path) -> None:
     made = planted_branches.noisy(tmp_path, NOTEBOOK, ONE, dict.fromkeys(BETTER_3D, (2.0, 10)))
     flat = alpha_sweep.exact(made, "test")
-    values = values_of(made, flat, alpha_sweep.exact(made, "val"))
+    values = values_of(made, flat)
     assert values["flat_width"] == 1
     assert values["lost_at_published_alpha"] == 0
-    assert values["gain_at_chosen_alpha"] == 0
     assert values["best_alpha"] == 0.5
 
 
@@ -174,16 +164,10 @@ def test_trainings_are_averaged_within_patients_and_their_spread_is_in_the_inter
     narrow, wide = (alpha_sweep.optima(sweep, study)["mean"].alpha for sweep in (alone, both))
     assert (narrow.ci95 or (0, 1)) == pytest.approx((0.4995, 0.5005))
     assert wide.value == pytest.approx(0.5) and wide.ci95 == (0, 1), "two trainings say little"
-    held_back = alpha_sweep.Sweep({"mean": {"C": step(0.1, 0.2, 0.3, 0.3, 0.8)}})
-    made = {
-        value.name: value
-        for value in alpha_sweep.values(alpha_sweep.optima(both, study), both, held_back)
-    }
+    values = alpha_sweep.values(alpha_sweep.optima(both, study), both)
+    made = {value.name: value for value in values}
     assert made["best_alpha"].n_seeds == 2 and not made["best_alpha"].note
     assert made["best_alpha_seed_high"].value == pytest.approx(0.9)
-    # at 0.9 less that at 0.6, where the lower neighbour counts: own −0.2 and −0.1, again 0.6, 0.5
-    assert made["gain_at_chosen_alpha"].value == pytest.approx(0.2)
-    assert made["gain_at_chosen_alpha"].n_seeds == 2
 
 
 def test_each_training_is_swept_and_their_mean_is_taken(tmp_path: Path) -> None:
@@ -227,11 +211,6 @@ def test_the_conclusion_says_what_the_published_one_costs_and_what_slices_say() 
     said = alpha_sweep.conclusion(values)
     assert "0.50 (95 % interval 0.20 to 0.70, 5 patients, 3 trainings)" in said
     assert "The trainings by themselves have it from 0.40 to 0.62." in said
-    assert "so no α was chosen independently" in said
-    chosen = [Value("chosen_alpha", 0.4), Value("gain_at_chosen_alpha", 0.003, (-0.001, 0.007), 5)]
-    other = alpha_sweep.conclusion([*values, *chosen])
-    assert "no α was chosen" not in other
-    assert "α = 0.40, chosen on validation patients, changes the mean Dice by +0.0030" in other
     assert "chosen anew in each resample: at most 0.01" in said
     assert "a width of 0.40" in said
     assert "by the ResNet50 it is best at α = 0.0 (95 % interval 0.0 to 0.3, 5 patients)" in said

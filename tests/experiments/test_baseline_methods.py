@@ -79,16 +79,15 @@ def test_position_and_majority_never_see_a_reported_patient(
     assert baselines.table(again, "test", "accuracy")["position"].max() < 1
 
 
-def test_the_area_rule_counts_what_each_volume_marks(
+def test_the_area_rule_counts_what_the_fused_volume_marks(
     methods_study: folds.Material, method_trial: baseline_methods.MethodTrial
 ) -> None:
     rows = method_trial.slices.set_index(["method", "patient_id", "z"])["predicted"]
-    for method, network in (("area_rule", "fused"), ("area_rule_2d", "unet2d")):
-        found = evaluate.predicted_labels(folds.volume(methods_study, network, 0, "D"))
-        for z in range(planted_branches.SHAPE[2]):
-            areas = [(found[..., z] == label).sum() for label in (1, 2, 3)]
-            largest = max((area, label) for label, area in enumerate(areas, 1))
-            assert rows[method, "D", z] == (largest[1] if largest[0] else 0)
+    found = evaluate.predicted_labels(folds.volume(methods_study, "fused", 0, "D"))
+    for z in range(planted_branches.SHAPE[2]):
+        areas = [(found[..., z] == label).sum() for label in (1, 2, 3)]
+        largest = max((area, label) for label, area in enumerate(areas, 1))
+        assert rows["area_rule", "D", z] == (largest[1] if largest[0] else 0)
 
 
 def test_ways_without_an_image_are_scored_on_who_is_held_out(tmp_path: Path) -> None:

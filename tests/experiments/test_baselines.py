@@ -29,8 +29,7 @@ def test_every_method_meets_every_reported_patient_and_nobody_else(
     segmenters = ["fused", "2d", "3d", "two_seeds_2d", "two_seeds_3d"]
     assert list(method_trial.segmenters) == segmenters
     assert list(method_trial.classifiers) == [
-        "resnet50", "truth", "two_seeds", "area_rule", "area_rule_2d", "area_rule_3d", "position",
-        "majority",
+        "resnet50", "truth", "two_seeds", "area_rule", "position", "majority",
     ]  # fmt: skip
     for part, names in (("test", list("CDEFGHIJ")), ("external", ["K", "L"])):
         for score, titles in (

@@ -101,14 +101,6 @@ def test_the_sizes_of_a_gain_are_those_without_each_patient() -> None:
     assert (sizes["least"], sizes["most"]) == pytest.approx((0.05, 0.3))
 
 
-def test_trainings_of_one_network_raise_alarms_only_where_there_are_three() -> None:
-    scores = pd.DataFrame(DIFFERENCES[["same"]].to_numpy() + np.array([0.0, 0.0, 0.3]))
-    alarms = comparing.false_alarms("aa", [scores], N, 3, "parts")
-    assert "of 3 comparisons" in alarms.rule and 0 <= alarms.value <= 1 and not alarms.note
-    few = comparing.false_alarms("aa", [scores[[0, 1]]], N, 2, "parts")
-    assert np.isnan(few.value) and few.note.startswith("fewer than three trainings")
-
-
 def test_a_single_patient_decides_nothing() -> None:
     row = judged(pd.DataFrame({"other": [0.2]})).iloc[0]
     assert comparing.interval(row) is None and row["verdict"] == "undecided"

@@ -87,12 +87,6 @@ def test_the_most_cropped_patient_is_shown_where_most_is_cut(
     assert (view.labels > 0).sum() == 6
 
 
-def test_grids_count_the_used_cases() -> None:
-    rows = {"release": "r", "shape": "2×2×2", "spacing_mm": "1×1×1", "axes": ["LPS", "LPS", "RAS"]}
-    cases = pd.DataFrame({**rows, "part": ["internal", "external", "duplicate"]})
-    assert preprocessing.grids(cases)["cases"].tolist() == [2]
-
-
 def test_volumes_are_in_millilitres_for_each_class_and_the_whole() -> None:
     columns = {"mm3_1": [1000.0], "mm3_2": [2000.0], "mm3_3": [0.0], "mm3_tumour": [3000.0]}
     table = pd.DataFrame({"patient_id": ["A"], "part": ["internal"], **columns})
@@ -129,21 +123,3 @@ def test_classes_of_slices_hang_on_the_rule_and_on_the_least_area(tmp_path: Path
     # two voxels of 16 mm² are less than 40
     assert share["dominant", "40 mm²", "edema"] == 0.25
     assert share["enhancing_first", "40 mm²", "enhancing tumour"] == 0.25
-    values = preprocessing.of_classes(table, STUDY, 2)
-    assert len(values) == 8 and {value.n_patients for value in values} == {2}
-    assert values[6].name == "slices_edema_40_mm2" and values[6].value == 0.25
-
-
-def test_a_second_expert_is_asked_about_phantoms_only(tmp_path: Path) -> None:
-    store = preprocess.open_store(tmp_path, STUDY.preprocessing)
-    labels = np.zeros((24, 24, 24), dtype=np.uint8)
-    x, y, z = np.indices(labels.shape) - 12
-    away = np.sqrt(x**2 + y**2 + z**2)
-    labels[away < 9], labels[away < 6] = 2, 1
-    images = np.ones((4, *labels.shape), dtype=np.float16)
-    store.put(StoredCase(grid("A", labels.shape), images, labels), "digest", {})
-    values = {value.name: value for value in preprocessing.raters(store, ["A"], STUDY)}
-    assert 0.7 < values["rater_dice_WT"].value < 1
-    assert values["rater_dice_NCR"].value < values["rater_dice_WT"].value
-    assert values["rater_dice_ET"].n_empty == 1 and np.isnan(values["rater_dice_ET"].value)
-    assert preprocessing.raters(store, ["A"], settings.load("brats")) == []

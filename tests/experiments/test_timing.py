@@ -99,9 +99,8 @@ def test_held_out_patients_are_timed_as_often_as_asked(measured: timing.Measured
     assert measured.cold["load"] > 0 and (measured.warm["load"] == 0).all()
 
 
-def test_onnx_changes_no_voxel_and_every_value_is_finite(measured: timing.Measured) -> None:
-    of_onnx = measured.changes[measured.changes["engine"] == "onnx"]
-    assert len(of_onnx) == 2 and (of_onnx["voxels"] < 1e-4).all()
+def test_every_value_is_finite(measured: timing.Measured) -> None:
+    assert len(measured.changes) == 2
     found = {value.name: value.value for value in efficiency.values(measured, SMOKE)}
     assert all(map(math.isfinite, found.values())) and found["bf16_speedup_2d"] > 0
     assert found["parameters_resnet50"] == 23_516_228 and found["gflops_3d"] > 0
@@ -127,14 +126,14 @@ def test_engines_are_timed_beside_float32_and_what_they_change_is_counted(
         networks, unet3d=replace(networks.unet3d, network=Turned(networks.unet3d.network))
     )
     cases = [material.store.get(name) for name in tiny_study.SPLITS[0].test]
-    timed, changes = timing.beside({"float32": networks, "slow": others}, cases, material.study)
-    assert timed["engine"].tolist() == ["float32", "slow"] * 4
-    assert (timed.query("engine == 'slow'")["unet3d"] >= 0.2).all()
-    assert changes["engine"].tolist() == ["slow"] * 2 and (changes["voxels"] > 0).all()
+    timed, changes = timing.beside(networks, others, cases, material.study)
+    assert timed["engine"].tolist() == ["float32", "bf16"] * 4
+    assert (timed.query("engine == 'bf16'")["unet3d"] >= 0.2).all()
+    assert len(changes) == 2 and (changes["voxels"] > 0).all()
 
 
 def test_a_speed_up_is_taken_within_a_round() -> None:
-    about = [("float32", 0, 8.0), ("slow", 0, 16.0), ("float32", 1, 4.0), ("slow", 1, 1.0)]
+    about = [("float32", 0, 8.0), ("bf16", 0, 16.0), ("float32", 1, 4.0), ("bf16", 1, 1.0)]
     rows = [
         {
             "engine": engine,
@@ -145,7 +144,6 @@ def test_a_speed_up_is_taken_within_a_round() -> None:
         for engine, repeat, s in about
     ]
     measured = timing.Measured(*[pd.DataFrame(rows)] * 4, {}, 0.0)
-    assert measured.speed_ups["engine"].tolist() == ["slow"] * 2
     assert measured.speed_ups["unet3d"].tolist() == [0.5, 4.0]
 
 

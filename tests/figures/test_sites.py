@@ -71,11 +71,11 @@ def test_reliability_says_how_much_too_sure_each_group_is() -> None:
     assert labels == ["confidence is accuracy", "internal", "external"]
 
 
-def test_each_property_has_its_row_and_none_is_an_empty_picture() -> None:
-    rows = [("slice thickness", 0.1, 0.05, 0.15), ("dose", 0.0, 0.0, 0.0)]
-    table = pd.DataFrame(rows, columns=["title", "drop", "low", "high"])
+def test_each_site_has_its_row_and_none_is_an_empty_picture() -> None:
+    rows = [("all sites", 0.1, 0.05, 0.15), ("TCIA01", 0.0, 0.0, 0.0)]
+    table = pd.DataFrame(rows, columns=["site", "drop", "low", "high"])
     picture = sites.drops(table)
     (axes,) = picture.figure.axes
-    assert [one.get_text() for one in axes.get_yticklabels()] == ["slice thickness", "dose"]
-    assert "slice thickness 0.1" in picture.alt
+    assert [one.get_text() for one in axes.get_yticklabels()] == ["all sites", "TCIA01"]
+    assert "all sites 0.1" in picture.alt
     assert sites.drops(table.iloc[:0]).figure.axes

@@ -10,7 +10,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from gliomalib.data.readers import survey
 from gliomalib.phantoms import write
 from gliomalib.phantoms.patient import PhantomPlan, make_patient
 from gliomalib.phantoms.write import write_cohort
@@ -188,11 +187,6 @@ def test_phantoms_of_another_site_stay(cohort: Path) -> None:
     write_cohort(cohort.parent, dataclasses.replace(PLAN, site="B"), [13])
     assert list(write.read_cards(cohort)) == [*NAMES, "Phantom-B-013"]
     assert (cohort / "name_mapping.csv").read_text().count("Phantom-") == 4
-
-
-def test_a_card_says_from_what_a_phantom_was_made(cohort: Path) -> None:
-    (case,) = [case for case in survey.discover(cohort) if case.case_id == NAMES[2]]
-    assert write.origin_of(case) == (PLAN, 12)
 
 
 def test_a_real_patient_is_never_touched(cohort: Path) -> None:

@@ -103,6 +103,11 @@ def test_few_patients_cannot_tell() -> None:
     mixed = collapse.class_collapse(np.stack([*[matrix(90)] * 4, *[without] * 5]), 0, 200)
     assert (mixed.verdict, mixed.classes[3].patients) == ("cannot tell", 4)
     assert mixed.classes[2].verdict == "not found"
+    # a class that all have lost is found, whatever cannot be told of one that four have
+    lost, alone = matrix(0), matrix(0)
+    alone[1, 1] = 0
+    both = collapse.class_collapse(np.stack([*[lost] * 4, *[alone] * 5]), 0, 200)
+    assert (both.classes[1].verdict, both.verdict) == ("cannot tell", "found")
 
 
 def test_a_class_that_hardly_occurs_is_not_judged() -> None:

@@ -256,8 +256,15 @@ def test_the_specificity_of_the_paper_is_possible_when_digits_were_dropped() -> 
         assert one.implied == pytest.approx((0.9975, 0.9975), abs=5e-5)
 
 
+def excluded_by_three(scores: PrintedScores) -> tuple[str, ...]:
+    """Return the readings that accuracy, precision and recall alone exclude."""
+    three = replace(scores, f1=None, iou=None, specificity=None, test_sizes=())
+    checks = contradictions.examine(three)
+    return tuple(dict.fromkeys(one.reading for one in checks if one.verdict != "possible"))
+
+
 def test_the_order_of_the_paper_excludes_an_argmax_with_frequencies() -> None:
-    assert contradictions.excluded_readings(PAPER) == (
+    assert excluded_by_three(PAPER) == (
         "argmax pooled",
         "argmax weighted",
         "argmax balanced",
@@ -290,7 +297,7 @@ LAST = ("one against the rest", "thresholded")
 def test_other_orders_exclude_other_readings(
     scores: tuple[float, float, float], excluded: tuple[str, ...]
 ) -> None:
-    assert contradictions.excluded_readings(PrintedScores(*scores, decimals=3)) == excluded
+    assert excluded_by_three(PrintedScores(*scores, decimals=3)) == excluded
 
 
 def test_no_held_out_fifth_gives_the_accuracy_of_the_paper() -> None:

@@ -63,9 +63,7 @@ def test_confusion_refuses_what_cannot_be_counted() -> None:
         metrics.confusion_matrix(np.zeros(3, np.float32), np.zeros(3, np.uint8))
 
 
-def test_confusion_takes_other_class_numbers_and_no_voxels() -> None:
-    found = metrics.confusion_matrix(np.array([0, 1]), np.array([1, 1]), n_classes=2)
-    np.testing.assert_array_equal(found, [[0, 1], [0, 1]])
+def test_confusion_of_no_voxels_is_empty() -> None:
     assert metrics.confusion_matrix(np.array([], int), np.array([], int)).sum() == 0
 
 
