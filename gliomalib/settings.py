@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from gliomalib import yaml_files
+from gliomalib.inputs import text_file
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import SettingsError
-from gliomalib.yaml_files import Model, content_of, explain
+from gliomalib.yaml_files import Model, explain
 
 STUDIES_DIR = PROJECT_DIR / "notebooks" / "params"
 
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
+"""What studies and variants are called: the names of files and folders are made of it."""
 
 Sequence = Literal["t1", "t1ce", "t2", "flair"]
 Length = Annotated[float, Field(gt=0)]
@@ -291,7 +298,21 @@ class Study(Model):
 
 def studies() -> list[str]:
     """Return the names of the studies that have a parameter file."""
-    return sorted(path.stem for path in STUDIES_DIR.glob("*.yml"))
+    names = (path.stem for path in STUDIES_DIR.glob("*.yml"))
+    return sorted(name for name in names if NAME.fullmatch(name))
+
+
+def content_of(path: str | Path) -> dict[str, Any]:
+    """Return what a file of settings says; ``SettingsError`` where JSON could not say it."""
+    try:
+        content = yaml_files.content_of(text_file(path))
+        json.dumps(content)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        # PyYAML lets through what its own constructors raise, and takes 2025-01-01 for a date
+        raise SettingsError(
+            f"{path}: holds what is no text, number or list ({error}); put dates in quotes"
+        ) from None
+    return content
 
 
 def load(study: str, overrides: Mapping[str, Any] | None = None) -> Study:
@@ -299,9 +320,9 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Study:
 
     Raises ``SettingsError`` for an unknown study or key, and for a value of the wrong type.
     """
-    path = STUDIES_DIR / f"{study}.yml"
-    if not path.is_file():
+    if study not in studies():
         raise SettingsError(f"there is no study {study!r}: take one of {', '.join(studies())}")
+    path = STUDIES_DIR / f"{study}.yml"
     content = content_of(path)
     for name, value in (overrides or {}).items():
         *sections, key = name.split(".")

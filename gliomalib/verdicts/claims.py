@@ -10,6 +10,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from gliomalib import digits
+from gliomalib.inputs import text_file
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import Value, run_name
 from gliomalib.verdicts.decisions import Decision, Found, in_words, interval, needs_published
@@ -225,7 +226,7 @@ def load(path: str | Path = PUBLISHED) -> tuple[Claim, ...]:
     Raises ``SettingsError`` for a missing file, an unknown or missing key, a value of the wrong
     type, a rule without the number it compares, and a duplicated id.
     """
-    return read(path, PublishedClaims).claims
+    return read(text_file(path), PublishedClaims).claims
 
 
 def printed(claims: Sequence[Claim], notebook: str) -> dict[str, float]:
