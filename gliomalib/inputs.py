@@ -1,7 +1,12 @@
 """What users name and write, folders and texts: taken as it is, or refused in a sentence."""
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from gliomalib import yaml_files
 from gliomalib.schema import SettingsError
 
 
@@ -11,11 +16,10 @@ def absolute(text: str) -> Path:
     Raises ``SettingsError`` where it cannot be followed, or where JSON and notebooks, which are
     UTF-8, cannot hold it.
     """
-    typed = Path(text)
+    # the shell knows the homes of others; here "~x" is a folder of that name
+    home = text.partition("/")[0] == "~"
     try:
-        # the shell knows the homes of others; here "~x" is a folder of that name
-        home = typed.parts[:1] == ("~",)
-        place = (typed.expanduser() if home else typed).resolve()
+        place = (Path(text).expanduser() if home else Path(text)).resolve()
         str(place).encode()
     except UnicodeEncodeError:
         raise SettingsError(f"{text!r}: this name is not UTF-8; rename the folder") from None
@@ -24,19 +28,28 @@ def absolute(text: str) -> Path:
     return place
 
 
-def text_file(name: str | Path) -> Path:
-    """Return the path of a file of settings; ``SettingsError`` where its text is not UTF-8.
+def content_of(path: str | Path) -> dict[str, Any]:
+    """Return a file of settings as it stands; ``SettingsError`` where JSON could not say it."""
+    with _one_sentence(path):
+        content = yaml_files.content_of(path)
+        json.dumps(content)
+    return content
 
-    A byte order mark of UTF-8 does no harm. A file that is missing is left to its reader.
-    """
-    place = Path(name)
+
+def read(path: str | Path, kind: type[yaml_files.Content]) -> yaml_files.Content:
+    """Return a file as the model that it must be, or raise ``SettingsError``."""
+    with _one_sentence(path):
+        return yaml_files.read(path, kind)
+
+
+@contextmanager
+def _one_sentence(path: str | Path) -> Iterator[None]:
     try:
-        place.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        pass
+        yield
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise SettingsError(f"{place}: not UTF-8 (line {line}); save it as UTF-8") from None
-    except IsADirectoryError:
-        raise SettingsError(f"{place}: is a folder; a file of settings was expected") from None
-    return place
+        raise SettingsError(f"{path}: not UTF-8 (line {line}); save it as UTF-8") from None
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        # PyYAML lets through what its own constructors raise, and takes 2025-01-31 for a date
+        what = "holds what is no text, number or list"
+        raise SettingsError(f"{path}: {what} ({error}); put dates in quotes") from None

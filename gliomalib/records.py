@@ -24,7 +24,6 @@ from gliomalib.schema import (
     Exclusion,
     Record,
     RecordError,
-    SettingsError,
     Value,
     run_name,
 )
@@ -290,8 +289,6 @@ def _injected(cells: Sequence[str]) -> list[str]:
 
 
 def _folder(folder: str | None, default: str) -> Path:
-    if folder is not None and not isinstance(folder, str):
-        raise SettingsError(f"{default}: a folder is a string, found {folder!r}")
     return inputs.absolute(folder) if folder else provenance.PROJECT_DIR / default
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from gliomalib import yaml_files
-from gliomalib.inputs import text_file
+from gliomalib.inputs import content_of
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import SettingsError
 from gliomalib.yaml_files import Model, explain
@@ -298,21 +295,7 @@ class Study(Model):
 
 def studies() -> list[str]:
     """Return the names of the studies that have a parameter file."""
-    names = (path.stem for path in STUDIES_DIR.glob("*.yml"))
-    return sorted(name for name in names if NAME.fullmatch(name))
-
-
-def content_of(path: str | Path) -> dict[str, Any]:
-    """Return what a file of settings says; ``SettingsError`` where JSON could not say it."""
-    try:
-        content = yaml_files.content_of(text_file(path))
-        json.dumps(content)
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        # PyYAML lets through what its own constructors raise, and takes 2025-01-01 for a date
-        raise SettingsError(
-            f"{path}: holds what is no text, number or list ({error}); put dates in quotes"
-        ) from None
-    return content
+    return sorted(filter(NAME.fullmatch, (path.stem for path in STUDIES_DIR.glob("*.yml"))))
 
 
 def load(study: str, overrides: Mapping[str, Any] | None = None) -> Study:

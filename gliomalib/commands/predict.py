@@ -28,11 +28,7 @@ def add(verbs: Verbs) -> None:
     """Add the verb of this module to the command line."""
     verb = verbs.add_parser("predict", help="label cases of your own with a finished study")
     verb.add_argument(
-        "path",
-        nargs="?",
-        type=absolute,
-        metavar="PATH",
-        help="folder of one case or several",
+        "path", nargs="?", type=absolute, metavar="PATH", help="folder of one case or more"
     )
     for name in SEQUENCES:
         verb.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"{name} of one case")
@@ -115,7 +111,7 @@ def _cases(arguments: argparse.Namespace) -> list[Case]:
     stem = layout.stem(files["t1"])
     name = names[0] if names else _SEQUENCE_ENDING.sub("", stem) or stem
     # the name of a link is the name that was meant
-    images = {name: absolute(path.parent) / path.name for name, path in files.items()}
+    images = {part: absolute(str(path.parent)) / path.name for part, path in files.items()}
     return [Case(name, name, OWN, images, None)]
 
 

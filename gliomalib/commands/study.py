@@ -73,7 +73,7 @@ def _job(arguments: argparse.Namespace) -> Job:
         raise SettingsError(f"the study {arguments.study} has no {name}: take {', '.join(jobs)}")
     if arguments.file is None:
         return jobs[name]
-    overrides = {**jobs[name].overrides, **settings.content_of(arguments.file)}
+    overrides = {**jobs[name].overrides, **inputs.content_of(arguments.file)}
     needed = {other: jobs[other].digest for other in jobs[name].needs}
     return with_digest(replace(jobs[name], overrides=overrides), needed)
 

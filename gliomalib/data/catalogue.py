@@ -14,10 +14,10 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import Field, model_validator
 
-from gliomalib.inputs import text_file
+from gliomalib.inputs import read
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import SettingsError
-from gliomalib.yaml_files import Model, read
+from gliomalib.yaml_files import Model
 
 CATALOGUE = PROJECT_DIR / "data" / "catalogue.yml"
 
@@ -61,7 +61,7 @@ def load(path: str | Path = CATALOGUE) -> Mapping[str, DataSet]:
     Raises ``SettingsError`` for a missing file, an unknown or missing key, a value of the wrong
     type and a duplicate set.
     """
-    sets = read(text_file(path), _File).sets
+    sets = read(path, _File).sets
     by_key = {dataset.key: dataset for dataset in sets}
     if len(by_key) < len(sets):
         raise SettingsError(f"{path}: a key is duplicated; correct the file")

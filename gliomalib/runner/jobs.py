@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -138,6 +139,7 @@ def plan(study: str, folders: Folders | None = None, until: str = "") -> tuple[J
     and ``RunError`` for a missing or broken notebook.
     """
     folders = folders or Folders()
+    _check_project(provenance.PROJECT_DIR)
     chosen = settings.load(study)
     _check_source(chosen, folders)
     _check_variants(chosen)
@@ -207,6 +209,14 @@ def _needed(job: Job, planned: Iterable[Job]) -> Iterator[str]:
         read = other.notebook in upstream(job.notebook) and (every_variant or not other.variant)
         if read or other.name in fused:
             yield other.name
+
+
+def _check_project(project: Path) -> None:
+    if os.pathsep in str(inputs.absolute(str(project))):
+        raise RunError(
+            f"{project}: Python divides its search path at {os.pathsep!r}, so that code of another "
+            "folder could run; rename this folder"
+        )
 
 
 def _check_source(study: settings.Study, folders: Folders) -> None:

@@ -9,12 +9,12 @@ import pandas as pd
 from pydantic import Field
 
 from gliomalib import digits
-from gliomalib.inputs import text_file
+from gliomalib.inputs import read
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import Record
 from gliomalib.settings import Study
 from gliomalib.verdicts import claims, judge, outcome
-from gliomalib.yaml_files import Model, read
+from gliomalib.yaml_files import Model
 
 ASSUMPTIONS = PROJECT_DIR / "data" / "assumptions.yml"
 CHECKLISTS = PROJECT_DIR / "data" / "checklists.yml"
@@ -121,7 +121,7 @@ def assumptions(records: Mapping[str, Record], path: str | Path = ASSUMPTIONS) -
                 "setting": assumption.setting,
                 "what hangs on it": _sensitivity(assumption, records),
             }
-            for assumption in read(text_file(path), Assumptions).assumptions
+            for assumption in read(path, Assumptions).assumptions
         ]
     )
 
@@ -131,7 +131,7 @@ def checklists(path: str | Path = CHECKLISTS) -> dict[str, Checklist]:
 
     Raises ``SettingsError`` where the file is missing or broken.
     """
-    return read(text_file(path), dict[str, Checklist])
+    return read(path, dict[str, Checklist])
 
 
 def as_markdown(checklist: Checklist) -> str:

@@ -10,11 +10,11 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from gliomalib import digits
-from gliomalib.inputs import text_file
+from gliomalib.inputs import read
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import Value, run_name
 from gliomalib.verdicts.decisions import Decision, Found, in_words, interval, needs_published
-from gliomalib.yaml_files import Model, read
+from gliomalib.yaml_files import Model
 
 PUBLISHED = PROJECT_DIR / "data" / "published.yml"
 
@@ -226,7 +226,7 @@ def load(path: str | Path = PUBLISHED) -> tuple[Claim, ...]:
     Raises ``SettingsError`` for a missing file, an unknown or missing key, a value of the wrong
     type, a rule without the number it compares, and a duplicated id.
     """
-    return read(text_file(path), PublishedClaims).claims
+    return read(path, PublishedClaims).claims
 
 
 def printed(claims: Sequence[Claim], notebook: str) -> dict[str, float]:
