@@ -7,6 +7,7 @@
 import json
 from pathlib import Path
 
+from gliomalib.runner.chain import CHAIN
 from gliomalib.runner.jobs import Folders, plan
 from gliomalib.runner.stamps import page_digest
 
@@ -41,7 +42,7 @@ for job in JOBS.values():
         # what is longest until the end comes first: 15 waits for 11, all judgements for the control
         priority: 5 * (job.notebook == "11_leakage_audit") + 3 * (job.notebook == "06_train_resnet50")
             + (not job.variant) + (job.variant == "truth")
-        threads: workflow.cores if job.alone else max(1, job.study.threads)
+        threads: workflow.cores if CHAIN[job.notebook].alone else max(1, job.study.threads)
         resources:
             gpu=int(job.on_gpu),
         shell:

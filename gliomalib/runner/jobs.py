@@ -108,11 +108,6 @@ class Job:
         )
 
     @property
-    def alone(self) -> bool:
-        """Whether nothing else may run beside it, because it measures time."""
-        return CHAIN[self.notebook].alone
-
-    @property
     def parameters(self) -> dict[str, Any]:
         """What papermill gives to the notebook; all folders are absolute."""
         folders = {"data_dir": self.folders.data, "report_dir": self.folders.reports}
@@ -160,6 +155,7 @@ def with_digest(job: Job, needed: Mapping[str, str]) -> Job:
     ``SettingsError`` for a parameter that the notebook does not take or of the wrong type, and
     ``RunError`` where the notebook is missing or broken.
     """
+    source = job.folders.source if "source_dir" in job.parameters else None
     weights = from_parameters(job.notebook, job.parameters).classifier.weights_file
     read = [provenance.PROJECT_DIR / name for name in CHAIN[job.notebook].files]
     read += [NOTEBOOKS_DIR / Path(weights).expanduser()] if weights else []
@@ -170,7 +166,7 @@ def with_digest(job: Job, needed: Mapping[str, str]) -> Job:
         "code": provenance.imports_digest(sources),
         "study": job.study.model_dump(mode="json", exclude={"variants"}),
         "overrides": dict(job.overrides),
-        "source": _source(job) if "source_dir" in job.parameters else None,
+        "source": listing(source, job.work_dir / "seen.json") if source else None,
         "files": [provenance.file_digest(path) if path.is_file() else "missing" for path in read],
         "needed": dict(needed),
     }
@@ -195,10 +191,6 @@ def _parsed(path: Path, source: str) -> ast.Module:
         raise RunError(
             f"{path}: a code cell is not Python: {error.msg} in {error.text!r}"
         ) from None
-
-
-def _source(job: Job) -> Mapping[str, Any]:
-    return listing(job.folders.source, job.work_dir / "seen.json") if job.folders.source else {}
 
 
 def _needed(job: Job, planned: Iterable[Job]) -> Iterator[str]:

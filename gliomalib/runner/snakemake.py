@@ -28,8 +28,8 @@ def bring_up_to_date(study: str, folders: Folders, cores: int, until: str = "") 
         if not page.is_file():
             (work / "done" / "page").unlink(missing_ok=True)
         texts = {name: str(folder or "") for name, folder in asdict(folders).items()}
-        run = {"study": study, "until": until, "folders": texts}
-        write_atomic(work / "run.json", json.dumps(run))
+        run = json.dumps({"study": study, "until": until, "folders": texts})
+        write_atomic(work / "run.json", run)
         variables = {**os.environ, "PYTHONPATH": str(PROJECT_DIR), CORES: str(cores)}
         variables["GLIOMA_PYTHON"] = sys.executable
         if _finished(snakemake_command(cores), work, variables, lock) != 0:
