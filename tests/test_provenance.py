@@ -273,6 +273,9 @@ def test_the_commit_is_never_that_of_a_repository_around(
     git(around, "add", ".")
     git(around, "commit", "--quiet", "-m", "theirs")
     assert commit_of(around / "copy", monkeypatch) == "unknown"
+    # a copy of the project in a clone of it: what it keeps has the same names
+    shutil.copytree(around / "copy", own / "copy")
+    assert commit_of(own / "copy", monkeypatch) == "unknown"
     # the same, where the project lies in the very folder of a repository that does not keep it
     shutil.copytree(own / "gliomalib", tmp_path / "bare" / "gliomalib")
     (tmp_path / "bare" / "letter").write_text("")

@@ -24,11 +24,11 @@ def write(reports_dir: Path, built: str = "") -> Path:
 
     ``built`` is a study whose own index is about to be written.
     """
-    made = [
+    made = (
         name
         for name in settings.studies()
         if name == built or any((reports_dir / name / "records").glob("*.json"))
-    ]
+    )
     studies = [_listed(study, reports_dir / study.study, built) for study in _loaded(made)]
     return write_atomic(reports_dir / "index.html", render("studies.html.j2", studies=studies))
 
