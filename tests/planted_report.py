@@ -15,7 +15,7 @@ ATTACK = "<script>alert(1)</script>\"'\u202eabc"
 VERSIONS = {"python": "3.11.9", "torch": "2.11.0", "monai": "1.6.0"}
 DICE = ("mean", "NCR", "ED", "ET", "WT", "TC")
 SCORES = "patient_id,region,dice,hd95_mm,state,truth_ml,predicted_ml,network,part,fold\n"
-VERDICTS = "claim,statement,published,obtained,verdict,reason,notebook\n"
+VERDICTS = "claim,statement,published,obtained,verdict,reason,notebook,group\n"
 
 
 def counts(numbers: dict[str, int]) -> list[Value]:
@@ -98,8 +98,8 @@ def fill(folder: Path, study: str = "demo") -> Path:
     tables.mkdir()
     (tables / "01_data_exploration.faults.csv").write_text("case_id,release,kind,file,what to do\n")
     (tables / "16_reproducibility_report.verdicts.csv").write_text(
-        f"{VERDICTS}C1,Accurate,0.99,–,not testable on this data,too few,06_train_resnet50\n"
-        "C9,Better,0.1,0.2,reproduced,above,05_fusion\n"
+        f"{VERDICTS}C1,Accurate,0.99,–,not testable on this data,too few,06_train_resnet50,\n"
+        "C9,Better,0.1,0.2,reproduced,above,05_fusion,\n"
     )
     (tables / "05_fusion.scores.csv").write_text(f"{SCORES}P1,NCR,0.5,2,both,1,1,fused,test,0\n")
     (folder / "notebooks").mkdir()

@@ -20,7 +20,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from gliomalib import settings
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.report import bundle
-from gliomalib.report.pages import MOST_BYTES, collect
+from gliomalib.report.pages import collect
+from tests.report.reading import MOST_BYTES
 
 REPORTS = PROJECT_DIR / "reports"
 STUDIES = ("demo", "brats-mini")

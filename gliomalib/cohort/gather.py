@@ -11,7 +11,8 @@ from gliomalib import provenance, settings
 from gliomalib.cohort import identity, pseudonyms
 from gliomalib.cohort.table import Entry, table_of, write_cases
 from gliomalib.data import inspection
-from gliomalib.data.readers import brats, layout, people, survey
+from gliomalib.data.readers import brats, people, survey, tables
+from gliomalib.data.readers.unused import Unused
 from gliomalib.labels import RELEASES
 from gliomalib.phantoms import copies as phantom_copies
 from gliomalib.phantoms import write
@@ -29,17 +30,19 @@ USED = ("internal", "external")
 class Cohort:
     """Everybody found: the table of cases, who is who, what is wrong, and the tables of names.
 
-    ``links`` is that of ``identity.link_table``; ``faults`` has a row for each thing that is wrong.
+    ``links`` is that of ``identity.link_table``; ``faults`` has a row for each thing that is wrong,
+    ``unused`` for what lies in the folder and is not used (kind, files, why).
     """
 
     cases: pd.DataFrame
     links: pd.DataFrame
     faults: pd.DataFrame
+    unused: pd.DataFrame
     people: tuple[people.Identity, ...]
 
 
-Listed = tuple[Path, list[Entry], Sequence[Fault]]
-"""A folder, its cases and what is wrong with others, before anybody looked into a file."""
+Listed = tuple[Path, list[Entry], Sequence[Fault], Sequence[Unused]]
+"""A folder, its cases, what is wrong with others, what is not used; nobody looked into a file."""
 
 
 def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str | Path) -> Cohort:
@@ -58,7 +61,7 @@ def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str |
     """
     work_dir = Path(work_dir)
     listed = _folder(study, source_dir) if study.real_data else _phantoms(study, work_dir / "raw")
-    root, entries, listing_faults = listed
+    root, entries, listing_faults, unused = listed
     if study.data.extent == "masks":
         entries = [replace(e, case=replace(e.case, images={}, channels=())) for e in entries]
     asked = [entry.case for entry in entries if entry.part in USED]
@@ -74,13 +77,14 @@ def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str |
     if study.split.by == "site":
         entries = [_at_a_site(entry) for entry in entries]
     _check_parts(entries, study.data)
-    named = tuple(people.named_patients(layout.scan(root).named(people.TABLES)))
+    named = tuple(people.named_patients(root))
     years = {person.patient_id: tuple(sorted(person.ids)) for person in named}
     entries = [replace(e, years=years.get(e.case.patient_id, ())) for e in entries]
     cohort = Cohort(
         cases=table_of(entries),
         links=identity.link_table(links),
         faults=_fault_table(faults, root),
+        unused=_unused_table(unused, root),
         people=named,
     )
     return _under_pseudonyms(cohort, entries, work_dir) if study.pseudonyms else cohort
@@ -102,7 +106,7 @@ def _phantoms(study: settings.Study, raw: Path) -> Listed:
     copies = phantom_copies.write(raw / "copies", originals[: phantoms.copies], study.seed)
     copied = survey.survey(copies) if phantoms.copies else survey.Survey((), ())
     entries += [Entry(case, "internal") for case in copied.cases]
-    return raw, entries, copied.faults
+    return raw, entries, copied.faults, ()
 
 
 def _external_numbers(study: settings.Study) -> range:
@@ -145,7 +149,7 @@ def _folder(study: settings.Study, source_dir: str | Path | None) -> Listed:
     faults = [
         fault for fault in found.faults if fault.release in asked or fault.release not in RELEASES
     ]
-    return root, [_asked(case, asked) for case in found.cases], faults
+    return root, [_asked(case, asked) for case in found.cases], faults, found.unused
 
 
 def _check_releases(data: settings.Data) -> None:
@@ -177,7 +181,7 @@ def _asked(case: Case, asked: Mapping[str, str]) -> Entry:
 def stop(faults: Sequence[Fault], root: Path, on_bad_case: str) -> None:
     """Raise ``DataError`` for a fault, if the study stops at it or no exclusion mends it."""
     # as that of a table of names: without it nobody knows who a patient is
-    fatal = [fault for fault in faults if on_bad_case == "stop" or fault.kind == layout.TABLE]
+    fatal = [fault for fault in faults if on_bad_case == "stop" or fault.kind == tables.KIND]
     if fatal:
         raise DataError(survey.sentence(fatal, root), fatal[0].kind)
 
@@ -267,6 +271,11 @@ def _fault_table(faults: Sequence[Fault], root: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["case_id", "release", "kind", "file", "what to do"])
 
 
+def _unused_table(unused: Sequence[Unused], root: Path) -> pd.DataFrame:
+    rows = [(u.kind, u.files, u.message.replace(f"{root}/", "")) for u in unused]
+    return pd.DataFrame(rows, columns=["kind", "files", "why"])
+
+
 def _under_pseudonyms(cohort: Cohort, entries: Sequence[Entry], work_dir: Path) -> Cohort:
     """Return a cohort without real IDs; the list of who is who stays in the working folder.
 
@@ -285,6 +294,7 @@ def _under_pseudonyms(cohort: Cohort, entries: Sequence[Entry], work_dir: Path) 
         file="hidden",
         **{"what to do": "see python -m gliomalib data verify"},
     )
+    unused = cohort.unused.assign(why="see python -m gliomalib data verify")
     return Cohort(
         # names of files hold IDs, so that of a faulty one goes with ``detail``
         cases=table_of(
@@ -300,5 +310,6 @@ def _under_pseudonyms(cohort: Cohort, entries: Sequence[Entry], work_dir: Path) 
         ),
         links=links.sort_values(["case_id", "same_as"], ignore_index=True),
         faults=faults.sort_values(["case_id", "kind"], ignore_index=True),
+        unused=unused.sort_values(["kind", "files"], ignore_index=True),
         people=cohort.people,
     )

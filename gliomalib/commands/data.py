@@ -66,8 +66,7 @@ def _list(arguments: argparse.Namespace) -> None:
 
     if arguments.key:
         for name, fact in catalogue.find(arguments.key):
-            text = ", ".join(fact) if isinstance(fact, tuple) else fact
-            say(f"{name:10} {catalogue.UNKNOWN if text is None else text}")
+            say(f"{name:10} {catalogue.UNKNOWN if fact is None else fact}")
         return
     say(_text(catalogue.table()))
     say("\nAll of one set: python -m gliomalib data list SET")
@@ -100,6 +99,8 @@ def _show(result: Verification) -> None:
         say(_text(result.cases))
     for _, fault in result.faults.iterrows():
         say(f"{fault['kind']}: {fault['message']}")
+    for _, entry in result.unused.iterrows():
+        say(f"note, {entry['kind']}: {entry['message']}")
     n_faults, megabytes = len(result.faults), result.n_bytes / 1e6
     speed = megabytes / max(result.seconds, 1e-3)
     say(

@@ -20,7 +20,7 @@ from scipy import ndimage
 
 from gliomalib import labels, progress
 from gliomalib.data import nifti, writing
-from gliomalib.data.readers import layout, people, survey
+from gliomalib.data.readers import people, survey
 from gliomalib.provenance import write_atomic
 from gliomalib.schema import SEQUENCES, Affine, Case, DataError, Float32Array, Labels, Scan
 
@@ -177,7 +177,7 @@ def _filled(size: int) -> int:
 
 def _table(root: Path, cases: Sequence[Case]) -> str:
     """Return the table of names of all whom the tables below ``root`` know, and of these cases."""
-    persons = people.named_patients(layout.scan(root).named(people.TABLES))
+    persons = people.named_patients(root)
     known = {person.patient_id for person in persons}
     new = [case for case in cases if case.patient_id not in known]
     persons += [people.Identity({2020: case.patient_id}, case.grade, case.site) for case in new]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from gliomalib.inputs import read
 from gliomalib.provenance import PROJECT_DIR
@@ -39,15 +39,8 @@ class DataSet(Model):
     provider: Text
     page: str = Field(pattern=r"^https?://\S+$")
     how: Text
-    releases: tuple[Text, ...]
     cite: Text
     source: Text
-
-    @model_validator(mode="after")
-    def _open_has_a_size(self) -> DataSet:
-        if self.access == "open" and self.size_gb is None:
-            raise ValueError("an open set needs size_gb, which bounds what its archive unpacks to")
-        return self
 
 
 class _File(Model):

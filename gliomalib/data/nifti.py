@@ -190,7 +190,7 @@ def nested(affine: FloatArray) -> Affine:
 
 def _unpacked(path: Path, stored: bytes) -> bytes:
     packed = stored.startswith(_GZIP)
-    if packed != path.name.endswith(".gz"):
+    if packed != path.name.lower().endswith(".gz"):
         message = (
             f"is compressed, though its name does not end with .gz; rename it to {path.name}.gz"
             if packed

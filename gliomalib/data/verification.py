@@ -7,7 +7,7 @@ the files with those that a study has read.
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,10 @@ import pandas as pd
 
 from gliomalib.data import inspection
 from gliomalib.data.inspection import Inspection
-from gliomalib.data.readers.survey import Survey, survey
+from gliomalib.data.readers import layout
+from gliomalib.data.readers.survey import Survey, look
+from gliomalib.data.readers.unused import Unused
 from gliomalib.schema import CLASS_NAMES, SEQUENCES, Case, DataError, Fault
-
-NOBODY = "–"
-"""Stands for case, patient and release in a fault of a file or folder as such."""
 
 CASE_COLUMNS = (
     *("case_id", "patient_id", "release", "files"),
@@ -28,19 +27,21 @@ CASE_COLUMNS = (
     *("same_scan_as", "faults"),
 )
 FAULT_COLUMNS = ("case_id", "release", "kind", "path", "message")
+UNUSED_COLUMNS = ("kind", "files", "path", "message")
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` found: one row per case, one row per fault, and how much it read.
+    """What `verify` found: cases, faults, what is not used, and how much it read.
 
     ``cases`` has the columns ``CASE_COLUMNS``, the voxels of each class among them; ``faults`` has
-    ``FAULT_COLUMNS``.
+    ``FAULT_COLUMNS``, ``unused`` has ``UNUSED_COLUMNS``, and nothing in it is wrong.
     """
 
     root: Path
     cases: pd.DataFrame
     faults: pd.DataFrame
+    unused: pd.DataFrame
     n_bytes: int
     seconds: float
 
@@ -51,7 +52,7 @@ class Verification:
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as plain values, missing ones as None."""
-        tables = {"cases": self.cases, "faults": self.faults}
+        tables = {"cases": self.cases, "faults": self.faults, "unused": self.unused}
         rows = {
             name: table.astype(object).where(table.notna(), None).to_dict("records")
             for name, table in tables.items()
@@ -80,6 +81,10 @@ def verify(
         root=root,
         cases=_case_table(inspections, faults),
         faults=pd.DataFrame(rows, columns=FAULT_COLUMNS),
+        unused=pd.DataFrame(
+            [(entry.kind, entry.files, str(entry.path), entry.message) for entry in cases.unused],
+            columns=UNUSED_COLUMNS,
+        ),
         n_bytes=sum(case.n_bytes for case in inspections),
         seconds=round(time.monotonic() - started, 3),
     )
@@ -96,9 +101,20 @@ def used_files(cases: pd.DataFrame) -> dict[Path, str]:
 
 
 def _survey(root: Path) -> Survey:
-    """Return what a folder holds; a folder that cannot be read is one fault."""
+    """Return what a folder holds; a folder that cannot be read is one fault.
+
+    Where each case is nothing but its mask, as in a study of masks, it lacks nothing.
+    """
     try:
-        return survey(root)
+        surveyed = look(root)
+        if surveyed.cases or {fault.kind for fault in surveyed.faults} != {layout.MISSING}:
+            return surveyed
+        masks = look(root, masks=True)
+        alone = {case.segmentation.parent for case in masks.cases if case.segmentation}
+        if alone != {fault.path for fault in surveyed.faults}:
+            return surveyed
+        because = "cases are masks without images here, which only a study of masks takes"
+        return replace(masks, unused=(*masks.unused, Unused(root, "masks alone", because)))
     except DataError as error:
         return Survey((), (_fault(root, error.kind, str(error)),))
     except OSError as error:
@@ -129,7 +145,7 @@ def _changes(root: Path, cases: Sequence[Case], used: Mapping[Path, str]) -> Ite
 
 
 def _fault(path: Path, kind: str, message: str) -> Fault:
-    return Fault(NOBODY, NOBODY, NOBODY, path, kind, message)
+    return Fault(layout.NOBODY, layout.NOBODY, layout.NOBODY, path, kind, message)
 
 
 def _case_table(inspections: Sequence[Inspection], faults: Sequence[Fault]) -> pd.DataFrame:
@@ -141,7 +157,7 @@ def _case_table(inspections: Sequence[Inspection], faults: Sequence[Fault]) -> p
         same = first.setdefault(case.content, case_id) if case.content else case_id
         rows.append({**_row(case), "same_scan_as": None if same == case_id else same})
     # cases that are not complete were not inspected: their faults are all that is known of them
-    listed = {NOBODY, *(row["case_id"] for row in rows)}
+    listed = {layout.NOBODY, *(row["case_id"] for row in rows)}
     others = dict.fromkeys((fault.case_id, fault.patient_id, fault.release) for fault in faults)
     names = CASE_COLUMNS[:4]
     rows += [dict(zip(names, (*who, 0), strict=True)) for who in others if who[0] not in listed]

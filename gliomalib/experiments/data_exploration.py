@@ -19,8 +19,11 @@ LINKS = {
 """How two examinations were recognised as one patient's; twins are no fault, all others are."""
 
 
-def values(cases: pd.DataFrame, splits: Sequence[Split]) -> list[Value]:
-    """Return how many examinations and patients each part has; ``cases`` as ``gather`` makes it."""
+def values(cases: pd.DataFrame, splits: Sequence[Split], unused: pd.DataFrame) -> list[Value]:
+    """Return how many examinations and patients each part has, and how many files are not used.
+
+    ``cases`` and ``unused`` are those of ``gather.Cohort``.
+    """
     n_in = cases["part"].value_counts()
     counts = {
         "examinations": (len(cases), "examinations found, used or not"),
@@ -31,6 +34,10 @@ def values(cases: pd.DataFrame, splits: Sequence[Split]) -> list[Value]:
             "further examinations of a patient used already: by table, equal voxels, suspicion",
         ),
         "excluded": (n_in.get("excluded", 0), "examinations left out for a fault of their files"),
+        "unused_files": (
+            unused["files"].sum(),
+            "files of the folder that are not used, with reasons",
+        ),
         "folds": (len(splits), "patient-level splits"),
         "patients_test": (
             len({name for split in splits for name in split.test}),

@@ -5,13 +5,12 @@ missing is named where a reader would otherwise be misled.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from gliomalib import settings
 from gliomalib.provenance import write_atomic
 from gliomalib.report import bundle, documents, patients, studies
-from gliomalib.report.pages import SITE, collect, index_page, notebook_page
+from gliomalib.report.pages import collect, index_page, notebook_page
 
 __all__ = ["build"]
 
@@ -35,8 +34,7 @@ def build(study: str, report_dir: str | Path) -> Path:
         if path.stem not in names:
             path.unlink()
     studies.write(report_dir.parent, report_dir.name)
-    others = tuple(address for address in SITE if (report_dir / address).is_file())
-    index = write_atomic(report_dir / "index.html", index_page(replace(report, others=others)))
+    index = write_atomic(report_dir / "index.html", index_page(report))
     bundle.write(report, report_dir)
     return index
 

@@ -17,24 +17,18 @@ TAGS = nh3.ALLOWED_TAGS | {"tfoot", *MATH_TAGS.split()}
 """Tags that may stand on a page: those that nh3 takes for harmless, and those of formulas."""
 
 PLAIN_ATTRIBUTES = "alt class colspan height href id rowspan scope src title width"
+# those of formulas only say how one is set
 MATH_ATTRIBUTES = """
     accent accentunder columnalign columnlines columnspacing display displaystyle fence form height
     largeop linethickness lspace mathsize mathvariant maxsize minsize movablelimits rowspacing
     rspace scriptlevel separator stretchy symmetric width
 """
-"""Attributes that only say how a formula is set."""
-
 ATTRIBUTES = {*PLAIN_ATTRIBUTES.split(), *MATH_ATTRIBUTES.split()}
 """Attributes that may stand on a page."""
 
-SENTENCE = 40
-"""A column with a longer text than this needs room."""
-
-SHORT = 20
-"""A column with at most so many letters, such as that of intervals, stays on one line."""
-
-WORD = 6
-"""A name with at most so many letters, such as ``p_holm``, does not break."""
+SENTENCE, SHORT, WORD = 40, 20, 6
+"""Letters: a column with a longer text needs room, one of no more stays on one line, as intervals
+do, and a name of no more does not break, such as ``p_holm``."""
 
 MANY = 9
 """A table with more columns than this is set closer."""

@@ -9,16 +9,15 @@ from gliomalib import digits, records
 from gliomalib.report import entries, errors, methods, pages, references
 from gliomalib.report.pages import Report, render
 
-MODEL_CARDS = "mitchell2019"
-"""Key of the work whose order a model card follows."""
-
 
 def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
     """Yield the name (without ending) and the HTML of each of these pages."""
     yield "methods", methods_page(report)
     yield "model-card", card_page(report)
-    yield "errors", errors_page(report, report_dir)
-    yield "downloads", downloads_page(report, report_dir)
+    headings = errors.headings(report, report_dir)
+    yield "errors", render("errors.html.j2", report=report, headings=headings)
+    files = [(entry, list(_files(entry, report_dir))) for entry in report.entries]
+    yield "downloads", render("downloads.html.j2", report=report, files_of=files)
 
 
 def methods_page(report: Report) -> str:
@@ -29,7 +28,7 @@ def methods_page(report: Report) -> str:
         report=report,
         sections=sections,
         plain=methods.plain(sections),
-        references=references.cited(" ".join(section.text for section in sections)),
+        references=references.cited(" ".join(sections.values())),
         bibtex=references.bibtex(),
         planned=planned(report),
     )
@@ -40,22 +39,11 @@ def card_page(report: Report) -> str:
     return render(
         "card.html.j2",
         report=report,
-        texts={section.title: section.text for section in methods.sections(report)},
+        texts=methods.sections(report),
         citation=references.citation(),
-        source=references.works()[MODEL_CARDS],
+        source=references.works()["mitchell2019"],
         planned=planned(report),
     )
-
-
-def errors_page(report: Report, report_dir: Path) -> str:
-    """Return the page of everything that went wrong or was left out."""
-    return render("errors.html.j2", report=report, headings=errors.headings(report, report_dir))
-
-
-def downloads_page(report: Report, report_dir: Path) -> str:
-    """Return the list of all tables and records, with rows, columns and sizes."""
-    files = [(entry, list(_files(entry, report_dir))) for entry in report.entries]
-    return render("downloads.html.j2", report=report, files_of=files)
 
 
 def planned(report: Report) -> list[str]:

@@ -14,10 +14,9 @@ from typing import Any, TypeVar
 from nbformat import NotebookNode
 
 from gliomalib import parameters, records, settings
-from gliomalib.parameters import LAST_NOTEBOOK
+from gliomalib.parameters import INJECTED_TAG, LAST_NOTEBOOK
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.report import notebooks
-from gliomalib.report.notebooks import Again
 from gliomalib.schema import Record, RecordError, run_name, split_run_name
 
 Content = TypeVar("Content")
@@ -42,8 +41,8 @@ class Entry:
 
     ``problems`` are sentences that a reader must see before the numbers; ``missing`` says that
     the record or the executed copy is absent or unusable. ``rule`` is the decision rule that the
-    notebook states before its result. ``command`` runs it alone with its parameters, ``again`` is
-    the shortest way to make its figures and tables once more.
+    notebook states before its result. ``command`` runs it alone with its parameters, ``shortest``
+    is the shortest way to make its figures and tables once more.
     """
 
     name: str
@@ -54,7 +53,7 @@ class Entry:
     executed: NotebookNode | None
     problems: tuple[str, ...]
     command: str
-    again: Again
+    shortest: str
     tables: tuple[str, ...]
 
     @property
@@ -129,8 +128,6 @@ def _entry(study: settings.Study, report_dir: Path, name: str, is_expected: bool
         problems.append("It is not in the study's list: left from earlier, or run by hand.")
     text = _opening(name, executed)
     command, shortest = _commands(study, name, executed)
-    kept = {} if executed is None else executed.metadata.get("papermill", {})
-    seconds = kept.get("duration") or (None if record is None else record.wall_s)
     tables = sorted(path.name for path in (report_dir / "tables").glob(f"{name}.*.csv*"))
     return Entry(
         name=name,
@@ -141,7 +138,7 @@ def _entry(study: settings.Study, report_dir: Path, name: str, is_expected: bool
         executed=executed,
         problems=tuple(problems),
         command=command,
-        again=Again(shortest, seconds, "" if record is None else record.device),
+        shortest=shortest,
         # the tables of a variant, NN_name.variant.table.csv, are not those of the notebook itself
         tables=tuple(
             table for table in tables if table.split(".csv")[0].rpartition(".")[0] == name
@@ -218,8 +215,8 @@ def _commands(study: settings.Study, name: str, executed: NotebookNode | None) -
     planned = {"study": study.study, **({"variant": variant} if variant else {})}
     planned |= study.variants.get(notebook, {}).get(variant, {})
     cells = [] if executed is None else executed.cells
-    injected = next((_literals(c.source) for c in cells if notebooks.is_injected(c)), {})
-    parameters = _portable({**planned, **injected})
+    injected = [c.source for c in cells if INJECTED_TAG in c.metadata.get("tags", [])]
+    parameters = _portable({**planned, **_literals("".join(injected))})
     target = f"reports/{study.study}/notebooks/{name}.ipynb"
     text = json.dumps(parameters, ensure_ascii=False)
     by_hand = shlex.join(["papermill", f"notebooks/{notebook}.ipynb", target, "-y", text])

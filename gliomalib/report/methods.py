@@ -2,59 +2,40 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-from gliomalib.report import phrases, references
+from gliomalib.report import references
 from gliomalib.report.pages import Report, render
-from gliomalib.schema import CLASS_NAMES, run_name
+from gliomalib.schema import CLASS_NAMES
 from gliomalib.scoring import bootstrap, training_noise
 
 
-@dataclass(frozen=True)
-class Section:
-    """A heading of the methods and its paragraph."""
-
-    title: str
-    text: str
-
-
-def sections(report: Report) -> tuple[Section, ...]:
-    """Return the methods of a study, heading by heading, as ``methods.txt.j2`` words them.
+def sections(report: Report) -> dict[str, str]:
+    """Return the methods of a study, heading → paragraph, as ``methods.txt.j2`` words them.
 
     A number comes from the record of the run that it describes; without a record the settings of
     the study speak, and what only a record knows is said to be unknown.
     """
-    text = render("methods.txt.j2", report=report, **_context(report))
+    text = render(
+        "methods.txt.j2",
+        report=report,
+        counts=partial(_counts, report),
+        paper=references.works()[references.EXAMINED],
+        class_names=CLASS_NAMES,
+        level=bootstrap.LEVEL,
+        margin=training_noise.MARGIN,
+    )
     _, *parts = re.split(r"^# (.+)\n", text, flags=re.MULTILINE)
     # not str.split: a narrow space that does not break stands inside of a number
     texts = [re.sub(r"[ \n]+", " ", part).strip() for part in parts[1::2]]
-    return tuple(map(Section, parts[::2], texts))
+    return dict(zip(parts[::2], texts, strict=True))
 
 
-def plain(found: tuple[Section, ...]) -> str:
+def plain(found: Mapping[str, str]) -> str:
     """Return sections as plain text to copy, with the list of what they cite."""
-    body = "\n\n".join(f"{section.title}. {section.text}" for section in found)
+    body = "\n\n".join(f"{title}. {text}" for title, text in found.items())
     listed = "\n".join(f"- {work.text} {work.place}" for work in references.cited(body))
     return f"{body}\n\nReferences\n{listed}"
-
-
-def _context(report: Report) -> dict[str, Any]:
-    variants: Mapping[bool, list[str]] = {True: [], False: []}
-    for notebook, changes in report.study.variants.items():
-        for variant, changed in changes.items():
-            name = run_name(notebook, variant)
-            told = f"{name} ({phrases.changes(changed)})"
-            variants[name in report.records].append(told)
-    return {
-        "counts": partial(_counts, report),
-        "ran": variants[True],
-        "idle": variants[False],
-        "paper": references.works()[references.EXAMINED],
-        "class_names": CLASS_NAMES,
-        **{"bootstrap": bootstrap, "margin": training_noise.MARGIN},
-    }
 
 
 def _counts(report: Report, notebook: str, *names: str) -> list[int | None]:

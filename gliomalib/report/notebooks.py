@@ -5,7 +5,6 @@ Formulas become MathML, which needs no script; ``cleaning`` has the say over any
 
 import html
 from collections.abc import Collection
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from nbformat import NotebookNode, ValidationError
 from nbformat.reader import NotJSONError
 from traitlets.config import Config
 
-from gliomalib.parameters import INJECTED_TAG
 from gliomalib.provenance import PACKAGE_DIR
 from gliomalib.report import phrases
 from gliomalib.report.cleaning import clean
@@ -42,18 +40,6 @@ DAMAGED = (NotJSONError, ValidationError, ValueError, AttributeError, KeyError, 
 """What nbformat raises for a file that is no notebook."""
 
 
-@dataclass(frozen=True)
-class Again:
-    """How a notebook is made again: the command, and how long that took on which device.
-
-    ``seconds`` is None, ``device`` empty, where it was not kept.
-    """
-
-    command: str
-    seconds: float | None = None
-    device: str = ""
-
-
 def read(path: str | Path) -> NotebookNode:
     """Return an executed notebook. Raises ``RecordError`` where the file is missing or damaged."""
     path = Path(path)
@@ -65,21 +51,16 @@ def read(path: str | Path) -> NotebookNode:
     return notebook
 
 
-def is_injected(cell: NotebookNode) -> bool:
-    """Say whether papermill put this cell in, with the parameters of the run."""
-    return INJECTED_TAG in cell.metadata.get("tags", [])
-
-
 def body(
-    notebook: NotebookNode, number: str, pages: Collection[str], again: Again | None = None
+    notebook: NotebookNode, number: str, pages: Collection[str], command: str, device: str = ""
 ) -> str:
     """Return the cells of an executed notebook as HTML without scripts or outside addresses.
 
     ``number`` names the notebook in the text that stands for a picture; ``pages`` are the
     notebooks that have a page of their own, so that links between notebooks lead there;
-    ``again`` stands below every figure and table.
+    the ``command`` that makes it again on this ``device`` stands below every figure and table.
     """
-    resources = {"number": number, "pages": tuple(pages), "again": again}
+    resources = {"number": number, "pages": tuple(pages), "command": command, "device": device}
     page, _ = _exporter().from_notebook_node(notebook, resources=resources)
     return str(page)
 

@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,13 @@ from markupsafe import Markup
 from pydantic import ValidationError
 
 from gliomalib import digits, settings
+from gliomalib.data import catalogue
 from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.report import cleaning, entries, notebooks, phrases, references
 from gliomalib.report.entries import Entry
-from gliomalib.report.statements import Number, Statement, anchor, marked, number, statements
+from gliomalib.report.statements import Number, Statement, anchor, marked, statements
 from gliomalib.schema import Record, RecordError, Value
-
-MOST_BYTES = 1_100_000
-"""A page above this opens slowly on a telephone."""
+from gliomalib.verdicts import judge
 
 FEW_PATIENTS = 50
 """Below this many patients a bootstrap interval of a mean is not to be trusted."""
@@ -71,7 +69,6 @@ class Report:
     verdict_fault: str
     overview: Path | None
     example: Path | None = None
-    others: tuple[str, ...] = ()
 
     @property
     def records(self) -> dict[str, Record]:
@@ -86,13 +83,7 @@ class Report:
     @property
     def statements(self) -> list[Statement]:
         """The rows of the verdict table with the numbers that they stand on."""
-        return statements(self.verdicts, self.records, self.pages)
-
-    @property
-    def blocks(self) -> list[list[Statement]]:
-        """The statements, one list a group, in the order of the table."""
-        rows = groupby(self.statements, lambda statement: statement.row.get("group", ""))
-        return [list(block) for _, block in rows]
+        return statements(self.verdicts, self.number)
 
     @property
     def outdated(self) -> list[str]:
@@ -101,12 +92,14 @@ class Report:
 
     def number(self, run: str, name: str) -> Number | None:
         """Return a value of the record of a run with its place, None where there is none."""
-        return number(run, name, self.records, self.pages)
+        value = self.value(run, name)
+        href = f"html/{run}.html#{anchor(name)}" if run in self.pages else ""
+        return Number(value, href) if value else None
 
     def value(self, run: str, name: str) -> Value | None:
         """Return a value of the record of a run, None where there is none."""
-        place = self.number(run, name)
-        return place.value if place else None
+        record = self.records.get(run)
+        return next((v for v in record.values if v.name == name), None) if record else None
 
     def as_run(self, notebook: str) -> settings.Study:
         """Return the settings with which a notebook ran, as its record says.
@@ -127,18 +120,6 @@ class Report:
         """
         values = [value for record in self.records.values() for value in record.values]
         return max((value.n_patients for value in values if value.ci95), default=0)
-
-    @property
-    def limits(self) -> list[str]:
-        """What stands on every page: patients, networks, pictures and processors."""
-        whose = ["Real patients."] if self.study.real_data else []
-        first, *others = [*whose, *self.study.caveats]
-        if self.most_patients:
-            most = digits.counted(self.most_patients, "patient")
-            others.insert(0, f"No result rests on more than {most}.")
-        if self.records:
-            others.append(f"The numbers were made on {phrases.listed(self.processors)}.")
-        return [first, *others, "Another processor changes every trained number."]
 
     @property
     def processors(self) -> list[str]:
@@ -196,7 +177,9 @@ def notebook_page(report: Report, entry: Entry) -> str:
     if entry.executed is None:
         raise RecordError(f"{entry.name}: there is no executed copy to make a page from; run it")
     place = report.pages.index(entry.name)
-    body = notebooks.body(entry.executed, number_of(entry.name), report.pages, entry.again)
+    device = "" if entry.record is None else entry.record.device
+    whose = number_of(entry.name), report.pages
+    body = notebooks.body(entry.executed, *whose, entry.shortest, device)
     values = [] if entry.record is None else entry.record.values
     body = marked(body, [value.name for value in values])
     return render(
@@ -237,15 +220,16 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     functions = (
-        *(digits.number, digits.with_minus, number_of, anchor, cleaning.breakable),
+        *(digits.number, digits.with_minus, number_of, anchor, cleaning.breakable, judge.ranges),
         *(phrases.range_of, phrases.duration, phrases.memory, phrases.listed),
-        *(phrases.changes, phrases.branch, phrases.device),
-        *(references.title_of, references.licence_of, references.of_releases),
+        *(phrases.changes, phrases.device),
+        references.of_releases,
     )
     environment.filters |= {
         **{function.__name__: function for function in functions},
         "main_answer": lambda answers: max(answers, key=lambda answer: len(answers[answer])),
         "embedded": lambda path: base64.b64encode(path.read_bytes()).decode(),
+        "data_set": catalogue.find,
     }
     styles = notebooks.TEMPLATES.glob("*.css")
     sheets = {path.stem: Markup(path.read_text(encoding="utf-8").strip()) for path in styles}

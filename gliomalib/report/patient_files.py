@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from gliomalib import records, settings
 from gliomalib.report import entries
@@ -29,11 +29,7 @@ Number = Annotated[float, BeforeValidator(lambda text: "nan" if text == "" else 
 """A cell of a table; an empty one is a number that is not defined."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Slice(_Part):
+class Slice(BaseModel, frozen=True):
     """One axial slice: a picture per sequence, an overlay per layer."""
 
     z: int
@@ -45,7 +41,7 @@ class Slice(_Part):
     labels: dict[str, Picture]
 
 
-class Volume(_Part):
+class Volume(BaseModel, frozen=True):
     """All slices of a volume as mosaics; ``shape`` and ``step`` are those of the mosaics."""
 
     columns: int
@@ -55,7 +51,7 @@ class Volume(_Part):
     labels: dict[str, Picture]
 
 
-class Pictures(_Part):
+class Pictures(BaseModel, frozen=True):
     """The content of ``patients/<id>.json`` as ``gliomalib.figures.gallery`` writes it."""
 
     patient_id: str
@@ -73,7 +69,7 @@ class Pictures(_Part):
         return max(self.slices, key=lambda axial: axial.tumour)
 
 
-class Score(_Part):
+class Score(BaseModel, frozen=True):
     """A row of the scores of notebook 05."""
 
     patient_id: str
@@ -88,7 +84,7 @@ class Score(_Part):
     predicted_ml: Number
 
 
-class Answer(_Part):
+class Answer(BaseModel, frozen=True):
     """What notebook 06 says of one slice."""
 
     patient_id: str
@@ -174,34 +170,16 @@ class Cohort:
     picture_faults: tuple[str, ...]
     table_faults: tuple[str, ...]
 
-    @property
-    def with_page(self) -> list[Patient]:
-        """The patients who have a page of their own."""
-        return [patient for patient in self.patients if patient.page]
-
-    @property
-    def parts(self) -> list[tuple[str, list[Patient]]]:
-        """Each part with its patients, held-out ones before external ones."""
-        names = dict.fromkeys(patient.part for patient in self.patients)
-        return [(name, [p for p in self.patients if p.part == name]) for name in names]
-
 
 def of_study(study: settings.Study, report_dir: Path) -> Cohort:
-    """Return the patients as a study's pages show them, see ``read``; none where it has no images.
-
-    Then no run makes pictures or scores, and that they are not there is no fault of a file.
-    """
-    if study.data.extent == "masks":
-        return Cohort((), (records.NO_IMAGES,), ())
-    return read(report_dir, study.report.patient_pages)
-
-
-def read(report_dir: Path, most_pages: int | None = None) -> Cohort:
     """Return every patient with pictures, scores or answers; missing and damaged files are named.
 
     Worst first by the mean Dice of the fused volume over the three classes, those without last.
-    At most ``most_pages`` of them have a page of their own (``chosen``), None: all.
+    ``chosen`` says who has a page. Nobody is shown where the study has no images, and that there
+    are no files is no fault then.
     """
+    if study.data.extent == "masks":
+        return Cohort((), (records.NO_IMAGES,), ())
     pictures, faults = _all_pictures(report_dir)
     scores, score_faults = _table(report_dir, SCORE_TABLE, Score)
     answers, answer_faults = _table(report_dir, SLICE_TABLE, Answer)
@@ -211,7 +189,7 @@ def read(report_dir: Path, most_pages: int | None = None) -> Cohort:
         part = drawn.part if drawn else next(r.part for group in rows for r in group)
         found.append(Patient(name, f"patient-{name}", part, drawn, *rows))
     ranked = sorted(found, key=_worst_first)
-    kept = chosen(ranked, most_pages)
+    kept = chosen(ranked, study.report.patient_pages)
     patients = tuple(p if p.patient_id in kept else replace(p, page="") for p in ranked)
     return Cohort(patients, tuple(faults), (*score_faults, *answer_faults))
 

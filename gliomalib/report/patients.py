@@ -45,37 +45,24 @@ class Dot:
     patient: Patient
     value: float
     lift: float
-    is_zero: bool
-    is_empty: bool
 
 
 def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
     """Yield name and content of the gallery and of the page of every patient who has one.
 
-    Where the gallery leaves pictures out, it says so, and the worst patients keep theirs.
+    Where the gallery leaves pictures out, it says so, and the worst patients keep theirs. Of a
+    real patient no volume is shown unless the study allows it (one may lie there from an earlier
+    run): the page says so.
     """
     cohort = patient_files.of_study(report.study, report_dir)
-    context = {**_context(report, cohort), "most": MOST_PICTURES}
-    yield "patients", pages.render("patients.html.j2", **context)
-    around = [None, *cohort.with_page, None]
-    for patient, before, after in zip(cohort.with_page, around, around[2:], strict=False):
-        yield patient.page, patient_page(report, cohort, patient, (before, after))
-
-
-def patient_page(
-    report: Report,
-    cohort: Cohort,
-    patient: Patient,
-    neighbours: tuple[Patient | None, Patient | None] = (None, None),
-) -> str:
-    """Return the page of one patient.
-
-    Of a real patient no volume is shown unless the study allows it (one may lie there from an
-    earlier run): the page says so.
-    """
-    allowed = not report.study.real_data or report.study.report.real_volumes
-    context = {**_context(report, cohort), "neighbours": neighbours, "allowed": allowed}
-    return pages.render("patient.html.j2", patient=patient, **context)
+    context = _context(report, cohort)
+    yield "patients", pages.render("patients.html.j2", most=MOST_PICTURES, **context)
+    context["allowed"] = not report.study.real_data or report.study.report.real_volumes
+    with_page = [patient for patient in cohort.patients if patient.page]
+    around = [None, *with_page, None]
+    for patient, before, after in zip(with_page, around, around[2:], strict=False):
+        around_it = {"patient": patient, "neighbours": (before, after)}
+        yield patient.page, pages.render("patient.html.j2", **around_it, **context)
 
 
 def tail(patients: Sequence[Patient]) -> list[Patient]:
@@ -115,13 +102,7 @@ def dots(patients: Sequence[Patient], region: str) -> list[Dot]:
     highest = max(map(len, stacks), default=1)
     rise = min(8.0, DOT_ROOM / max(1, highest - 1))
     return [
-        Dot(
-            patient,
-            patient.dice(region),
-            round(place * rise, 2),
-            any(region in (zero.region, "mean") for zero in patient.zeros),
-            any(s.region == region and s.state == "empty" for s in patient.masks),
-        )
+        Dot(patient, patient.dice(region), round(place * rise, 2))
         for stack in stacks
         for place, patient in enumerate(stack)
     ]

@@ -1,13 +1,11 @@
-"""What branches, regions, states and settings are called in the sentences of a report."""
+"""What states, settings, times and sizes are called in the sentences of a report."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gliomalib import digits
-from gliomalib.schema import Value, split_run_name
-
-BRANCHES = {"unet2d": "the 2D network", "unet3d": "the 3D network"}
+from gliomalib.schema import Value
 
 STATES = {
     "missed": "Missed: the truth has voxels, the prediction has none",
@@ -16,12 +14,6 @@ STATES = {
     "empty": "Empty in truth and prediction: what Dice is then is a rule, not a measurement",
 }
 """State of a mask → what it means."""
-
-
-def branch(name: str) -> str:
-    """Return what a branch of the fused volume is called, ``network`` or ``network.variant``."""
-    network, variant = split_run_name(name)
-    return f"{BRANCHES[network]} of the run {variant}" if variant else BRANCHES[network]
 
 
 def device(name: str) -> str:

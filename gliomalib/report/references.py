@@ -1,4 +1,4 @@
-"""The works that a report cites, and how to cite the project itself."""
+"""The works that a report cites (``templates/references.bib``), and how to cite the project."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,6 @@ from gliomalib.data import catalogue
 from gliomalib.provenance import PACKAGE_DIR, PROJECT_DIR
 
 CITATION = PROJECT_DIR / "CITATION.cff"
-WORKS = PACKAGE_DIR / "report" / "templates" / "references.bib"
 
 EXAMINED = "examined"
 """Key of the paper whose claims are examined."""
@@ -20,10 +19,7 @@ EXAMINED = "examined"
 
 @dataclass(frozen=True)
 class Reference:
-    """One work: how a sentence names it, its entry in a list, its DOI or arXiv number, its address.
-
-    ``place`` is the address itself where the work has no number.
-    """
+    """A work: its name in a sentence, its entry in a list, its DOI or arXiv number, its address."""
 
     short: str
     text: str
@@ -44,37 +40,25 @@ def cited(text: str) -> tuple[Reference, ...]:
 
 def of_releases(releases: tuple[str, ...]) -> str:
     """Return how the makers of some releases ask to be cited, as text for brackets."""
-    sets = [entry for entry in catalogue.load().values() if set(entry.releases) & set(releases)]
     # the list of references has the places of papers already
-    bare = [re.sub(r" \((arXiv|doi) [^)]*\)", "", entry.cite) for entry in sets]
-    parts = [part.strip() for cite in bare for part in cite.split(",")]
-    return ", ".join(dict.fromkeys(parts))
-
-
-def title_of(release: str) -> str:
-    """Return what a release is called, or its key where the catalogue does not have it."""
-    return next((entry.title for entry in _sets(release)), release)
-
-
-def licence_of(release: str) -> str:
-    """Return under which licence a release is given out, or where to read it."""
-    return next((entry.licence for entry in _sets(release)), catalogue.UNKNOWN)
-
-
-def _sets(release: str) -> list[catalogue.DataSet]:
-    return [entry for entry in catalogue.load().values() if release in entry.releases]
+    cites = [re.sub(r" \((arXiv|doi) [^)]*\)", "", catalogue.find(name).cite) for name in releases]
+    return ", ".join(dict.fromkeys(part for cite in cites for part in cite.split(", ")))
 
 
 def citation() -> dict[str, Any]:
-    """Return what ``CITATION.cff`` says."""
+    """Return what ``CITATION.cff`` says, with the ``names`` of its authors."""
     content: dict[str, Any] = yaml.safe_load(CITATION.read_text(encoding="utf-8"))
-    return content
+    names = [
+        person.get("name") or f"{person['family-names']}, {person['given-names']}"
+        for person in content["authors"]
+    ]
+    return {**content, "names": names}
 
 
 def sentences() -> list[str]:
     """Return how to cite the project, and the paper that it examines, in a sentence each."""
     project = citation()
-    authors = ", ".join(map(_name, project["authors"])).removesuffix(".")
+    authors = ", ".join(project["names"]).removesuffix(".")
     year = str(project.get("date-released", ""))[:4]
     parts = [authors, project["title"], f"Version {project['version']}", year]
     return [". ".join(filter(None, parts)) + ".", works()[EXAMINED].text]
@@ -84,9 +68,8 @@ def bibtex() -> str:
     """Return the project and the paper that it examines as BibTeX."""
     project = citation()
     # braces keep capitals as they are, and a group from being taken for first and last names
-    names = " and ".join(f"{{{_name(author)}}}" for author in project["authors"])
     fields = {
-        "author": names,
+        "author": " and ".join(f"{{{name}}}" for name in project["names"]),
         "title": f"{{{project['title']}}}",
         "version": str(project["version"]),
         "license": project["license"],
@@ -97,45 +80,23 @@ def bibtex() -> str:
 
 @lru_cache
 def _database() -> BibliographyData:
-    return parse_file(str(WORKS), bib_format="bibtex", encoding="utf-8")
+    path = PACKAGE_DIR / "report" / "templates" / "references.bib"
+    return parse_file(str(path), bib_format="bibtex", encoding="utf-8")
 
 
 def _reference(entry: Entry) -> Reference:
+    """Return a work; one with a ``shorthand`` is named by that, and listed with its year behind."""
     fields = {name: re.sub(r"[{}]", "", text) for name, text in entry.fields.items()}
-    authors = _authors(entry)
-    short = fields.get("shorthand") or " ".join(filter(None, [authors, fields.get("year")]))
+    names = re.sub(r"[{}]", "", " and ".join(map(str, entry.persons["author"])))
+    dated = f"{names.replace(' and others', ' et al.')} {fields.get('year', '')}".strip()
     source = fields.get("journal") or fields.get("booktitle") or fields.get("howpublished") or ""
-    if "volume" in fields:
-        source += f" {fields['volume']}:{fields['pages']}"
-    if "note" in fields:
-        source += f" ({fields['note']})"
-    parts = [short.removesuffix("."), fields["title"], source]
+    source += " {volume}:{pages}".format(**fields) if "volume" in fields else ""
+    source += " ({note})".format(**fields) if "note" in fields else ""
+    parts = [dated.removesuffix("."), fields["title"], source]
     if "shorthand" in fields:
-        parts = [authors, fields["title"], source, fields["year"]]
-    place, link = _place(fields)
-    return Reference(short, ". ".join(filter(None, parts)) + ".", place, link)
-
-
-def _authors(entry: Entry) -> str:
-    """Return ``Holm``, ``Loshchilov and Hutter``, ``Bakas et al.``, as a sentence names them."""
-    names = [
-        re.sub(r"[{}]", "", " ".join([*person.prelast_names, *person.last_names]))
-        for person in entry.persons["author"]
-    ]
-    return " and ".join(names).replace(" and others", " et al.")
-
-
-def _place(fields: dict[str, str]) -> tuple[str, str]:
-    """Return the number of a work, and the address where it leads."""
+        parts = [names, fields["title"], fields["year"]]
+    place, link = f"arXiv {fields.get('eprint')}", f"https://arxiv.org/abs/{fields.get('eprint')}"
     if "doi" in fields:
-        return f"doi {fields['doi']}", f"https://doi.org/{fields['doi']}"
-    if "eprint" in fields:
-        return f"arXiv {fields['eprint']}", f"https://arxiv.org/abs/{fields['eprint']}"
-    return fields["url"], fields["url"]
-
-
-def _name(author: dict[str, Any]) -> str:
-    """Return an institution's name, or a person's as ``family, given``."""
-    if "name" in author:
-        return str(author["name"])
-    return ", ".join(filter(None, [author["family-names"], author.get("given-names", "")]))
+        place, link = f"doi {fields['doi']}", f"https://doi.org/{fields['doi']}"
+    text = ". ".join(filter(None, parts)) + "."
+    return Reference(fields.get("shorthand", dated), text, place, link)

@@ -1,16 +1,13 @@
 """The rows of the verdict table, and the places in pages to which their numbers lead."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bs4 import BeautifulSoup, Tag
 
-from gliomalib.schema import Record, Value
+from gliomalib.schema import Value
 from gliomalib.verdicts import claims, outcome
-
-NONE = ("", "–")
-"""What the table shows where there is no number."""
 
 NAME_COLUMN = "value of"
 """Heading of the column of names in a table of values (``records.value_table``)."""
@@ -21,9 +18,8 @@ FINISH = "records.finish"
 
 @dataclass(frozen=True)
 class Number:
-    """A number of a record: the run that made it, and where its page shows it (or empty)."""
+    """A number of a record, and where its page shows it (or empty)."""
 
-    run: str
     value: Value
     href: str
 
@@ -47,39 +43,30 @@ class Statement:
 
 
 def statements(
-    rows: Sequence[dict[str, str]], records: Mapping[str, Record], pages: Collection[str]
+    rows: Sequence[dict[str, str]], number: Callable[[str, str], Number | None]
 ) -> list[Statement]:
     """Return every row of the verdict table with the numbers that it stands on.
+
+    ``number`` gives the number of a run that has a name.
 
     A row whose statement is not in ``data/published.yml``, or is answered by another notebook
     there, has no number to link to.
     """
     by_id = {claim.id: claim for claim in claims.load()}
-    return [_statement(row, by_id.get(row["claim"]), records, pages) for row in rows]
-
-
-def number(
-    run: str, name: str, records: Mapping[str, Record], pages: Collection[str]
-) -> Number | None:
-    """Return the value ``name`` in the record of ``run``, None where there is none."""
-    record = records.get(run)
-    href = f"html/{run}.html#{anchor(name)}" if run in pages else ""
-    values = record.values if record else ()
-    return next((Number(run, value, href) for value in values if value.name == name), None)
+    return [_statement(row, by_id.get(row["claim"]), number) for row in rows]
 
 
 def _statement(
     row: Mapping[str, str],
     claim: claims.Claim | None,
-    records: Mapping[str, Record],
-    pages: Collection[str],
+    number: Callable[[str, str], Number | None],
 ) -> Statement:
-    stored = row["obtained"], row.get("interval") or row.get("95 % interval") or ""
+    stored = row["obtained"], row.get("95 % interval", "")
     if claim is None or claim.notebook != row["notebook"]:
         return Statement(row, shown=stored[0], interval=stored[1])
-    obtained = number(claim.run, claim.value, records, pages)
+    obtained = number(claim.run, claim.value)
     recipe = {
-        outcome.RECIPE[frame]: number(source.run, source.value, records, pages)
+        outcome.RECIPE[frame]: number(source.run, source.value)
         for frame, source in claim.pixel_recipe.items()
     }
     note = _note(row["obtained"], claim, obtained)
@@ -91,7 +78,7 @@ def _note(stored: str, claim: claims.Claim, obtained: Number | None) -> str:
     record = f"The record of {claim.run}"
     if obtained is None:
         lost = f"{record} with this number is missing now: it cannot be checked."
-        return "" if stored in NONE else lost
+        return "" if stored in ("", "–") else lost
     now = claim.shown(obtained.value.value)
     return "" if now == stored else f"{record} says {now} now: run notebook 16 again."
 

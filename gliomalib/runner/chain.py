@@ -28,7 +28,7 @@ PUBLISHED = ("data/published.yml",)
 """What a notebook reads that gives a verdict or studies the printed numbers."""
 
 CHAIN: Mapping[str, Step] = {
-    "01_data_exploration": Step(),
+    "01_data_exploration": Step(files=("data/names.yml",)),
     "02_preprocessing": Step(after=("01_data_exploration",)),
     "03_train_unet2d": Step(after=("02_preprocessing",), gpu=True),
     "04_train_unet3d": Step(after=("02_preprocessing",), gpu=True),

@@ -1,6 +1,7 @@
 """Who takes part: phantoms, several releases, patients that stand twice, overlap of the years."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,19 @@ def test_every_case_has_its_part_and_its_reason(pool: Path) -> None:
         ),
         "BraTS20_Validation_001": ("BraTS20_Validation_001", "unused", "no mask"),
     }
+
+
+def test_what_is_not_used_is_listed_with_its_reason(pool: Path, tmp_path: Path) -> None:
+    copy = pool / "Brats18_A (1)"
+    shutil.copytree(pool / "Brats18_A", copy)
+    found = gather.gather(folder_study(["brats2018"]), pool, tmp_path)
+    assert found.unused.to_numpy().tolist() == [
+        [
+            *("copy of a case", 5),
+            "Brats18_A (1): 5 files are not used, because its name is that of a copy; "
+            "Brats18_A is here too, so delete the copy",
+        ]
+    ]
 
 
 def test_releases_that_are_not_asked_for_are_listed_as_unused(pool: Path) -> None:

@@ -195,15 +195,19 @@ def test_patients_of_several_tables_are_named_once(tmp_path: Path) -> None:
     old, new = tmp_path / "name_mapping.csv", tmp_path / "name_mapping_2.csv"
     old.write_text("Grade,BraTS_2018_subject_ID,BraTS_2019_subject_ID\nHGG,a18,a19\nLGG,NA,b19\n")
     new.write_text(HEADER + "NA,NA,a19,a20\nLGG,NA,NA,c20\n")
-    for tables in ([old, new], [new, old]):
-        people = named_patients(tables)
+    for swapped in (False, True):
+        if swapped:
+            first, last = old.read_text(), new.read_text()
+            old.write_text(last)
+            new.write_text(first)
+        people = named_patients(tmp_path)
         assert sorted(person.patient_id for person in people) == ["a20", "b19", "c20"]
         (joined,) = (person for person in people if person.patient_id == "a20")
         assert (dict(joined.ids), joined.grade) == (
             {2018: "a18", 2019: "a19", 2020: "a20"},
             "HGG",
         )
-    assert named_patients([]) == []
+    assert named_patients(tmp_path / "nowhere") == []
 
 
 @pytest.fixture(scope="module")
@@ -295,7 +299,7 @@ def test_real_patients_are_suspected_however_they_were_processed(
 @pytest.fixture
 def people(tmp_path: Path) -> list[Identity]:
     (tmp_path / "2020.csv").write_text(layouts.NAMES_TABLE)
-    return named_patients([tmp_path / "2020.csv"])
+    return named_patients(tmp_path)
 
 
 def test_overlap_of_the_years_is_counted(people: list[Identity]) -> None:
@@ -334,7 +338,7 @@ def test_years_of_which_nobody_is_named_are_left_out() -> None:
 
 
 def test_overlap_by_the_organisers_table(real_data: Path) -> None:
-    found = named_patients(sorted(real_data.rglob("name_mapping.csv")))
+    found = named_patients(real_data)
     facts = identity.overlap_facts(found)
     assert facts is not None
     assert facts.patients_by_year == {2018: 285, 2019: 335, 2020: 369}

@@ -6,6 +6,7 @@ import hmac
 import json
 import os
 import re
+import shutil
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -145,7 +146,7 @@ def who_is_who(work: Path) -> dict[str, str]:
 def texts(found: Cohort) -> list[str]:
     """Return all that a report may show of a cohort; the paths of files it does not."""
     paths = [*SEQUENCES, "seg"]
-    tables = (found.cases.drop(columns=paths), found.links, found.faults)
+    tables = (found.cases.drop(columns=paths), found.links, found.faults, found.unused)
     return [*(table.to_csv(index=False) for table in tables), f"\n\n\n{exclusions(found.cases)}"]
 
 
@@ -246,6 +247,16 @@ def test_pseudonyms_are_stable_across_runs_and_studies(source: Path, tmp_path: P
     both = first.cases.merge(used, on="case_id")
     assert len(both) == 5
     assert (both["patient_id_x"] == both["patient_id_y"]).all()
+
+
+def test_what_is_not_used_is_counted_without_a_name(source: Path, tmp_path: Path) -> None:
+    shutil.copytree(source / "BraTS2021_00002", source / "BraTS2021_00002 (1)")
+    open_found, found = (
+        cohort(source, tmp_path / f"{cohort.__name__}/study") for cohort in (gathered, hidden)
+    )
+    assert open_found.unused["why"].str.contains("BraTS2021_00002").any()
+    assert not found.unused["why"].str.contains("00002").any()
+    assert found.unused[["kind", "files"]].to_numpy().tolist().count(["copy of a case", 5]) == 1
 
 
 def test_another_key_gives_other_pseudonyms(source: Path, tmp_path: Path) -> None:

@@ -55,7 +55,6 @@ def test_list_of_one_set_tells_all_of_it(capsys: Captured) -> None:
     assert code == 0
     lines = dict(line.split(None, 1) for line in out.splitlines())
     assert lines["title"] == known.title
-    assert lines["releases"] == "brats2024"
     assert lines["how"] == known.how
     assert lines["patients"] == catalogue.UNKNOWN
     assert "None" not in out
@@ -102,7 +101,8 @@ def test_a_sound_folder_is_shown_as_a_table(tmp_path: Path, capsys: Captured) ->
     # whole numbers also where another case has none
     assert lines[1].split()[7:10] == ["10", "20", "30"]
     assert lines[3].split()[7:10] == ["–"] * 3
-    assert lines[-1].startswith("3 cases, ")
+    assert lines[4].startswith(f"note, no mask: {tmp_path}: 4 files are not used")
+    assert len(lines) == 6 and lines[-1].startswith("3 cases, ")
     assert lines[-1].endswith("no faults")
 
 
@@ -123,11 +123,12 @@ def test_faults_stand_below_the_table_one_a_line(tmp_path: Path, capsys: Capture
 
 def test_json_is_the_same_for_a_program(tmp_path: Path, capsys: Captured) -> None:
     files = faults.write(tmp_path, 1)
+    (tmp_path / "more.zip").touch()
     for fault in ("wrong CRC", "unknown label", None):
         code, out, err = said(capsys, "verify", tmp_path, "--json", "--workers", 2)
         found = json.loads(out)
         wanted = verify(tmp_path).as_json()
-        for key in ("root", "cases", "faults", "sound", "n_bytes"):
+        for key in ("root", "cases", "faults", "unused", "sound", "n_bytes"):
             assert found[key] == wanted[key]
         assert code == (0 if found["sound"] else 1)
         assert err == ""
@@ -135,6 +136,7 @@ def test_json_is_the_same_for_a_program(tmp_path: Path, capsys: Captured) -> Non
             FAULTS[fault].plant(files)
     assert [row["kind"] for row in found["faults"]] == ["damaged gzip", "unknown label"]
     assert found["cases"][0]["faults"] == 2
+    assert [(row["kind"], row["files"]) for row in found["unused"]] == [("archive", 1)]
 
 
 def test_the_folder_may_be_given_from_anywhere(

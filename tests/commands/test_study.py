@@ -71,7 +71,7 @@ def test_two_studies_by_name(reports: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["compare", "old", "new", "--report-dir", str(reports)]) == 0
     page = reports / "compare-old-new.html"
     assert capsys.readouterr().out == f"side by side: {page}\n"
-    assert "the same came out" in page.read_text(encoding="utf-8")
+    assert "came out the same" in page.read_text(encoding="utf-8")
 
 
 def test_two_folders_and_another_file(

@@ -173,6 +173,36 @@ def test_a_root_of_no_use(
     assert found.cases.empty
 
 
+def test_masks_alone_lack_nothing_and_are_called_so(tmp_path: Path) -> None:
+    for number in (1, 2):
+        files = faults.write(tmp_path, number)
+        for name in SEQUENCES:
+            files[name].unlink()
+    found = verify(tmp_path)
+    assert found.sound and len(found.cases) == 2
+    assert found.unused["kind"].tolist() == ["masks alone"]
+    faults.write(tmp_path, 3)
+    assert len(verify(tmp_path).faults) == 2 * len(SEQUENCES)
+
+
+def test_images_that_are_lost_are_missed_where_masks_lie_apart(tmp_path: Path) -> None:
+    files = layouts.write(tmp_path, "upenn_gbm", 1)
+    shutil.rmtree(files["t1"].parent)
+    assert set(verify(tmp_path).faults["kind"]) == {"missing sequence"}
+
+
+def test_what_is_not_used_is_no_fault(tmp_path: Path) -> None:
+    faults.write(tmp_path, SOUND)
+    (tmp_path / "BraTS-PED-00001-000").mkdir()
+    (tmp_path / "more.zip").touch()
+    found = verify(tmp_path)
+    assert found.sound
+    assert found.unused[["kind", "files"]].to_numpy().tolist() == [
+        ["sister challenge", 0],
+        ["archive", 1],
+    ]
+
+
 # --- what may not be read
 
 

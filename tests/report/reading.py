@@ -9,6 +9,9 @@ from gliomalib.report import errors as faults
 from gliomalib.report import methods, pages
 
 STUDIES = ("brats", "brats-cubes", "brats-mini", "demo", "phantom-full", "smoke")
+MOST_BYTES = 1_100_000
+"""A page above this opens slowly on a telephone."""
+
 DOCUMENTS = ("methods", "model-card", "errors", "downloads")
 
 
@@ -17,8 +20,7 @@ def collected(folder: Path, study: str = "demo") -> pages.Report:
 
 
 def section(folder: Path, title: str, study: str = "demo") -> str:
-    found = {one.title: one.text for one in methods.sections(collected(folder, study))}
-    return found[title]
+    return methods.sections(collected(folder, study))[title]
 
 
 def soup(html: str) -> BeautifulSoup:

@@ -11,7 +11,7 @@ from gliomalib import records, settings
 from gliomalib.report import documents, pages
 from gliomalib.schema import Exclusion, Value
 from tests import planted_report as planted
-from tests.report.reading import DOCUMENTS, collected, part, soup, text
+from tests.report.reading import DOCUMENTS, MOST_BYTES, collected, part, soup, text
 
 
 def test_every_table_and_record_can_be_taken_away(folder: Path) -> None:
@@ -20,7 +20,7 @@ def test_every_table_and_record_can_be_taken_away(folder: Path) -> None:
     (folder / "tables" / "05_fusion.large.csv.gz").write_bytes(packed)
     (folder / "tables" / "05_fusion.broken.csv").write_bytes(b"\xff\xfe\x00")
     (folder / "tables" / "05_fusion.cut.csv.gz").write_bytes(packed[:20])
-    page = documents.downloads_page(collected(folder), folder)
+    page = dict(documents.every_page(collected(folder), folder))["downloads"]
     links = [tag["href"] for tag in soup(page).select(".files a")]
     wanted = {f"../{path.parent.name}/{path.name}" for path in
               [*folder.glob("tables/*.csv*"), *folder.glob("records/*.json")]}  # fmt: skip
@@ -44,7 +44,7 @@ def test_hostile_names_are_text(folder: Path) -> None:
     for name, page in documents.every_page(collected(folder), folder):
         assert "<script" not in page, name
         assert not soup(page).find_all("script")
-    errors = documents.errors_page(collected(folder), folder)
+    errors = dict(documents.every_page(collected(folder), folder))["errors"]
     told = [tag.get_text() for tag in part(errors, "excluded").find_all("bdi")]
     assert any(planted.ATTACK in one for one in told), "marks of direction must stay isolated"
 
@@ -57,7 +57,7 @@ def test_pages_stand_on_their_own(tmp_path: Path, study: str) -> None:
     assert tuple(pages_of) == DOCUMENTS
     for name, page in pages_of.items():
         found = soup(page)
-        assert len(page.encode()) < pages.MOST_BYTES
+        assert len(page.encode()) < MOST_BYTES
         assert len(found.find_all("h1")) == 1
         assert not found.find_all(["script", "link", "iframe", "img"])
         assert str(tmp_path) not in page

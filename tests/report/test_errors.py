@@ -14,7 +14,7 @@ from tests.report.reading import collected, faults_of, part, soup, text
 
 
 def test_nothing_is_said_under_every_heading(folder: Path) -> None:
-    page = soup(documents.errors_page(collected(folder), folder))
+    page = soup(dict(documents.every_page(collected(folder), folder))["errors"])
     sections_of = page.select("section.document")
     anchors = [tag["href"] for tag in page.select(".tally-list a")]
     assert anchors == [f"#{one['id']}" for one in sections_of]

@@ -59,7 +59,7 @@ def test_a_run_with_other_parameters_is_described_as_it_ran(folder: Path) -> Non
 @pytest.mark.parametrize("study", STUDIES)
 def test_sentences_are_right_for_every_study(tmp_path: Path, study: str) -> None:
     own = settings.load(study)
-    told = {one.title: one.text for one in methods.sections(collected(tmp_path, study))}
+    told = methods.sections(collected(tmp_path, study))
     whole = " ".join(told.values())
     assert ("All patients are synthetic" in whole) == (not own.real_data)
     assert ("MNI152" in whole) == (not own.real_data)

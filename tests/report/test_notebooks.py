@@ -77,7 +77,7 @@ def test_a_long_log_is_folded_though_it_came_line_by_line() -> None:
     ]
     cell = nbformat.v4.new_code_cell("train()", outputs=lines, execution_count=1)
     soup = BeautifulSoup(
-        notebooks.body(nbformat.v4.new_notebook(cells=[cell]), "03", ()), "html.parser"
+        notebooks.body(nbformat.v4.new_notebook(cells=[cell]), "03", (), "make it"), "html.parser"
     )
     assert soup.select_one("details.log summary").get_text() == "20 lines of log"
     assert len(soup.select("pre.log")) == 0

@@ -1,13 +1,14 @@
 """Rows of the verdict table beside today's records."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-from gliomalib import records
-from gliomalib.report import cleaning, statements
+from gliomalib import records, settings
+from gliomalib.report import cleaning, pages, statements
 from gliomalib.schema import Record, Value
 
 RUN = "06_train_resnet50"
@@ -22,8 +23,13 @@ def row(**changes: str) -> dict[str, str]:
     return {"claim": "C1", "obtained": "86.10 %", "notebook": RUN, **changes}
 
 
-def one(found: dict[str, Record], **changes: str) -> statements.Statement:
-    return statements.statements([row(**changes)], found, list(found))[0]
+def one(
+    found: dict[str, Record], executed: object = "a copy", **changes: str
+) -> statements.Statement:
+    runs = [
+        SimpleNamespace(name=name, record=made, executed=executed) for name, made in found.items()
+    ]
+    return pages.Report(settings.load("smoke"), runs, [row(**changes)], "", None).statements[0]
 
 
 def test_number_is_that_of_the_claim_and_leads_to_its_place() -> None:
@@ -64,7 +70,7 @@ def test_a_change_too_small_to_be_read_is_told_and_shows_what_the_table_says() -
 
 
 def test_record_without_a_page_has_no_address() -> None:
-    found = statements.statements([row()], {RUN: record(0.861)}, [])[0]
+    found = one({RUN: record(0.861)}, executed=None)
     assert found.obtained is not None
     assert found.obtained.href == ""
 

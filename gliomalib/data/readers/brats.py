@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gliomalib.data.readers import layout, people
-from gliomalib.data.readers.layout import CaseInfo, Tree
+from gliomalib.data.readers.layout import CaseInfo, Naming, Tree
 from gliomalib.schema import SEQUENCES, Case, Fault
 
 CASE_FOLDERS: Mapping[str, str] = {
@@ -22,7 +22,17 @@ CASE_FOLDERS: Mapping[str, str] = {
 }
 """Release → pattern of the name of a case folder."""
 
-EXAMPLES = ("Brats18_2013_2_1", "BraTS19_CBICA_ASK_1", "BraTS20_Training_001", "BraTS2021_00000")
+NAMING = Naming(
+    re.compile("|".join(CASE_FOLDERS.values())), {name: f"_{name}" for name in SEQUENCES}, "_seg"
+)
+
+CARD = "phantom.json"
+"""What lies beside the files of a phantom, see ``phantoms.write``."""
+
+EXAMPLES = (
+    *("Brats17_CBICA_AAB_1", "Brats18_2013_2_1", "BraTS19_CBICA_ASK_1"),
+    *("BraTS20_Training_001", "BraTS20_Validation_001", "BraTS2021_00000"),
+)
 LOOKED_FOR = (
     "case folders Brats17_*, Brats18_*, BraTS19_*, BraTS20_Training_NNN or BraTS2021_NNNNN that "
     "hold <case>_{t1,t1ce,t2,flair,seg}.nii or .nii.gz"
@@ -34,10 +44,10 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
 
     Faults are a missing or duplicated sequence and an ambiguous mask.
     """
-    for folder, files in tree.files.items():
-        for release, pattern in CASE_FOLDERS.items():
-            if re.fullmatch(pattern, folder.name):
-                yield from _cases(release, folder, files)
+    for folder, case in layout.case_folders(tree, NAMING):
+        release = next(key for key, names in CASE_FOLDERS.items() if re.fullmatch(names, case))
+        tree.read.extend(path for path in tree.files[folder] if path.name == CARD)
+        yield from _cases(release, folder, tree.files[folder])
 
 
 def _cases(release: str, folder: Path, files: Sequence[Path]) -> list[Case | Fault]:
@@ -50,8 +60,11 @@ def _cases(release: str, folder: Path, files: Sequence[Path]) -> list[Case | Fau
         grade=above if above in people.GRADES else None,
     )
     images = layout.images_in(files)
-    stems = {sequence: f"{folder.name}_{sequence}" for sequence in SEQUENCES}
-    mask = _mask(info, [path for path in images if layout.stem(path) not in stems.values()])
+    stems = NAMING.stems(folder.name)
+    names = {name.lower() for name in stems.values()}
+    # a copy of a sequence, or a file of another case, is no mask of this one
+    others = [path for path in images if layout.stem(path).lower() not in names]
+    mask = _mask(info, [path for path in others if _may_be_mask(layout.stem(path), folder.name)])
     return layout.assemble(info, images, stems, mask)
 
 
@@ -69,3 +82,10 @@ def _mask(info: CaseInfo, others: Sequence[Path]) -> Path | Fault | None:
         f"cannot tell the mask among {layout.listed(others)}; name it {info.case_id}_seg.nii or "
         ".nii.gz and remove the rest",
     )
+
+
+def _may_be_mask(stem: str, case: str) -> bool:
+    own = stem.startswith(f"{case}_") and not re.match(
+        "(t1|t1ce|t2|flair)\\b", stem[len(case) + 1 :]
+    )
+    return own or not NAMING.case.match(stem)

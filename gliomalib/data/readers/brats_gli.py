@@ -24,8 +24,9 @@ LOOKED_FOR = (
 )
 
 NAMING = Naming(
-    re.compile(r"(?P<case>BraTS-(GLI|SSA)-\d{5}-\d{3})"),
+    re.compile(r"BraTS-(GLI|SSA)-\d{5}-\d{3}"),
     {"t1": "-t1n", "t1ce": "-t1c", "t2": "-t2w", "flair": "-t2f"},
+    "-seg",
 )
 
 NO_GLIOMA = re.compile(r"\d*_?OtherNeoplasms", re.IGNORECASE)
@@ -49,7 +50,7 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
             yield info.fault("no glioma", f"lies among tumours that are no gliomas; {advice}")
             continue
         files = tree.files[folder]
-        mask = layout.one_mask(info, files, f"{case}-seg")
+        mask = layout.one_mask(info, files, case + NAMING.mask)
         yield from layout.assemble(info, files, NAMING.stems(case), mask)
 
 

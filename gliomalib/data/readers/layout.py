@@ -1,43 +1,41 @@
-"""What readers share: one walk through a folder, tables of names, and a case from its files."""
+"""What readers share: one walk through a folder, names of files, and a case from its files."""
 
-import csv
-import itertools
 import os
 import re
-import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
 
-from gliomalib.schema import SEQUENCES, Case, DataError, Fault
+from gliomalib.data.readers import names
+from gliomalib.schema import SEQUENCES, Case, Fault
 
-Row = TypeVar("Row")
-Names = TypeVar("Names")
+_ENDING = re.compile(r"(\.nii)?(\.gz)?$", re.IGNORECASE)
+
+NOBODY = "–"
+"""Stands for case, patient and release in a fault of the whole folder."""
 
 MISSING = "missing sequence"
 """The kind of fault of a case that lacks an image; where only masks count it is none."""
 
-TABLE = "table of names"
-"""The kind of fault of a table that says who is who; leaving out a case does not mend it."""
-
 
 @dataclass(frozen=True)
 class Tree:
-    """Every folder at or below ``root`` with its files, and the folders that may not be read."""
+    """Every folder at or below ``root`` with its files, and the folders that may not be read.
+
+    ``hidden`` are names that begin with a dot and are no noise: nobody looks into them.
+    ``read`` grows: each reader adds the tables and descriptions that it has read.
+    """
 
     root: Path
     files: Mapping[Path, tuple[Path, ...]]
     closed: tuple[Path, ...]
+    hidden: tuple[Path, ...] = ()
+    read: list[Path] = field(default_factory=list)
 
     @property
     def paths(self) -> list[Path]:
         """All files, folder by folder."""
         return [path for files in self.files.values() for path in files]
-
-    def named(self, pattern: re.Pattern[str]) -> list[Path]:
-        """Return the files whose whole name matches."""
-        return [path for path in self.paths if pattern.fullmatch(path.name)]
 
 
 @dataclass(frozen=True)
@@ -60,114 +58,74 @@ class CaseInfo:
 
 @dataclass(frozen=True)
 class Naming:
-    """How a release names the folder of a case and its sequences.
+    """How a release names the folder of a case, its sequences and its mask.
 
-    The group ``case`` of ``folder`` is the name with which every file begins, ``endings`` is what
-    follows it (sequence → ending without .nii or .nii.gz).
+    ``case`` is the name with which every file begins, ``endings`` is what follows it (sequence →
+    ending without .nii or .nii.gz), ``mask`` the same of the mask, ``suffix`` of the folder.
     """
 
-    folder: re.Pattern[str]
+    case: re.Pattern[str]
     endings: Mapping[str, str]
+    mask: str
+    suffix: str = ""
+
+    def case_of(self, folder: str) -> str | None:
+        """Return the case whose folder has this name, None for another folder."""
+        name = folder.removesuffix(self.suffix)
+        return name if name + self.suffix == folder and self.case.fullmatch(name) else None
 
     def stems(self, case: str) -> dict[str, str]:
-        """Return what the files of a case are called: sequence → name without ending."""
+        """Return what the sequences of a case are called: sequence → name without ending."""
         return {sequence: case + ending for sequence, ending in self.endings.items()}
+
+    def all_stems(self, case: str) -> list[str]:
+        """Return what the sequences and the mask of a case are called, without ending."""
+        return [*self.stems(case).values(), case + self.mask]
 
 
 def scan(root: str | Path) -> Tree:
-    """Return what lies at or below ``root``, sorted, but hidden names, __MACOSX and lost+found.
+    """Return what lies at or below ``root``, sorted, but noise and hidden names.
 
     Links to folders are followed, as large releases often lie on another disk, but each once.
     """
     root = Path(root)
     files: dict[Path, tuple[Path, ...]] = {}
     closed: list[Path] = []
+    hidden: list[Path] = []
     seen: set[Path] = set()
     walk = os.walk(root, True, lambda error: closed.append(Path(error.filename)), followlinks=True)
-    for place, below, names in walk:
+    for place, below, inside in walk:
         folder = Path(place)
         # a link may lead back to a folder above it: emptying ``below`` in place ends the walk here
         if folder.resolve() in seen:
             below.clear()
             continue
         seen.add(folder.resolve())
-        below[:] = sorted(name for name in below if not _hidden(name))
-        files[folder] = tuple(folder / name for name in sorted(names) if not _hidden(name))
-    return Tree(root, files, tuple(closed))
-
-
-def read_tables(
-    tree: Tree,
-    pattern: re.Pattern[str],
-    read: Callable[[Path], list[Row]],
-    join: Callable[[list[Row]], Names],
-    release: str,
-) -> tuple[Names, list[Fault]]:
-    """Return what the tables whose name matches say together, and the faults of tables.
-
-    ``read`` gives the rows of one, ``join`` puts the rows of all together; where rows contradict
-    one another, none of them counts.
-    """
-    rows: list[Row] = []
-    faults = []
-    for path in tree.named(pattern):
-        try:
-            rows += read(path)
-        except DataError as error:
-            faults.append(fault_of(path, TABLE, str(error), release))
-    try:
-        return join(rows), faults
-    except DataError as error:
-        message = f"{tree.root}: {error}"
-        return join([]), [*faults, fault_of(tree.root, TABLE, message, release)]
+        clean = {name for name in (*below, *inside) if not names.pattern("noise").fullmatch(name)}
+        hidden += [folder / name for name in sorted(clean) if name.startswith(".")]
+        shown = {name for name in clean if not name.startswith(".")}
+        files[folder] = tuple(folder / name for name in sorted(shown.intersection(inside)))
+        below[:] = sorted(shown.intersection(below))
+    return Tree(root, files, tuple(closed), tuple(hidden))
 
 
 def case_folders(tree: Tree, naming: Naming) -> Iterator[tuple[Path, str]]:
     """Yield each folder that holds a case, and the name with which its files begin.
 
     Releases repeat the name of a case's folder for masks, diffusion and the like. So of the
-    folders of one name those count that hold a sequence, or the first one where none does: a case
-    without any file is a faulty case, not nothing.
+    folders of one name those count that hold a sequence, where none does those with a mask, or the
+    first one: a case without any file is a faulty case, not nothing.
     """
     by_case: dict[str, list[Path]] = {}
     for folder in tree.files:
-        if match := naming.folder.fullmatch(folder.name):
-            by_case.setdefault(match["case"], []).append(folder)
+        if case := naming.case_of(folder.name):
+            by_case.setdefault(case, []).append(folder)
     for case, folders in by_case.items():
-        wanted = set(naming.stems(case).values())
-        full = [path for path in folders if wanted & {stem(file) for file in tree.files[path]}]
-        yield from ((folder, case) for folder in full or folders[:1])
-
-
-def rows_of(path: str | Path) -> list[dict[str, str | None]]:
-    """Return the rows of a table by column name; a cell that a row lacks is None.
-
-    Raises ``DataError`` as `cells_of` does, and if a row has more cells than there are names.
-    """
-    lines = cells_of(path)
-    names = lines[0][1] if lines else []
-    for line, cells in lines[1:]:
-        # a comma too many at the end does no harm
-        if any(cells[len(names) :]):
-            reason = f"line {line} has more cells than the first line"
-            raise DataError(f"{path}: cannot be read ({reason}); fetch the table again")
-    return [dict(itertools.zip_longest(names, cells[: len(names)])) for _, cells in lines[1:]]
-
-
-def cells_of(path: str | Path) -> list[tuple[int, list[str]]]:
-    """Return the lines of a CSV table or of the first sheet of an .xlsx that are not empty.
-
-    Each with its number. Raises ``DataError`` for a file that cannot be read.
-    """
-    path = Path(path)
-    try:
-        if path.suffix.lower() == ".xlsx":
-            return [(n, cells) for n, cells in enumerate(_sheet(path), 1) if any(cells)]
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            table = csv.reader(stream, strict=True)
-            return [(table.line_num, cells) for cells in table if cells]
-    except (OSError, ValueError, csv.Error, KeyError, zipfile.BadZipFile, SyntaxError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); fetch the table again") from None
+        stems = {place: {stem(file).lower() for file in tree.files[place]} for place in folders}
+        wanted = {name.lower() for name in naming.stems(case).values()}
+        full = [place for place in folders if wanted & stems[place]]
+        masks = [place for place in folders if (case + naming.mask).lower() in stems[place]]
+        yield from ((place, case) for place in full or masks or folders[:1])
 
 
 def fault_of(path: Path, kind: str, message: str, release: str = "unknown") -> Fault:
@@ -177,17 +135,22 @@ def fault_of(path: Path, kind: str, message: str, release: str = "unknown") -> F
 
 def images_in(files: Sequence[Path]) -> list[Path]:
     """Return the files that call themselves NIfTI."""
-    return [path for path in files if path.name.endswith((".nii", ".nii.gz"))]
+    return [path for path in files if path.name.lower().endswith((".nii", ".nii.gz"))]
 
 
 def stem(path: Path) -> str:
     """Return the name of a file without .nii or .nii.gz."""
-    return path.name.removesuffix(".gz").removesuffix(".nii")
+    return _ENDING.sub("", path.name)
 
 
 def named(files: Sequence[Path], wanted: str) -> list[Path]:
-    """Return the files called ``wanted`` with .nii or .nii.gz."""
-    return [path for path in files if path.name in (f"{wanted}.nii", f"{wanted}.nii.gz")]
+    """Return the files called ``wanted`` with .nii or .nii.gz.
+
+    Where there is none, a name that differs in upper and lower case only will do: on the disks of
+    Windows and macOS it is the same name, so it can mean nothing else.
+    """
+    exact = [path for path in files if path.name in (f"{wanted}.nii", f"{wanted}.nii.gz")]
+    return exact or [p for p in images_in(files) if stem(p).lower() == wanted.lower()]
 
 
 def listed(paths: Sequence[Path]) -> str:
@@ -236,32 +199,14 @@ def closed_faults(tree: Tree) -> Iterator[Fault]:
         yield fault_of(folder, "no permission", message)
     for link in tree.paths:
         # a file of a case says so itself; without an ending it is a case, or a whole release
-        if not link.suffix and _leads_nowhere(link):
+        if not link.suffix and leads_nowhere(link):
             message = f"{link}: this link leads nowhere; mount the disk of its target or remove it"
             yield fault_of(link, "dangling link", message)
 
 
-def _sheet(path: Path) -> list[list[str]]:
-    # imported where it is used: few folders hold such a table
-    import openpyxl  # noqa: PLC0415
-
-    with path.open("rb") as stream:
-        book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
-        return [[_text(cell) for cell in row] for row in book.worksheets[0].values]
-
-
-def _text(cell: Any) -> str:
-    # a sheet keeps whole numbers as floats
-    whole = isinstance(cell, float) and cell.is_integer()
-    return "" if cell is None else str(int(cell) if whole else cell)
-
-
-def _leads_nowhere(path: Path) -> bool:
+def leads_nowhere(path: Path) -> bool:
+    """Tell whether a path is a link without a target."""
     try:
         return path.is_symlink() and not path.exists()
     except OSError:
         return False
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith((".", "__MACOSX")) or name == "lost+found"

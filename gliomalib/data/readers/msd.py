@@ -19,6 +19,9 @@ from gliomalib.schema import SEQUENCES, Case, Fault
 
 RELEASE = "msd_task01"
 EXAMPLES = ("BRATS_001", "imagesTr", "labelsTr")
+NAMING = None
+"""Its cases are files, and have no folder."""
+
 LOOKED_FOR = (
     "imagesTr/BRATS_NNN.nii or .nii.gz (4-D) with labelsTr/BRATS_NNN, and imagesTs/BRATS_NNN"
 )
@@ -85,6 +88,7 @@ def _disagreements(tree: Tree, images: Path) -> list[Fault]:
     path = images.parent / DESCRIPTION
     if path not in tree.files.get(images.parent, ()):
         return []
+    tree.read.append(path)
     try:
         description = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:

@@ -9,35 +9,36 @@ IDs of 2018 and 2019 name the institution, Brats18_TCIA05_396_1; those of 2017 s
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from gliomalib.data.readers import layout
+from gliomalib.data.readers import layout, tables
 from gliomalib.data.readers.layout import Tree
 from gliomalib.labels import RELEASES
 from gliomalib.schema import Case, DataError, Fault
 
-TABLES = re.compile(r".*\.(csv|xlsx)")
-"""What may be a table of IDs; `read_mapping` looks at its columns."""
-
 GRADES = ("HGG", "LGG")
-SAME_PATIENT = re.compile(r"same_patient\.csv")
+SAME_PATIENT = re.compile(r"same_patient\b.*", re.IGNORECASE)
 """A table of the user's own: two columns of IDs, both one patient in each line."""
 
-_CALLED_TABLE = re.compile(r"name_mapping\w*\.csv|.*GLI_Mapping.*\.xlsx")
-_YEAR_COLUMN = re.compile(r"BraTS_?(\d{4})(?:_subject_ID)?")
+_CALLED_TABLE = re.compile(r"name_mapping.*|.*GLI_Mapping.*", re.IGNORECASE)
+_YEAR_COLUMN = re.compile(r"BraTS[_ ]?(\d{4})(?:[_ ]subject[_ ]ID)?", re.IGNORECASE)
 _SITE_IN_ID = re.compile(r"(?:Brats1[78]|BraTS19|Phantom)[_-](2013|(?!TCIA_)[A-Z]+\d*)[_-]\w.*")
 _NO_ENTRY = ("", "NA", "N/A")
 
 
 @dataclass(frozen=True)
 class Identity:
-    """One patient of the organisers' tables: the ID of each year, the grade, the site or ""."""
+    """One patient of the organisers' tables: the ID of each year, the grade, the site or "".
+
+    ``where`` is the table and line that gives each of the IDs.
+    """
 
     ids: Mapping[int, str]
     grade: str | None
     site: str = ""
+    where: Mapping[int, str] = field(default_factory=dict, compare=False)
 
     @property
     def patient_id(self) -> str:
@@ -51,11 +52,11 @@ def name(tree: Tree, entries: Sequence[Case | Fault]) -> list[Case | Fault]:
     A patient whom no table names keeps the ID of his oldest release. What the folder of a case
     says of its grade counts before the tables. Faults of tables come first.
     """
-    by_id, faults = layout.read_tables(tree, TABLES, read_mapping, identities, "brats")
+    by_id, faults = tables.read_all(tree, read_mapping, identities, "brats")
     rows = [_all_ids(person) for person in by_id.values()]
     rows += [[entry.case_id, entry.patient_id] for entry in entries]
     read = partial(_same_patient, ids={name for row in rows for name in row})
-    same, wrong = layout.read_tables(tree, SAME_PATIENT, read, list, "brats")
+    same, wrong = tables.read_all(tree, read, list, "brats")
     groups = _merged_groups([*rows, *same])
     faults += wrong
     oldest: dict[str, str] = {}
@@ -72,30 +73,26 @@ def read_mapping(path: str | Path) -> list[Identity]:
     column of IDs though it is called or begins like such a table.
     """
     path = Path(path)
-    try:
-        rows = layout.rows_of(path)
-    except DataError:
-        if _CALLED_TABLE.fullmatch(path.name) or _YEAR_COLUMN.search(_first_line(path)):
-            raise
-        return []
-    names = rows[0] if rows else {}
+    ours = bool(_CALLED_TABLE.fullmatch(path.name))
+    names = tables.columns_of(path, ours=ours)
     columns = {name: int(match[1]) for name in names if (match := _YEAR_COLUMN.fullmatch(name))}
-    if not columns and _CALLED_TABLE.fullmatch(path.name):
+    if not columns and ours:
         raise DataError(f"{path}: no column BraTS_<year>_subject_ID; give the organisers' table")
     if not columns:
         return []
+    rows = tables.rows_of(path)
     sited = next((name for name in names if name.lower().startswith("site")), "")
     people = [_identity(row, columns, f"{path}, line {line}") for line, row in enumerate(rows, 2)]
     numbers = [(row.get(sited) or "").strip() for row in rows]
     return _sited(people, ["" if number in _NO_ENTRY else number for number in numbers])
 
 
-def named_patients(tables: Iterable[Path]) -> list[Identity]:
-    """Return every patient of the organisers' tables of IDs once.
+def named_patients(root: str | Path) -> list[Identity]:
+    """Return every patient of the organisers' tables of IDs at or below a folder once.
 
     Raises ``DataError`` for a table that cannot be read or that contradicts another.
     """
-    rows = [row for table in tables for row in read_mapping(table)]
+    rows = [row for table in tables.below(layout.scan(root)) for row in read_mapping(table)]
     # a patient stands there under each of its IDs
     return list({id(person): person for person in identities(rows).values()}.values())
 
@@ -149,13 +146,17 @@ def _all_ids(person: Identity) -> list[str]:
 
 
 def _same_patient(path: Path, ids: Collection[str]) -> list[list[str]]:
-    """Return the pairs of IDs of the user's own table; a first line of names may be there.
+    """Return the pairs of IDs of the user's own table, [] for another table.
+
+    A first line of names may be there.
 
     Raises ``DataError`` for a line that is not two IDs, and for an ID that neither a case here nor
     a table has.
     """
+    if not SAME_PATIENT.fullmatch(path.stem):
+        return []
     pairs = []
-    for line, cells in layout.cells_of(path):
+    for line, cells in tables.cells_of(path):
         pair = [cell.strip() for cell in cells]
         strange = [name for name in pair if name not in ids]
         if len(pair) == 2 and len(strange) == 2 and line == 1:
@@ -179,21 +180,14 @@ def _merged_groups(groups: Iterable[Sequence[str]]) -> dict[str, set[str]]:
     return joined
 
 
-def _first_line(path: Path) -> str:
-    try:
-        with path.open(encoding="utf-8-sig", errors="replace") as stream:
-            return stream.readline(1000)
-    except OSError:
-        return ""
-
-
 def _identity(row: Mapping[str, str | None], columns: Mapping[str, int], where: str) -> Identity:
     entries = {year: (row[name] or "").strip() for name, year in columns.items()}
     ids = {year: entry for year, entry in entries.items() if entry not in _NO_ENTRY}
     if not ids:
         raise DataError(f"{where}: no subject ID in this row; correct the table")
     grade = (row.get("Grade") or "").strip()
-    return Identity(ids, None if grade in _NO_ENTRY else grade, site_of(ids.values()))
+    grade = "" if grade in _NO_ENTRY else grade
+    return Identity(ids, grade or None, site_of(ids.values()), dict.fromkeys(ids, where))
 
 
 def _sited(people: Sequence[Identity], entries: Sequence[str]) -> list[Identity]:
@@ -218,8 +212,10 @@ def _merged(row: Identity, other: Identity) -> Identity:
     for year in sorted(set(row.ids) & set(other.ids)):
         if row.ids[year] != other.ids[year]:
             raise DataError(
-                f"the name tables contradict each other: one patient is {row.ids[year]} and "
-                f"{other.ids[year]} in {year}; keep only the organisers' newest table"
+                f"{row.where.get(year)}, and {other.where.get(year)}: one patient is "
+                f"{row.ids[year]} and {other.ids[year]} in {year}; keep only the organisers' "
+                "newest table"
             )
     ids = {**other.ids, **row.ids}
-    return Identity(ids, row.grade or other.grade, row.site or other.site)
+    where = {**other.where, **row.where}
+    return Identity(ids, row.grade or other.grade, row.site or other.site, where)

@@ -1,29 +1,33 @@
 """Examinations on disk, found by the readers of all families.
 
 A new family of data sets is one module here, with ``LOOKED_FOR``, ``EXAMPLES`` (names as they
-look) and ``find(tree)``, its name in ``FAMILIES``, and the labels of its releases in
+look), ``NAMING`` and ``find(tree)``, its name in ``FAMILIES``, and the labels of its releases in
 ``labels.CONVENTIONS``.
 """
 
-import difflib
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gliomalib.data.readers import brats, brats_gli, layout, msd, people, ucsf, upenn
+from gliomalib.data.readers import brats, brats_gli, layout, msd, people, ucsf, unused, upenn
+from gliomalib.data.readers.unused import Unused
 from gliomalib.schema import Case, DataError, Fault
 
 FAMILIES = (brats, brats_gli, msd, ucsf, upenn)
 """Modules, one for the releases that share a layout."""
 
 
+UNKNOWN = "unknown layout"
+"""The kind of fault of a folder in which nothing is recognised."""
+
+
 @dataclass(frozen=True)
 class Survey:
-    """What a folder holds by its names alone: cases that are complete, and faults of the others."""
+    """What a folder holds by its names: complete cases, faults of others, and what is not used."""
 
     cases: tuple[Case, ...]
     faults: tuple[Fault, ...]
+    unused: tuple[Unused, ...] = ()
 
 
 def survey(root: str | Path, *, masks: bool = False) -> Survey:
@@ -33,6 +37,15 @@ def survey(root: str | Path, *, masks: bool = False) -> Survey:
     mask and lacks nothing where it has no images. Raises ``DataError`` where there is no such
     folder, it may not be read, or nothing in it is recognised.
     """
+    surveyed = look(root, masks=masks)
+    unknown = [fault for fault in surveyed.faults if fault.kind == UNKNOWN]
+    if unknown:
+        raise DataError(unknown[0].message, UNKNOWN)
+    return surveyed
+
+
+def look(root: str | Path, *, masks: bool = False) -> Survey:
+    """Return what `survey` does, with a fault where nothing is recognised."""
     root = Path(root)
     if not root.is_dir():
         what = "is a file" if root.exists() else "there is no such folder"
@@ -41,16 +54,20 @@ def survey(root: str | Path, *, masks: bool = False) -> Survey:
     if root in tree.closed:
         raise DataError(f"{root}: this folder may not be read; change its permissions (chmod u+rx)")
     entries = people.name(tree, [entry for family in FAMILIES for entry in family.find(tree)])
-    faults = [entry for entry in entries if isinstance(entry, Fault)]
-    faults += layout.closed_faults(tree)
+    entries += layout.closed_faults(tree)
     every = [entry for entry in entries if isinstance(entry, Case)]
     # a mask that lacks its images stands beside the faults that say so
     cases, duplicates = _unique(c for c in every if masks or c.images or not c.segmentation)
+    namings = [family.NAMING for family in FAMILIES if family.NAMING]
+    examples = [name for family in FAMILIES for name in family.EXAMPLES]
+    rest = unused.find(tree, [*entries, *duplicates], namings, examples)
+    faults = [entry for entry in entries if isinstance(entry, Fault)] + duplicates
     if masks:
         faults = [fault for fault in faults if fault.kind != layout.MISSING]
     if not cases and not faults:
-        raise DataError(_unrecognised(tree), "unknown layout")
-    return Survey(tuple(cases), (*faults, *duplicates))
+        whose = (layout.NOBODY, layout.NOBODY, layout.NOBODY)
+        faults.append(Fault(*whose, root, UNKNOWN, _unrecognised(root, rest)))
+    return Survey(tuple(cases), tuple(faults), tuple(rest))
 
 
 def discover(root: str | Path) -> list[Case]:
@@ -85,36 +102,11 @@ def _unique(cases: Iterable[Case]) -> tuple[list[Case], list[Fault]]:
     return list(first.values()), duplicates
 
 
-def _unrecognised(tree: layout.Tree) -> str:
+def _unrecognised(root: Path, rest: Sequence[Unused]) -> str:
     wanted = "; ".join(family.LOOKED_FOR for family in FAMILIES)
-    name, example = _nearest(tree)
-    near = f"; the nearest is {name}, which would have to look like {example}" if name else ""
-    return (
-        f"{tree.root}: no case recognised; looked for {wanted}; found {_listing(tree.root)}{near}"
-    )
-
-
-def _nearest(tree: layout.Tree) -> tuple[str, str]:
-    """Return the name that is most like an example of a family, and the example; or no names."""
-    examples = {_shape_of(name): name for family in FAMILIES for name in family.EXAMPLES}
-    best: tuple[float, str, str] = (0.6, "", "")
-    for shape, name in {_shape_of(name): name for name in _names(tree)}.items():
-        for near in difflib.get_close_matches(shape, examples, 1, best[0]):
-            score = difflib.SequenceMatcher(None, shape, near).ratio()
-            best = max(best, (score, name, examples[near]))
-    return best[1], best[2]
-
-
-def _names(tree: layout.Tree) -> Iterator[str]:
-    for folder, files in tree.files.items():
-        if folder != tree.root:
-            yield folder.name
-        yield from (layout.stem(path) for path in layout.images_in(files))
-
-
-def _shape_of(name: str) -> str:
-    # which number a patient has says nothing about how a release names its folders
-    return re.sub(r"\d", "0", name.lower())
+    telling = [entry.message for entry in rest if entry.kind not in unused.UNKNOWN]
+    why = "".join(f"; {message}" for message in telling[:1])
+    return f"{root}: no case recognised; looked for {wanted}; found {_listing(root)}{why}"
 
 
 def _listing(root: Path) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gliomalib.data.readers import layout
+from gliomalib.data.readers import layout, tables
 from gliomalib.data.readers.layout import CaseInfo, Naming, Tree
 from gliomalib.schema import Case, DataError, Fault
 
@@ -24,12 +24,11 @@ LOOKED_FOR = (
 )
 
 NAMING = Naming(
-    re.compile(r"(?P<case>UCSF-PDGM-\d{4}(_FU\d+d)?)_nifti"),
+    re.compile(r"UCSF-PDGM-\d{4}(_FU\d+d)?"),
     {"t1": "_T1", "t1ce": "_T1c", "t2": "_T2", "flair": "_FLAIR"},
+    "_tumor_segmentation",
+    "_nifti",
 )
-
-TABLE_NAME = re.compile(r"UCSF-PDGM-metadata(?!_glossary).*\.csv")
-"""The release's tables; a glossary of the columns has nearly the same name."""
 
 COLUMNS = ("ID", "BraTS21 ID", "WHO CNS Grade")
 
@@ -47,6 +46,8 @@ RENAMED = {
 }
 """Six examinations that versions 1 and 2 took for patients of their own → name from version 3."""
 
+# a glossary of the columns has nearly the same name
+_CALLED_TABLE = re.compile(r"UCSF-PDGM-metadata(?!_glossary).*", re.IGNORECASE)
 _EXAM = re.compile(r"UCSF-PDGM-(\d{1,4})(_FU\d+d)?")
 _BRATS = re.compile(r"(?:BraTS2021_)?(\d{5})")
 _NO_ENTRY = ("", "NA", "unknown")
@@ -74,7 +75,7 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
     one (of the first examination that has one), so that it is recognised there; without the table
     nothing says who is also in BraTS 2021. Faults are also tables that cannot be used.
     """
-    names, faults = layout.read_tables(tree, TABLE_NAME, read_table, names_of, RELEASE)
+    names, faults = tables.read_all(tree, read_table, names_of, RELEASE)
     patient_ids, grades = names
     yield from faults
     for folder, case in layout.case_folders(tree, NAMING):
@@ -88,23 +89,27 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
             grade=grades.get(exam),
         )
         files = tree.files[folder]
-        mask = layout.one_mask(info, files, f"{case}_tumor_segmentation")
+        mask = layout.one_mask(info, files, case + NAMING.mask)
         yield from layout.assemble(info, files, NAMING.stems(case), mask)
 
 
 def read_table(path: str | Path) -> list[Exam]:
-    """Return the rows of the release's metadata table.
+    """Return the rows of the release's metadata table, known by its columns; [] for another one.
 
-    Raises ``DataError`` for a missing column, and for an ID or a grade that is none.
+    Raises ``DataError`` for a missing column where it is called so, and for an ID or a grade that
+    is none.
     """
-    rows = layout.rows_of(path)
-    missing = [name for name in COLUMNS if not rows or name not in rows[0]]
+    ours = bool(_CALLED_TABLE.fullmatch(Path(path).name))
+    names = tables.columns_of(Path(path), ours=ours)
+    missing = [name for name in COLUMNS if name not in names]
+    if missing and not ours:
+        return []
     if missing:
         raise DataError(
             f"{path}: no row with {', '.join(missing)}; fetch UCSF-PDGM-metadata_v5.csv, the first "
             "version did not have all columns"
         )
-    return [_exam(row, f"{path}, line {line}") for line, row in enumerate(rows, 2)]
+    return [_exam(row, f"{path}, line {line}") for line, row in enumerate(tables.rows_of(path), 2)]
 
 
 def names_of(exams: Sequence[Exam]) -> tuple[dict[str, str], dict[str, str | None]]:

@@ -23,8 +23,9 @@ LOOKED_FOR = (
 )
 
 NAMING = Naming(
-    re.compile(r"(?P<case>UPENN-GBM-\d{5}_\d{2})"),
+    re.compile(r"UPENN-GBM-\d{5}_\d{2}"),
     {"t1": "_T1", "t1ce": "_T1GD", "t2": "_T2", "flair": "_FLAIR"},
+    "_segm",
 )
 
 GRADE = "HGG"
@@ -40,9 +41,9 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
     # masks lie in a folder of their own, or with the images
     by_stem: dict[str, list[Path]] = {}
     for path in layout.images_in(tree.paths):
-        by_stem.setdefault(layout.stem(path), []).append(path)
+        by_stem.setdefault(layout.stem(path).lower(), []).append(path)
     for folder, case in layout.case_folders(tree, NAMING):
         info = CaseInfo(case, case.partition("_")[0], RELEASE, folder, GRADE)
-        wanted = f"{case}_segm"
-        mask = layout.one_mask(info, by_stem.get(wanted, []), wanted)
+        wanted = case + NAMING.mask
+        mask = layout.one_mask(info, by_stem.get(wanted.lower(), []), wanted)
         yield from layout.assemble(info, tree.files[folder], NAMING.stems(case), mask)

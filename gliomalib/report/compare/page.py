@@ -1,4 +1,4 @@
-"""Two runs side by side on one page: what differs between their records, and cell by cell."""
+"""Two runs side by side on one page: what differs between their records."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gliomalib.provenance import write_atomic
 from gliomalib.report import pages
-from gliomalib.report.compare import notebooks, records
+from gliomalib.report.compare import records
 from gliomalib.report.compare.records import Side
 from gliomalib.report.phrases import listed
 from gliomalib.schema import SettingsError
@@ -23,7 +23,6 @@ class Comparison:
     parameters: Sequence[records.Difference]
     origins: Sequence[records.Difference]
     verdicts: Sequence[records.Verdicts]
-    notebooks: Sequence[notebooks.NotebookPair]
 
     @property
     def same(self) -> bool:
@@ -31,8 +30,7 @@ class Comparison:
         kinds = {pair.kind for pair in self.values} - {"equal", "clock"}
         changed = [pair for pair in self.verdicts if not records.clocked(pair)]
         lone = any(self.lone_values.values())
-        cells = [cell for notebook in self.notebooks for cell in notebook.differing]
-        return not (kinds or changed or lone or cells or self.parameters or self.missing)
+        return not (kinds or changed or lone or self.parameters or self.missing)
 
     @property
     def missing(self) -> list[str]:
@@ -41,9 +39,8 @@ class Comparison:
             f"{side.letter}: {fault}." for side in (self.a, self.b) for fault in side.faults
         ]
         for side, other in ((self.a, self.b), (self.b, self.a)):
-            for noun, part in (("record", "records"), ("executed copy", "notebooks")):
-                if lacking := [n for n in getattr(other, part) if n not in getattr(side, part)]:
-                    sentences.append(f"{side.letter} has no {noun} of {listed(lacking)}.")
+            if lacking := [name for name in other.records if name not in side.records]:
+                sentences.append(f"{side.letter} has no record of {listed(lacking)}.")
         return sentences
 
 
@@ -64,7 +61,7 @@ def build(a: str, b: str, report_dir: str | Path, out: str | Path | None = None)
 
 
 def compare(a: Side, b: Side) -> Comparison:
-    """Lay two runs side by side; their notebooks only where both are of one study."""
+    """Lay two runs side by side."""
     return Comparison(
         a=a,
         b=b,
@@ -73,18 +70,15 @@ def compare(a: Side, b: Side) -> Comparison:
         parameters=records.differences(a, b, records.parameters),
         origins=records.differences(a, b, pages.origin),
         verdicts=records.verdicts(a, b),
-        notebooks=notebooks.compare(a, b) if a.studies == b.studies else (),
     )
 
 
 def page(found: Comparison) -> str:
-    """Return the page; differing cells for which it has no room are named on it without more."""
+    """Return the page."""
     return pages.render(
         "compare.html.j2",
         found=found,
         clocked=records.clocked,
         n_shared=len(records.shared(found.a, found.b)),
         all_runs=records.in_order([*found.a.records, *found.b.records]),
-        # the other half is left for the tables of values
-        room_for_cells=pages.MOST_BYTES // 2,
     )

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from nbformat import NotebookNode
 
 from gliomalib import inputs, records
-from gliomalib.report import entries, notebooks
+from gliomalib.report import entries
 from gliomalib.report.pages import ABSENT, TIMES
 from gliomalib.report.phrases import dotted
 from gliomalib.schema import Record, RecordError, SettingsError, Value, split_run_name
@@ -31,7 +30,7 @@ COUNTED = ("n_patients", "n_empty", "n_missed", "n_seeds", "unit")
 
 @dataclass(frozen=True)
 class Side:
-    """Run ``letter`` (A or B) as it was found, by the names of its records and notebooks.
+    """Run ``letter`` (A or B) as it was found, by the names of its records.
 
     ``verdicts`` are the rows of the verdict table by claim and its sentence, which another
     version may number otherwise. ``faults`` says in a sentence each what cannot be read.
@@ -40,7 +39,6 @@ class Side:
     letter: str
     folder: Path
     records: Mapping[str, Record]
-    notebooks: Mapping[str, NotebookNode]
     verdicts: Mapping[str, Mapping[str, str]]
     faults: tuple[str, ...]
 
@@ -78,15 +76,13 @@ def read(letter: str, folder: Path) -> Side:
     made, faults = entries.readable(folder, "records/*.json", records.read)
     if not made:
         raise RecordError(f"{folder}: not one record can be read: {faults[0]}")
-    copies, damaged = entries.readable(folder, "notebooks/*.ipynb", notebooks.read)
-    faults += damaged
     try:
         rows = entries.rows(folder, entries.VERDICTS)
     except RecordError as error:
         rows = []
         faults.append(str(error))
     verdicts = {f"{row['claim']} {row['statement']}": row for row in rows}
-    return Side(letter, folder, made, copies, verdicts, tuple(faults))
+    return Side(letter, folder, made, verdicts, tuple(faults))
 
 
 def in_order(names: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What readers share: which folder is a case's, tables, and a case put together."""
+"""What readers share: one walk, which folder is a case's, and a case put together."""
 
 import re
 from pathlib import Path
@@ -7,9 +7,9 @@ import pytest
 
 from gliomalib.data.readers import layout
 from gliomalib.data.readers.layout import CaseInfo, Naming
-from gliomalib.schema import SEQUENCES, Case, DataError, Fault
+from gliomalib.schema import SEQUENCES, Case, Fault
 
-NAMING = Naming(re.compile(r"(?P<case>X\d)_mri"), {name: f"-{name}" for name in SEQUENCES})
+NAMING = Naming(re.compile(r"X\d"), {name: f"-{name}" for name in SEQUENCES}, "-seg", "_mri")
 
 
 def touch(root: Path, *names: str) -> list[Path]:
@@ -54,41 +54,6 @@ def test_one_mask_none_or_two(tmp_path: Path) -> None:
     assert isinstance(fault, Fault)
     assert str(files[0]) in fault.message
     assert str(files[1]) in fault.message
-
-
-def test_rows_of_a_table_and_a_table_that_is_none(tmp_path: Path) -> None:
-    path = tmp_path / "names.csv"
-    path.write_bytes(b'\xef\xbb\xbfID,Other\nX1,"a, b"\n')
-    assert layout.rows_of(path) == [{"ID": "X1", "Other": "a, b"}]
-    path.write_bytes(b"ID\n\xff\xfe\n")
-    with pytest.raises(DataError, match=r"names.csv: cannot be read.*fetch the table again"):
-        layout.rows_of(path)
-
-
-def test_tables_are_joined_unless_they_contradict_one_another(tmp_path: Path) -> None:
-    first, second, damaged = touch(tmp_path, "a/t1.csv", "b/t2.csv", "b/t3.csv")
-    first.write_text("ID\nX1\n")
-    second.write_text("ID\nX2\n")
-    damaged.write_text("ID\nX3,X4\n")
-
-    def join(rows: list[dict[str, str | None]]) -> set[str | None]:
-        names = {row["ID"] for row in rows}
-        if len(names) < len(rows):
-            raise DataError("X1 is duplicated; correct the table")
-        return names
-
-    def joined() -> tuple[set[str | None], list[Fault]]:
-        pattern = re.compile(r"t\d\.csv")
-        return layout.read_tables(layout.scan(tmp_path), pattern, layout.rows_of, join, "some")
-
-    names, (fault,) = joined()
-    assert names == {"X1", "X2"}
-    assert (fault.kind, fault.path, fault.release) == (layout.TABLE, damaged, "some")
-    second.write_text("ID\nX1\n")
-    names, faults = joined()
-    assert names == set()
-    assert [fault.path for fault in faults] == [damaged, tmp_path]
-    assert faults[1].message == f"{tmp_path}: X1 is duplicated; correct the table"
 
 
 # --- one walk through a folder
@@ -139,41 +104,46 @@ def test_a_folder_that_may_not_be_read_is_a_fault(tmp_path: Path) -> None:
     assert "chmod u+rx" in fault.message
 
 
-def test_tables_are_found_by_their_whole_name(tmp_path: Path) -> None:
-    wanted = touch(tmp_path, "a/names_1.csv", "b/names_2.csv")
-    touch(tmp_path, "a/names_1.csv.bak", "my_names_1.csv")
-    assert layout.scan(tmp_path).named(re.compile(r"names_\d\.csv")) == wanted
-
-
 # --- names
 
 
 def test_names_of_files(tmp_path: Path) -> None:
     files = touch(tmp_path, "a.nii", "a.nii.gz", "a.nii.bz2", "b.NII", "ab.nii", "a.gz")
-    assert layout.images_in(files) == [files[0], files[1], files[4]]
+    assert layout.images_in(files) == [files[0], files[1], files[3], files[4]]
     assert layout.named(files, "a") == files[:2]
     assert [layout.stem(path) for path in files[:2]] == ["a", "a"]
     assert layout.stem(Path("W39_1998.09.19_Segm.nii")) == "W39_1998.09.19_Segm"
     assert layout.listed(files[:2]) == "a.nii, a.nii.gz"
 
 
+def test_a_name_that_differs_in_case_only_will_do_where_there_is_no_other(tmp_path: Path) -> None:
+    files = touch(tmp_path, "X1-seg.nii", "X1-Seg.nii.gz", "x2-SEG.NII.GZ", "X3-segm.nii")
+    assert layout.named(files, "X1-seg") == files[:1]
+    assert layout.named(files, "X2-seg") == files[2:3]
+    assert layout.named(files, "X3-seg") == []
+
+
 @pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("A,B\n1,2,3\n", "line 2 has more cells than the first line"),
-        ('A,B\n1,"2\n', "unexpected end of data"),
-        ("A,B\n" + "x" * 200_000 + ",1\n", "field larger than field limit"),
-    ],
-    ids=["too many cells", "open quotation", "endless cell"],
+    "name", ["._X", ".DS_Store", "$RECYCLE.BIN", "System Volume Information", "@eaDir", "#recycle"]
 )
-def test_a_table_that_is_damaged_is_refused(text: str, message: str, tmp_path: Path) -> None:
-    path = tmp_path / "names.csv"
-    path.write_text(text)
-    with pytest.raises(DataError, match=rf"names.csv: cannot be read.*{message}"):
-        layout.rows_of(path)
+def test_a_case_that_lies_in_litter_is_not_seen(name: str, tmp_path: Path) -> None:
+    touch(tmp_path, f"{name}/X1_mri/X1-t1.nii")
+    tree = layout.scan(tmp_path)
+    assert (list(tree.files), tree.hidden) == ([tmp_path], ())
 
 
-def test_a_row_may_be_short_or_end_with_commas(tmp_path: Path) -> None:
-    path = tmp_path / "names.csv"
-    path.write_text("A,B\n1\n2,3,,\n")
-    assert layout.rows_of(path) == [{"A": "1", "B": None}, {"A": "2", "B": "3"}]
+def test_what_is_hidden_and_no_litter_is_told(tmp_path: Path) -> None:
+    hidden = touch(tmp_path, ".X1_mri/X1-t1.nii", ".X1-seg.nii.gz.Ab12")
+    tree = layout.scan(tmp_path)
+    assert sorted(tree.hidden) == sorted([hidden[0].parent, hidden[1]])
+
+
+def test_of_nested_folders_of_one_case_the_inner_one_counts(tmp_path: Path) -> None:
+    touch(tmp_path, "X1_mri/X1_mri/X1-T1.nii", "X2_mri/x", "X3_mri/X3-seg.nii", "X1_mri/X1-seg.nii")
+    touch(tmp_path, "masks/X3_mri/X3-seg.nii.gz", "more/X3_mri/X3-FA.nii")
+    assert sorted(layout.case_folders(layout.scan(tmp_path), NAMING)) == [
+        (tmp_path / "X1_mri/X1_mri", "X1"),
+        (tmp_path / "X2_mri", "X2"),
+        (tmp_path / "X3_mri", "X3"),
+        (tmp_path / "masks/X3_mri", "X3"),
+    ]

@@ -19,7 +19,7 @@ def test_nothing_recognised_says_what_was_looked_for_and_found(tmp_path: Path) -
     with pytest.raises(DataError, match="no such folder"):
         survey.discover(tmp_path / "nowhere")
     (tmp_path / "BraTS2020_Training_001").mkdir()
-    with pytest.raises(DataError, match=r"nearest is BraTS2020_Training_001, .*BraTS20_Training_"):
+    with pytest.raises(DataError, match=r"BraTS2020_Training_001: .*did you mean BraTS20_T"):
         survey.discover(tmp_path)
 
 
@@ -50,7 +50,8 @@ def test_a_mask_alone_is_a_case_where_only_masks_count(tmp_path: Path) -> None:
 
 def test_a_family_is_one_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case("x", "x", "phantom", {}, None)
-    family = SimpleNamespace(LOOKED_FOR="folders called x", EXAMPLES=("x",), find=lambda _: [case])
+    facts = {"LOOKED_FOR": "folders called x", "EXAMPLES": ("x",), "NAMING": None}
+    family = SimpleNamespace(**facts, find=lambda _: [case])
     monkeypatch.setattr(survey, "FAMILIES", (*survey.FAMILIES, family))
     assert survey.discover(tmp_path) == [case]
 

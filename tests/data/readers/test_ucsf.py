@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gliomalib.data.readers import layout, survey, ucsf
+from gliomalib.data.readers import survey, tables, ucsf
 from gliomalib.schema import Case, DataError
 from tests import layouts
 
@@ -98,7 +98,7 @@ def test_a_table_that_is_wrong_is_a_fault(wrong: str, tmp_path: Path) -> None:
     layouts.write(tmp_path, "ucsf_pdgm", 4)
     path = layouts.ucsf_table(tmp_path / TABLE, rows)
     (fault,) = survey.survey(tmp_path).faults
-    assert (fault.kind, fault.release) == (layout.TABLE, "ucsf_pdgm")
+    assert (fault.kind, fault.release) == (tables.KIND, "ucsf_pdgm")
     with pytest.raises(DataError, match=f"{path.name}.*{message}"):
         survey.discover(tmp_path)
 
@@ -109,5 +109,5 @@ def test_a_table_without_a_column_is_a_fault(column: str, tmp_path: Path) -> Non
     path = layouts.ucsf_table(tmp_path / TABLE, [ROW])
     path.write_text(path.read_text().replace(column, "Other", 1))
     (fault,) = survey.survey(tmp_path).faults
-    assert fault.kind == layout.TABLE
+    assert fault.kind == tables.KIND
     assert fault.message.startswith(f"{path}: no row with {column};")
