@@ -1,7 +1,10 @@
 # Everything starts here: `make help`.
 STUDY  ?= demo
 DATA   ?=
-CORES  ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+CORES  ?=
+ifeq ($(value CORES),)
+CORES  := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+endif
 UNTIL  ?=
 A      ?=
 B      ?=
@@ -11,6 +14,16 @@ TESTS  ?=
 VENV  := .venv
 BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
+
+# What a user says reaches a command through the environment, as it was typed: neither make nor a
+# shell looks for a meaning in it. Exported as it is, make would expand it first.
+SAID := STUDY DATA CORES UNTIL A B PYTHON
+unexport $(SAID)
+$(foreach name,$(SAID),$(eval export SAID_$(name) := $$(value $(name))))
+
+ifneq ($(findstring :,$(CURDIR)),)
+$(error the name of this folder, $(CURDIR), has a colon, at which search paths are divided; rename it)
+endif
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -33,17 +46,17 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help env report compare test bench lint lock lab clean
 
 help: ## explain every target
-	@echo "make TARGET [STUDY=$(STUDY)] [DATA=/path/to/patients] [CORES=$(CORES)]"; echo
+	@echo "make TARGET [STUDY=$$SAID_STUDY] [DATA=/path/to/patients] [CORES=$$SAID_CORES]"; echo
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo; echo "studies: $(basename $(notdir $(wildcard notebooks/params/*.yml)))"
 
 env: $(READY) ## build .venv from requirements.lock (PYTHON=python3, 3.11.4 or newer)
 
 report: $(READY) ## run what is out of date in STUDY, then its report (DATA=, CORES=, UNTIL=notebook)
-	@$(BIN)/python -m gliomalib study "$(STUDY)" --cores "$(CORES)" --source "$(DATA)" --until "$(UNTIL)"
+	@$(BIN)/python -m gliomalib study --cores="$$SAID_CORES" --source="$$SAID_DATA" --until="$$SAID_UNTIL" -- "$$SAID_STUDY"
 
 compare: $(READY) ## put two runs side by side on one page (A=demo B=brats-mini, or folders of a report)
-	@$(BIN)/python -m gliomalib compare "$(A)" "$(B)"
+	@$(BIN)/python -m gliomalib compare -- "$$SAID_A" "$$SAID_B"
 
 test: $(READY) ## run the tests (TESTS=tests/test_x.py; GLIOMA_REAL_DATA=/path for real patients)
 	@$(BIN)/python -m pytest $(TESTS)
@@ -63,18 +76,18 @@ lock: $(READY) ## resolve pyproject.toml into requirements.lock anew
 		--no-emit-index-url --no-header --quiet pyproject.toml -o requirements.lock
 
 lab: $(READY) ## open the notebooks in JupyterLab
-	@JUPYTER_PREFER_ENV_PATH=1 $(BIN)/jupyter lab notebooks
+	@JUPYTER_PREFER_ENV_PATH=1 $(BIN)/python -m jupyter lab notebooks
 
 clean: ## remove the working files of STUDY (data/STUDY); its results in reports stay
-	@case "$(STUDY)" in ""|*[!A-Za-z0-9_-]*) echo "error: STUDY=$(STUDY) is no name of a study" >&2; exit 1;; esac
-	@rm -rf "data/$(STUDY)" && echo "removed data/$(STUDY)"
+	@case "$$SAID_STUDY" in ""|*[!A-Za-z0-9_-]*) echo "error: STUDY=$$SAID_STUDY is no name of a study" >&2; exit 1;; esac
+	@rm -rf "data/$$SAID_STUDY" && echo "removed data/$$SAID_STUDY"
 
 $(BIN)/python:
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11, 4))' 2>/dev/null || { \
-		echo "error: Python 3.11.4 or newer is needed, $(PYTHON) is" \
-		"$$("$(PYTHON)" -V 2>/dev/null || echo not there): say make PYTHON=/path/to/python3" >&2; exit 1; }
-	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
-		echo "error: $(PYTHON) cannot make environments: install its venv package" >&2; exit 1; }
+	@"$$SAID_PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11, 4))' 2>/dev/null || { \
+		echo "error: Python 3.11.4 or newer is needed, $$SAID_PYTHON is" \
+		"$$("$$SAID_PYTHON" -V 2>/dev/null || echo not there): say make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$$SAID_PYTHON" -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "error: $$SAID_PYTHON cannot make environments: install its venv package" >&2; exit 1; }
 
 # compiled once here, or the first notebook would do it alone
 COMPILE := $(if $(wildcard $(READY)),,--compile-bytecode)

@@ -1,46 +1,39 @@
 # The chain of notebooks. `make report STUDY=…` calls this through `python -m gliomalib study`,
 # which adds the flags that make it resumable; the graph itself is CHAIN in gliomalib/runner/chain.py.
 #
-# config: study, source (folder of the user's patients), data_dir, report_dir, until (a notebook)
+# It runs in the working folder of the study. No path of the user stands in a rule or a command:
+# run.json holds them, and Snakemake sees nothing but the stamps in done/.
 
-import shlex
-import sys
+import json
+from pathlib import Path
 
-sys.path.insert(0, workflow.basedir)
-
+from gliomalib.runner.chain import CHAIN
 from gliomalib.runner.jobs import Folders, plan
 from gliomalib.runner.stamps import page_digest
 
-STUDY = str(config.get("study", "demo"))
-FOLDERS = Folders.of(
-    str(config.get("data_dir", "")), str(config.get("report_dir", "")), str(config.get("source", ""))
-)
-UNTIL = config.get("until", "")
-JOBS = {job.name: job for job in plan(STUDY, FOLDERS, UNTIL)}
-PAGE = FOLDERS.reports / STUDY / "index.html"
+RUN = json.loads(Path("run.json").read_text(encoding="utf-8"))
+STUDY, UNTIL = RUN["study"], RUN["until"]
+JOBS = {job.name: job for job in plan(STUDY, Folders.of(**RUN["folders"]), UNTIL)}
+STAMPS = {name: f"done/{name}.json" for name in JOBS}
+PAGE = "done/page"
 
-CALL = f"cd {shlex.quote(workflow.basedir)} && exec {shlex.quote(sys.executable)} -m gliomalib"
-WHERE = ["--data-dir", str(FOLDERS.data), "--report-dir", str(FOLDERS.reports)]
-WHERE = shlex.join([*WHERE, "--source", str(FOLDERS.source)] if FOLDERS.source else WHERE)
+# names of notebooks, variants and studies are letters, digits, - and _
+CALL = 'exec "$GLIOMA_PYTHON" -P -m gliomalib'
 
 
 rule everything:
     input:
-        [job.stamp for job in JOBS.values()] if UNTIL else PAGE,
+        list(STAMPS.values()) if UNTIL else PAGE,
     default_target: True
 
 
 for job in JOBS.values():
 
     rule:
-        name:
-            job.name.replace(".", "__").replace("-", "_")
         input:
-            [JOBS[name].stamp for name in job.needs],
+            [STAMPS[name] for name in job.needs],
         output:
-            stamp=job.stamp,
-            record=job.record,
-            executed=job.executed,
+            STAMPS[job.name],
         # the digest is all that makes a notebook stale: its code, parameters, data and upstream
         params:
             digest=job.digest,
@@ -49,19 +42,19 @@ for job in JOBS.values():
         # what is longest until the end comes first: 15 waits for 11, all judgements for the control
         priority: 5 * (job.notebook == "11_leakage_audit") + 3 * (job.notebook == "06_train_resnet50")
             + (not job.variant) + (job.variant == "truth")
-        threads: workflow.cores if job.alone else max(1, job.study.threads)
+        threads: workflow.cores if CHAIN[job.notebook].alone else max(1, job.study.threads)
         resources:
             gpu=int(job.on_gpu),
         shell:
-            "{CALL} run {params.notebook} --study {STUDY:q} --variant={params.variant:q} {WHERE}"
+            "{CALL} run {params.notebook} --study {STUDY} --variant={params.variant} --folders run.json"
 
 
 rule report:
     input:
-        [job.stamp for job in JOBS.values()],
+        list(STAMPS.values()),
     output:
-        PAGE,
+        touch(PAGE),
     params:
         digest=page_digest(list(JOBS.values())),
     shell:
-        "{CALL} report {STUDY:q} {WHERE}"
+        "{CALL} report {STUDY} --folders run.json"

@@ -15,8 +15,8 @@ def main(words: Sequence[str] | None = None) -> int:
         # a terminal may know neither our signs nor those in the name of a file
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    arguments = _parser().parse_args(words)
     try:
+        arguments = _parser().parse_args(words)
         return int(arguments.verb(arguments) or 0)
     except GliomaError as error:
         sys.stderr.write(f"error: {error}\n")

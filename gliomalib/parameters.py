@@ -101,6 +101,9 @@ def from_parameters(notebook: str, parameters: Mapping[str, Any]) -> settings.St
     Raises ``SettingsError`` for a name that the notebook does not take; it lists the right ones.
     """
     check_names(notebook, parameters)
+    for name, path in parameters_of(notebook).items():
+        if path is None and not isinstance(parameters.get(name), str | None):
+            raise SettingsError(f"{name}: text was expected, found {parameters[name]!r}")
     overrides = {
         path: parameters[name]
         for name, path in parameters_of(notebook).items()

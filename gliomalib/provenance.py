@@ -22,7 +22,7 @@ from gliomalib.schema import SettingsError
 
 PACKAGE_DIR = Path(__file__).resolve().parent
 PROJECT_DIR = PACKAGE_DIR.parent
-FRAMES = ("schema", "settings", "parameters", "provenance", "progress", "records")
+FRAMES = ("schema", "settings", "parameters", "provenance", "progress", "records", "inputs")
 """Modules that make no number: their values enter a digest, their code does not.
 
 Otherwise a new notebook parameter would make every stored array and every network stale.
@@ -221,17 +221,25 @@ def _processor() -> str:
 
 
 def commit() -> str:
-    """Return the git commit of the project, with ``+changes`` where files differ, or unknown."""
+    """Return the git commit of the project, with ``+changes`` where files differ, or unknown.
+
+    A copy that lies in another repository, or that one does not keep, has none.
+    """
     try:
+        above = _git("rev-parse", "--show-prefix")
+        _git("cat-file", "-e", "HEAD:gliomalib")
         head = _git("rev-parse", "--short=12", "HEAD")
         where = ("--", "gliomalib", "notebooks")
         changed = _git("status", "--porcelain", "--untracked-files=no", *where)
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, ValueError, subprocess.SubprocessError):
         return "unknown"
-    return f"{head}+changes" if changed else head
+    return "unknown" if above else f"{head}+changes" if changed else head
 
 
 def _git(*words: str) -> str:
     command = ["git", "-C", str(PROJECT_DIR), *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    # a hook of git names a repository of its own, which need not be that of the folder
+    own = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
+    own |= {name: text for name, text in os.environ.items() if name.startswith("GIT_CONFIG")}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20, env=own)
     return done.stdout.strip()

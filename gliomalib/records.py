@@ -17,14 +17,13 @@ from typing import Any
 import pandas as pd
 from pydantic_core import to_jsonable_python
 
-from gliomalib import digits, provenance, settings
+from gliomalib import digits, inputs, provenance, settings
 from gliomalib.parameters import NEED_IMAGES, check_names, from_parameters, parameters_of
 from gliomalib.schema import (
     SEQUENCES,
     Exclusion,
     Record,
     RecordError,
-    SettingsError,
     Value,
     run_name,
 )
@@ -92,7 +91,7 @@ def begin(notebook: str, namespace: Mapping[str, Any]) -> Run:
         parameters=parameters,
         work_dir=_folder(parameters.get("data_dir"), "data") / study.study,
         report_dir=_folder(parameters.get("report_dir"), "reports") / study.study,
-        source_dir=Path(source).expanduser().resolve() if source else None,
+        source_dir=inputs.absolute(source) if source else None,
         started=time.time(),
     )
     record_path(run.report_dir, run.name).unlink(missing_ok=True)
@@ -290,9 +289,7 @@ def _injected(cells: Sequence[str]) -> list[str]:
 
 
 def _folder(folder: str | None, default: str) -> Path:
-    if folder is not None and not isinstance(folder, str):
-        raise SettingsError(f"{default}: a folder is a string, found {folder!r}")
-    return Path(folder).expanduser().resolve() if folder else provenance.PROJECT_DIR / default
+    return inputs.absolute(folder) if folder else provenance.PROJECT_DIR / default
 
 
 def _check(run: Run, result: NotebookResult) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from gliomalib.inputs import content_of
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import SettingsError
-from gliomalib.yaml_files import Model, content_of, explain
+from gliomalib.yaml_files import Model, explain
 
 STUDIES_DIR = PROJECT_DIR / "notebooks" / "params"
 
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
+"""What studies and variants are called: the names of files and folders are made of it."""
 
 Sequence = Literal["t1", "t1ce", "t2", "flair"]
 Length = Annotated[float, Field(gt=0)]
@@ -291,7 +295,7 @@ class Study(Model):
 
 def studies() -> list[str]:
     """Return the names of the studies that have a parameter file."""
-    return sorted(path.stem for path in STUDIES_DIR.glob("*.yml"))
+    return sorted(filter(NAME.fullmatch, (path.stem for path in STUDIES_DIR.glob("*.yml"))))
 
 
 def load(study: str, overrides: Mapping[str, Any] | None = None) -> Study:
@@ -299,9 +303,9 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Study:
 
     Raises ``SettingsError`` for an unknown study or key, and for a value of the wrong type.
     """
-    path = STUDIES_DIR / f"{study}.yml"
-    if not path.is_file():
+    if study not in studies():
         raise SettingsError(f"there is no study {study!r}: take one of {', '.join(studies())}")
+    path = STUDIES_DIR / f"{study}.yml"
     content = content_of(path)
     for name, value in (overrides or {}).items():
         *sections, key = name.split(".")

@@ -246,6 +246,67 @@ def test_commit_says_when_files_differ(tmp_path: Path, monkeypatch: pytest.Monke
     assert provenance.commit() == f"{head}+changes"
 
 
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """Make a repository of the project with one commit."""
+    root = tmp_path / "own"
+    for name in ("gliomalib", "notebooks"):
+        (root / name).mkdir(parents=True)
+        (root / name / "x.py").write_text("x = 1")
+    git(root, "init", "--quiet")
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "-m", "x")
+    return root
+
+
+def commit_of(root: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(provenance, "PROJECT_DIR", root)
+    return provenance.commit()
+
+
+def test_the_commit_is_never_that_of_a_repository_around(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    around = tmp_path / "around"
+    shutil.copytree(own, around / "copy", ignore=shutil.ignore_patterns(".git"))
+    git(around, "init", "--quiet")
+    git(around, "add", ".")
+    git(around, "commit", "--quiet", "-m", "theirs")
+    assert commit_of(around / "copy", monkeypatch) == "unknown"
+    # a copy of the project in a clone of it: what it keeps has the same names
+    shutil.copytree(around / "copy", own / "copy")
+    assert commit_of(own / "copy", monkeypatch) == "unknown"
+    # the same, where the project lies in the very folder of a repository that does not keep it
+    shutil.copytree(own / "gliomalib", tmp_path / "bare" / "gliomalib")
+    (tmp_path / "bare" / "letter").write_text("")
+    git(tmp_path / "bare", "init", "--quiet")
+    git(tmp_path / "bare", "add", "letter")
+    git(tmp_path / "bare", "commit", "--quiet", "-m", "theirs")
+    assert commit_of(tmp_path / "bare", monkeypatch) == "unknown"
+    # a hook of the other repository names it to all that it starts
+    monkeypatch.setenv("GIT_DIR", str(around / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(around))
+    assert commit_of(tmp_path, monkeypatch) == "unknown"
+
+
+def test_worktrees_submodules_and_hooks_have_the_commit_of_the_project(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = commit_of(own, monkeypatch)
+    assert len(head) == 12
+    git(own, "worktree", "add", "--quiet", "--detach", str(tmp_path / "tree"))
+    around = tmp_path / "around"
+    around.mkdir()
+    git(around, "init", "--quiet")
+    allow = ("-c", "protocol.file.allow=always")
+    git(around, *allow, "submodule", "--quiet", "add", str(own), "part")
+    (tmp_path / "link").symlink_to(own)
+    for root in (tmp_path / "tree", around / "part", tmp_path / "link"):
+        assert commit_of(root, monkeypatch) == head
+    monkeypatch.setenv("GIT_DIR", str(around / ".git"))
+    assert commit_of(own, monkeypatch) == head
+
+
 def test_cores_are_what_the_run_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(provenance.CORES, "3")
     assert provenance.cores() == 3

@@ -111,7 +111,7 @@ def test_other_cells_may_have_any_names(namespace: dict[str, Any]) -> None:
         ("alpha", "much", "alpha"),
         ("alpha", 2, "alpha"),
         ("seed", -1, "seed"),
-        ("data_dir", 3, "a folder is a string, found 3"),
+        ("data_dir", 3, "data_dir: text was expected, found 3"),
     ],
 )
 def test_a_wrong_value_stops(

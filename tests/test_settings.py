@@ -198,3 +198,42 @@ def test_small_pictures_are_a_limit(size: int | None, spacing: float, side: int)
     study = settings.load("brats", given)
     limit = f"ResNet50 sees pictures of {side} × {side} pixels; the paper crops to 128 × 128."
     assert (limit in study.caveats) == (side < 128)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ((TOY + "# ü").encode("cp1252"), "toy.yml: not UTF-8 .*save it as UTF-8"),
+        (TOY.encode("utf-16"), "toy.yml: not UTF-8"),
+        (TOY.encode("utf-16-le"), "toy.yml: not YAML"),
+        (TOY.replace("Toy", "2025-01-31").encode(), "toy.yml: .*put dates in quotes"),
+        (TOY.replace("Toy", "2025-13-01").encode(), "toy.yml: .*put dates in quotes"),
+        (TOY.replace("Toy", "!!int ''").encode(), "toy.yml: holds what is no text"),
+        (TOY.replace("Toy", "!!bool x").encode(), "toy.yml: holds what is no text"),
+        ((TOY + "data: &a {phantoms: *a}").encode(), "toy.yml"),
+        ((TOY + "a: " + 3000 * "[").encode(), "toy.yml"),
+        (b"\x00\x01", "toy.yml: not YAML"),
+    ],
+)
+def test_a_file_of_any_bytes_is_one_sentence(content: bytes, words: str, write: Path) -> None:
+    write.write_bytes(content)
+    with pytest.raises(SettingsError, match=words):
+        settings.load("toy")
+
+
+def test_a_byte_order_mark_does_no_harm(write: Path) -> None:
+    write.write_bytes(TOY.encode("utf-8-sig"))
+    assert settings.load("toy").title == "Toy"
+
+
+@pytest.mark.parametrize("name", ["../toy", "", ".", "a b", "-x", "100%", "toy\n", "ü"])
+def test_no_name_of_a_study_leads_elsewhere(name: str, write: Path) -> None:
+    folder = write.parent / "params"
+    folder.mkdir()
+    (folder / f"{name.replace('/', '')}.yml").write_text(
+        TOY.replace("study: toy", f"study: {name!r}")
+    )
+    settings.STUDIES_DIR = folder
+    assert settings.studies() == []
+    with pytest.raises(SettingsError, match="there is no study"):
+        settings.load(name)

@@ -85,6 +85,8 @@ class Project:
         """
         shutil.copytree(provenance.PACKAGE_DIR, self.root / "gliomalib")
         shutil.copy(provenance.PROJECT_DIR / "Snakefile", self.root)
+        (self.root / "data").mkdir(exist_ok=True)
+        shutil.copy(provenance.PROJECT_DIR / "data" / "names.yml", self.root / "data")
         (self.root / "gliomalib" / "toy.py").write_text(TOY_MODULE)
         # jsonschema takes this for addresses, which no notebook has; it compiles grammars for a
         # second in each process, and there are a dozen of them

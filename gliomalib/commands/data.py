@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gliomalib import provenance
 from gliomalib.commands import Verbs, say
+from gliomalib.inputs import absolute
 from gliomalib.runner.jobs import Folders
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ def add(verbs: Verbs) -> None:
 
     download = kinds.add_parser("download", help="fetch an open set and unpack it")
     download.add_argument("key", metavar="SET", help="as `data list` calls it")
-    download.add_argument("--to", type=_folder, default=".", metavar="FOLDER", help="where to (.)")
+    download.add_argument("--to", type=absolute, default=".", metavar="FOLDER", help="where to (.)")
     download.set_defaults(verb=_download)
 
     verify = kinds.add_parser("verify", help="look into every file; exit code 1 if any is at fault")
-    verify.add_argument("root", type=_folder, metavar="ROOT", help="folder of one or more releases")
+    verify.add_argument("root", type=absolute, metavar="ROOT", help="folder of releases")
     verify.add_argument("--json", action="store_true", help="print JSON instead of tables")
     verify.add_argument("--study", default="", help="compare with the files that this study read")
     verify.add_argument("--data-dir", default="", metavar="FOLDER", help="its working files (data)")
@@ -42,12 +42,12 @@ def add(verbs: Verbs) -> None:
 
     for kind, what in (("cubes", "boxes around the tumours"), ("masks", "the masks alone, 128³")):
         made = kinds.add_parser(kind, help=f"make {what} from whole scans of BraTS 2020")
-        made.add_argument("root", type=_folder, metavar="ROOT", help="folder of the whole scans")
-        made.add_argument("out", type=_folder, metavar="OUT", help="new folder to write to")
+        made.add_argument("root", type=absolute, metavar="ROOT", help="folder of the whole scans")
+        made.add_argument("out", type=absolute, metavar="OUT", help="new folder to write to")
         made.set_defaults(verb=_boxes, kind=kind)
 
     phantoms = kinds.add_parser("phantoms", help="write synthetic patients, laid out as BraTS 2020")
-    phantoms.add_argument("root", type=Path, metavar="ROOT", help="folder to write into")
+    phantoms.add_argument("root", type=absolute, metavar="ROOT", help="folder to write into")
     phantoms.add_argument("--count", type=_positive, default=10, help="how many (10)")
     phantoms.add_argument("--seed", type=int, default=2025, help="another seed, other patients")
     phantoms.add_argument("--spacing", type=float, default=1.0, metavar="MM", help="voxel size (1)")
@@ -59,13 +59,6 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
     return int(text)
-
-
-def _folder(text: str) -> Path:
-    try:
-        return Path(text).expanduser().resolve()
-    except RuntimeError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} cannot be found: {error}") from None
 
 
 def _list(arguments: argparse.Namespace) -> None:

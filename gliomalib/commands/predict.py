@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gliomalib import labels
 from gliomalib.commands import Verbs, say
+from gliomalib.inputs import absolute
 from gliomalib.runner.jobs import Folders
 from gliomalib.schema import SEQUENCES, Case, DataError, SettingsError
 
@@ -27,7 +28,7 @@ def add(verbs: Verbs) -> None:
     """Add the verb of this module to the command line."""
     verb = verbs.add_parser("predict", help="label cases of your own with a finished study")
     verb.add_argument(
-        "path", nargs="?", type=Path, metavar="PATH", help="folder of a case or of several cases"
+        "path", nargs="?", type=absolute, metavar="PATH", help="folder of one case or more"
     )
     for name in SEQUENCES:
         verb.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"{name} of one case")
@@ -39,7 +40,7 @@ def add(verbs: Verbs) -> None:
         help="which case of PATH, may be repeated; with four files, what to call theirs",
     )
     verb.add_argument("--study", default="demo", help="finished study to apply (demo)")
-    verb.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for the results")
+    verb.add_argument("--out", type=absolute, required=True, metavar="FOLDER", help="for results")
     verb.add_argument("--fold", type=int, metavar="K", help="networks of one fold (mean of all)")
     verb.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     verb.add_argument(
@@ -59,8 +60,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     from gliomalib.pipeline import apply  # noqa: PLC0415
     from gliomalib.pipeline.finished import open_finished  # noqa: PLC0415
 
-    cases = _cases(arguments)
-    out = arguments.out.expanduser()
+    cases, out = _cases(arguments), arguments.out
     names = [case.case_id for case in cases]
     apply.check_outputs(names, out, arguments.convention, arguments.force)
     folders = Folders.of(arguments.data_dir, arguments.report_dir)
@@ -84,8 +84,7 @@ def _label(case: Case, finished: Finished, arguments: argparse.Namespace) -> Non
 
     started = time.monotonic()
     applied = apply.segment_case(case, finished, arguments.fold, arguments.device)
-    out = arguments.out.expanduser()
-    path = apply.write(applied, out, arguments.convention, arguments.force)
+    path = apply.write(applied, arguments.out, arguments.convention, arguments.force)
     tumour = applied.volumes["ml"].iloc[-1]
     trained = ", trained on this patient" if applied.about["trained_on_this_patient"] else ""
     seconds = time.monotonic() - started
@@ -98,7 +97,7 @@ def _cases(arguments: argparse.Namespace) -> list[Case]:
     if arguments.path is not None:
         if len(missing) < len(files):
             raise SettingsError("give PATH or the four files of one case, not both")
-        return _cases_below(arguments.path.expanduser(), arguments.case)
+        return _cases_below(arguments.path, arguments.case)
     if missing:
         raise SettingsError(
             f"{' '.join(missing)} not given: give PATH of a case folder, or the four files of one "
@@ -111,7 +110,8 @@ def _cases(arguments: argparse.Namespace) -> list[Case]:
         raise SettingsError(f"four files are one case, but --case names {', '.join(names)}")
     stem = layout.stem(files["t1"])
     name = names[0] if names else _SEQUENCE_ENDING.sub("", stem) or stem
-    images = {sequence: path.expanduser() for sequence, path in files.items()}
+    # the name of a link is the name that was meant
+    images = {part: absolute(str(path.parent)) / path.name for part, path in files.items()}
     return [Case(name, name, OWN, images, None)]
 
 
@@ -121,7 +121,7 @@ def _cases_below(folder: Path, wanted: Sequence[str]) -> list[Case]:
 
     try:
         # the name of a case's folder is its ID, and "." has none
-        found = survey.survey(folder.resolve())
+        found = survey.survey(folder)
     except DataError as error:
         raise DataError(
             f"{error}; any case can be given as --t1, --t1ce, --t2 and --flair", error.kind

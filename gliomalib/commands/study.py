@@ -5,7 +5,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from gliomalib import settings, yaml_files
+from gliomalib import inputs, settings
 from gliomalib.commands import Verbs, say
 from gliomalib.runner.chain import CHAIN
 from gliomalib.runner.jobs import Folders, Job, plan, with_digest
@@ -38,7 +38,7 @@ def add(verbs: Verbs) -> None:
         )
     compare.add_argument("--report-dir", default="", metavar="FOLDER", help="all reports (reports)")
     compare.add_argument(
-        "--out", type=Path, metavar="FILE", help="page (compare-A-B.html of these)"
+        "--out", type=inputs.absolute, metavar="FILE", help="page (compare-A-B.html of these)"
     )
     compare.set_defaults(verb=_compare)
 
@@ -46,10 +46,13 @@ def add(verbs: Verbs) -> None:
         verb.add_argument("--source", default="", metavar="FOLDER", help="the user's data set")
         verb.add_argument("--data-dir", default="", metavar="FOLDER", help="working files (data)")
         verb.add_argument("--report-dir", default="", metavar="FOLDER", help="results (reports)")
+        verb.add_argument("--folders", type=Path, metavar="FILE", help="JSON of all three instead")
     verbs.add_parser("studies", help="list the studies").set_defaults(verb=_studies)
 
 
 def _folders(arguments: argparse.Namespace) -> Folders:
+    if arguments.folders:
+        return Folders.described(arguments.folders)
     return Folders.of(arguments.data_dir, arguments.report_dir, arguments.source)
 
 
@@ -70,7 +73,7 @@ def _job(arguments: argparse.Namespace) -> Job:
         raise SettingsError(f"the study {arguments.study} has no {name}: take {', '.join(jobs)}")
     if arguments.file is None:
         return jobs[name]
-    overrides = {**jobs[name].overrides, **yaml_files.content_of(arguments.file)}
+    overrides = {**jobs[name].overrides, **inputs.content_of(arguments.file)}
     needed = {other: jobs[other].digest for other in jobs[name].needs}
     return with_digest(replace(jobs[name], overrides=overrides), needed)
 
@@ -99,7 +102,11 @@ def _report(arguments: argparse.Namespace) -> None:
 
 def _studies(_: argparse.Namespace) -> None:
     for name in settings.studies():
-        say(f"{name:14} {settings.load(name).title}")
+        try:
+            title = settings.load(name).title
+        except SettingsError as error:
+            title = f"cannot be run: {error}"
+        say(f"{name:14} {title}")
 
 
 def _compare(arguments: argparse.Namespace) -> None:
@@ -107,5 +114,4 @@ def _compare(arguments: argparse.Namespace) -> None:
     from gliomalib.report.compare import page  # noqa: PLC0415
 
     reports = Folders.of(reports=arguments.report_dir).reports
-    out = arguments.out.expanduser() if arguments.out else None
-    say(f"side by side: {page.build(arguments.a, arguments.b, reports, out)}")
+    say(f"side by side: {page.build(arguments.a, arguments.b, reports, arguments.out)}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gliomalib import progress, records, settings
+from gliomalib import inputs, progress, records, settings
 from gliomalib.cohort import gather, identity, pseudonyms
 from gliomalib.cohort import table as casetable
 from gliomalib.data.inspection import Inspection, inspect_all
@@ -109,7 +109,7 @@ def open_sites(run: records.Run) -> Sites:
     internal = table[table["part"] == "internal"]
     root = run.parameters.get("external_root")
     if root:
-        cases, outside = _from_folder(inside, Path(root).expanduser().resolve())
+        cases, outside = _from_folder(inside, inputs.absolute(root))
     else:
         cases, outside = cases_of_the_study(table, inside.study.data), inside
     cases["site"] = _sites(cases)

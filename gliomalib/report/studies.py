@@ -1,6 +1,8 @@
 """The list of the studies whose results lie side by side."""
 
+import logging
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,9 @@ from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.provenance import write_atomic
 from gliomalib.report import entries
 from gliomalib.report.pages import FIRST, render
+from gliomalib.schema import SettingsError
+
+log = logging.getLogger(__name__)
 
 BETWEEN = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"“])")
 """Between two sentences of a text; a point inside of a number ends none."""
@@ -19,12 +24,22 @@ def write(reports_dir: Path, built: str = "") -> Path:
 
     ``built`` is a study whose own index is about to be written.
     """
-    studies = [
-        _listed(settings.load(name), reports_dir / name, built)
+    made = (
+        name
         for name in settings.studies()
         if name == built or any((reports_dir / name / "records").glob("*.json"))
-    ]
+    )
+    studies = [_listed(study, reports_dir / study.study, built) for study in _loaded(made)]
     return write_atomic(reports_dir / "index.html", render("studies.html.j2", studies=studies))
+
+
+def _loaded(names: Iterable[str]) -> Iterator[settings.Study]:
+    for name in names:
+        try:
+            yield settings.load(name)
+        except SettingsError as error:
+            # the file of one study is no reason to have no report of another
+            log.warning("%s is not in the list of studies: %s", name, error)
 
 
 def _listed(study: settings.Study, folder: Path, built: str) -> dict[str, Any]:

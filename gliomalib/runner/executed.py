@@ -1,5 +1,6 @@
 """Executed notebooks as they are kept: no paths of the machine, text as in the project."""
 
+import html
 import re
 import sys
 from pathlib import Path
@@ -113,8 +114,15 @@ def _names(job: Job) -> dict[str, str]:
     named |= {
         job.parameters[key]: name for key, name in parameters.items() if key in job.parameters
     }
+    written = {form: name for path, name in named.items() for form in _forms(path)}
     # a folder inside another must be named before that one is
-    return dict(sorted(named.items(), key=lambda entry: -len(entry[0])))
+    return dict(sorted(written.items(), key=lambda entry: -len(entry[0])))
+
+
+def _forms(path: str) -> set[str]:
+    """Return how a path may stand in a notebook: itself, in code, as Python shows it, in HTML."""
+    in_code = path.encode("unicode_escape").decode().replace('"', r"\"")
+    return {path, in_code, repr(path)[1:-1], html.escape(path), html.escape(path, quote=False)}
 
 
 def _renamed(value: Any, names: dict[str, str]) -> Any:

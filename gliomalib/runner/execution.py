@@ -4,6 +4,7 @@ It runs in this very Python with a fixed number of threads, whatever kernels are
 """
 
 import os
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,7 +74,7 @@ def kernel_class(variables: Mapping[str, str], lock: int) -> type[AsyncKernelMan
     A kernel installed by the user under the same name is never taken. The kernel inherits the
     lock ``lock``, so that one that outlives a killed parent is waited for.
     """
-    spec = KernelSpec(**{**get_kernel_dict(), "env": dict(variables)})
+    spec = KernelSpec(**get_kernel_dict())
     # what goes wrong in a cell reaches the notebook; the rest is talk about the connection
     spec.argv = [*spec.argv, "--log-level=CRITICAL"]
 
@@ -82,7 +83,13 @@ def kernel_class(variables: Mapping[str, str], lock: int) -> type[AsyncKernelMan
         def kernel_spec(self) -> KernelSpec:
             return spec
 
+        def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+            # braces in the path of the interpreter itself would be filled in as well
+            return [sys.executable, *super().format_kernel_cmd(extra_arguments)[1:]]
+
         async def start_kernel(self, **options: Any) -> Any:  # type: ignore[override]
+            # not in the specification of the kernel, where a dollar sign is filled in
+            options |= {"env": {**os.environ, **options.get("env", {}), **variables}}
             options |= {"pass_fds": (lock,), "transport_encryption": "auto"}
             return await super().start_kernel(**options)
 
@@ -93,8 +100,8 @@ def _run(job: Job, lock: int) -> nbformat.NotebookNode:
     job.attempt.parent.mkdir(parents=True, exist_ok=True)
     try:
         done = papermill.execute_notebook(
-            job.path,
-            job.attempt,
+            _unformatted(job.path),
+            _unformatted(job.attempt),
             parameters=job.parameters,
             cwd=job.path.parent,
             kernel_name="python3",
@@ -110,6 +117,11 @@ def _run(job: Job, lock: int) -> nbformat.NotebookNode:
             f"memory ({_one_line(str(error))}) {_where(job.attempt)}"
         ) from None
     return tidy(done, job)
+
+
+def _unformatted(path: Path) -> str:
+    """Return a path in which papermill, for which it is a format string, fills in nothing."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def _check_record(job: Job) -> None:

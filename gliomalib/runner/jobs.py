@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from gliomalib import provenance, settings
-from gliomalib.data.readers import layout
+from gliomalib import inputs, provenance, settings
 from gliomalib.parameters import LAST_NOTEBOOK, NETWORKS, from_parameters, parameters_of
 from gliomalib.runner.chain import CHAIN, upstream, wanted
+from gliomalib.runner.listing import listing
 from gliomalib.schema import DataError, GliomaError, SettingsError, run_name, split_run_name
 
 NOTEBOOKS_DIR = provenance.PROJECT_DIR / "notebooks"
@@ -34,9 +34,12 @@ class Folders:
     def of(cls, data: str = "", reports: str = "", source: str = "") -> Self:
         """Return absolute folders from what the user typed; empty means the default."""
         typed = {"data": data, "reports": reports, "source": source}
-        return cls(
-            **{name: Path(text).expanduser().resolve() for name, text in typed.items() if text}
-        )
+        return cls(**{name: inputs.absolute(text) for name, text in typed.items() if text})
+
+    @classmethod
+    def described(cls, file: Path) -> Self:
+        """Return the folders of a run whose description, JSON, has them as ``folders``."""
+        return cls.of(**json.loads(file.read_text(encoding="utf-8"))["folders"])
 
 
 @dataclass(frozen=True)
@@ -105,13 +108,8 @@ class Job:
         )
 
     @property
-    def alone(self) -> bool:
-        """Whether nothing else may run beside it, because it measures time."""
-        return CHAIN[self.notebook].alone
-
-    @property
     def parameters(self) -> dict[str, Any]:
-        """What papermill gives to the notebook, folders relative to the notebook's own."""
+        """What papermill gives to the notebook; all folders are absolute."""
         folders = {"data_dir": self.folders.data, "report_dir": self.folders.reports}
         defaults = {"data_dir": Folders.data, "report_dir": Folders.reports}
         if "source_dir" in parameters_of(self.notebook) and self.folders.source:
@@ -120,7 +118,7 @@ class Job:
             "study": self.study.study,
             **({"variant": self.variant} if self.variant else {}),
             **{
-                name: os.path.relpath(folder, NOTEBOOKS_DIR)
+                name: str(folder)
                 for name, folder in folders.items()
                 if folder != defaults.get(name)
             },
@@ -136,6 +134,7 @@ def plan(study: str, folders: Folders | None = None, until: str = "") -> tuple[J
     and ``RunError`` for a missing or broken notebook.
     """
     folders = folders or Folders()
+    _check_project(provenance.PROJECT_DIR)
     chosen = settings.load(study)
     _check_source(chosen, folders)
     _check_variants(chosen)
@@ -152,11 +151,14 @@ def plan(study: str, folders: Folders | None = None, until: str = "") -> tuple[J
 def with_digest(job: Job, needed: Mapping[str, str]) -> Job:
     """Return the job with its digest, made of its code, parameters, data and ``needed`` digests.
 
-    Markdown, comments and docstrings do not count, nor does the date of any file but those of
-    the user's data. Raises ``SettingsError`` for a parameter that the notebook does not take or
-    of the wrong type, and ``RunError`` where the notebook is missing or broken.
+    Markdown, comments and docstrings do not count, nor does the date of any file. Raises
+    ``SettingsError`` for a parameter that the notebook does not take or of the wrong type, and
+    ``RunError`` where the notebook is missing or broken.
     """
-    from_parameters(job.notebook, job.parameters)
+    source = job.folders.source if "source_dir" in job.parameters else None
+    weights = from_parameters(job.notebook, job.parameters).classifier.weights_file
+    read = [provenance.PROJECT_DIR / name for name in CHAIN[job.notebook].files]
+    read += [NOTEBOOKS_DIR / Path(weights).expanduser()] if weights else []
     cells = [cell for cell in cells_of(job.path) if cell["cell_type"] == "code"]
     sources = ["".join(cell["source"]) for cell in cells]
     parts = {
@@ -164,12 +166,8 @@ def with_digest(job: Job, needed: Mapping[str, str]) -> Job:
         "code": provenance.imports_digest(sources),
         "study": job.study.model_dump(mode="json", exclude={"variants"}),
         "overrides": dict(job.overrides),
-        "source": _listing(job.folders.source) if "source_dir" in job.parameters else None,
-        "files": {
-            name: provenance.file_digest(path) if path.is_file() else "missing"
-            for name in CHAIN[job.notebook].files
-            for path in [provenance.PROJECT_DIR / name]
-        },
+        "source": listing(source, job.work_dir / "seen.json") if source else None,
+        "files": [provenance.file_digest(path) if path.is_file() else "missing" for path in read],
         "needed": dict(needed),
     }
     return replace(job, digest=provenance.digest_of(parts))
@@ -195,29 +193,6 @@ def _parsed(path: Path, source: str) -> ast.Module:
         ) from None
 
 
-def _listing(folder: Path | None) -> dict[str, tuple[int, int] | None]:
-    """Return size and time of every file that a reader sees, by its place below ``folder``.
-
-    The time is there because a corrected mask often keeps its size. So a file that is touched,
-    or copied without its time, makes notebook 01 and what follows it run again; what they have
-    stored is keyed by content and used again. A moved folder changes nothing.
-    """
-    if folder is None:
-        return {}
-    tree = layout.scan(folder)
-    paths = [*tree.closed, *(path for files in tree.files.values() for path in files)]
-    return {str(path.relative_to(folder)): _size_and_time(path) for path in paths}
-
-
-def _size_and_time(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        # a dangling link, for instance: the reader says what is wrong with it
-        return None
-    return found.st_size, found.st_mtime_ns
-
-
 def _needed(job: Job, planned: Iterable[Job]) -> Iterator[str]:
     every_variant = job.notebook == LAST_NOTEBOOK or CHAIN[job.notebook].variants_too
     branches = [split_run_name(branch) for branch in job.overrides.get("branches", ())]
@@ -226,6 +201,14 @@ def _needed(job: Job, planned: Iterable[Job]) -> Iterator[str]:
         read = other.notebook in upstream(job.notebook) and (every_variant or not other.variant)
         if read or other.name in fused:
             yield other.name
+
+
+def _check_project(project: Path) -> None:
+    if os.pathsep in str(inputs.absolute(str(project))):
+        raise RunError(
+            f"{project}: Python divides its search path at {os.pathsep!r}, so that code of another "
+            "folder could run; rename this folder"
+        )
 
 
 def _check_source(study: settings.Study, folders: Folders) -> None:
@@ -246,7 +229,7 @@ def _check_variants(study: settings.Study) -> None:
             )
         if variants and "variant" not in parameters_of(notebook):
             raise SettingsError(f"{study.study}.yml: {notebook} takes no variants; remove them")
-        wrong = [name for name in variants if not name.replace("-", "").replace("_", "").isalnum()]
+        wrong = [name for name in variants if not settings.NAME.fullmatch(name)]
         if wrong:
             raise SettingsError(
                 f"{study.study}.yml: {wrong[0]!r} cannot name a variant: letters, digits, - and _"

@@ -1,11 +1,13 @@
 """Bring a whole study up to date: Snakemake over the chain, one at a time for each study."""
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
 
-from gliomalib.provenance import CORES, PROJECT_DIR
+from gliomalib.provenance import CORES, PROJECT_DIR, write_atomic
 from gliomalib.runner.jobs import Folders, RunError, plan
 from gliomalib.runner.locks import held
 from gliomalib.runner.stamps import forget_changed
@@ -18,40 +20,44 @@ def bring_up_to_date(study: str, folders: Folders, cores: int, until: str = "") 
     that was killed is simply started again.
     """
     jobs = plan(study, folders, until)
-    work = folders.data / study
+    work, page = folders.data / study, folders.reports / study / "index.html"
     with held(work / "locks" / "study.lock", f"the study {study}") as lock:
         if forget_changed(jobs):
             # a page that is there, from git for instance, would pass for the result of this run
-            (folders.reports / study / "index.html").unlink(missing_ok=True)
+            page.unlink(missing_ok=True)
+        if not page.is_file():
+            (work / "done" / "page").unlink(missing_ok=True)
+        texts = {name: str(folder or "") for name, folder in asdict(folders).items()}
+        run = json.dumps({"study": study, "until": until, "folders": texts})
+        write_atomic(work / "run.json", run)
         variables = {**os.environ, "PYTHONPATH": str(PROJECT_DIR), CORES: str(cores)}
-        if _finished(snakemake_command(study, folders, cores, until), variables, lock) != 0:
+        variables["GLIOMA_PYTHON"] = sys.executable
+        if _finished(snakemake_command(cores), work, variables, lock) != 0:
             raise RunError(f"the study {study} is not complete: the reason is printed above")
 
 
-def snakemake_command(study: str, folders: Folders, cores: int, until: str = "") -> list[str]:
-    """Return the call of Snakemake for a study.
+def snakemake_command(cores: int) -> list[str]:
+    """Return the call of Snakemake for a study, in whose working folder it has to run.
 
     Dates of files are no trigger, since git sets them as it likes; Snakemake's own lock is off,
-    since it outlives a killed process, and its state lies in the study's working folder.
+    since it outlives a killed process. Snakemake, shells and YAML give some signs a meaning of
+    their own, so no path goes through them: folders stand in ``run.json``, and what a rule makes
+    has a fixed name below the working folder.
     """
-    config = {"study": study, "data_dir": folders.data, "report_dir": folders.reports}
-    config |= {"source": folders.source} if folders.source else {}
-    config |= {"until": until} if until else {}
     return [
-        *(sys.executable, "-m", "snakemake"),
+        # -P: a file in the working folder is no module
+        *(sys.executable, "-P", "-m", "snakemake"),
         *("--snakefile", str(PROJECT_DIR / "Snakefile")),
-        *("--directory", str(folders.data / study)),
         *("--cores", str(cores), "--resources", "gpu=1", "--scheduler", "greedy"),
         *("--rerun-incomplete", "--nolock", "--keep-going"),
         *("--rerun-triggers", "params", "input"),
         *("--quiet", "all"),
-        *("--config", *(f"{key}={value}" for key, value in config.items())),
     ]
 
 
-def _finished(command: list[str], variables: Mapping[str, str], lock: int) -> int:
-    """Run ``command`` to its end, with the lock, and return its exit code."""
-    with subprocess.Popen(command, pass_fds=(lock,), env=variables) as process:
+def _finished(command: list[str], work: Path, variables: dict[str, str], lock: int) -> int:
+    """Run ``command`` in ``work`` to its end, with the lock, and return its exit code."""
+    with subprocess.Popen(command, cwd=work, pass_fds=(lock,), env=variables) as process:
         while True:
             try:
                 return process.wait()

@@ -150,6 +150,18 @@ def test_the_folder_may_be_given_from_anywhere(
         assert (code, json.loads(out)["root"]) == (0, str(tmp_path / "data"))
 
 
+def test_a_sign_of_home_is_no_other_users_folder(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for text in ("~root", "~no-such-user-here/x"):
+        code, out, _ = said(capsys, "verify", text)
+        assert (code, out.count("\n")) == (1, 2)
+        assert f"{tmp_path / text}: there is no such folder" in out
+    faults.write(tmp_path / "~root", 1)
+    assert said(capsys, "verify", "~root")[0] == 0
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8:strict"])
 def test_every_terminal_can_show_it(encoding: str, tmp_path: Path) -> None:
     """Signs that a terminal does not know, our own or those of a file name, stop nothing."""
@@ -180,7 +192,6 @@ def test_a_study_that_has_read_nothing_is_named(tmp_path: Path, capsys: Captured
         ["verify", "x", "--workers", "0"],
         ["verify", "x", "--workers", "-1"],
         ["verify", "x", "--workers", "two"],
-        ["verify", "~no-such-user-here/x"],
         ["phantoms", "x", "--count", "0"],
         ["phantoms", "x", "--count", "-3"],
         ["phantoms", "x", "--spacing", "wide"],

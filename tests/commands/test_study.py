@@ -1,13 +1,18 @@
 """Verbs on studies: what they write, what they say, and their errors in one sentence."""
 
+import os
+import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gliomalib.__main__ import main
 from gliomalib.provenance import PROJECT_DIR
+from tests.nasty import NAMES
 from tests.report.compare.two_runs import COUNT, change_values, make_report
 from tests.toy_project import FIRST, Project
 
@@ -17,12 +22,27 @@ def test_studies_are_listed(toy: Project, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out == "toy            Toy\n"
 
 
+def test_a_bad_study_is_named_and_stops_no_other(
+    toy: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (toy.root / "notebooks/params/bad.yml").write_bytes("title: Größe".encode("utf-16"))
+    assert main(["studies"]) == 0
+    bad, good = capsys.readouterr().out.splitlines()
+    assert bad.startswith("bad            cannot be run: ") and "bad.yml: not UTF-8" in bad
+    assert good == "toy            Toy"
+    with pytest.raises(SystemExit) as stopped:
+        main(["study", "--help"])
+    assert stopped.value.code == 0
+
+
 @pytest.mark.parametrize(
     ("words", "content", "message"),
     [
         ((), "sed: 1\n", f"error: {FIRST} has no parameter sed: its parameters are study, seed"),
         ((), "[1, 2]\n", "more.yml: settings are lines of `key: value`, found [1, 2]"),
         ((), "a: [", "more.yml: not YAML"),
+        ((), "source_dir: 2025-01-31", "more.yml: holds what is no text"),
+        ((), "source_dir: [a]", "error: source_dir: text was expected, found ['a']"),
         (("--variant", "x"), "", f"has no {FIRST}.x: take {FIRST}"),
     ],
 )
@@ -91,12 +111,56 @@ def test_a_difference_is_no_error(reports: Path) -> None:
     assert "Not everything came out the same." in page
 
 
-def test_make_knows_the_target() -> None:
-    done = subprocess.run(
-        ["make", "-n", "-o", ".venv/.ready", "compare", "A=demo", "B=/tmp/x y"],
-        cwd=PROJECT_DIR,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert 'python -m gliomalib compare "demo" "/tmp/x y"' in done.stdout
+ECHO = "#!/bin/sh\nprintf '%s\\0' \"$@\" >> said\n"
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Callable[..., tuple[list[str], subprocess.CompletedProcess[str]]]:
+    """Return what runs make beside a Python that notes with which words it was called."""
+
+    def make(*words: str, **variables: str) -> tuple[list[str], subprocess.CompletedProcess[str]]:
+        said = tmp_path / "said"
+        said.unlink(missing_ok=True)
+        told = {**os.environ, **variables}
+        done = subprocess.run(
+            ["make", *words], cwd=tmp_path, env=told, capture_output=True, text=True, check=False
+        )
+        return (os.fsdecode(said.read_bytes()).split("\0")[:-1] if said.exists() else []), done
+
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy(PROJECT_DIR / name, tmp_path)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.write_text(ECHO)
+    python.chmod(0o755)
+    (tmp_path / ".venv" / ".ready").touch()
+    return make
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_make_hands_on_what_was_typed(name: str, made: Callable[..., Any], tmp_path: Path) -> None:
+    """Neither make nor the shell looks for a meaning, not even to export it to other programs."""
+    before = set(tmp_path.iterdir())
+    text = f"/x/{name}"
+    study = ["-m", "gliomalib", "study", "--cores=2", f"--source={text}", "--until=", "--", "demo"]
+    assert made("report", f"DATA={text}", "CORES=2")[0] == study
+    assert made("report", "CORES=2", DATA=name)[0] == [*study[:4], f"--source={name}", *study[5:]]
+    assert made("compare", "A=-x", f"B={text}")[0] == [
+        "-m",
+        "gliomalib",
+        "compare",
+        "--",
+        "-x",
+        text,
+    ]
+    words, done = made("clean", f"STUDY=x{name}")
+    assert (words, done.returncode == 0) == ([], name in ("-rf", 200 * "x"))
+    assert {path.name for path in set(tmp_path.iterdir()) - before} <= {"said"}, "nothing was run"
+
+
+def test_make_says_where_it_cannot_work(tmp_path: Path) -> None:
+    place = tmp_path / "a:b"
+    place.mkdir()
+    shutil.copy(PROJECT_DIR / "Makefile", place)
+    done = subprocess.run(["make"], cwd=place, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "a:b, has a colon" in done.stderr

@@ -1,5 +1,6 @@
 """The list of studies: who is there, what is missing, and never anything made up."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,16 @@ def test_the_page_needs_nothing_from_outside(folder: Path) -> None:
 )
 def test_an_opening_is_two_sentences(given: str, wanted: str) -> None:
     assert studies.opening(given) == wanted
+
+
+def test_a_bad_study_file_leaves_out_itself_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    params = folder / "params"
+    shutil.copytree(settings.STUDIES_DIR, params)
+    monkeypatch.setattr(settings, "STUDIES_DIR", params)
+    planted.fill(folder / "brats-mini", "brats-mini")
+    (params / "brats-mini.yml").write_bytes("title: Größe".encode("cp1252"))
+    assert list(cards(studies.write(folder, "demo"))) == ["demo"]
+    assert "brats-mini is not in the list of studies: " in caplog.text
+    assert "brats-mini.yml: not UTF-8" in caplog.text

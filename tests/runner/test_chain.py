@@ -28,7 +28,7 @@ def test_a_notebook_brings_all_that_it_needs() -> None:
 
 def test_only_what_measures_time_runs_alone() -> None:
     assert [name for name, step in CHAIN.items() if step.alone] == ["14_efficiency"]
-    assert "workflow.cores if job.alone" in (PROJECT_DIR / "Snakefile").read_text()
+    assert "workflow.cores if CHAIN[job.notebook].alone" in (PROJECT_DIR / "Snakefile").read_text()
 
 
 @pytest.mark.parametrize("name", CHAIN)

@@ -1,12 +1,17 @@
 """Executed notebooks as they are kept: no path of the machine, the words of today."""
 
+import html
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
+import pytest
+from papermill.translators import PythonTranslator
 
 from gliomalib import provenance
 from gliomalib.runner import executed
+from tests.nasty import NAMES
 from tests.toy_project import FIRST, Project
 
 
@@ -48,6 +53,23 @@ def test_executed_notebook_keeps_durations_and_no_paths(toy: Project) -> None:
     assert kept.cells[3].metadata == {"papermill": {"duration": 1.5}}
     assert kept.metadata.papermill == {"duration": 3.0, "run": FIRST}
     assert "2026" not in json.dumps(kept)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_of_any_name_is_hidden_however_it_is_written(name: str, toy: Project) -> None:
+    source = toy.root / name
+    job = replace(toy.planned()[FIRST], folders=replace(toy.folders, source=source))
+    ran = executed_notebook()
+    ran.cells[2].source = PythonTranslator.codify({"source_dir": str(source)})
+    outputs = ran.cells[3].outputs
+    outputs[0].text = f"{source} {source!r} {[str(source)]}"
+    outputs[1].data["text/html"] = html.escape(f"{source}/x.nii")
+    kept = executed.tidy(ran, job)
+    assert 'source_dir = "DATA"' in kept.cells[2].source
+    assert kept.cells[3].outputs[0].text == "DATA PosixPath('DATA') ['DATA']".replace(
+        "'DATA'", repr(str(source)).replace(repr(str(source))[1:-1], "DATA")
+    )
+    assert kept.cells[3].outputs[1].data["text/html"] == "DATA/x.nii"
 
 
 def test_a_notebook_that_ended_itself_is_cut_off_there(toy: Project) -> None:

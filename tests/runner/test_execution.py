@@ -11,14 +11,15 @@ from gliomalib.runner.jobs import Job, RunError
 from tests.toy_project import FIRST, Project, finished, leave, write_notebook
 
 
-def test_kernel_is_this_python_with_fixed_threads(tmp_path: Path) -> None:
+@pytest.mark.parametrize("python", [sys.executable, "/{prefix}/{connection_file}/$HOME/python"])
+def test_kernel_is_this_python_with_fixed_threads(
+    python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", python)
     variables = execution.environment(3, tmp_path)
     assert {variables[name] for name in execution.THREADS} == {"3"}
     assert not set(execution.THREADS) & set(execution.environment(0, tmp_path))
-    spec = execution.kernel_class(variables, 0)().kernel_spec
-    assert spec is not None
-    assert spec.argv[0] == sys.executable
-    assert spec.env["OMP_NUM_THREADS"] == "3"
+    assert execution.kernel_class(variables, 0)().format_kernel_cmd()[0] == python
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from gliomalib import parameters, provenance
 from gliomalib.runner.jobs import Folders, Job, RunError, plan
-from gliomalib.schema import DataError, SettingsError
+from gliomalib.schema import DataError, GliomaError, SettingsError
 from tests.toy_project import FIFTH, FIRST, FOURTH, SECOND, THIRD, Project, leave, write_notebook
 
 
@@ -88,6 +88,27 @@ def test_published_values_make_stale_only_what_reads_them(
     assert numbers == {"10", "12", "13", "14", "15", "16"}
 
 
+def test_weights_of_a_file_count_by_their_content(toy: Project) -> None:
+    toy.study("variants: {06_train_resnet50: {own: {weights: file, weights_file: ../w.pt}}}\n")
+    toy.every_notebook()
+    before = toy.planned("06_train_resnet50")
+    (toy.root / "w.pt").write_bytes(b"first")
+    first = toy.planned("06_train_resnet50")
+    assert changed(before, first) == ["06_train_resnet50.own"]
+    (toy.root / "w.pt").write_bytes(b"other")
+    assert changed(first, toy.planned("06_train_resnet50")) == ["06_train_resnet50.own"]
+
+
+@pytest.mark.parametrize("name", ["a:b", "a\udcff"])
+def test_a_project_where_other_code_could_run_says_so(
+    name: str, toy: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python divides PYTHONPATH at a colon; bytes that are no UTF-8 fit in no notebook."""
+    monkeypatch.setattr(provenance, "PROJECT_DIR", toy.root / name)
+    with pytest.raises(GliomaError, match="rename th"):
+        toy.planned()
+
+
 Change = Callable[[Path], None]
 
 
@@ -158,6 +179,8 @@ def test_what_no_reader_sees_and_where_the_folder_lies_do_not_count(
         ("{03_train_unet2: {a: {epochs: 1}}}", "'03_train_unet2', which is no notebook"),
         ("{05_fusion: {a: {alpha: 0.5}}}", "05_fusion takes no variants"),
         ("{03_train_unet2d: {a/b: {epochs: 1}}}", "'a/b' cannot name a variant"),
+        ("{03_train_unet2d: {é: {epochs: 1}}}", "'é' cannot name a variant"),
+        ('{03_train_unet2d: {"a\\n": {epochs: 1}}}', "cannot name a variant"),
     ],
 )
 def test_wrong_variants_stop_before_anything_runs(toy: Project, more: str, words: str) -> None:
@@ -188,15 +211,15 @@ def test_broken_and_missing_notebooks_are_named(toy: Project) -> None:
         toy.planned()
 
 
-def test_folders_reach_the_notebook_without_the_path_of_the_project(toy: Project) -> None:
+def test_folders_reach_the_notebook_as_absolute_paths(toy: Project) -> None:
     source = toy.root / "patients"
     source.mkdir()
     jobs = plan("toy", replace(toy.folders, source=source), SECOND)
     assert jobs[0].parameters == {
         "study": "toy",
-        "data_dir": "../data",
-        "report_dir": "../reports",
-        "source_dir": "../patients",
+        "data_dir": str(toy.root / "data"),
+        "report_dir": str(toy.root / "reports"),
+        "source_dir": str(source),
     }
     assert "source_dir" not in jobs[1].parameters
     assert plan("toy", until=FIRST)[0].parameters == {"study": "toy"}

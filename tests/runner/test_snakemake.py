@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 
 from gliomalib.provenance import CORES
+from tests.nasty import EVERY_SIGN
 from tests.toy_project import FIFTH, FIRST, FOURTH, SECOND, THIRD, Project, leave, write_notebook
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Toy project through which the tests of the next section go, one after the other."""
-    # neither Snakemake nor a shell may stumble over a blank or a quote in a path
-    return Project(tmp_path_factory.mktemp("chain") / "somebody's project").with_package()
+    # whatever a shell, Snakemake, Jupyter or a format string gives a meaning to, but a colon
+    name = EVERY_SIGN.replace(":", "") + "{study}{prefix} $HOME"
+    return Project(tmp_path_factory.mktemp("chain") / name).with_package()
 
 
 def test_first_run_runs_all_and_a_second_nothing(project: Project) -> None:
@@ -110,6 +112,41 @@ def test_branches_run_side_by_side_and_variants_too(project: Project) -> None:
     assert sorted(ran) == [THIRD, f"{THIRD}.slow", FOURTH, FIFTH]
     variant = (project.root / f"reports/toy/notebooks/{THIRD}.slow.ipynb").read_text()
     assert "learning_rate = 0.5" in variant
+
+
+FOLDERS = """
+import json, pathlib
+here = pathlib.Path(report_dir) / study / "records"
+here.mkdir(parents=True, exist_ok=True)
+values = [{"name": "files", "value": len(os.listdir(source_dir)), "ci95": None, "rule": "toy"}]
+print("read", source_dir)
+(here / "01_data_exploration.json").write_text(json.dumps({
+    "notebook": "01_data_exploration", "study": study, "variant": "", "values": values,
+    "claims": [], "parameters": {}, "seed": 1, "device": "cpu", "wall_s": 0,
+    "peak_memory_bytes": 0, "provenance": {}, "caveats": [], "conclusion": ""}))
+"""
+
+
+@pytest.mark.parametrize("name", [EVERY_SIGN, "-two\nlines Größe 日本"])
+def test_the_folders_that_were_named_are_read_and_written(
+    name: str, project: Project, tmp_path: Path
+) -> None:
+    write_notebook(project.root, FIRST, f"import os\nsource_dir: str\n{FOLDERS}")
+    top = {what: tmp_path / what / name for what in ("source", "data-dir", "report-dir")}
+    top["source"].mkdir(parents=True)
+    (top["source"] / "names.csv").write_text("a,b")
+    words = ["--cores=1", f"--until={FIRST}", *(f"--{what}={at}" for what, at in top.items())]
+    for _ in range(2):
+        done = project.call("study", *words, "--", "toy")
+        assert done.returncode == 0, done.stderr
+        record = top["report-dir"] / "toy" / "records" / f"{FIRST}.json"
+        assert '"value": 1' in record.read_text()
+    assert done.stdout == "", "a second run does nothing"
+    executed = (top["report-dir"] / "toy" / "notebooks" / f"{FIRST}.ipynb").read_text()
+    assert str(tmp_path) not in executed and "read DATA" in executed
+    assert (top["data-dir"] / "toy" / "done" / f"{FIRST}.json").is_file()
+    made = [path.relative_to(tmp_path).parts[:2] for path in tmp_path.glob("*/*")]
+    assert sorted(made) == sorted((what, name) for what in top), "and no other folder"
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

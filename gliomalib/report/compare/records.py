@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gliomalib import records
+from gliomalib import inputs, records
 from gliomalib.report import entries
 from gliomalib.report.pages import ABSENT, TIMES
 from gliomalib.report.phrases import dotted
@@ -58,7 +58,7 @@ def find(given: str, report_dir: Path) -> Path:
 
     Raises ``SettingsError`` where there are records in neither.
     """
-    for folder in (report_dir / given, Path(given).expanduser()):
+    for folder in (report_dir / given, inputs.absolute(given)):
         if any(folder.glob("records/*.json")):
             return folder.resolve()
     known = sorted(path.parent.name for path in report_dir.glob("*/records"))
