@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomalib import labels, progress
-from gliomalib.data import fingerprint, nifti, orientation
+from gliomalib.data import affines, fingerprint, nifti, orientation
 from gliomalib.data.nifti import NiftiVolume
 from gliomalib.schema import N_CLASSES, SEQUENCES, Case, DataError, Fault, Float32Array
 
@@ -167,7 +167,7 @@ def _recognised(
         inspection,
         shape=tuple(volume.values.shape),
         spacing_mm=volume.spacing_mm,
-        axes=nifti.axes_of(volume.affine),
+        axes=affines.axes_of(volume.affine),
     )
     if _few_values(volume.values):
         return inspection
