@@ -15,6 +15,7 @@ import pandas as pd
 
 from gliomalib.data import inspection
 from gliomalib.data.inspection import Inspection
+from gliomalib.data.readers import layout
 from gliomalib.data.readers.survey import Survey, survey
 from gliomalib.schema import CLASS_NAMES, SEQUENCES, Case, DataError, Fault
 
@@ -32,15 +33,16 @@ FAULT_COLUMNS = ("case_id", "release", "kind", "path", "message")
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` found: one row per case, one row per fault, and how much it read.
+    """What `verify` found: one row per case, per fault and per note, and how much it read.
 
     ``cases`` has the columns ``CASE_COLUMNS``, the voxels of each class among them; ``faults`` has
-    ``FAULT_COLUMNS``.
+    ``FAULT_COLUMNS``, and so have ``notes``, doubts about cases that can be used.
     """
 
     root: Path
     cases: pd.DataFrame
     faults: pd.DataFrame
+    notes: pd.DataFrame
     n_bytes: int
     seconds: float
 
@@ -51,7 +53,7 @@ class Verification:
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as plain values, missing ones as None."""
-        tables = {"cases": self.cases, "faults": self.faults}
+        tables = {"cases": self.cases, "faults": self.faults, "notes": self.notes}
         rows = {
             name: table.astype(object).where(table.notna(), None).to_dict("records")
             for name, table in tables.items()
@@ -61,25 +63,31 @@ class Verification:
 
 
 def verify(
-    root: str | Path, used: Mapping[Path, str] | None = None, workers: int | None = None
+    root: str | Path,
+    used: Mapping[Path, str] | None = None,
+    workers: int | None = None,
+    mask_pattern: str = "",
 ) -> Verification:
     """Look into every file at or below ``root`` and return all that is wrong, raising nothing.
 
     ``used`` gives the digest of files as a study has read them (see `used_files`); one that has
     changed or gone since is a fault, and so is a folder with none of them. ``workers`` cases are
-    read side by side (None: one per processor).
+    read side by side (None: one per processor). A mask whose name matches ``mask_pattern`` is the
+    expert's, whatever it is called.
     """
     root, started = Path(root), time.monotonic()
     cases = _survey(root)
-    inspections = inspection.inspect_all(cases.cases, signatures=False, workers=workers)
+    inspections = inspection.inspect_all(
+        cases.cases, signatures=False, workers=workers, mask_pattern=mask_pattern
+    )
     faults = [*cases.faults, *(fault for case in inspections for fault in case.faults)]
     if used is not None:
         faults += _changes(root, [case.case for case in inspections], used)
-    rows = [{**asdict(fault), "path": str(fault.path)} for fault in faults]
     return Verification(
         root=root,
         cases=_case_table(inspections, faults),
-        faults=pd.DataFrame(rows, columns=FAULT_COLUMNS),
+        faults=_fault_table(faults),
+        notes=_fault_table([note for case in inspections for note in case.notes]),
         n_bytes=sum(case.n_bytes for case in inspections),
         seconds=round(time.monotonic() - started, 3),
     )
@@ -98,7 +106,11 @@ def used_files(cases: pd.DataFrame) -> dict[Path, str]:
 def _survey(root: Path) -> Survey:
     """Return what a folder holds; a folder that cannot be read is one fault."""
     try:
-        return survey(root)
+        found = survey(root)
+        lacking = Counter(fault.path for fault in found.faults if fault.kind == layout.MISSING)
+        # where nobody has any image, masks are all that should be there
+        bare = not found.cases and set(lacking.values()) == {len(SEQUENCES)}
+        return survey(root, masks=True) if bare else found
     except DataError as error:
         return Survey((), (_fault(root, error.kind, str(error)),))
     except OSError as error:
@@ -130,6 +142,11 @@ def _changes(root: Path, cases: Sequence[Case], used: Mapping[Path, str]) -> Ite
 
 def _fault(path: Path, kind: str, message: str) -> Fault:
     return Fault(NOBODY, NOBODY, NOBODY, path, kind, message)
+
+
+def _fault_table(faults: Sequence[Fault]) -> pd.DataFrame:
+    rows = [{**asdict(fault), "path": str(fault.path)} for fault in faults]
+    return pd.DataFrame(rows, columns=FAULT_COLUMNS)
 
 
 def _case_table(inspections: Sequence[Inspection], faults: Sequence[Fault]) -> pd.DataFrame:
