@@ -83,21 +83,21 @@ def inspect(case: Case, *, signatures: bool = False, mask_pattern: str = "") -> 
                 content.check_brain(name, volume)
             shown[name] = volume
     voxels, tumour = _tumour(case, volumes.get("seg"), faults)
-    notes: list[Fault] = []
-    if len({volume.values.shape for volume in shown.values()}) == 1:
-        faults += content.impossible(case, shown, tumour)
-        notes += content.doubtful(case, shown, tumour)
+    # voxels of files that differ in shape do not lie side by side
+    beside = shown if len({volume.values.shape for volume in shown.values()}) == 1 else {}
+    faults += content.impossible(case, beside, tumour)
     digests = {path: hashlib.sha256(packed).hexdigest() for path, packed in stored.items()}
     inspection = Inspection(
         case=replace(case, digests=tuple(digests.get(path, "") for path in case.files.values())),
         faults=(),
         n_bytes=sum(map(len, stored.values())),
         voxels=voxels,
-        notes=tuple(notes),
+        notes=tuple(content.doubtful(case, beside, tumour)),
     )
     known_by = IDENTITY if case.images else "seg"
-    if known_by in volumes:
-        inspection = _on_its_grid(inspection, volumes[known_by])
+    if scan := volumes.get(known_by):
+        shape, axes = tuple(scan.values.shape), affines.axes_of(scan.affine)
+        inspection = replace(inspection, shape=shape, spacing_mm=scan.spacing_mm, axes=axes)
     if known_by in shown and (case.images or tumour.size):
         signed = signatures and known_by == IDENTITY
         inspection = _recognised(inspection, shown[known_by], signed, faults)
@@ -167,15 +167,6 @@ def _check_tumour(path: Path, raw: NDArray[Any], canonical: Labels) -> None:
     raise DataError(f"{path}: the mask holds {what} leave the case out", kind)
 
 
-def _on_its_grid(inspection: Inspection, volume: NiftiVolume) -> Inspection:
-    return replace(
-        inspection,
-        shape=tuple(volume.values.shape),
-        spacing_mm=volume.spacing_mm,
-        axes=affines.axes_of(volume.affine),
-    )
-
-
 def _recognised(
     inspection: Inspection, volume: NiftiVolume, signatures: bool, faults: list[Fault]
 ) -> Inspection:
@@ -184,9 +175,8 @@ def _recognised(
         try:
             digest = fingerprint.content_digest(volume.values)
             # fingerprints are compared voxel by voxel, so all scans must lie alike
-            turned = orientation.turned(
-                volume.values, orientation.turn_of(np.asarray(volume.affine))
-            )
+            turn = orientation.turn_of(np.asarray(volume.affine))
+            turned = orientation.turned(volume.values, turn)
             signature = fingerprint.signature(turned) if signatures else None
         except ValueError as error:
             message = f"{volume.path}: shows no brain ({error}); check that it is the right file"

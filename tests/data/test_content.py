@@ -235,7 +235,8 @@ def test_what_a_header_leaves_open_is_one_note_that_says_what_was_taken(
     assert found.faults == ()
     (note,) = found.notes
     assert note.kind == name.replace("nothing", "qform")
-    assert note.message.startswith(f"{files['t1']} (and 4 more of its files): ")
+    assert note.message.startswith(f"{files['t1']}: ")
+    assert note.message.endswith(" (so in 4 more of its files)")
     assert says in note.message
 
 
