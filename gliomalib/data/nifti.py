@@ -109,7 +109,7 @@ def decode(path: str | Path, stored: bytes, channel: int | None = None) -> Nifti
     shape = _shape(path, image.shape, channel)
     _check_data(path, image, len(content))
     try:
-        values = _voxels(image, content).reshape(shape, order="F")
+        values = _voxels(image, content).reshape(shape)
     except (TypeError, *_UNREADABLE) as error:
         message = f"truncated or damaged ({_line(error)}); fetch it again"
         raise DataError(f"{path}: {message}", "truncated") from None

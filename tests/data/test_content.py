@@ -191,6 +191,20 @@ def test_a_sound_case_leaves_no_doubt(tmp_path: Path) -> None:
     assert kinds(looked_at(tmp_path)) == ([], [])
 
 
+@pytest.mark.parametrize("background", [-5000, 300, 5000])
+def test_a_background_far_from_the_brain_is_no_outlier(background: int, tmp_path: Path) -> None:
+    for name, path in faults.write(tmp_path, 1).items():
+        if name != "seg":
+            with_values(path, lambda v: np.where(v == 0, background, v).astype(np.int16))
+    assert kinds(looked_at(tmp_path)) == ([], [])
+
+
+def test_a_qform_that_its_own_code_calls_void_says_nothing(tmp_path: Path) -> None:
+    files = faults.write(tmp_path, 1)
+    faults.put(files["t1"], faults.QFORM, "<2h3f", 0, 1, 2, 2, 2)
+    assert kinds(looked_at(tmp_path)) == ([], [])
+
+
 @pytest.mark.parametrize("value", [30_000, -30_000])
 def test_one_voxel_far_from_all_others_is_a_note(value: int, tmp_path: Path) -> None:
     files = faults.write(tmp_path, 1)
