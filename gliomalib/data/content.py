@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from gliomalib.data import affines
 from gliomalib.data.nifti import NiftiVolume
+from gliomalib.digits import percent
 from gliomalib.schema import SEQUENCES, Case, DataError, Fault
 
 FEW = 8
@@ -77,11 +78,11 @@ def impossible(case: Case, volumes: Volumes, tumour: NDArray[np.intp]) -> Iterat
 
     ``volumes`` have one shape; ``tumour`` are the places of its voxels in Fortran's order.
     """
-    for (one, first), (two, second) in _same(volumes):
+    for (name, first), (copy, second) in _same(volumes):
         yield _fault(
             *(case, second.path, "same scan twice"),
-            f"{two} shows the same voxels as {one} ({first.path.name}), so one of them is a copy; "
-            "fetch both again",
+            f"{copy} shows the same voxels as {name} ({first.path.name}), so one of them is a "
+            "copy; fetch both again",
         )
     images = [_flat(volumes[name]) for name in SEQUENCES if name in volumes]
     if len(images) == len(SEQUENCES) and tumour.size:
@@ -90,8 +91,8 @@ def impossible(case: Case, volumes: Volumes, tumour: NDArray[np.intp]) -> Iterat
         if air.mean() > IN_AIR:
             yield _fault(
                 *(case, volumes["seg"].path, "mask in air"),
-                f"{air.mean():.1%} of the tumour lies where no sequence shows anything; check "
-                "that mask and images are one patient's and lie alike",
+                f"{percent(air.mean(), 1)} of the tumour lies where no sequence shows anything; "
+                "check that mask and images are one patient's and lie alike",
             )
 
 
@@ -120,8 +121,8 @@ def doubtful(case: Case, volumes: Volumes, tumour: NDArray[np.intp]) -> Iterator
             ends = next(ends for letters, ends in _ENDS.items() if letter in letters)
             yield _fault(
                 *(case, seg.path, "mirrored mask"),
-                f"with {ends} exchanged the mask fits FLAIR better, as only {share:.0%} of it is "
-                "brighter than its mirror image; check its orientation",
+                f"with {ends} exchanged the mask fits FLAIR better, as only {percent(share)} of it "
+                "is brighter than its mirror image; check its orientation",
             )
 
 
@@ -155,14 +156,14 @@ def _same(volumes: Volumes) -> Iterator[Sequence[tuple[str, NiftiVolume]]]:
     if ranks.shape[1] > 1:
         alike = np.abs(np.corrcoef(ranks))
         pairs = combinations(enumerate(volumes.items()), 2)
-        yield from ((one, two) for (i, one), (j, two) in pairs if alike[i, j] > SAME)
+        yield from ((first, second) for (i, first), (j, second) in pairs if alike[i, j] > SAME)
 
 
 def _stretch(values: NDArray[Any]) -> float:
     """Return how far all values reach, in lengths of the range of the brain and the background."""
     # an odd step, as an even one would meet the same columns of voxels again and again
-    some = values[:: max(1, values.size // (40 * SAMPLE)) | 1]
-    brain = some[some != values[0]]
+    sample = values[:: max(1, values.size // (40 * SAMPLE)) | 1]
+    brain = sample[sample != values[0]]
     if brain.size < FEWEST:
         return 1.0
     low, high = np.percentile(brain, [_TAILS, 100 - _TAILS])

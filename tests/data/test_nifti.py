@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gliomalib.data import affines, inspection, nifti
+from gliomalib.data import inspection, nifti
 from gliomalib.data.nifti import NiftiVolume
 from gliomalib.data.readers import survey
 from gliomalib.schema import SEQUENCES, Case, DataError
@@ -269,24 +269,6 @@ def test_needless_axes_beside_four_sequences_are_left_out(shape: tuple[int, ...]
     stacked = np.stack([VALUES + 1000 * k for k in range(4)], axis=-1).reshape(shape)
     for k in range(4):
         assert (nifti.decode(PLAIN, written(stacked), k).values == VALUES + 1000 * k).all()
-
-
-@given(
-    scale=st.floats(-0.04, 0.04),
-    turn=st.floats(-0.04, 0.04),
-    shift=st.tuples(*[st.floats(-0.2, 0.2)] * 3),
-)
-def test_how_far_apart_affines_are_is_that_of_the_voxel_farthest_apart(
-    scale: float, turn: float, shift: tuple[float, float, float]
-) -> None:
-    first = np.diag([-2.0, 3.0, 1.0, 1.0])
-    other = first @ np.diag([1, 1 + scale, 1, 1])
-    other[0, 1] += turn
-    other[:3, 3] += shift
-    voxels = np.array(list(np.ndindex(SHAPE)))
-    millimetres = nib.affines.apply_affine(other, voxels) - nib.affines.apply_affine(first, voxels)
-    slow = np.linalg.norm(millimetres / [2, 3, 1], axis=1).max()
-    assert affines.apart(first, other, SHAPE) == pytest.approx(slow, abs=1e-9)
 
 
 def volume(shift: float = 0.0, spacing: float = 1.0, flip: bool = False) -> NiftiVolume:
