@@ -50,22 +50,29 @@ RELEASES = tuple(CONVENTIONS)
 REGIONS = MappingProxyType({"WT": (1, 2, 3), "TC": (1, 3), "ET": (3,)})
 """Whole tumour, tumour core and enhancing tumour as canonical labels."""
 
+ROUNDING = 1e-3
+"""How far from a whole number a label may be: scaling by a header's slope leaves such rests."""
+
 _UNKNOWN = 255
 
 
 def to_canonical(raw: NDArray[Any], release: str, where: str) -> Labels:
     """Return canonical labels 0 to 3 (uint8, same shape) for the labels of a release.
 
-    ``where`` names the file in errors. Raises ``DataError`` for a value that is not a whole
-    number or that the release does not know, and ``SettingsError`` for an unknown release.
+    ``where`` names the file in errors. Raises ``DataError`` for a value that is farther than
+    ``ROUNDING`` from a whole number or that the release does not know, and ``SettingsError`` for
+    an unknown release.
     """
     convention = _convention(release)
     table = np.full(256, _UNKNOWN, dtype=np.uint8)
     table[list(convention)] = list(convention.values())
     with np.errstate(invalid="ignore"):
-        codes = np.clip(raw, 0, 255).astype(np.uint8)
-    labels: Labels = table[codes]
-    strange = (labels == _UNKNOWN) | (codes != raw)
+        whole = np.rint(raw) if raw.dtype.kind == "f" else raw
+        codes = np.clip(whole, 0, 255).astype(np.uint8)
+        labels: Labels = table[codes]
+        strange = (labels == _UNKNOWN) | (codes != whole)
+        if raw.dtype.kind == "f":
+            strange |= np.abs(raw - whole) > ROUNDING
     if strange.any():
         raise DataError(_complaint(raw[strange], convention, f"{where} ({release})"))
     return labels
@@ -101,7 +108,11 @@ def _complaint(wrong: NDArray[Any], allowed: Iterable[int], where: str) -> str:
         f"{value:g} in {count} voxels" for value, count in zip(values[:5], counts[:5], strict=True)
     )
     more = f" and {len(values) - 5} more values" if len(values) > 5 else ""
+    with np.errstate(invalid="ignore"):
+        off = float(np.abs(values - np.rint(values)).max())
+    broken = f" (up to {off:.3g} off a whole number)" if off > ROUNDING else ""
     return (
-        f"{where}: unknown label {counted}{more}; allowed are {', '.join(map(str, allowed))}, "
-        "so check that this is the mask and that its release is named rightly"
+        f"{where}: unknown label {counted}{more}{broken}; allowed are "
+        f"{', '.join(map(str, allowed))}, so check that this is the mask and that its release is "
+        "named rightly"
     )

@@ -46,7 +46,8 @@ class Data(Model):
     """Where patients come from: ``phantom`` makes them, ``folder`` reads the user's releases.
 
     A case that cannot be used stops the study, or, with ``on_bad_case: exclude``, is left out
-    and listed. ``extent`` is what a case shows: the whole head, a box around the tumour
+    and listed. A mask that calls itself a prediction is a fault unless its name matches the glob
+    ``mask_pattern``. ``extent`` is what a case shows: the whole head, a box around the tumour
     (``boxes``), or the mask of a whole head and no image (``masks``).
     """
 
@@ -55,6 +56,7 @@ class Data(Model):
     internal_releases: tuple[str, ...] = ()
     external_releases: tuple[str, ...] = ()
     on_bad_case: Literal["stop", "exclude"] = "stop"
+    mask_pattern: str = ""
     extent: Literal["head", "boxes", "masks"] = "head"
 
 

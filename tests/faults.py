@@ -51,9 +51,9 @@ def brain(*seed: int) -> np.ndarray:
 
 
 def mask() -> np.ndarray:
-    """Return labels as BraTS writes them until 2022."""
+    """Return labels as BraTS writes them until 2022, in the middle of the brain."""
     labels = np.zeros(SHAPE, np.uint8)
-    labels.ravel()[: sum(VOXELS)] = np.repeat([1, 2, 4], VOXELS)
+    labels[10:14, 9:14, 8:11] = np.repeat([1, 2, 4], VOXELS).reshape(4, 5, 3)
     return labels
 
 
@@ -77,7 +77,9 @@ def write_as(folder: Path, number: int, suffix: str = ".nii.gz") -> dict[str, Pa
 
 
 def save(path: Path, values: np.ndarray, affine: np.ndarray = AFFINE) -> None:
-    nib.save(nib.Nifti1Image(values, affine), path)
+    image = nib.Nifti1Image(values, affine)
+    image.header.set_xyzt_units("mm")
+    nib.save(image, path)
 
 
 def digests(root: Path) -> dict[str, str]:
@@ -123,8 +125,8 @@ def plant_secrets(path: Path) -> None:
         packed.write(found.to_bytes() + OUTSIDE[2].encode())
 
 
-DIM, PIXDIM, VOX_OFFSET, SROW = 40, 76, 108, 280
-"""Where the NIfTI-1 header keeps shape, voxel size, first voxel and affine."""
+DIM, PIXDIM, VOX_OFFSET, UNITS, QFORM, SROW = 40, 76, 108, 123, 252, 280
+"""Where the NIfTI-1 header keeps shape, voxel size, first voxel, units, both codes and affine."""
 
 
 def _header(part: str, offset: int, form: str, *values: object) -> Plant:
@@ -179,6 +181,14 @@ def _ambiguous(files: Files) -> None:
     for name in ("a_seg.nii", "b_Segm.nii.gz"):
         save(files["seg"].with_name(name), mask())
     files["seg"].unlink()
+
+
+def _copied(what: str, to: str, files: Files) -> None:
+    shutil.copy(files[what], files[to])
+
+
+def _seed(files: Files) -> tuple[int]:
+    return (int(files["t1"].parent.name[-3:]),)
 
 
 def _replaced(part: str, make: Callable[[Path], None], files: Files) -> None:
@@ -270,6 +280,12 @@ FAULTS = {
     "header and affine disagree": Planted(
         _header("t1ce", PIXDIM + 12, "<f", 5), "voxel size", "t1ce", CORRECT
     ),
+    "micron by the header, mm by its numbers": Planted(
+        _header("t1", UNITS, "B", 3), "voxel size", "t1", "read as micron, expected 0.2 to 10"
+    ),
+    "slices of 12 mm": Planted(
+        _affine("flair", AFFINE @ np.diag([1, 1, 12, 1])), "voxel size", "flair", CORRECT
+    ),
     "singular affine": Planted(
         _header("t1", SROW, "<12f", -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0),
         "singular affine",
@@ -301,8 +317,35 @@ FAULTS = {
     "mask in place of a scan": Planted(
         _values("t1", lambda v: (v > 0).astype(np.int16)), "no brain", "t1", CHECK
     ),
+    "tissues in place of a scan": Planted(
+        _values("t2", lambda v: v // 100), "no brain", "t2", CHECK
+    ),
+    "the mask in place of a scan": Planted(
+        partial(_copied, "seg", "flair"), "no brain", "flair", CHECK
+    ),
+    "T1 in place of T1ce": Planted(
+        partial(_copied, "t1", "t1ce"), "same scan twice", "t1ce", r"as t1 \(.*fetch both again"
+    ),
+    "T2 in place of FLAIR, scaled": Planted(
+        lambda files: save(files["flair"], 0.25 * brain(*_seed(files), 2)),
+        "same scan twice",
+        "flair",
+        r"as t2 \(.*fetch both again",
+    ),
     # the mask
     "half labels": Planted(_values("seg", _label(0.5, np.float32)), "unknown label", "seg", CHECK),
+    "labels off a whole number": Planted(
+        _values("seg", _label(4.01, np.float32)),
+        "unknown label",
+        "seg",
+        "up to 0.01 off a whole number.*check that",
+    ),
+    "mask in the air": Planted(
+        _values("seg", lambda v: np.roll(v, 8, axis=1)), "mask in air", "seg", "one patient's and"
+    ),
+    "mask half in the air": Planted(
+        _values("seg", lambda v: np.roll(v, (8, 6), axis=(0, 1))), "mask in air", "seg", "lie alike"
+    ),
     "unknown label": Planted(_values("seg", _label(3, np.uint8)), "unknown label", "seg", CHECK),
     "mask without tumour": Planted(
         _values("seg", np.zeros_like), "no tumour", "seg", "leave the case out"

@@ -84,6 +84,20 @@ def test_unknown_label_is_refused(value: float, shown: str) -> None:
         labels.to_canonical(raw, "brats2020", "case_seg.nii")
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("off", [1e-9, -1e-6, 9e-4, -9e-4])
+def test_a_label_may_be_off_by_what_scaling_leaves(off: float, dtype: type) -> None:
+    raw = np.array([0, 1, 2, 4], dtype) + dtype(off)
+    assert labels.to_canonical(raw, "brats2020", "x").tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("off", [0.0011, -0.25, 0.5])
+def test_a_label_farther_off_is_refused_with_how_far(off: float) -> None:
+    raw = np.array([0, 1, 2, 4 + off, 4 + off])
+    with pytest.raises(DataError, match=rf"in 2 voxels \(up to {abs(off)} off a whole number\);"):
+        labels.to_canonical(raw, "brats2020", "x")
+
+
 def test_an_unknown_release_or_label_is_refused() -> None:
     zeros = np.zeros(3, dtype=np.uint8)
     with pytest.raises(SettingsError, match=r"brats2099.*known are"):

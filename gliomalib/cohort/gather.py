@@ -65,7 +65,10 @@ def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str |
     if study.data.extent == "masks":
         entries = [replace(e, case=replace(e.case, images={}, channels=())) for e in entries]
     asked = [entry.case for entry in entries if entry.part in USED]
-    seen = {scan.case.case_id: scan for scan in inspection.inspect_all(asked, signatures=True)}
+    inspections = inspection.inspect_all(
+        asked, signatures=True, mask_pattern=study.data.mask_pattern
+    )
+    seen = {scan.case.case_id: scan for scan in inspections}
     faults = [*listing_faults, *(fault for scan in seen.values() for fault in scan.faults)]
     stop(faults, root, study.data.on_bad_case)
     sound = [scan for scan in seen.values() if not scan.faults]

@@ -38,6 +38,9 @@ def add(verbs: Verbs) -> None:
     verify.add_argument("--study", default="", help="compare with the files that this study read")
     verify.add_argument("--data-dir", default="", metavar="FOLDER", help="its working files (data)")
     verify.add_argument("--workers", type=_positive, default=None, help="cases read side by side")
+    verify.add_argument(
+        "--mask-pattern", default="", metavar="GLOB", help="names of masks that are an expert's"
+    )
     verify.set_defaults(verb=_verify)
 
     for kind, what in (("cubes", "boxes around the tumours"), ("masks", "the masks alone, 128³")):
@@ -86,7 +89,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     if arguments.study:
         folder = Folders.of(arguments.data_dir).data / arguments.study
         used = verification.used_files(table.read_cases(folder / "cases.csv"))
-    result = verification.verify(arguments.root, used, arguments.workers)
+    result = verification.verify(arguments.root, used, arguments.workers, arguments.mask_pattern)
     if arguments.json:
         say(json.dumps(result.as_json(), indent=1))
     else:
@@ -99,8 +102,9 @@ def _show(result: Verification) -> None:
         say(_text(result.cases))
     for _, fault in result.faults.iterrows():
         say(f"{fault['kind']}: {fault['message']}")
-    for _, entry in result.unused.iterrows():
-        say(f"note, {entry['kind']}: {entry['message']}")
+    for notes in (result.notes, result.unused):
+        for _, note in notes.iterrows():
+            say(f"note, {note['kind']}: {note['message']}")
     n_faults, megabytes = len(result.faults), result.n_bytes / 1e6
     speed = megabytes / max(result.seconds, 1e-3)
     say(

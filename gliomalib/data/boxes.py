@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from gliomalib import labels, progress
-from gliomalib.data import nifti, writing
+from gliomalib.data import affines, nifti, writing
 from gliomalib.data.readers import people, survey
 from gliomalib.provenance import write_atomic
 from gliomalib.schema import SEQUENCES, Affine, Case, DataError, Float32Array, Labels, Scan
@@ -111,7 +111,7 @@ def coarse_affine(affine: Affine, shape: Sequence[int], start: Sequence[int] = (
     scale = np.diag([*((n - 1) / (SIDE - 1) for n in shape), 1.0])
     shift = np.eye(4)
     shift[:3, 3] = start
-    return nifti.nested(np.asarray(affine) @ scale @ shift)
+    return affines.nested(np.asarray(affine) @ scale @ shift)
 
 
 def _write(root: Path, out: Path, files: Files) -> int:

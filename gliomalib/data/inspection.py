@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomalib import labels, progress
-from gliomalib.data import fingerprint, nifti, orientation
+from gliomalib.data import affines, content, fingerprint, nifti, orientation
 from gliomalib.data.nifti import NiftiVolume
-from gliomalib.schema import N_CLASSES, SEQUENCES, Case, DataError, Fault, Float32Array
+from gliomalib.schema import N_CLASSES, SEQUENCES, Case, DataError, Fault, Float32Array, Labels
 
 IDENTITY = SEQUENCES[0]
 """The sequence by whose voxels a scan is recognised; without images it is the mask."""
@@ -26,7 +26,8 @@ IDENTITY = SEQUENCES[0]
 class Inspection:
     """What one look at a case found; what could not be read is None.
 
-    ``case`` carries the digests of its files, ``n_bytes`` is their size on disk. ``content`` is
+    ``case`` carries the digests of its files, ``n_bytes`` is their size on disk. ``notes`` are
+    doubts about a case that can be used, each shaped like a fault. ``content`` is
     equal for the same scan however it is stored, ``signature`` alike for the same scan processed
     otherwise (None unless asked for). ``voxels`` counts the canonical labels, and ``axes`` are
     directions such as LPS.
@@ -41,6 +42,7 @@ class Inspection:
     shape: tuple[int, ...] | None = None
     spacing_mm: tuple[float, float, float] | None = None
     axes: str | None = None
+    notes: tuple[Fault, ...] = ()
 
     @property
     def grid(self) -> dict[str, str | None]:
@@ -51,42 +53,54 @@ class Inspection:
 
 
 def inspect_all(
-    cases: Sequence[Case], *, signatures: bool, workers: int | None = None
+    cases: Sequence[Case], *, signatures: bool, workers: int | None = None, mask_pattern: str = ""
 ) -> list[Inspection]:
     """Inspect cases side by side and return them in their order.
 
     ``workers`` threads share the work (None: one per processor); decompression leaves Python free
     to run them at once.
     """
-    work = partial(inspect, signatures=signatures)
+    work = partial(inspect, signatures=signatures, mask_pattern=mask_pattern)
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         return list(progress.results(pool.map(work, cases), len(cases), "cases inspected"))
 
 
-def inspect(case: Case, *, signatures: bool = False) -> Inspection:
-    """Read every file of a case and return all of its faults, not only the first."""
-    faults: list[Fault] = []
-    contents = {}
+def inspect(case: Case, *, signatures: bool = False, mask_pattern: str = "") -> Inspection:
+    """Read every file of a case and return all of its faults, not only the first.
+
+    A mask that calls itself a prediction is a fault, but where it matches ``mask_pattern``.
+    """
+    faults = list(content.predicted(case, mask_pattern))
+    stored = {}
     for path in dict.fromkeys(case.files.values()):
         with _noted(case, path, faults):
-            contents[path] = nifti.read_bytes(path)
-    volumes = _decoded(case, contents, faults)
+            stored[path] = nifti.read_bytes(path)
+    volumes = _decoded(case, stored, faults)
+    shown = {}
     for name, volume in volumes.items():
-        if name != "seg":
-            with _noted(case, volume.path, faults):
-                _check_brain(name, volume)
-    voxels = _class_voxels(case, volumes["seg"], faults) if "seg" in volumes else None
-    digests = {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
+        with _noted(case, volume.path, faults):
+            if name != "seg":
+                content.check_brain(name, volume)
+            shown[name] = volume
+    voxels, tumour = _tumour(case, volumes.get("seg"), faults)
+    # voxels of files that differ in shape do not lie side by side
+    beside = shown if len({volume.values.shape for volume in shown.values()}) == 1 else {}
+    faults += content.impossible(case, beside, tumour)
+    digests = {path: hashlib.sha256(packed).hexdigest() for path, packed in stored.items()}
     inspection = Inspection(
         case=replace(case, digests=tuple(digests.get(path, "") for path in case.files.values())),
         faults=(),
-        n_bytes=sum(map(len, contents.values())),
+        n_bytes=sum(map(len, stored.values())),
         voxels=voxels,
+        notes=tuple(content.doubtful(case, beside, tumour)),
     )
     known_by = IDENTITY if case.images else "seg"
-    if known_by in volumes:
+    if scan := volumes.get(known_by):
+        shape, axes = tuple(scan.values.shape), affines.axes_of(scan.affine)
+        inspection = replace(inspection, shape=shape, spacing_mm=scan.spacing_mm, axes=axes)
+    if known_by in shown and (case.images or tumour.size):
         signed = signatures and known_by == IDENTITY
-        inspection = _recognised(inspection, volumes[known_by], signed, faults)
+        inspection = _recognised(inspection, shown[known_by], signed, faults)
     # one 4-D file is decoded for each of its sequences and would report its damage four times
     unique = {fault.message: fault for fault in faults}
     return replace(inspection, faults=tuple(unique.values()))
@@ -118,69 +132,54 @@ def _decoded(
     return volumes
 
 
-def _check_brain(name: str, volume: NiftiVolume) -> None:
-    values = _few_values(volume.values)
-    message = f"{volume.path}: {name} is {' or '.join(map(str, values))} in every voxel"
-    if len(values) > 1:
-        message += "; it shows no brain, so check that it is the right file"
-        raise DataError(message, "no brain")
-    if values:
-        kind = "constant volume" if values[0] else "empty volume"
-        raise DataError(f"{message}; fetch it again", kind)
+def _tumour(
+    case: Case, mask: NiftiVolume | None, faults: list[Fault]
+) -> tuple[tuple[int, ...] | None, NDArray[np.intp]]:
+    """Return how many voxels each canonical label has, and where in Fortran's order the tumour is.
 
-
-def _few_values(values: NDArray[Any]) -> list[Any]:
-    """Return the values that occur if they are one or two, as in no scan of a brain."""
-    # a sparse look first: sorting all voxels takes long and nearly every scan fails it
-    if np.unique(values[::8, ::8, ::8]).size > 2:
-        return []
-    occurring = np.unique(values)
-    return occurring.tolist() if occurring.size <= 2 else []
-
-
-def _class_voxels(case: Case, mask: NiftiVolume, faults: list[Fault]) -> tuple[int, ...] | None:
-    """Return how many voxels each canonical label has, None for a mask with unknown labels."""
+    None and nowhere without a mask or for one with unknown labels.
+    """
+    if mask is None:
+        return None, np.zeros(0, np.intp)
     # most of a mask is 0, so only the rest is translated
-    marked = mask.values[mask.values != 0]
-    counts = None
+    values = mask.values.ravel(order="F")
+    marked = np.flatnonzero(values != 0)
     with _noted(case, mask.path, faults):
         try:
-            canonical = labels.to_canonical(marked, case.release, str(mask.path))
+            canonical = labels.to_canonical(values[marked], case.release, str(mask.path))
         except DataError as error:
             raise DataError(str(error), "unknown label") from None
         counts = np.bincount(canonical, minlength=N_CLASSES)
-        counts[0] += mask.values.size - marked.size
-        if not counts[1:].any():
-            raise DataError(
-                f"{mask.path}: the mask holds no tumour; check that it is this patient's mask, or "
-                "leave the case out",
-                "no tumour",
-            )
-    return None if counts is None else tuple(counts.tolist())
+        counts[0] += values.size - marked.size
+        with _noted(case, mask.path, faults):
+            _check_tumour(mask.path, values[marked], canonical)
+        return tuple(counts.tolist()), marked[canonical > 0]
+    return None, marked[:0]
+
+
+def _check_tumour(path: Path, raw: NDArray[Any], canonical: Labels) -> None:
+    if canonical.any():
+        return
+    kind, what = "no tumour", "no tumour; check that it is this patient's mask, or"
+    if (raw > labels.ROUNDING).any():
+        # some releases mark what surgery left, which is no tumour
+        kind, what = "cavity only", "a resection cavity and no tumour, as after treatment;"
+    raise DataError(f"{path}: the mask holds {what} leave the case out", kind)
 
 
 def _recognised(
     inspection: Inspection, volume: NiftiVolume, signatures: bool, faults: list[Fault]
 ) -> Inspection:
     """Return an inspection with what the identity sequence tells of the scan."""
-    inspection = replace(
-        inspection,
-        shape=tuple(volume.values.shape),
-        spacing_mm=volume.spacing_mm,
-        axes=nifti.axes_of(volume.affine),
-    )
-    if _few_values(volume.values):
-        return inspection
     with _noted(inspection.case, volume.path, faults):
         try:
-            content = fingerprint.content_digest(volume.values)
+            digest = fingerprint.content_digest(volume.values)
             # fingerprints are compared voxel by voxel, so all scans must lie alike
-            turned = orientation.turned(
-                volume.values, orientation.turn_of(np.asarray(volume.affine))
-            )
+            turn = orientation.turn_of(np.asarray(volume.affine))
+            turned = orientation.turned(volume.values, turn)
             signature = fingerprint.signature(turned) if signatures else None
         except ValueError as error:
             message = f"{volume.path}: shows no brain ({error}); check that it is the right file"
             raise DataError(message, "no brain") from None
-        inspection = replace(inspection, content=content, signature=signature)
+        inspection = replace(inspection, content=digest, signature=signature)
     return inspection

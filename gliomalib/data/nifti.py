@@ -20,10 +20,11 @@ from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from gliomalib import labels
+from gliomalib.data import affines
 from gliomalib.schema import SEQUENCES, Affine, Case, DataError, FloatArray, Scan
 
-AFFINE_TOLERANCE = 1e-3
-"""Millimetres by which affines of one case may differ: headers keep single precision."""
+AFFINE_TOLERANCE = 0.1
+"""Voxels by which two affines of one scan may put a voxel apart: headers round."""
 
 SPACING_TOLERANCE = 0.01
 """Part by which voxel sizes of one case may differ, or those of header and affine of one file."""
@@ -32,11 +33,14 @@ OWN_ORIGIN = ("brats2017",)
 """Releases with a mask whose header has another origin than its images though the voxels fit, as
 Brats17_TCIA_105_1 has."""
 
+UNITS = {1: ("metre", 1000.0), 2: ("mm", 1.0), 3: ("micron", 0.001)}
+"""NIfTI's code for the unit of length → its name, and how many millimetres it is."""
+
+VOXEL_MM = (0.2, 10.0)
+"""Smallest and largest side of a voxel of a brain scan; other sizes mean another unit."""
+
 HEADER_BYTES = {348: nib.nifti1.Nifti1Image, 540: nib.nifti2.Nifti2Image}
 """Size of the header, which is a file's first number → the kind of image."""
-
-FLAT = 1e-3
-"""Volume that three axes of length 1 must span at least; less counts as lying in one plane."""
 
 _GZIP = b"\x1f\x8b"
 _GZIP_FORMAT = 31
@@ -52,12 +56,16 @@ _UNREADABLE = (
 
 @dataclass(frozen=True)
 class NiftiVolume:
-    """One 3-D image as stored (scaled where its header says so): values (X, Y, Z), mm, affine."""
+    """One 3-D image as stored (scaled where its header says so): values (X, Y, Z), mm, affine.
+
+    ``doubts`` are what its header leaves open, each a kind and a sentence with what was taken.
+    """
 
     path: Path
     values: NDArray[Any]
     spacing_mm: tuple[float, float, float]
     affine: Affine
+    doubts: tuple[tuple[str, str], ...] = ()
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -90,6 +98,7 @@ def read_bytes(path: str | Path) -> bytes:
 def decode(path: str | Path, stored: bytes, channel: int | None = None) -> NiftiVolume:
     """Return the 3-D image in the bytes of a file, or one channel of a 4-D one.
 
+    Metre and micron become millimetres, and axes of length 1 after the third are left out.
     Raises ``DataError`` where the bytes are damaged or no NIfTI, the shape is not the expected
     one, a value is no number or not finite, or the header gives no usable voxel size or affine.
     """
@@ -97,19 +106,21 @@ def decode(path: str | Path, stored: bytes, channel: int | None = None) -> Nifti
     content = _unpacked(path, stored)
     image = _opened(path, content)
     # the header is checked first: nibabel believes whatever it says
-    _check_shape(path, image.shape, channel)
+    shape = _shape(path, image.shape, channel)
     _check_data(path, image, len(content))
     try:
-        values = _voxels(image, content)
+        values = _voxels(image, content).reshape(shape)
     except (TypeError, *_UNREADABLE) as error:
         message = f"truncated or damaged ({_line(error)}); fetch it again"
         raise DataError(f"{path}: {message}", "truncated") from None
     values = values if channel is None else values[..., channel]
     _check_finite(path, values)
-    affine = np.asarray(image.affine, dtype=np.float64)
+    _, factor = UNITS.get(_unit_code(image), UNITS[2])
+    affine = np.array(image.affine, dtype=np.float64)
+    affine[:3] *= factor
     spacing = _spacing(image, affine, path)
-    check_affine(affine, str(path))
-    return NiftiVolume(path, values, spacing, nested(affine))
+    affines.check_affine(affine, str(path))
+    return NiftiVolume(path, values, spacing, affines.nested(affine), _doubts(image))
 
 
 def load(path: str | Path, channel: int | None = None) -> NiftiVolume:
@@ -162,30 +173,6 @@ def check_same_grid(volumes: Sequence[NiftiVolume], shifted: Path | None = None)
         if difference:
             advice = "all files of a case must be on one grid, so fetch the case again"
             raise DataError(f"{other.path}: {difference}; {advice}", f"different {kind}")
-
-
-def check_affine(affine: FloatArray, where: str) -> None:
-    """Raise ``DataError`` for a 4×4 matrix that is not finite or whose axes lie in one plane."""
-    axes = affine[:3, :3]
-    lengths = np.linalg.norm(axes, axis=0)
-    usable = bool(np.isfinite(affine).all() and lengths.all())
-    if not usable or abs(np.linalg.det(axes / lengths)) < FLAT:
-        raise DataError(
-            f"{where}: affine is {nested(affine)}, which does not span a volume, so nobody knows "
-            "where the voxels lie; correct the header",
-            "singular affine",
-        )
-
-
-def axes_of(affine: Affine) -> str:
-    """Return where the axes of voxels run, such as LPS."""
-    return "".join(nib.orientations.aff2axcodes(np.asarray(affine)))
-
-
-def nested(affine: FloatArray) -> Affine:
-    """Return a 4×4 matrix as nested tuples, which compare and do not change."""
-    # adding zero makes one zero of the two that floats have
-    return tuple(tuple(float(entry) + 0.0 for entry in row) for row in affine)
 
 
 def _unpacked(path: Path, stored: bytes) -> bytes:
@@ -259,7 +246,9 @@ def _voxels(image: nib.nifti1.Nifti1Image, content: bytes) -> NDArray[Any]:
     return np.ndarray(stored.shape, stored.dtype, content, stored.offset, order="F")
 
 
-def _check_shape(path: Path, shape: tuple[int, ...], channel: int | None) -> None:
+def _shape(path: Path, stored: tuple[int, ...], channel: int | None) -> tuple[int, ...]:
+    """Return the shape without needless axes of length 1, if it is the expected one."""
+    shape = (*stored[:3], *(length for length in stored[3:] if length != 1))
     wanted = "three dimensions X, Y, Z" if channel is None else "four: X, Y, Z, sequence"
     n_wanted = 3 if channel is None else 4
     if len(shape) != n_wanted or min(shape) < 1:
@@ -268,6 +257,7 @@ def _check_shape(path: Path, shape: tuple[int, ...], channel: int | None) -> Non
     if channel is not None and shape[3] != len(SEQUENCES):
         message = f"holds {shape[3]} sequences, expected {len(SEQUENCES)}; fetch it again"
         raise DataError(f"{path}: {message}", "wrong dimension")
+    return shape
 
 
 def _check_finite(path: Path, values: NDArray[Any]) -> None:
@@ -282,13 +272,47 @@ def _check_finite(path: Path, values: NDArray[Any]) -> None:
 def _spacing(
     image: nib.nifti1.Nifti1Image, affine: FloatArray, path: Path
 ) -> tuple[float, float, float]:
-    x, y, z = (float(size) for size in image.header["pixdim"][1:4])
+    unit, factor = UNITS.get(_unit_code(image), UNITS[2])
+    x, y, z = (float(size) * factor for size in image.header["pixdim"][1:4])
     from_affine = np.linalg.norm(affine[:3, :3], axis=0)
     if not np.allclose((x, y, z), from_affine, rtol=SPACING_TOLERANCE):
         rounded = tuple(round(float(size), 4) for size in from_affine)
         message = f"voxel size is {(x, y, z)} mm in the header but {rounded} mm in the affine"
         raise DataError(f"{path}: {message}; correct the header", "voxel size")
+    low, high = VOXEL_MM
+    if not low <= min(x, y, z) <= max(x, y, z) <= high:
+        message = f"voxel size is {(x, y, z)} mm, read as {unit}, expected {low} to {high} mm"
+        raise DataError(f"{path}: {message}; correct the header or its unit", "voxel size")
     return x, y, z
+
+
+def _unit_code(image: nib.nifti1.Nifti1Image) -> int:
+    # the other bits are the unit of time
+    return int(image.header["xyzt_units"]) & 7
+
+
+def _doubts(image: nib.nifti1.Nifti1Image) -> tuple[tuple[str, str], ...]:
+    """Return what a header leaves open: its unit, and where its voxels lie."""
+    doubts = []
+    if _unit_code(image) not in UNITS:
+        doubts.append(("no unit", "the header names no unit of length; mm were taken"))
+    sform, qform = int(image.header["sform_code"]), int(image.header["qform_code"])
+    if not (sform or qform):
+        axes = affines.axes_of(affines.nested(image.affine))
+        sentence = f"sform and qform have code 0, so axes {axes} were taken; check left and right"
+        doubts.append(("no orientation", sentence))
+    if sform and qform and (by := _qform_off(image)) > AFFINE_TOLERANCE:
+        sentence = f"qform puts voxels up to {by:.3g} voxels from sform, which was taken"
+        doubts.append(("sform against qform", f"{sentence}; check left and right"))
+    return tuple(doubts)
+
+
+def _qform_off(image: nib.nifti1.Nifti1Image) -> float:
+    try:
+        return affines.apart(image.affine, image.get_qform(), image.shape)
+    except ValueError:
+        # its quaternion is no rotation
+        return math.inf
 
 
 def _line(error: Exception) -> str:
@@ -303,11 +327,13 @@ def _difference(first: NiftiVolume, other: NiftiVolume, shifted: bool) -> tuple[
     if not np.allclose(other.spacing_mm, first.spacing_mm, rtol=SPACING_TOLERANCE):
         sizes = f"{other.spacing_mm} mm but {where} has {first.spacing_mm} mm"
         return f"voxel size is {sizes}", "spacing"
-    axes, expected = (axes_of(volume.affine) for volume in (other, first))
+    axes, expected = (affines.axes_of(volume.affine) for volume in (other, first))
     if axes != expected:
         return f"the axes run {axes} but in {where} {expected}", "orientation"
-    columns = slice(3 if shifted else 4)
-    ours, theirs = (np.asarray(volume.affine)[:, columns] for volume in (other, first))
-    if not np.allclose(ours, theirs, rtol=0, atol=AFFINE_TOLERANCE):
-        return f"affine is {other.affine} but {where} has {first.affine}", "affine"
+    ours, theirs = np.array(other.affine), np.array(first.affine)
+    if shifted:
+        ours[:3, 3] = theirs[:3, 3]
+    if (by := affines.apart(theirs, ours, first.values.shape)) > AFFINE_TOLERANCE:
+        differ = f"affine is {other.affine} but {where} has {first.affine}"
+        return f"{differ}, up to {by:.3g} voxels apart", "affine"
     return "", ""

@@ -12,7 +12,7 @@ import nibabel.processing
 import numpy as np
 from numpy.typing import NDArray
 
-from gliomalib.data import nifti
+from gliomalib.data import affines, nifti
 from gliomalib.schema import Case, FloatArray, Scan
 
 AXES = "LPS"
@@ -48,7 +48,7 @@ def upright(scan: Scan) -> Scan:
     Raises ``DataError`` for an affine that is not finite or whose axes lie in one plane.
     """
     affine = np.asarray(scan.affine, dtype=np.float64)
-    nifti.check_affine(affine, f"case {scan.case.case_id}")
+    affines.check_affine(affine, f"case {scan.case.case_id}")
     directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     turn = turn_of(affine)
     # of each column the two smaller entries say how far the axis leans from the patient's
@@ -83,7 +83,7 @@ def _swapped(scan: Scan, affine: FloatArray, turn: NDArray[np.int64]) -> Scan:
         images=np.ascontiguousarray(images),
         labels=None if scan.labels is None else swapped(scan.labels),
         spacing_mm=_spacing(scan, turn),
-        affine=nifti.nested(affine @ back),
+        affine=affines.nested(affine @ back),
     )
 
 
@@ -103,7 +103,7 @@ def _resampled(scan: Scan, affine: FloatArray, turn: NDArray[np.int64]) -> Scan:
         images=np.array([resampled(v, order=1) for v in scan.images]).reshape(-1, *target[0]),
         labels=None if scan.labels is None else resampled(scan.labels, order=0),
         spacing_mm=spacing,
-        affine=nifti.nested(target[1]),
+        affine=affines.nested(target[1]),
     )
 
 

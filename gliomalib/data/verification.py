@@ -32,16 +32,18 @@ UNUSED_COLUMNS = ("kind", "files", "path", "message")
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` found: cases, faults, what is not used, and how much it read.
+    """What `verify` found: cases, faults, notes, what is not used, and how much it read.
 
     ``cases`` has the columns ``CASE_COLUMNS``, the voxels of each class among them; ``faults`` has
-    ``FAULT_COLUMNS``, ``unused`` has ``UNUSED_COLUMNS``, and nothing in it is wrong.
+    ``FAULT_COLUMNS``, and so have ``notes``, doubts about cases that can be used. ``unused`` has
+    ``UNUSED_COLUMNS``.
     """
 
     root: Path
     cases: pd.DataFrame
     faults: pd.DataFrame
     unused: pd.DataFrame
+    notes: pd.DataFrame
     n_bytes: int
     seconds: float
 
@@ -52,7 +54,8 @@ class Verification:
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as plain values, missing ones as None."""
-        tables = {"cases": self.cases, "faults": self.faults, "unused": self.unused}
+        tables = {"cases": self.cases, "faults": self.faults}
+        tables |= {"notes": self.notes, "unused": self.unused}
         rows = {
             name: table.astype(object).where(table.notna(), None).to_dict("records")
             for name, table in tables.items()
@@ -62,25 +65,31 @@ class Verification:
 
 
 def verify(
-    root: str | Path, used: Mapping[Path, str] | None = None, workers: int | None = None
+    root: str | Path,
+    used: Mapping[Path, str] | None = None,
+    workers: int | None = None,
+    mask_pattern: str = "",
 ) -> Verification:
     """Look into every file at or below ``root`` and return all that is wrong, raising nothing.
 
     ``used`` gives the digest of files as a study has read them (see `used_files`); one that has
     changed or gone since is a fault, and so is a folder with none of them. ``workers`` cases are
-    read side by side (None: one per processor).
+    read side by side (None: one per processor). A mask whose name matches ``mask_pattern`` is the
+    expert's, whatever it is called.
     """
     root, started = Path(root), time.monotonic()
     cases = _survey(root)
-    inspections = inspection.inspect_all(cases.cases, signatures=False, workers=workers)
+    inspections = inspection.inspect_all(
+        cases.cases, signatures=False, workers=workers, mask_pattern=mask_pattern
+    )
     faults = [*cases.faults, *(fault for case in inspections for fault in case.faults)]
     if used is not None:
         faults += _changes(root, [case.case for case in inspections], used)
-    rows = [{**asdict(fault), "path": str(fault.path)} for fault in faults]
     return Verification(
         root=root,
         cases=_case_table(inspections, faults),
-        faults=pd.DataFrame(rows, columns=FAULT_COLUMNS),
+        faults=_fault_table(faults),
+        notes=_fault_table([note for case in inspections for note in case.notes]),
         unused=pd.DataFrame(
             [(entry.kind, entry.files, str(entry.path), entry.message) for entry in cases.unused],
             columns=UNUSED_COLUMNS,
@@ -146,6 +155,11 @@ def _changes(root: Path, cases: Sequence[Case], used: Mapping[Path, str]) -> Ite
 
 def _fault(path: Path, kind: str, message: str) -> Fault:
     return Fault(layout.NOBODY, layout.NOBODY, layout.NOBODY, path, kind, message)
+
+
+def _fault_table(faults: Sequence[Fault]) -> pd.DataFrame:
+    rows = [{**asdict(fault), "path": str(fault.path)} for fault in faults]
+    return pd.DataFrame(rows, columns=FAULT_COLUMNS)
 
 
 def _case_table(inspections: Sequence[Inspection], faults: Sequence[Fault]) -> pd.DataFrame:

@@ -130,8 +130,8 @@ def cases_of_the_study(table: pd.DataFrame, plan: settings.Data) -> pd.DataFrame
 
 
 def _from_folder(inside: folds.Material, root: Path) -> tuple[pd.DataFrame, folds.Material]:
-    surveyed = survey.survey(root)
-    seen = inspect_all(surveyed.cases, signatures=True)
+    surveyed, pattern = survey.survey(root), inside.study.data.mask_pattern
+    seen = inspect_all(surveyed.cases, signatures=True, mask_pattern=pattern)
     faults = [*surveyed.faults, *(fault for inspection in seen for fault in inspection.faults)]
     gather.stop(faults, root, inside.study.data.on_bad_case)
     # a case keeps its own names unless the study hides them
@@ -174,7 +174,11 @@ def _fates(inside: folds.Material, seen: Sequence[Inspection]) -> dict[str, str]
             fates.setdefault(case.case_id, OVERLAP)
     # the others have other IDs and other files: their voxels say whether they are new
     others = [inspection for inspection in seen if inspection.case.case_id not in fates]
-    own = inspect_all(casetable.cases_of(finished.cases, "internal"), signatures=True)
+    own = inspect_all(
+        casetable.cases_of(finished.cases, "internal"),
+        signatures=True,
+        mask_pattern=inside.study.data.mask_pattern,
+    )
     unread = [fault for inspection in own for fault in inspection.faults]
     if unread:
         raise DataError(f"nobody can tell who is external: {unread[0].message}", unread[0].kind)

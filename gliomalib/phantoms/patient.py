@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from gliomalib.data import nifti
+from gliomalib.data import affines
 from gliomalib.phantoms.anatomy import Tissues, tissues
 from gliomalib.phantoms.grid import Dice, Frame, brain_box, brain_frame, scan_frame
 from gliomalib.phantoms.mri import scan, site_named
@@ -122,7 +122,7 @@ def _moved(matrix: Affine, kept: tuple[slice, ...]) -> Affine:
     """Return the affine of the box: its voxel 0 is another one than that of the whole scan."""
     moved = np.asarray(matrix)
     moved[:3, 3] += moved[:3, :3] @ [box.start or 0 for box in kept]
-    return nifti.nested(moved)
+    return affines.nested(moved)
 
 
 def _facts(growth: Growth, brain: Tissues, tumour: Tumour, frame: Frame) -> dict[str, Any]:

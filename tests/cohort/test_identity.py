@@ -248,7 +248,8 @@ def check_recognised(
         copies = inspection.inspect_all(survey.discover(root), signatures=how == "suspect")
     finally:
         shutil.rmtree(root)
-    assert [one.faults for one in copies] == [()] * 10
+    # T1 stands for all four
+    assert {fault.kind for one in copies for fault in one.faults} == {"same scan twice"}
     for found in ([*originals, *copies], [*copies[::-1], *originals]):
         links = identity.links(found)
         assert {link.how for link in links} == {how}

@@ -134,13 +134,15 @@ def test_a_scan_of_one_or_two_values_shows_no_brain(
 
 
 @pytest.mark.parametrize("place", [(0, 0, 1), (23, 21, 19), (11, 12, 13)])
-def test_one_voxel_of_a_third_value_is_enough_to_be_looked_at(
+def test_one_voxel_of_a_ninth_value_is_enough_to_be_looked_at(
     place: tuple[int, int, int], tmp_path: Path
 ) -> None:
     files = faults.write(tmp_path, 1)
     values = np.zeros(faults.SHAPE, np.int16)
-    values[3:9, 4:9, 5:9] = 7
-    values[place] = 5
+    values[3:10, 4:9, 5:9] = np.arange(1, 8)[:, None, None]
+    faults.save(files["t2"], values)
+    assert kinds(inspect(case_in(tmp_path))) == ["no brain"]
+    values[place] = 50
     faults.save(files["t2"], values)
     assert inspect(case_in(tmp_path)).faults == ()
 

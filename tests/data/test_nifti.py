@@ -213,6 +213,64 @@ def test_an_oblique_affine_is_taken_as_it_is(
     assert np.allclose(found.spacing_mm, sizes, rtol=1e-5)
 
 
+@pytest.mark.parametrize(("code", "per_mm"), [(0, 1), (1, 0.001), (2, 1), (3, 1000), (7, 1)])
+@pytest.mark.parametrize("time", [0, 8, 24])
+def test_every_unit_becomes_millimetres(code: int, per_mm: float, time: int) -> None:
+    sizes = np.array([0.5, 1.0, 2.5])
+    affine = np.diag([*(-sizes * per_mm), 1.0])
+    affine[:3, 3] = 30 * per_mm
+    content = bytearray(written(affine=affine))
+    content[faults.UNITS] = code + time
+    found = nifti.decode(PLAIN, bytes(content))
+    assert np.allclose(found.spacing_mm, sizes)
+    assert np.allclose(np.asarray(found.affine)[:3], np.c_[np.diag(-sizes), [30] * 3])
+    assert [kind for kind, _ in found.doubts] == ([] if 1 <= code <= 3 else ["no unit"])
+
+
+def test_a_case_in_micron_is_the_case_in_millimetres(tmp_path: Path) -> None:
+    files = faults.write(tmp_path, 1)
+    (case,) = survey.discover(tmp_path)
+    before = nifti.read_case(case)
+    for path in files.values():
+        values = np.asarray(nib.load(path).dataobj)
+        faults.save(path, values, np.diag([1000, 1000, 1000, 1]) @ faults.AFFINE)
+        faults.put(path, faults.UNITS, "B", 3)
+    after = nifti.read_case(case)
+    assert (after.spacing_mm, after.affine) == (before.spacing_mm, before.affine)
+    assert (after.images == before.images).all() and inspection.inspect(case).faults == ()
+
+
+@pytest.mark.parametrize("size", [0.19, 10.1, 0.001, 1000.0])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_voxel_that_is_none_of_a_brain_is_refused(size: float, axis: int) -> None:
+    affine = AFFINE.copy()
+    affine[axis, axis] = size
+    with pytest.raises(DataError, match=r"expected 0\.2 to 10\.0 mm; correct") as refused:
+        nifti.decode(PLAIN, written(affine=affine))
+    assert refused.value.kind == "voxel size"
+    affine[axis, axis] = np.clip(size, 0.2, 10)
+    assert nifti.decode(PLAIN, written(affine=affine)).spacing_mm[axis] == pytest.approx(
+        np.clip(size, 0.2, 10)
+    )
+
+
+@pytest.mark.parametrize("more", [(1,), (1, 1), (1, 1, 1)])
+def test_needless_axes_are_left_out(more: tuple[int, ...]) -> None:
+    found = nifti.decode(PLAIN, written(VALUES.reshape(*SHAPE, *more)))
+    assert (found.values == VALUES).all()
+    flat = VALUES[..., :1]
+    assert nifti.decode(PLAIN, written(flat.reshape(5, 6, 1, *more))).values.shape == (5, 6, 1)
+    with pytest.raises(DataError, match=r"shape is \(5, 6, 4, 2\), expected three"):
+        nifti.decode(PLAIN, written(np.stack([VALUES] * 2, -1).reshape(*SHAPE, *more, 2)))
+
+
+@pytest.mark.parametrize("shape", [(*SHAPE, 1, 4), (*SHAPE, 4, 1), (*SHAPE, 1, 4, 1)])
+def test_needless_axes_beside_four_sequences_are_left_out(shape: tuple[int, ...]) -> None:
+    stacked = np.stack([VALUES + 1000 * k for k in range(4)], axis=-1).reshape(shape)
+    for k in range(4):
+        assert (nifti.decode(PLAIN, written(stacked), k).values == VALUES + 1000 * k).all()
+
+
 def volume(shift: float = 0.0, spacing: float = 1.0, flip: bool = False) -> NiftiVolume:
     """Return a volume on a grid that differs in one thing."""
     affine = np.diag([spacing if flip else -spacing, -1.0, 1.0, 1.0])
@@ -231,7 +289,7 @@ def volume(shift: float = 0.0, spacing: float = 1.0, flip: bool = False) -> Nift
         (volume(flip=True), "different orientation"),
     ],
 )
-def test_grids_are_compared_within_single_precision(other: NiftiVolume, kind: str | None) -> None:
+def test_grids_are_one_within_a_tenth_of_a_voxel(other: NiftiVolume, kind: str | None) -> None:
     if kind is None:
         nifti.check_same_grid([volume(), other, other])
         return
@@ -283,7 +341,9 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
         assert refused.value.kind == kind
 
 
-WHOLE_SCANS = ("constant volume", "empty volume", "no brain", "no tumour")
+WHOLE_SCANS = (
+    *("constant volume", "empty volume", "no brain", "no tumour", "same scan twice", "mask in air"),
+)
 """Kinds of faults that only an inspection looks for."""
 
 
