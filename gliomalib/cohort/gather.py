@@ -31,8 +31,7 @@ class Cohort:
     """Everybody found: the table of cases, who is who, what is wrong, and the tables of names.
 
     ``links`` is that of ``identity.link_table``; ``faults`` has a row for each thing that is wrong,
-    ``notes`` for each doubt about a case without fault, ``unused`` for what lies in the folder and
-    is not used (kind, files, why).
+    ``notes`` for each doubt, ``unused`` for what lies there and is not used (kind, files, why).
     """
 
     cases: pd.DataFrame

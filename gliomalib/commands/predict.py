@@ -20,9 +20,6 @@ from gliomalib.schema import SEQUENCES, Case, DataError, Fault, SettingsError
 if TYPE_CHECKING:
     from gliomalib.pipeline.finished import Finished
 
-OWN = "own files"
-"""The release of a case that was given as four files."""
-
 TABLE = "predictions.csv"
 """File beside the results with a row for each case: what came out, or why nothing did."""
 
@@ -133,7 +130,7 @@ def _cases(arguments: argparse.Namespace) -> tuple[Sequence[Case], Sequence[Faul
     name = names[0] if names else _SEQUENCE_ENDING.sub("", stem) or stem
     # the name of a link is the name that was meant
     images = {part: absolute(str(path.parent)) / path.name for part, path in files.items()}
-    return [Case(name, name, OWN, images, None)], []
+    return [Case(name, name, "own files", images, None)], []
 
 
 def _cases_below(folder: Path, wanted: Sequence[str]) -> tuple[Sequence[Case], Sequence[Fault]]:
@@ -149,12 +146,9 @@ def _cases_below(folder: Path, wanted: Sequence[str]) -> tuple[Sequence[Case], S
         ) from None
     cases = [case for case in found.cases if not wanted or case.case_id in wanted]
     faults = [fault for fault in found.faults if not wanted or fault.case_id in wanted]
-    absent = set(wanted) - {case.case_id for case in cases} - {fault.case_id for fault in faults}
-    if absent:
-        first = ", ".join(case.case_id for case in found.cases[:8])
-        raise DataError(
-            f"{folder}: no case {', '.join(sorted(absent))}; there are {len(found.cases)}: {first}"
-        )
+    if absent := sorted({*wanted} - {c.case_id for c in cases} - {f.case_id for f in faults}):
+        there = f"there are {len(found.cases)}: {', '.join(c.case_id for c in found.cases[:8])}"
+        raise DataError(f"{folder}: no case {', '.join(absent)}; {there}")
     if not cases:
         raise DataError(survey.sentence(faults, folder), faults[0].kind)
     for entry in found.unused:

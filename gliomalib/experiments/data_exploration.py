@@ -28,10 +28,7 @@ def values(cohort: Cohort, splits: Sequence[Split]) -> list[Value]:
         "examinations": (len(cases), "examinations found, used or not"),
         "patients_internal": (n_in.get("internal", 0), "patients to train and test"),
         "patients_external": (n_in.get("external", 0), "patients never trained on"),
-        "duplicates": (
-            n_in.get("duplicate", 0),
-            "further examinations of a patient used already: by table, equal voxels, suspicion",
-        ),
+        "duplicates": (n_in.get("duplicate", 0), "further examinations of a patient used already"),
         "excluded": (n_in.get("excluded", 0), "examinations left out for a fault of their files"),
         "unused_files": (cohort.unused["files"].sum(), "files that are not used, with reasons"),
         "notes": (len(cohort.notes), "doubts about examinations without fault, see the table"),

@@ -177,8 +177,7 @@ def _fates(inside: folds.Material, seen: Sequence[Inspection]) -> dict[str, str]
             fates.setdefault(case.case_id, OVERLAP)
     # the others may still be one of the study's scans, processed otherwise
     others = [inspection for inspection in seen if inspection.case.case_id not in fates]
-    pattern = inside.study.data.mask_pattern
-    own = inspect_all(internal, signatures=True, mask_pattern=pattern)
+    own = inspect_all(internal, signatures=True, mask_pattern=inside.study.data.mask_pattern)
     unread = [fault for inspection in own for fault in inspection.faults]
     if unread:
         raise DataError(f"nobody can tell who is external: {unread[0].message}", unread[0].kind)

@@ -40,11 +40,6 @@ TABLES = ("classes.csv", "volumes.csv")
 ENDINGS = ("labels.nii.gz", "labels.label", "labels.ctbl", *TABLES, "about.json")
 """Of the names of the files that are written, each after the case and _."""
 
-NOT_CLINICAL = "For research only, not for clinical use."
-
-_DECIMALS = 9
-"""To which the way from voxel to voxel is rounded."""
-
 _EDGE = 1e-6
 """How far outside of the grid, in its voxels, a centre may lie by rounding."""
 
@@ -86,11 +81,9 @@ def segment_case(
     answers = []
     for trained in folds:
         checkpoints = {name: network.weights for name, network in trained.networks.items()}
-        networks = patient.load(checkpoints, device)
-        answers.append(patient.answer(networks, stored, finished.study))
+        answers.append(patient.answer(patient.load(checkpoints, device), stored, finished.study))
     fused = _mean([answer.fused.probabilities.astype(np.float32) for answer in answers])
-    x, y, z = scan.images.shape[1:]
-    labels = labels_on(fused, stored.grid, (x, y, z), scan.affine)
+    labels = labels_on(fused, stored.grid, scan.images.shape[1:], scan.affine)
     return Applied(
         case=case,
         labels=labels,
@@ -102,7 +95,7 @@ def segment_case(
 
 
 def labels_on(
-    probabilities: Float32Array, grid: Grid, shape: tuple[int, int, int], affine: Affine
+    probabilities: Float32Array, grid: Grid, shape: tuple[int, ...], affine: Affine
 ) -> Labels:
     """Return the most probable class of each voxel of another grid, (X, Y, Z) uint8.
 
@@ -113,7 +106,7 @@ def labels_on(
     # voxel of the case → millimetres → voxel of the grid
     step = np.linalg.inv(np.asarray(grid.affine)) @ np.asarray(affine)
     # rounded, so that a file and its mirror image meet the same places of the grid
-    step = np.round(step, _DECIMALS)
+    step = np.round(step, 9)
     best, labels = np.full(shape, -1.0, np.float32), np.zeros(shape, np.uint8)
     # one class in memory at a time
     for label, values in enumerate(probabilities):
@@ -174,8 +167,7 @@ def _within(grid: Sequence[int], shape: Sequence[int], step: FloatArray) -> NDAr
     i, j, k = np.ogrid[tuple(slice(n) for n in shape)]
     inside = np.ones(tuple(shape), bool)
     for (a, b, c, start), size in zip(step[:3], grid, strict=True):
-        place = a * i + b * j + c * k + start
-        inside &= (place >= -0.5 - _EDGE) & (place <= size - 0.5 + _EDGE)
+        inside &= np.abs(a * i + b * j + c * k + start - (size - 1) / 2) <= size / 2 + _EDGE
     return inside
 
 
@@ -226,7 +218,7 @@ def _about(seen: Inspection, finished: Finished, folds: Sequence[Fold]) -> dict[
         "trained_on_this_patient": bool(trained_on),
         "part_by_fold": {f"fold{fold}": part for fold, part in parts.items()},
         "doubts": doubts,
-        "caveats": [NOT_CLINICAL, *doubts, *_case_caveats(finished, folds, trained_on)],
+        "caveats": [*doubts, *_case_caveats(finished, folds, trained_on)],
         "inputs_sha256": dict(zip(case.images, case.digests, strict=False)),
         "study_commit": finished.commit,
         "commit": commit(),
@@ -241,6 +233,7 @@ def _case_caveats(
     sizes = [size for size in (*(plan.crop_mm or ()), plan.depth_mm) if size is not None]
     cropped = f"Only the central {' × '.join(f'{size:g}' for size in sizes)} mm were looked at; "
     caveats = [
+        "For research only, not for clinical use.",
         *([f"{cropped}everything outside is labelled no tumour."] if sizes else []),
         "The networks know registered sequences without skull only, such as BraTS gives out.",
         *finished.caveats,
