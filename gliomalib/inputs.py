@@ -64,7 +64,7 @@ def content_of(path: str | Path) -> dict[str, Any]:
         content = yaml_files.content_of(path)
         json.dumps(content, allow_nan=False)
         with Path(path).open(encoding="utf-8") as stream:
-            yaml.load(stream, _Once)  # noqa: S506
+            yaml.load(stream, _Once)
     return content
 
 
