@@ -173,7 +173,7 @@ def lines(draw: st.DrawFn) -> Line:
 
 DOOR = Door(
     "commands",
-    10,
+    5,
     lines(),
     attempt,
     (

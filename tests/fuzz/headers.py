@@ -213,7 +213,7 @@ def files(draw: st.DrawFn) -> File:
 
 DOOR = Door(
     "headers",
-    25,
+    35,
     files(),
     attempt,
     (
@@ -222,6 +222,7 @@ DOOR = Door(
         Known("micron that are mm", File(spacing=5000.0), ("expected 0.2 to 10.0 mm",)),
         Known("no unit", File(units=0), ("mm were taken",)),
         Known("both codes 0", File(codes=(0, 0)), ("have code 0",)),
+        Known("sform against qform", File(bytes_=((258, 0), (259, 63))), ("from sform",)),
         Known("a last axis of length 1", File(shape=(3, 4, 2, 1))),
         Known("4-D", File(shape=(3, 4, 2, 4)), ("expected three dimensions",)),
         Known("NaN", File(dtype="<f4", nan=True), ("not finite",)),

@@ -41,6 +41,7 @@ class Made:
     affine: tuple[tuple[int, int, float], ...] = ()
     mirrored: bool = False
     copy_of: str = ""
+    bright: float = 1.0
     name: str = ""
 
 
@@ -95,9 +96,15 @@ def _changed(image: nib.Nifti1Image, made: Made) -> nib.Nifti1Image:
         values = np.resize(values, made.shape)
     for row, column, by in made.affine:
         affine[row, column] += by
+    if made.bright != 1:
+        values = values.astype(np.float32)
+        values.flat[values.size // 2] = made.bright * values.max()
     if made.mirrored:
         affine[:, 0] *= -1
-    changed = nib.Nifti1Image(values, affine, image.header, dtype=values.dtype)
+    # qform stays as it was: it cannot hold axes that are not at right angles
+    header = image.header.copy()
+    header.set_sform(affine, 1)
+    changed = nib.Nifti1Image(values, None, header, dtype=values.dtype)
     changed.header.set_slope_inter(*image.header.get_slope_inter())
     return changed
 
@@ -164,9 +171,10 @@ VALUES = st.one_of(
     st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=3).map(tuple),
 )
 CHANGES = st.one_of(
-    st.just({}),
+    *[st.just({})] * 5,
     st.fixed_dictionaries({"shape": st.tuples(*[st.integers(1, 26)] * 3)}),
     st.fixed_dictionaries({"mirrored": st.just(True)}),
+    st.fixed_dictionaries({"bright": st.sampled_from([1e3, -5.0, np.inf, np.nan])}),
     st.fixed_dictionaries({"copy_of": st.sampled_from([*SEQUENCES, "seg"])}),
     st.fixed_dictionaries(
         {
@@ -184,6 +192,15 @@ CHANGES = st.one_of(
 )
 
 
+STRANGE = st.one_of(
+    st.fixed_dictionaries({"values": VALUES}),
+    st.fixed_dictionaries({"off": st.sampled_from([1e-9, 9e-4, -5e-4, 2e-3, 0.4])}),
+    st.fixed_dictionaries({"slope": st.sampled_from([0.1, 3.0, 1 / 3, -1.0])}),
+    st.fixed_dictionaries({"at": st.tuples(*[st.integers(0, 23)] * 3), "size": st.integers(0, 8)}),
+    st.fixed_dictionaries({"name": st.sampled_from(["W39_1998.09.19_Segm.nii", "{case}_Seg.nii"])}),
+)
+
+
 @st.composite
 def cases(draw: st.DrawFn) -> Made:
     """Return cases with a mask of any values, and with one file changed or none."""
@@ -191,18 +208,14 @@ def cases(draw: st.DrawFn) -> Made:
     part = draw(st.sampled_from([*SEQUENCES, "seg"])) if change else ""
     if change.get("copy_of") == part:
         change, part = {}, ""
-    return Made(
-        release=draw(st.sampled_from(sorted(NAMES))),
-        values=draw(VALUES),
-        dtype=draw(st.sampled_from(["u1", "u1", "i2", "i4", "f4", "f8", "u2", "i8", ">i2"])),
-        off=draw(st.sampled_from([0, 0, 0, 1e-9, 9e-4, -5e-4, 2e-3, 0.4])),
-        slope=draw(st.sampled_from([1.0, 1.0, 1.0, 0.5, 0.1, 3.0, 1 / 3, -1.0])),
-        at=draw(st.tuples(*[st.sampled_from([0, 4, 8, 10, 14])] * 3)),
-        size=draw(st.integers(0, 8)),
-        part=part,
-        name=draw(st.sampled_from(["", "", "", "", "W39_1998.09.19_Segm.nii"])),
-        **change,
-    )
+    made = {
+        "release": draw(st.sampled_from(sorted(NAMES))),
+        "dtype": draw(st.sampled_from(["u1", "u1", "i2", "i4", "f4", "f8", "u2", "i8", ">i2"])),
+        "slope": draw(st.sampled_from([1.0, 1.0, 1.0, 0.5])),
+        "at": draw(st.tuples(*[st.sampled_from([8, 9, 10])] * 3)),
+        "size": draw(st.integers(3, 5)),
+    }
+    return Made(**{**made, **(draw(STRANGE) if draw(st.booleans()) else {}), **change}, part=part)
 
 
 DOOR = Door(
@@ -223,6 +236,7 @@ DOOR = Door(
         Known("another shape", Made(part="t2", shape=(24, 22, 19)), ("shape is",)),
         Known("headers that round", Made(part="flair", affine=((0, 3, 0.05),))),
         Known("a voxel apart", Made(part="flair", affine=((0, 3, 1.0),)), ("fetch the case",)),
+        Known("a bright voxel", Made(part="t1ce", bright=1e3), ("times as far as those",)),
         Known("no finite label", Made(values=(np.nan,), dtype="f4"), ("not finite",)),
         Known(
             "a prediction",

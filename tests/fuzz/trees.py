@@ -295,6 +295,19 @@ def _check_voxels(placed: Placed, case: Case) -> None:
         np.testing.assert_array_equal(scan.labels, layouts.canonical_mask())
 
 
+def check_a_change_is_seen(root: Path, case: Case, known: Mapping[str, str]) -> None:
+    """Raise where a file that is corrected in place, of the same size and time, looks the same."""
+    path = list(case.files.values())[-1]
+    before = path.stat()
+    made = path.read_bytes()
+    if made:
+        path.write_bytes(made[:-1] + bytes([made[-1] ^ 1]))
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        now = listing(root, root.with_name("kept.json"))
+        differs = {place for place in known if known[place] != now[place]}
+        assert str(path.relative_to(root)) in differs, "a change in place is not seen"
+
+
 def check_verify(root: Path) -> str:
     """Return what ``data verify`` says; raise where its text and its JSON differ."""
     code, text, err = shell.run("data", "verify", str(root), "--workers", "1")
@@ -332,6 +345,8 @@ def attempt(tree: Tree, folder: Path) -> Outcome:
     for case in surveyed.cases:
         assert {str(path.relative_to(root)) for path in case.files.values()} <= known.keys()
     said = check_verify(root)
+    if surveyed.cases:
+        check_a_change_is_seen(root, surveyed.cases[0], known)
     for path in root.rglob("*"):
         if path.is_file() and not path.is_symlink():
             path.chmod(0o600)
@@ -432,6 +447,7 @@ def _corpus() -> Iterator[Known]:
     )
     yield Known("a case in itself", (_with(B20, ("folder", "nested")),))
     yield Known("nnU-Net", (Loose(("imagesTr", "BRATS_001_0000.nii.gz"), "image"),), ("nnU-Net",))
+    yield Known("a mask that is corrected in place", (B20,))
     yield Known("a dangling link", (B20, _with(GLI, ("t1", "nowhere"))), ("no such file",))
     for state in STATES:
         yield Known(f"a file that is {state}", (_with(B20, ("t2", state)),))
@@ -445,4 +461,4 @@ def _corpus() -> Iterator[Known]:
     yield Known("nothing", (), ("no case recognised",))
 
 
-DOOR = Door("trees", 25, TREES, attempt, tuple(_corpus()))
+DOOR = Door("trees", 20, TREES, attempt, tuple(_corpus()))
