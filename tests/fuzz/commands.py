@@ -82,7 +82,7 @@ def attempt(line: Line, folder: Path) -> Outcome:
         for word in filter(lambda word: "\n" in word, words):
             said = said.replace(word, "…")
         said = said.replace(str(folder), "…")
-        sentences = [text for text in said.splitlines() if text.startswith("error: ")]
+        sentences = [text for text in said.split("\n") if text.startswith("error: ")]
         assert len(sentences) == 1 and len(sentences[0]) > 15, f"no sentence: {said!r}"
     if code == 1 and not err:
         assert out.rstrip().splitlines()[-1].strip(), "an error without a word"

@@ -147,8 +147,8 @@ def sentence(error: GliomaError, *paths: object) -> str:
 def _place(error: Exception) -> str:
     """Return what was raised, and the last line of the project or of a door that it came from."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "/gliomalib/" in frame.filename] or frames
+    ours = [frame for frame in frames if re.search("/(gliomalib|fuzz)/", frame.filename)] or frames
     where = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"
     # neither the folder of an attempt nor a number makes it another fault
-    what = re.sub(r"\S*/door-\w+|\d+(\.\d+)?", "…", str(error))
-    return f"{type(error).__name__} at {where}: {what[:160]}"
+    what = re.sub(r"\S*/door-\w+|\d+(\.\d+)?", "…", str(error).strip())
+    return f"{type(error).__name__} at {where}: {what.partition(chr(10))[0][:160]}"

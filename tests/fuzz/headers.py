@@ -204,7 +204,9 @@ def files(draw: st.DrawFn) -> File:
         version=draw(st.sampled_from([1, 1, 1, 2])),
         packed=draw(st.booleans()),
         **draw(SIZES),
-        slope=draw(st.sampled_from([(1, 0), (1, 0), (0.5, 0), (2, -3), (0.1, 1e-3), (-1, 4)])),
+        slope=draw(
+            st.sampled_from([(1, 0), (1, 0), (1, 5), (0.5, 0), (2, -3), (0.1, 1e-3), (-1, 4)])
+        ),
         codes=draw(st.sampled_from([(1, 1), (0, 0), (2, 0), (0, 1), (4, 1)])),
         nan=draw(st.booleans()) and draw(st.booleans()),
     )
@@ -224,6 +226,7 @@ DOOR = Door(
         Known("both codes 0", File(codes=(0, 0)), ("have code 0",)),
         Known("sform against qform", File(bytes_=((258, 0), (259, 63))), ("from sform",)),
         Known("a last axis of length 1", File(shape=(3, 4, 2, 1))),
+        Known("an intercept alone", File(slope=(1.0, 5.0))),
         Known("4-D", File(shape=(3, 4, 2, 4)), ("expected three dimensions",)),
         Known("NaN", File(dtype="<f4", nan=True), ("not finite",)),
         Known("a negative size", File(puts=(("pixdim", 1, -1.0),)), ("voxel size",)),
