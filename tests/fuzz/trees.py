@@ -241,14 +241,17 @@ def check_nothing_is_left_out(root: Path, surveyed: Survey) -> None:
     used = {path for case in surveyed.cases for path in case.files.values()}
     assert used <= disk.files, f"not on disk: {used - disk.files}"
     faulty = {fault.path for fault in surveyed.faults}
-    whose = {fault.case_id for fault in surveyed.faults}
+    whose = tuple(fault.case_id for fault in surveyed.faults)
+    twice = {fault.path: fault.case_id for fault in surveyed.faults if fault.kind == "duplicate ID"}
     document = names.pattern("documents").fullmatch
     rest = {path for path in disk.files - used - faulty if not document(path.name)}
-    # the files of a case that is there twice, or the mask of one without images, are in its fault
+    # a fault is all that is said of a case that is there twice, and of the mask of a faulty one
     in_fault = {
         path
         for path in rest
-        if path.parent in faulty or any(path.name.startswith(case) for case in whose)
+        if path.parent in twice
+        or path.name.startswith(tuple(twice.values()))
+        or ("seg" in path.name.lower() and (path.parent in faulty or path.name.startswith(whose)))
     }
     in_fault |= {path for path in rest if path.name in ("dataset.json", "phantom.json")}
     listed = [entry for entry in surveyed.unused if entry.kind not in ("no mask", "masks alone")]
