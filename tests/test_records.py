@@ -220,13 +220,6 @@ def test_numpy_counts_are_plain_numbers(tmp_path: Path) -> None:
     assert records.read(path).values[0].n_patients == 3
 
 
-def test_a_record_that_does_not_say_on_what_it_ran_is_refused(tmp_path: Path) -> None:
-    record = record_of()
-    old = replace(record, provenance={"versions": {}})
-    with pytest.raises(RecordError, match=r"not a record \('hardware'\); delete it and run again"):
-        records.read(records.write(old, tmp_path))
-
-
 @pytest.mark.parametrize(
     "text",
     ["", "{}", "[1]", '{"values": [], "claims": [], "caveats": [], "more": 1}', '{"values": 3}'],
