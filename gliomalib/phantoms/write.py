@@ -8,7 +8,6 @@ import multiprocessing
 import re
 import shutil
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -25,7 +24,7 @@ from gliomalib import labels as conventions
 from gliomalib import progress
 from gliomalib.phantoms.patient import PhantomPlan, check_number, make_patient
 from gliomalib.provenance import code_digest, write_atomic
-from gliomalib.schema import SEQUENCES, Affine, DataError, SettingsError
+from gliomalib.schema import SEQUENCES, Affine, DataError
 
 FOLDER = "Phantoms"
 MAPPING = "name_mapping.csv"
@@ -38,7 +37,7 @@ MAPPING_COLUMNS = (
     "BraTS_2020_subject_ID",
 )
 CARD = "phantom.json"
-"""File in a patient's folder that says from what the patient was made, and what is in it."""
+"""File in a patient's folder that says from what the patient was made."""
 
 _PATIENT = re.compile(r"Phantom-[A-Z]-\d{3}")
 _LEFTOVER = re.compile(r"\.Phantom-[A-Z]-\d{3}\.(new|old)")
@@ -57,11 +56,11 @@ def write_cohort(
     A patient that this plan and this code have written before stays as it is, every other is
     made, whole or not at all. Phantoms of the plan's site with other numbers are taken away, so
     that the site's patients are just ``numbers``; those of another site stay. ``workers``
-    processes work at once. Raises ``SettingsError`` for numbers that are not 1 to 999 or are
-    duplicated, and ``DataError``, before anything is touched, where the folder holds a patient
-    that is not a phantom.
+    processes work at once. Raises, before anything is touched, ``SettingsError`` for numbers that
+    are not 1 to 999, and ``DataError`` where the folder holds a patient that is not a phantom.
     """
-    _check_numbers(numbers)
+    for number in numbers:
+        check_number(number)
     folder = Path(root) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     cards = read_cards(folder)
@@ -91,7 +90,7 @@ def mapping(rows: list[dict[str, str]]) -> str:
 def read_cards(folder: str | Path) -> dict[str, dict[str, Any]]:
     """Return the card of every phantom in a folder, by patient, in order of name.
 
-    A card has the keys ``origin`` (plan, number, code), ``grade``, ``facts`` and ``bytes``.
+    A card has the keys ``origin`` (plan, number, code), ``grade`` and ``bytes``.
     Raises ``DataError`` for a patient's folder with files but without a card: a real patient.
     """
     cards = {}
@@ -106,14 +105,6 @@ def read_cards(folder: str | Path) -> dict[str, dict[str, Any]]:
                 "write phantoms to a folder of their own"
             ) from None
     return cards
-
-
-def _check_numbers(numbers: Sequence[int]) -> None:
-    for number in numbers:
-        check_number(number)
-    twice = sorted(number for number, count in Counter(numbers).items() if count > 1)
-    if twice:
-        raise SettingsError(f"phantom numbers {twice} are duplicated: name each patient once")
 
 
 def _clear(
@@ -154,7 +145,6 @@ def _write_patient(folder: Path, plan: PhantomPlan, digest: str, number: int) ->
     card = {
         "origin": _origin(plan, number, digest),
         "grade": phantom.grade,
-        "facts": phantom.facts,
         "bytes": {path.name: path.stat().st_size for path in sorted(fresh.iterdir())},
     }
     write_atomic(fresh / CARD, json.dumps(card, indent=1, sort_keys=True) + "\n")
