@@ -10,11 +10,8 @@ from gliomalib.phantoms.anatomy import tissues
 from gliomalib.phantoms.grid import Dice, brain_box, brain_frame, scan_frame
 from gliomalib.phantoms.mri import SITES, scan
 from gliomalib.phantoms.tumour import draw_traits, grow_tumour, label_tumour
-from gliomalib.schema import SEQUENCES, Affine, Images, Labels, SettingsError
+from gliomalib.schema import SEQUENCES, Affine, Images, Labels
 from gliomalib.settings import named_seed
-
-NUMBERS = range(1, 1000)
-"""Patient numbers that fit into the three digits of a phantom's name."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +44,7 @@ class Phantom:
 
 
 def make_patient(plan: PhantomPlan, number: int) -> Phantom:
-    """Make one patient; raises ``SettingsError`` for a number that is not 1 to 999."""
-    check_number(number)
+    """Make one patient."""
     frame, box = brain_frame(plan.spacing_mm), brain_box(plan.spacing_mm)
     # no site in it: anatomy, tumour and tissue are the patient's own wherever he is imaged
     dice = Dice(named_seed(plan.seed, "phantom", number))
@@ -69,12 +65,6 @@ def make_patient(plan: PhantomPlan, number: int) -> Phantom:
         affine=_moved(affine(plan.spacing_mm), kept),
         grade="HGG" if growth.traits.enhancing else "LGG",
     )
-
-
-def check_number(number: int) -> None:
-    """Raise ``SettingsError`` for a patient number that no phantom's name can carry."""
-    if number not in NUMBERS:
-        raise SettingsError(f"phantom number {number}: take {NUMBERS[0]} to {NUMBERS[-1]}")
 
 
 def affine(spacing_mm: float) -> Affine:

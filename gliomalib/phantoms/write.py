@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
-import multiprocessing
 import re
 import shutil
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -22,9 +20,9 @@ from numpy.typing import NDArray
 
 from gliomalib import labels as conventions
 from gliomalib import progress
-from gliomalib.phantoms.patient import PhantomPlan, check_number, make_patient
+from gliomalib.phantoms.patient import PhantomPlan, make_patient
 from gliomalib.provenance import code_digest, write_atomic
-from gliomalib.schema import SEQUENCES, Affine, DataError
+from gliomalib.schema import SEQUENCES, Affine, DataError, SettingsError
 
 FOLDER = "Phantoms"
 MAPPING = "name_mapping.csv"
@@ -59,8 +57,9 @@ def write_cohort(
     processes work at once. Raises, before anything is touched, ``SettingsError`` for numbers that
     are not 1 to 999, and ``DataError`` where the folder holds a patient that is not a phantom.
     """
-    for number in numbers:
-        check_number(number)
+    # a phantom's name has three digits
+    if not set(numbers) <= set(range(1, 1000)):
+        raise SettingsError(f"phantoms {min(numbers)} to {max(numbers)}: numbers are 1 to 999")
     folder = Path(root) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     cards = read_cards(folder)
@@ -68,13 +67,7 @@ def write_cohort(
     digest = code_digest(sys.modules[__name__])
     todo = [number for number in numbers if not _is_written(folder, _origin(plan, number, digest))]
     work, title = partial(_write_patient, folder, plan, digest), f"phantoms of site {plan.site}"
-    if workers > 1 and len(todo) > 1:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(workers, len(todo)), mp_context=context) as pool:
-            list(progress.results(pool.map(work, todo), len(todo), title))
-    else:
-        for number in progress.steps(todo, title):
-            work(number)
+    list(progress.mapped(work, todo, workers, title))
     # phantoms have an ID of 2020 and no other
     graded = {name: card["grade"] for name, card in read_cards(folder).items()}
     rows = [{"Grade": grade, "BraTS_2020_subject_ID": name} for name, grade in graded.items()]

@@ -8,7 +8,6 @@ import pytest
 from gliomalib.phantoms.grid import Dice
 from gliomalib.phantoms.patient import Phantom, PhantomPlan, make_patient
 from gliomalib.phantoms.tumour import draw_traits
-from gliomalib.schema import SettingsError
 from gliomalib.settings import named_seed
 
 PLAN = PhantomPlan(seed=11, spacing_mm=4.0)
@@ -114,9 +113,3 @@ def test_one_patient_is_the_same_at_other_voxel_sizes(patients: list[Phantom]) -
     same = fine.labels[::2, ::2, ::2][:x, :y, :z] > 0
     overlap = 2 * (same & (coarse.labels > 0)).sum() / (same.sum() + (coarse.labels > 0).sum())
     assert overlap > 0.8
-
-
-@pytest.mark.parametrize("number", [0, -3, 1000])
-def test_a_number_that_fits_no_name_is_refused(number: int) -> None:
-    with pytest.raises(SettingsError, match=str(number)):
-        make_patient(PLAN, number)
