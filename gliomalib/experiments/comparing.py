@@ -55,9 +55,10 @@ def unpaired(first: pd.DataFrame, second: pd.DataFrame) -> Gain:
 
 def of_rules(gains: Mapping[str, Gain]) -> dict[str, Gain]:
     """Return one gain by the rules for empty masks, each saying whether the rule decides it."""
-    bounds = {rule: gain.effect.ci95 for rule, gain in gains.items()}
-    decides = sensitivity.rule_decides(bounds)
-    return {rule: gain._replace(rule_decides=decides) for rule, gain in gains.items()}
+    bounds = [gain.effect.ci95 for gain in gains.values()]
+    # an interval says above 0, below 0 or neither
+    said = {(ends[0] > 0, ends[1] < 0) for ends in bounds if ends}
+    return {rule: gain._replace(rule_decides=len(said) > 1) for rule, gain in gains.items()}
 
 
 def value(name: str, gain: Gain, rule: str, note: str = "") -> Value:

@@ -1,6 +1,5 @@
 """Whether one patient decides a mean difference: it is left out, and the mean looked at again."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,13 +27,8 @@ class Sensitivity:
 
 
 def leave_one_out(differences: pd.Series) -> Sensitivity:
-    """Return the sensitivity of the mean of one difference per patient, index the patients.
-
-    Raises ``ValueError`` for no patient and NaN: leave out by a rule, and count, beforehand.
-    """
+    """Return the sensitivity of the mean of one difference per patient, index the patients."""
     numbers = differences.to_numpy(dtype=np.float64)
-    if not len(numbers) or np.isnan(numbers).any():
-        raise ValueError(f"{len(numbers)} differences, some NaN or none; leave out by a rule")
     mean, n = float(numbers.mean()), len(numbers)
     without = (numbers.sum() - numbers) / max(n - 1, 1)
     # without whom least is left of the mean, measured in its own direction
@@ -49,11 +43,3 @@ def leave_one_out(differences: pd.Series) -> Sensitivity:
         most=float(without.max()),
         decider=str(differences.index[worst]) if decides else "",
     )
-
-
-def rule_decides(bounds: Mapping[str, tuple[float, float] | None]) -> bool:
-    """Whether intervals of one difference, by the rule for empty masks, say different things.
-
-    An interval says above 0, below 0 or neither.
-    """
-    return len({(ends[0] > 0, ends[1] < 0) for ends in bounds.values() if ends is not None}) > 1
