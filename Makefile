@@ -43,7 +43,7 @@ endif
 export UV_HTTP_TIMEOUT ?= 300
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env report compare test bench lint lock lab clean
+.PHONY: help env report compare test soak bench lint lock lab clean
 
 help: ## explain every target
 	@echo "make TARGET [STUDY=$$SAID_STUDY] [DATA=/path/to/patients] [CORES=$$SAID_CORES]"; echo
@@ -60,6 +60,9 @@ compare: $(READY) ## put two runs side by side on one page (A=demo B=brats-mini,
 
 test: $(READY) ## run the tests (TESTS=tests/test_x.py; GLIOMA_REAL_DATA=/path for real patients)
 	@$(BIN)/python -m pytest $(TESTS)
+
+soak: $(READY) ## try 10,000 strange inputs at every door, print what became of them (SOAK=2: others)
+	@GLIOMA_SOAK="$${SOAK:-1}" $(BIN)/python -m pytest -n 0 -q -s tests/test_fuzz.py tests/data/test_content.py
 
 bench: $(READY) ## time what must be fast (GLIOMA_REAL_DATA=/path; wants a quiet machine)
 	@$(BIN)/python -m pytest -n 0 -q -o python_files='bench_*.py' -o python_functions='bench_*' tests/benchmarks

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from gliomalib.inputs import content_of
+from gliomalib.inputs import Model, content_of
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import SettingsError
-from gliomalib.yaml_files import Model, explain
+from gliomalib.yaml_files import explain
 
 STUDIES_DIR = PROJECT_DIR / "notebooks" / "params"
 
@@ -314,6 +314,8 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Study:
         place = content
         for section in sections:
             place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise SettingsError(f"{path.name}: {section} is {place!r}, expected lines of {key}")
         place[key] = value
     try:
         settings = Study.model_validate(content)

@@ -182,7 +182,8 @@ def test_a_record_that_says_too_little_is_refused(run: Run, values: list[Value],
 
 
 def record_of(*values: Value) -> Record:
-    rest: dict[str, Any] = {"claims": (), "parameters": {}, "provenance": {}, "seed": 1}
+    rest: dict[str, Any] = {"claims": (), "parameters": {}, "seed": 1}
+    rest |= {"provenance": {"versions": {}, "hardware": {}}}
     rest |= {"device": "cpu", "wall_s": 1.0, "peak_memory_bytes": 1}
     return Record(notebook="n", study="s", variant="", values=values, **rest)
 
@@ -217,6 +218,13 @@ def test_numpy_counts_are_plain_numbers(tmp_path: Path) -> None:
     count: Any = np.int64(3)
     path = records.write(record_of(Value("v", 1.0, n_patients=count)), tmp_path)
     assert records.read(path).values[0].n_patients == 3
+
+
+def test_a_record_that_does_not_say_on_what_it_ran_is_refused(tmp_path: Path) -> None:
+    record = record_of()
+    old = replace(record, provenance={"versions": {}})
+    with pytest.raises(RecordError, match=r"not a record \('hardware'\); delete it and run again"):
+        records.read(records.write(old, tmp_path))
 
 
 @pytest.mark.parametrize(

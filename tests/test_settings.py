@@ -63,6 +63,13 @@ def test_settings_cannot_be_changed(write: Path) -> None:
         ("fusion: {alpha: 1.5}", ["fusion.alpha: ", "found 1.5"]),
         ("seed: many", ["seed: ", "found 'many'"]),
         ("device: tpu", ["device: ", "found 'tpu'"]),
+        ("threads: true", ["threads: ", "a number was expected", "found True"]),
+        ("fusion: {alpha: yes}", ["fusion.alpha: ", "a number was expected"]),
+        ("evaluation: {bootstrap: .inf}", ["toy.yml: ", "no text, finite number or list"]),
+        ("preprocessing: {depth_mm: .nan}", ["toy.yml: ", "no text, finite number or list"]),
+        ("preprocessing: {crop_mm: [true, 8]}", ["preprocessing.crop_mm", "a number was"]),
+        ("seed: 1\nseed: 2", ["toy.yml: line ", "gives seed a second time; keep one"]),
+        ("fusion: {alpha: 0.5, alpha: 0.6}", ["toy.yml: line ", "gives alpha a second time"]),
         ("data: {phantoms: {sight: B}}", ["data.phantoms.sight: ", "internal, external"]),
         ("data: {phantoms: {site: Z}}", ["data.phantoms.site: ", "'A' or 'B'", "found 'Z'"]),
         ("data: {phantoms: {spacing_mm: 0.1}}", ["data.phantoms.spacing_mm: ", "found 0.1"]),
@@ -129,6 +136,12 @@ def test_strides_stand_between_the_channels(write: Path) -> None:
     for strides, said in (([1, 2, 2], "3 channels have 2 strides"), ([0, 2], "unet2d.strides.0")):
         with pytest.raises(SettingsError, match=said):
             settings.load("toy", fits | {"unet2d.strides": strides})
+
+
+def test_overrides_need_a_section_where_one_is_meant(write: Path) -> None:
+    write.write_text(f"{TOY}fusion: 5\n")
+    with pytest.raises(SettingsError, match=r"toy.yml: fusion is 5, expected lines of alpha"):
+        settings.load("toy", {"fusion.alpha": 0.5})
 
 
 def test_overrides_go_over_the_file_and_make_sections(write: Path) -> None:

@@ -60,7 +60,9 @@ def write_case(folder: Path, made: Phantom, masked: bool = True) -> Path:
     files = dict(zip(SEQUENCES, made.images, strict=True))
     files |= {"seg": RAW[made.labels]} if masked else {}
     for name, values in files.items():
-        nib.save(nib.Nifti1Image(values, made.affine), folder / f"{folder.name}_{name}.nii.gz")
+        image = nib.Nifti1Image(values, made.affine)
+        image.header.set_xyzt_units("mm")
+        nib.save(image, folder / f"{folder.name}_{name}.nii.gz")
     return folder
 
 

@@ -43,7 +43,7 @@ def leave(notebook, study, value, variant=""):
     path.write_text(json.dumps({
         "notebook": notebook, "study": study, "variant": variant, "values": [entry], "claims": [],
         "parameters": {}, "seed": 1, "device": "cpu", "wall_s": 0, "peak_memory_bytes": 0,
-        "provenance": {}, "caveats": [], "conclusion": ""}))
+        "provenance": {"versions": {}, "hardware": {}}, "caveats": [], "conclusion": ""}))
 '''
 
 HEAD = 'study: str = "demo"  # study\n'

@@ -31,12 +31,13 @@ class Cohort:
     """Everybody found: the table of cases, who is who, what is wrong, and the tables of names.
 
     ``links`` is that of ``identity.link_table``; ``faults`` has a row for each thing that is wrong,
-    ``unused`` for what lies in the folder and is not used (kind, files, why).
+    ``notes`` for each doubt, ``unused`` for what lies there and is not used (kind, files, why).
     """
 
     cases: pd.DataFrame
     links: pd.DataFrame
     faults: pd.DataFrame
+    notes: pd.DataFrame
     unused: pd.DataFrame
     people: tuple[people.Identity, ...]
 
@@ -87,6 +88,7 @@ def gather(study: settings.Study, source_dir: str | Path | None, work_dir: str |
         cases=table_of(entries),
         links=identity.link_table(links),
         faults=_fault_table(faults, root),
+        notes=_fault_table([note for scan in sound for note in scan.notes], root),
         unused=_unused_table(unused, root),
         people=named,
     )
@@ -266,10 +268,9 @@ def _check_parts(entries: Sequence[Entry], data: settings.Data) -> None:
 
 
 def _fault_table(faults: Sequence[Fault], root: Path) -> pd.DataFrame:
-    whats = [fault.message.replace(f"{root}/", "") for fault in faults]
     rows = [
-        (fault.case_id, fault.release, fault.kind, fault.path.name, what)
-        for fault, what in zip(faults, whats, strict=True)
+        (f.case_id, f.release, f.kind, f.path.name, f.message.replace(f"{root}/", ""))
+        for f in faults
     ]
     return pd.DataFrame(rows, columns=["case_id", "release", "kind", "file", "what to do"])
 
@@ -291,28 +292,24 @@ def _under_pseudonyms(cohort: Cohort, entries: Sequence[Entry], work_dir: Path) 
     people = who["patient_id"].map(names.patient)
     private = who.assign(exam=who["case_id"].map(exams), patient=people)
     write_cases(private, work_dir / "pseudonyms.csv").chmod(0o600)
+    # names of files hold IDs, so that of a faulty one goes with ``detail``
+    hidden = [replace(e, same_as=e.same_as and names.case(e.same_as), detail="") for e in entries]
+    renamed = [replace(entry, case=names.renamed(entry.case)) for entry in hidden]
     links = cohort.links.replace({"case_id": exams, "same_as": exams})
-    faults = cohort.faults.assign(
-        case_id=[exams.get(name, "a file") for name in cohort.faults["case_id"]],
-        file="hidden",
-        **{"what to do": "see python -m gliomalib data verify"},
+    faults, notes = (
+        table.assign(
+            case_id=[exams.get(name, "a file") for name in table["case_id"]],
+            file="hidden",
+            **{"what to do": "see python -m gliomalib data verify"},
+        ).sort_values(["case_id", "kind"], ignore_index=True)
+        for table in (cohort.faults, cohort.notes)
     )
     unused = cohort.unused.assign(why="see python -m gliomalib data verify")
     return Cohort(
-        # names of files hold IDs, so that of a faulty one goes with ``detail``
-        cases=table_of(
-            [
-                replace(
-                    entry,
-                    case=names.renamed(entry.case),
-                    same_as=entry.same_as and names.case(entry.same_as),
-                    detail="",
-                )
-                for entry in entries
-            ]
-        ),
+        cases=table_of(renamed),
         links=links.sort_values(["case_id", "same_as"], ignore_index=True),
-        faults=faults.sort_values(["case_id", "kind"], ignore_index=True),
+        faults=faults,
+        notes=notes,
         unused=unused.sort_values(["kind", "files"], ignore_index=True),
         people=cohort.people,
     )

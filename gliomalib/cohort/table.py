@@ -17,11 +17,11 @@ no site in a split by site."""
 
 COLUMNS = (
     *("case_id", "patient_id", "release", "part", "grade", "site", "years"),
-    *(*SEQUENCES, "seg", "channels", "digests", "shape", "spacing_mm", "axes"),
+    *(*SEQUENCES, "seg", "channels", "digests", "content", "shape", "spacing_mm", "axes"),
     *("kind", "same_as", "note"),
 )
-"""``years``, ``kind``, ``same_as`` and ``note`` are those of an ``Entry``; all cells are text or
-missing, ``site`` is empty text where it is not known."""
+"""``years``, ``kind``, ``same_as`` and ``note`` are those of an ``Entry``, ``content`` that of an
+``Inspection``; all cells are text or missing, ``site`` is empty text where it is not known."""
 
 MADE_BY = "01_data_exploration"
 """The notebook that writes the table of cases and the splits."""
@@ -140,7 +140,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "channels": " ".join(case.channels) or None,
         # a file that could not be read has none, and then nobody could tell whose the others are
         "digests": " ".join(case.digests) if case.digests and all(case.digests) else None,
-        **(entry.seen.grid if entry.seen else {}),
+        **({"content": entry.seen.content, **entry.seen.grid} if entry.seen else {}),
         "kind": entry.kind or None,
         "same_as": entry.same_as,
         "note": entry.note,

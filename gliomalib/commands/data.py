@@ -71,7 +71,7 @@ def _list(arguments: argparse.Namespace) -> None:
         for name, fact in catalogue.find(arguments.key):
             say(f"{name:10} {catalogue.UNKNOWN if fact is None else fact}")
         return
-    say(_text(catalogue.table()))
+    say(text(catalogue.table()))
     say("\nAll of one set: python -m gliomalib data list SET")
 
 
@@ -99,7 +99,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 def _show(result: Verification) -> None:
     if len(result.cases):
-        say(_text(result.cases))
+        say(text(result.cases))
     for _, fault in result.faults.iterrows():
         say(f"{fault['kind']}: {fault['message']}")
     for notes in (result.notes, result.unused):
@@ -130,6 +130,7 @@ def _phantoms(arguments: argparse.Namespace) -> None:
     say(f"{arguments.count} synthetic patients in {folder}")
 
 
-def _text(rows: pd.DataFrame) -> str:
+def text(rows: pd.DataFrame) -> str:
+    """Return a table as lines, with a dash where there is nothing."""
     filled = rows.astype(object).where(rows.notna(), "–")
-    return filled.to_string(index=False, max_colwidth=200)
+    return filled.to_string(index=False, max_colwidth=None)

@@ -107,13 +107,13 @@ def inspect(case: Case, *, signatures: bool = False, mask_pattern: str = "") -> 
 
 
 @contextmanager
-def _noted(case: Case, path: Path, faults: list[Fault]) -> Iterator[None]:
-    """Add to ``faults`` what is raised, and go on."""
+def _noted(case: Case, path: Path, faults: list[Fault], kind: str = "") -> Iterator[None]:
+    """Add to ``faults`` what is raised, as ``kind`` where one is given, and go on."""
     try:
         yield
     except DataError as error:
         whose = (case.case_id, case.patient_id, case.release)
-        faults.append(Fault(*whose, path, error.kind, str(error)))
+        faults.append(Fault(*whose, path, kind or error.kind, str(error)))
 
 
 def _decoded(
@@ -144,11 +144,8 @@ def _tumour(
     # most of a mask is 0, so only the rest is translated
     values = mask.values.ravel(order="F")
     marked = np.flatnonzero(values != 0)
-    with _noted(case, mask.path, faults):
-        try:
-            canonical = labels.to_canonical(values[marked], case.release, str(mask.path))
-        except DataError as error:
-            raise DataError(str(error), "unknown label") from None
+    with _noted(case, mask.path, faults, "unknown label"):
+        canonical = labels.to_canonical(values[marked], case.release, str(mask.path))
         counts = np.bincount(canonical, minlength=N_CLASSES)
         counts[0] += values.size - marked.size
         with _noted(case, mask.path, faults):

@@ -1,13 +1,14 @@
-"""Labels and images written as NIfTI: voxels and grid, and nothing of any other header."""
+"""Labels and images written as NIfTI, nothing of any other header; how programs show labels."""
 
 import gzip
+from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
 from gliomalib.provenance import write_atomic
-from gliomalib.schema import Affine, DataError, Float32Array, Labels
+from gliomalib.schema import CLASS_COLOURS, CLASS_NAMES, Affine, DataError, Float32Array, Labels
 
 ALIGNED = 2
 """NIfTI's code for coordinates that are those of another scan, here of the one labelled."""
@@ -47,6 +48,21 @@ def write_image(path: str | Path, values: Float32Array, affine: Affine) -> Path:
     # set after the voxels: nibabel would scale what is scaled already
     image.header.set_slope_inter(slope, low)
     return write_atomic(path, gzip.compress(image.to_bytes(), mtime=0))
+
+
+def label_tables(numbers: Sequence[int]) -> dict[str, str]:
+    """Return files of labels, by ending: ``label`` for ITK-SNAP, ``ctbl`` for 3D Slicer.
+
+    ``numbers`` stand for the four classes. Lines are: number, red, green, blue (0 to 255), opacity,
+    visible, in meshes (0 or 1), name; and number, name, red, green, blue, opacity (0 to 255).
+    """
+    itksnap, slicer = ["# ITK-SnAP Label Description File\n"], ["# Color table file\n"]
+    for number, name, colour in sorted(zip(numbers, CLASS_NAMES, CLASS_COLOURS, strict=True)):
+        shown = int(name != CLASS_NAMES[0])
+        rgb = "{:3} {:3} {:3}".format(*bytes.fromhex(colour[1:]))
+        itksnap.append(f'{number:3} {rgb} {shown} {shown} {shown} "{name}"\n')
+        slicer.append(f"{number} {name.replace(' ', '_')} {rgb} {255 * shown}\n")
+    return {"label": "".join(itksnap), "ctbl": "".join(slicer)}
 
 
 def _image(labels: Labels, affine: Affine) -> nib.nifti1.Nifti1Image:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from gliomalib.cohort import identity
+from gliomalib.cohort.gather import Cohort
 from gliomalib.data.readers.people import Identity
 from gliomalib.schema import Split, Value
 
@@ -17,25 +18,18 @@ LINKS = {
 """How two examinations were recognised as one patient's; twins are no fault, all others are."""
 
 
-def values(cases: pd.DataFrame, splits: Sequence[Split], unused: pd.DataFrame) -> list[Value]:
-    """Return how many examinations and patients each part has, and how many files are not used.
-
-    ``cases`` and ``unused`` are those of ``gather.Cohort``.
-    """
+def values(cohort: Cohort, splits: Sequence[Split]) -> list[Value]:
+    """Return how many examinations and patients each part has, doubts, and files not used."""
+    cases = cohort.cases
     n_in = cases["part"].value_counts()
     counts = {
         "examinations": (len(cases), "examinations found, used or not"),
         "patients_internal": (n_in.get("internal", 0), "patients to train and test"),
         "patients_external": (n_in.get("external", 0), "patients never trained on"),
-        "duplicates": (
-            n_in.get("duplicate", 0),
-            "further examinations of a patient used already: by table, equal voxels, suspicion",
-        ),
+        "duplicates": (n_in.get("duplicate", 0), "further examinations of a patient used already"),
         "excluded": (n_in.get("excluded", 0), "examinations left out for a fault of their files"),
-        "unused_files": (
-            unused["files"].sum(),
-            "files of the folder that are not used, with reasons",
-        ),
+        "unused_files": (cohort.unused["files"].sum(), "files that are not used, with reasons"),
+        "notes": (len(cohort.notes), "doubts about examinations without fault, see the table"),
         "folds": (len(splits), "patient-level splits"),
         "patients_test": (
             len({name for split in splits for name in split.test}),

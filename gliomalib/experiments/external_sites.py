@@ -168,17 +168,16 @@ def _fates(inside: folds.Material, seen: Sequence[Inspection]) -> dict[str, str]
     run = inside.run
     finished = open_finished(run.study.study, run.work_dir.parent, run.report_dir.parent)
     fates = {inspection.case.case_id: FAULTY for inspection in seen if inspection.faults}
-    for case in (inspection.case for inspection in seen):
-        parts = finished.parts(case, case.digests, finished.folds).values()
-        if {"train", "val", "test"} & set(parts):
+    internal = casetable.cases_of(finished.cases, "internal")
+    # who has the ID of a phantom may be another, but cannot be kept apart from it
+    ids = {name for case in internal for name in (case.case_id, case.patient_id)}
+    for inspection in seen:
+        case, parts = inspection.case, finished.parts(inspection, finished.folds).values()
+        if {"train", "val", "test"} & set(parts) or ids & {case.case_id, case.patient_id}:
             fates.setdefault(case.case_id, OVERLAP)
-    # the others have other IDs and other files: their voxels say whether they are new
+    # the others may still be one of the study's scans, processed otherwise
     others = [inspection for inspection in seen if inspection.case.case_id not in fates]
-    own = inspect_all(
-        casetable.cases_of(finished.cases, "internal"),
-        signatures=True,
-        mask_pattern=inside.study.data.mask_pattern,
-    )
+    own = inspect_all(internal, signatures=True, mask_pattern=inside.study.data.mask_pattern)
     unread = [fault for inspection in own for fault in inspection.faults]
     if unread:
         raise DataError(f"nobody can tell who is external: {unread[0].message}", unread[0].kind)

@@ -13,14 +13,18 @@ from scipy import ndimage
 
 from gliomalib import labels as conventions
 from gliomalib.data import nifti, orientation, writing
+from gliomalib.data.inspection import Inspection, inspect
+from gliomalib.data.readers import survey
+from gliomalib.networks import models
 from gliomalib.pipeline import patient
 from gliomalib.pipeline.finished import Finished, Fold
-from gliomalib.provenance import commit, file_digest, versions, write_atomic
+from gliomalib.provenance import commit, versions, write_atomic
 from gliomalib.schema import (
     CLASS_NAMES,
     N_CLASSES,
     Affine,
     Case,
+    DataError,
     Float32Array,
     FloatArray,
     Grid,
@@ -31,10 +35,10 @@ from gliomalib.schema import (
 CANONICAL = "canonical"
 """The labels 0 to 3 in the order of ``schema.CLASS_NAMES``, as against those of a release."""
 
-NOT_CLINICAL = "For research only, not for clinical use."
-
-_DECIMALS = 9
-"""To which the way from voxel to voxel is rounded."""
+DEVICES = ("auto", "cpu", "cuda")
+TABLES = ("classes.csv", "volumes.csv")
+ENDINGS = ("labels.nii.gz", "labels.label", "labels.ctbl", *TABLES, "about.json")
+"""Of the names of the files that are written, each after the case and _."""
 
 _EDGE = 1e-6
 """How far outside of the grid, in its voxels, a centre may lie by rounding."""
@@ -64,32 +68,34 @@ def segment_case(
 
     The volumes of both branches are fused with the study's α, and ResNet50 names the fused
     slices; probabilities are averaged over the folds, where each ResNet50 sees the slices of its
-    own fold. Raises ``DataError`` for files that cannot be used, ``SettingsError`` for an unknown
-    fold or device.
+    own fold. Raises ``DataError`` for files that cannot be used or cannot be right, and
+    ``SettingsError`` for a fold or device that is unknown or not there.
     """
-    folds = finished.chosen(fold)
+    folds, device = finished.chosen(fold), _device(device)
+    seen = inspect(case)
+    # the mask is not used, so it may be wrong
+    if faults := [fault for fault in seen.faults if fault.path != case.segmentation]:
+        raise DataError(survey.sentence(faults, faults[0].path.parent), faults[0].kind)
     scan = nifti.read_case(replace(case, segmentation=None))
     stored = patient.prepared(orientation.upright(scan), finished.study.preprocessing)
     answers = []
     for trained in folds:
         checkpoints = {name: network.weights for name, network in trained.networks.items()}
-        networks = patient.load(checkpoints, device)
-        answers.append(patient.answer(networks, stored, finished.study))
+        answers.append(patient.answer(patient.load(checkpoints, device), stored, finished.study))
     fused = _mean([answer.fused.probabilities.astype(np.float32) for answer in answers])
-    x, y, z = scan.images.shape[1:]
-    labels = labels_on(fused, stored.grid, (x, y, z), scan.affine)
+    labels = labels_on(fused, stored.grid, scan.images.shape[1:], scan.affine)
     return Applied(
         case=case,
         labels=labels,
         affine=scan.affine,
         classes=_class_table(_mean([answer.classes for answer in answers]), stored.grid),
         volumes=_volume_table(labels, scan.affine),
-        about=_about(case, finished, folds),
+        about={**_about(seen, finished, folds), "device": device},
     )
 
 
 def labels_on(
-    probabilities: Float32Array, grid: Grid, shape: tuple[int, int, int], affine: Affine
+    probabilities: Float32Array, grid: Grid, shape: tuple[int, ...], affine: Affine
 ) -> Labels:
     """Return the most probable class of each voxel of another grid, (X, Y, Z) uint8.
 
@@ -100,30 +106,41 @@ def labels_on(
     # voxel of the case → millimetres → voxel of the grid
     step = np.linalg.inv(np.asarray(grid.affine)) @ np.asarray(affine)
     # rounded, so that a file and its mirror image meet the same places of the grid
-    step = np.round(step, _DECIMALS)
-    sampled = _most_probable(probabilities, step, shape)
-    return np.where(_within(grid.shape, shape, step), sampled, np.uint8(0))
+    step = np.round(step, 9)
+    best, labels = np.full(shape, -1.0, np.float32), np.zeros(shape, np.uint8)
+    # one class in memory at a time
+    for label, values in enumerate(probabilities):
+        sampled = ndimage.affine_transform(
+            values, step[:3, :3], step[:3, 3], output_shape=shape, order=1, mode="nearest"
+        )
+        np.putmask(labels, sampled > best, np.uint8(label))
+        np.maximum(best, sampled, out=best)
+    return np.where(_within(grid.shape, shape, step), labels, np.uint8(0))
 
 
 def write(
     applied: Applied, out: str | Path, convention: str = CANONICAL, force: bool = False
 ) -> Path:
-    """Write four files to ``out`` and return the first of them, the label map.
+    """Write six files to ``out`` and return the first of them, the label map.
 
     ``<case>_labels.nii.gz`` has the labels of ``convention``: canonical ones, or those of a
-    release. ``<case>_about.json`` is written last, so a case without it is not finished. Raises
-    what `check_outputs` raises.
+    release; ``.label`` and ``.ctbl`` tell ITK-SNAP and 3D Slicer their names and colours.
+    ``<case>_about.json`` is written last, so a case without it is not finished. Raises what
+    `check_outputs` raises.
     """
     case_id = applied.case.case_id
     check_outputs([case_id], out, convention, force)
     paths = _paths(case_id, Path(out))
-    paths["about"].unlink(missing_ok=True)
-    writing.write_labels(paths["labels"], _raw(applied.labels, convention), applied.affine)
-    write_atomic(paths["classes"], applied.classes.to_csv(index=False, float_format="%.6g"))
-    write_atomic(paths["volumes"], applied.volumes.to_csv(index=False, float_format="%.6g"))
-    about = {**applied.about, "convention": convention, "labels": _meanings(convention)}
-    write_atomic(paths["about"], json.dumps(about, indent=1, ensure_ascii=False) + "\n")
-    return paths["labels"]
+    paths["about.json"].unlink(missing_ok=True)
+    writing.write_labels(paths["labels.nii.gz"], _raw(applied.labels, convention), applied.affine)
+    meanings = _meanings(convention)
+    for name, shown in writing.label_tables([*map(int, meanings)]).items():
+        write_atomic(paths[f"labels.{name}"], shown)
+    for name, table in zip(TABLES, (applied.classes, applied.volumes), strict=True):
+        write_atomic(paths[name], table.to_csv(index=False, float_format="%.6g"))
+    about = {**applied.about, "convention": convention, "labels": meanings}
+    write_atomic(paths["about.json"], json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+    return paths["labels.nii.gz"]
 
 
 def check_outputs(case_ids: Sequence[str], out: str | Path, convention: str, force: bool) -> None:
@@ -145,26 +162,12 @@ def _mean(arrays: Sequence[Float32Array]) -> Float32Array:
     return np.asarray(sum(arrays[1:], start=arrays[0]) / np.float32(len(arrays)), np.float32)
 
 
-def _most_probable(probabilities: Float32Array, step: FloatArray, shape: tuple[int, ...]) -> Labels:
-    """Return the argmax of the interpolated probabilities, one class in memory at a time."""
-    best = np.full(shape, -1.0, np.float32)
-    labels: Labels = np.zeros(shape, np.uint8)
-    for label, values in enumerate(probabilities):
-        sampled = ndimage.affine_transform(
-            values, step[:3, :3], step[:3, 3], output_shape=shape, order=1, mode="nearest"
-        )
-        np.putmask(labels, sampled > best, np.uint8(label))
-        np.maximum(best, sampled, out=best)
-    return labels
-
-
 def _within(grid: Sequence[int], shape: Sequence[int], step: FloatArray) -> NDArray[np.bool_]:
     """Say which voxels of ``shape`` have their centre in the box of the grid's voxels."""
     i, j, k = np.ogrid[tuple(slice(n) for n in shape)]
     inside = np.ones(tuple(shape), bool)
     for (a, b, c, start), size in zip(step[:3], grid, strict=True):
-        place = a * i + b * j + c * k + start
-        inside &= (place >= -0.5 - _EDGE) & (place <= size - 0.5 + _EDGE)
+        inside &= np.abs(a * i + b * j + c * k + start - (size - 1) / 2) <= size / 2 + _EDGE
     return inside
 
 
@@ -189,10 +192,17 @@ def _volume_table(labels: Labels, affine: Affine) -> pd.DataFrame:
     return table
 
 
-def _about(case: Case, finished: Finished, folds: Sequence[Fold]) -> dict[str, Any]:
-    study = finished.study
-    digests = {path: file_digest(path) for path in set(case.images.values())}
-    parts = finished.parts(case, list(digests.values()), folds)
+def _device(name: str) -> str:
+    if name not in DEVICES:
+        raise SettingsError(f"device {name!r} is not known: take one of {', '.join(DEVICES)}")
+    return str(models.find_device(name))
+
+
+def _about(seen: Inspection, finished: Finished, folds: Sequence[Fold]) -> dict[str, Any]:
+    study, case = finished.study, seen.case
+    # a note begins with the place of its file
+    doubts = [note.message.replace(str(note.path), note.path.name) for note in seen.notes]
+    parts = finished.parts(seen, folds)
     trained_on = [fold for fold, part in parts.items() if part == "train"]
     return {
         "case": case.case_id,
@@ -207,8 +217,9 @@ def _about(case: Case, finished: Finished, folds: Sequence[Fold]) -> dict[str, A
         "preprocessing": study.preprocessing.model_dump(mode="json"),
         "trained_on_this_patient": bool(trained_on),
         "part_by_fold": {f"fold{fold}": part for fold, part in parts.items()},
-        "caveats": [NOT_CLINICAL, *_case_caveats(finished, folds, trained_on)],
-        "inputs_sha256": {name: digests[path] for name, path in case.images.items()},
+        "doubts": doubts,
+        "caveats": [*doubts, *_case_caveats(finished, folds, trained_on)],
+        "inputs_sha256": dict(zip(case.images, case.digests, strict=False)),
         "study_commit": finished.commit,
         "commit": commit(),
         "versions": versions(),
@@ -222,6 +233,7 @@ def _case_caveats(
     sizes = [size for size in (*(plan.crop_mm or ()), plan.depth_mm) if size is not None]
     cropped = f"Only the central {' × '.join(f'{size:g}' for size in sizes)} mm were looked at; "
     caveats = [
+        "For research only, not for clinical use.",
         *([f"{cropped}everything outside is labelled no tumour."] if sizes else []),
         "The networks know registered sequences without skull only, such as BraTS gives out.",
         *finished.caveats,
@@ -238,8 +250,7 @@ def _case_caveats(
 
 
 def _paths(case_id: str, out: Path) -> dict[str, Path]:
-    endings = {"labels": "nii.gz", "classes": "csv", "volumes": "csv", "about": "json"}
-    return {name: out / f"{case_id}_{name}.{ending}" for name, ending in endings.items()}
+    return {ending: out / f"{case_id}_{ending}" for ending in ENDINGS}
 
 
 def _meanings(convention: str) -> dict[str, str]:

@@ -12,10 +12,12 @@ from pydantic import ValidationError
 from gliomalib import records
 from gliomalib.cohort import pseudonyms, splits
 from gliomalib.cohort.table import MADE_BY, read_cases
+from gliomalib.data.inspection import Inspection
+from gliomalib.data.readers import brats
 from gliomalib.parameters import NETWORKS
 from gliomalib.pipeline import preprocess
 from gliomalib.provenance import file_digest
-from gliomalib.schema import Case, DataError, RecordError, SettingsError, Split
+from gliomalib.schema import DataError, RecordError, SettingsError, Split
 from gliomalib.settings import Study, load
 
 
@@ -62,13 +64,13 @@ class Finished:
             raise SettingsError(f"{self.study.study} has no fold {fold}: take one of {numbers}")
         return chosen
 
-    def parts(self, case: Case, digests: Sequence[str], folds: Sequence[Fold]) -> dict[int, str]:
+    def parts(self, seen: Inspection, folds: Sequence[Fold]) -> dict[int, str]:
         """Return fold → part of its split in which the patient of a case is, where it is in any.
 
-        Known by the ID of case or patient, or by a file that the study has read: ``digests`` are
-        the SHA-256 of the case's files.
+        Known by the voxels of T1, however they are stored, or by a file that the study has read;
+        where patient and study are real also by the ID of case or patient.
         """
-        names = self._names(case, digests)
+        names = self._names(seen)
         # under two names in two parts, the part that tells most against a result counts
         return {
             fold.split.fold: part
@@ -77,14 +79,18 @@ class Finished:
             if names & set(getattr(fold.split, part))
         }
 
-    def _names(self, case: Case, digests: Sequence[str]) -> set[str]:
+    def _names(self, seen: Inspection) -> set[str]:
         """Return what the study may call the patient of a case."""
-        names = {case.case_id, case.patient_id}
-        if self.study.pseudonyms:
+        case, table, names = seen.case, self.cases, set()
+        # of phantoms another seed makes others with the same IDs, and a user may name them at will
+        synthetic = any((path.parent / brats.CARD).exists() for path in case.images.values())
+        if self.study.real_data and not synthetic:
+            names = {case.case_id, case.patient_id}
+        if names and self.study.pseudonyms:
             hidden = pseudonyms.open_pseudonyms(self.data_dir)
             names |= {hidden.case(case.case_id), hidden.patient(case.patient_id)}
-        table = self.cases
-        same = table["digests"].map(lambda cell: not set(digests).isdisjoint(str(cell).split()))
+        same = table["digests"].map(lambda cell: bool({*case.digests} & {*str(cell).split()}))
+        same |= table["content"] == seen.content
         rows = table[table["case_id"].isin(names) | table["patient_id"].isin(names) | same]
         return names | set(rows["patient_id"])
 

@@ -38,8 +38,15 @@ class Folders:
 
     @classmethod
     def described(cls, file: Path) -> Self:
-        """Return the folders of a run whose description, JSON, has them as ``folders``."""
-        return cls.of(**json.loads(file.read_text(encoding="utf-8"))["folders"])
+        """Return the folders of a run whose description, JSON, has them as ``folders``.
+
+        Raises ``SettingsError`` where it has none.
+        """
+        try:
+            return cls.of(**json.loads(file.read_text(encoding="utf-8"))["folders"])
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            message = f"{file}: describes no folders of a run ({error}); name them one by one"
+            raise SettingsError(message) from None
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,20 @@ def test_what_is_not_used_is_listed_with_its_reason(pool: Path, tmp_path: Path) 
     ]
 
 
+def test_a_doubt_about_a_case_is_listed_and_it_is_used(pool: Path, tmp_path: Path) -> None:
+    path = pool / "Brats18_A" / "Brats18_A_t2.nii.gz"
+    image = nib.load(path)
+    image.header.set_xyzt_units("unknown")
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), None, image.header), path)
+    found = gather.gather(folder_study(["brats2018"]), pool, tmp_path)
+    (note,) = found.notes.to_dict("records")
+    assert (note["case_id"], note["kind"]) == ("Brats18_A", "no unit")
+    assert note["what to do"].startswith("Brats18_A/Brats18_A_t2.nii.gz: the header names no unit")
+    assert found.faults.empty and "Brats18_A" in set(
+        found.cases.query("part == 'internal'")["case_id"]
+    )
+
+
 def test_releases_that_are_not_asked_for_are_listed_as_unused(pool: Path) -> None:
     found = gathered(pool, ["brats2019"])
     assert {name for name, row in found.items() if row[1] == "internal"} == {

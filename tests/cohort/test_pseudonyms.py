@@ -11,6 +11,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -257,6 +258,18 @@ def test_what_is_not_used_is_counted_without_a_name(source: Path, tmp_path: Path
     assert open_found.unused["why"].str.contains("BraTS2021_00002").any()
     assert not found.unused["why"].str.contains("00002").any()
     assert found.unused[["kind", "files"]].to_numpy().tolist().count(["copy of a case", 5]) == 1
+
+
+def test_a_doubt_is_told_without_a_name(source: Path, tmp_path: Path) -> None:
+    path = source / "BraTS2021_00002" / "BraTS2021_00002_t2.nii.gz"
+    image = nib.load(path)
+    image.header.set_xyzt_units("unknown")
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), image.affine, image.header), path)
+    (open_note,) = gathered(source, tmp_path / "open/study").notes.to_dict("records")
+    assert (open_note["case_id"], open_note["kind"]) == ("BraTS2021_00002", "no unit")
+    (note,) = hidden(source, tmp_path / "hidden/study").notes.to_dict("records")
+    assert note["case_id"].startswith("exam-") and note["kind"] == "no unit"
+    assert "00002" not in str(note)
 
 
 def test_another_key_gives_other_pseudonyms(source: Path, tmp_path: Path) -> None:

@@ -67,12 +67,18 @@ def test_nobody_is_dropped_who_stands_there_twice(tmp_path: Path) -> None:
 
 def test_what_inspection_found_is_in_the_row() -> None:
     seen = Inspection(
-        case(), (), 9, shape=(240, 240, 155), spacing_mm=(1.0, 0.9375, 1.25), axes="LPS"
+        case(),
+        (),
+        9,
+        content="c0de",
+        shape=(240, 240, 155),
+        spacing_mm=(1.0, 0.9375, 1.25),
+        axes="LPS",
     )
     row = table_of([Entry(case(grade="HGG", digests=DIGESTS), "internal", seen=seen)]).iloc[0]
     assert (row["shape"], row["spacing_mm"], row["axes"]) == ("240×240×155", "1×0.9375×1.25", "LPS")
     assert (row["grade"], row["digests"]) == ("HGG", " ".join(DIGESTS))
-    assert row["seg"] == "/data/seg.nii"
+    assert (row["seg"], row["content"]) == ("/data/seg.nii", "c0de")
     bare = table_of([Entry(case(segmentation=None), "unused", "no mask")]).iloc[0]
     assert bare[["seg", "grade", "channels", "digests", "shape", "spacing_mm", "axes"]].isna().all()
     assert (bare["site"], bare["note"]) == ("", "no mask")

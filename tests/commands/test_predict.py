@@ -33,6 +33,7 @@ class Worked:
     folds: list[int | None] = field(default_factory=list)
     devices: list[str] = field(default_factory=list)
     trained_on: set[str] = field(default_factory=set)
+    doubts: dict[str, list[str]] = field(default_factory=dict)
 
     def segment_case(
         self, case: Case, _: finished.Finished, fold: int | None, device: str
@@ -42,7 +43,8 @@ class Worked:
         self.devices.append(device)
         nifti.read_case(case)
         volumes = pd.DataFrame({"region": ["whole tumour"], "ml": [12.34]})
-        about = {"trained_on_this_patient": case.case_id in self.trained_on}
+        about = {"trained_on_this_patient": case.case_id in self.trained_on, "device": "cpu"}
+        about["doubts"] = self.doubts.get(case.case_id, [])
         return apply.Applied(case, LABELS, AFFINE, pd.DataFrame({"slice": [0]}), volumes, about)
 
 
@@ -60,7 +62,7 @@ def worked(monkeypatch: pytest.MonkeyPatch) -> Worked:
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("cohort")
-    made = tiny_study.phantom(1, spacing=12.0)
+    made = tiny_study.phantom(1, spacing=9.0)
     for name in NAMES:
         tiny_study.write_case(root / name, made, masked=False)
     return root
@@ -87,6 +89,10 @@ def files_of(folder: Path) -> list[object]:
     ]
 
 
+def table_in(out: Path) -> pd.DataFrame:
+    return pd.read_csv(out / "predictions.csv", index_col="case_id")
+
+
 def done_in(out: Path) -> list[str]:
     return sorted(path.name.removesuffix("_about.json") for path in out.glob("*_about.json"))
 
@@ -98,9 +104,13 @@ def test_every_case_of_a_folder_is_labelled(
     assert predict(tmp_path, cohort) == 0
     assert done_in(tmp_path) == list(NAMES)
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == list(NAMES)
+    assert [line.split(":")[0] for line in lines[:3]] == list(NAMES)
     assert f"12.3 mL of tumour, {tmp_path / NAMES[0]}_labels.nii.gz (" in lines[0]
-    assert [", trained on this patient)" in line for line in lines] == [False, True, False]
+    assert [", trained on this patient)" in line for line in lines[:3]] == [False, True, False]
+    assert [line.split() for line in lines[4:]] == [
+        [name, "12.34", trained, "–", "–"]
+        for name, trained in zip(NAMES, ("False", "True", "False"), strict=True)
+    ]
 
 
 def test_one_case_folder_is_labelled(
@@ -205,7 +215,10 @@ def test_a_damaged_case_does_not_keep_the_others_back(
     assert predict(tmp_path / "out", spoilt) == 1
     assert done_in(tmp_path / "out") == [NAMES[0], NAMES[2]]
     said = capsys.readouterr()
-    assert f"{NAMES[1]}: not labelled, " in said.out and f"{NAMES[1]}_t2.nii.gz" in said.out
+    table = table_in(tmp_path / "out")
+    assert table["tumour_ml"].isna().tolist() == [False, True, False]
+    assert f"{NAMES[1]}_t2.nii.gz: cannot be read as gzip" in table.loc[NAMES[1], "why_not"]
+    assert table.loc[NAMES[1], "why_not"] in said.out
     assert f"1 of 3 cases not labelled: {NAMES[1]}" in said.err
 
 
@@ -215,18 +228,79 @@ def test_a_damaged_case_alone_is_the_error(
     assert predict(tmp_path / "out", spoilt / NAMES[1]) == 1
     said = capsys.readouterr()
     assert said.out == "" and f"{NAMES[1]}_t2.nii.gz" in said.err and said.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
-def test_an_incomplete_case_stops_the_folder_unless_others_are_picked(
+def test_an_incomplete_case_does_not_keep_the_others_back(
     spoilt: Path, worked: Worked, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (spoilt / NAMES[1] / f"{NAMES[1]}_t2.nii.gz").unlink()
     assert predict(tmp_path / "out", spoilt) == 1
-    assert f"case {NAMES[1]}: sequence t2 is missing" in capsys.readouterr().err
-    assert not worked.cases
+    assert done_in(tmp_path / "out") == [NAMES[0], NAMES[2]]
+    table = table_in(tmp_path / "out")
+    assert f"case {NAMES[1]}: sequence t2 is missing" in table.loc[NAMES[1], "why_not"]
+    assert table["why_not"].isna().sum() == 2
+    said = capsys.readouterr()
+    assert f"1 of 3 cases not labelled: {NAMES[1]}" in said.err and said.err.count("\n") == 1
+    assert f"case {NAMES[1]}: sequence t2 is missing" in said.out
     assert predict(tmp_path / "out", spoilt, "--case", NAMES[1]) == 1
-    assert predict(tmp_path / "out", spoilt, "--case", NAMES[0]) == 0
+    assert f"case {NAMES[1]}: sequence t2 is missing" in capsys.readouterr().err
+    assert predict(tmp_path / "other", spoilt, "--case", NAMES[0]) == 0
+    assert done_in(tmp_path / "other") == [NAMES[0]]
+
+
+def test_two_unusable_cases_of_two_kinds_are_both_in_the_table(
+    spoilt: Path, worked: Worked, tmp_path: Path
+) -> None:
+    (spoilt / NAMES[2] / f"{NAMES[2]}_flair.nii.gz").unlink()
+    assert predict(tmp_path / "out", spoilt) == 1
     assert done_in(tmp_path / "out") == [NAMES[0]]
+    why = table_in(tmp_path / "out")["why_not"]
+    assert "t2.nii.gz: cannot be read" in why[NAMES[1]]
+    assert "sequence flair is missing" in why[NAMES[2]]
+
+
+def test_a_folder_without_any_usable_case_is_one_sentence(
+    spoilt: Path, worked: Worked, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in NAMES:
+        (spoilt / name / f"{name}_t1.nii.gz").unlink()
+    assert predict(tmp_path / "out", spoilt) == 1
+    said = capsys.readouterr()
+    assert f"case {NAMES[0]}: sequence t1 is missing" in said.err and "2 more" in said.err
+    assert said.out == "" and not worked.cases
+
+
+def test_doubts_are_said_and_in_the_table(
+    cohort: Path, worked: Worked, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worked.doubts = {NAMES[0]: ["a_t2.nii.gz: far away.", "a_t1.nii.gz: no unit."]}
+    assert predict(tmp_path, cohort) == 0
+    assert "\nnote, a_t2.nii.gz: far away.\nnote, a_t1" in capsys.readouterr().out
+    assert table_in(tmp_path).loc[NAMES[0], "notes"] == " ".join(worked.doubts[NAMES[0]])
+
+
+def test_what_lies_there_and_is_no_case_is_named(
+    spoilt: Path, worked: Worked, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(spoilt / NAMES[0], spoilt / f"{NAMES[0]} (1)")
+    assert predict(tmp_path / "out", spoilt, "--case", NAMES[2]) == 0
+    assert "not used" not in capsys.readouterr().out
+    assert predict(tmp_path / "out", spoilt, "--force") == 1
+    assert f"note, {spoilt / NAMES[0]} (1): 4 files are not used" in capsys.readouterr().out
+
+
+def test_a_table_that_is_there_is_replaced_only_by_force(
+    cohort: Path, worked: Worked, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "predictions.csv").write_text("mine", encoding="utf-8")
+    assert predict(tmp_path, cohort / NAMES[2]) == 0
+    words = (cohort, "--case", NAMES[0], "--case", NAMES[1])
+    assert predict(tmp_path, *words) == 1
+    assert "predictions.csv: is there already; give --force" in capsys.readouterr().err
+    assert (tmp_path / "predictions.csv").read_text(encoding="utf-8") == "mine"
+    assert predict(tmp_path, *words, "--force") == 0
+    assert table_in(tmp_path).index.tolist() == [NAMES[0], NAMES[1]]
 
 
 def test_a_study_that_was_not_run_says_what_to_run(

@@ -21,6 +21,20 @@ def nested(affine: np.ndarray) -> tuple[tuple[float, ...], ...]:
     return tuple(map(tuple, affine.tolist()))
 
 
+def test_programs_are_told_names_and_colours() -> None:
+    itksnap, slicer = writing.label_tables([0, 2, 1, 4]).values()
+    rows = [line.split(maxsplit=7) for line in itksnap.splitlines() if line[0] != "#"]
+    assert [row[0] for row in rows] == ["0", "1", "2", "4"]
+    assert rows[0][4:] == ["0", "0", "0", '"no tumour"']
+    assert rows[1] == ["1", "0", "158", "115", "1", "1", "1", '"edema"']
+    table = [line.split() for line in slicer.splitlines() if line[0] != "#"]
+    assert table[0][5] == "0"
+    assert table[2:] == [
+        ["2", "necrotic_core", "0", "114", "178", "255"],
+        ["4", "enhancing_tumour", "213", "94", "0", "255"],
+    ]
+
+
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = writing.write_labels(tmp_path / "new" / "a_labels.nii.gz", LABELS, LPS)
     found = nifti.load(path)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -362,12 +363,191 @@ def test_who_was_trained_on_is_said(
     parts: dict[str, str],
 ) -> None:
     case = survey.discover(root / "raw")[0]
-    disguised = replace(case, case_id="other", patient_id="other", release="own files")
+    other = {"case_id": "other", "patient_id": "other", "release": "own files"}
+    disguised = replace(case, **other, segmentation=None)
     for one in (case, disguised):
         found = about(one, finished, fold, monkeypatch)
         assert found["trained_on_this_patient"] == trained
         assert found["part_by_fold"] == parts
         assert ("fold 0 were trained on this patient" in " ".join(found["caveats"])) == trained
+
+
+def saved(path: Path, change: Callable[[nib.Nifti1Image], nib.Nifti1Image]) -> None:
+    image = nib.load(path)
+    held = nib.Nifti1Image(np.asarray(image.dataobj).copy(), image.affine, image.header)
+    nib.save(change(held), path)
+
+
+def padded(image: nib.Nifti1Image) -> nib.Nifti1Image:
+    return nib.Nifti1Image(np.pad(np.asarray(image.dataobj), 3), image.affine)
+
+
+def big_endian(image: nib.Nifti1Image) -> nib.Nifti1Image:
+    return nib.Nifti1Image(image.dataobj, image.affine, image.header.as_byteswapped(">"))
+
+
+def packed_again(path: Path) -> None:
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), 1, mtime=5))
+
+
+def unpacked(path: Path) -> None:
+    path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+    path.unlink()
+
+
+DISGUISES: dict[str, Callable[[Path], None]] = {
+    "compressed otherwise": packed_again,
+    "unpacked": unpacked,
+    "as float64": lambda p: saved(
+        p, lambda i: nib.Nifti1Image(i.get_fdata(), i.affine, dtype=np.float64)
+    ),
+    "other axes": lambda p: saved(
+        p, lambda i: i.as_reoriented(np.array([[1, 1], [0, -1], [2, 1]]))
+    ),
+    "padded": lambda p: saved(p, padded),
+    "big-endian": lambda p: saved(p, big_endian),
+}
+
+
+@pytest.mark.parametrize("how", DISGUISES)
+def test_a_training_patient_is_known_in_every_disguise(
+    how: str, root: Path, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / NEW
+    folder.mkdir()
+    before = survey.discover(root / "raw")[0].images
+    for name, path in before.items():
+        shutil.copy(path, folder / f"{NEW}_{name}.nii.gz")
+        DISGUISES[how](folder / f"{NEW}_{name}.nii.gz")
+    (case,) = survey.discover(folder)
+    same = {case.images[name].read_bytes() == path.read_bytes() for name, path in before.items()}
+    assert same == {False}
+    found = about(case, finished, 0, monkeypatch)
+    assert found["trained_on_this_patient"] and found["part_by_fold"] == {"fold0": "train"}
+
+
+def test_a_patient_with_the_id_of_a_phantom_was_not_trained_on(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / tiny_study.PATIENTS[0]
+    (case,) = survey.discover(tiny_study.write_case(folder, tiny_study.phantom(9)))
+    found = about(case, finished, None, monkeypatch)
+    assert found["trained_on_this_patient"] is False and found["part_by_fold"] == {}
+
+
+def copied(files: dict[str, Path]) -> None:
+    shutil.copy(files["t1"], files["t1ce"])
+
+
+def brighter_copy(files: dict[str, Path]) -> None:
+    image = nib.load(files["t2"])
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj) * 3, image.affine), files["flair"])
+
+
+def masked(files: dict[str, Path]) -> None:
+    shutil.copy(files["seg"], files["t2"])
+
+
+def in_metres(files: dict[str, Path]) -> None:
+    for path in files.values():
+        saved(path, lambda image: image.header.set_xyzt_units("meter") or image)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "kind", "message"),
+    [
+        (copied, "same scan twice", r"_t1ce.nii.gz: t1ce shows the same voxels as t1"),
+        (brighter_copy, "same scan twice", r"_flair.nii.gz: flair shows the same voxels as t2"),
+        (masked, "no brain", r"_t2.nii.gz: t2 is 0 or 1 or 2 or 4 in every voxel"),
+        (in_metres, "voxel size", r"_t1.nii.gz: voxel size is \(4000.0, .* read as metre"),
+    ],
+)
+def test_what_cannot_be_right_is_refused(
+    spoil: Callable[[dict[str, Path]], None],
+    kind: str,
+    message: str,
+    finished: Finished,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (case,) = survey.discover(tiny_study.write_case(tmp_path / NEW, tiny_study.phantom(9)))
+    spoil(case.files)
+    with pytest.raises(DataError, match=message) as raised:
+        about(case, finished, 0, monkeypatch)
+    assert raised.value.kind == kind
+
+
+def far(files: dict[str, Path]) -> None:
+    image = nib.load(files["t2"])
+    values = np.asarray(image.dataobj).astype(np.float32)
+    values[18, 18, 18] *= 1000
+    nib.save(nib.Nifti1Image(values, image.affine, image.header, dtype=np.float32), files["t2"])
+
+
+def without_unit(files: dict[str, Path]) -> None:
+    saved(files["flair"], lambda image: image.header.set_xyzt_units("unknown") or image)
+
+
+def off_qform(files: dict[str, Path]) -> None:
+    def moved(image: nib.Nifti1Image) -> nib.Nifti1Image:
+        image.set_qform(image.affine @ np.diag([-1, 1, 1, 1]), 1)
+        image.set_sform(image.affine, 1)
+        return image
+
+    saved(files["t1"], moved)
+
+
+def without_forms(files: dict[str, Path]) -> None:
+    for path in files.values():
+        saved(path, lambda image: image.set_sform(None, 0) or image.set_qform(None, 0) or image)
+
+
+def mirrored(files: dict[str, Path]) -> None:
+    saved(files["seg"], lambda i: nib.Nifti1Image(np.asarray(i.dataobj)[::-1], i.affine, i.header))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (far, f"{NEW}_t2.nii.gz: the values of t2 reach "),
+        (without_unit, f"{NEW}_flair.nii.gz: the header names no unit of length; mm were taken"),
+        (off_qform, f"{NEW}_t1.nii.gz: qform puts voxels up to "),
+        (without_forms, f"{NEW}_t1.nii.gz: sform and qform have code 0, so axes "),
+        (mirrored, f"{NEW}_seg.nii.gz: with left and right exchanged the mask fits FLAIR better"),
+    ],
+)
+def test_what_is_doubtful_is_a_caveat(
+    spoil: Callable[[dict[str, Path]], None],
+    words: str,
+    finished: Finished,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = tiny_study.phantom(9)
+    aside = replace(made, images=np.roll(made.images, 4, 1), labels=np.roll(made.labels, 4, 0))
+    (case,) = survey.discover(tiny_study.write_case(tmp_path / NEW, aside))
+    assert about(case, finished, 0, monkeypatch)["doubts"] == []
+    spoil(case.files)
+    found = about(case, finished, 0, monkeypatch)
+    assert [doubt.startswith(words) for doubt in found["doubts"]] == [True]
+    assert set(found["doubts"]) < set(found["caveats"])
+    assert str(tmp_path) not in json.dumps(found)
+
+
+@pytest.mark.parametrize("name", ["tpu", "cuda:1", "CUDA", "gpu", ""])
+def test_a_device_that_is_not_known_is_refused(name: str, new: Case, finished: Finished) -> None:
+    with pytest.raises(SettingsError, match=f"device '{name}' is not known: take one of auto, cpu"):
+        apply.segment_case(new, finished, device=name)
+
+
+def test_the_device_is_as_asked_or_an_error(
+    new: Case, finished: Finished, applied: apply.Applied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(SettingsError, match="torch finds no GPU here"):
+        apply.segment_case(new, finished, device="cuda")
+    assert applied.about["device"] == "cpu"
+    assert about(new, finished, 0, monkeypatch)["device"] == "cpu"
 
 
 def test_caveats_and_origin_are_said(applied: apply.Applied, finished: Finished) -> None:
@@ -410,10 +590,10 @@ def test_a_faulty_file_is_named(
         apply.segment_case(case, finished)
 
 
-def test_four_files_are_written(applied: apply.Applied, tmp_path: Path) -> None:
+def test_six_files_are_written(applied: apply.Applied, tmp_path: Path) -> None:
     path = apply.write(applied, tmp_path / "out")
     assert sorted(one.name for one in path.parent.iterdir()) == [
-        f"{NEW}_{what}" for what in ("about.json", "classes.csv", "labels.nii.gz", "volumes.csv")
+        f"{NEW}_{what}" for what in sorted(apply.ENDINGS)
     ]
     volume = nifti.load(path)
     assert (volume.values == applied.labels).all() and volume.affine == applied.affine
@@ -439,9 +619,14 @@ def test_labels_of_a_release(
     said = json.loads(path.with_name(f"{NEW}_about.json").read_text(encoding="utf-8"))
     names = {str(value): name for value, name in zip(values, CLASS_NAMES, strict=True)}
     assert said["labels"] == names and said["convention"] == convention
+    colours = path.with_name(f"{NEW}_labels.ctbl").read_text(encoding="utf-8").splitlines()[1:]
+    shown = path.with_name(f"{NEW}_labels.label").read_text(encoding="utf-8").splitlines()[1:]
+    for lines in (colours, shown):
+        assert [int(line.split()[0]) for line in lines] == sorted(values)
+    assert colours[values.index(3) if 3 in values else 3].split()[1] == "enhancing_tumour"
 
 
-@pytest.mark.parametrize("what", ["labels.nii.gz", "classes.csv", "volumes.csv", "about.json"])
+@pytest.mark.parametrize("what", apply.ENDINGS)
 def test_what_is_there_is_replaced_only_by_force(
     what: str, applied: apply.Applied, tmp_path: Path
 ) -> None:
@@ -451,7 +636,7 @@ def test_what_is_there_is_replaced_only_by_force(
     assert [one.read_text() for one in tmp_path.iterdir()] == ["mine"]
     apply.write(applied, tmp_path, force=True)
     assert (tmp_path / f"{NEW}_{what}").read_bytes() != b"mine"
-    assert len(list(tmp_path.iterdir())) == 4
+    assert len(list(tmp_path.iterdir())) == 6
 
 
 def test_what_could_not_be_written_is_refused_before_anything_is_done(tmp_path: Path) -> None:
@@ -486,9 +671,11 @@ def test_no_text_of_a_header_reaches_an_output(
     words = ["predict", str(folder), "--study", "smoke", "--fold", "0", "--device", "cpu"]
     assert main([*words, *where, "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr()
-    assert said.out.count("\n") == 1 and f"{NEW}: " in said.out and "mL of tumour" in said.out
+    assert f"{NEW}: " in said.out and "mL of tumour" in said.out
+    # those headers name no unit, which is said without the rest of them
+    assert said.out.count("\n") == 2 and "the header names no unit" in said.out
     outputs = list((tmp_path / "out").iterdir())
-    assert len(outputs) == 4
+    assert len(outputs) == 6
     written = b"".join(one.read_bytes() for one in outputs)
     written += gzip.decompress((tmp_path / "out" / f"{NEW}_labels.nii.gz").read_bytes())
     for secret in (*faults.SECRETS, str(tmp_path)):

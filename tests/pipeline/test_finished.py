@@ -11,7 +11,9 @@ import pytest
 
 from gliomalib import records, settings
 from gliomalib.cohort import pseudonyms, splits, table
+from gliomalib.data.inspection import Inspection
 from gliomalib.parameters import NETWORKS
+from gliomalib.phantoms import write
 from gliomalib.pipeline import finished, preprocess
 from gliomalib.provenance import file_digest
 from gliomalib.schema import SEQUENCES, Case, RecordError, SettingsError, Split, StoredCase, Value
@@ -46,7 +48,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study, top = settings.load("smoke"), tmp_path_factory.mktemp("made")
     work = top / "data" / "smoke"
     splits.write_splits(SPLITS, work / "splits.json")
-    entries = [table.Entry(case_of(name), "internal") for name in "ABCDE"]
+    seen = {name: looked_at(case_of(name), content=f"voxels of {name}") for name in "ABC"}
+    entries = [table.Entry(case_of(name), "internal", seen=seen.get(name)) for name in "ABCDE"]
     entries.append(table.Entry(case_of("A-again", "A"), "duplicate"))
     table.write_cases(table.table_of(entries), work / "cases.csv")
     store = preprocess.open_store(work / "store", study.preprocessing)
@@ -201,6 +204,18 @@ def test_one_fold_or_all_of_them(root: Path) -> None:
         found.chosen(2)
 
 
+REAL = {"source": "folder", "internal_releases": ["brats2020"]}
+
+
+def of_real_patients(root: Path) -> finished.Finished:
+    edit_settings(root, "resnet50", data=REAL)
+    return opened(root)
+
+
+def looked_at(case: Case, *digests: str, content: str | None = None) -> Inspection:
+    return Inspection(replace(case, digests=digests), (), 0, content=content)
+
+
 @pytest.mark.parametrize(
     ("case", "parts"),
     [
@@ -212,22 +227,44 @@ def test_one_fold_or_all_of_them(root: Path) -> None:
         (case_of("F"), {}),
     ],
 )
-def test_a_patient_is_known_by_id(root: Path, case: Case, parts: dict[int, str]) -> None:
-    found = opened(root)
-    assert found.parts(case, ["x"], found.folds) == parts
-    assert found.parts(case, ["x"], found.folds[:1]) == {k: v for k, v in parts.items() if k == 0}
+def test_a_real_patient_is_known_by_id(root: Path, case: Case, parts: dict[int, str]) -> None:
+    found, seen = of_real_patients(root), looked_at(case, "x")
+    assert found.parts(seen, found.folds) == parts
+    assert found.parts(seen, found.folds[:1]) == {k: v for k, v in parts.items() if k == 0}
+
+
+def test_nobody_is_known_by_the_id_of_a_phantom(root: Path, tmp_path: Path) -> None:
+    found, case = opened(root), case_of("A")
+    assert found.parts(looked_at(case, "x"), found.folds) == {}
+    # nor is a phantom that was given the name of a real patient
+    images = {name: tmp_path / "A" / f"A_{name}.nii.gz" for name in SEQUENCES}
+    real, phantom = of_real_patients(root), replace(case, images=images)
+    assert real.parts(looked_at(phantom, "x"), real.folds) == {0: "train", 1: "test"}
+    (tmp_path / "A").mkdir()
+    (tmp_path / "A" / write.CARD).write_text("{}", encoding="utf-8")
+    assert real.parts(looked_at(phantom, "x"), real.folds) == {}
+    assert real.parts(looked_at(phantom, "A-t1"), real.folds) == {0: "train", 1: "test"}
 
 
 @pytest.mark.parametrize("sequence", SEQUENCES)
 def test_a_patient_is_known_by_one_file(root: Path, sequence: str) -> None:
+    found, seen = opened(root), looked_at(case_of("F"), "x", f"D-{sequence}")
+    assert found.parts(seen, found.folds) == {0: "test", 1: "train"}
+
+
+def test_a_patient_is_known_by_voxels(root: Path) -> None:
     found = opened(root)
-    assert found.parts(case_of("F"), ["x", f"D-{sequence}"], found.folds) == {0: "test", 1: "train"}
+    parts = found.parts(looked_at(case_of("F"), "x", content="voxels of B"), found.folds)
+    assert parts == {0: "val", 1: "test"}
+    assert found.parts(looked_at(case_of("F"), "x", content="others"), found.folds) == {}
+    # whoever has no fingerprint is not taken for another one without
+    assert found.parts(looked_at(case_of("F"), ""), found.folds) == {}
 
 
 def test_a_patient_under_two_names_counts_as_trained_on(root: Path) -> None:
-    found = opened(root)
+    found = of_real_patients(root)
     for case, digest in (("A", "C-t1"), ("C", "A-t1")):
-        assert found.parts(case_of(case), [digest], found.folds[:1]) == {0: "train"}
+        assert found.parts(looked_at(case_of(case), digest), found.folds[:1]) == {0: "train"}
 
 
 def test_pseudonyms_are_looked_through(root: Path) -> None:
@@ -245,12 +282,12 @@ def test_pseudonyms_are_looked_through(root: Path) -> None:
     ]
     entries = [table.Entry(case, "internal") for case in cases]
     table.write_cases(table.table_of(entries), work / "cases.csv")
-    edit_settings(root, "resnet50", pseudonyms=True)
+    edit_settings(root, "resnet50", pseudonyms=True, data=REAL)
     found = opened(root)
-    assert found.parts(case_of("A"), [], found.folds) == {0: "train", 1: "test"}
-    assert found.parts(case_of("new", "C"), [], found.folds) == {0: "test", 1: "train"}
-    assert found.parts(case_of("F"), ["D-t2"], found.folds) == {0: "test", 1: "train"}
-    assert found.parts(case_of("F"), [], found.folds) == {}
+    assert found.parts(looked_at(case_of("A")), found.folds) == {0: "train", 1: "test"}
+    assert found.parts(looked_at(case_of("new", "C")), found.folds) == {0: "test", 1: "train"}
+    assert found.parts(looked_at(case_of("F"), "D-t2"), found.folds) == {0: "test", 1: "train"}
+    assert found.parts(looked_at(case_of("F")), found.folds) == {}
     (root / "data" / pseudonyms.KEY_FILE).unlink()
     with pytest.raises(RecordError, match=r"key of the pseudonyms is missing, .* put it back"):
         opened(root)

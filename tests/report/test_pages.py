@@ -95,7 +95,7 @@ def test_no_number_parts_from_its_percent_sign(small_report: Path) -> None:
 def test_processors_are_each_said_once(small_folder: Path) -> None:
     machines = ("A", "B", "B", "A")
     for name, machine in zip((*small.NAMES, small.VARIANT), machines, strict=True):
-        origin = {"hardware": {"processor": machine, "cores": "2"}}
+        origin = {"versions": {}, "hardware": {"processor": machine, "cores": "2"}}
         records.write(small.make_record(name, provenance=origin), small_folder)
     found = pages.collect(settings.load("small"), small_folder)
     assert found.processors == ["A, 2 cores", "B, 2 cores"]

@@ -223,3 +223,13 @@ def test_folders_reach_the_notebook_as_absolute_paths(toy: Project) -> None:
     }
     assert "source_dir" not in jobs[1].parameters
     assert plan("toy", until=FIRST)[0].parameters == {"study": "toy"}
+
+
+@pytest.mark.parametrize(
+    "content", ["x", "[1]", "{}", '{"folders": 5}', '{"folders": {"data": 5}}']
+)
+def test_a_description_without_folders_is_one_sentence(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_text(content)
+    with pytest.raises(SettingsError, match=r"run.json: describes no folders of a run"):
+        Folders.described(path)

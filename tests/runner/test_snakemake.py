@@ -123,7 +123,8 @@ print("read", source_dir)
 (here / "01_data_exploration.json").write_text(json.dumps({
     "notebook": "01_data_exploration", "study": study, "variant": "", "values": values,
     "claims": [], "parameters": {}, "seed": 1, "device": "cpu", "wall_s": 0,
-    "peak_memory_bytes": 0, "provenance": {}, "caveats": [], "conclusion": ""}))
+    "peak_memory_bytes": 0, "provenance": {"versions": {}, "hardware": {}}, "caveats": [],
+    "conclusion": ""}))
 """
 
 

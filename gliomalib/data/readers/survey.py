@@ -5,6 +5,7 @@ look), ``NAMING`` and ``find(tree)``, its name in ``FAMILIES``, and the labels o
 ``labels.CONVENTIONS``.
 """
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,6 @@ from gliomalib.schema import Case, DataError, Fault
 
 FAMILIES = (brats, brats_gli, msd, ucsf, upenn)
 """Modules, one for the releases that share a layout."""
-
 
 UNKNOWN = "unknown layout"
 """The kind of fault of a folder in which nothing is recognised."""
@@ -83,7 +83,8 @@ def discover(root: str | Path) -> list[Case]:
 
 def sentence(faults: Sequence[Fault], root: str | Path) -> str:
     """Return the first fault, and where to see the others, in one line."""
-    others = f" (and {len(faults) - 1} more: python -m gliomalib data verify {root} lists them)"
+    command = f"python -m gliomalib data verify {shlex.quote(str(root))}"
+    others = f" (and {len(faults) - 1} more: {command} lists them)"
     return faults[0].message + (others if len(faults) > 1 else "")
 
 
