@@ -58,8 +58,8 @@ def write_cohort(
     are not 1 to 999, and ``DataError`` where the folder holds a patient that is not a phantom.
     """
     # a phantom's name has three digits
-    if not set(numbers) <= set(range(1, 1000)):
-        raise SettingsError(f"phantoms {min(numbers)} to {max(numbers)}: numbers are 1 to 999")
+    if beyond := set(numbers) - set(range(1, 1000)):
+        raise SettingsError(f"phantom number {min(beyond)}: take 1 to 999")
     folder = Path(root) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     cards = read_cards(folder)
