@@ -2,7 +2,9 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import TypeVar
 
 log = logging.getLogger("gliomalib")
@@ -10,6 +12,7 @@ log = logging.getLogger("gliomalib")
 SECONDS_BETWEEN_LINES = 10.0
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 def steps(items: Sequence[T], title: str) -> Iterator[T]:
@@ -22,6 +25,16 @@ def steps(items: Sequence[T], title: str) -> Iterator[T]:
     for done, item in enumerate(items, start=1):
         yield item
         lines.tell(done)
+
+
+def mapped(work: Callable[[T], R], items: Sequence[T], workers: int, title: str) -> Iterator[R]:
+    """Yield what ``work`` makes of each item, in order, in so many processes, with those lines."""
+    if workers <= 1 or len(items) <= 1:
+        yield from map(work, steps(items, title))
+        return
+    # fork would copy locks that other threads of this process may hold
+    with ProcessPoolExecutor(min(workers, len(items)), mp_context=get_context("spawn")) as pool:
+        yield from results(pool.map(work, items), len(items), title)
 
 
 def results(items: Iterable[T], total: int, title: str) -> Iterator[T]:

@@ -164,7 +164,7 @@ class SliceSet:
 
     ``images`` float16 (N, 3, H, W) in 0–1, ``classes`` int64 (N,) 0–3, ``patients`` N names,
     ``z`` int64 (N,) the slice's place in its volume, ``blank`` (N,) True where the scan itself is
-    empty in that slice, None where the scan was not at hand.
+    empty in that slice (it stays in as one without tumour), None where the scan was not at hand.
     """
 
     images: NDArray[np.float16]
@@ -172,11 +172,6 @@ class SliceSet:
     patients: tuple[str, ...]
     z: NDArray[np.int64]
     blank: NDArray[np.bool_] | None = None
-
-    @property
-    def n_blank(self) -> int | None:
-        """Number of slices without any brain; they stay in as 'no tumour' slices."""
-        return None if self.blank is None else int(self.blank.sum())
 
 
 @dataclass(frozen=True)

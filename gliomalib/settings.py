@@ -36,10 +36,10 @@ class Phantoms(Model):
     internal: int = Field(40, ge=0)
     external: int = Field(8, ge=0)
     copies: int = Field(0, ge=0, le=20)
-    spacing_mm: float = Field(2.0, gt=0, le=8)
+    spacing_mm: float = Field(2.0, ge=0.5, le=8)
     box: int = Field(32, ge=8)
-    site: str = "A"
-    external_site: str = "B"
+    site: Literal["A", "B"] = "A"
+    external_site: Literal["A", "B"] = "B"
 
 
 class Data(Model):

@@ -51,6 +51,13 @@ def test_results_of_workers_are_told_as_they_come_in(
     assert caplog.messages == ["phantoms: 2 of 5, 18 s left", "phantoms: 4 of 5, 6 s left"]
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_work_is_handed_back_in_order_by_one_or_several(workers: int) -> None:
+    assert list(progress.mapped(abs, [-3, 1, -2], workers, "numbers")) == [3, 1, 2]
+    assert list(progress.mapped(abs, [-3], workers, "numbers")) == [3]
+    assert list(progress.mapped(abs, [], workers, "numbers")) == []
+
+
 def test_the_last_item_needs_no_line(clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "gliomalib"):
         for _ in progress.steps([0], "volumes"):

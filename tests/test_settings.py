@@ -71,6 +71,8 @@ def test_settings_cannot_be_changed(write: Path) -> None:
         ("seed: 1\nseed: 2", ["toy.yml: line ", "gives seed a second time; keep one"]),
         ("fusion: {alpha: 0.5, alpha: 0.6}", ["toy.yml: line ", "gives alpha a second time"]),
         ("data: {phantoms: {sight: B}}", ["data.phantoms.sight: ", "internal, external"]),
+        ("data: {phantoms: {site: Z}}", ["data.phantoms.site: ", "'A' or 'B'", "found 'Z'"]),
+        ("data: {phantoms: {spacing_mm: 0.1}}", ["data.phantoms.spacing_mm: ", "found 0.1"]),
         ("- a", ["toy.yml: not YAML"]),
     ],
 )

@@ -35,21 +35,6 @@ class Link:
     similarity: float = 1.0
 
 
-@dataclass(frozen=True)
-class OverlapFacts:
-    """What pooling the years does.
-
-    ``expected_share`` is the expected share of test volumes whose patient also has a volume in
-    training when ``test_volumes`` of all volumes are drawn at random.
-    """
-
-    patients_by_year: Mapping[int, int]
-    volumes: int
-    patients: int
-    test_volumes: int
-    expected_share: float
-
-
 def links(scans: Sequence[Inspection], twins: Mapping[str, str] | None = None) -> list[Link]:
     """Return how cases belong together, each with the first case of its patient.
 
@@ -118,17 +103,19 @@ def year_overlap(people: Sequence[Identity]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["year", "patients", "known", "new", *GRADES])
 
 
-def overlap_facts(people: Sequence[Identity], test_share: float = 0.2) -> OverlapFacts | None:
+def overlap_facts(people: Sequence[Identity], test_share: float = 0.2) -> dict[str, float]:
     """Return what pooling ``PAPER_YEARS`` and splitting by volume does, by the organisers' tables.
 
-    Years of which the tables name nobody are left out; None where that is all of them. A test
+    By name: patients of each year, as ``2018``, then volumes, patients and test_volumes of all,
+    and the expected share of test volumes whose patient is also in training, ``leaking_share``.
+    Years of which the tables name nobody are left out; empty where that is all of them. A test
     volume whose patient has m volumes of N has none in training if its m - 1 siblings are among
     the other T - 1 test volumes, with probability C(N-m, T-m) / C(N-1, T-1) (hypergeometric).
     """
     by_year = {year: sum(year in person.ids for person in people) for year in PAPER_YEARS}
     by_year = {year: count for year, count in by_year.items() if count}
     if not by_year:
-        return None
+        return {}
     copies = [sum(year in person.ids for year in by_year) for person in people]
     copies = [count for count in copies if count]
     volumes = sum(copies)
@@ -137,7 +124,8 @@ def overlap_facts(people: Sequence[Identity], test_share: float = 0.2) -> Overla
     # whole numbers until the division: the binomials of some thousand volumes exceed any float
     alone = [math.comb(volumes - m, test - m) / ways if m <= test else 0.0 for m in copies]
     share = sum(m * (1 - p) for m, p in zip(copies, alone, strict=True)) / volumes
-    return OverlapFacts(by_year, volumes, len(copies), test, share)
+    pooled = {"volumes": volumes, "patients": len(copies), "test_volumes": test}
+    return {**{str(year): n for year, n in by_year.items()}, **pooled, "leaking_share": share}
 
 
 def _same(scans: Sequence[Inspection], how: Literal["table", "content"]) -> list[Link]:

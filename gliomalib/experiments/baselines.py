@@ -89,8 +89,6 @@ def absent(trial: MethodTrial) -> tuple[str, ...]:
     missing = [title for name, title in INPUTS.items() if name not in trial.classifiers]
     if missing:
         caveats.append(f"Not trained in this study: {', '.join(missing)}.")
-    if "external" not in set(trial.scores["part"]):
-        caveats.append("There are no external patients.")
     return tuple(caveats)
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,11 +11,50 @@ import pandas as pd
 from gliomalib import settings
 from gliomalib.experiments import values
 from gliomalib.schema import Confusion, Value
-from gliomalib.scoring import metrics, sensitivity, training_noise
+from gliomalib.scoring import metrics, training_noise
 from gliomalib.scoring import tables as evaluate
 from gliomalib.scoring.bootstrap import LEVEL
 
+SHARE = 0.5
+"""A patient who makes more than this part of the mean decides it."""
+
 RULE_DECIDES = "the rule for empty masks decides whether 0 lies in the interval"
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What does not hang on one of n patients beside their mean difference.
+
+    ``better`` patients have a difference above 0, ``least`` and ``most`` are the ends of the means
+    when each patient in turn is left out. ``decider`` is the patient without whom the mean has
+    another sign or loses more than half of its size; empty where there is none.
+    """
+
+    median: float
+    better: int
+    n: int
+    least: float
+    most: float
+    decider: str
+
+
+def leave_one_out(differences: pd.Series) -> Sensitivity:
+    """Return the sensitivity of the mean of one difference per patient, index the patients."""
+    numbers = differences.to_numpy(dtype=np.float64)
+    mean, n = float(numbers.mean()), len(numbers)
+    without = (numbers.sum() - numbers) / max(n - 1, 1)
+    # without whom least is left of the mean, measured in its own direction
+    left = without * np.sign(mean)
+    worst = int(left.argmin())
+    decides = n == 1 or (mean != 0 and left[worst] < (1 - SHARE) * abs(mean))
+    return Sensitivity(
+        median=float(np.median(numbers)),
+        better=int((numbers > 0).sum()),
+        n=n,
+        least=float(without.min()),
+        most=float(without.max()),
+        decider=str(differences.index[worst]) if decides else "",
+    )
 
 
 class Gain(NamedTuple):
@@ -30,9 +69,9 @@ class Gain(NamedTuple):
     rule_decides: bool = False
 
     @property
-    def by_patient(self) -> sensitivity.Sensitivity:
+    def by_patient(self) -> Sensitivity:
         """What it is without each patient."""
-        return sensitivity.leave_one_out(self.patients)
+        return leave_one_out(self.patients)
 
     @property
     def note(self) -> str:
@@ -55,9 +94,10 @@ def unpaired(first: pd.DataFrame, second: pd.DataFrame) -> Gain:
 
 def of_rules(gains: Mapping[str, Gain]) -> dict[str, Gain]:
     """Return one gain by the rules for empty masks, each saying whether the rule decides it."""
-    bounds = {rule: gain.effect.ci95 for rule, gain in gains.items()}
-    decides = sensitivity.rule_decides(bounds)
-    return {rule: gain._replace(rule_decides=decides) for rule, gain in gains.items()}
+    bounds = [gain.effect.ci95 for gain in gains.values()]
+    # an interval says above 0, below 0 or neither
+    said = {(ends[0] > 0, ends[1] < 0) for ends in bounds if ends}
+    return {rule: gain._replace(rule_decides=len(said) > 1) for rule, gain in gains.items()}
 
 
 def value(name: str, gain: Gain, rule: str, note: str = "") -> Value:
@@ -127,8 +167,11 @@ def disagreements(
         first, second = here[name].effect, there[name].effect
         is_clear = first.excludes_zero or second.excludes_zero
         if is_clear and first.value * second.value < 0:
-            numbers = f"{_bounds(first)} in held-out, {_bounds(second)} in external patients"
-            opposite.append(f"{title} ({numbers})")
+            one, other = (
+                "{:+.3f} ({:+.3f} to {:+.3f})".format(effect.value, *values.ends(effect))
+                for effect in (first, second)
+            )
+            opposite.append(f"{title} ({one} in held-out, {other} in external patients)")
     return f" The two sites disagree on the sign of {'; of '.join(opposite)}." if opposite else ""
 
 
@@ -177,8 +220,3 @@ def listed(rows: pd.DataFrame, gains: Iterable[Gain]) -> str:
         f"{row['title']}: {spoken(row)}{f' [{gain.note}]' if gain.note else ''}"
         for (_, row), gain in zip(rows.iterrows(), gains, strict=True)
     )
-
-
-def _bounds(effect: training_noise.Effect) -> str:
-    low, high = values.ends(effect)
-    return f"{effect.value:+.3f} ({low:+.3f} to {high:+.3f})"

@@ -5,11 +5,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from gliomalib.cohort import identity
-from gliomalib.cohort import table as casetable
 from gliomalib.cohort.gather import Cohort
-from gliomalib.data import orientation
 from gliomalib.data.readers.people import Identity
-from gliomalib.schema import DataError, Exclusion, Scan, Split, Value
+from gliomalib.schema import Split, Value
 
 LINKS = {
     "table": "pairs of used or duplicate examinations of one patient by tables or names",
@@ -56,23 +54,24 @@ def who_is_who(links: pd.DataFrame, people: Sequence[Identity]) -> list[Value]:
         if how != "twin" or how in set(links["how"])
     ]
     facts = identity.overlap_facts(people)
-    if facts is None:
+    if not facts:
         return linked
-    pooled = f"pooling {', '.join(map(str, facts.patients_by_year))} by the organisers' tables"
+    years = [name for name in facts if name.isdecimal()]
+    pooled = f"pooling {', '.join(years)} by the organisers' tables"
     leak = (
-        f"{pooled} and drawing {facts.test_volumes} of {facts.volumes} volumes at random for "
+        f"{pooled} and drawing {facts['test_volumes']} of {facts['volumes']} volumes at random for "
         "testing: expected share of these whose patient is also in training"
     )
     named = "patients whom the tables of subject IDs name for"
     counts = [
-        *((f"patients_{year}", n, f"{named} {year}") for year, n in facts.patients_by_year.items()),
-        ("pooled_volumes", facts.volumes, pooled),
-        ("pooled_patients", facts.patients, pooled),
-        ("leaking_share", facts.expected_share, leak),
+        *((f"patients_{year}", year, f"{named} {year}") for year in years),
+        ("pooled_volumes", "volumes", pooled),
+        ("pooled_patients", "patients", pooled),
+        ("leaking_share", "leaking_share", leak),
     ]
+    n = int(facts["patients"])
     return linked + [
-        Value(name, float(number), n_patients=facts.patients, rule=rule)
-        for name, number, rule in counts
+        Value(name, float(facts[key]), n_patients=n, rule=rule) for name, key, rule in counts
     ]
 
 
@@ -97,18 +96,3 @@ def conclusion(values: Sequence[Value]) -> str:
         f"{100 * number['leaking_share']:.0f} % of the test volumes would have their patient in "
         "training."
     )
-
-
-def caveats(exclusions: Sequence[Exclusion]) -> tuple[str, ...]:
-    """Return a caveat for every excluded examination, with the reason."""
-    return tuple(
-        f"Excluded: {left.case_id} ({left.release}): {left.reason}." for left in exclusions
-    )
-
-
-def first_scan(cases: pd.DataFrame, part: str) -> Scan:
-    """Return the first examination of a part; raises ``DataError`` when the part is empty."""
-    of_part = casetable.cases_of(cases, part)
-    if not of_part:
-        raise DataError(f"the table of cases has nobody in part {part!r}; run notebook 01 again")
-    return orientation.read(of_part[0])

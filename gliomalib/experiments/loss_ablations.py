@@ -6,7 +6,6 @@ from dataclasses import replace
 import pandas as pd
 
 from gliomalib import settings
-from gliomalib.digits import counted
 from gliomalib.experiments import comparing, gates, loss_grid
 from gliomalib.experiments.loss_grid import LOSSES, SCORES, TITLES, Grid, patients
 from gliomalib.experiments.values import PREFIXES, ends, of, parts, share, value
@@ -80,8 +79,6 @@ def absent(grids: Sequence[Grid]) -> tuple[str, ...]:
             f"{' and '.join(single)}: at least one loss has one seed only, so a difference "
             "between losses may be one between seeds."
         )
-    if any("external" not in set(grid.scores["part"]) for grid in grids):
-        caveats.append("There are no external patients.")
     return tuple(caveats)
 
 
@@ -97,7 +94,6 @@ def conclusion(grids: Sequence[Grid], values: Sequence[Value], gate: gates.Gate)
     ]
     if lost:
         sentences.append(f"Did the classifier lose a class? {'; '.join(lost)}.")
-    sentences.append(f"Each loss has at least {counted(_fewest_seeds(grids), 'seed')}.")
     return " ".join(sentences)
 
 
@@ -126,10 +122,6 @@ def _gains(grid: Grid, part: str, score: str) -> dict[str, comparing.Gain]:
         pair = {name: comparing.unpaired(of[[first]], of[[second]]) for name, of in wide.items()}
         gains[f"{first} {second}"] = comparing.of_rules(pair)[score]
     return gains
-
-
-def _fewest_seeds(grids: Sequence[Grid]) -> int:
-    return min(grid.seeds for grid in [grid for grid in grids if len(grid.titles) > 1] or grids)
 
 
 def _mean(grid: Grid, part: str, score: str, cell: str) -> training_noise.Effect:

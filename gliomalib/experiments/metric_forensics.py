@@ -41,6 +41,12 @@ WHO: Mapping[str, str] = {
 PAPER = "the paper"
 """The same for the printed scores."""
 
+CAVEAT = (
+    "That the authors scored pixels as the recipe does is a hypothesis: these numbers can show "
+    "that such code gives such scores, never that it was used."
+)
+"""What nobody may read out of the forensics."""
+
 
 def printed(numbers: Mapping[str, float]) -> PrintedScores:
     """Return the paper's scores of ``SIX`` (shares) and the test sizes that come into question.
@@ -227,7 +233,7 @@ def conclusion(values: Sequence[Value], *, real_data: bool) -> str:
         f"{of(values, 'test_sizes_possible').value:.0f} can give the printed accuracy as a share "
         "of volumes."
     )
-    if not _has_recipe(values):
+    if not any(value.name == "recipe_dice_mean" for value in values):
         return f"{text} The recipe was not scored in this study, so the hypothesis was not tested."
     for frame, called in FRAMES.items():
         accuracy = spoken(of(values, f"recipe_{frame}_accuracy"), 4)
@@ -239,20 +245,6 @@ def conclusion(values: Sequence[Value], *, real_data: bool) -> str:
     dice = spoken(of(values, "recipe_dice_mean"))
     hypothesis = _hypothesis(values, real_data)
     return f"{text} The mean Dice of the same predictions is {dice}. {hypothesis}"
-
-
-def caveats(values: Sequence[Value]) -> tuple[str, ...]:
-    """Return what nobody may read out of the forensics, and whether their second part is there."""
-    unproven = (
-        "That the authors scored pixels as the recipe does is a hypothesis: these numbers can show "
-        "that such code gives such scores, never that it was used."
-    )
-    absent = "The recipe was not scored in this study: the hypothesis was not put to the test."
-    return (unproven,) if _has_recipe(values) else (unproven, absent)
-
-
-def _has_recipe(values: Sequence[Value]) -> bool:
-    return any(value.name == "recipe_dice_mean" for value in values)
 
 
 def _hypothesis(values: Sequence[Value], real_data: bool) -> str:

@@ -39,8 +39,8 @@ def grow_until(
     rate: float,
     spacing_mm: float,
     enough: Callable[[Float32Array], bool],
-) -> tuple[Float32Array, float]:
-    """Grow until ``enough(density)`` and return the density and the days that it took.
+) -> Float32Array:
+    """Grow until ``enough(density)`` and return the density.
 
     Stops at ``MAX_DAYS``: a tumour that is shut in by fluid fills its room and grows no more.
     """
@@ -48,7 +48,7 @@ def grow_until(
     while days < MAX_DAYS and not enough(density):
         density = grow(density, diffusivity, rate, spacing_mm, CHUNK_DAYS)
         days += CHUNK_DAYS
-    return density, days
+    return density
 
 
 def _step(density: Float32Array, faces: list[Float32Array], births: Float32Array) -> Float32Array:

@@ -9,7 +9,7 @@ from scipy import ndimage
 from gliomalib.phantoms.anatomy import Tissues
 from gliomalib.phantoms.grid import Dice, Frame, smooth_field
 from gliomalib.phantoms.tumour import ED, ET, NCR, Tumour
-from gliomalib.schema import SEQUENCES, Float32Array, FloatArray, Images, SettingsError
+from gliomalib.schema import SEQUENCES, Float32Array, FloatArray, Images
 
 Four = tuple[float, float, float, float]
 """One number for each sequence, in the order of ``schema.SEQUENCES``."""
@@ -52,7 +52,6 @@ SITES: Mapping[str, Site] = {
 }
 """Known sites: A is where networks are trained, B the external one."""
 
-_FLUID, _GREY, _WHITE = 0, 1, 2
 _MEANS = np.array(
     [
         # t1, t1ce, t2, flair, relative to healthy white matter
@@ -71,13 +70,6 @@ _MEANS = np.array(
 _BETWEEN_PATIENTS = np.array([0.10, 0.035, 0.0, 0.13, 0.11, 0.11, 0.12])
 _AGENT = 0.85
 """What the contrast agent adds to enhancing tumour on T1ce, in white matter."""
-
-
-def site_named(name: str) -> Site:
-    """Return a site; raises ``SettingsError`` that lists the known ones for another name."""
-    if name not in SITES:
-        raise SettingsError(f"there is no phantom site {name!r}: take one of {', '.join(SITES)}")
-    return SITES[name]
 
 
 def scan(

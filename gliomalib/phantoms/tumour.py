@@ -68,8 +68,7 @@ class Growth:
     foci_mm: tuple[Point, ...]
     log_odds: Float32Array
     frame: Frame
-    bulge: Bulge | None
-    days: float
+    bulge: Bulge
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class Tumour:
     log_odds: Float32Array
 
 
-def draw_traits(dice: Dice, mass_effect: bool) -> Traits:
+def draw_traits(dice: Dice) -> Traits:
     """Draw size, composition and speed of a tumour; diffusion is 5–10 times faster in white."""
     rng = dice.of("traits")
     shares = _draw_shares(dice.of("shares"))
@@ -94,7 +93,7 @@ def draw_traits(dice: Dice, mass_effect: bool) -> Traits:
         white_diffusivity=white,
         grey_diffusivity=white / float(rng.uniform(5.0, 10.0)),
         rate=float(rng.uniform(0.012, 0.03)),
-        push=float(rng.uniform(0.08, 0.28)) if mass_effect else 0.0,
+        push=float(rng.uniform(0.08, 0.28)),
     )
 
 
@@ -105,14 +104,14 @@ def grow_tumour(dice: Dice, traits: Traits) -> Growth:
     depth = depth_mm(healthy.brain, frame)
     foci = _draw_foci(dice.of("foci"), healthy, depth, frame, traits)
     bulge = _bulge(traits, foci[0], depth, frame)
-    brain = healthy if bulge is None else tissues(dice, frame, bulge)
+    brain = tissues(dice, frame, bulge)
     box = _box_around(foci, frame)
     start = _first_cells(dice.of("first cells"), foci, frame)[box]
     mixed = traits.white_diffusivity * brain.white + traits.grey_diffusivity * brain.grey
     diffusivity = np.where(brain.solid, mixed, 0.0).astype(np.float32)[box]
     # edema is where cells are sparse: its border is the border of the whole tumour
     wanted = traits.target_ml / frame.voxel_ml()
-    density, days = grow_until(
+    density = grow_until(
         start * (diffusivity > 0),
         diffusivity,
         traits.rate,
@@ -121,7 +120,7 @@ def grow_tumour(dice: Dice, traits: Traits) -> Growth:
     )
     log_odds = np.full(frame.shape, -16.0, dtype=np.float32)
     log_odds[box] = _filled(_log_odds(density), diffusivity > 0)
-    return Growth(traits, foci, log_odds, frame, bulge, days)
+    return Growth(traits, foci, log_odds, frame, bulge)
 
 
 def label_tumour(dice: Dice, growth: Growth, brain: Tissues, frame: Frame) -> Tumour:
@@ -177,9 +176,7 @@ def _draw_foci(
     return tuple(foci)
 
 
-def _bulge(traits: Traits, focus: Point, depth: Float32Array, frame: Frame) -> Bulge | None:
-    if traits.push == 0:
-        return None
+def _bulge(traits: Traits, focus: Point, depth: Float32Array, frame: Frame) -> Bulge:
     radius = float(np.cbrt(3000.0 * traits.target_ml / (4.0 * np.pi)))
     yielding = np.clip((depth - 2.0) / 14.0, 0.0, 1.0).astype(np.float32)
     return Bulge(focus, radius, traits.push * radius, yielding, frame)

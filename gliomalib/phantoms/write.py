@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
-import multiprocessing
 import re
 import shutil
 import sys
-from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -23,7 +20,7 @@ from numpy.typing import NDArray
 
 from gliomalib import labels as conventions
 from gliomalib import progress
-from gliomalib.phantoms.patient import PhantomPlan, check_number, make_patient
+from gliomalib.phantoms.patient import PhantomPlan, make_patient
 from gliomalib.provenance import code_digest, write_atomic
 from gliomalib.schema import SEQUENCES, Affine, DataError, SettingsError
 
@@ -38,7 +35,7 @@ MAPPING_COLUMNS = (
     "BraTS_2020_subject_ID",
 )
 CARD = "phantom.json"
-"""File in a patient's folder that says from what the patient was made, and what is in it."""
+"""File in a patient's folder that says from what the patient was made."""
 
 _PATIENT = re.compile(r"Phantom-[A-Z]-\d{3}")
 _LEFTOVER = re.compile(r"\.Phantom-[A-Z]-\d{3}\.(new|old)")
@@ -57,11 +54,12 @@ def write_cohort(
     A patient that this plan and this code have written before stays as it is, every other is
     made, whole or not at all. Phantoms of the plan's site with other numbers are taken away, so
     that the site's patients are just ``numbers``; those of another site stay. ``workers``
-    processes work at once. Raises ``SettingsError`` for numbers that are not 1 to 999 or are
-    duplicated, and ``DataError``, before anything is touched, where the folder holds a patient
-    that is not a phantom.
+    processes work at once. Raises, before anything is touched, ``SettingsError`` for numbers that
+    are not 1 to 999, and ``DataError`` where the folder holds a patient that is not a phantom.
     """
-    _check_numbers(numbers)
+    # a phantom's name has three digits
+    if beyond := set(numbers) - set(range(1, 1000)):
+        raise SettingsError(f"phantom number {min(beyond)}: take 1 to 999")
     folder = Path(root) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     cards = read_cards(folder)
@@ -69,13 +67,7 @@ def write_cohort(
     digest = code_digest(sys.modules[__name__])
     todo = [number for number in numbers if not _is_written(folder, _origin(plan, number, digest))]
     work, title = partial(_write_patient, folder, plan, digest), f"phantoms of site {plan.site}"
-    if workers > 1 and len(todo) > 1:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(workers, len(todo)), mp_context=context) as pool:
-            list(progress.results(pool.map(work, todo), len(todo), title))
-    else:
-        for number in progress.steps(todo, title):
-            work(number)
+    list(progress.mapped(work, todo, workers, title))
     # phantoms have an ID of 2020 and no other
     graded = {name: card["grade"] for name, card in read_cards(folder).items()}
     rows = [{"Grade": grade, "BraTS_2020_subject_ID": name} for name, grade in graded.items()]
@@ -91,7 +83,7 @@ def mapping(rows: list[dict[str, str]]) -> str:
 def read_cards(folder: str | Path) -> dict[str, dict[str, Any]]:
     """Return the card of every phantom in a folder, by patient, in order of name.
 
-    A card has the keys ``origin`` (plan, number, code), ``grade``, ``facts`` and ``bytes``.
+    A card has the keys ``origin`` (plan, number, code), ``grade`` and ``bytes``.
     Raises ``DataError`` for a patient's folder with files but without a card: a real patient.
     """
     cards = {}
@@ -106,14 +98,6 @@ def read_cards(folder: str | Path) -> dict[str, dict[str, Any]]:
                 "write phantoms to a folder of their own"
             ) from None
     return cards
-
-
-def _check_numbers(numbers: Sequence[int]) -> None:
-    for number in numbers:
-        check_number(number)
-    twice = sorted(number for number, count in Counter(numbers).items() if count > 1)
-    if twice:
-        raise SettingsError(f"phantom numbers {twice} are duplicated: name each patient once")
 
 
 def _clear(
@@ -154,7 +138,6 @@ def _write_patient(folder: Path, plan: PhantomPlan, digest: str, number: int) ->
     card = {
         "origin": _origin(plan, number, digest),
         "grade": phantom.grade,
-        "facts": phantom.facts,
         "bytes": {path.name: path.stat().st_size for path in sorted(fresh.iterdir())},
     }
     write_atomic(fresh / CARD, json.dumps(card, indent=1, sort_keys=True) + "\n")

@@ -9,10 +9,8 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,7 +32,6 @@ from gliomalib.schema import (
     Grid,
     Images,
     Labels,
-    MismatchError,
     Scan,
     StoredCase,
 )
@@ -167,7 +164,7 @@ def store_key(settings: Preprocessing) -> str:
 
 def open_store(root: str | Path, settings: Preprocessing) -> Store:
     """Return the store under ``root`` that these settings and the present code make."""
-    return Store(Path(root), store_key(settings), remedy="run 02_preprocessing again")
+    return Store(Path(root), store_key(settings))
 
 
 def kept_box(scan: Scan, settings: Preprocessing) -> tuple[slice, slice, slice]:
@@ -200,23 +197,11 @@ def fill(
 
     Columns: case_id, patient_id, release, voxels_1 to voxels_3 and voxels_tumour of the raw
     scan, the same as mm3_…, lost_in_plane, lost_by_box, dice_ceiling. ``workers`` processes work
-    side by side. Raises ``DataError`` for two cases of one patient or a case that cannot be
-    prepared, and ``MismatchError`` for a store of other settings or code.
+    side by side. Raises ``DataError`` for a case that cannot be prepared.
     """
-    if store.key != store_key(settings):
-        raise MismatchError(
-            f"store {store.key} is not the one of these settings and this code "
-            f"({store_key(settings)}); open it with open_store(root, settings)"
-        )
-    _check_one_case_each(cases)
     work = partial(_fill_one, store, settings)
-    if workers <= 1:
-        steps = progress.steps(cases, "cases preprocessed")
-        return pd.DataFrame([_row(case, work(case)) for case in steps])
-    # fork would copy locks that other threads of this process may hold
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        done = progress.results(pool.map(work, cases), len(cases), "cases preprocessed")
-        return pd.DataFrame([_row(case, facts) for case, facts in zip(cases, done, strict=True)])
+    done = progress.mapped(work, cases, workers, "cases preprocessed")
+    return pd.DataFrame([_row(case, facts) for case, facts in zip(cases, done, strict=True)])
 
 
 def crop_facts(store: Store, patient_id: str) -> CropFacts:
@@ -233,17 +218,6 @@ def _fill_one(store: Store, settings: Preprocessing, case: Case) -> CropFacts:
         about = {"case_id": case.case_id, "release": case.release}
         store.put(stored, digest, {**about, "crop": asdict(facts)})
     return crop_facts(store, case.patient_id)
-
-
-def _check_one_case_each(cases: Sequence[Case]) -> None:
-    first: dict[str, str] = {}
-    for case in cases:
-        if case.patient_id in first:
-            raise DataError(
-                f"patient {case.patient_id} has two cases, {first[case.patient_id]} and "
-                f"{case.case_id}; a store holds one examination per patient, so leave one out"
-            )
-        first[case.patient_id] = case.case_id
 
 
 def _row(case: Case, facts: CropFacts) -> dict[str, Any]:

@@ -250,7 +250,7 @@ def phantom_calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
                 # the same brain under other ranks: one anatomy at two sites, as its card says
                 faults.write_as(place, number)
                 _as_at_another_site(place, plan.site)
-                card = {"origin": {"plan": {"seed": plan.seed, "mass_effect": True}}}
+                card = {"origin": {"plan": {"seed": plan.seed}}}
                 card["origin"]["number"] = number
                 (place / write.CARD).write_text(json.dumps(card))
         return root

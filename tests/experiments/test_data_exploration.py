@@ -1,12 +1,11 @@
 """Notebook 01 counts everybody once, and names whom it left out."""
 
 import pandas as pd
-import pytest
 
 from gliomalib.cohort.gather import Cohort
 from gliomalib.data.readers.people import Identity
 from gliomalib.experiments import data_exploration
-from gliomalib.schema import DataError, Exclusion, Split
+from gliomalib.schema import Split
 
 PARTS = ["internal", "internal", "external", "duplicate"]
 CASES = pd.DataFrame({"patient_id": ["A", "B", "C", "A"], "part": PARTS})
@@ -48,14 +47,3 @@ def test_the_conclusion_tells_of_duplicates_and_of_years_nobody_has_a_table_for(
     assert said.startswith("2 internal patients (2 of them held out, in 2 folds) and 1 external")
     assert "1 further examinations of the same patients were set aside (1 on suspicion)" in said
     assert said.endswith("No table tells who of one BraTS year is in another.")
-
-
-def test_an_exclusion_is_a_caveat_with_its_reason() -> None:
-    left_out = Exclusion("c1", "brats2020", "fault", "damaged gzip (c1_t1.nii.gz)")
-    (caveat,) = data_exploration.caveats([left_out])
-    assert caveat == "Excluded: c1 (brats2020): damaged gzip (c1_t1.nii.gz)."
-
-
-def test_an_empty_part_is_named() -> None:
-    with pytest.raises(DataError, match="external"):
-        data_exploration.first_scan(CASES.query("part == 'internal'"), "external")

@@ -206,7 +206,4 @@ def test_forensics_without_a_rerun_say_so_and_never_that_it_is_proven() -> None:
     said = metric_forensics.conclusion(values, real_data=True)
     assert "the hypothesis was not tested" in said
     assert "where both are one and the same average" in said and "every average" not in said
-    with_rerun = metric_forensics.caveats(forensic(5, (0.5, 0.6)))
-    without = metric_forensics.caveats(values)
-    assert "never that it was used" in with_rerun[0] and len(with_rerun) == 1
-    assert "not put to the test" in without[1]
+    assert "never that it was used" in metric_forensics.CAVEAT

@@ -43,7 +43,7 @@ def _made(root: int, traits: Traits) -> tuple[Growth, Tissues, Tumour]:
 
 @pytest.fixture(scope="module")
 def drawn() -> list[Traits]:
-    return [draw_traits(Dice(root), mass_effect=True) for root in range(1500)]
+    return [draw_traits(Dice(root)) for root in range(1500)]
 
 
 @pytest.fixture(scope="module")
@@ -158,9 +158,3 @@ def test_foci_begin_in_white_matter_of_the_hemispheres() -> None:
         place = np.argmin(growth.frame.distance_mm(growth.foci_mm[0]))
         assert healthy.white.ravel()[place] > 0.6
         assert abs(x - 119.0) > 12.0
-
-
-def test_without_a_push_tissue_stays(enhancing: tuple[Growth, Tissues, Tumour]) -> None:
-    assert enhancing[0].bulge is not None
-    assert grow_tumour(Dice(1), replace(TRAITS, push=0.0, target_ml=15.0)).bulge is None
-    assert draw_traits(Dice(1), mass_effect=False).push == 0.0

@@ -94,7 +94,7 @@ def test_the_columns_are_those_of_the_real_table(real_data: Path, made: Path) ->
 def test_cards_tell_what_is_in_a_patient(made: Path) -> None:
     cards = write.read_cards(made)
     assert list(cards) == NAMES
-    assert cards[NAMES[0]]["facts"] == make_patient(PLAN, 1).facts
+    assert cards[NAMES[0]]["grade"] == make_patient(PLAN, 1).grade
     assert cards[NAMES[0]]["origin"]["plan"] == dataclasses.asdict(PLAN)
 
 
@@ -198,10 +198,8 @@ def test_a_real_patient_is_never_touched(cohort: Path) -> None:
     assert digests(cohort) == before
 
 
-@pytest.mark.parametrize("numbers", [[0], [1000], [5, 6, 5]])
-def test_numbers_that_are_wrong_or_stand_twice_are_refused(
-    tmp_path: Path, numbers: list[int]
-) -> None:
+@pytest.mark.parametrize("numbers", [[0], [1000]])
+def test_numbers_that_fit_no_name_are_refused(tmp_path: Path, numbers: list[int]) -> None:
     with pytest.raises(SettingsError, match=str(numbers[0])):
         write_cohort(tmp_path, PLAN, numbers)
     assert not list(tmp_path.iterdir())
