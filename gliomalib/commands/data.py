@@ -6,10 +6,14 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from gliomalib import provenance
+from pydantic import ValidationError
+
+from gliomalib import provenance, settings
 from gliomalib.commands import Verbs, say
 from gliomalib.inputs import absolute
 from gliomalib.runner.jobs import Folders
+from gliomalib.schema import SettingsError
+from gliomalib.yaml_files import explain
 
 if TYPE_CHECKING:
     # imported where they are used: the other verbs need none of them, and they take a second
@@ -124,7 +128,11 @@ def _phantoms(arguments: argparse.Namespace) -> None:
     from gliomalib.phantoms import write  # noqa: PLC0415
     from gliomalib.phantoms.patient import PhantomPlan  # noqa: PLC0415
 
-    plan = PhantomPlan(seed=arguments.seed, spacing_mm=arguments.spacing, site=arguments.site)
+    try:
+        asked = settings.Phantoms(spacing_mm=arguments.spacing, site=arguments.site)
+    except ValidationError as error:
+        raise SettingsError(f"no such phantoms: {explain(error)}; ask for others") from None
+    plan = PhantomPlan(seed=arguments.seed, spacing_mm=asked.spacing_mm, site=asked.site)
     numbers = range(1, arguments.count + 1)
     folder = write.write_cohort(arguments.root, plan, numbers, provenance.cores())
     say(f"{arguments.count} synthetic patients in {folder}")

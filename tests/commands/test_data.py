@@ -228,9 +228,9 @@ def test_phantoms_are_written_and_sound(tmp_path: Path, capsys: Captured) -> Non
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--spacing", "0"], "spacing_mm of a phantom is 0.0"),
-        (["--spacing", "nan"], "spacing_mm of a phantom is nan"),
-        (["--site", "C"], "no phantom site 'C'"),
+        (["--spacing", "0"], "greater than or equal to 0.5 (found 0.0)"),
+        (["--spacing", "nan"], "spacing_mm: Input should be"),
+        (["--site", "C"], "site: Input should be 'A' or 'B' (found 'C')"),
     ],
 )
 def test_phantoms_that_cannot_be_made_are_refused(
