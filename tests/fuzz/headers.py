@@ -114,7 +114,9 @@ def slow(stored: bytes) -> tuple[np.ndarray, list[float], np.ndarray | None]:
     sform_at, code_at = {1: (280, "h254"), 2: (400, "i348")}[version]
     code = struct.unpack_from(order + code_at[0], made, int(code_at[1:]))[0]
     rows = np.array(struct.unpack_from(order + {1: "12f", 2: "12d"}[version], made, sform_at))
-    affine = np.vstack([rows.reshape(3, 4) * factor, [0, 0, 0, 1]]) if code > 0 else None
+    # a code beyond those of the standard says as little as 0
+    known = 1 <= code <= 5
+    affine = np.vstack([rows.reshape(3, 4) * factor, [0, 0, 0, 1]]) if known else None
     return values, [side * factor for side in read["pixdim"][1:4]], affine
 
 
@@ -224,6 +226,7 @@ DOOR = Door(
         Known("micron that are mm", File(spacing=5000.0), ("expected 0.2 to 10.0 mm",)),
         Known("no unit", File(units=0), ("mm were taken",)),
         Known("both codes 0", File(codes=(0, 0)), ("have code 0",)),
+        Known("a code of nothing", File(codes=(0, 0), bytes_=((254, 215),)), ("have code 0",)),
         Known("sform against qform", File(bytes_=((258, 0), (259, 63))), ("from sform",)),
         Known("a last axis of length 1", File(shape=(3, 4, 2, 1))),
         Known("an intercept alone", File(slope=(1.0, 5.0))),
