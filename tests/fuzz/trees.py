@@ -276,11 +276,12 @@ def check_cases(tree: Tree, root: Path, surveyed: Survey) -> None:
         _check_voxels(placed[case.case_id], case)
     told = {entry.case_id for entry in (*surveyed.cases, *surveyed.faults)}
     # the disk may not have taken it, where a file has the name of a folder
-    there = [path.name for path in seen(root).files]
+    there = [path.relative_to(root) for path in seen(root).files]
     for case_id, entry in placed.items():
         lost = names.pattern("noise").fullmatch
         shown = not any(lost(name) or name.startswith(".") for name in entry.above)
-        written = any(name.startswith(case_id) for name in there)
+        above = Path(*entry.above)
+        written = any(p.name.startswith(case_id) and p.is_relative_to(above) for p in there)
         if shown and written and not entry.changes:
             assert case_id in told, f"{case_id} is lost"
 
@@ -300,7 +301,7 @@ def _check_voxels(placed: Placed, case: Case) -> None:
 
 def check_a_change_is_seen(root: Path, case: Case, known: Mapping[str, str]) -> None:
     """Raise where a file that is corrected in place, of the same size and time, looks the same."""
-    path = list(case.files.values())[-1]
+    path = [path for path in case.files.values() if path.is_file()][-1]
     before = path.stat()
     made = path.read_bytes()
     if made:
@@ -452,6 +453,14 @@ def _corpus() -> Iterator[Known]:
     yield Known("nnU-Net", (Loose(("imagesTr", "BRATS_001_0000.nii.gz"), "image"),), ("nnU-Net",))
     yield Known("a mask that is corrected in place", (B20,))
     yield Known("a dangling link", (B20, _with(GLI, ("t1", "nowhere"))), ("no such file",))
+    nowhere = (_with(GLI, ("seg", "nowhere")), Placed("brats2023", mask=False))
+    yield Known("a mask that is a dangling link", nowhere, ("no such file",))
+    in_the_way = (
+        Loose(("_",)),
+        Loose(("x", B20.case_id), "image"),
+        Placed("brats2020", 5, above=("_",)),
+    )
+    yield Known("a file where a folder should be", in_the_way)
     for state in STATES:
         yield Known(f"a file that is {state}", (_with(B20, ("t2", state)),))
     for ending in ENDINGS:
