@@ -39,8 +39,13 @@ class Sensitivity:
 
 
 def leave_one_out(differences: pd.Series) -> Sensitivity:
-    """Return the sensitivity of the mean of one difference per patient, index the patients."""
+    """Return the sensitivity of the mean of one difference per patient, index the patients.
+
+    Raises ``ValueError`` for no patient and NaN: leave out by a rule, and count, beforehand.
+    """
     numbers = differences.to_numpy(dtype=np.float64)
+    if not len(numbers) or np.isnan(numbers).any():
+        raise ValueError(f"{len(numbers)} differences, some NaN or none; leave out by a rule")
     mean, n = float(numbers.mean()), len(numbers)
     without = (numbers.sum() - numbers) / max(n - 1, 1)
     # without whom least is left of the mean, measured in its own direction

@@ -61,9 +61,12 @@ def shifts(profiles: pd.DataFrame) -> pd.DataFrame:
 def fit(cases: Iterable[StoredCase]) -> FloatArray:
     """Return mean and SD in the brain by sequence, each the mean over ``cases``, shape (2, 4).
 
-    They should be those of a fold's training part. Raises ``DataError`` for a case without brain.
+    They should be those of a fold's training part. Raises ``DataError`` for no case, and for a
+    case without brain.
     """
     moments = [(values.mean(axis=1), values.std(axis=1)) for values in map(_inside, cases)]
+    if not moments:
+        raise DataError("there is no training patient to fit the z-score on; check the split")
     return np.asarray(np.mean(moments, axis=0))
 
 

@@ -20,7 +20,7 @@ from gliomalib.experiments.values import NOT_ON_BOXES, pooled, value
 from gliomalib.networks import predict
 from gliomalib.parameters import from_parameters
 from gliomalib.pipeline import folds
-from gliomalib.schema import N_CLASSES, Confusion, FloatArray, Value
+from gliomalib.schema import N_CLASSES, Confusion, FloatArray, MismatchError, Value
 from gliomalib.scoring import contradictions, keras_metrics, metrics, tables
 
 NOTEBOOK, VARIANT = "03_train_unet2d", "recipe"
@@ -79,19 +79,20 @@ Rerun = tuple[Scored, ...]
 def rerun(material: folds.Material) -> Rerun:
     """Predict every held-out patient with the recipe's network of its fold, and count.
 
-    Nobody on boxes. Raises ``RecordError`` where the recipe is not trained.
+    Nobody on boxes. Raises ``RecordError`` where the recipe is not trained, and ``MismatchError``
+    where it was trained with other settings than the study says.
     """
     if _settings(material) is None:
         return ()
-    scored: list[Scored] = []
-    for split in material.splits:
-        path = folds.checkpoint(material, NETWORK, split.fold)
-        segmenter = predict.load_segmenter(path, material.study.device)
-        scored += [_scored(material, segmenter, split.fold, patient) for patient in split.test]
-    return tuple(scored)
+    segmenters = ((split, _segmenter(material, split.fold)) for split in material.splits)
+    return tuple(
+        _scored(material, segmenter, split.fold, patient)
+        for split, segmenter in segmenters
+        for patient in split.test
+    )
 
 
-def saturated(rerun: Rerun) -> tuple[float, float]:
+def saturated(rerun: Rerun) -> keras_metrics.Saturation:
     """Return the shares of the box's voxels with probability 1 for their true, for a wrong class.
 
     Raises ``ValueError`` where nobody was predicted.
@@ -181,6 +182,17 @@ def _settings(material: folds.Material) -> settings.Segmentation | None:
     if variant is None or material.study.data.extent == "boxes":
         return None
     return from_parameters(NOTEBOOK, {**variant, "study": material.study.study}).unet2d
+
+
+def _segmenter(material: folds.Material, fold: int) -> predict.Segmenter:
+    path = folds.checkpoint(material, NETWORK, fold)
+    segmenter = predict.load_segmenter(path, material.study.device)
+    if segmenter.settings != _settings(material):
+        raise MismatchError(
+            f"{path}: trained with other settings than those of the variant {VARIANT}; "
+            f"run {NOTEBOOK} with this variant again"
+        )
+    return segmenter
 
 
 def _scored(

@@ -16,7 +16,7 @@ from gliomalib.cohort import identity
 from gliomalib.cohort import table as casetable
 from gliomalib.fusion import slices
 from gliomalib.pipeline import folds
-from gliomalib.schema import N_CLASSES, DataError, FloatArray, SliceSet
+from gliomalib.schema import N_CLASSES, DataError, FloatArray, MismatchError, SliceSet
 from gliomalib.scoring import metrics
 
 Rows = NDArray[np.int64]
@@ -80,11 +80,20 @@ def gather(material: folds.Material, patients: int | None) -> Pool:
 
 
 def deal(pool: Pool, repeat: int) -> dict[str, Assignment]:
-    """Return the three assignments of one repeat, with training sets of one size."""
+    """Return the three assignments of one repeat, with training sets of one size.
+
+    Raises ``MismatchError`` where the patient-level one has a patient on both sides.
+    """
     root = settings.named_seed(pool.study.seed, "leakage", "deal", repeat)
     # one order for all repeats: patients take turns in being held out
     turns = settings.named_seed(pool.study.seed, "leakage", "turns")
-    return equal_budgets(three_ways(pool, turns, repeat, root), root)
+    dealt = three_ways(pool, turns, repeat, root)
+    if leaking := in_both(dealt["patient"], pool.slices.patients):
+        raise MismatchError(
+            f"leakage, repeat {repeat}: {', '.join(leaking)} on both sides of the patient-level "
+            "split; nothing can be measured against it"
+        )
+    return equal_budgets(dealt, root)
 
 
 def three_ways(pool: Pool, turns: int, turn: int, seed: int) -> dict[str, Assignment]:

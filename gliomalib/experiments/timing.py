@@ -144,12 +144,18 @@ def measure(material: folds.Material) -> Measured:
 
 
 def chosen(material: folds.Material) -> list[Case]:
-    """Return the cases that are timed: held-out patients of the first fold, then external ones."""
+    """Return the cases that are timed: held-out patients of the first fold, then external ones.
+
+    Raises ``MismatchError`` for a patient whom the table of cases does not have.
+    """
     split = material.splits[0]
     names = [*split.test, *split.external][: material.study.efficiency.patients]
     table = read_cases(material.run.work_dir / "cases.csv")
     parts = ("internal", "external")
     known = {case.patient_id: case for part in parts for case in cases_of(table, part)}
+    absent = [name for name in names if name not in known]
+    if absent:
+        raise MismatchError(f"cases.csv lacks {', '.join(absent)}; run 01_data_exploration again")
     return [known[name] for name in names]
 
 

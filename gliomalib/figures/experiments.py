@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from gliomalib.figures import picture
 from gliomalib.figures.picture import BLUE, GREY, ORANGE, Picture, canvas, spoken, styled
-from gliomalib.scoring.keras_metrics import saturated_mean_iou
+from gliomalib.scoring.keras_metrics import Saturation, saturated_mean_iou
 from gliomalib.scoring.training_noise import MARGIN
 from gliomalib.settings import PAPER_ALPHA
 
@@ -119,7 +119,7 @@ def _draw_splits(axes: Axes, scores: pd.DataFrame) -> None:
 
 
 @styled
-def saturation(printed: float, forced: float, measured: tuple[float, float] | None) -> Picture:
+def saturation(printed: float, forced: float, measured: Saturation | None) -> Picture:
     """Draw what Keras's MeanIoU of a network that is always right makes of its saturated share.
 
     ``printed`` is the paper's IoU, ``forced`` the least that its F1 allows for an IoU, ``measured``
@@ -135,9 +135,9 @@ def saturation(printed: float, forced: float, measured: tuple[float, float] | No
     axes.text(0.01, printed - 0.01, f"printed: {printed:g}", va="top", fontsize=8)
     place = "No network was measured."
     if measured is not None:
-        value = saturated_mean_iou(*measured)
-        axes.plot(measured[0], value, clip_on=False, zorder=3, **_mark("pixel recipe, crop"))
-        place = f"The recipe lies at {measured[0]:.2f} and {value:.3f}."
+        value = saturated_mean_iou(measured.right, measured.wrong)
+        axes.plot(measured.right, value, clip_on=False, zorder=3, **_mark("pixel recipe, crop"))
+        place = f"The recipe lies at {measured.right:.2f} and {value:.3f}."
     axes.set(xlim=(0, 1), ylim=(0.3, 1.01), ylabel="value of the metric")
     axes.set_xlabel("share of voxels whose true class has a probability of exactly 1")
     axes.legend(loc="lower right")

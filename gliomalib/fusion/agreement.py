@@ -1,6 +1,6 @@
 """Where both branches are right, where one, where none: what fusion can gain at all."""
 
-from gliomalib.fusion import learned
+from gliomalib.fusion import average, learned
 from gliomalib.schema import Labels
 from gliomalib.scoring import metrics
 
@@ -12,8 +12,9 @@ def error_correlation(pair: learned.VolumePair, labels: Labels) -> dict[str, flo
     of right and wrong (Kuncheva and Whitaker 2003, doi:10.1023/A:1022859003006), −1 to 1 and NaN
     where it is 0/0, as for a branch without an error. The others are shares of all voxels:
     ``disagreement`` of different classes, ``one_right`` of those where just one branch is right.
-    Raises what ``learned.branches`` raises.
+    Raises what ``average.check_labels`` and ``learned.branches`` raise.
     """
+    average.check_labels(pair[0], labels)
     first, second = (values.argmax(axis=0) for values in learned.branches(pair))
     pairs = metrics.confusion_matrix(first != labels, second != labels)
     (right, only2d), (only3d, wrong) = pairs[:2, :2].tolist()  # only2d: 2D alone is right

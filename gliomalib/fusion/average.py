@@ -2,7 +2,15 @@
 
 import numpy as np
 
-from gliomalib.schema import Float32Array, SettingsError, Volume, check_same_grid
+from gliomalib.schema import (
+    N_CLASSES,
+    Float32Array,
+    Labels,
+    MismatchError,
+    SettingsError,
+    Volume,
+    check_same_grid,
+)
 
 
 def weighted_average(p2d: Volume, p3d: Volume, alpha: float) -> Volume:
@@ -31,3 +39,18 @@ def in_float32(volume: Volume) -> Float32Array:
             "lie in 0–1, so predict them again"
         )
     return values
+
+
+def check_labels(volume: Volume, labels: Labels) -> None:
+    """Raise ``MismatchError`` for labels on another grid, ``ValueError`` for other classes."""
+    name, shape = volume.grid.patient_id, volume.grid.shape
+    if labels.shape != shape:
+        raise MismatchError(
+            f"the labels have shape {labels.shape}, the grid of {name} is {shape}; "
+            "take the labels of the same stored case"
+        )
+    if labels.max(initial=0) >= N_CLASSES:
+        raise ValueError(
+            f"the labels of {name} go up to {labels.max()}, the classes are 0 to {N_CLASSES - 1}; "
+            "convert the labels to the canonical ones first"
+        )

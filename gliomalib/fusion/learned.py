@@ -37,6 +37,9 @@ InnerPatients = Sequence[tuple[VolumePair, Labels]]
 FLOOR = 2.0**-25
 """Half of the smallest float16."""
 
+SUM_TOLERANCE = 0.01
+"""How far the sum of the probabilities of a voxel may be from 1; float16 stays within 0.002."""
+
 VOXELS_OF_CLASS = 5_000
 """Voxels of each class that stacking is fitted to."""
 
@@ -50,11 +53,19 @@ ITERATIONS, TOLERANCE = 2_000, 1e-6
 def branches(pair: VolumePair) -> tuple[Float32Array, Float32Array]:
     """Return the probabilities of the 2D and of the 3D branch as float32 (4, X, Y, Z).
 
-    Raises ``MismatchError`` as ``check_same_grid`` does and ``ValueError`` for probabilities
-    outside of 0–1.
+    Raises ``MismatchError`` as ``check_same_grid`` does and ``ValueError`` for
+    probabilities outside of 0–1 or that do not sum to 1.
     """
     check_same_grid(*pair)
-    return average.in_float32(pair[0]), average.in_float32(pair[1])
+    p2d, p3d = (average.in_float32(volume) for volume in pair)
+    for values in (p2d, p3d):
+        off = float(np.abs(values.sum(axis=0) - 1).max(initial=0))
+        if off > SUM_TOLERANCE:
+            raise ValueError(
+                f"the probabilities of {pair[0].grid.patient_id} have sums up to {off:.3g} away "
+                "from 1; predict them again"
+            )
+    return p2d, p3d
 
 
 def entropy(probabilities: Float32Array) -> Float32Array:
@@ -70,7 +81,7 @@ def cross_entropy_alpha(inner: InnerPatients) -> float:
 
     All voxels of all patients count alike. The function is convex in α, and what is solved is
     that its derivative is 0; where it rises (or falls) all the way the end 0 (or 1) is the answer.
-    Raises what ``branches`` raises.
+    Raises what ``branches`` and ``check_labels`` raise.
     """
     each = [_true_probabilities(pair, labels) for pair, labels in inner]
     p2d, p3d, counts = (np.concatenate(parts) for parts in zip(*each, strict=True))
@@ -91,6 +102,7 @@ def _true_probabilities(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return what both branches give to the true class, each different pair once, with counts."""
     branches(pair)
+    average.check_labels(pair[0], labels)
     index = labels[None].astype(np.intp)
     p2d, p3d = (
         np.take_along_axis(volume.probabilities, index, axis=0).ravel().view(np.uint16)
@@ -139,7 +151,11 @@ def fit_stack(inner: InnerPatients, seed: int) -> Stack:
     (L2, C = 1). ``inner`` is gone through twice. Raises ``DataError`` where a class has no voxel
     in any patient and ``RecordError`` where the regression does not converge.
     """
-    counts = np.stack([np.bincount(labels.ravel(), minlength=N_CLASSES) for _, labels in inner])
+    counts_of_patients = []
+    for pair, labels in inner:
+        average.check_labels(pair[0], labels)
+        counts_of_patients.append(np.bincount(labels.ravel(), minlength=N_CLASSES))
+    counts = np.stack(counts_of_patients)
     total = counts.sum(axis=0)
     absent = [name for name, count in zip(CLASS_NAMES, total, strict=True) if not count]
     if absent:
@@ -253,6 +269,7 @@ def fit_gate(inner: InnerPatients, seed: int) -> Gate:
     """
     features, right = [], []
     for pair, labels in inner:
+        average.check_labels(pair[0], labels)
         p2d, p3d = branches(pair)
         first, second = p2d.argmax(axis=0) == labels, p3d.argmax(axis=0) == labels
         disputed = first != second

@@ -83,8 +83,12 @@ class Curve:
         return self.values[1::2]
 
     def at(self, alphas: ArrayLike) -> FloatArray:
-        """Return the values at any α of 0–1, of the same shape."""
-        return np.asarray(self.values[_cells(self.alphas, np.asarray(alphas, dtype=np.float64))])
+        """Return the values at any α, of the same shape; ``ValueError`` outside of 0–1."""
+        wanted = np.asarray(alphas, dtype=np.float64)
+        outside = wanted[~((wanted >= 0) & (wanted <= 1))]
+        if outside.size:
+            raise ValueError(f"alpha is {outside.flat[0]}; the weight of the 2D branch lies in 0–1")
+        return np.asarray(self.values[_cells(self.alphas, wanted)])
 
 
 @dataclass(frozen=True)
@@ -126,9 +130,11 @@ def steps_of(p2d: Volume, p3d: Volume, labels: Labels) -> Steps:
 
     Only voxels to which the branches give different classes are followed: where α = 0 and α = 1
     have the same class, every α has it. ``labels`` are canonical, (X, Y, Z) on the grid of both.
-    Raises ``MismatchError`` and ``ValueError`` as ``average.weighted_average`` does.
+    Raises ``MismatchError`` and ``ValueError`` as ``average.weighted_average`` and
+    ``average.check_labels`` do.
     """
     check_same_grid(p2d, p3d)
+    average.check_labels(p2d, labels)
     class2d, class3d = (average.in_float32(volume).argmax(axis=0) for volume in (p2d, p3d))
     differ = class2d != class3d
     at_1, at_0 = (volume.probabilities[:, differ].astype(np.float64) for volume in (p2d, p3d))
@@ -186,8 +192,10 @@ def _of(heights: FloatArray, line: NDArray[np.intp]) -> FloatArray:
 def dice_at(steps: Steps, classes: tuple[int, ...], empty: metrics.EmptyRule) -> Curve:
     """Return Dice of some classes merged into one mask, at every α.
 
-    Only α at which this Dice changes are kept. Parameters are those of ``metrics.dice``.
+    Only α at which this Dice changes are kept. Parameters and errors are those of
+    ``metrics.dice``.
     """
+    metrics.dice(steps.first, classes, empty)  # refuses unknown classes and rules
     chosen = list(classes)
     truth, old, new = np.isin(steps.moves, chosen).T
     gain = new.astype(np.float64) - old
@@ -228,8 +236,11 @@ def mean_curve(
     All α of all curves, with values in 0–1, are kept that change the mean, at about 100 bytes each
     while it is taken. Sums are in whole multiples of a small unit, so that equal means are equal
     numbers. ``undefined`` says what NaN is: 0, NaN for all, or left out; with ``exclude`` a mean is
-    of those curves that are defined at that α. Raises ``ValueError`` for NaN without a rule.
+    of those curves that are defined at that α. Raises ``ValueError`` for no curve, and for NaN
+    without a rule.
     """
+    if not curves:
+        raise ValueError("there is no patient; give at least one")
     missing = sum(bool(np.isnan(curve.values).any()) for curve in curves)
     if missing and undefined is None:
         raise ValueError(
@@ -277,7 +288,7 @@ def optimum_intervals(
     too large: a best α looks better where it was chosen. Patients are drawn with their whole
     curve, as in ``bootstrap``; draws look at the middles of ``GRID`` equal parts of 0–1, at the
     exact optimum and at the weight given, and the interval of α is half a part wider at both ends.
-    Raises ``ValueError`` for NaN in a curve.
+    Raises ``ValueError`` for no patient, NaN in a curve, or a weight outside of 0–1.
     """
     exact = best_of(mean_curve(curves))
     tried = np.unique([*(np.arange(GRID) + 0.5) / GRID, exact.alpha, alpha])

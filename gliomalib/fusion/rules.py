@@ -19,10 +19,13 @@ from gliomalib.fusion.learned import InnerPatients, VolumePair
 from gliomalib.fusion.staple import staple
 from gliomalib.schema import (
     Confusion,
+    DataError,
     Float32Array,
     FloatArray,
     Labels,
+    SettingsError,
     Volume,
+    check_same_grid,
 )
 from gliomalib.scoring import metrics
 from gliomalib.settings import PAPER_ALPHA
@@ -71,6 +74,7 @@ class Fitted:
         They sum to 1 as closely as float16 can say. Raises ``MismatchError`` where the two are not
         on one grid and ``ValueError`` for what is no probability.
         """
+        check_same_grid(*pair)
         return Volume(self.fuse(pair).astype(np.float16, copy=False), pair[0].grid)
 
 
@@ -87,15 +91,24 @@ class Rule:
 def fit(
     rule_key: str, inner: InnerPatients, seed: int, empty: metrics.EmptyRule = "brats"
 ) -> Fitted:
-    """Fit the rule of this key of ``RULES`` to inner patients.
+    """Fit the rule of this key of ``RULES`` to inner patients, at least two.
 
     A rule that is fitted on nothing looks at none of them. ``seed`` is for ``stacking`` and
     ``gate``, which draw voxels; ``empty`` counts where Dice decides (``chosen_alpha``,
     ``per_class_alpha``: with ``exclude`` means leave out what is undefined at that weight). Raises
-    ``DataError`` where ``stacking`` lacks a class and ``RecordError`` where a regression does not
-    converge.
+    ``SettingsError`` for an unknown key, ``DataError`` for too few patients or where ``stacking``
+    lacks a class, ``RecordError`` where a regression does not converge.
     """
-    return RULES[rule_key].fit(Evidence(inner, seed, empty))
+    if rule_key not in RULES:
+        raise SettingsError(
+            f"there is no fusion rule {rule_key!r} to fit: take one of {', '.join(RULES)}"
+        )
+    rule = RULES[rule_key]
+    if rule.fitted_on == "inner patients" and len(inner) < 2:
+        raise DataError(
+            f"{rule_key} is fitted to inner patients and got {len(inner)}; give at least two"
+        )
+    return rule.fit(Evidence(inner, seed, empty))
 
 
 def oracle(pair: VolumePair, labels: Labels, empty: metrics.EmptyRule = "brats") -> Fitted:
@@ -184,6 +197,7 @@ def _per_class(evidence: Evidence) -> Fitted:
 
 def _open(pair: VolumePair, labels: Labels) -> _Open:
     """Leave out voxels of which one class is above the others even at its lower probability."""
+    average.check_labels(pair[0], labels)
     p2d, p3d = (values.reshape(len(values), -1) for values in learned.branches(pair))
     # whatever its weight, a class has at least ``low`` and any other at most ``high``
     low, high = np.minimum(p2d, p3d), np.maximum(p2d, p3d)

@@ -26,8 +26,10 @@ def slice_classes(labels: Labels, rule: str) -> NDArray[np.int64]:
     """Return the class of each axial slice, (Z,), of labels (X, Y, Z).
 
     The paper does not say how a slice that holds several sub-regions gets one label: ``rule`` is
-    one of ``LABEL_RULES``. A slice without tumour is 0.
+    one of ``LABEL_RULES``. A slice without tumour is 0. Raises ``SettingsError`` for another rule.
     """
+    if rule not in LABEL_RULES:
+        raise SettingsError(f"label_rule {rule!r} is unknown: take one of {', '.join(LABEL_RULES)}")
     per_class = [(labels == index).sum(axis=(0, 1)) for index in range(1, N_CLASSES)]
     areas = np.stack(per_class, axis=1)  # (Z, 3)
     return np.where(areas.any(axis=1), LABEL_RULES[rule](areas), 0).astype(np.int64)

@@ -5,12 +5,15 @@ and each segmentation as a rater of unknown sensitivity and specificity; expecta
 finds both. A rater of masks is described by four numbers of voxels only, how often which raters
 said yes, so it runs over these patterns and not over voxels.
 
-With two raters there is little to find: the four counts cannot fix the five unknowns, and no third
-opinion says who is right. From the usual start the voxels that one rater has and the other has not
-end near one half (with 1000 voxels in common, 100 of each rater alone and 8800 of neither at .49,
-with 300 of neither at .52), so that of two classes in dispute the one more frequent in the box wins
-by a hair. Where the raters have nothing in common, the one with more voxels is right. It is here
-because it is often proposed.
+With two raters there is little to find. The four counts cannot fix the five unknowns, and no third
+opinion says who is right. From the usual start (both raters .99999) the voxels that one rater has
+and the other has not end near one half: with 1000 voxels in common, 100 of each rater alone and
+8800 of neither, at .49; with 300 of neither, at .52. The raters' own numbers hardly matter (150 and
+50 alone: .49 and .49). So of two classes in dispute that one wins by a hair which is the more
+frequent in the box, and against background it is mostly background, unless the box is tight. Where
+one rater only adds to the other both classes end at .50, equal in the float16 of a volume, whose
+argmax is the lower class. Where they have nothing in common, the one with more voxels is right. It
+is here because it is often proposed.
 """
 
 import numpy as np

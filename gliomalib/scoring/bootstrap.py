@@ -129,9 +129,14 @@ def argmax_interval(
     (n_patients, n_alpha) and (n_alpha,). Patients are drawn with their whole curve. Where several
     α are equally high (within 1e-12) the middle one of them counts, the lower of two middles, so
     that a flat curve says the middle and not the first α, and the answer is always an α that was
-    tried. Raises ``ValueError`` for no patient and NaN.
+    tried. Raises ``ValueError`` for no patient, NaN, or α that do not rise or match the columns.
     """
-    rows, weights = checked(curves, 2, "one curve per patient"), np.asarray(alphas)
+    rows = checked(curves, 2, "one curve per patient")
+    weights = checked(alphas, 1, "one weight per column")
+    if len(weights) != rows.shape[1] or (np.diff(weights) <= 0).any():
+        raise ValueError(
+            f"{len(weights)} alphas for {rows.shape[1]} columns; give one each, rising"
+        )
     best = weights[_middle_argmax(rows.mean(axis=0)[None])]
     drawn = weights[_middle_argmax(_resampled_means(rows, seed, draws))]
     return _interval(float(best[0]), drawn, len(rows))
@@ -179,8 +184,8 @@ def unpaired_interval(
     interval is as wide as Welch's.
 
     ``a`` and ``b`` have what belongs to each patient, shapes (n, ...) and (m, ...), and ``score``
-    is taken of its sum over patients. Raises ``ValueError`` for a score that is not defined in some
-    draw.
+    is taken of its sum over patients. Raises ``ValueError`` for a group without patients and a
+    score that is not defined in some draw.
     """
     rng = np.random.default_rng(seed)
     # one generator for both: with the same seed each, equal groups would be drawn alike
@@ -200,8 +205,10 @@ def unpaired_interval(
 def wilson(successes: int, n: int) -> Interval:
     """Return a proportion with its Wilson score interval (Wilson 1927).
 
-    74 of 74 give 0.951–1.
+    74 of 74 give 0.951–1. Raises ``ValueError`` unless 0 ≤ successes ≤ n and n ≥ 1.
     """
+    if not (n >= 1 and 0 <= successes <= n):
+        raise ValueError(f"{successes} of {n} is no proportion; need 0 ≤ successes ≤ n and n ≥ 1")
     bounds = stats.binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
     return Interval(successes / n, (float(bounds.low), float(bounds.high)), n)
 
@@ -225,6 +232,8 @@ def checked(values: ArrayLike, dimensions: int, needed: str) -> FloatArray:
 
 def _weights(count: int, seed: int, draws: int) -> Iterator[FloatArray]:
     """Yield blocks (m, count): how often each patient is in each draw, rows sum to ``count``."""
+    if draws < 1:
+        raise ValueError(f"draws is {draws}; a bootstrap needs at least one")
     generator = np.random.default_rng(seed)
     for start in range(0, draws, BLOCK):
         rows = min(BLOCK, draws - start)
@@ -246,6 +255,8 @@ def _widened(
 ) -> tuple[float, FloatArray]:
     """Return the score of a group, and that of its draws with the spread of a sample's."""
     n = len(values)
+    if not n:
+        raise ValueError("a group has no patient; a difference needs at least one in each")
     # the first row of weights is the group itself
     weights = np.vstack([np.ones(n), rng.multinomial(n, np.full(n, 1 / n), size=draws)])
     sums = weights @ values.reshape(n, -1)

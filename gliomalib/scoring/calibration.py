@@ -16,16 +16,27 @@ from gliomalib.schema import FloatArray
 BINS = 15
 """Of equal width, (0, 1/15], (1/15, 2/15] … (Guo et al. 2017, arXiv 1706.04599)."""
 
+TOLERANCE = 0.01
+"""How far a row may sum from 1; four rounded float16 stay well below."""
+
 
 def tally(probabilities: NDArray[Any], truth: NDArray[Any]) -> FloatArray:
     """Count the predictions of one patient: sums by bin of confidence, shape (4, ``BINS``).
 
     They are the number of predictions, how many are right, their confidence, and their squared
-    distance to the one-hot truth. ``probabilities`` has shape (N, K), each row with sum 1, and
-    ``truth`` the true classes 0 … K − 1, shape (N,). Of a volume take the voxels of the brain: sure
-    and right background hides everything else.
+    distance to the one-hot truth. ``probabilities`` has shape (N, K), each row with sum 1 within
+    ``TOLERANCE``, and ``truth`` the true classes 0 … K − 1, shape (N,). Of a volume take the
+    voxels of the brain: sure and right background hides everything else. Raises ``ValueError``
+    for what is no probability.
     """
     values = probabilities.astype(np.float64)
+    sums = values.sum(axis=1)
+    if not (values >= 0).all() or not (abs(sums - 1) <= TOLERANCE).all():
+        raise ValueError(
+            f"probabilities run from {values.min():g} to {values.max():g} and sum to "
+            f"{sums.min():g} to {sums.max():g}; a row of probabilities is not negative and sums to "
+            "1"
+        )
     of_truth, confidence = values[np.arange(len(truth)), truth], values.max(axis=1)
     # Σ(p − t)² with one-hot t is Σp² − 2·p_true + 1, without an array of t
     squared = (values**2).sum(axis=1) - 2 * of_truth + 1

@@ -69,11 +69,18 @@ def class_collapse(confusions: Confusion, seed: int, draws: int = bootstrap.DRAW
     truth. A class is collapsed where the upper end of the 95 % interval over patients of its
     recall lies below ``LOST_RECALL``, or that of its frequency below ``LOST_SHARE``; one odd
     patient, however large, widens the interval and gives no alarm. Where only the estimate lies
-    below, or fewer than ``MIN_PATIENTS`` have the class, it cannot be told.
+    below, or fewer than ``MIN_PATIENTS`` have the class, it cannot be told. Raises ``ValueError``
+    for another shape, negative counts or no patient.
     """
-    fates = tuple(_fate(confusions, label, seed, draws) for label in range(len(CLASS_NAMES)))
+    counts = np.asarray(confusions)
+    if counts.ndim != 3 or counts.shape[1:] != (4, 4) or not len(counts) or (counts < 0).any():
+        raise ValueError(
+            f"confusions have shape {counts.shape} and the least count {counts.min(initial=0)}; "
+            "needed are (patients, 4, 4) and counts that are not negative"
+        )
+    fates = tuple(_fate(counts, label, seed, draws) for label in range(len(CLASS_NAMES)))
     verdict = _worst([fate.verdict for fate in fates if fate.verdict])
-    return Collapse(verdict, _sentence(verdict, fates, len(confusions)), fates)
+    return Collapse(verdict, _sentence(verdict, fates, len(counts)), fates)
 
 
 def _fate(counts: Confusion, label: int, seed: int, draws: int) -> ClassFate:

@@ -40,7 +40,7 @@ def unrounded(value: float, decimals: int, rule: Rule) -> Span:
     """Return the shares that print as ``value`` with ``decimals`` digits under ``rule``.
 
     The value is taken as it is written, 0.9925 as 9925/10000. Raises ``ValueError`` for a value
-    outside of 0–1 or with more digits.
+    outside of 0–1 or with more digits, and for an unknown rule.
     """
     # the shortest decimal that is this float is what was printed; the float itself is not 0.9925
     exact, unit = Fraction(str(float(value))), Fraction(1, 10**decimals)
@@ -48,6 +48,8 @@ def unrounded(value: float, decimals: int, rule: Rule) -> Span:
         raise ValueError(f"a score is {value}; give it as a share in 0–1, 0.9925 for 99.25 %")
     if exact / unit % 1:
         raise ValueError(f"{value} has more than {decimals} decimals; give as many as are printed")
+    if rule not in RULES:
+        raise ValueError(f"rule is {rule!r}; choose one of {', '.join(map(repr, RULES))}")
     below, above = (Fraction(0), unit) if rule == "truncated" else (unit / 2, unit / 2)
     return Span(max(Fraction(0), exact - below), min(Fraction(1), exact + above))
 
@@ -56,8 +58,10 @@ def grim(value: float, decimals: int, n: int, rule: Rule) -> range:
     """Return the counts k for which k/n prints as ``value``; an empty range: there is none.
 
     Granularity test of Brown and Heathers (2017, doi:10.1177/1948550616673876), for a proportion.
-    Raises ``ValueError`` as ``unrounded`` does.
+    Raises ``ValueError`` as ``unrounded`` does and for n below 1.
     """
+    if n < 1:
+        raise ValueError(f"n is {n}; a proportion needs at least one item")
     span = unrounded(value, decimals, rule)
     # a share at the upper end of what is cut to a value prints as the next one
     cut = rule == "truncated" and value < 1

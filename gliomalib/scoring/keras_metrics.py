@@ -5,6 +5,7 @@ notebook for BraTS 2020 (rastislavkopal/3D_BRAIN_TUMOR_SEGMENTATION) with its ow
 recall and specificity. Those three are averaged over batches there and pooled here.
 """
 
+from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
@@ -20,6 +21,14 @@ and below the threshold (``pooled_counts``), those of exactly 1 and the ones of 
 """
 
 
+@dataclass(frozen=True)
+class Saturation:
+    """Shares of the items that give their true, or a wrong, class a probability of exactly 1."""
+
+    right: float
+    wrong: float
+
+
 def pooled_counts(truth: NDArray[Any], probabilities: Float32Array) -> NDArray[np.int64]:
     """Return what the metrics of a Keras model count over all items, in the order of ``COUNTED``.
 
@@ -29,8 +38,13 @@ def pooled_counts(truth: NDArray[Any], probabilities: Float32Array) -> NDArray[n
     patients are the scores of all their items together.
 
     ``truth`` has the class of each item (N,), 0 … 3, and ``probabilities`` the softmax output
-    (N, 4). Raises ``ValueError`` for probabilities that are not float32.
+    (N, 4). Raises ``ValueError`` for other shapes and for probabilities that are not float32.
     """
+    if probabilities.shape != (*truth.shape, N_CLASSES) or truth.ndim != 1:
+        raise ValueError(
+            f"truth has shape {truth.shape}, probabilities {probabilities.shape}; give (N,) and "
+            f"(N, {N_CLASSES})"
+        )
     if probabilities.dtype != np.float32:
         raise ValueError(
             f"probabilities are {probabilities.dtype}; give the network's float32, another type "
@@ -94,23 +108,23 @@ def counted_scores(counts: NDArray[Any]) -> dict[str, FloatArray]:
     }
 
 
-def saturation(counts: NDArray[np.int64]) -> tuple[float, float]:
-    """Return the shares of items with probability 1 for their true, and for a wrong class.
-
-    ``counts`` has shape (len(COUNTED),).
-    """
+def saturation(counts: NDArray[np.int64]) -> Saturation:
+    """Return how many items of one-hot truth are saturated, from counts (len(COUNTED),)."""
     n = dict(zip(COUNTED, counts.tolist(), strict=True))
     right = n["common_ones"] / n["items"]
-    return right, n["claimed_ones"] / n["items"] - right
+    return Saturation(right, n["claimed_ones"] / n["items"] - right)
 
 
 def saturated_mean_iou(right: float, wrong: float) -> float:
-    """Return the ``mean_iou`` that one-hot truth has from the two shares of ``saturation``.
+    """Return the ``mean_iou`` that one-hot truth has from the two shares of ``Saturation``.
 
     Of N items, N true entries have the label 1, rN of them are found, wN others are claimed. The
     IoU of label 1 is r/(1+w), that of label 0 is (K−1−w)/(K−r); the value is their mean. With
-    w = 0 and K = 4 it is (3/(4−r) + r)/2, and 3/8 before anything saturates.
+    w = 0 and K = 4 it is (3/(4−r) + r)/2, and 3/8 before anything saturates. Raises
+    ``ValueError`` for shares that are none or sum to more than 1.
     """
+    if not (right >= 0 and wrong >= 0 and right + wrong <= 1):
+        raise ValueError(f"shares of {right} and {wrong} must lie in 0–1 and sum to no more than 1")
     return (right / (1 + wrong) + (N_CLASSES - 1 - wrong) / (N_CLASSES - right)) / 2
 
 
@@ -130,7 +144,9 @@ def saturated_share(value: float) -> float:
 def constant_scores(share: float) -> dict[str, float]:
     """Return ``counted_scores`` of a predictor that always says the class that has this ``share``.
 
-    For BraTS that class is the background.
+    For BraTS that class is the background. Raises ``ValueError`` for a share outside of 0–1.
     """
+    if not 0 <= share <= 1:
+        raise ValueError(f"the share of the predicted class is {share}; it must lie in 0–1")
     scores = counted_scores(constant_counts(np.array([share, 1 - share, 0, 0])))
     return {name: float(score) for name, score in scores.items()}

@@ -39,7 +39,9 @@ def confusion_matrix(truth: NDArray[Any], predicted: NDArray[Any]) -> Confusion:
 def _check_labels(name: str, labels: NDArray[Any]) -> None:
     if labels.dtype.kind not in "iub":
         raise ValueError(f"{name} has dtype {labels.dtype}; labels are integers")
-    for extreme in (labels.min(initial=0), labels.max(initial=0)):
+    if labels.size == 0:
+        return
+    for extreme in (labels.min(), labels.max()):
         if not 0 <= int(extreme) < N_CLASSES:
             raise ValueError(
                 f"{name} holds the label {int(extreme)}, the classes are 0 to {N_CLASSES - 1}; "
@@ -57,9 +59,14 @@ def stacked_scores(confusions: Confusion | FloatArray) -> dict[str, FloatArray]:
     the R_K of Gorodkin (2004, doi:10.1016/j.compbiolchem.2004.09.006).
 
     All eight are shares, mcc −1 to 1: accuracy, precision, recall, f1, iou, specificity,
-    balanced_accuracy, mcc.
+    balanced_accuracy, mcc. Raises ``ValueError`` for matrices that are not square and negative
+    counts.
     """
     counts = np.asarray(confusions, dtype=np.float64)
+    if counts.ndim < 2 or counts.shape[-1] != counts.shape[-2]:
+        raise ValueError(f"confusion matrices are (..., K, K), not of shape {counts.shape}")
+    if not (counts >= 0).all():
+        raise ValueError(f"a confusion matrix holds {counts.min()}; counts are not negative")
     tp = np.diagonal(counts, axis1=-2, axis2=-1)
     fn, fp = counts.sum(axis=-1) - tp, counts.sum(axis=-2) - tp
     tn = counts.sum(axis=(-2, -1))[..., None] - tp - fn - fp
@@ -81,8 +88,7 @@ def dice(confusion: Confusion, classes: tuple[int, ...], empty: EmptyRule) -> fl
     where both are empty and the rule is ``exclude``. Raises ``ValueError`` for no or unknown
     classes and for an unknown rule.
     """
-    if empty not in get_args(EmptyRule):
-        raise ValueError(f"empty is {empty!r}; choose one of {', '.join(get_args(EmptyRule))}")
+    check_choice("empty", empty, get_args(EmptyRule))
     common, truth, predicted = _merged(confusion, classes)
     if truth + predicted == 0:
         return 1.0 if empty == "brats" else float("nan")
@@ -100,6 +106,12 @@ def mask_state(confusion: Confusion, classes: tuple[int, ...]) -> MaskState:
     if truth:
         return "missed"
     return "spurious" if predicted else "empty"
+
+
+def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    """Raise ``ValueError`` with the ``choices`` where the argument ``name`` is none of them."""
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; choose one of {', '.join(map(repr, choices))}")
 
 
 def _whole(counts: FloatArray) -> dict[str, FloatArray]:
@@ -133,6 +145,8 @@ def divide(above: FloatArray, below: NDArray[Any]) -> FloatArray:
 
 def _merged(confusion: Confusion, classes: tuple[int, ...]) -> tuple[int, int, int]:
     """Return the voxels of the merged classes in both masks, in the truth, in the prediction."""
+    if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
+        raise ValueError(f"a confusion matrix is (K, K), not of shape {confusion.shape}")
     labels, chosen = range(len(confusion)), list(classes)
     if not chosen or len({*chosen}) != len(chosen) or not {*chosen} <= {*labels}:
         raise ValueError(

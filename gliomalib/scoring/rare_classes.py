@@ -46,10 +46,12 @@ def intervals(
 ) -> dict[str, Interval]:
     """Return scores of the summed confusion matrix with their 95 % intervals over patients.
 
-    ``confusions`` has the counts of each patient, shape (patients, K, K), rows the truth; no class
-    may be ``too_rare``.
+    ``confusions`` has the counts of each patient, shape (patients, K, K), rows the truth. Raises
+    ``ValueError`` for a class in fewer than ``FEWEST`` patients and a score that is not defined.
     """
     matrices = checked(confusions, 3, "one matrix (K, K) per patient")
+    if too_rare(confusions):
+        raise ValueError(too_rare(confusions))
     count, groups = len(matrices), _groups(confusions)
     drawn = _drawn(groups, np.random.default_rng(seed), draws)
     weights = np.vstack([np.ones(count), _without_each(groups), drawn])

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from gliomalib.schema import CLASS_NAMES, StoredCase, Volume
+from gliomalib.schema import CLASS_NAMES, MismatchError, StoredCase, Volume, check_same_grid
 from gliomalib.scoring import bootstrap
 from gliomalib.scoring.collapse import MIN_PATIENTS, Finding
 
@@ -76,8 +76,15 @@ def ring_counts(case: StoredCase, fused: Volume, p2d: Volume, p3d: Volume) -> Ri
     The shell lies between the two boundaries: voxels that one branch calls tumour (any class) and
     the other does not. Its control are as many voxels again just inside of what both call tumour,
     and as many just outside of what either does, the nearest ones first, as far as there are any.
-    All volumes are predicted from ``case``.
+    Raises ``MismatchError`` where grids differ.
     """
+    check_same_grid(p2d, p3d)
+    check_same_grid(fused, p2d)
+    if case.grid != fused.grid or case.labels.shape != fused.grid.shape:
+        raise MismatchError(
+            f"the labels of {case.grid.patient_id} (shape {case.labels.shape}) are not on the grid "
+            f"of the volumes of {fused.grid.patient_id}; take the case they were predicted from"
+        )
     by_2d, by_3d, by_fusion = (part.probabilities.argmax(axis=0) for part in (p2d, p3d, fused))
     common, either = (by_2d > 0) & (by_3d > 0), (by_2d > 0) | (by_3d > 0)
     # what is enhancing in truth is no false alarm, wherever it lies

@@ -1,11 +1,13 @@
 """The distance between the surfaces of two masks."""
 
+from typing import get_args
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from gliomalib.scoring.metrics import EmptyRule
+from gliomalib.scoring.metrics import EmptyRule, check_choice
 
 HD95_WORST_MM = 373.12866
 """Diagonal of the BraTS grid of 240×240×155 voxels of 1 mm, the score of a missed tumour."""
@@ -26,8 +28,20 @@ def hd95(
     the larger one counts. Surface voxels are not weighted by their area.
 
     The masks are boolean, of one shape (X, Y, Z) or (X, Y); ``spacing_mm`` is the voxel size along
-    each axis and ``empty`` the rule of ``metrics.EmptyRule``.
+    each axis and ``empty`` the rule of ``metrics.EmptyRule``. Raises ``ValueError`` for masks that
+    are not boolean, shapes or spacing that do not match, and an unknown rule.
     """
+    check_choice("empty", empty, get_args(EmptyRule))
+    for name, mask in (("truth", truth_mask), ("prediction", predicted_mask)):
+        if mask.dtype != np.bool_:
+            raise ValueError(f"the mask of the {name} has dtype {mask.dtype}; make it boolean")
+    shapes = truth_mask.shape, predicted_mask.shape
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"truth has shape {shapes[0]}, prediction {shapes[1]}: not equal")
+    if len(spacing_mm) != truth_mask.ndim or not all(step > 0 for step in spacing_mm):
+        raise ValueError(
+            f"spacing_mm {spacing_mm} must be {truth_mask.ndim} positive numbers, one for each axis"
+        )
     some_truth, some_predicted = bool(truth_mask.any()), bool(predicted_mask.any())
     if not (some_truth or some_predicted):
         return 0.0 if empty == "brats" else float("nan")

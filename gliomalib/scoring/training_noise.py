@@ -89,9 +89,11 @@ def unpaired(first: ArrayLike, second: ArrayLike) -> Effect:
     """Return the mean of ``first`` (n, k) less that of ``second`` (n, m), same patients.
 
     The seeds of the two have nothing in common, as those of two losses. Raises ``ValueError`` for
-    no patient, no seed and NaN.
+    other patients, no patient, no seed and NaN.
     """
     a, b = (checked(table, 2, "one score per patient and seed") for table in (first, second))
+    if len(a) != len(b):
+        raise ValueError(f"{len(a)} and {len(b)} patients: a difference needs the same ones")
     return _effect(a.mean(axis=1) - b.mean(axis=1), [a, b])
 
 

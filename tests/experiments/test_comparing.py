@@ -174,5 +174,7 @@ def test_leaving_out_agrees_with_the_slow_way() -> None:
     assert (result.least, result.most) == pytest.approx((min(means), max(means)))
 
 
-def test_a_single_patient_decides() -> None:
+def test_a_single_patient_decides_and_nan_is_refused() -> None:
     assert comparing.leave_one_out(pd.Series([0.2], ["a"])).decider == "a"
+    with pytest.raises(ValueError, match="leave out by a rule"):
+        comparing.leave_one_out(pd.Series([0.2, np.nan], ["a", "b"]))

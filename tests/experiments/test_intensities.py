@@ -83,6 +83,8 @@ def test_who_has_no_brain_is_named() -> None:
     empty = replace(case, images=np.zeros_like(case.images))
     with pytest.raises(DataError, match=r"P1: no voxel of the box is above 0"):
         intensities.fit([case, empty])
+    with pytest.raises(DataError, match="no training patient"):
+        intensities.fit([])
 
 
 def profiles_of(cases: dict[str, list[StoredCase]]) -> pd.DataFrame:

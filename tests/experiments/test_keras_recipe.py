@@ -12,7 +12,7 @@ from gliomalib.cohort.splits import write_splits
 from gliomalib.experiments import keras_recipe
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds, preprocess
-from gliomalib.schema import RecordError, Split, StoredCase
+from gliomalib.schema import MismatchError, RecordError, Split, StoredCase
 from gliomalib.scoring import contradictions, keras_metrics, metrics
 from tests.planted_branches import begin, grid
 
@@ -103,7 +103,7 @@ def test_scores_of_the_box_are_those_of_all_its_voxels(
     low, high = values["recipe_box_accuracy"].ci95
     assert low < values["recipe_box_accuracy"].value < high
     sure = (found[np.arange(len(truth)), truth] == 1).mean()
-    assert keras_recipe.saturated(rerun)[0] == sure
+    assert keras_recipe.saturated(rerun).right == sure
 
 
 def test_the_whole_scan_adds_what_the_box_left_out_as_no_tumour(
@@ -168,7 +168,7 @@ def test_right_and_sure_everywhere_is_perfect(
     monkeypatch.setattr(predict, "unrounded", oracle)
     again = keras_recipe.rerun(material)
     values, sure = by_name(again), keras_recipe.saturated(again)
-    assert sure == (1, 0)
+    assert (sure.right, sure.wrong) == (1, 0)
     box = [f"box_{score}" for score in keras_recipe.RULES]
     for name in (*box, "dice_mean"):
         assert values[f"recipe_{name}"].value == 1, name
@@ -230,3 +230,9 @@ def test_a_recipe_that_was_not_trained_is_an_error(
     elsewhere = replace(material, run=replace(material.run, work_dir=tmp_path))
     with pytest.raises(RecordError, match="this training is missing"):
         keras_recipe.rerun(elsewhere)
+
+
+def test_a_recipe_of_other_settings_is_refused(material: folds.Material) -> None:
+    own = {**material.study.variants[keras_recipe.NOTEBOOK][keras_recipe.VARIANT], "epochs": 9}
+    with pytest.raises(MismatchError, match="trained with other settings"):
+        keras_recipe.rerun(changed(material, {keras_recipe.NOTEBOOK: {keras_recipe.VARIANT: own}}))

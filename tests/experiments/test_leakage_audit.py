@@ -18,7 +18,7 @@ from gliomalib.experiments.leakage_splits import Pool
 from gliomalib.fusion import slices
 from gliomalib.networks import models, predict
 from gliomalib.pipeline import folds, preprocess
-from gliomalib.schema import Case, SliceSet, Split, StoredCase, Volume
+from gliomalib.schema import Case, MismatchError, SliceSet, Split, StoredCase, Volume
 from tests.planted_branches import begin, grid
 
 SIZE = 32
@@ -175,6 +175,17 @@ def test_budgets_are_equal_and_nobody_is_in_both(memorable: Pool) -> None:
     assert by_split["leaking_share"].min()["slice"] == 1
     assert 0.8 < by_split["leaking_share"].mean()["years"] <= 1
     assert leakage_splits.sides(memorable).equals(dealt)
+
+
+def test_a_leaking_patient_level_split_stops_the_audit(
+    memorable: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leaking(patients: list[str], seed: int, turn: int = 0) -> leakage_splits.Assignment:
+        return leakage_splits.by_slice(len(patients), seed)
+
+    monkeypatch.setattr(leakage_splits, "by_patient", leaking)
+    with pytest.raises(MismatchError, match="on both sides of the patient-level"):
+        leakage_splits.deal(memorable, 0)
 
 
 PATIENTS = tuple("ABCDEFGH")

@@ -169,6 +169,13 @@ def test_external_patients_follow_when_the_held_out_ones_are_few(
     assert [case.patient_id for case in one] == [tiny_study.PATIENTS[2]]
 
 
+def test_a_patient_who_is_not_in_the_table_is_named(root: Path) -> None:
+    material = opened(root)
+    strange = replace(material, splits=(Split(0, (), (), ("nobody",)),))
+    with pytest.raises(MismatchError, match=r"cases\.csv lacks nobody"):
+        timing.chosen(strange)
+
+
 def test_a_pass_that_does_not_end_where_the_notebooks_did_is_refused(root: Path) -> None:
     material = opened(root)
     name = tiny_study.SPLITS[0].test[0]

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.collections import PathCollection
 
 from gliomalib.figures import experiments
-from gliomalib.scoring.keras_metrics import saturated_mean_iou
+from gliomalib.scoring.keras_metrics import Saturation, saturated_mean_iou
 
 RECIPE, NOTHING = "pixel recipe, whole scan", "'no tumour', whole scan"
 ROWS = [
@@ -44,7 +44,8 @@ def test_a_score_that_was_not_measured_has_no_mark() -> None:
 
 
 def test_saturation_marks_where_the_recipe_lies() -> None:
-    picture = experiments.saturation(0.8449, 0.984, (0.5, 0.01))
+    found = Saturation(0.5, 0.01)
+    picture = experiments.saturation(0.8449, 0.984, found)
     value = saturated_mean_iou(0.5, 0.01)
     assert "meets the printed IoU at 0.76" in picture.alt
     assert f"at 0.50 and {value:.3f}" in picture.alt

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gliomalib.fusion import agreement
+from gliomalib.schema import MismatchError
 from tests.fusion.simulated import patients, volume
 
 
@@ -25,3 +26,5 @@ def test_errors_of_a_perfect_net_correlate_with_nothing() -> None:
     found = agreement.error_correlation(pair, labels)
     assert np.isnan(found["phi"])
     assert found["one_right"] == found["disagreement"] > 0
+    with pytest.raises(MismatchError, match="the labels have shape"):
+        agreement.error_correlation(pair, labels[:3])

@@ -76,6 +76,8 @@ def test_an_array_that_is_not_on_its_grid_is_refused() -> None:
     for pair in ((short, volume(1)), (volume(1), short)):
         with pytest.raises(MismatchError, match=r"patient-1 have shape \(4, 2, 4, 2\)"):
             check_same_grid(*pair)
+    with pytest.raises(MismatchError, match="the labels have shape"):
+        average.check_labels(volume(0), np.zeros((3, 4), np.uint8))
 
 
 @pytest.mark.parametrize("wrong", [np.nan, -0.5, 1.5])
@@ -86,3 +88,8 @@ def test_what_is_no_probability_is_refused(wrong: float) -> None:
         average.weighted_average(volume(1), bad, 0.6)
     with pytest.raises(ValueError, match="probabilities of patient-1 run from"):
         average.in_float32(bad)
+
+
+def test_labels_that_are_not_canonical_are_refused() -> None:
+    with pytest.raises(ValueError, match="go up to 4"):
+        average.check_labels(volume(0), np.full(SHAPE, 4, np.uint8))

@@ -241,18 +241,24 @@ def test_entropy_runs_from_sure_to_knowing_nothing() -> None:
     np.testing.assert_allclose(learned.entropy(columns), [0, 1, 0.5], rtol=1e-6)
 
 
-@pytest.mark.parametrize("wrong", [np.nan, -0.5])
+@pytest.mark.parametrize("wrong", [np.nan, -0.5, 0.9])
 def test_what_is_no_probability_is_refused(wrong: float) -> None:
     good, bad = network(labels_of(0), 1, 0), network(labels_of(0), 1, 1)
     bad.probabilities[2, 0, 1, 1] = wrong
     for pair in ((good, bad), (bad, good)):
-        with pytest.raises(ValueError, match="probabilities of p run from"):
+        with pytest.raises(ValueError, match=r"probabilities of p (run from|have sums)"):
             learned.branches(pair)
 
 
 @pytest.mark.parametrize("fit", [learned.fit_stack, learned.fit_gate])
-def test_branches_that_do_not_belong_together_are_refused(fit: Any) -> None:
+def test_labels_that_do_not_belong_are_refused(fit: Any) -> None:
     (pair, labels), *_ = patients(1, (1, 1))
+    with pytest.raises(MismatchError, match="the labels have shape"):
+        fit([(pair, labels[:4])], 0)
+    with pytest.raises(ValueError, match="go up to 4"):
+        fit([(pair, np.full_like(labels, 4))], 0)
+    with pytest.raises(MismatchError, match="the labels have shape"):
+        learned.cross_entropy_alpha([(pair, labels[:4])])
     other = network(labels[:4], 1, 0)
     with pytest.raises(MismatchError, match="cannot be fused"):
         fit([((pair[0], other), labels)], 0)

@@ -159,9 +159,20 @@ def test_volumes_that_do_not_belong_together_are_refused() -> None:
     p2d, p3d, labels = patient(0)
     with pytest.raises(MismatchError, match="cannot be fused"):
         optimum.steps_of(p2d, softmax(1, (4, 4, 3)), labels)
+    with pytest.raises(MismatchError, match="the labels have shape"):
+        optimum.steps_of(p2d, p3d, labels[:2])
+    with pytest.raises(ValueError, match="go up to 4"):
+        optimum.steps_of(p2d, p3d, np.full_like(labels, 4))
     p2d.probabilities[0, 0, 0, 0] = np.nan
     with pytest.raises(ValueError, match="probabilities of p run from"):
         optimum.steps_of(p2d, p3d, labels)
+
+
+@pytest.mark.parametrize("alpha", [-0.01, 1.01, float("nan")])
+def test_weights_outside_of_the_branches_are_refused(alpha: float) -> None:
+    steps = optimum.steps_of(*patient(0))
+    with pytest.raises(ValueError, match=f"alpha is {alpha}"):
+        optimum.dice_at(steps, (1,), "brats").at(alpha)
 
 
 @pytest.mark.parametrize("classes", REGIONS)
@@ -186,6 +197,14 @@ def test_only_alphas_that_change_dice_are_kept() -> None:
     assert steps.alphas.tolist() == [0, 1 / 3, 0.5, 1]
     assert optimum.dice_at(steps, (1,), "brats").alphas.tolist() == [0, 1 / 3, 1]
     assert optimum.dice_at(steps, (1,), "brats").between.tolist() == [0, 1]
+
+
+def test_unknown_classes_and_rules_are_refused() -> None:
+    steps = optimum.steps_of(*patient(0))
+    with pytest.raises(ValueError, match="classes"):
+        optimum.dice_at(steps, (4,), "brats")
+    with pytest.raises(ValueError, match="empty is"):
+        optimum.dice_at(steps, (1,), "ignore")  # type: ignore[arg-type]
 
 
 def test_the_optimum_is_the_whole_plateau() -> None:
@@ -281,6 +300,11 @@ def test_nan_in_a_mean_needs_a_rule(undefined: Any, expected: list[float]) -> No
     assert found.between.tolist() == pytest.approx(expected, nan_ok=True)
 
 
+def test_a_mean_of_no_curve_is_refused() -> None:
+    with pytest.raises(ValueError, match="no patient"):
+        optimum.mean_curve([])
+
+
 def bounds(interval: bootstrap.Interval) -> tuple[float, float]:
     assert interval.ci95 is not None
     return interval.ci95
@@ -351,3 +375,7 @@ def test_the_interval_is_that_of_a_slow_bootstrap() -> None:
 def test_what_cannot_have_an_interval() -> None:
     single = optimum.optimum_intervals(curves_of(1), 0.6, 0, 50)
     assert (single["alpha"].ci95, single["lost"].ci95) == (None, None)
+    with pytest.raises(ValueError, match="no patient"):
+        optimum.optimum_intervals([], 0.6, 0)
+    with pytest.raises(ValueError, match=r"alpha is 1\.2"):
+        optimum.optimum_intervals(curves_of(2), 1.2, 0, 50)

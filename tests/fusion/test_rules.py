@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import special
 
 from gliomalib.fusion import average, optimum, rules
-from gliomalib.schema import DataError, MismatchError, Volume
+from gliomalib.schema import DataError, MismatchError, SettingsError, Volume
 from gliomalib.scoring import metrics, tables
 from tests.fusion.simulated import SHAPE, patients, volume
 
@@ -115,6 +115,16 @@ def test_volumes_that_do_not_belong_together_are_refused(
         fitted[key].apply((p2d, broken))
 
 
+@pytest.mark.parametrize("key", INNER)
+def test_two_inner_patients_are_the_least(inner: Any, key: str) -> None:
+    for few in ([], inner[:1]):
+        with pytest.raises(
+            DataError, match=f"{key} is fitted to inner patients and got {len(few)}"
+        ):
+            rules.fit(key, few, 0)
+    assert rules.fit(key, inner[:2], 0).parameters
+
+
 class Untouchable(Sequence[Any]):
     """Training patients at whom nobody may look."""
 
@@ -142,6 +152,12 @@ def test_no_rule_can_see_the_labels_of_whom_it_is_applied_to() -> None:
     bound = "the patient itself (bound, not a method)"
     assert bound not in {rule.fitted_on for rule in rules.RULES.values()}
     assert rules.ORACLE.fitted_on == bound
+
+
+@pytest.mark.parametrize("key", ["oracle", "mean"])
+def test_unknown_rules_are_refused(key: str) -> None:
+    with pytest.raises(SettingsError, match=rf"no fusion rule '{key}' to fit.*two_d.*staple"):
+        rules.fit(key, [], 0)
 
 
 @pytest.mark.parametrize("key", rules.RULES)

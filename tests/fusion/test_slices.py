@@ -69,6 +69,11 @@ def test_largest_share_asks_for_the_whole_volume() -> None:
     assert slices.slice_classes(labels, "dominant").tolist() == [2, 2]
 
 
+def test_unknown_rule_is_refused() -> None:
+    with pytest.raises(SettingsError, match="label_rule 'biggest'"):
+        slices.slice_classes(np.zeros(SHAPE, np.uint8), "biggest")
+
+
 def test_probability_images_are_the_tumour_channels(
     volume: Volume, images: NDArray[np.float16]
 ) -> None:

@@ -100,6 +100,11 @@ def test_a_mean_of_no_numbers_is_refused(values: Any) -> None:
         bootstrap.mean_interval(values, 0)
 
 
+def test_no_draws_are_refused() -> None:
+    with pytest.raises(ValueError, match="draws is 0"):
+        bootstrap.mean_interval([0.1, 0.2], 0, 0)
+
+
 # --- scores of sums over patients
 
 
@@ -161,6 +166,12 @@ def test_the_middle_of_equally_good_alphas_counts(curve: Any, best: float) -> No
     found = bootstrap.argmax_interval(np.tile(curve, (4, 1)), ALPHAS, 0, 50)
     assert found.value == pytest.approx(best)
     assert bounds(found) == pytest.approx((best, best))
+
+
+def test_a_curve_needs_its_alphas_in_order() -> None:
+    for alphas in ([0, 1], [0, 1, 0.5], [0, 0.5, 0.5]):
+        with pytest.raises(ValueError, match="rising"):
+            bootstrap.argmax_interval(np.ones((2, 3)), alphas, 0)
 
 
 # --- repeated measurements
@@ -247,10 +258,12 @@ def test_a_difference_moves_patients_with_all_their_slices() -> None:
     assert high - low == pytest.approx(expected.high - expected.low, rel=0.15)
 
 
-def test_an_undefined_score_is_an_error() -> None:
-    some, other = bootstrap.with_ones([0.1, 0.2]), bootstrap.with_ones([np.nan, 0.2])
-    with pytest.raises(ValueError, match="undefined in some draw"):
-        bootstrap.unpaired_interval(some, other, bootstrap.ratio, 1, 100)
+def test_an_empty_group_and_an_undefined_score_are_errors() -> None:
+    some = bootstrap.with_ones([0.1, 0.2])
+    for other, words in (([], "no patient"), ([np.nan, 0.2], "undefined in some draw")):
+        with pytest.raises(ValueError, match=words):
+            group = bootstrap.with_ones(other)
+            bootstrap.unpaired_interval(some, group, bootstrap.ratio, 1, 100)
 
 
 # --- proportions
@@ -267,3 +280,9 @@ def test_wilson_on_known_answers() -> None:
     found = bootstrap.wilson(40, 50)
     assert bounds(found) == pytest.approx((middle - reach, middle + reach), abs=1e-6)
     assert (found.value, found.n) == (0.8, 50)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 0), (-1, 5), (6, 5)])
+def test_wilson_refuses_what_is_no_proportion(successes: int, n: int) -> None:
+    with pytest.raises(ValueError, match="no proportion"):
+        bootstrap.wilson(successes, n)

@@ -1,5 +1,6 @@
 """Calibration agrees with scikit-learn and a slow version, in one go and patient by patient."""
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -83,3 +84,16 @@ def test_patients_put_together_are_all_at_once(kind: Any) -> None:
     probabilities, truth = predictions(5000)
     stored, parts = probabilities.astype(kind), np.split(np.arange(5000), [10, 11, 2000])
     np.testing.assert_allclose(sum(tally(stored[p], truth[p]) for p in parts), tally(stored, truth))
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "truth", "words"),
+    [
+        ([[0.5, 0.4]], [0], "sum to 0.9"),
+        ([[1.2, -0.2]], [0], "from -0.2"),
+        ([[math.nan, 0.5]], [0], "from nan"),
+    ],
+)
+def test_what_is_no_prediction_is_refused(probabilities: Any, truth: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        tally(np.array(probabilities), np.array(truth))

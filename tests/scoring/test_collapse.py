@@ -122,3 +122,9 @@ def test_a_class_that_hardly_occurs_is_not_judged() -> None:
     nothing = collapse.class_collapse(np.zeros((8, 4, 4), int), 0, 200)
     assert nothing.verdict == "cannot tell"
     assert "every class is too small" in nothing.sentence
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((4, 4)), np.zeros((0, 4, 4)), np.full((9, 4, 4), -1)])
+def test_what_is_no_confusion_of_patients_is_refused(wrong: Any) -> None:
+    with pytest.raises(ValueError, match=r"\(patients, 4, 4\)"):
+        collapse.class_collapse(wrong, 0)

@@ -342,6 +342,7 @@ def test_every_reading_is_explained() -> None:
     [
         ({"accuracy": 99.25}, "as a share"),
         ({"f1": 0.99191}, "more than 4 decimals"),
+        ({"test_sizes": (0,)}, "n is 0"),
     ],
 )
 def test_what_cannot_be_published_is_refused(change: dict[str, Any], said: str) -> None:

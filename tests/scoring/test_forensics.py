@@ -1,6 +1,7 @@
 """Printed numbers stand for exact spans, and relations between scores carry the spans over."""
 
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -62,6 +63,12 @@ def test_what_is_no_printed_share_is_refused(value: float, decimals: int, said: 
         unrounded(value, decimals, "rounded")
 
 
+def test_an_unknown_rule_is_refused() -> None:
+    rule: Any = "up"
+    with pytest.raises(ValueError, match="rule is 'up'; choose one of 'rounded'"):
+        unrounded(0.5, 1, rule)
+
+
 def test_spans_that_touch_have_no_gap() -> None:
     half = Fraction(1, 2)
     lower, upper = Span(Fraction(0), half), Span(half, Fraction(1))
@@ -100,6 +107,11 @@ def test_a_fifth_is_rounded_in_every_way() -> None:
     assert forensics.held_out(369) == (73, 74)
     for volumes in VOLUMES:
         assert {round(volumes / 5), volumes // 5} <= {*forensics.held_out(volumes)}
+
+
+def test_a_proportion_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="n is 0"):
+        forensics.grim(0.5, 1, 0, "rounded")
 
 
 # --- relations between scores

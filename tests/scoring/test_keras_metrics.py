@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gliomalib.scoring import keras_metrics
-from gliomalib.scoring.keras_metrics import pooled_counts, saturated_mean_iou
+from gliomalib.scoring.keras_metrics import Saturation, pooled_counts, saturated_mean_iou
 
 SHAPES = st.tuples(st.integers(0, 10**6), st.integers(1, 40))
 
@@ -84,7 +84,7 @@ def test_mean_iou_is_the_count_of_cast_labels(shape: tuple[int, int]) -> None:
 def test_mean_iou_follows_from_the_saturated_shares(shape: tuple[int, int]) -> None:
     truth, probabilities = items(*shape)
     found = keras_metrics.saturation(pooled_counts(truth, probabilities))
-    value = saturated_mean_iou(*found)
+    value = saturated_mean_iou(found.right, found.wrong)
     assert mean_iou(truth, probabilities) == pytest.approx(value)
 
 
@@ -92,7 +92,7 @@ def test_saturation_is_of_the_true_and_of_wrong_classes() -> None:
     claims = one_hot([0, 1, 1, 2, 1])
     claims[4] = [0.25, 0.75, 0, 0]
     found = keras_metrics.saturation(pooled_counts(np.array([0, 0, 1, 1, 1]), claims))
-    assert found == (0.4, 0.4)
+    assert found == Saturation(0.4, 0.4)
 
 
 def test_only_a_probability_of_exactly_one_counts() -> None:
@@ -180,14 +180,30 @@ def test_a_constant_predictor_scores_its_share(counts: list[int]) -> None:
 # --- what is refused
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float64])
-def test_probabilities_that_are_rounded_otherwise_are_refused(dtype: type) -> None:
+def test_arrays_that_do_not_match_or_lost_their_digits_are_refused() -> None:
     truth, good = items(0, 5)
-    with pytest.raises(ValueError, match="give the network's float32"):
-        pooled_counts(truth, good.astype(dtype))
+    for bad, said in (
+        (good[:4], r"truth has shape \(5,\), probabilities \(4, 4\)"),
+        (good[:, :3], r"probabilities \(5, 3\)"),
+        (good.astype(np.float16), "probabilities are float16; give the network's float32"),
+        (good.astype(np.float64), "probabilities are float64"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            pooled_counts(truth, bad)
+
+
+@pytest.mark.parametrize(("right", "wrong"), [(-0.1, 0), (0, -0.1), (0.7, 0.4), (np.nan, 0)])
+def test_shares_that_are_none_are_refused(right: float, wrong: float) -> None:
+    with pytest.raises(ValueError, match="must lie in 0–1"):
+        saturated_mean_iou(right, wrong)
 
 
 @pytest.mark.parametrize("value", [0.374, 1.001, np.nan])
 def test_no_share_gives_some_values(value: float) -> None:
     with pytest.raises(ValueError, match=r"has no such share; it must lie in 0\.375–1"):
         keras_metrics.saturated_share(value)
+
+
+def test_a_constant_needs_a_share() -> None:
+    with pytest.raises(ValueError, match=r"the share of the predicted class is 1\.1"):
+        keras_metrics.constant_scores(1.1)

@@ -131,6 +131,12 @@ def test_large_counts_keep_their_digits() -> None:
         assert large[name] == pytest.approx(value, rel=1e-12), name
 
 
+def test_scores_refuse_what_is_no_confusion_matrix() -> None:
+    for wrong in (np.ones((4, 3), int), np.ones(4, int), -np.eye(4, dtype=np.int64)):
+        with pytest.raises(ValueError, match="confusion matri"):
+            metrics.stacked_scores(wrong)
+
+
 @pytest.mark.parametrize(
     ("cells", "state", "brats", "exclude"),
     [

@@ -97,11 +97,13 @@ def test_equal_patients_leave_nothing_to_chance() -> None:
     assert interval.ends == pytest.approx((4 / 7, 4 / 7))
 
 
-def test_a_class_in_too_few_patients_is_named() -> None:
+def test_a_class_in_too_few_patients_is_named_and_has_no_interval() -> None:
     counts = np.tile(np.diag([5, 0, 3, 1]), (10, 1, 1))
     counts[0, 1, 1] = 12
     assert rare_classes.too_rare(counts) == (
         "necrotic core is in 1 of 10 patients: no macro score over four classes"
     )
+    with pytest.raises(ValueError, match="necrotic core is in 1 of 10 patients"):
+        rare_classes.intervals(counts, floating, 1)
     counts[: rare_classes.FEWEST, 1, 1] = 12
     assert not rare_classes.too_rare(counts)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gliomalib.schema import Volume
+from gliomalib.schema import MismatchError, Volume
 from gliomalib.scoring import rings
 from gliomalib.scoring.rings import RingCounts
 from tests.scoring.simulated import Patient, case_of, changed, classes, grid_of
@@ -160,3 +160,15 @@ def test_too_few_patients_with_a_shell_cannot_tell(cohort: list[Patient]) -> Non
     found = rings.ring_artefacts([*counted, *same], 0, DRAWS)
     assert (found.verdict, found.excess, found.ratio) == ("cannot tell", None, None)
     assert "5 of 9 patients without a shell" in found.sentence
+
+
+def test_rings_need_everything_on_one_grid(cohort: list[Patient]) -> None:
+    one, other = cohort[0], cohort[1]
+    for p2d, p3d, fused in (
+        (other.p2d, one.p3d, one.fused),
+        (one.p2d, other.p3d, one.fused),
+        (one.p2d, one.p3d, other.fused),
+        (other.p2d, other.p3d, other.fused),
+    ):
+        with pytest.raises(MismatchError, match="patient-2"):
+            rings.ring_counts(one.case, fused, p2d, p3d)

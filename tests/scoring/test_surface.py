@@ -97,6 +97,20 @@ def test_hd95_of_empty_masks_by_each_rule() -> None:
     assert pytest.approx(math.dist((0, 0, 0), (240, 240, 155)), abs=1e-4) == surface.HD95_WORST_MM
 
 
+def test_hd95_refuses_what_does_not_fit() -> None:
+    mask = np.ones((3, 3, 3), bool)
+    for truth, predicted, size, words in (
+        (mask.astype(np.uint8), mask, (1, 1, 1), "truth has dtype uint8"),
+        (mask, mask[:2], (1, 1, 1), "not equal"),
+        (mask, mask, (1, 1), "3 positive numbers"),
+        (mask, mask, (1, 1, 0), "3 positive numbers"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            surface.hd95(truth, predicted, size, "brats")
+    with pytest.raises(ValueError, match="empty is 'zero'"):
+        surface.hd95(mask, mask, (1, 1, 1), "zero")  # type: ignore[arg-type]
+
+
 def test_hd95_differs_from_the_organisers_by_its_stated_convention_only() -> None:
     differences = []
     for case, region in product(BRATS, organisers.REGIONS):

@@ -81,7 +81,9 @@ def test_a_single_patient_has_no_interval_and_two_seeds_raise_no_question() -> N
     assert training_noise.false_alarms(np.zeros((5, 2))) == (0, 0)
 
 
-def test_nan_is_refused() -> None:
+def test_other_patients_and_nan_are_refused() -> None:
+    with pytest.raises(ValueError, match="4 and 3 patients"):
+        training_noise.unpaired(np.zeros((4, 2)), np.zeros((3, 2)))
     with pytest.raises(ValueError, match="NaN"):
         training_noise.paired([[np.nan]])
 
