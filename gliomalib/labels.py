@@ -82,9 +82,12 @@ def to_raw(labels: Labels, release: str) -> Labels:
     """Return the labels that a release writes (uint8) for canonical ones; undoes `to_canonical`.
 
     The resection cavity of 2024 does not come back: it became no tumour and is written as 0.
-    Raises ``SettingsError`` for an unknown release.
+
+    Raises ``DataError`` for a label above 3 and ``SettingsError`` for an unknown release.
     """
     convention = _convention(release)
+    if labels.size and int(labels.max()) >= N_CLASSES:
+        raise DataError(f"canonical labels are 0 to {N_CLASSES - 1}, found {int(labels.max())}")
     first = {canonical: raw for raw, canonical in reversed(list(convention.items()))}
     table = np.array([first[label] for label in range(N_CLASSES)], dtype=np.uint8)
     raw: Labels = table[labels]

@@ -98,10 +98,12 @@ def test_a_label_farther_off_is_refused_with_how_far(off: float) -> None:
         labels.to_canonical(raw, "brats2020", "x")
 
 
-def test_an_unknown_release_is_refused() -> None:
+def test_an_unknown_release_or_label_is_refused() -> None:
     zeros = np.zeros(3, dtype=np.uint8)
     with pytest.raises(SettingsError, match=r"brats2099.*known are"):
         labels.to_canonical(zeros, "brats2099", "x")
+    with pytest.raises(DataError, match="found 4"):
+        labels.to_raw(zeros + 4, "brats2020")
 
 
 def test_releases_stand_oldest_first() -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from gliomalib.data.inspection import Inspection
 from gliomalib.provenance import write_atomic
-from gliomalib.schema import SEQUENCES, Case, DataError, Exclusion
+from gliomalib.schema import SEQUENCES, Case, DataError, Exclusion, SettingsError
 
 PARTS = ("internal", "external", "duplicate", "excluded", "unused")
 """Trained and tested on; tested on only; the same patient again; faulty; not asked for, no mask, or
@@ -85,12 +85,19 @@ def read_cases(path: str | Path) -> pd.DataFrame:
 
 
 def case_of(row: Mapping[str, Any] | pd.Series) -> Case:
-    """Return the case that a row of the table stands for; an excluded one may lack files."""
+    """Return the case that a row of the table stands for.
+
+    Raises ``DataError`` for an excluded case, which has no complete set of files.
+    """
+    images = {name: Path(row[name]) for name in SEQUENCES if not pd.isna(row[name])}
+    # a mask alone is a case; where the study wants images, 01 has excluded it
+    if len(images) < len(SEQUENCES) and (images or pd.isna(row["seg"])):
+        raise DataError(f"case {row['case_id']} is {row['part']} and cannot be read: {row['note']}")
     return Case(
         case_id=row["case_id"],
         patient_id=row["patient_id"],
         release=row["release"],
-        images={name: Path(row[name]) for name in SEQUENCES if not pd.isna(row[name])},
+        images=images,
         segmentation=None if pd.isna(row["seg"]) else Path(row["seg"]),
         grade=None if pd.isna(row["grade"]) else row["grade"],
         channels=_words(row["channels"]),
@@ -100,7 +107,12 @@ def case_of(row: Mapping[str, Any] | pd.Series) -> Case:
 
 
 def cases_of(table: pd.DataFrame, part: str) -> list[Case]:
-    """Return the cases of one of ``PARTS`` of the table, in its order."""
+    """Return the cases of one part of the table, in its order.
+
+    Raises ``SettingsError`` for a part that is none of ``PARTS``.
+    """
+    if part not in PARTS:
+        raise SettingsError(f"there is no part {part!r}: take one of {', '.join(PARTS)}")
     return [case_of(row) for _, row in table[table["part"] == part].iterrows()]
 
 

@@ -54,10 +54,19 @@ def open_material(run: Run, by: settings.By | None = None) -> Material:
     """Return the splits and the store that notebooks 01 and 02 left for this study.
 
     The splits are those ``by`` patient or site, None: those of the run. Raises ``DataError`` where
-    they are missing and ``MismatchError`` where a patient of them is in two parts.
+    they are missing and ``MismatchError`` where a patient of them is not in the store or is in two
+    parts.
     """
     splits = read_splits(path_of(run.work_dir, by or run.study.split.by))
     store = preprocess.open_store(run.work_dir / "store", run.study.preprocessing)
+    stored = set(store.patients())
+    for split in splits:
+        absent = [name for part in parts_of(split).values() for name in part if name not in stored]
+        if absent:
+            raise MismatchError(
+                f"{run.work_dir}: {', '.join(absent)} of the splits not in the store; "
+                "run 02_preprocessing again"
+            )
     return Material(run, splits, store)
 
 

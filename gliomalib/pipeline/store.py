@@ -16,17 +16,25 @@ import numpy as np
 
 from gliomalib.data.arrays import ArrayFile
 from gliomalib.provenance import digest_of
-from gliomalib.schema import DataError, StoredCase
+from gliomalib.schema import N_CLASSES, SEQUENCES, DataError, MismatchError, StoredCase
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
 @dataclass(frozen=True)
 class Store:
-    """The patients in ``root/key``; the key stands for the settings and the code that made them."""
+    """The patients in ``root/key``; the key stands for the settings and the code that made them.
+
+    ``remedy`` ends every error about an entry: what to do when it is missing or damaged.
+    """
 
     root: Path
     key: str
+    remedy: str = "preprocess the patient again"
+
+    def __post_init__(self) -> None:
+        """Refuse a key that is no plain folder name."""
+        _check_name(self.key, "store key")
 
     @property
     def folder(self) -> Path:
@@ -37,8 +45,10 @@ class Store:
         """Write one patient, in place of what was there.
 
         ``source_digest`` stands for the files it was made of; ``facts`` are kept as JSON.
-        Raises ``DataError`` for a patient ID that is no safe file name.
+        Raises ``MismatchError`` where array shapes differ from the grid, and ``DataError`` for
+        values that are not finite, labels above 3 or a patient ID that is no safe file name.
         """
+        _check_stored(stored)
         array = np.concatenate([stored.images, stored.labels[np.newaxis]], dtype=np.float16)
         notes = {"source_digest": source_digest, "facts": dict(facts)}
         self._file(stored.grid.patient_id).write(array, stored.grid, notes)
@@ -48,7 +58,13 @@ class Store:
 
         Raises ``DataError`` where the patient is missing or the entry is damaged.
         """
-        array, grid = self._file(patient_id).read()
+        file = self._file(patient_id)
+        array, grid = file.read()
+        if len(array) not in (1, len(SEQUENCES) + 1) or array.dtype != np.float16:
+            raise DataError(
+                f"{file.path}: array is {array.dtype} {array.shape}, expected "
+                f"{len(SEQUENCES) + 1} volumes of float16; {self.remedy}"
+            )
         return StoredCase(grid, array[:-1], array[-1].astype(np.uint8))
 
     def facts(self, patient_id: str) -> dict[str, Any]:
@@ -70,9 +86,30 @@ class Store:
         return sorted(name for name in names if _SAFE_NAME.fullmatch(name))
 
     def _file(self, patient_id: str) -> ArrayFile:
-        if not _SAFE_NAME.fullmatch(patient_id):
-            raise DataError(
-                f"patient ID {patient_id!r} cannot be a file name; use letters, digits, '_', '-' "
-                "and '.', starting with a letter or digit"
-            )
-        return ArrayFile(self.folder / f"{patient_id}.npy", "run 02_preprocessing again")
+        _check_name(patient_id, "patient ID")
+        return ArrayFile(self.folder / f"{patient_id}.npy", self.remedy)
+
+
+def _check_name(name: str, what: str) -> None:
+    if not _SAFE_NAME.fullmatch(name):
+        raise DataError(
+            f"{what} {name!r} cannot be a file name; use letters, digits, '_', '-' and '.', "
+            "starting with a letter or digit"
+        )
+
+
+def _check_stored(stored: StoredCase) -> None:
+    grid = stored.grid
+    shapes = (stored.images.shape, stored.labels.shape)
+    if shapes not in [((count, *grid.shape), grid.shape) for count in (0, len(SEQUENCES))]:
+        raise MismatchError(
+            f"patient {grid.patient_id}: images {shapes[0]} and labels {shapes[1]} do not fit "
+            f"the grid {grid.shape}"
+        )
+    if not np.isfinite(stored.images).all():
+        raise DataError(f"patient {grid.patient_id}: images hold values that are not finite")
+    if int(stored.labels.max()) >= N_CLASSES:
+        raise DataError(
+            f"patient {grid.patient_id}: labels go up to {int(stored.labels.max())}, "
+            f"expected canonical labels up to {N_CLASSES - 1}"
+        )

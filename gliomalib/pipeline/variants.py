@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gliomalib import settings
 from gliomalib.parameters import NETWORKS, from_parameters
-from gliomalib.schema import run_name
+from gliomalib.schema import SettingsError, run_name
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,10 @@ class Sibling:
     @property
     def network(self) -> str:
         """The network that it trains, as ``folds.volume`` takes it: ``unet3d.seed2``."""
-        networks = {notebook: network for network, (notebook, _) in NETWORKS.items()}
-        return run_name(networks[self.notebook], self.variant)
+        for network, (notebook, _) in NETWORKS.items():
+            if notebook == self.notebook:
+                return run_name(network, self.variant)
+        raise SettingsError(f"{self.notebook} trains no network")
 
 
 def siblings(study: settings.Study, notebook: str, varying: Collection[str]) -> list[Sibling]:

@@ -22,7 +22,7 @@ from gliomalib.cohort.table import (
     twins,
 )
 from gliomalib.data.inspection import Inspection
-from gliomalib.schema import SEQUENCES, Case, DataError, Exclusion
+from gliomalib.schema import SEQUENCES, Case, DataError, Exclusion, SettingsError
 
 DIGESTS = tuple(letter * 64 for letter in "abcde")
 
@@ -124,6 +124,20 @@ def test_digests_are_kept_only_where_every_file_has_one() -> None:
         row = table_of([Entry(case(digests=digests), "excluded", "0 bytes")]).iloc[0]
         assert pd.isna(row["digests"])
         assert case_of(row).digests == ()
+
+
+def test_an_excluded_case_without_its_files_is_not_read() -> None:
+    missing = Case("c5", "p", "brats2020", {}, None)
+    table = table_of([Entry(missing, "excluded", "missing sequence (c5)"), entry("c1", "internal")])
+    assert [found.case_id for found in cases_of(table, "internal")] == ["c1"]
+    with pytest.raises(DataError, match=r"c5 is excluded and cannot be read: missing sequence"):
+        cases_of(table, "excluded")
+
+
+def test_a_part_that_there_is_not_is_refused() -> None:
+    with pytest.raises(SettingsError, match="no part 'train': take one of internal, external"):
+        cases_of(table_of([]), "train")
+    assert cases_of(table_of([]), "internal") == []
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,13 @@ def material(run: records.Run) -> folds.Material:
     return folds.open_material(run)
 
 
+def test_a_patient_of_the_splits_who_is_not_stored_is_named(run: records.Run) -> None:
+    splits = (Split(0, ("A",), (), ("B", "C", "Z"), ("D",)),)
+    write_splits(splits, run.work_dir / "splits.json")
+    with pytest.raises(MismatchError, match="Z of the splits not in the store"):
+        folds.open_material(run)
+
+
 def test_only_held_out_and_external_patients_are_reported(material: folds.Material) -> None:
     found = [(part, patient) for _, part, patient in folds.scored(material)]
     assert found == [("test", "B"), ("test", "C"), ("external", "D")]

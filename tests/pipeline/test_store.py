@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gliomalib.data.arrays import ArrayFile
 from gliomalib.pipeline.store import Store
-from gliomalib.schema import DataError, Grid, StoredCase
+from gliomalib.schema import DataError, Grid, MismatchError, StoredCase
 
 SHAPE = (4, 5, 3)
 EYE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
@@ -46,6 +47,8 @@ def test_a_mask_alone_goes_in_and_comes_out(store: Store) -> None:
     store.put(case, "source", {})
     assert (store.get("P1").labels == case.labels).all()
     assert store.get("P1").images.shape == (0, *SHAPE)
+    with pytest.raises(MismatchError, match="do not fit"):
+        store.put(replace(case, images=np.zeros((3, *SHAPE), np.float16)), "source", {})
 
 
 def test_patients_are_listed_sorted(store: Store) -> None:
@@ -56,9 +59,9 @@ def test_patients_are_listed_sorted(store: Store) -> None:
 
 
 def test_a_missing_patient_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
-    store = Store(tmp_path, "key1")
+    store = Store(tmp_path, "key1", remedy="run the first step")
     for read in (store.get, store.facts, lambda name: store.digest([name])):
-        with pytest.raises(DataError, match=r"P9\.json: is missing; run 02_preprocessing again"):
+        with pytest.raises(DataError, match=r"P9\.json: is missing; run the first step"):
             read("P9")
 
 
@@ -68,6 +71,8 @@ def test_unsafe_names_are_refused(name: str, store: Store) -> None:
         store.put(stored_case(name), "source", {})
     with pytest.raises(DataError, match="cannot be a file name"):
         store.get(name)
+    with pytest.raises(DataError, match="store key"):
+        Store(store.root, name)
 
 
 def test_another_key_sees_nothing(store: Store) -> None:
@@ -84,6 +89,15 @@ def test_fresh_means_same_source_and_same_bytes(store: Store) -> None:
     store.put(stored_case(), "source", {})
     assert store.is_fresh("P1", "source")
     assert not store.is_fresh("P1", "other source")
+
+
+def test_an_array_that_is_no_patient_is_refused(store: Store) -> None:
+    case = stored_case()
+    file = ArrayFile(store.folder / "P1.npy", "again")
+    for array in (case.images, case.images[[0, 1, 2, 3, 3]].astype(np.float32)):
+        file.write(array, case.grid, {"source_digest": "source", "facts": {}})
+        with pytest.raises(DataError, match="expected 5 volumes of float16"):
+            store.get("P1")
 
 
 def test_putting_again_replaces(store: Store) -> None:
@@ -105,3 +119,16 @@ def test_the_digest_goes_with_content_and_order(store: Store) -> None:
     case = stored_case("P1", 0)
     other.put(replace(case, grid=replace(case.grid, crop_start=(0, 0, 0))), "source", {})
     assert other.digest(["P1"]) != store.digest(["P1"])
+
+
+def test_what_does_not_fit_is_refused(store: Store) -> None:
+    case = stored_case()
+    with pytest.raises(MismatchError, match="do not fit the grid"):
+        store.put(replace(case, labels=case.labels[:-1]), "source", {})
+    with pytest.raises(DataError, match="labels go up to 4"):
+        store.put(replace(case, labels=case.labels + 4 * (case.labels == 0).astype("u1")), "s", {})
+    images = case.images.copy()
+    images[0, 0, 0, 0] = np.inf
+    with pytest.raises(DataError, match="not finite"):
+        store.put(replace(case, images=images), "source", {})
+    assert store.patients() == []

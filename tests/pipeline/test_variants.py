@@ -67,6 +67,12 @@ def test_names_are_those_of_records_and_of_networks() -> None:
     assert sorter[0].network == "resnet50"
 
 
+def test_a_notebook_that_trains_nothing_has_no_network() -> None:
+    own = variants.Sibling("05_fusion", "", study())
+    with pytest.raises(SettingsError, match="05_fusion trains no network"):
+        _ = own.network
+
+
 def test_a_misspelt_value_of_a_variant_is_an_error() -> None:
     wrong = study({"03_train_unet2d": {"ce": {"loss": "crossentropy"}}})
     with pytest.raises(SettingsError, match="crossentropy"):
