@@ -32,6 +32,7 @@ from gliomalib.schema import (
     Grid,
     Images,
     Labels,
+    MismatchError,
     Scan,
     StoredCase,
 )
@@ -197,8 +198,15 @@ def fill(
 
     Columns: case_id, patient_id, release, voxels_1 to voxels_3 and voxels_tumour of the raw
     scan, the same as mm3_…, lost_in_plane, lost_by_box, dice_ceiling. ``workers`` processes work
-    side by side. Raises ``DataError`` for a case that cannot be prepared.
+    side by side. Raises ``DataError`` for two cases of one patient or a case that cannot be
+    prepared, and ``MismatchError`` for a store of other settings or code.
     """
+    if store.key != store_key(settings):
+        raise MismatchError(
+            f"store {store.key} is not the one of these settings and this code "
+            f"({store_key(settings)}); open it with open_store(root, settings)"
+        )
+    _check_one_case_each(cases)
     work = partial(_fill_one, store, settings)
     done = progress.mapped(work, cases, workers, "cases preprocessed")
     return pd.DataFrame([_row(case, facts) for case, facts in zip(cases, done, strict=True)])
@@ -218,6 +226,17 @@ def _fill_one(store: Store, settings: Preprocessing, case: Case) -> CropFacts:
         about = {"case_id": case.case_id, "release": case.release}
         store.put(stored, digest, {**about, "crop": asdict(facts)})
     return crop_facts(store, case.patient_id)
+
+
+def _check_one_case_each(cases: Sequence[Case]) -> None:
+    first: dict[str, str] = {}
+    for case in cases:
+        if case.patient_id in first:
+            raise DataError(
+                f"patient {case.patient_id} has two cases, {first[case.patient_id]} and "
+                f"{case.case_id}; a store holds one examination per patient, so leave one out"
+            )
+        first[case.patient_id] = case.case_id
 
 
 def _row(case: Case, facts: CropFacts) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from gliomalib.data import inspection, nifti, orientation
 from gliomalib.data.readers import survey
 from gliomalib.pipeline import preprocess
 from gliomalib.pipeline.store import Store
-from gliomalib.schema import SEQUENCES, Case, DataError, Scan
+from gliomalib.schema import SEQUENCES, Case, DataError, MismatchError, Scan
 from gliomalib.settings import Preprocessing
 
 LPS = ((-1.0, 0.0, 0.0, 0.0), (0.0, -1.0, 0.0, 239.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
@@ -386,6 +386,8 @@ def test_other_settings_are_another_store(tmp_path: Path, store: Store) -> None:
     other = SMALL.model_copy(update={"depth_mm": None})
     assert preprocess.store_key(other) != store.key
     assert preprocess.open_store(store.root, other).patients() == []
+    with pytest.raises(MismatchError, match=r"is not the one of these settings"):
+        preprocess.fill(store, cases, other)
 
 
 def test_other_code_is_another_store_but_phantom_code_is_not(
@@ -403,6 +405,15 @@ def test_a_missing_patient_says_which_notebook_makes_it(store: Store) -> None:
     for read in (store.get, lambda name: preprocess.crop_facts(store, name)):
         with pytest.raises(DataError, match=r"P9\.json: is missing; run 02_preprocessing again"):
             read("P9")
+
+
+def test_two_cases_of_one_patient_are_refused(tmp_path: Path, store: Store) -> None:
+    cases = write_cases(tmp_path / "raw", range(1, 3))
+    cases[1] = replace(cases[1], patient_id=cases[0].patient_id)
+    message = r"patient BraTS20_Training_001 has two cases, .*001 and .*002; .*one examination"
+    with pytest.raises(DataError, match=message):
+        preprocess.fill(store, cases, SMALL)
+    assert store.patients() == []
 
 
 def test_a_case_that_fails_stops_the_run_and_is_named(tmp_path: Path, store: Store) -> None:
