@@ -96,8 +96,10 @@ def summary(judged: Sequence[outcome.Verdict], study: Study) -> str:
 def table(judged: Sequence[outcome.Verdict], groups: str) -> pd.DataFrame:
     """Return the verdicts on some groups, named by the letters of their ids, to read."""
     chosen = [verdict for verdict in judged if verdict.claim.id[0] in groups]
-    rows, readable = outcome.table(chosen), ["obtained", "95 % interval"]
-    rows[readable] = [verdict.claim.told(verdict.obtained) for verdict in chosen]
+    readable = [verdict.claim.told(verdict.obtained) for verdict in chosen]
+    rows = outcome.table(chosen)
+    rows["obtained"] = [number for number, _ in readable]
+    rows["95 % interval"] = [bounds for _, bounds in readable]
     rows["notebook"] = rows["notebook"].str.partition("_")[0]
     # a notebook shows these elsewhere, or no statement has such a number
     left_out = ["group", "metric", "level", "decision rule", "reason"]

@@ -149,14 +149,14 @@ class Claim(Source):
 
     @model_validator(mode="after")
     def _has_what_its_rule_compares(self) -> Self:
-        if math.isnan(self.compared) and needs_published(self.decision):
+        if self.compared is None and needs_published(self.decision):
             raise ValueError(f"the rule {self.decision.kind} needs a published number")
         return self
 
     @property
-    def compared(self) -> float:
-        """The number that the rule compares with: the paper's, else the reference, else NaN."""
-        other = self.reference.value if self.reference else math.nan
+    def compared(self) -> float | None:
+        """The number that the rule compares with: the paper's, else the reference."""
+        other = self.reference.value if self.reference else None
         return other if self.published is None else self.published
 
     @property

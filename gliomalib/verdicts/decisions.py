@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gliomalib.schema import Value
+from gliomalib.schema import SettingsError, Value
 from gliomalib.yaml_files import Model
 
 Answer = Literal["yes", "no", "open"]
@@ -24,9 +24,9 @@ class AtLeast(Model):
     margin: float = Field(default=0, ge=0)
     limit: float | None = None
 
-    def least(self, published: float) -> float:
+    def least(self, published: float | None) -> float:
         """Return what the number must reach."""
-        return published - self.margin if self.limit is None else self.limit
+        return _number(published) - self.margin if self.limit is None else self.limit
 
 
 class AtMost(Model):
@@ -82,11 +82,13 @@ def needs_published(decision: Decision) -> bool:
     )
 
 
-def decide(decision: Decision, value: Value, published: float, shown: Shown) -> tuple[Answer, str]:
+def decide(
+    decision: Decision, value: Value, published: float | None, shown: Shown
+) -> tuple[Answer, str]:
     """Return whether a number bears a statement out, and why; ``open`` where it cannot tell.
 
-    All rules but ``exact`` and ``found`` look at the 95 % interval only. ``published`` is NaN where
-    there is none, which a rule that compares with it does not allow.
+    All rules but ``exact`` and ``found`` look at the 95 % interval only. Raises ``SettingsError``
+    where the rule compares with a published number and there is none.
     """
     if isinstance(decision, Exact):
         return _exact(decision, value.value, shown)
@@ -98,11 +100,13 @@ def decide(decision: Decision, value: Value, published: float, shown: Shown) -> 
     if isinstance(decision, AtLeast | AtMost):
         return _limited(decision, bounds, published, shown)
     if isinstance(decision, Contains):
-        return _contains(decision, published, bounds, shown)
+        return _contains(decision, _number(published), bounds, shown)
     return _greater(decision, *bounds, shown)
 
 
-def in_words(decision: Decision, published: float, shown: Shown, words: tuple[str, str]) -> str:
+def in_words(
+    decision: Decision, published: float | None, shown: Shown, words: tuple[str, str]
+) -> str:
     """Return a rule as a sentence; ``words`` are what yes and no are called."""
     yes, no = words
     if isinstance(decision, AtLeast):
@@ -112,7 +116,7 @@ def in_words(decision: Decision, published: float, shown: Shown, words: tuple[st
         return f"95 % interval at or below {shown(decision.limit)}: {yes}; above it: {no}"
     if isinstance(decision, Contains):
         return (
-            f"{shown(published)} in the 95 % interval, and that at most "
+            f"{shown(_number(published))} in the 95 % interval, and that at most "
             f"{decision.max_width:g} wide: {yes} (not contradicted); outside: {no}"
         )
     if isinstance(decision, Exact):
@@ -135,7 +139,7 @@ def interval(value: Value) -> tuple[float, float] | None:
 
 
 def _limited(
-    decision: AtLeast | AtMost, bounds: tuple[float, float], published: float, shown: Shown
+    decision: AtLeast | AtMost, bounds: tuple[float, float], published: float | None, shown: Shown
 ) -> tuple[Answer, str]:
     low, high = bounds
     if isinstance(decision, AtLeast):
@@ -202,3 +206,9 @@ def _range(decision: Exact, shown: Shown) -> str:
     if decision.most is not None:
         parts.append(f"at most {shown(decision.most)}")
     return " and ".join(parts)
+
+
+def _number(published: float | None) -> float:
+    if published is None:
+        raise SettingsError("this rule needs a published number; give one or another rule")
+    return published

@@ -1,6 +1,5 @@
 """All statements against all records of a study, and the answer in one paragraph."""
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import get_args
@@ -8,7 +7,7 @@ from typing import get_args
 import pandas as pd
 
 from gliomalib import settings
-from gliomalib.schema import Record, Value
+from gliomalib.schema import Record, SettingsError, Value
 from gliomalib.verdicts import claims, outcome
 
 KINDS: tuple[str, ...] = get_args(claims.Outcome)
@@ -20,6 +19,13 @@ ON_PHANTOMS = (
 )
 
 
+def judge_all(
+    published: Sequence[claims.Claim], records: Mapping[str, Record], study: settings.Study
+) -> list[outcome.Verdict]:
+    """Return a verdict on every statement, in their order, also where its notebook was not run."""
+    return [outcome.judge(claim, records, study) for claim in published]
+
+
 def verdict_on(claim_id: str, values: Sequence[Value], study: settings.Study) -> outcome.Verdict:
     """Return the verdict on one statement from the values that a notebook is about to record.
 
@@ -27,11 +33,13 @@ def verdict_on(claim_id: str, values: Sequence[Value], study: settings.Study) ->
     notebook 16 follow one rule, that of ``data/published.yml``, which is the only file read. The
     word is ``verdict.verdict``, the reason ``verdict.reason``; without the statement's own value
     it counts as not run, without that of its gate as not judged, and ``study`` may have no
-    patients or networks to test it on. Raises ``RecordError`` for a percentage where a share
-    belongs.
+    patients or networks to test it on. Raises ``SettingsError`` for an unknown id and
+    ``RecordError`` for a percentage where a share belongs.
     """
-    claim = next(claim for claim in claims.load() if claim.id == claim_id)
-    return outcome.judge_values(claim, values, study)
+    by_id = {claim.id: claim for claim in claims.load()}
+    if claim_id not in by_id:
+        raise SettingsError(f"there is no statement {claim_id!r}: take one of {', '.join(by_id)}")
+    return outcome.judge_values(by_id[claim_id], values, study)
 
 
 def numbers(verdicts: Sequence[outcome.Verdict]) -> pd.DataFrame:
@@ -44,7 +52,7 @@ def numbers(verdicts: Sequence[outcome.Verdict]) -> pd.DataFrame:
     rows: list[tuple[object, ...]] = []
     for verdict in verdicts:
         claim, obtained = verdict.claim, verdict.obtained
-        if claim.id[0] != "C" or math.isnan(claim.compared) or obtained is None:
+        if claim.id[0] != "C" or claim.compared is None or obtained is None:
             continue
         other = claim.reference.value if claim.reference else None
         about = (claim.id, f"{claim.id} {claim.metric}", claim.published, other)

@@ -54,8 +54,8 @@ class Verdict:
 def judge(claim: Claim, records: Mapping[str, Record], study: Study) -> Verdict:
     """Return the verdict on a claim: not run, then what the data allow, then the claim's rule.
 
-    ``records`` are those of a study by name. Raises ``RecordError`` for a percentage where a share
-    belongs.
+    ``records`` are those of a study by name. Raises ``RecordError`` where the claim's is of another
+    notebook, variant or study, or has a percentage where a share belongs.
     """
     record = records.get(claim.run)
     if record is None:
@@ -64,6 +64,13 @@ def judge(claim: Claim, records: Mapping[str, Record], study: Study) -> Verdict:
         if unmet:
             unmet[0] = f"it could not have tested this claim either: {unmet[0]}"
         return Verdict(claim, None, "not run", (*reasons, *unmet), protocol(claim, study))
+    actual = (record.study, record.notebook, record.variant)
+    expected = (study.study, claim.notebook, claim.variant)
+    if actual != expected:
+        raise RecordError(
+            f"claim {claim.id} is answered by (study, notebook, variant) {expected}, the record "
+            f"is of {actual}; give its own record"
+        )
     gate = find(claim.gate, records)
     verdict = judge_values(claim, [*record.values, *([gate] if gate else [])], study)
     recipe = {frame: find(source, records) for frame, source in claim.pixel_recipe.items()}

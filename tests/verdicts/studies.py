@@ -1,17 +1,8 @@
 """What a verdict asks of the settings of a study, freely chosen."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
-
-from gliomalib.schema import Record
-from gliomalib.verdicts import claims, outcome
-
-
-def judge_all(records: Mapping[str, Record], study: Any) -> list[outcome.Verdict]:
-    """Return the verdicts on all statements."""
-    return [outcome.judge(claim, records, study) for claim in claims.load()]
 
 
 @dataclass(frozen=True)

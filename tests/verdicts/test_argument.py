@@ -10,8 +10,7 @@ from gliomalib import settings, yaml_files
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.runner.chain import CHAIN
 from gliomalib.schema import Record, SettingsError, Value
-from gliomalib.verdicts import argument, claims
-from tests.verdicts.studies import judge_all
+from gliomalib.verdicts import argument, claims, judge
 
 BRATS = settings.load("brats")
 
@@ -38,7 +37,7 @@ RECORDS = {
 
 
 def sections() -> dict[str, str]:
-    text = argument.summary(judge_all(RECORDS, BRATS), BRATS)
+    text = argument.summary(judge.judge_all(claims.load(), RECORDS, BRATS), BRATS)
     parts = re.split(r"^\*\*([^.*]+)\*\*$", text, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
@@ -60,7 +59,7 @@ def test_the_summary_sorts_statements_by_what_became_of_them() -> None:
 def test_an_obstacle_rests_once_with_all_that_it_bars() -> None:
     study = settings.load("demo")
     records = {name: replace(one, study="demo") for name, one in RECORDS.items()}
-    text = argument.summary(judge_all(records, study), study)
+    text = argument.summary(judge.judge_all(claims.load(), records, study), study)
     assert text.count("The claim is about patients, these are synthetic:") <= 1
     line = next(one for one in text.splitlines() if one.startswith("- The claim is about patients"))
     assert "C7–C9" in line and "L3" in line
@@ -73,7 +72,7 @@ def test_what_rests_on_a_failed_control_has_a_heading_of_its_own() -> None:
     gate = Value("classifier_gate", 0.0, rule="control", note=note)
     baselines = record("07_baselines", resnet50_minus_area_rule_accuracy=(0.1, 0.05, 0.2))
     baselines = replace(baselines, values=(*baselines.values, gate))
-    judged = judge_all({**RECORDS, "07_baselines": baselines}, BRATS)
+    judged = judge.judge_all(claims.load(), {**RECORDS, "07_baselines": baselines}, BRATS)
     text = argument.summary(judged, BRATS)
     below = text.partition("**Not judged, and why**")[2].partition("**")[0]
     assert below.strip() == f"- {note}: E2."
@@ -88,7 +87,7 @@ def test_every_statement_stands_in_the_summary_or_its_reasons() -> None:
 
 
 def test_the_table_to_read_drops_what_is_empty() -> None:
-    judged = judge_all(RECORDS, BRATS)
+    judged = judge.judge_all(claims.load(), RECORDS, BRATS)
     of_paper = argument.table(judged, "C")
     assert of_paper["claim"].str[0].unique().tolist() == ["C"]
     assert of_paper.loc[of_paper["claim"] == "C12", "reference"].item().endswith("BraTS 2020)")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from gliomalib.schema import Value
+from gliomalib.schema import SettingsError, Value
 from gliomalib.verdicts import decisions
 
 AT_MOST = {"kind": "at_most", "limit": 0.05}
@@ -81,6 +81,9 @@ def test_each_rule_is_told_with_both_words(content: Any) -> None:
 
 @pytest.mark.parametrize("content", [ALL[0], ALL[3]])
 def test_a_rule_that_compares_needs_a_published_number(content: Any) -> None:
+    number = Value("number", 0.6, (0.5, 0.7), 40, rule="mean")
+    with pytest.raises(SettingsError, match="needs a published number"):
+        decisions.decide(rule(content), number, None, "{:g}".format)
     assert decisions.needs_published(rule(content))
     assert not decisions.needs_published(rule({"kind": "at_least", "limit": 0.5}))
 

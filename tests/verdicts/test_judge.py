@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from gliomalib import settings
-from gliomalib.schema import Record, Value
+from gliomalib.schema import Record, SettingsError, Value
 from gliomalib.verdicts import claims, judge, outcome
-from tests.verdicts.studies import judge_all
 
 
 def record(**values: tuple[float, float, float]) -> Record:
@@ -30,7 +29,7 @@ def by_id(found: list[outcome.Verdict]) -> dict[str, str]:
 
 
 def test_each_claim_is_judged_also_without_its_notebook() -> None:
-    found = judge_all({"05_fusion": GAINS}, REAL)
+    found = judge.judge_all(claims.load(), {"05_fusion": GAINS}, REAL)
     assert len(found) == len(claims.load())
     named = by_id(found)
     assert named["C7"] == "reproduced" and named["C8"] == "not reproduced"
@@ -39,17 +38,21 @@ def test_each_claim_is_judged_also_without_its_notebook() -> None:
 
 def test_on_phantoms_the_same_numbers_decide_nothing() -> None:
     study = settings.load("phantom-full")
-    found = judge_all({"05_fusion": replace(GAINS, study="phantom-full")}, study)
+    found = judge.judge_all(
+        claims.load(), {"05_fusion": replace(GAINS, study="phantom-full")}, study
+    )
     assert by_id(found)["C7"] == "not testable on this data"
     assert judge.answer(found, study).startswith("These results were made on synthetic")
 
 
 def test_a_notebook_asks_for_the_verdict_that_the_report_will_give() -> None:
-    reported = judge_all({"05_fusion": GAINS}, REAL)
+    reported = judge.judge_all(claims.load(), {"05_fusion": GAINS}, REAL)
     for verdict in reported:
         if verdict.claim.id in ("C7", "C8"):
             assert judge.verdict_on(verdict.claim.id, GAINS.values, REAL) == verdict
     assert judge.verdict_on("C9", GAINS.values, REAL).verdict == "not run"
+    with pytest.raises(SettingsError, match=r"no statement 'Q9': take one of C1, "):
+        judge.verdict_on("Q9", GAINS.values, REAL)
 
 
 @pytest.mark.parametrize(("p95", "expected"), [(1.0, "holds"), (1.01, "does not hold")])
@@ -60,14 +63,14 @@ def test_real_time_hangs_on_the_slow_end(p95: float, expected: str) -> None:
 
 
 def test_the_counts_cover_all_claims() -> None:
-    found = judge_all({"05_fusion": GAINS}, REAL)
+    found = judge.judge_all(claims.load(), {"05_fusion": GAINS}, REAL)
     assert sum(one.value for one in judge.values(found)) == len(found)
     answer = judge.answer(found, REAL)
     assert "1 reproduced (C7)" in answer and "1 not reproduced (C8)" in answer
 
 
 def test_real_data_without_a_decision_says_so() -> None:
-    found = judge_all({}, REAL)
+    found = judge.judge_all(claims.load(), {}, REAL)
     assert "Nothing of these is decided" in judge.answer(found, REAL)
 
 
@@ -81,7 +84,7 @@ def test_what_needs_no_network_is_said_also_on_phantoms() -> None:
         }.items()
     )  # fmt: skip
     record = Record("12_metric_forensics", "demo", "", (), arithmetic, {}, 1, "cpu", 1.0, 1, {})
-    found = judge_all({"12_metric_forensics": record}, study)
+    found = judge.judge_all(claims.load(), {"12_metric_forensics": record}, study)
     named = by_id(found)
     assert [named[name] for name in ("W1", "W2", "W3")] == [
         "problem confirmed", "problem not confirmed", "problem not confirmed",
@@ -98,7 +101,7 @@ def test_the_recipe_stands_beside_in_both_frames_and_decides_nothing() -> None:
         "06_train_resnet50": own,
         "12_metric_forensics": replace(pooled, notebook="12_metric_forensics"),
     }
-    first = judge_all(both, REAL)[0]
+    first = judge.judge_all(claims.load(), both, REAL)[0]
     assert {frame: value.value for frame, value in first.pixel_recipe.items()} == {
         "crop": 0.97, "scan": 0.99,
     }  # fmt: skip
@@ -109,9 +112,9 @@ def test_the_recipe_stands_beside_in_both_frames_and_decides_nothing() -> None:
         "97.00 %",
         "99.00 %",
     ]
-    without = judge_all({"06_train_resnet50": own}, REAL)[0]
+    without = judge.judge_all(claims.load(), {"06_train_resnet50": own}, REAL)[0]
     assert not without.pixel_recipe and without.verdict == first.verdict
-    drawn = judge.numbers(judge_all(both, REAL))
+    drawn = judge.numbers(judge.judge_all(claims.load(), both, REAL))
     assert drawn[["crop", "scan"]].to_numpy().tolist() == [[0.97, 0.99]]
 
 
@@ -119,13 +122,13 @@ def test_a_number_of_others_is_drawn_apart_from_the_papers() -> None:
     dice = replace(
         record(fused_mean_region_dice_full_scan=(0.8, 0.7, 0.9)), notebook="07_baselines"
     )
-    drawn = judge.numbers(judge_all({"07_baselines": dice}, REAL)).iloc[0]
+    drawn = judge.numbers(judge.judge_all(claims.load(), {"07_baselines": dice}, REAL)).iloc[0]
     assert drawn["claim"] == "C12" and drawn["reference"] == 0.8537
     assert np.isnan(drawn["published"])
 
 
 def test_a_study_without_any_number_has_an_empty_table() -> None:
-    drawn = judge.numbers(judge_all({}, REAL))
+    drawn = judge.numbers(judge.judge_all(claims.load(), {}, REAL))
     assert drawn.empty and {"low", "crop", "reference"} <= set(drawn)
 
 
@@ -141,7 +144,7 @@ def test_a_failed_control_of_another_notebook_withholds_the_verdict(
     if gate is not None:
         control = replace(record(classifier_gate=(gate, gate, gate)), notebook="07_baselines")
         records["07_baselines"] = control
-    assert by_id(judge_all(records, REAL))["C11"] == expected
+    assert by_id(judge.judge_all(claims.load(), records, REAL))["C11"] == expected
 
 
 def test_ids_are_written_as_ranges() -> None:
@@ -152,7 +155,7 @@ def test_ids_are_written_as_ranges() -> None:
 
 def test_only_claims_with_both_numbers_are_drawn() -> None:
     alpha = replace(record(best_alpha=(0.4, 0.3, 0.5)), notebook="08_alpha_sweep")
-    found = judge_all({"08_alpha_sweep": alpha}, REAL)
+    found = judge.judge_all(claims.load(), {"08_alpha_sweep": alpha}, REAL)
     table = judge.numbers(found)
     assert table["claim"].tolist() == ["C9"]
     assert table.loc[0, "published"] == 0.6 and table.loc[0, "value"] == 0.4

@@ -192,7 +192,10 @@ def test_a_number_that_a_study_does_not_make_was_not_run() -> None:
     assert found.reason == "the record of 05_fusion has no other: this study did not make it"
 
 
-def test_a_percentage_in_place_of_a_share_is_refused() -> None:
+def test_a_record_that_is_not_the_claims_is_refused() -> None:
+    for change in ({"notebook": "06_train_resnet50"}, {"study": "demo"}, {"variant": "seed2"}):
+        with pytest.raises(RecordError, match="give its own record"):
+            judged(a_claim(), a_record(**change), BRATS)
     with pytest.raises(RecordError, match="divide percentages by 100"):
         judged(a_claim(unit="%"), a_record(value=60.0), BRATS)
 
