@@ -9,10 +9,9 @@ from gliomalib import settings
 from gliomalib.parameters import LAST_NOTEBOOK, from_parameters
 from gliomalib.report import entries, patient_files, phrases
 from gliomalib.report.pages import FIRST, Report
+from gliomalib.report.statements import UNDECIDED
 from gliomalib.schema import Record, RecordError, SettingsError, split_run_name
 from gliomalib.verdicts import judge
-
-UNDECIDED = ("not run", "not judged", "not testable on this data")
 
 FAULTY = ("missed", "spurious")
 """States of a mask that is empty in just one of truth and prediction."""

@@ -12,6 +12,9 @@ from gliomalib.verdicts import claims, outcome
 NAME_COLUMN = "value of"
 """Heading of the column of names in a table of values (``records.value_table``)."""
 
+UNDECIDED = ("not judged", "not testable on this data", "not run")
+"""Verdicts that say nothing about a statement."""
+
 FINISH = "records.finish"
 """The call that writes the record; the cell with it is the last place where a value is known."""
 
@@ -40,6 +43,11 @@ class Statement:
     interval: str = ""
     unit: str = ""
     note: str = ""
+
+    @property
+    def decided(self) -> bool:
+        """Whether its rule was asked, whatever the rule said."""
+        return self.row["verdict"] not in UNDECIDED
 
 
 def statements(

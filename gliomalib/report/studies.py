@@ -1,22 +1,41 @@
-"""The list of the studies whose results lie side by side."""
+"""The list of the studies whose results lie side by side, those that decide something first."""
 
 import logging
-import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from gliomalib import records, settings
-from gliomalib.parameters import LAST_NOTEBOOK
+from gliomalib import settings
 from gliomalib.provenance import write_atomic
 from gliomalib.report import entries
-from gliomalib.report.pages import FIRST, render
+from gliomalib.report.pages import Report, collect, render
 from gliomalib.schema import SettingsError
 
 log = logging.getLogger(__name__)
 
-BETWEEN = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"“])")
-"""Between two sentences of a text; a point inside of a number ends none."""
+
+@dataclass(frozen=True)
+class Listed:
+    """A study of the list; ``page`` says whether it has an index to link to."""
+
+    report: Report
+    page: bool
+
+    @property
+    def runs(self) -> list[str]:
+        """The runs that the study should have left a record of."""
+        return entries.expected(self.report.study)
+
+    @property
+    def lacking(self) -> int:
+        """How many of them left none, or a damaged one: the study's own index says which."""
+        return sum(run not in self.report.records for run in self.runs)
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """Its place in the list: real patients first, then who decides most."""
+        decided = sum(statement.decided for statement in self.report.statements)
+        return not self.report.study.real_data, -decided
 
 
 def write(reports_dir: Path, built: str = "") -> Path:
@@ -29,8 +48,15 @@ def write(reports_dir: Path, built: str = "") -> Path:
         for name in settings.studies()
         if name == built or any((reports_dir / name / "records").glob("*.json"))
     )
-    studies = [_listed(study, reports_dir / study.study, built) for study in _loaded(made)]
-    return write_atomic(reports_dir / "index.html", render("studies.html.j2", studies=studies))
+    listed = [
+        Listed(
+            collect(study, reports_dir / study.study),
+            page=study.study == built or (reports_dir / study.study / "index.html").is_file(),
+        )
+        for study in _loaded(made)
+    ]
+    listed.sort(key=lambda one: one.rank)
+    return write_atomic(reports_dir / "index.html", render("studies.html.j2", studies=listed))
 
 
 def _loaded(names: Iterable[str]) -> Iterator[settings.Study]:
@@ -40,29 +66,3 @@ def _loaded(names: Iterable[str]) -> Iterator[settings.Study]:
         except SettingsError as error:
             # the file of one study is no reason to have no report of another
             log.warning("%s is not in the list of studies: %s", name, error)
-
-
-def _listed(study: settings.Study, folder: Path, built: str) -> dict[str, Any]:
-    """Return what the list says of a study.
-
-    ``counts`` are the numbers of notebook 01, ``answer`` is how the answer begins, if any,
-    ``origins`` what its records say of theirs, ``lacking`` how many of all ``runs`` left none,
-    ``page`` whether there is an index.
-    """
-    # a damaged record is one that lacks here; the study's own index says what is wrong with it
-    made, _ = entries.readable(folder, "records/*.json", records.read)
-    runs = entries.expected(study)
-    return {
-        "study": study,
-        "counts": {v.name: v.value for v in made[FIRST].values} if FIRST in made else {},
-        "answer": opening(made[LAST_NOTEBOOK].conclusion) if LAST_NOTEBOOK in made else None,
-        "origins": [record.provenance for record in made.values()],
-        "lacking": sum(run not in made for run in runs),
-        "runs": len(runs),
-        "page": study.study == built or (folder / "index.html").is_file(),
-    }
-
-
-def opening(text: str) -> str:
-    """Return the first two sentences of an answer: on what data it stands, and what it is."""
-    return " ".join(BETWEEN.split(text.strip())[:2])

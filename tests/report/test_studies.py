@@ -7,7 +7,8 @@ import pytest
 from bs4 import Tag
 
 from gliomalib import parameters, records, report, settings
-from gliomalib.report import studies
+from gliomalib.report import entries, studies
+from gliomalib.schema import Value
 from tests import planted_report as planted
 from tests.report.reading import soup_of, words_of
 
@@ -33,20 +34,50 @@ def test_two_studies_are_listed_with_data_answer_and_commit(folder: Path) -> Non
     assert settings.load("demo").title in demo
     assert "synthetic patients 47 patients, 9 external" in demo
     assert "real patients 47 patients" in mini
-    assert f"Nothing is decided by {LAST}. It has 2.5 reasons." in demo
-    assert "More." not in demo
+    assert "They say nothing about the paper’s claims." in demo
+    assert "Without a verdict. Not testable on this data: C1." in mini
+    assert "reproduced C9 Better" in mini
     assert "Made on 2026-01-02 (UTC) by commit abc123" in demo
     links = [tag.a["href"] for tag in found.values()]
     assert links == ["brats-mini/index.html", "demo/index.html"]
 
 
-def test_missing_runs_and_answers_are_counted(folder: Path) -> None:
-    records.record_path(folder / "demo", LAST).unlink()
+def test_what_a_study_decides_leads_to_its_own_page(folder: Path) -> None:
+    gain = Value("fused_minus_2d_mean_dice", 0.019, (0.016, 0.021), 368, rule="mean")
+    study = planted.fill(folder / "brats-cubes", "brats-cubes")
+    made = planted.record(settings.load("brats-cubes"), "05_fusion", [gain])
+    records.write(made, study)
+    table = records.table_path(study, entries.VERDICTS)
+    rows = table.read_text() + "C7,Gain,0,0.019,holds,above,05_fusion,\n"
+    table.write_text(rows)
+    found = cards(studies.write(folder, "brats-cubes"))
+    # real before synthetic
+    assert list(found) == ["brats-cubes", "demo"]
+    words = words_of(found["brats-cubes"])
+    assert words.index("reproduced C9 Better") < words.index("holds C7 Gain")
+    link = found["brats-cubes"].select_one("a.number")
+    assert link is not None
+    place = "html/05_fusion.html#value-fused_minus_2d_mean_dice"
+    assert link["href"] == f"brats-cubes/{place}"
+
+
+def test_who_decides_more_comes_first(folder: Path) -> None:
+    for name in ("brats-cubes", "brats-mini", "brats-masks"):
+        planted.fill(folder / name, name)
+    table = records.table_path(folder / "brats-mini", entries.VERDICTS)
+    table.write_text(table.read_text().replace("not testable on this data", "not reproduced"))
+    names = ["brats-mini", "brats-cubes", "brats-masks", "demo"]
+    assert list(cards(studies.write(folder))) == names
+
+
+def test_missing_runs_and_verdicts_are_counted(folder: Path) -> None:
+    records.table_path(folder / "demo", entries.VERDICTS).unlink()
     records.record_path(folder / "demo", "05_fusion").write_text("{}")
     told = words_of(cards(studies.write(folder))["demo"])
-    assert f"There is no answer: notebook {LAST} left no record." in told
+    table = f"tables/{LAST}.verdicts.csv is missing; run notebook {LAST}"
+    assert f"No statement is decided: {table}." in told
     wanted = len(parameters.NOTEBOOKS) + sum(map(len, settings.load("demo").variants.values()))
-    there = len(planted.values()) - 2
+    there = len(planted.values()) - 1
     assert f"{wanted - there} of its {wanted} runs left no record." in told
 
 
@@ -87,19 +118,6 @@ def test_the_page_needs_nothing_from_outside(folder: Path) -> None:
     outside = [tag["href"] for tag in found.find_all(href=True) if "://" in tag["href"]]
     assert outside == ["https://arxiv.org/abs/2502.18775"]
     assert len(found.find_all("h1")) == 1
-
-
-@pytest.mark.parametrize(
-    ("given", "wanted"),
-    [
-        ("", ""),
-        ("One only", "One only"),
-        ("It is 99.25 % of 3.5. Then? No more. End.", "It is 99.25 % of 3.5. Then?"),
-        ('Said. "Quoted" next. Third.', 'Said. "Quoted" next.'),
-    ],
-)
-def test_an_opening_is_two_sentences(given: str, wanted: str) -> None:
-    assert studies.opening(given) == wanted
 
 
 def test_a_bad_study_file_leaves_out_itself_alone(
