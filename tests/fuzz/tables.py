@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gliomalib.data.readers import survey, tables
 from tests.fuzz import trees
 from tests.fuzz.doors import Door, Known, Outcome
-from tests.fuzz.trees import Placed
+from tests.fuzz.tree_files import Placed
 
 YEARS = {"2018": "Brats18_TCIA_{:03d}_1", "2019": "BraTS19_TMC_{:05d}_1"}
 YEARS |= {"2020": "BraTS20_Training_{:03d}", "2021": "BraTS2021_{:05d}"}
