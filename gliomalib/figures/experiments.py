@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 
 from gliomalib.figures import picture
 from gliomalib.figures.picture import BLUE, GREY, ORANGE, Picture, canvas, spoken, styled
-from gliomalib.scoring.keras_metrics import Saturation, saturated_mean_iou
 from gliomalib.scoring.training_noise import MARGIN
 from gliomalib.settings import PAPER_ALPHA
 
@@ -116,33 +115,6 @@ def _draw_splits(axes: Axes, scores: pd.DataFrame) -> None:
     axes.axvline(0.25, color="#888888", linestyle=":", label="chance", zorder=0)
     axes.set_xlabel("accuracy on test slices, 95 % interval over patients")
     axes.grid(visible=False, axis="y")
-
-
-@styled
-def saturation(printed: float, forced: float, measured: Saturation | None) -> Picture:
-    """Draw what Keras's MeanIoU of a network that is always right makes of its saturated share.
-
-    ``printed`` is the paper's IoU, ``forced`` the least that its F1 allows for an IoU, ``measured``
-    the recipe's own, None where it was not run.
-    """
-    figure, axes = canvas(6.5, 3.6)
-    shares = np.linspace(0, 1, 201)
-    values = [saturated_mean_iou(share, 0) for share in shares]
-    axes.plot(shares, values, color=picture.DARK, label="MeanIoU of Keras, every class right")
-    axes.axhspan(forced, 1, color="#009e73", alpha=0.35, linewidth=0)
-    axes.text(0.01, forced - 0.01, "where the printed F1 puts an IoU", va="top", fontsize=8)
-    axes.axhline(printed, color=ORANGE, linestyle=":", linewidth=1.2)
-    axes.text(0.01, printed - 0.01, f"printed: {printed:g}", va="top", fontsize=8)
-    place = "No network was measured."
-    if measured is not None:
-        value = saturated_mean_iou(measured.right, measured.wrong)
-        axes.plot(measured.right, value, clip_on=False, zorder=3, **_mark("pixel recipe, crop"))
-        place = f"The recipe lies at {measured.right:.2f} and {value:.3f}."
-    axes.set(xlim=(0, 1), ylim=(0.3, 1.01), ylabel="value of the metric")
-    axes.set_xlabel("share of voxels whose true class has a probability of exactly 1")
-    axes.legend(loc="lower right")
-    crossed = float(np.interp(printed, values, shares))
-    return Picture(figure, f"A rising curve that meets the printed IoU at {crossed:.2f}. {place}")
 
 
 def _draw_scores(axes: Axes, scores: pd.DataFrame) -> None:

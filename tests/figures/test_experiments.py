@@ -5,7 +5,6 @@ import pytest
 from matplotlib.collections import PathCollection
 
 from gliomalib.figures import experiments
-from gliomalib.scoring.keras_metrics import Saturation, saturated_mean_iou
 
 RECIPE, NOTHING = "pixel recipe, whole scan", "'no tumour', whole scan"
 ROWS = [
@@ -41,15 +40,6 @@ def test_a_score_that_was_not_measured_has_no_mark() -> None:
     marks = {line.get_label(): line.get_ydata() for line in axes.lines}
     recipe = pd.Series(marks[RECIPE], index=list(experiments.SCORES))
     assert recipe.isna().sum() == 1 and pd.isna(recipe["iou"])
-
-
-def test_saturation_marks_where_the_recipe_lies() -> None:
-    found = Saturation(0.5, 0.01)
-    picture = experiments.saturation(0.8449, 0.984, found)
-    value = saturated_mean_iou(0.5, 0.01)
-    assert "meets the printed IoU at 0.76" in picture.alt
-    assert f"at 0.50 and {value:.3f}" in picture.alt
-    assert "No network was measured" in experiments.saturation(0.8449, 0.984, None).alt
 
 
 AUDIT = pd.DataFrame(
