@@ -293,19 +293,12 @@ def optimum_intervals(
     exact = best_of(mean_curve(curves))
     tried = np.unique([*(np.arange(GRID) + 0.5) / GRID, exact.alpha, alpha])
     rows = np.stack([curve.at(tried) for curve in curves])
-    tested = int(np.searchsorted(tried, alpha))
-
-    def lost(sums: FloatArray) -> dict[str, FloatArray]:
-        return {"lost": (sums[:, 0].max(axis=1) - sums[:, 0, tested]) / len(rows)}
-
-    where = bootstrap.argmax_interval(rows, tried, seed, draws)
+    intervals = bootstrap.argmax_intervals(rows, tried, alpha, seed, draws)
+    where = replace(intervals["alpha"], value=exact.alpha)
     if where.ci95:
         low, high = where.ci95[0] - 0.5 / GRID, where.ci95[1] + 0.5 / GRID
         where = replace(where, ci95=(max(low, 0.0), min(high, 1.0)))
-    return {
-        "alpha": replace(where, value=exact.alpha),
-        **bootstrap.confusion_intervals(rows[:, None], lost, seed, draws),
-    }
+    return {**intervals, "alpha": where}
 
 
 def _shortened(curve: Curve) -> Curve:
