@@ -36,7 +36,7 @@ class Interval:
     """An estimate with its 95 % interval.
 
     ``ci95`` is None where a single patient leaves the spread unknown; ``n`` is the number of
-    patients, or of trials for ``wilson``.
+    patients.
     """
 
     value: float
@@ -194,17 +194,6 @@ def unpaired_interval(
     share = tail_share(degrees)
     low, high = np.quantile(drawn - again, [share, 1 - share])
     return Interval(value, (float(low), float(high)), sum(sizes))
-
-
-def wilson(successes: int, n: int) -> Interval:
-    """Return a proportion with its Wilson score interval (Wilson 1927).
-
-    74 of 74 give 0.951–1. Raises ``ValueError`` unless 0 ≤ successes ≤ n and n ≥ 1.
-    """
-    if not (n >= 1 and 0 <= successes <= n):
-        raise ValueError(f"{successes} of {n} is no proportion; need 0 ≤ successes ≤ n and n ≥ 1")
-    bounds = stats.binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
-    return Interval(successes / n, (float(bounds.low), float(bounds.high)), n)
 
 
 def checked(values: ArrayLike, dimensions: int, needed: str) -> FloatArray:

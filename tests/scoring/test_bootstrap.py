@@ -258,25 +258,3 @@ def test_an_empty_group_and_an_undefined_score_are_errors() -> None:
         with pytest.raises(ValueError, match=words):
             group = bootstrap.with_ones(other)
             bootstrap.unpaired_interval(some, group, bootstrap.ratio, 1, 100)
-
-
-# --- proportions
-
-
-def test_wilson_on_known_answers() -> None:
-    low, high = bounds(bootstrap.wilson(74, 74))
-    assert (round(100 * low, 1), high) == (95.1, 1.0)
-    assert bounds(bootstrap.wilson(0, 74)) == pytest.approx((0, 1 - low))
-    # worked by hand from the formula: z = 1.96, 40 of 50
-    z, p, n = 1.959964, 0.8, 50
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    reach = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    found = bootstrap.wilson(40, 50)
-    assert bounds(found) == pytest.approx((middle - reach, middle + reach), abs=1e-6)
-    assert (found.value, found.n) == (0.8, 50)
-
-
-@pytest.mark.parametrize(("successes", "n"), [(0, 0), (-1, 5), (6, 5)])
-def test_wilson_refuses_what_is_no_proportion(successes: int, n: int) -> None:
-    with pytest.raises(ValueError, match="no proportion"):
-        bootstrap.wilson(successes, n)
