@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from gliomalib.figures import picture
 from gliomalib.figures.picture import BLUE, GREY, ORANGE, Picture, canvas, spoken, styled
 from gliomalib.scoring.training_noise import MARGIN
-from gliomalib.settings import PAPER_ALPHA
 
 LOOKS: dict[str, dict[str, Any]] = {
     "the paper": {"marker": "D", "color": ORANGE},
@@ -191,24 +190,6 @@ def _draw_patients(axes: Axes, patients: pd.DataFrame) -> None:
 def _draw_intervals(axes: Axes, rows: pd.DataFrame, column: str) -> None:
     axes.hlines(rows.index, rows["low"], rows["high"], color=BLUE, linewidth=2)
     axes.plot(rows[column], rows.index, "o", color=BLUE, markersize=5)
-
-
-@styled
-def classifier_levels(table: pd.DataFrame, published: float = PAPER_ALPHA) -> Picture:
-    """Draw the accuracy of slices over α with its bands: ``alpha_levels.scores``."""
-    figure, axes = canvas(6.5, 3.2)
-    looks = {"resnet50": (BLUE, "ResNet50"), "area_rule": (GREY, "areas alone, no network")}
-    for way, part in table.groupby("way", sort=False):
-        colour, name = looks[str(way)]
-        axes.plot(part["alpha"], part["value"], "o-", color=colour, markersize=4, label=name)
-        axes.fill_between(part["alpha"], part["low"], part["high"], color=colour, alpha=0.15)
-    paper = f"paper: {published:g}"
-    axes.axvline(published, color=ORANGE, linestyle=":", linewidth=1.2, label=paper)
-    axes.set(xlabel="α (0: 3D only, 1: 2D only)", ylabel="accuracy of slices", ylim=(-0.03, 1.03))
-    picture.legend_below(figure, axes, 3)
-    best = table.loc[table.groupby("way", sort=False)["value"].idxmax()]
-    peaks = ", ".join(f"{row['way']} at {row['alpha']:g}" for _, row in best.iterrows())
-    return Picture(figure, f"Accuracy of slices over α; best: {peaks}.")
 
 
 @styled

@@ -109,21 +109,6 @@ def test_cells_show_every_seed_and_every_patient() -> None:
     assert picture.alt == "Dice, mean by cell: A 0.8, B 0.5."
 
 
-def test_levels_of_the_classifier_are_two_lines() -> None:
-    rows = [
-        (way, alpha, 0.5 + alpha * slope, 0.4, 1.0)
-        for way, slope in (("resnet50", 0.1), ("area_rule", -0.1))
-        for alpha in (0.0, 0.5, 1.0)
-    ]
-    table = pd.DataFrame(rows, columns=["way", "alpha", "value", "low", "high"])
-    picture = experiments.classifier_levels(table, 0.6)
-    (axes,) = picture.figure.axes
-    marks = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
-    assert marks["ResNet50"] == pytest.approx([0.5, 0.55, 0.6])
-    assert marks["areas alone, no network"] == pytest.approx([0.5, 0.45, 0.4])
-    assert picture.alt == "Accuracy of slices over α; best: resnet50 at 1, area_rule at 0."
-
-
 WAYS = pd.DataFrame(
     [
         {"way": way, "metric": metric, "score": score,
