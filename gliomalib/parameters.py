@@ -62,7 +62,7 @@ NOTEBOOKS: dict[str, dict[str, str | None]] = {
         "epochs": "leakage.epochs",
     },
     "12_metric_forensics": {},
-    "13_external_validation": {},
+    "13_external_validation": {"external_root": None},
     "14_efficiency": {"patients": "efficiency.patients", "repeats": "efficiency.repeats"},
     "15_specification_curve": {"repeats": "leakage.repeats", "patients": "leakage.curve_patients"},
     LAST_NOTEBOOK: {},

@@ -34,7 +34,7 @@ def sites_of(root: Path, inside: tuple[str, ...], outside: tuple[str, ...]) -> S
         [OVERLAP, OVERLAP, NO_MASK, FAULTY, AGAIN] if outside else []
     )
     cases = pd.DataFrame({"fate": fates}).assign(release="r", site="site B", patient_id="x")
-    return Sites(material, cases, {})
+    return Sites(material, material, cases, {})
 
 
 def score_rows(name: str, part: str) -> list[dict[str, object]]:

@@ -1,21 +1,36 @@
 """The trained pipeline on patients it never saw: who they are, and what it makes of them.
 
 Both groups are people on whom no network was trained: the held-out patients of the study, and
-those of its external part.
+those of its external part or of any folder.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pandas as pd
 
-from gliomalib import progress, records, settings
+from gliomalib import inputs, progress, records, settings
+from gliomalib.cohort import gather, identity, pseudonyms
 from gliomalib.cohort import table as casetable
+from gliomalib.data.inspection import Inspection, inspect_all
+from gliomalib.data.readers import survey
 from gliomalib.experiments import comparing, intensities
 from gliomalib.fusion import average
+from gliomalib.labels import RELEASES
 from gliomalib.networks import models, predict
-from gliomalib.pipeline import folds, patient
-from gliomalib.schema import SEQUENCES, FloatArray, RecordError, Split, StoredCase, Volume
+from gliomalib.pipeline import folds, patient, preprocess
+from gliomalib.pipeline.finished import open_finished
+from gliomalib.schema import (
+    SEQUENCES,
+    Case,
+    DataError,
+    FloatArray,
+    RecordError,
+    Split,
+    StoredCase,
+    Volume,
+)
 from gliomalib.scoring import calibration
 from gliomalib.scoring import tables as evaluate
 
@@ -37,12 +52,14 @@ Tallies = Mapping[str, FloatArray]
 class Sites:
     """The study's own patients, and those of another site.
 
+    ``outside`` is the study itself, or a folder's patients with their own store and predictions.
     ``cases`` has a row per external case: case_id, patient_id, release, site, fate. ``homes``
     gives the site of every reported patient. ``twins`` is external patient → held-out one with the
     same anatomy; only phantoms have any.
     """
 
-    material: folds.Material
+    inside: folds.Material
+    outside: folds.Material
     cases: pd.DataFrame
     homes: Mapping[str, str]
     twins: Mapping[str, str] = field(default_factory=dict)
@@ -50,7 +67,7 @@ class Sites:
     @property
     def study(self) -> settings.Study:
         """The settings in force."""
-        return self.material.study
+        return self.inside.study
 
     @property
     def device(self) -> str:
@@ -81,14 +98,25 @@ class GroupScores:
 
 
 def open_sites(run: records.Run) -> Sites:
-    """Return the held-out patients of the study and those of its external part."""
-    material = folds.open_material(run)
+    """Return both groups: the external part of the study, or the cases of ``external_root``.
+
+    A folder's cases go through everything: what is also a patient of the study, by ID, table,
+    file or voxels, is excluded; the others are preprocessed and predicted by every fold. Raises
+    ``DataError`` for a folder in which nobody is left, and for a fault if the study stops at it.
+    """
+    inside = folds.open_material(run)
     table = casetable.read_cases(run.work_dir / "cases.csv")
-    cases = cases_of_the_study(table, material.study.data)
+    internal = table[table["part"] == "internal"]
+    root = run.parameters.get("external_root")
+    if root:
+        cases, outside = _from_folder(inside, inputs.absolute(root))
+    else:
+        cases, outside = cases_of_the_study(table, inside.study.data), inside
     cases["site"] = _sites(cases)
-    used = table[table["part"].isin(["internal", "external"])]
-    homes = dict(zip(used["patient_id"], _sites(used), strict=True))
-    return Sites(material, cases, homes, casetable.twins(table))
+    scored = cases[cases["fate"] == SCORED]
+    homes = dict(zip(internal["patient_id"], _sites(internal), strict=True))
+    homes |= dict(zip(scored["patient_id"], scored["site"], strict=True))
+    return Sites(inside, outside, cases, homes, {} if root else casetable.twins(table))
 
 
 def cases_of_the_study(table: pd.DataFrame, plan: settings.Data) -> pd.DataFrame:
@@ -101,6 +129,88 @@ def cases_of_the_study(table: pd.DataFrame, plan: settings.Data) -> pd.DataFrame
     return rows[["case_id", "patient_id", "release", "site"]].assign(fate=fate)
 
 
+def _from_folder(inside: folds.Material, root: Path) -> tuple[pd.DataFrame, folds.Material]:
+    surveyed, pattern = survey.survey(root), inside.study.data.mask_pattern
+    seen = inspect_all(surveyed.cases, signatures=True, mask_pattern=pattern)
+    faults = [*surveyed.faults, *(fault for inspection in seen for fault in inspection.faults)]
+    gather.stop(faults, root, inside.study.data.on_bad_case)
+    # a case keeps its own names unless the study hides them
+    names: Callable[[Case], Case] = replace
+    if inside.study.pseudonyms:
+        names = pseudonyms.open_pseudonyms(inside.run.work_dir.parent).renamed
+    # of a patient's several examinations that of the newest release counts, as in ``cohort``
+    seen.sort(key=lambda one: (-RELEASES.index(one.case.release), one.case.case_id))
+    seen = [replace(inspection, case=names(inspection.case)) for inspection in seen]
+    fates = _fates(inside, seen)
+    rows = [(inspection.case, fates[inspection.case.case_id]) for inspection in seen]
+    # a case whose files could not be listed is known by its fault alone, and counted once
+    lost = {
+        fault.case_id: names(Case(fault.case_id, fault.patient_id, fault.release, {}, None))
+        for fault in surveyed.faults
+    }
+    rows += [(case, FAULTY) for case in lost.values()]
+    table = pd.DataFrame(
+        [(case.case_id, case.patient_id, case.release, case.site, fate) for case, fate in rows],
+        columns=["case_id", "patient_id", "release", "site", "fate"],
+    )
+    used = [case for case, fate in rows if fate == SCORED]
+    if not used:
+        counts = ", ".join(f"{n} {fate}" for fate, n in table["fate"].value_counts().items())
+        raise DataError(
+            f"{root}: no case is left to be scored ({counts}); give a folder with masks, of "
+            "patients who are not in the study"
+        )
+    return table, _prepared(inside, used)
+
+
+def _fates(inside: folds.Material, seen: Sequence[Inspection]) -> dict[str, str]:
+    """Return the fate of each case: a fault is one before anyone asks whose case it is."""
+    run = inside.run
+    finished = open_finished(run.study.study, run.work_dir.parent, run.report_dir.parent)
+    fates = {inspection.case.case_id: FAULTY for inspection in seen if inspection.faults}
+    internal = casetable.cases_of(finished.cases, "internal")
+    # who has the ID of a phantom may be another, but cannot be kept apart from it
+    ids = {name for case in internal for name in (case.case_id, case.patient_id)}
+    for inspection in seen:
+        case, parts = inspection.case, finished.parts(inspection, finished.folds).values()
+        if {"train", "val", "test"} & set(parts) or ids & {case.case_id, case.patient_id}:
+            fates.setdefault(case.case_id, OVERLAP)
+    # the others may still be one of the study's scans, processed otherwise
+    others = [inspection for inspection in seen if inspection.case.case_id not in fates]
+    own = inspect_all(internal, signatures=True, mask_pattern=inside.study.data.mask_pattern)
+    unread = [fault for inspection in own for fault in inspection.faults]
+    if unread:
+        raise DataError(f"nobody can tell who is external: {unread[0].message}", unread[0].kind)
+    together = [*own, *others]
+    patients = identity.patients(together, identity.links(together))
+    taken, used = {inspection.case.patient_id for inspection in own}, set()
+    for case in (inspection.case for inspection in others):
+        who = patients[case.case_id]
+        if who in taken or case.segmentation is None:
+            fates[case.case_id] = OVERLAP if who in taken else NO_MASK
+        else:
+            fates[case.case_id] = AGAIN if who in used else SCORED
+            used.add(who)
+    return fates
+
+
+def _prepared(inside: folds.Material, cases: Sequence[Case]) -> folds.Material:
+    """Return the cases as the external part of every fold, preprocessed and predicted."""
+    run = replace(inside.run, work_dir=inside.run.work_dir / "external")
+    plan = inside.study.preprocessing
+    store = preprocess.open_store(run.work_dir / "store", plan)
+    preprocess.fill(store, cases, plan)
+    names = tuple(sorted(case.patient_id for case in cases))
+    splits = tuple(Split(split.fold, (), (), (), names) for split in inside.splits)
+    for network in dict.fromkeys((*folds.BRANCHES, *inside.study.fusion.branches)):
+        for split in splits:
+            folder = run.work_dir / "predictions" / network / f"fold{split.fold}"
+            weights = folds.checkpoint(inside, network, split.fold)
+            stored = (store.get(name) for name in names)
+            predict.segment_all(weights, stored, folder, inside.study.device)
+    return folds.Material(run, splits, store)
+
+
 def _sites(cases: pd.DataFrame) -> list[str]:
     """Return the release of each case and, where it is known, the institution."""
     pairs = zip(cases["release"], cases["site"], strict=True)
@@ -108,14 +218,18 @@ def _sites(cases: pd.DataFrame) -> list[str]:
 
 
 def measure(sites: Sites) -> GroupScores:
-    """Measure both groups; their scores are those of notebooks 05 and 06.
+    """Measure both groups; scores of the study's own parts are those of notebooks 05 and 06.
 
     Raises ``RecordError`` where a reported patient has no score, and what the predictions raise.
     """
-    run = sites.material.run
+    run, own = sites.inside.run, sites.outside is sites.inside
     scores = records.read_table(run, "05_fusion", "scores")
     slices = records.read_table(run, "06_train_resnet50", "slices")
-    reported = {(part, name) for _, part, name in folds.scored(sites.material)}
+    if not own:
+        fresh = folds.segmentation_scores(sites.outside, ["unet2d", "unet3d", "fused"])
+        scores = pd.concat([scores[scores["part"] == "test"], fresh])
+        slices = pd.concat([slices[slices["part"] == "test"], _classified(sites)])
+    reported = {(part, name) for part, _, _, name in _reported(sites)}
     for table, made_by in ((scores, "05_fusion"), (slices, "06_train_resnet50")):
         scored = set(zip(table["part"], table["patient_id"], strict=True))
         if scored != reported:
@@ -126,17 +240,32 @@ def measure(sites: Sites) -> GroupScores:
     return GroupScores(scores, slices, *_measured(sites), sites.twins)
 
 
+def _reported(sites: Sites) -> Iterator[tuple[str, folds.Material, Split, str]]:
+    for split, other in zip(sites.inside.splits, sites.outside.splits, strict=True):
+        yield from (("test", sites.inside, split, name) for name in split.test)
+        yield from (("external", sites.outside, other, name) for name in other.external)
+
+
+def _classified(sites: Sites) -> pd.DataFrame:
+    tables = []
+    for split in sites.outside.splits:
+        slices = folds.fused_slices(sites.outside, split, split.external)
+        weights = folds.checkpoint(sites.inside, "resnet50", split.fold)
+        table = folds.classified(weights, slices, sites.study.device)
+        tables.append(table.assign(fold=split.fold))
+    return pd.concat(tables, ignore_index=True).assign(part="external")
+
+
 def _measured(sites: Sites) -> tuple[pd.DataFrame, Mapping[str, Tallies], pd.DataFrame]:
     """Return ``intensities``, ``tallies`` and ``remedied`` of ``GroupScores``."""
     profiles: dict[tuple[str, str], pd.DataFrame] = {}
     tallies: dict[str, dict[str, FloatArray]] = {part: {} for part in GROUPS}
     rows: list[dict[str, object]] = []
-    material = sites.material
-    for split in material.splits:
-        reference = intensities.fit(material.store.get(name) for name in split.train)
-        segment = pipeline(material, split)
-        reported = [(part, name) for part in GROUPS for name in folds.parts_of(split)[part]]
-        for part, name in progress.steps(reported, f"fold {split.fold}: patients"):
+    for split in sites.inside.splits:
+        reference = intensities.fit(sites.inside.store.get(name) for name in split.train)
+        segment = pipeline(sites.inside, split)
+        reported = [row for row in _reported(sites) if row[2].fold == split.fold]
+        for part, material, _, name in progress.steps(reported, f"fold {split.fold}: patients"):
             case, about = material.store.get(name), {"part": part, "patient_id": name}
             fused = folds.volume(material, "fused", split.fold, name)
             values = pd.DataFrame(intensities.profile(case).T, columns=list(SEQUENCES))

@@ -78,8 +78,9 @@ def conclusion(scores: GroupScores, sites: Sites) -> str:
     internal = f"{row['internal']:.3f} on {row['n_internal']} held-out patients"
     if not scores.tallies["external"]:
         return (
-            "Nothing is said of another site: this study has no external patients. The fused "
-            f"volume reaches a mean Dice of {internal}.{_left_out(sites)}"
+            "Nothing is said of another site: this study has no external patients (give "
+            f"external_root). The fused volume reaches a mean Dice of {internal}."
+            f"{_left_out(sites)}"
         )
     scored = sites.cases.loc[sites.cases["fate"] == external_sites.SCORED, "site"]
     same = ", who are the same phantoms imaged at both sites" if sites.twins else ""

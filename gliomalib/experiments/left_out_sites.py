@@ -49,9 +49,9 @@ def measure(sites: Sites) -> pd.DataFrame:
     ``MismatchError`` where a network saw patients of a site that it tests, and what
     ``folds.open_material`` raises.
     """
-    material = sites.material
+    material = sites.inside
     branches = folds.seeds(material.study, "site")
-    if not branches or material.study.split.by == "site" or material.splits[0].external:
+    if not branches or material.study.split.by == "site" or sites.outside.splits[0].external:
         return pd.DataFrame(columns=["of", "network", "patient_id"])
     left_out = folds.open_material(material.run, "site")
     own = records.read_table(material.run, "05_fusion", "trainings")

@@ -1,29 +1,45 @@
-"""Who counts as external, what becomes of other cases, and what is measured in both groups."""
+"""Who counts as external: nobody of the study, whatever the name, and only who has a mask."""
 
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 
 from gliomalib import records
+from gliomalib.cohort import pseudonyms
 from gliomalib.cohort import table as casetable
-from gliomalib.cohort.splits import write_splits
 from gliomalib.data import inspection
 from gliomalib.data.readers import survey
 from gliomalib.experiments import external_comparison, external_sites, external_validation
 from gliomalib.networks import predict
-from gliomalib.pipeline import folds, preprocess
-from gliomalib.schema import RecordError, StoredCase, Volume
+from gliomalib.pipeline import folds
+from gliomalib.schema import DataError, RecordError, StoredCase, Volume
 from tests import tiny_study
 from tests.planted_branches import begin
 
 NEW, OTHER = "BraTS2021_00011", "BraTS2021_00012"
+RETYPED, MASKLESS, BROKEN = "BraTS2021_00001", "BraTS2021_00013", "BraTS2021_00014"
+AGAIN = "BraTS20_Training_012"
 
 
-def run_of(root: Path) -> records.Run:
-    return begin(root, "13_external_validation")
+def retyped(folder: Path, made: tiny_study.Phantom) -> None:
+    """Write a patient under another name, as other numbers, so that no byte is the same."""
+    tiny_study.write_case(folder, made)
+    for path in folder.glob("*.nii.gz"):
+        image = nib.load(path)
+        header = image.header.copy()
+        header["descrip"] = b"another site"
+        header.set_data_dtype(np.float32)
+        values = np.asarray(image.dataobj, dtype=np.float32)
+        nib.save(nib.Nifti1Image(values, image.affine, header), path)
+
+
+def run_of(root: Path, folder: Path | None = None) -> records.Run:
+    external = str(folder) if folder else None
+    return begin(root, "13_external_validation", external_root=external)
 
 
 def write_tables(root: Path) -> None:
@@ -33,52 +49,34 @@ def write_tables(root: Path) -> None:
     records.write_table(replace(run, notebook="05_fusion"), "scores", scores)
     rows = []
     for split in material.splits:
-        weights = folds.checkpoint(material, "resnet50", split.fold)
-        for part in ("test", "external"):
-            for name in folds.parts_of(split)[part]:
-                shown = folds.fused_slices(material, split, [name])
-                table = folds.classified(weights, shown, "cpu")
-                rows.append(table.assign(fold=split.fold, part=part))
+        shown = folds.fused_slices(material, split, split.test)
+        named = predict.classify(folds.checkpoint(material, "resnet50", split.fold), shown, "cpu")
+        told = {"patient_id": shown.patients, "z": shown.z, "truth": shown.classes}
+        told |= {"predicted": named.argmax(axis=1), "fold": split.fold, "part": "test"}
+        rows.append(pd.DataFrame(told))
     records.write_table(replace(run, notebook="06_train_resnet50"), "slices", pd.concat(rows))
 
 
-def with_external(root: Path) -> Path:
-    """Give the study two patients of another release, stored and predicted by both folds."""
-    for name, seed in ((NEW, 11), (OTHER, 12)):
-        tiny_study.write_case(root / "abroad" / name, tiny_study.phantom(seed))
-    cases, abroad = (survey.discover(root / name) for name in ("raw", "abroad"))
-    parts = {case.case_id: "external" for case in abroad}
-    entries = [
-        casetable.Entry(seen.case, parts.get(seen.case.case_id, "internal"), seen=seen)
-        for seen in inspection.inspect_all([*cases, *abroad], signatures=False)
-    ]
-    run = run_of(root)
-    casetable.write_cases(casetable.table_of(entries), run.work_dir / "cases.csv")
-    splits = [replace(split, external=(NEW, OTHER)) for split in tiny_study.SPLITS]
-    write_splits(splits, run.work_dir / "splits.json")
-    plan = run.study.preprocessing
-    store = preprocess.open_store(run.work_dir / "store", plan)
-    preprocess.fill(store, [*cases, *abroad], plan)
-    for network in folds.BRANCHES:
-        for split in splits:
-            weights = run.work_dir / "checkpoints" / network / f"fold{split.fold}" / "final.pt"
-            folder = run.work_dir / "predictions" / network / f"fold{split.fold}"
-            predict.segment_all(weights, map(store.get, (NEW, OTHER)), folder, "cpu")
-    return root
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tiny_study.make(tmp_path_factory.mktemp("study"))
+    write_tables(made)
+    folder = made / "abroad"
+    tiny_study.write_case(folder / NEW, tiny_study.phantom(11))
+    tiny_study.write_case(folder / OTHER, tiny_study.phantom(12))
+    retyped(folder / AGAIN, tiny_study.phantom(12))
+    retyped(folder / RETYPED, tiny_study.phantom(0))
+    tiny_study.write_case(folder / tiny_study.PATIENTS[1], tiny_study.phantom(20))
+    tiny_study.write_case(folder / MASKLESS, tiny_study.phantom(13), masked=False)
+    broken = tiny_study.write_case(folder / BROKEN, tiny_study.phantom(14))
+    cut = broken / f"{BROKEN}_t2.nii.gz"
+    cut.write_bytes(cut.read_bytes()[:-50])
+    return made
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tiny_study.make(tmp_path_factory.mktemp("alone"))
-    write_tables(root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def abroad(tmp_path_factory: pytest.TempPathFactory) -> external_sites.Sites:
-    root = with_external(tiny_study.make(tmp_path_factory.mktemp("study")))
-    write_tables(root)
-    return external_sites.open_sites(run_of(root))
+def abroad(root: Path) -> external_sites.Sites:
+    return external_sites.open_sites(run_of(root, root / "abroad"))
 
 
 @pytest.fixture(scope="module")
@@ -86,16 +84,45 @@ def found(abroad: external_sites.Sites) -> external_sites.GroupScores:
     return external_sites.measure(abroad)
 
 
-def test_the_external_part_and_its_sites(abroad: external_sites.Sites) -> None:
-    assert abroad.cases.set_index("case_id")["fate"].to_dict() == {
+def test_every_case_of_a_folder_meets_its_fate(abroad: external_sites.Sites) -> None:
+    fates = abroad.cases.set_index("case_id")["fate"].to_dict()
+    assert fates == {
         NEW: external_sites.SCORED,
         OTHER: external_sites.SCORED,
+        AGAIN: external_sites.AGAIN,
+        RETYPED: external_sites.OVERLAP,
+        tiny_study.PATIENTS[1]: external_sites.OVERLAP,
+        MASKLESS: external_sites.NO_MASK,
+        BROKEN: external_sites.FAULTY,
     }
-    assert abroad.count(external_sites.SCORED) == 2 and abroad.count(external_sites.OVERLAP) == 0
-    assert abroad.homes == {
-        **dict.fromkeys(tiny_study.PATIENTS, "brats2020"),
-        **dict.fromkeys((NEW, OTHER), "brats2021"),
-    }
+    assert abroad.count(external_sites.OVERLAP) == 2
+    assert {split.external for split in abroad.outside.splits} == {(NEW, OTHER)}
+    assert abroad.homes[NEW] == "brats2021"
+    fates = abroad.cases.groupby(["site", "fate"]).size()
+    assert fates["brats2021", external_sites.SCORED] == 2 and fates.sum() == 7
+
+
+def test_no_file_nor_name_gives_the_renamed_patient_away_but_the_voxels(root: Path) -> None:
+    own, copy = (
+        inspection.inspect(case)
+        for name in (f"raw/{tiny_study.PATIENTS[0]}", f"abroad/{RETYPED}")
+        for case in survey.discover(root / name)
+    )
+    assert set(own.case.digests).isdisjoint(copy.case.digests)
+    assert own.content == copy.content
+
+
+def test_the_volumes_are_those_of_the_studys_networks(
+    root: Path, abroad: external_sites.Sites
+) -> None:
+    store = abroad.outside.store
+    for network in folds.BRANCHES:
+        for fold in (0, 1):
+            weights = root / "data" / "smoke" / "checkpoints" / network / f"fold{fold}/final.pt"
+            expected = predict.segment(weights, store.get(NEW), "cpu")
+            written = folds.volume(abroad.outside, network, fold, NEW)
+            assert np.array_equal(written.probabilities, expected.probabilities)
+    assert set(abroad.inside.store.patients()) == set(tiny_study.PATIENTS)
 
 
 def test_both_groups_are_measured_and_nobody_else(found: external_sites.GroupScores) -> None:
@@ -141,7 +168,7 @@ def test_the_z_score_is_fitted_on_the_training_patients_of_the_fold(
 def test_voxels_of_the_brain_are_tallied_once_a_fold(
     abroad: external_sites.Sites, found: external_sites.GroupScores
 ) -> None:
-    case = abroad.material.store.get(NEW)
+    case = abroad.outside.store.get(NEW)
     n_brain = int((case.images > 0).any(axis=0).sum())
     assert found.tallies["external"][NEW][0].sum() == 2 * n_brain
     assert 0 < n_brain < case.labels.size
@@ -161,30 +188,72 @@ def test_sites_are_told_apart(
     )
 
 
-def test_a_study_without_external_part_has_nobody_outside(alone: Path) -> None:
-    sites = external_sites.open_sites(run_of(alone))
-    assert sites.cases.empty
-    found = external_sites.measure(sites)
+def test_a_folder_in_which_nobody_is_left_is_named(root: Path, tmp_path: Path) -> None:
+    retyped(tmp_path / RETYPED, tiny_study.phantom(0))
+    tiny_study.write_case(tmp_path / MASKLESS, tiny_study.phantom(13), masked=False)
+    with pytest.raises(DataError, match=r"no case is left to be scored \(.*1 no mask") as caught:
+        external_sites.open_sites(run_of(root, tmp_path))
+    assert str(tmp_path) in str(caught.value) and "1 patient of the study" in str(caught.value)
+
+
+def test_a_fault_stops_a_study_that_stops_at_faults(root: Path) -> None:
+    run = run_of(root, root / "abroad")
+    data = run.study.data.model_copy(update={"on_bad_case": "stop"})
+    strict = replace(run, study=run.study.model_copy(update={"data": data}))
+    with pytest.raises(DataError, match=f"{BROKEN}_t2.nii.gz"):
+        external_sites.open_sites(strict)
+
+
+def test_who_is_external_cannot_be_told_without_the_studys_own_files(
+    root: Path, tmp_path: Path
+) -> None:
+    lost = root / "raw" / tiny_study.PATIENTS[2] / f"{tiny_study.PATIENTS[2]}_t1.nii.gz"
+    kept = lost.rename(tmp_path / lost.name)
+    try:
+        with pytest.raises(DataError, match="nobody can tell who is external"):
+            external_sites.open_sites(run_of(root, root / "abroad"))
+    finally:
+        kept.rename(lost)
+
+
+def test_with_pseudonyms_no_real_name_is_shown(root: Path) -> None:
+    run = run_of(root, root / "abroad")
+    hidden = replace(run, study=run.study.model_copy(update={"pseudonyms": True}))
+    shown = external_sites.open_sites(hidden)
+    names = pseudonyms.open_pseudonyms(root / "data")
+    assert {names.patient(name) for name in (NEW, OTHER)} <= set(shown.outside.store.patients())
+    assert (
+        not shown.cases[["case_id", "patient_id"]].map(lambda name: "BraTS" in name).any(axis=None)
+    )
+    fates = shown.cases.set_index("case_id")["fate"]
+    assert fates[names.case(RETYPED)] == external_sites.OVERLAP
+    assert fates[names.case(BROKEN)] == external_sites.FAULTY
+
+
+def test_a_study_without_external_part_has_nobody_outside(root: Path) -> None:
+    alone = external_sites.open_sites(run_of(root))
+    assert alone.outside is alone.inside and alone.cases.empty
+    found = external_sites.measure(alone)
     assert set(found.scores["part"]) == {"test"} and not found.tallies["external"]
-    assert set(external_comparison.by_site(found, sites)["part"]) == {"internal"}
-    text = external_validation.conclusion(found, sites)
+    assert set(external_comparison.by_site(found, alone)["part"]) == {"internal"}
+    text = external_validation.conclusion(found, alone)
     assert text.startswith("Nothing is said of another site: this study has no external patients")
-    names = {one.name for one in external_validation.values(found, sites)}
+    names = {one.name for one in external_validation.values(found, alone)}
     assert {"internal_mean_dice", "ece_internal", "z_score_gain_internal"} <= names
     assert not {"drop_mean_dice", "external_mean_dice", "z_score_gain"} & names
 
 
-def test_a_patient_without_a_score_is_an_error(alone: Path, tmp_path: Path) -> None:
-    run = run_of(alone)
-    sites = external_sites.open_sites(run)
+def test_a_patient_without_a_score_is_an_error(root: Path, tmp_path: Path) -> None:
+    run = run_of(root)
+    alone = external_sites.open_sites(run)
     shorter = replace(run, report_dir=tmp_path)
     for made_by, name in (("05_fusion", "scores"), ("06_train_resnet50", "slices")):
         table = records.read_table(run, made_by, name)
         kept = table[table["patient_id"] != tiny_study.PATIENTS[3]]
         records.write_table(replace(shorter, notebook=made_by), name, kept)
-    material = replace(sites.material, run=shorter)
+    inside = replace(alone.inside, run=shorter)
     with pytest.raises(RecordError, match="05_fusion tells of 3 patients, the splits of 4"):
-        external_sites.measure(replace(sites, material=material))
+        external_sites.measure(replace(alone, inside=inside, outside=inside))
 
 
 def test_the_external_part_of_a_study_is_counted_by_fate() -> None:

@@ -179,7 +179,7 @@ def study(root: Path, by_site: tuple[Split, ...] = BY_SITE) -> Sites:
                     volume = planted_branches.noisy_volume(name, 3.0, 20 * at)
                     place = f"predictions/{branch}.{variant}/fold{split.fold}/{name}.npy"
                     planted_branches.predict.save(volume, run.work_dir / place)
-    return Sites(material, pd.DataFrame(), {})
+    return Sites(material, material, pd.DataFrame(), {})
 
 
 def test_a_study_with_networks_by_site_is_paired_patient_by_patient(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_study_with_networks_by_site_is_paired_patient_by_patient(tmp_path: Pa
     assert values["drop_mean_dice"].value > 0.05 and values["drop_mean_dice"].n_seeds == 2
     # the study's own scores are those of notebook 05, to the digits of its table
     own = scores[(scores["network"] == SEEN) & (scores["of"] == "fused") & (scores["seed"] == 0)]
-    again = folds.segmentation_scores(study(tmp_path / "again").material, ["fused"])
+    again = folds.segmentation_scores(study(tmp_path / "again").inside, ["fused"])
     both = own.merge(again, on=["patient_id", "region"], suffixes=("", "_again"))
     assert len(both) == 35 and (both["dice"] - both["dice_again"]).abs().max() < 1e-5
 
@@ -210,12 +210,10 @@ def test_a_network_that_saw_the_site_is_refused(tmp_path: Path) -> None:
 def test_without_such_networks_or_with_external_patients_nothing_is_said(tmp_path: Path) -> None:
     sites = study(tmp_path)
     external = (Split(0, tuple("AB"), (), tuple("CD"), tuple("E")),)
-    plain = sites.material.study.model_copy(update={"variants": {}})
+    plain = sites.inside.study.model_copy(update={"variants": {}})
     cases = (
-        replace(sites, material=replace(sites.material, splits=external)),
-        replace(
-            sites, material=replace(sites.material, run=replace(sites.material.run, study=plain))
-        ),
+        replace(sites, outside=replace(sites.outside, splits=external)),
+        replace(sites, inside=replace(sites.inside, run=replace(sites.inside.run, study=plain))),
     )
     for other in cases:
         left_out = left_out_sites.measure(other)
