@@ -91,15 +91,6 @@ def try_rules(material: folds.Material) -> RuleTrial:
     return RuleTrial(pd.DataFrame(scores), pd.DataFrame(fits), pd.DataFrame(errors))
 
 
-def fit_table(trial: RuleTrial) -> pd.DataFrame:
-    """Return what was fitted to read: one row per rule, one column per fold."""
-    rows = trial.fits.assign(fold="fold " + trial.fits["fold"].astype(str))
-    wide = rows.pivot_table(
-        index=["rule", "fitted on"], columns="fold", values="found", aggfunc="first", sort=False
-    )
-    return wide.rename_axis(columns=None).reset_index()
-
-
 def table(trial: RuleTrial, part: str) -> pd.DataFrame:
     """Return each patient's mean of the three Dice by rule, folds averaged: patients × rules.
 

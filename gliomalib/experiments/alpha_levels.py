@@ -13,7 +13,7 @@ from gliomalib.experiments.values import ends, of, pooled, value
 from gliomalib.fusion import average, slices
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds
-from gliomalib.schema import FloatArray, Split, Value
+from gliomalib.schema import Split, Value
 from gliomalib.scoring import bootstrap, tables
 from gliomalib.settings import PAPER_ALPHA
 
@@ -67,14 +67,13 @@ def values(table: pd.DataFrame, study: settings.Study, gate: gates.Gate) -> list
         rows = wide[list(LEVELS)].to_numpy(dtype=np.float64)
         who = trained if way == "resnet50" else "area rule, no network"
         root = settings.named_seed(study.seed, "sweeps", "level", way)
-        best = bootstrap.argmax_interval(rows, LEVELS, root, draws)
-        rule = f"α of {len(LEVELS)} with the best accuracy on slices ({who}), middle of a plateau"
+        intervals = bootstrap.argmax_intervals(rows, LEVELS, PAPER_ALPHA, root, draws)
+        best = f"α of {len(LEVELS)} with the best accuracy on slices ({who}), middle of a plateau"
+        lost = f"best accuracy of {len(LEVELS)} α minus that at {PAPER_ALPHA:g} ({who}), "
+        rules = {"best_alpha": best, "lost_at_published_alpha": f"{lost}never negative"}
         note = gate.closed if way == "resnet50" else ""
-        found.append(replace(value(f"best_alpha_{suffix}", best, rule), note=note))
-        lost = _lost(rows, study, way)
-        rule = f"best accuracy of {len(LEVELS)} α minus that at {PAPER_ALPHA:g} ({who}), "
-        rule += "never negative"
-        found.append(replace(value(f"lost_at_published_alpha_{suffix}", lost, rule), note=note))
+        for (name, rule), interval in zip(rules.items(), intervals.values(), strict=True):
+            found.append(replace(value(f"{name}_{suffix}", interval, rule), note=note))
     return found
 
 
@@ -115,10 +114,3 @@ def _classified(material: folds.Material, split: Split) -> pd.DataFrame:
         for way, predicted in (("resnet50", by_network), ("area_rule", np.concatenate(by_area))):
             rows.append(pd.DataFrame({"way": way, **about, "predicted": predicted}))
     return pd.concat(rows)
-
-
-def _lost(rows: FloatArray, study: settings.Study, way: str) -> bootstrap.Interval:
-    def lost(sums: FloatArray) -> dict[str, FloatArray]:
-        return {"lost": (sums.max(axis=(1, 2)) - sums[:, 0, LEVELS.index(PAPER_ALPHA)]) / len(rows)}
-
-    return pooled(rows, study, "sweeps", "level", way, scores=lost)["lost"]

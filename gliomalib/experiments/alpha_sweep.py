@@ -119,12 +119,20 @@ def curve_table(sweep: Sweep, study: settings.Study) -> pd.DataFrame:
         if not (curves := sweep.defined(region)):
             continue
         rows = np.stack([curve.at(grid) for curve in curves.values()])
-        root = named_seed(study.seed, "band", region)
-        low, high = bootstrap.mean_band(rows, root, study.evaluation.bootstrap)
+        low, high = _band(rows, study, region)
         columns = {"alpha": grid, "dice": rows.mean(axis=0), "low": low, "high": high}
         counts = {"patients": len(rows), "left_out": len(sweep.curves[region]) - len(rows)}
         parts.append(pd.DataFrame({"region": region, **columns, **counts}))
     return pd.concat(parts, ignore_index=True)
+
+
+def _band(rows: FloatArray, study: settings.Study, region: str) -> FloatArray:
+    """Return both ends (2, α) of the means of curves (patients, α), drawn as whole curves."""
+
+    def means(sums: FloatArray) -> dict[str, FloatArray]:
+        return {str(at): column / len(rows) for at, column in enumerate(sums[:, 0].T)}
+
+    return np.transpose([*map(ends, pooled(rows, study, "band", region, scores=means).values())])
 
 
 def optima(sweep: Sweep, study: settings.Study) -> dict[str, Optimum]:

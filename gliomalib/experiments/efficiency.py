@@ -42,25 +42,6 @@ CHANGES = {
 """Name of a value → its column of ``Measured.changes``, and what it is."""
 
 
-def stage_table(measured: Measured) -> pd.DataFrame:
-    """Return by stage, and for all: cold seconds, warm median and 95th percentile, share.
-
-    Medians of stages need not add up to that of all.
-    """
-    cold, warm = measured.cold, measured.warm[list(STAGES)].copy()
-    warm["all"] = warm.sum(axis=1)
-    table = pd.DataFrame(
-        {
-            "cold_s": pd.concat([cold, pd.Series({"all": cold.sum()})]),
-            "median_s": warm.median(),
-            "p95_s": warm.quantile(0.95),
-            "share": warm.div(warm["all"], axis="index").median(),
-        },
-        index=["load", *STAGES, "all"],
-    )
-    return table.rename_axis("stage").reset_index()
-
-
 def plane(
     measured: Measured, scores: pd.DataFrame, slices: pd.DataFrame, study: Study
 ) -> pd.DataFrame:

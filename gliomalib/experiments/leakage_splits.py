@@ -106,17 +106,6 @@ def three_ways(pool: Pool, turns: int, turn: int, seed: int) -> dict[str, Assign
     }
 
 
-def sides(pool: Pool) -> pd.DataFrame:
-    """Return what ``described`` tells, one row a repeat and split."""
-    of, z = pool.slices.patients, pool.slices.z
-    rows = [
-        {"repeat": repeat, "split": split, **described(assignment, of, z)}
-        for repeat in range(pool.study.leakage.repeats)
-        for split, assignment in deal(pool, repeat).items()
-    ]
-    return pd.DataFrame(rows)
-
-
 def by_patient(patients: Sequence[str], seed: int, turn: int = 0) -> Assignment:
     """Hold out all slices of a fifth of the patients; ``patients`` names that of each row.
 
@@ -189,31 +178,6 @@ def in_both(assignment: Assignment, patients: Sequence[str]) -> tuple[str, ...]:
     """Return the patients with slices in training and in test: empty where nothing can leak."""
     names = np.array(patients)
     return tuple(np.intersect1d(names[assignment.train], names[assignment.test]).tolist())
-
-
-def described(assignment: Assignment, patients: Sequence[str], z: Rows) -> dict[str, float]:
-    """Return who stands where: counts of slices and patients, and the shares that leak.
-
-    ``leaking_share`` is of test slices whose patient has slices in training, ``adjacent_share`` of
-    those that stand in training too, or of which the slice above or below does; ``z`` is each
-    row's place in its volume. Test slices are counted once; in the shares each counts as often as
-    a volume holds it.
-    """
-    names, asked = np.array(patients), np.unique(assignment.test)
-    learnt = {(patients[row], int(z[row])) for row in assignment.train}
-    near = [
-        any((patients[row], int(z[row]) + step) in learnt for step in (-1, 0, 1))
-        for row in assignment.test
-    ]
-    leaking = np.isin(names[assignment.test], names[assignment.train])
-    return {
-        "train_slices": len(assignment.train),
-        "test_slices": len(asked),
-        "test_patients": len({patients[row] for row in asked}),
-        "in_both": len(in_both(assignment, patients)),
-        "leaking_share": float(leaking.mean()),
-        "adjacent_share": float(np.mean(near)),
-    }
 
 
 def classifier(study: settings.Study) -> settings.Classifier:

@@ -137,15 +137,16 @@ def values(
 def _implied(scores: PrintedScores) -> dict[str, tuple[float, str]]:
     """Return what the printed F1 and IoU would need to be true, each with its rule."""
     iou = scores.iou or 0.0
-    least_dice, most_dice = forensics.needed_dice(iou, 1.0).bounds
     best = f"a true mean IoU of {iou:g} over background and sub-regions, with a perfect background"
     return {
         "iou_that_f1_forces": (
             forced_iou(scores),
             "least IoU that goes with the printed F1 where both are one and the same average",
         ),
-        "needed_dice_least": (least_dice, f"least mean Dice of the sub-regions for {best}"),
-        "needed_dice_most": (most_dice, f"the same, all of them alike: {best}"),
+        "needed_dice_least": (
+            float(forensics.least_dice(iou)),
+            f"least mean Dice of the sub-regions for {best}",
+        ),
         "needed_saturation": (
             keras_metrics.saturated_share(iou),
             f"share of voxels with probability 1 for which Keras's MeanIoU of a network that is "

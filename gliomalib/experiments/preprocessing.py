@@ -83,14 +83,6 @@ def conclusion(values: Sequence[Value]) -> str:
     )
 
 
-def tumour_volumes(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the volume of each class and of the whole tumour: patient_id, part, region, ml."""
-    columns = {f"mm3_{label}": CLASS_NAMES[label] for label in (1, 2, 3)}
-    wide = table.rename(columns={**columns, "mm3_tumour": "whole tumour"})
-    long = wide.melt(["patient_id", "part"], ["whole tumour", *columns.values()], "region", "ml")
-    return long.assign(ml=long["ml"] / 1000)
-
-
 def most_cropped(
     cases: pd.DataFrame, table: pd.DataFrame, box: settings.Preprocessing
 ) -> CropView | None:

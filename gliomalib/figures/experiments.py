@@ -9,9 +9,7 @@ from matplotlib.axes import Axes
 
 from gliomalib.figures import picture
 from gliomalib.figures.picture import BLUE, GREY, ORANGE, Picture, canvas, spoken, styled
-from gliomalib.scoring.keras_metrics import Saturation, saturated_mean_iou
 from gliomalib.scoring.training_noise import MARGIN
-from gliomalib.settings import PAPER_ALPHA
 
 LOOKS: dict[str, dict[str, Any]] = {
     "the paper": {"marker": "D", "color": ORANGE},
@@ -118,33 +116,6 @@ def _draw_splits(axes: Axes, scores: pd.DataFrame) -> None:
     axes.grid(visible=False, axis="y")
 
 
-@styled
-def saturation(printed: float, forced: float, measured: Saturation | None) -> Picture:
-    """Draw what Keras's MeanIoU of a network that is always right makes of its saturated share.
-
-    ``printed`` is the paper's IoU, ``forced`` the least that its F1 allows for an IoU, ``measured``
-    the recipe's own, None where it was not run.
-    """
-    figure, axes = canvas(6.5, 3.6)
-    shares = np.linspace(0, 1, 201)
-    values = [saturated_mean_iou(share, 0) for share in shares]
-    axes.plot(shares, values, color=picture.DARK, label="MeanIoU of Keras, every class right")
-    axes.axhspan(forced, 1, color="#009e73", alpha=0.35, linewidth=0)
-    axes.text(0.01, forced - 0.01, "where the printed F1 puts an IoU", va="top", fontsize=8)
-    axes.axhline(printed, color=ORANGE, linestyle=":", linewidth=1.2)
-    axes.text(0.01, printed - 0.01, f"printed: {printed:g}", va="top", fontsize=8)
-    place = "No network was measured."
-    if measured is not None:
-        value = saturated_mean_iou(measured.right, measured.wrong)
-        axes.plot(measured.right, value, clip_on=False, zorder=3, **_mark("pixel recipe, crop"))
-        place = f"The recipe lies at {measured.right:.2f} and {value:.3f}."
-    axes.set(xlim=(0, 1), ylim=(0.3, 1.01), ylabel="value of the metric")
-    axes.set_xlabel("share of voxels whose true class has a probability of exactly 1")
-    axes.legend(loc="lower right")
-    crossed = float(np.interp(printed, values, shares))
-    return Picture(figure, f"A rising curve that meets the printed IoU at {crossed:.2f}. {place}")
-
-
 def _draw_scores(axes: Axes, scores: pd.DataFrame) -> None:
     present = [who for who in LOOKS if who in set(scores["who"])]
     for number, who in enumerate(present):
@@ -219,24 +190,6 @@ def _draw_patients(axes: Axes, patients: pd.DataFrame) -> None:
 def _draw_intervals(axes: Axes, rows: pd.DataFrame, column: str) -> None:
     axes.hlines(rows.index, rows["low"], rows["high"], color=BLUE, linewidth=2)
     axes.plot(rows[column], rows.index, "o", color=BLUE, markersize=5)
-
-
-@styled
-def classifier_levels(table: pd.DataFrame, published: float = PAPER_ALPHA) -> Picture:
-    """Draw the accuracy of slices over α with its bands: ``alpha_levels.scores``."""
-    figure, axes = canvas(6.5, 3.2)
-    looks = {"resnet50": (BLUE, "ResNet50"), "area_rule": (GREY, "areas alone, no network")}
-    for way, part in table.groupby("way", sort=False):
-        colour, name = looks[str(way)]
-        axes.plot(part["alpha"], part["value"], "o-", color=colour, markersize=4, label=name)
-        axes.fill_between(part["alpha"], part["low"], part["high"], color=colour, alpha=0.15)
-    paper = f"paper: {published:g}"
-    axes.axvline(published, color=ORANGE, linestyle=":", linewidth=1.2, label=paper)
-    axes.set(xlabel="α (0: 3D only, 1: 2D only)", ylabel="accuracy of slices", ylim=(-0.03, 1.03))
-    picture.legend_below(figure, axes, 3)
-    best = table.loc[table.groupby("way", sort=False)["value"].idxmax()]
-    peaks = ", ".join(f"{row['way']} at {row['alpha']:g}" for _, row in best.iterrows())
-    return Picture(figure, f"Accuracy of slices over α; best: {peaks}.")
 
 
 @styled

@@ -1,10 +1,9 @@
-"""Figures of who takes part: cohorts, overlaps, tumour volumes, examinations, the crop."""
+"""Figures of who takes part: the pooled years, an examination, what the crop loses."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
@@ -12,42 +11,6 @@ from gliomalib.experiments.preprocessing import CropView
 from gliomalib.figures import picture
 from gliomalib.figures.picture import DARK, PART_COLOURS, Picture, canvas, spoken, styled
 from gliomalib.schema import SEQUENCES, Labels
-
-
-@styled
-def cohort(cases: pd.DataFrame) -> Picture:
-    """Draw how many cases each part and release holds; ``cases`` is the table of notebook 01."""
-    counts = cases.groupby(["part", "release", "grade"], dropna=False).size().reset_index(name="n")
-    counts["grade"] = counts["grade"].fillna("grade unknown")
-    counts["group"] = counts["part"] + "\n" + counts["release"]
-    figure, axes = canvas(6.5, 0.9 + 0.55 * counts["group"].nunique())
-    table = counts.pivot_table(index="group", columns="grade", values="n", fill_value=0)
-    left = pd.Series(0.0, index=table.index)
-    for grade, colour in zip(table.columns, sns.color_palette("Greys", 5)[1:], strict=False):
-        axes.barh(table.index, table[grade], left=left, color=colour, label=grade)
-        left += table[grade]
-    for row, total in enumerate(left):
-        axes.text(total, row, f" {total:.0f}", va="center")
-    axes.set(xlabel="examinations", ylabel="")
-    axes.legend(title="")
-    return Picture(figure, f"Bars: {spoken(left)}.")
-
-
-@styled
-def overlap(table: pd.DataFrame) -> Picture:
-    """Draw how many patients each pair of releases shares; the table is ``identity.overlap``'s."""
-    by_release = table.set_index("release")
-    shared = by_release.drop(columns=["examinations", "patients"])
-    size = 1.6 + 0.62 * len(shared)
-    figure, axes = canvas(size + 1.2, size)
-    looks: dict[str, Any] = {"cmap": "Greys", "vmin": 0, "cbar": False, "linewidths": 1}
-    sns.heatmap(shared, annot=True, fmt="d", square=True, ax=axes, **looks)
-    axes.set(xlabel="also in", ylabel="patients of")
-    axes.grid(visible=False)
-    axes.set_xticks(axes.get_xticks(), list(map(str, shared)), rotation=40, ha="right")
-    axes.tick_params(axis="y", rotation=0)
-    counts = spoken(by_release["patients"])
-    return Picture(figure, f"Patients by release: {counts}; shared ones in the cells.")
 
 
 @styled
@@ -66,19 +29,6 @@ def years(table: pd.DataFrame) -> Picture:
     picture.legend_above(axes, 2)
     counts = spoken(table.set_index("year")["patients"])
     return Picture(figure, f"Bars: patients named for each year, {counts}; dark: known.")
-
-
-@styled
-def volumes(table: pd.DataFrame) -> Picture:
-    """Draw tumour volumes per patient in mL; columns patient_id, part, region, ml."""
-    figure, axes = canvas(6.5, 3.2)
-    palette = {part: PART_COLOURS[part] for part in table["part"].unique()}
-    looks = picture.dots(table.groupby("region").size().max(), 4.5)
-    sns.swarmplot(table, x="ml", y="region", hue="part", palette=palette, ax=axes, **looks)
-    axes.set(xlabel="volume, mL", ylabel="", xlim=(0, None))
-    axes.legend(title="")
-    median = spoken(table.groupby("region", sort=False)["ml"].median().round(1))
-    return Picture(figure, f"Points, one per patient: median volumes in mL are {median}.")
 
 
 @styled

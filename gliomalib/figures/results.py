@@ -116,32 +116,35 @@ def along_z(table: pd.DataFrame, patients: Sequence[str]) -> Picture:
 
 @styled
 def alpha_curves(
-    curves: pd.DataFrame, optima: pd.DataFrame, published: float = PAPER_ALPHA
+    curves: pd.DataFrame, optima: pd.DataFrame | None = None, label: str = "mean Dice"
 ) -> Picture:
-    """Draw mean Dice over α by region with its band, and the exact best α with its interval.
+    """Draw a score over α with its band, a panel for each region, and the exact best α if known.
 
-    ``curves`` and ``optima`` are the tables of ``alpha_sweep.curve_table`` and ``.optima_table``.
+    ``curves`` has the columns region, alpha, dice, low and high, and ``optima`` is the table of
+    ``alpha_sweep.optima_table``: the dot of the best α has its 95 % interval.
     """
-    best = optima.set_index("region")
-    columns = min(3, len(best))
-    rows = -(-len(best) // columns)
+    panels_of = {str(region): part for region, part in curves.groupby("region", sort=False)}
+    columns = min(3, len(panels_of))
+    rows = -(-len(panels_of) // columns)
     figure, panels = canvas(3.0 * columns, 2.1 * rows, rows, columns, squeeze=False, sharex=True)
-    for axes, (region, part) in zip(
-        panels.flat, curves.groupby("region", sort=False), strict=False
-    ):
+    for axes, (region, part) in zip(panels.flat, panels_of.items(), strict=False):
         axes.plot(part["alpha"], part["dice"], color=DARK)
         axes.fill_between(part["alpha"], part["low"], part["high"], color=DARK, alpha=0.15)
-        axes.axvline(published, color=ORANGE, linestyle=":", label=f"paper: {published:g}")
-        top = best.loc[region]
-        axes.hlines(top["Dice there"], top["low"], top["high"], color=BLUE, linewidth=2)
-        axes.plot(top["best α"], top["Dice there"], "o", color=BLUE, label="best α, 95 % interval")
+        axes.axvline(PAPER_ALPHA, color=ORANGE, linestyle=":", label=f"paper: {PAPER_ALPHA:g}")
         axes.set(title=region, xlim=(-0.02, 1.02))
+        if optima is not None:
+            top = optima.set_index("region").loc[region]
+            axes.hlines(top["Dice there"], top["low"], top["high"], color=BLUE, linewidth=2)
+            dot: dict[str, Any] = {"color": BLUE, "label": "best α, 95 % interval"}
+            axes.plot(top["best α"], top["Dice there"], "o", **dot)
     for axes in panels[-1]:
         axes.set_xlabel("α (0: 3D only, 1: 2D only)")
-    figure.supylabel("mean Dice", fontsize=9)
+    figure.supylabel(label, fontsize=9)
     picture.legend_below(figure, panels[0, 0], 2)
-    peaks = spoken(best["best α"].round(2))
-    return Picture(figure, f"Mean Dice over α with 95 % bands; best α: {peaks}.")
+    highest = {
+        region: part.set_index("alpha")["dice"].idxmax() for region, part in panels_of.items()
+    }
+    return Picture(figure, f"{label} over α with 95 % bands; highest at α: {spoken(highest)}.")
 
 
 @styled

@@ -229,13 +229,13 @@ def best_of(curve: Curve) -> Best:
 
 
 def mean_curve(
-    curves: Sequence[Curve], undefined: Literal["zero", "nan", "exclude"] | None = None
+    curves: Sequence[Curve], undefined: Literal["nan", "exclude"] | None = None
 ) -> Curve:
     """Return the mean of several curves at every α, of patients or of the classes of one.
 
     All α of all curves, with values in 0–1, are kept that change the mean, at about 100 bytes each
     while it is taken. Sums are in whole multiples of a small unit, so that equal means are equal
-    numbers. ``undefined`` says what NaN is: 0, NaN for all, or left out; with ``exclude`` a mean is
+    numbers. ``undefined`` says what NaN is: NaN for all, or left out; with ``exclude`` a mean is
     of those curves that are defined at that α. Raises ``ValueError`` for no curve, and for NaN
     without a rule.
     """
@@ -255,11 +255,10 @@ def mean_curve(
     if not missing:
         return _shortened(Curve(alphas, sums / len(curves)))
     defined = ((~np.isnan(curve.values)).astype(np.int64) for curve in curves)
-    n_defined = _added(curves, alphas, defined)
-    count = n_defined if undefined == "exclude" else np.full(len(sums), len(curves))
+    count = _added(curves, alphas, defined)
     values = np.full(len(sums), np.nan)
-    usable = n_defined == len(curves) if undefined == "nan" else count > 0
-    np.divide(sums, count, out=values, where=usable)
+    enough = count >= (1 if undefined == "exclude" else len(curves))
+    np.divide(sums, count, out=values, where=enough)
     return _shortened(Curve(alphas, values))
 
 
@@ -293,19 +292,12 @@ def optimum_intervals(
     exact = best_of(mean_curve(curves))
     tried = np.unique([*(np.arange(GRID) + 0.5) / GRID, exact.alpha, alpha])
     rows = np.stack([curve.at(tried) for curve in curves])
-    tested = int(np.searchsorted(tried, alpha))
-
-    def lost(sums: FloatArray) -> dict[str, FloatArray]:
-        return {"lost": (sums[:, 0].max(axis=1) - sums[:, 0, tested]) / len(rows)}
-
-    where = bootstrap.argmax_interval(rows, tried, seed, draws)
+    intervals = bootstrap.argmax_intervals(rows, tried, alpha, seed, draws)
+    where = replace(intervals["alpha"], value=exact.alpha)
     if where.ci95:
         low, high = where.ci95[0] - 0.5 / GRID, where.ci95[1] + 0.5 / GRID
         where = replace(where, ci95=(max(low, 0.0), min(high, 1.0)))
-    return {
-        "alpha": replace(where, value=exact.alpha),
-        **bootstrap.confusion_intervals(rows[:, None], lost, seed, draws),
-    }
+    return {**intervals, "alpha": where}
 
 
 def _shortened(curve: Curve) -> Curve:

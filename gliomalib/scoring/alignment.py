@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft, ndimage
+from scipy import fft, ndimage, stats
 
 from gliomalib.schema import FloatArray, Volume, check_same_grid
 from gliomalib.scoring import bootstrap
@@ -41,12 +41,11 @@ class BranchShift:
 
 @dataclass(frozen=True)
 class Misalignment:
-    """Whether branches are misaligned: mean shift by axis, and share of shifted patients."""
+    """Whether branches are misaligned, in a sentence, and their mean shift by axis."""
 
     verdict: Finding
     sentence: str
-    mean_shift: tuple[bootstrap.Interval, ...]
-    share: bootstrap.Interval | None
+    mean_shift: tuple[bootstrap.Interval, ...] = ()
 
 
 def branch_shift(p2d: Volume, p3d: Volume) -> BranchShift:
@@ -115,19 +114,19 @@ def misalignment(
     left_out = f"{len(patients) - len(used)} of {len(patients)} patients cannot be judged"
     if len(used) < MIN_PATIENTS:
         sentence = f"{len(used)} patients are too few for a verdict ({left_out})."
-        return Misalignment("cannot tell", sentence, (), None)
+        return Misalignment("cannot tell", sentence)
     shifts = np.array([patient.shift for patient in used], dtype=np.float64)
     means = tuple(bootstrap.mean_interval(axis, seed, draws) for axis in shifts.T)
     shifted = sum(patient.verdict == "found" for patient in used)
-    share = bootstrap.wilson(shifted, len(used))
+    share = stats.binomtest(shifted, len(used)).proportion_ci(bootstrap.LEVEL, method="wilson")
     together = any(
         abs(mean.value) >= SHIFT_MEAN and not mean.ends[0] <= 0 <= mean.ends[1] for mean in means
     )
     verdict: Finding = "cannot tell" if shifted else "not found"
-    if together or share.ends[0] > SHIFT_SHARE:
+    if together or share.low > SHIFT_SHARE:
         verdict = "found"
     sentence = (
         f"The 3D branch lies {', '.join(f'{mean.value:+.1f}' for mean in means)} voxels from the "
         f"2D branch in the mean; {shifted} of {len(used)} patients are shifted ({left_out})."
     )
-    return Misalignment(verdict, sentence, means, share)
+    return Misalignment(verdict, sentence, means)

@@ -36,7 +36,7 @@ class Interval:
     """An estimate with its 95 % interval.
 
     ``ci95`` is None where a single patient leaves the spread unknown; ``n`` is the number of
-    patients, or of trials for ``wilson``.
+    patients.
     """
 
     value: float
@@ -62,23 +62,9 @@ def mean_interval(values: ArrayLike, seed: int, draws: int = DRAWS) -> Interval:
     for NaN: leave out by a rule, and count, before you average.
     """
     numbers = checked(values, 1, "one value per patient")
-    drawn = _resampled_means(numbers[:, None], seed, draws)[:, 0]
+    sums = [weights @ numbers[:, None] for weights in _weights(len(numbers), seed, draws)]
+    drawn = np.concatenate(sums)[:, 0] / len(numbers)
     return _interval(float(numbers.mean()), drawn, len(numbers))
-
-
-def mean_band(curves: ArrayLike, seed: int, draws: int = DRAWS) -> tuple[FloatArray, FloatArray]:
-    """Return the lower and upper end of ``mean_interval`` at every point of a curve.
-
-    ``curves`` has one row per patient, shape (n_patients, points); the ends have shape (points,).
-    Patients are drawn with their whole curve. A single patient has no band: both ends are NaN.
-    Raises ``ValueError`` for no patient and for NaN.
-    """
-    rows = checked(curves, 2, "one curve per patient")
-    if len(rows) == 1:
-        unknown = np.full(rows.shape[1], np.nan)
-        return unknown, unknown
-    low, high = _percentiles(_resampled_means(rows, seed, draws), len(rows))
-    return low, high
 
 
 def confusion_interval(
@@ -120,26 +106,34 @@ def confusion_intervals(
     return {name: _interval(of_all[name], values, count) for name, values in drawn.items()}
 
 
-def argmax_interval(
-    curves: ArrayLike, alphas: ArrayLike, seed: int, draws: int = DRAWS
-) -> Interval:
-    """Return the α at which the mean curve is highest, with its bootstrap interval.
+def argmax_intervals(
+    curves: ArrayLike, alphas: ArrayLike, alpha: float, seed: int, draws: int = DRAWS
+) -> dict[str, Interval]:
+    """Return the α at which the mean curve is highest, and what one ``alpha`` loses against it.
 
-    ``curves`` has the score of each patient at each of the ``alphas``, which rise: shapes
-    (n_patients, n_alpha) and (n_alpha,). Patients are drawn with their whole curve. Where several
-    α are equally high (within 1e-12) the middle one of them counts, the lower of two middles, so
-    that a flat curve says the middle and not the first α, and the answer is always an α that was
-    tried. Raises ``ValueError`` for no patient, NaN, or α that do not rise or match the columns.
+    By ``alpha`` and ``lost``, with intervals. ``curves`` has the score of each patient at each of
+    the ``alphas``, which rise and hold ``alpha``: shapes (n_patients, n_alpha) and (n_alpha,).
+    Patients are drawn with their whole curve. Where several α are equally high (within 1e-12) the
+    middle one of them counts, the lower of two middles, so that a flat curve says the middle and
+    not the first α, and the answer is always an α that was tried. What is lost is never negative,
+    as the best is chosen anew in each draw. Raises ``ValueError`` for no patient, NaN, or α that
+    do not rise, match the columns or hold ``alpha``.
     """
     rows = checked(curves, 2, "one curve per patient")
     weights = checked(alphas, 1, "one weight per column")
-    if len(weights) != rows.shape[1] or (np.diff(weights) <= 0).any():
+    if len(weights) != rows.shape[1] or (np.diff(weights) <= 0).any() or alpha not in weights:
         raise ValueError(
-            f"{len(weights)} alphas for {rows.shape[1]} columns; give one each, rising"
+            f"{len(weights)} alphas for {rows.shape[1]} columns; give one each, rising, {alpha:g} "
+            "among them"
         )
-    best = weights[_middle_argmax(rows.mean(axis=0)[None])]
-    drawn = weights[_middle_argmax(_resampled_means(rows, seed, draws))]
-    return _interval(float(best[0]), drawn, len(rows))
+    tested = int(np.searchsorted(weights, alpha))
+
+    def scores(sums: FloatArray) -> dict[str, FloatArray]:
+        totals = sums[:, 0]
+        lost = (totals.max(axis=1) - totals[:, tested]) / len(rows)
+        return {"alpha": weights[_middle_argmax(totals / len(rows))], "lost": lost}
+
+    return confusion_intervals(rows[:, None], scores, seed, draws)
 
 
 def grouped_interval(repeats: ArrayLike, seed: int, draws: int = DRAWS) -> Interval:
@@ -202,17 +196,6 @@ def unpaired_interval(
     return Interval(value, (float(low), float(high)), sum(sizes))
 
 
-def wilson(successes: int, n: int) -> Interval:
-    """Return a proportion with its Wilson score interval (Wilson 1927).
-
-    74 of 74 give 0.951–1. Raises ``ValueError`` unless 0 ≤ successes ≤ n and n ≥ 1.
-    """
-    if not (n >= 1 and 0 <= successes <= n):
-        raise ValueError(f"{successes} of {n} is no proportion; need 0 ≤ successes ≤ n and n ≥ 1")
-    bounds = stats.binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
-    return Interval(successes / n, (float(bounds.low), float(bounds.high)), n)
-
-
 def checked(values: ArrayLike, dimensions: int, needed: str) -> FloatArray:
     """Return ``values`` as float64 with so many dimensions.
 
@@ -244,12 +227,6 @@ def _weights(count: int, seed: int, draws: int) -> Iterator[FloatArray]:
         yield counts.reshape(rows, count).astype(np.float64)
 
 
-def _resampled_means(rows: FloatArray, seed: int, draws: int) -> FloatArray:
-    """Return the means over patients of ``rows`` (n, m) in each draw, shape (draws, m)."""
-    count = len(rows)
-    return np.concatenate([part @ rows for part in _weights(count, seed, draws)]) / count
-
-
 def _widened(
     values: FloatArray, score: Score, rng: np.random.Generator, draws: int
 ) -> tuple[float, FloatArray]:
@@ -275,17 +252,13 @@ def _middle_argmax(rows: FloatArray) -> NDArray[np.intp]:
 
 
 def _interval(value: float, drawn: FloatArray, count: int) -> Interval:
+    """Return the expanded percentiles of what was drawn, none for a single patient."""
     if count == 1:
         return Interval(value, None, 1)
-    low, high = _percentiles(drawn, count)
-    return Interval(value, (float(low), float(high)), count)
-
-
-def _percentiles(drawn: FloatArray, count: int) -> FloatArray:
-    """Return the expanded percentiles over the first axis, shape (2, ...)."""
     # the bootstrap divides by n where a sample's spread has n − 1, so it is narrow by this factor
     share = tail_share(count - 1, np.sqrt(count / (count - 1)))
-    return np.asarray(np.quantile(drawn, [share, 1 - share], axis=0))
+    low, high = np.quantile(drawn, [share, 1 - share])
+    return Interval(value, (float(low), float(high)), count)
 
 
 def tail_share(freedom: float, stretch: float = 1.0) -> float:

@@ -137,24 +137,18 @@ def right_share(binary: Span, classes: int) -> Span:
     return Span(low, high)
 
 
-def needed_dice(mean_iou: float, background_iou: float, regions: int = 3) -> Span:
-    """Return the mean Dice that the sub-regions need for a true mean IoU over them and background.
+def least_dice(mean_iou: float) -> Fraction:
+    """Return the least mean Dice of three sub-regions behind a true mean IoU.
 
-    Their mean IoU x is fixed, ((regions + 1)·mean − background)/regions. Dice is concave in IoU,
-    2I/(1+I), so the mean Dice is at most that of x, where all are equal, and least where as many
-    as possible are perfect and the rest empty but for one. Raises ``ValueError`` where no x in
-    0–1 gives the mean.
+    The mean is over them and a perfect background, so the sum of their IoU is 4·mean − 1. Dice is
+    concave in IoU, 2I/(1+I): its mean is least where as many as possible are perfect and the rest
+    empty but for one. Raises ``ValueError`` where no IoU in 0–1 give the mean.
     """
-    mean, background = (Fraction(str(float(iou))) for iou in (mean_iou, background_iou))
-    total = (regions + 1) * mean - background
-    if not 0 <= total <= regions:
+    total = 4 * Fraction(str(float(mean_iou))) - 1
+    if not 0 <= total <= 3:
         raise ValueError(
-            f"a mean IoU of {mean_iou} with a background of {background_iou} needs sub-regions "
-            f"of {float(total / regions):.4f}; the IoU lies in 0–1"
+            f"a mean IoU of {mean_iou} needs sub-regions of {float(total / 3):.4f} beside a "
+            "perfect background; the IoU lies in 0–1"
         )
-    least = (floor(total) + _f1_of_iou(total - floor(total))) / regions
-    return Span(least, _f1_of_iou(total / regions))
-
-
-def _f1_of_iou(iou: Fraction) -> Fraction:
-    return 2 * iou / (1 + iou)
+    part = total - floor(total)
+    return (floor(total) + 2 * part / (1 + part)) / 3

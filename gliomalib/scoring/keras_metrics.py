@@ -5,7 +5,6 @@ notebook for BraTS 2020 (rastislavkopal/3D_BRAIN_TUMOR_SEGMENTATION) with its ow
 recall and specificity. Those three are averaged over batches there and pooled here.
 """
 
-from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
@@ -19,14 +18,6 @@ COUNTED = ("items", "right", "tp", "claimed", "tn", "claimed_ones", "common_ones
 """What the six scores are made of: ``items`` and how many get their class ``right``, entries above
 and below the threshold (``pooled_counts``), those of exactly 1 and the ones of them that are true.
 """
-
-
-@dataclass(frozen=True)
-class Saturation:
-    """Shares of the items that give their true, or a wrong, class a probability of exactly 1."""
-
-    right: float
-    wrong: float
 
 
 def pooled_counts(truth: NDArray[Any], probabilities: Float32Array) -> NDArray[np.int64]:
@@ -108,33 +99,15 @@ def counted_scores(counts: NDArray[Any]) -> dict[str, FloatArray]:
     }
 
 
-def saturation(counts: NDArray[np.int64]) -> Saturation:
-    """Return how many items of one-hot truth are saturated, from counts (len(COUNTED),)."""
-    n = dict(zip(COUNTED, counts.tolist(), strict=True))
-    right = n["common_ones"] / n["items"]
-    return Saturation(right, n["claimed_ones"] / n["items"] - right)
-
-
-def saturated_mean_iou(right: float, wrong: float) -> float:
-    """Return the ``mean_iou`` that one-hot truth has from the two shares of ``Saturation``.
-
-    Of N items, N true entries have the label 1, rN of them are found, wN others are claimed. The
-    IoU of label 1 is r/(1+w), that of label 0 is (K−1−w)/(K−r); the value is their mean. With
-    w = 0 and K = 4 it is (3/(4−r) + r)/2, and 3/8 before anything saturates. Raises
-    ``ValueError`` for shares that are none or sum to more than 1.
-    """
-    if not (right >= 0 and wrong >= 0 and right + wrong <= 1):
-        raise ValueError(f"shares of {right} and {wrong} must lie in 0–1 and sum to no more than 1")
-    return (right / (1 + wrong) + (N_CLASSES - 1 - wrong) / (N_CLASSES - right)) / 2
-
-
 def saturated_share(value: float) -> float:
-    """Return the r for which ``saturated_mean_iou(r, 0)`` is ``value``.
+    """Return the share of items that are saturated where all are right and ``mean_iou`` is this.
 
-    The smaller root of r² − (K+2v)r + 2vK − K + 1 = 0. Raises ``ValueError`` for a value outside
-    of 3/8 to 1, which no perfect prediction scores.
+    Of N items the true entries of rN are exactly 1. The IoU of label 1 is r, that of label 0 is
+    (K−1)/(K−r), and the value v is their mean: r is the smaller root of
+    r² − (K+2v)r + 2vK − K + 1 = 0. With K = 4, v is 3/8 before anything saturates. Raises
+    ``ValueError`` for a value outside of 3/8 to 1, which no perfect prediction scores.
     """
-    least = saturated_mean_iou(0, 0)
+    least = (N_CLASSES - 1) / N_CLASSES / 2
     if not least <= value <= 1:
         raise ValueError(f"a mean IoU of {value} has no such share; it must lie in {least}–1")
     half = N_CLASSES / 2 + value

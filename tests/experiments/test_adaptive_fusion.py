@@ -46,14 +46,6 @@ def test_every_rule_meets_every_reported_patient_and_nobody_else(
     assert sorted(trial.errors["patient_id"]) == ["E", "F", "G", "H"]
 
 
-def test_fits_are_read_rule_by_rule(trial: adaptive_fusion.RuleTrial) -> None:
-    found = adaptive_fusion.fit_table(trial)
-    assert found["rule"].tolist() == [rule.title for rule in rules.RULES.values()]
-    first = trial.fits.iloc[0]
-    row = found.set_index("rule").loc[first["rule"]]
-    assert row[f"fold {first['fold']}"] == first["found"]
-
-
 def test_scores_are_those_of_the_volumes(
     material: folds.Material, trial: adaptive_fusion.RuleTrial
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from gliomalib import settings
 from gliomalib.experiments import alpha_sweep
+from gliomalib.experiments.values import mean_interval
 from gliomalib.fusion.optimum import Curve, mean_curve
 from gliomalib.pipeline import folds
 from gliomalib.schema import FloatArray, RecordError, Split, StoredCase, Value, Volume
@@ -151,6 +152,19 @@ def test_the_table_of_curves_finds_the_peak_and_counts_who_is_left_out() -> None
     assert at[0.5] == at.max() == pytest.approx(0.85) and at[0.0] == pytest.approx(0.2)
     assert set(table["region"]) == {"mean"}, "nobody has a score of ET at every α"
     assert table[["patients", "left_out"]].drop_duplicates().to_numpy().tolist() == [[2, 1]]
+
+
+def test_the_band_is_the_interval_of_the_mean_at_each_alpha() -> None:
+    study = settings.load("smoke")
+    rows = np.random.default_rng(0).random((9, 5))
+    curves = {str(at): step(*row) for at, row in enumerate(rows)}
+    table = alpha_sweep.curve_table(alpha_sweep.Sweep({"mean": curves}), study)
+    for _, row in table.iterrows():
+        dice = [float(curve.at(row["alpha"])) for curve in curves.values()]
+        expected = mean_interval(dice, study, "band", "mean").ends
+        assert (row["low"], row["high"]) == pytest.approx(expected)
+    alone = alpha_sweep.curve_table(alpha_sweep.Sweep({"mean": {"0": curves["0"]}}), study)
+    assert alone[["low", "high"]].isna().all(axis=None)
 
 
 def test_trainings_are_averaged_within_patients_and_their_spread_is_in_the_interval() -> None:

@@ -113,15 +113,6 @@ def test_the_conclusion_names_what_helps_and_only_that() -> None:
         assert words in text and "95th percentile 0.50 s, on a chip (8 cores" in text
 
 
-def test_stages_have_their_cold_time_their_percentile_and_their_share() -> None:
-    table = efficiency.stage_table(steady()).set_index("stage")
-    assert list(table.index) == ["load", *STAGES, "all"]
-    assert table["cold_s"]["load"] == 3.0 and table["cold_s"]["read"] == pytest.approx(0.8)
-    assert table["cold_s"]["all"] == pytest.approx(5.0)
-    assert table["share"]["read"] == pytest.approx(0.4)
-    assert table["share"][list(STAGES)].sum() == pytest.approx(1)
-
-
 def test_the_plane_has_the_scores_of_the_notebooks_before() -> None:
     dice = {"2D": 0.3, "3D": 0.4, "fused": 0.6}
     keys = ["network", "patient_id", "region"]

@@ -87,14 +87,6 @@ def test_the_most_cropped_patient_is_shown_where_most_is_cut(
     assert (view.labels > 0).sum() == 6
 
 
-def test_volumes_are_in_millilitres_for_each_class_and_the_whole() -> None:
-    columns = {"mm3_1": [1000.0], "mm3_2": [2000.0], "mm3_3": [0.0], "mm3_tumour": [3000.0]}
-    table = pd.DataFrame({"patient_id": ["A"], "part": ["internal"], **columns})
-    found = preprocessing.tumour_volumes(table).set_index("region")["ml"]
-    assert found["necrotic core"] == 1 and found["edema"] == 2 and found["whole tumour"] == 3
-    assert found["enhancing tumour"] == 0, "an empty class is shown as 0, not left out"
-
-
 def test_another_label_rule_renames_slices(tmp_path: Path) -> None:
     store = preprocess.open_store(tmp_path, STUDY.preprocessing)
     labels = np.zeros((6, 6, 4), dtype=np.uint8)

@@ -5,7 +5,6 @@ import pytest
 from matplotlib.collections import PathCollection
 
 from gliomalib.figures import experiments
-from gliomalib.scoring.keras_metrics import Saturation, saturated_mean_iou
 
 RECIPE, NOTHING = "pixel recipe, whole scan", "'no tumour', whole scan"
 ROWS = [
@@ -41,15 +40,6 @@ def test_a_score_that_was_not_measured_has_no_mark() -> None:
     marks = {line.get_label(): line.get_ydata() for line in axes.lines}
     recipe = pd.Series(marks[RECIPE], index=list(experiments.SCORES))
     assert recipe.isna().sum() == 1 and pd.isna(recipe["iou"])
-
-
-def test_saturation_marks_where_the_recipe_lies() -> None:
-    found = Saturation(0.5, 0.01)
-    picture = experiments.saturation(0.8449, 0.984, found)
-    value = saturated_mean_iou(0.5, 0.01)
-    assert "meets the printed IoU at 0.76" in picture.alt
-    assert f"at 0.50 and {value:.3f}" in picture.alt
-    assert "No network was measured" in experiments.saturation(0.8449, 0.984, None).alt
 
 
 AUDIT = pd.DataFrame(
@@ -117,21 +107,6 @@ def test_cells_show_every_seed_and_every_patient() -> None:
     swarms = [one for one in axes.collections if isinstance(one, PathCollection)]
     assert sum(len(one.get_offsets()) for one in swarms) == patients.size
     assert picture.alt == "Dice, mean by cell: A 0.8, B 0.5."
-
-
-def test_levels_of_the_classifier_are_two_lines() -> None:
-    rows = [
-        (way, alpha, 0.5 + alpha * slope, 0.4, 1.0)
-        for way, slope in (("resnet50", 0.1), ("area_rule", -0.1))
-        for alpha in (0.0, 0.5, 1.0)
-    ]
-    table = pd.DataFrame(rows, columns=["way", "alpha", "value", "low", "high"])
-    picture = experiments.classifier_levels(table, 0.6)
-    (axes,) = picture.figure.axes
-    marks = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
-    assert marks["ResNet50"] == pytest.approx([0.5, 0.55, 0.6])
-    assert marks["areas alone, no network"] == pytest.approx([0.5, 0.45, 0.4])
-    assert picture.alt == "Accuracy of slices over α; best: resnet50 at 1, area_rule at 0."
 
 
 WAYS = pd.DataFrame(

@@ -2,41 +2,15 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from gliomalib.experiments.preprocessing import CropView
 from gliomalib.figures import patients
-
-
-def test_cases_are_counted_by_part_and_release() -> None:
-    cases = pd.DataFrame(
-        {"part": ["internal"] * 3 + ["external"], "release": ["a", "a", "b", "c"],
-         "grade": ["HGG", None, "HGG", "LGG"]}
-    )  # fmt: skip
-    assert patients.cohort(cases).alt == "Bars: external c 1, internal a 2, internal b 1."
-
-
-def test_shared_patients_stand_in_the_cells() -> None:
-    table = pd.DataFrame(
-        {"release": ["a", "b"], "examinations": [3, 2], "patients": [3, 2], "a": [3, 1],
-         "b": [1, 2]}
-    )  # fmt: skip
-    drawn = patients.overlap(table)
-    assert [text.get_text() for text in drawn.figure.axes[0].texts] == ["3", "1", "1", "2"]
-    assert "a 3, b 2" in drawn.alt
 
 
 def test_years_without_a_table_say_so() -> None:
     table = pd.DataFrame({"year": [2018, 2019], "patients": [5, 7], "known": [0, 4], "new": [5, 3]})
     assert "2018 5, 2019 7" in patients.years(table).alt
     assert "no table of subject IDs" in patients.years(table[:0]).alt
-
-
-def test_volumes_are_medians_by_region() -> None:
-    table = pd.DataFrame(
-        {"patient_id": list("ABC"), "part": "internal", "region": "edema", "ml": [1.0, 2.0, 9.0]}
-    )
-    assert "edema 2." in patients.volumes(table).alt
 
 
 def test_the_examination_shows_the_busiest_slice_on_flair() -> None:
@@ -70,11 +44,3 @@ def test_a_share_that_nobody_has_is_said_and_not_drawn() -> None:
     table = pd.DataFrame({"patient_id": list("AB"), "part": "internal", "lost": [np.nan] * 2})
     assert patients.shares(table, "lost", "cut off").alt == "Not known of any patient: cut off."
     assert "not cropped here" in patients.crop_outline(None).alt
-
-
-@pytest.mark.filterwarnings("error:.*cannot be placed")
-@pytest.mark.parametrize("count", [10, 60, 368, 1000])
-def test_every_patient_of_many_finds_room(count: int) -> None:
-    ml = np.random.default_rng(0).gamma(1.2, [[80], [15], [50], [20]], (4, count))
-    table = pd.DataFrame({"region": np.repeat(list("abcd"), count), "ml": ml.ravel()})
-    patients.volumes(table.assign(part="internal")).figure.canvas.draw()

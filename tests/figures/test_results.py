@@ -64,12 +64,25 @@ def test_alpha_curves_mark_the_published_value_and_the_exact_best() -> None:
     optima = pd.DataFrame(
         {"region": ["WT"], "best α": 0.31, "low": 0.2, "high": 0.4, "Dice there": 0.52}
     )
-    picture = results.alpha_curves(table, optima, 0.6)
-    assert "WT 0.31" in picture.alt
+    picture = results.alpha_curves(table, optima)
+    assert "highest at α: WT 0.25" in picture.alt
     lines = picture.figure.axes[0].lines
     assert any(line.get_xdata()[0] == 0.6 for line in lines)
     dot = next(line for line in lines if line.get_marker() == "o")
     assert (*dot.get_xdata(), *dot.get_ydata()) == (0.31, 0.52), "one best α everywhere"
+
+
+def test_alpha_curves_without_an_exact_best_are_drawn_by_panel() -> None:
+    rows = [
+        (way, alpha, 0.5 + slope * alpha, 0.4, 0.7)
+        for way, slope in (("ResNet50", 0.1), ("area rule", -0.1))
+        for alpha in (0.0, 0.5, 1.0)
+    ]
+    table = pd.DataFrame(rows, columns=["region", "alpha", "dice", "low", "high"])
+    picture = results.alpha_curves(table, label="accuracy")
+    assert [axes.get_title() for axes in picture.figure.axes] == ["ResNet50", "area rule"]
+    assert picture.alt.endswith("highest at α: ResNet50 1, area rule 0.")
+    assert not any(line.get_marker() == "o" for line in picture.figure.axes[0].lines)
 
 
 def test_printed_recipes_and_obtained_values_are_told_apart() -> None:

@@ -67,7 +67,7 @@ def test_one_patient_has_no_interval() -> None:
     assert found == bootstrap.Interval(0.5, None, 1)
     assert found.ends == (0.5, 0.5)
     assert of_sums(patients(1), accuracy, 0, 50).ci95 is None
-    assert bootstrap.argmax_interval([[0.1, 0.2]], [0, 1], 0, 50).ci95 is None
+    assert bootstrap.argmax_intervals([[0.1, 0.2]], [0, 1], 0, 0, 50)["alpha"].ci95 is None
     assert bootstrap.grouped_interval([[0.1, 0.4]], 0, 50).ends == (0.25, 0.25)
     few, some = bootstrap.with_ones([0.5]), bootstrap.with_ones([0.2, 0.4])
     for groups, value in (((few, some), 0.2), ((some, few), -0.2)):
@@ -83,15 +83,6 @@ def test_the_percentiles_move_outwards_as_hesterberg_lists(count: int, share: fl
     found = bootstrap.mean_interval(values, 3, 1000)
     assert (found.value, found.n) == (pytest.approx(values.mean()), count)
     assert bounds(found) == pytest.approx(tuple(expected), abs=1e-5)
-
-
-def test_a_band_is_the_interval_at_each_point() -> None:
-    curves = np.random.default_rng(0).random((9, 4))
-    low, high = bootstrap.mean_band(curves, 3, 500)
-    for point in range(4):
-        expected = bounds(bootstrap.mean_interval(curves[:, point], 3, 500))
-        assert (low[point], high[point]) == pytest.approx(expected)
-    assert np.isnan(bootstrap.mean_band(curves[:1], 3, 500)).all()
 
 
 @pytest.mark.parametrize("values", [[], [0.1, math.nan], [0.1, math.inf], [[0.1, 0.2]], 0.5])
@@ -149,7 +140,7 @@ ALPHAS = np.linspace(0, 1, 11)
 
 def test_the_best_alpha_of_divided_patients_is_not() -> None:
     curves = np.stack([ALPHAS if patient % 2 else 1 - ALPHAS for patient in range(10)])
-    assert bounds(bootstrap.argmax_interval(curves, ALPHAS, 0, 500)) == (0.0, 1.0)
+    assert bounds(bootstrap.argmax_intervals(curves, ALPHAS, 0, 0, 500)["alpha"]) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -163,15 +154,18 @@ def test_the_best_alpha_of_divided_patients_is_not() -> None:
     ],
 )
 def test_the_middle_of_equally_good_alphas_counts(curve: Any, best: float) -> None:
-    found = bootstrap.argmax_interval(np.tile(curve, (4, 1)), ALPHAS, 0, 50)
-    assert found.value == pytest.approx(best)
-    assert bounds(found) == pytest.approx((best, best))
+    found = bootstrap.argmax_intervals(np.tile(curve, (4, 1)), ALPHAS, 1, 0, 50)
+    assert found["alpha"].value == pytest.approx(best)
+    assert bounds(found["alpha"]) == pytest.approx((best, best))
+    assert bounds(found["lost"]) == pytest.approx((curve.max() - curve[-1],) * 2)
 
 
 def test_a_curve_needs_its_alphas_in_order() -> None:
     for alphas in ([0, 1], [0, 1, 0.5], [0, 0.5, 0.5]):
         with pytest.raises(ValueError, match="rising"):
-            bootstrap.argmax_interval(np.ones((2, 3)), alphas, 0)
+            bootstrap.argmax_intervals(np.ones((2, 3)), alphas, 0, 0)
+    with pytest.raises(ValueError, match=r"0\.6 among them"):
+        bootstrap.argmax_intervals(np.ones((2, 3)), [0, 0.5, 1], 0.6, 0)
 
 
 # --- repeated measurements
@@ -264,25 +258,3 @@ def test_an_empty_group_and_an_undefined_score_are_errors() -> None:
         with pytest.raises(ValueError, match=words):
             group = bootstrap.with_ones(other)
             bootstrap.unpaired_interval(some, group, bootstrap.ratio, 1, 100)
-
-
-# --- proportions
-
-
-def test_wilson_on_known_answers() -> None:
-    low, high = bounds(bootstrap.wilson(74, 74))
-    assert (round(100 * low, 1), high) == (95.1, 1.0)
-    assert bounds(bootstrap.wilson(0, 74)) == pytest.approx((0, 1 - low))
-    # worked by hand from the formula: z = 1.96, 40 of 50
-    z, p, n = 1.959964, 0.8, 50
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    reach = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    found = bootstrap.wilson(40, 50)
-    assert bounds(found) == pytest.approx((middle - reach, middle + reach), abs=1e-6)
-    assert (found.value, found.n) == (0.8, 50)
-
-
-@pytest.mark.parametrize(("successes", "n"), [(0, 0), (-1, 5), (6, 5)])
-def test_wilson_refuses_what_is_no_proportion(successes: int, n: int) -> None:
-    with pytest.raises(ValueError, match="no proportion"):
-        bootstrap.wilson(successes, n)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gliomalib.scoring import keras_metrics
-from gliomalib.scoring.keras_metrics import Saturation, pooled_counts, saturated_mean_iou
+from gliomalib.scoring.keras_metrics import pooled_counts
 
 SHAPES = st.tuples(st.integers(0, 10**6), st.integers(1, 40))
 
@@ -80,21 +80,6 @@ def test_mean_iou_is_the_count_of_cast_labels(shape: tuple[int, int]) -> None:
     assert mean_iou(truth, probabilities) == pytest.approx(slow_mean_iou(truth, probabilities))
 
 
-@given(SHAPES)
-def test_mean_iou_follows_from_the_saturated_shares(shape: tuple[int, int]) -> None:
-    truth, probabilities = items(*shape)
-    found = keras_metrics.saturation(pooled_counts(truth, probabilities))
-    value = saturated_mean_iou(found.right, found.wrong)
-    assert mean_iou(truth, probabilities) == pytest.approx(value)
-
-
-def test_saturation_is_of_the_true_and_of_wrong_classes() -> None:
-    claims = one_hot([0, 1, 1, 2, 1])
-    claims[4] = [0.25, 0.75, 0, 0]
-    found = keras_metrics.saturation(pooled_counts(np.array([0, 0, 1, 1, 1]), claims))
-    assert found == Saturation(0.4, 0.4)
-
-
 def test_only_a_probability_of_exactly_one_counts() -> None:
     truth = np.arange(4)
     below, sure = np.nextafter(np.float32(1), np.float32(0)), one_hot(truth)
@@ -107,10 +92,14 @@ def test_only_a_probability_of_exactly_one_counts() -> None:
     assert mean_iou(truth, wrong) > mean_iou(truth, almost)
 
 
-@given(st.floats(0, 1))
-def test_the_share_is_the_inverse_of_the_value(share: float) -> None:
-    value = saturated_mean_iou(share, 0)
-    assert keras_metrics.saturated_share(min(value, 1)) == pytest.approx(share, abs=1e-6)
+@given(st.integers(1, 200), st.data())
+def test_the_share_is_that_of_the_right_items_with_probability_one(n: int, data: Any) -> None:
+    sure = data.draw(st.integers(0, n))
+    truth = np.arange(n) % 4
+    probabilities = one_hot(truth)
+    probabilities[sure:] = 0.1 + 0.6 * probabilities[sure:]
+    share = keras_metrics.saturated_share(mean_iou(truth, probabilities))
+    assert share == pytest.approx(sure / n, abs=1e-6)
 
 
 # --- precision, recall, specificity
@@ -190,12 +179,6 @@ def test_arrays_that_do_not_match_or_lost_their_digits_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=said):
             pooled_counts(truth, bad)
-
-
-@pytest.mark.parametrize(("right", "wrong"), [(-0.1, 0), (0, -0.1), (0.7, 0.4), (np.nan, 0)])
-def test_shares_that_are_none_are_refused(right: float, wrong: float) -> None:
-    with pytest.raises(ValueError, match="must lie in 0–1"):
-        saturated_mean_iou(right, wrong)
 
 
 @pytest.mark.parametrize("value", [0.374, 1.001, np.nan])
