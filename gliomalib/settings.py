@@ -10,10 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from gliomalib.inputs import Model, content_of
+from gliomalib.inputs import Model, content_of, explain
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import SettingsError
-from gliomalib.yaml_files import explain
 
 STUDIES_DIR = PROJECT_DIR / "notebooks" / "params"
 

@@ -10,10 +10,9 @@ from pydantic import ValidationError
 
 from gliomalib import provenance, settings
 from gliomalib.commands import Verbs, say
-from gliomalib.inputs import absolute
+from gliomalib.inputs import absolute, explain
 from gliomalib.runner.jobs import Folders
 from gliomalib.schema import SettingsError
-from gliomalib.yaml_files import explain
 
 if TYPE_CHECKING:
     # imported where they are used: the other verbs need none of them, and they take a second
