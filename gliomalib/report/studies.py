@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gliomalib import records, settings
+from gliomalib import settings
 from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.provenance import write_atomic
 from gliomalib.report import entries
@@ -50,7 +50,7 @@ def _listed(study: settings.Study, folder: Path, built: str) -> dict[str, Any]:
     ``page`` whether there is an index.
     """
     # a damaged record is one that lacks here; the study's own index says what is wrong with it
-    made, _ = entries.readable(folder, "records/*.json", records.read)
+    made, _ = entries.readable(folder)
     runs = entries.expected(study)
     return {
         "study": study,
