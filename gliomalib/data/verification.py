@@ -145,9 +145,8 @@ def _changes(root: Path, cases: Sequence[Case], used: Mapping[Path, str]) -> Ite
             # a file that could not be read now has no digest and another fault
             if digest and resolved.get(path.resolve(), digest) != digest:
                 advice = "run 01_data_exploration again or put the old file back"
-                message = f"{path}: is not the file that the study has read; {advice}"
-                whose = (case.case_id, case.patient_id, case.release)
-                yield Fault(*whose, path, "file replaced", message)
+                sentence = f"is not the file that the study has read; {advice}"
+                yield case.fault(path, "file replaced", sentence)
     for path in below:
         if not path.exists():
             yield _fault(path, "file gone", f"{path}: the study has read this file; put it back")
