@@ -119,8 +119,8 @@ def _show(result: Verification) -> None:
 def _boxes(arguments: argparse.Namespace) -> None:
     from gliomalib.data import boxes  # noqa: PLC0415
 
-    write = boxes.write_boxes if arguments.kind == "cubes" else boxes.write_masks
-    say(f"{write(arguments.root, arguments.out)} patients in {arguments.out}")
+    count = boxes.write(arguments.root, arguments.out, masks=arguments.kind == "masks")
+    say(f"{count} patients in {arguments.out}")
 
 
 def _phantoms(arguments: argparse.Namespace) -> None:
