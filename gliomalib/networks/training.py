@@ -41,7 +41,6 @@ class Trained:
     device: str
     n_parameters: int
     resumed_from: int
-    deterministic: bool
     note: str
 
     @property
@@ -192,7 +191,6 @@ def _save(plan: Plan, network: nn.Module, facts: dict[str, Any]) -> None:
         "data_digest": job.data_digest,
         "weights_sha256": file_digest(plan.final),
         "device": models.device_name(plan.device),
-        "deterministic": plan.device.type == "cpu",
         "n_parameters": models.parameter_count(network),
     }
     write_atomic(plan.summary, json.dumps(summary, indent=1) + "\n")
@@ -206,5 +204,5 @@ def _finished(plan: Plan) -> Trained | None:
     if summary["key"] != plan.key or summary["weights_sha256"] != file_digest(plan.final):
         return None
     history = pd.DataFrame(summary["history"], columns=["epoch", "part", "loss", "seconds"])
-    names = ("key", "device", "n_parameters", "resumed_from", "deterministic", "note")
+    names = ("key", "device", "n_parameters", "resumed_from", "note")
     return Trained(plan.final, history=history, **{name: summary[name] for name in names})
