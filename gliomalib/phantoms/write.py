@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -65,7 +65,7 @@ def write_cohort(
     cards = read_cards(folder)
     _clear(folder, cards, plan.site, [case_name(plan.site, number) for number in numbers])
     digest = code_digest(sys.modules[__name__])
-    todo = [number for number in numbers if not _is_written(folder, _origin(plan, number, digest))]
+    todo = [n for n in numbers if not _is_written(folder, cards, _origin(plan, n, digest))]
     work, title = partial(_write_patient, folder, plan, digest), f"phantoms of site {plan.site}"
     list(progress.mapped(work, todo, workers, title))
     # phantoms have an ID of 2020 and no other
@@ -116,14 +116,14 @@ def _origin(plan: PhantomPlan, number: int, digest: str) -> dict[str, Any]:
     return {"plan": asdict(plan), "number": number, "code": digest}
 
 
-def _is_written(folder: Path, origin: dict[str, Any]) -> bool:
+def _is_written(folder: Path, cards: Mapping[str, Any], origin: Mapping[str, Any]) -> bool:
     """Tell whether a patient is there, from this origin and with all its files whole."""
-    place = folder / case_name(origin["plan"]["site"], origin["number"])
-    if not (place / CARD).is_file():
+    name = case_name(origin["plan"]["site"], origin["number"])
+    if name not in cards:
         return False
-    card = json.loads((place / CARD).read_text(encoding="utf-8"))
-    sizes = {path.name: path.stat().st_size for path in place.iterdir() if path.name != CARD}
-    return bool(card["origin"] == origin and card["bytes"] == sizes)
+    files = (path for path in (folder / name).iterdir() if path.name != CARD)
+    sizes = {path.name: path.stat().st_size for path in files}
+    return bool(cards[name]["origin"] == origin and cards[name]["bytes"] == sizes)
 
 
 def _write_patient(folder: Path, plan: PhantomPlan, digest: str, number: int) -> None:
