@@ -108,12 +108,8 @@ def _show(result: Verification) -> None:
     for notes in (result.notes, result.unused):
         for _, note in notes.iterrows():
             say(f"note, {note['kind']}: {note['message']}")
-    n_faults, megabytes = len(result.faults), result.n_bytes / 1e6
-    speed = megabytes / max(result.seconds, 1e-3)
-    say(
-        f"{len(result.cases)} cases, {megabytes:.0f} MB in {result.seconds:.1f} s "
-        f"({speed:.0f} MB/s), {n_faults or 'no'} fault{'s' * (n_faults != 1)}"
-    )
+    n_faults = len(result.faults)
+    say(f"{len(result.cases)} cases, {n_faults or 'no'} fault{'s' * (n_faults != 1)}")
 
 
 def _boxes(arguments: argparse.Namespace) -> None:
