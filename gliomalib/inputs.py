@@ -1,19 +1,35 @@
-"""What users name and write, folders and texts: taken as it is, or refused in a sentence."""
+"""What users name and write, folders and YAML files: taken as it is, or refused in a sentence."""
+
+from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidatorFunctionWrapHandler, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 
-from gliomalib import yaml_files
 from gliomalib.schema import SettingsError
 
+Content = TypeVar("Content")
 
-class Model(yaml_files.Model):
+
+class Frozen(BaseModel):
+    """Settings that cannot be changed once read and that know no other keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Model(Frozen):
     """What a user sets: ``true``, which Python takes for 1, is no number."""
 
     @field_validator("*", mode="wrap")
@@ -33,9 +49,9 @@ class _Once(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys: list[Any] = []
         for key, _ in node.value:
-            where = f"{key.start_mark.name}: line {key.start_mark.line + 1}"
             if key.value in keys:
-                raise SettingsError(f"{where} gives {key.value} a second time; keep one of them")
+                what = f"line {key.start_mark.line + 1} gives {key.value} a second time"
+                raise SettingsError(f"{self.name}: {what}; keep one of them")
             keys.append(key.value)
         return super().construct_mapping(node, deep)
 
@@ -61,23 +77,48 @@ def absolute(text: str) -> Path:
 def content_of(path: str | Path) -> dict[str, Any]:
     """Return a file of settings as it stands; ``SettingsError`` where JSON could not say it."""
     with _one_sentence(path):
-        content = yaml_files.content_of(path)
+        content = _yaml(path) or {}
         json.dumps(content, allow_nan=False)
-        with Path(path).open(encoding="utf-8") as stream:
-            yaml.load(stream, _Once)
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path}: settings are lines of `key: value`, found {content!r:.60}")
     return content
 
 
-def read(path: str | Path, kind: type[yaml_files.Content]) -> yaml_files.Content:
-    """Return a file as the model that it must be, or raise ``SettingsError``."""
+def read(path: str | Path, kind: type[Content]) -> Content:
+    """Return a YAML file as the model, or the collection of models, that it must be.
+
+    Raises ``SettingsError``, which names the file and what is wrong with it.
+    """
     with _one_sentence(path):
-        return yaml_files.read(path, kind)
+        return TypeAdapter(kind).validate_python(_yaml(path))
+
+
+def explain(error: ValidationError) -> str:
+    """Return what is wrong with a file and where: each place, its fault, and what stands there."""
+    parts = []
+    for fault in error.errors():
+        place = ".".join(map(str, fault["loc"])) or "the file"
+        parts.append(f"{place}: {fault['msg']} (found {fault['input']!r:.60})")
+    return "; ".join(parts)
+
+
+def _yaml(path: str | Path) -> Any:
+    loader = _Once(Path(path).read_text(encoding="utf-8"))
+    loader.name = str(path)
+    return loader.get_single_data()
 
 
 @contextmanager
 def _one_sentence(path: str | Path) -> Iterator[None]:
     try:
         yield
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: this file is missing; restore it or name another") from None
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise SettingsError(f"{path}: not YAML ({reason}); correct the file") from None
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {explain(error)}; correct the file") from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise SettingsError(f"{path}: not UTF-8 (line {line}); save it as UTF-8") from None

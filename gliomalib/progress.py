@@ -21,10 +21,7 @@ def steps(items: Sequence[T], title: str) -> Iterator[T]:
     A line comes every ten seconds at most, and none where all is done sooner. The time left is
     that of the mean item so far.
     """
-    lines = _Lines(title, len(items))
-    for done, item in enumerate(items, start=1):
-        yield item
-        lines.tell(done)
+    return _told(items, len(items), title, 0)
 
 
 def mapped(work: Callable[[T], R], items: Sequence[T], workers: int, title: str) -> Iterator[R]:
@@ -39,20 +36,15 @@ def mapped(work: Callable[[T], R], items: Sequence[T], workers: int, title: str)
 
 def results(items: Iterable[T], total: int, title: str) -> Iterator[T]:
     """Yield what workers hand back, ``total`` in all, with the lines of ``steps``."""
-    lines = _Lines(title, total)
-    for done, result in enumerate(items, start=1):
-        lines.tell(done)
-        yield result
+    return _told(items, total, title, 1)
 
 
-class _Lines:
-    def __init__(self, title: str, total: int) -> None:
-        self.title, self.total = title, total
-        self.started = self.last = time.monotonic()
-
-    def tell(self, done: int) -> None:
+def _told(items: Iterable[T], total: int, title: str, done: int) -> Iterator[T]:
+    """Yield items; when the first of them comes, ``done`` are done."""
+    started = last = time.monotonic()
+    for n_done, item in enumerate(items, done):
         now = time.monotonic()
-        if done < self.total and now - self.last >= SECONDS_BETWEEN_LINES:
-            self.last = now
-            left = (now - self.started) / done * (self.total - done)
-            log.info("%s: %d of %d, %.0f s left", self.title, done, self.total, left)
+        if n_done < total and now - last >= SECONDS_BETWEEN_LINES:
+            last, left = now, (now - started) / n_done * (total - n_done)
+            log.info("%s: %d of %d, %.0f s left", title, n_done, total, left)
+        yield item

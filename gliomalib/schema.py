@@ -94,6 +94,11 @@ class Case:
         """The files by what they hold: the sequences, then ``seg`` where there is a mask."""
         return {**self.images, **({"seg": self.segmentation} if self.segmentation else {})}
 
+    def fault(self, path: Path, kind: str, sentence: str) -> Fault:
+        """Return what is wrong with this case; ``sentence`` goes on after the path."""
+        message = f"{path}: {sentence}"
+        return Fault(self.case_id, self.patient_id, self.release, path, kind, message)
+
 
 @dataclass(frozen=True)
 class Fault:

@@ -10,10 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from gliomalib.inputs import Model, content_of
+from gliomalib.inputs import Model, content_of, explain
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import SettingsError
-from gliomalib.yaml_files import explain
 
 STUDIES_DIR = PROJECT_DIR / "notebooks" / "params"
 
@@ -117,7 +116,7 @@ class Optimisation(Model):
 
 
 class Segmentation(Optimisation):
-    """A MONAI U-Net; ``patch`` is its 3D training box in voxels (None: the whole volume).
+    """A MONAI U-Net in two or three dimensions.
 
     ``strides`` say how often each level but the last shrinks the picture, before it looks at it
     (None: 2 each, so that even the first level sees half the resolution, and [1, 2, 2] the first
@@ -133,7 +132,6 @@ class Segmentation(Optimisation):
     focal_gamma: float = Field(2.0, ge=0)
     class_weights: tuple[float, float, float, float] | None = None
     sequences: tuple[Sequence, ...] = Field(("t1", "t1ce", "t2", "flair"), min_length=1)
-    patch: tuple[int, int, int] | None = None
 
     @model_validator(mode="after")
     def _a_stride_between_levels(self) -> Segmentation:

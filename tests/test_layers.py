@@ -228,7 +228,7 @@ def test_what_is_allowed_is_not_a_breach(fake: Path) -> None:
 
 
 def test_the_root_holds_only_what_everyone_may_use() -> None:
-    ground = {"schema", "settings", "yaml_files", "parameters", "labels", "digits"}
+    ground = {"schema", "settings", "parameters", "labels", "digits"}
     ground |= {"inputs", "provenance", "progress", "records", "__init__", "__main__"}
     assert {path.stem for path in PACKAGE_DIR.glob("*.py")} == ground
 

@@ -54,8 +54,8 @@ class Entry:
 
 def table_of(entries: Sequence[Entry]) -> pd.DataFrame:
     """Return one row an entry, with ``COLUMNS``, sorted by part, patient and case."""
-    rows = [_row(entry) for entry in sorted(entries, key=_place)]
-    return pd.DataFrame(rows, columns=list(COLUMNS), dtype="str")
+    order = sorted(entries, key=lambda e: (PARTS.index(e.part), e.case.patient_id, e.case.case_id))
+    return pd.DataFrame(map(_row, order), columns=list(COLUMNS), dtype="str")
 
 
 def write_cases(table: pd.DataFrame, path: str | Path) -> Path:
@@ -131,10 +131,6 @@ def exclusions(cases: pd.DataFrame) -> tuple[Exclusion, ...]:
     excluded = cases[cases["part"] == "excluded"]
     columns = excluded[["case_id", "release", "kind", "note"]]
     return tuple(Exclusion(*row) for row in columns.itertuples(index=False))
-
-
-def _place(entry: Entry) -> tuple[int, str, str]:
-    return PARTS.index(entry.part), entry.case.patient_id, entry.case.case_id
 
 
 def _row(entry: Entry) -> dict[str, Any]:

@@ -10,10 +10,9 @@ from pydantic import ValidationError
 
 from gliomalib import provenance, settings
 from gliomalib.commands import Verbs, say
-from gliomalib.inputs import absolute
+from gliomalib.inputs import absolute, explain
 from gliomalib.runner.jobs import Folders
 from gliomalib.schema import SettingsError
-from gliomalib.yaml_files import explain
 
 if TYPE_CHECKING:
     # imported where they are used: the other verbs need none of them, and they take a second
@@ -109,19 +108,15 @@ def _show(result: Verification) -> None:
     for notes in (result.notes, result.unused):
         for _, note in notes.iterrows():
             say(f"note, {note['kind']}: {note['message']}")
-    n_faults, megabytes = len(result.faults), result.n_bytes / 1e6
-    speed = megabytes / max(result.seconds, 1e-3)
-    say(
-        f"{len(result.cases)} cases, {megabytes:.0f} MB in {result.seconds:.1f} s "
-        f"({speed:.0f} MB/s), {n_faults or 'no'} fault{'s' * (n_faults != 1)}"
-    )
+    n_faults = len(result.faults)
+    say(f"{len(result.cases)} cases, {n_faults or 'no'} fault{'s' * (n_faults != 1)}")
 
 
 def _boxes(arguments: argparse.Namespace) -> None:
     from gliomalib.data import boxes  # noqa: PLC0415
 
-    write = boxes.write_boxes if arguments.kind == "cubes" else boxes.write_masks
-    say(f"{write(arguments.root, arguments.out)} patients in {arguments.out}")
+    count = boxes.write(arguments.root, arguments.out, masks=arguments.kind == "masks")
+    say(f"{count} patients in {arguments.out}")
 
 
 def _phantoms(arguments: argparse.Namespace) -> None:

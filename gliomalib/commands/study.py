@@ -111,7 +111,7 @@ def _studies(_: argparse.Namespace) -> None:
 
 def _compare(arguments: argparse.Namespace) -> None:
     # nbconvert takes a second to import, and the other verbs need none of it
-    from gliomalib.report.compare import page  # noqa: PLC0415
+    from gliomalib.report import compare  # noqa: PLC0415
 
     reports = Folders.of(reports=arguments.report_dir).reports
-    say(f"side by side: {page.build(arguments.a, arguments.b, reports, arguments.out)}")
+    say(f"side by side: {compare.build(arguments.a, arguments.b, reports, arguments.out)}")

@@ -9,7 +9,7 @@ face), and zero where that is smaller.
 
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,12 +39,11 @@ _PATIENT = re.compile(r"BraTS20_Training_\d{3}")
 
 Voxel = TypeVar("Voxel", bound=np.generic)
 
-Files = Callable[[Path, Scan], None]
-"""Writes what is made of a scan to files whose names begin with a path."""
 
-
-def write_boxes(root: str | Path, out: str | Path) -> int:
+def write(root: str | Path, out: str | Path, *, masks: bool) -> int:
     """Write the box of every patient of BraTS 2020 below ``root`` to ``out``; return how many.
+
+    With ``masks`` it is the whole mask on the coarse grid and no image.
 
     Patients may lie there under any of their IDs; one of several examinations is taken, the
     newest release first. ``out`` has the layout of BraTS 2020 and a table of names, and is there
@@ -53,12 +52,23 @@ def write_boxes(root: str | Path, out: str | Path) -> int:
     Raises ``DataError`` where ``out`` is there already, no patient of 2020 with a mask is found,
     a file is at fault, or a tumour has no component of ``SMALLEST`` voxels.
     """
-    return _write(Path(root), Path(out), _write_box)
-
-
-def write_masks(root: str | Path, out: str | Path) -> int:
-    """Write the whole mask of every patient on the coarse grid, otherwise like `write_boxes`."""
-    return _write(Path(root), Path(out), _write_mask)
+    root, out = Path(root), Path(out)
+    if out.exists():
+        raise DataError(f"{out}: is there already; name another folder, or delete it")
+    cases = _chosen(survey.discover(root), root)
+    fresh = out.with_name(f".{out.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    for case in progress.steps(cases, "patients written"):
+        scan = nifti.read_case(case)
+        try:
+            _write(fresh / FOLDER / case.patient_id / case.patient_id, scan, masks)
+        except ValueError as error:
+            raise DataError(
+                f"{case.segmentation}: case {case.case_id} gives no box, as {error}; leave it out"
+            ) from None
+    write_atomic(fresh / FOLDER / TABLE, _table(root, cases))
+    fresh.rename(out)
+    return len(cases)
 
 
 def coarse_mask(mask: Labels) -> Labels:
@@ -114,25 +124,6 @@ def coarse_affine(affine: Affine, shape: Sequence[int], start: Sequence[int] = (
     return affines.nested(np.asarray(affine) @ scale @ shift)
 
 
-def _write(root: Path, out: Path, files: Files) -> int:
-    if out.exists():
-        raise DataError(f"{out}: is there already; name another folder, or delete it")
-    cases = _chosen(survey.discover(root), root)
-    fresh = out.with_name(f".{out.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    for case in progress.steps(cases, "patients written"):
-        scan = nifti.read_case(case)
-        try:
-            files(fresh / FOLDER / case.patient_id / case.patient_id, scan)
-        except ValueError as error:
-            raise DataError(
-                f"{case.segmentation}: case {case.case_id} gives no box, as {error}; leave it out"
-            ) from None
-    write_atomic(fresh / FOLDER / TABLE, _table(root, cases))
-    fresh.rename(out)
-    return len(cases)
-
-
 def _chosen(cases: Sequence[Case], root: Path) -> list[Case]:
     chosen: dict[str, Case] = {}
     for case in sorted(cases, key=lambda case: -labels.RELEASES.index(case.release)):
@@ -146,24 +137,19 @@ def _chosen(cases: Sequence[Case], root: Path) -> list[Case]:
     return [chosen[patient] for patient in sorted(chosen)]
 
 
-def _write_box(stem: Path, scan: Scan) -> None:
-    mask = coarse_mask(_raw(scan))
+def _write(stem: Path, scan: Scan, masks: bool) -> None:
+    """Write what is made of a scan to files whose names begin with ``stem``."""
+    assert scan.labels is not None
+    mask, shape = coarse_mask(labels.to_raw(scan.labels, RELEASE)), scan.images.shape[1:]
+    if masks:
+        writing.write_labels(f"{stem}_seg.nii.gz", mask, coarse_affine(scan.affine, shape))
+        return
     box = box_of(mask)
     start = [first - _filled(size) for first, size in box]
-    affine = coarse_affine(scan.affine, scan.images.shape[1:], start)
+    affine = coarse_affine(scan.affine, shape, start)
     writing.write_labels(f"{stem}_seg.nii.gz", cut(mask, box), affine)
     for name, image in zip(SEQUENCES, scan.images, strict=True):
         writing.write_image(f"{stem}_{name}.nii.gz", cut(coarse_image(image), box), affine)
-
-
-def _write_mask(stem: Path, scan: Scan) -> None:
-    affine = coarse_affine(scan.affine, scan.images.shape[1:])
-    writing.write_labels(f"{stem}_seg.nii.gz", coarse_mask(_raw(scan)), affine)
-
-
-def _raw(scan: Scan) -> Labels:
-    assert scan.labels is not None
-    return labels.to_raw(scan.labels, RELEASE)
 
 
 def _central(start: int, stop: int) -> tuple[int, int]:

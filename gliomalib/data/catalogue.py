@@ -14,10 +14,9 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import Field
 
-from gliomalib.inputs import read
+from gliomalib.inputs import Model, read
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import SettingsError
-from gliomalib.yaml_files import Model
 
 CATALOGUE = PROJECT_DIR / "data" / "catalogue.yml"
 

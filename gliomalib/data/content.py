@@ -66,8 +66,8 @@ def predicted(case: Case, mask_pattern: str) -> Iterator[Fault]:
     shared = Path(os.path.commonpath([mask, *case.images.values()]))
     own = mask.relative_to(shared).parts if case.images else mask.parts[-3:]
     if any(_PREDICTED.search(part) for part in own):
-        yield _fault(
-            *(case, mask, "predicted mask"),
+        yield case.fault(
+            *(mask, "predicted mask"),
             "by its name this is a prediction and not an expert's mask; remove it, or say with "
             f"--mask-pattern or data.mask_pattern, as '{mask.name}', that it is one",
         )
@@ -79,8 +79,8 @@ def impossible(case: Case, volumes: Volumes, tumour: NDArray[np.intp]) -> Iterat
     ``volumes`` have one shape; ``tumour`` are the places of its voxels in Fortran's order.
     """
     for (name, first), (copy, second) in _same(volumes):
-        yield _fault(
-            *(case, second.path, "same scan twice"),
+        yield case.fault(
+            *(second.path, "same scan twice"),
             f"{copy} shows the same voxels as {name} ({first.path.name}), so one of them is a "
             "copy; fetch both again",
         )
@@ -89,8 +89,8 @@ def impossible(case: Case, volumes: Volumes, tumour: NDArray[np.intp]) -> Iterat
         # around a brain every voxel is as in the corner
         air = np.all([image[tumour] == image[0] for image in images], axis=0)
         if air.mean() > IN_AIR:
-            yield _fault(
-                *(case, volumes["seg"].path, "mask in air"),
+            yield case.fault(
+                *(volumes["seg"].path, "mask in air"),
                 f"{percent(air.mean(), 1)} of the tumour lies where no sequence shows anything; "
                 "check that mask and images are one patient's and lie alike",
             )
@@ -105,11 +105,11 @@ def doubtful(case: Case, volumes: Volumes, tumour: NDArray[np.intp]) -> Iterator
         own = (v.path for v in volumes.values() if (kind, sentence) in v.doubts)
         first, *others = dict.fromkeys(own)
         more = f" (so in {len(others)} more of its files)" if others else ""
-        yield _fault(case, first, kind, sentence + more)
+        yield case.fault(first, kind, sentence + more)
     for name in SEQUENCES:
         if name in volumes and (times := _stretch(_flat(volumes[name]))) > STRETCH:
-            yield _fault(
-                *(case, volumes[name].path, "far outliers"),
+            yield case.fault(
+                *(volumes[name].path, "far outliers"),
                 f"the values of {name} reach {times:.3g} times as far as those of the brain "
                 "without its most extreme 0.2 %; min-max squeezes all others",
             )
@@ -119,15 +119,11 @@ def doubtful(case: Case, volumes: Volumes, tumour: NDArray[np.intp]) -> Iterator
         if share < MIRRORED:
             letter = affines.axes_of(seg.affine)[axis]
             ends = next(ends for letters, ends in _ENDS.items() if letter in letters)
-            yield _fault(
-                *(case, seg.path, "mirrored mask"),
+            yield case.fault(
+                *(seg.path, "mirrored mask"),
                 f"with {ends} exchanged the mask fits FLAIR better, as only {percent(share)} of it "
                 "is brighter than its mirror image; check its orientation",
             )
-
-
-def _fault(case: Case, path: Path, kind: str, sentence: str) -> Fault:
-    return Fault(case.case_id, case.patient_id, case.release, path, kind, f"{path}: {sentence}")
 
 
 def _few_values(values: NDArray[Any]) -> list[Any]:

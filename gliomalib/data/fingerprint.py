@@ -35,9 +35,6 @@ FINE, COARSE = 0.5, 1.0
 LEVELS = 256
 """Levels of intensity that are told apart, with equally many voxels of the brain in each."""
 
-BLOCK = 256
-"""Rows of the table of similarities that are in memory at once; it changes no result."""
-
 _ROUNDING = 1e-5
 """Part of the largest distance from the background value that is background all the same."""
 
@@ -92,15 +89,9 @@ def suspects(signatures: Float32Array) -> list[tuple[int, int, float]]:
 
     ``signatures`` holds one `signature` per row, shape (N, D); in a pair (i, j, similarity) i < j.
     """
-    pairs: list[tuple[int, int, float]] = []
-    # a block of rows against all rows from its first on; row < column then keeps each pair once
-    for start in range(0, len(signatures), BLOCK):
-        alike = signatures[start : start + BLOCK] @ signatures[start:].T
-        pairs += [
-            (start + int(row), start + int(column), float(alike[row, column]))
-            for row, column in np.argwhere(alike >= SAME_SCAN)
-            if row < column
-        ]
+    alike = signatures @ signatures.T
+    places = np.argwhere(np.triu(alike >= SAME_SCAN, k=1)).tolist()
+    pairs = [(row, column, float(alike[row, column])) for row, column in places]
     return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))
 
 

@@ -26,16 +26,14 @@ IDENTITY = SEQUENCES[0]
 class Inspection:
     """What one look at a case found; what could not be read is None.
 
-    ``case`` carries the digests of its files, ``n_bytes`` is their size on disk. ``notes`` are
-    doubts about a case that can be used, each shaped like a fault. ``content`` is
-    equal for the same scan however it is stored, ``signature`` alike for the same scan processed
-    otherwise (None unless asked for). ``voxels`` counts the canonical labels, and ``axes`` are
-    directions such as LPS.
+    ``case`` carries the digests of its files. ``notes`` are doubts about a case that can be used,
+    each shaped like a fault. ``content`` is equal for the same scan however it is stored,
+    ``signature`` alike for the same scan processed otherwise (None unless asked for). ``voxels``
+    counts the canonical labels, and ``axes`` are directions such as LPS.
     """
 
     case: Case
     faults: tuple[Fault, ...]
-    n_bytes: int
     content: str | None = None
     signature: Float32Array | None = None
     voxels: tuple[int, ...] | None = None
@@ -90,7 +88,6 @@ def inspect(case: Case, *, signatures: bool = False, mask_pattern: str = "") -> 
     inspection = Inspection(
         case=replace(case, digests=tuple(digests.get(path, "") for path in case.files.values())),
         faults=(),
-        n_bytes=sum(map(len, stored.values())),
         voxels=voxels,
         notes=tuple(content.doubtful(case, beside, tumour)),
     )

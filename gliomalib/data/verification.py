@@ -4,7 +4,6 @@
 the files with those that a study has read.
 """
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -32,7 +31,7 @@ UNUSED_COLUMNS = ("kind", "files", "path", "message")
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` found: cases, faults, notes, what is not used, and how much it read.
+    """What `verify` found: cases, faults, notes, and what is not used.
 
     ``cases`` has the columns ``CASE_COLUMNS``, the voxels of each class among them; ``faults`` has
     ``FAULT_COLUMNS``, and so have ``notes``, doubts about cases that can be used. ``unused`` has
@@ -44,8 +43,6 @@ class Verification:
     faults: pd.DataFrame
     unused: pd.DataFrame
     notes: pd.DataFrame
-    n_bytes: int
-    seconds: float
 
     @property
     def sound(self) -> bool:
@@ -60,8 +57,7 @@ class Verification:
             name: table.astype(object).where(table.notna(), None).to_dict("records")
             for name, table in tables.items()
         }
-        facts = {"root": str(self.root), "n_bytes": self.n_bytes, "seconds": self.seconds}
-        return {**facts, "sound": self.sound, **rows}
+        return {"root": str(self.root), "sound": self.sound, **rows}
 
 
 def verify(
@@ -77,7 +73,7 @@ def verify(
     read side by side (None: one per processor). A mask whose name matches ``mask_pattern`` is the
     expert's, whatever it is called.
     """
-    root, started = Path(root), time.monotonic()
+    root = Path(root)
     cases = _survey(root)
     inspections = inspection.inspect_all(
         cases.cases, signatures=False, workers=workers, mask_pattern=mask_pattern
@@ -94,8 +90,6 @@ def verify(
             [(entry.kind, entry.files, str(entry.path), entry.message) for entry in cases.unused],
             columns=UNUSED_COLUMNS,
         ),
-        n_bytes=sum(case.n_bytes for case in inspections),
-        seconds=round(time.monotonic() - started, 3),
     )
 
 
@@ -145,9 +139,8 @@ def _changes(root: Path, cases: Sequence[Case], used: Mapping[Path, str]) -> Ite
             # a file that could not be read now has no digest and another fault
             if digest and resolved.get(path.resolve(), digest) != digest:
                 advice = "run 01_data_exploration again or put the old file back"
-                message = f"{path}: is not the file that the study has read; {advice}"
-                whose = (case.case_id, case.patient_id, case.release)
-                yield Fault(*whose, path, "file replaced", message)
+                sentence = f"is not the file that the study has read; {advice}"
+                yield case.fault(path, "file replaced", sentence)
     for path in below:
         if not path.exists():
             yield _fault(path, "file gone", f"{path}: the study has read this file; put it back")

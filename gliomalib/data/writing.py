@@ -3,15 +3,17 @@
 import gzip
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
+from numpy.typing import NDArray
 
 from gliomalib.provenance import write_atomic
 from gliomalib.schema import CLASS_COLOURS, CLASS_NAMES, Affine, DataError, Float32Array, Labels
 
-ALIGNED = 2
-"""NIfTI's code for coordinates that are those of another scan, here of the one labelled."""
+OWN, ALIGNED = 1, 2
+"""NIfTI's codes for a scan's own coordinates, and for those of another, as of the one labelled."""
 
 _SHEAR = 1e-4
 
@@ -33,7 +35,7 @@ def write_labels(path: str | Path, labels: Labels, affine: Affine) -> Path:
             f"{path}: labels are {labels.dtype} of shape {labels.shape}, expected uint8 (X, Y, Z)"
         )
     # a gzip header has room for a date and a name as well
-    return write_atomic(path, gzip.compress(_image(labels, affine).to_bytes(), mtime=0))
+    return write_atomic(path, gzip.compress(image_of(labels, affine).to_bytes(), mtime=0))
 
 
 def write_image(path: str | Path, values: Float32Array, affine: Affine) -> Path:
@@ -44,7 +46,7 @@ def write_image(path: str | Path, values: Float32Array, affine: Affine) -> Path:
     """
     low = values.min()
     slope = (values.max() - low) / np.float32(255) or np.float32(1)
-    image = _image(np.rint((values - low) / slope).astype(np.uint8), affine)
+    image = image_of(np.rint((values - low) / slope).astype(np.uint8), affine)
     # set after the voxels: nibabel would scale what is scaled already
     image.header.set_slope_inter(slope, low)
     return write_atomic(path, gzip.compress(image.to_bytes(), mtime=0))
@@ -65,12 +67,13 @@ def label_tables(numbers: Sequence[int]) -> dict[str, str]:
     return {"label": "".join(itksnap), "ctbl": "".join(slicer)}
 
 
-def _image(labels: Labels, affine: Affine) -> nib.nifti1.Nifti1Image:
+def image_of(values: NDArray[Any], affine: Affine, code: int = ALIGNED) -> nib.nifti1.Nifti1Image:
+    """Return values (X, Y, Z) as an image in mm; ``code`` says whose coordinates they have."""
     matrix = np.asarray(affine, dtype=np.float64)
-    image = nib.nifti1.Nifti1Image(labels, matrix)
+    image = nib.nifti1.Nifti1Image(values, matrix)
     image.header.set_xyzt_units("mm")
-    image.set_sform(matrix, ALIGNED)
+    image.set_sform(matrix, code)
     axes = matrix[:3, :3] / np.linalg.norm(matrix[:3, :3], axis=0)
     if np.allclose(axes.T @ axes, np.eye(3), atol=_SHEAR):
-        image.set_qform(matrix, ALIGNED)
+        image.set_qform(matrix, code)
     return image

@@ -151,17 +151,13 @@ class _EveryEpoch(pl.Callback):
         # dropout goes on alike in a resumed training, whatever was drawn in this process before
         torch.manual_seed(loop.plan.job.seed_of("epoch", trainer.current_epoch))
         loop.sums = {}
-        self.spent = {"train": 0.0, "val": 0.0}
-        self.mark = time.monotonic()
+        self.marks = [time.monotonic()]
 
     def on_validation_start(self, trainer: pl.Trainer, loop: Any) -> None:
-        self._spend("train")
-
-    def on_validation_end(self, trainer: pl.Trainer, loop: Any) -> None:
-        self._spend("val")
+        self.marks.append(time.monotonic())
 
     def on_train_epoch_end(self, trainer: pl.Trainer, loop: Any) -> None:
-        self._spend("train")
+        spent = dict(zip(("train", "val"), np.diff([*self.marks, time.monotonic()]), strict=False))
         epoch, job = trainer.current_epoch, loop.plan.job
         for part, (total, count) in loop.sums.items():
             # a mean over samples: batches differ in size by one
@@ -171,18 +167,13 @@ class _EveryEpoch(pl.Callback):
                     f"{job.title}: the {part} loss is {loss} in epoch {epoch + 1}; "
                     "lower learning_rate or take precision: 32-true"
                 )
-            seconds = round(self.spent[part], 3)
+            seconds = round(float(spent[part]), 3)
             loop.rows.append({"epoch": epoch, "part": part, "loss": loss, "seconds": seconds})
         trainer.save_checkpoint(loop.plan.last)
         is_last = epoch + 1 == job.settings.epochs
         if is_last or time.monotonic() - self.line >= SECONDS_BETWEEN_LINES:
             self.line = time.monotonic()
             _write_line(job, loop.rows)
-
-    def _spend(self, part: str) -> None:
-        now = time.monotonic()
-        self.spent[part] += now - self.mark
-        self.mark = now
 
 
 def _write_line(job: Job, rows: list[dict[str, Any]]) -> None:

@@ -41,7 +41,6 @@ class Trained:
     device: str
     n_parameters: int
     resumed_from: int
-    deterministic: bool
     note: str
 
     @property
@@ -53,11 +52,10 @@ class Trained:
 def train_segmenter(job: Job, train: Sequence[StoredCase], val: Sequence[StoredCase]) -> Trained:
     """Train the 2D or the 3D U-Net and return the weights of its last epoch.
 
-    The 2D net sees all axial slices with any brain, the 3D net whole volumes or one ``patch``
-    per volume and epoch. ``val`` gives a curve and decides nothing. A training that the folder
-    holds already is returned, an interrupted one goes on from its last whole epoch; on a CPU both
-    give the bits of a straight run. Raises ``DataError`` without training volumes and
-    ``SettingsError`` for a job that cannot run here.
+    The 2D net sees all axial slices with any brain, the 3D net whole volumes. ``val`` gives a curve
+    and decides nothing. A training that the folder holds already is returned, an interrupted one
+    goes on from its last whole epoch; on a CPU both give the bits of a straight run. Raises
+    ``DataError`` without training volumes and ``SettingsError`` for a job that cannot run here.
     """
     settings = job.settings
     if job.network not in DIMS or not isinstance(settings, Segmentation):
@@ -67,7 +65,8 @@ def train_segmenter(job: Job, train: Sequence[StoredCase], val: Sequence[StoredC
     if not train:
         raise DataError(f"{job.title}: no training volume; check the split")
     dims = DIMS[job.network]
-    parts = [_segmenter_samples(settings, dims, cases) for cases in (train, val) if cases]
+    kind = samples.AxialSlices if dims == 2 else samples.Volumes
+    parts = [kind(cases, settings.sequences) for cases in (train, val) if cases]
     content = [
         [(case.grid.patient_id, case.grid.shape) for case in cases] for cases in (train, val)
     ]
@@ -95,14 +94,6 @@ def train_classifier(job: Job, train: SliceSet, val: SliceSet | None) -> Trained
     parts = [samples.FusedImages(slices, settings.balanced, settings.augment) for slices in sets]
     plan = _plan(job, content, parts, models.classification_loss(settings))
     return _train(plan, lambda: models.resnet50(settings))
-
-
-def _segmenter_samples(
-    settings: Segmentation, dims: int, cases: Sequence[StoredCase]
-) -> samples.Samples:
-    if dims == 2:
-        return samples.AxialSlices(cases, settings.sequences)
-    return samples.Boxes(cases, settings.patch, settings.sequences)
 
 
 def _slices_digest(slices: SliceSet) -> str:
@@ -192,7 +183,6 @@ def _save(plan: Plan, network: nn.Module, facts: dict[str, Any]) -> None:
         "data_digest": job.data_digest,
         "weights_sha256": file_digest(plan.final),
         "device": models.device_name(plan.device),
-        "deterministic": plan.device.type == "cpu",
         "n_parameters": models.parameter_count(network),
     }
     write_atomic(plan.summary, json.dumps(summary, indent=1) + "\n")
@@ -206,5 +196,5 @@ def _finished(plan: Plan) -> Trained | None:
     if summary["key"] != plan.key or summary["weights_sha256"] != file_digest(plan.final):
         return None
     history = pd.DataFrame(summary["history"], columns=["epoch", "part", "loss", "seconds"])
-    names = ("key", "device", "n_parameters", "resumed_from", "deterministic", "note")
+    names = ("key", "device", "n_parameters", "resumed_from", "note")
     return Trained(plan.final, history=history, **{name: summary[name] for name in names})

@@ -59,10 +59,13 @@ def make_patient(plan: PhantomPlan, number: int) -> Phantom:
     labels = np.zeros(shape, dtype=np.uint8)
     labels[box] = tumour.labels
     kept = _kept(labels, plan.box)
+    # voxel 0 of a box is another one than that of the whole scan
+    moved = np.asarray(affine(plan.spacing_mm))
+    moved[:3, 3] += moved[:3, :3] @ [part.start or 0 for part in kept]
     return Phantom(
         images=images[(slice(None), *kept)],
         labels=labels[kept],
-        affine=_moved(affine(plan.spacing_mm), kept),
+        affine=affines.nested(moved),
         grade="HGG" if growth.traits.enhancing else "LGG",
     )
 
@@ -81,10 +84,3 @@ def _kept(labels: Labels, side: int | None) -> tuple[slice, ...]:
     rows = zip(places, labels.shape, strict=True)
     starts = [min(max((at.start + at.stop - side) // 2, 0), n - side) for at, n in rows]
     return tuple(slice(start, start + side) for start in starts)
-
-
-def _moved(matrix: Affine, kept: tuple[slice, ...]) -> Affine:
-    """Return the affine of the box: its voxel 0 is another one than that of the whole scan."""
-    moved = np.asarray(matrix)
-    moved[:3, 3] += moved[:3, :3] @ [box.start or 0 for box in kept]
-    return affines.nested(moved)

@@ -7,19 +7,19 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gliomalib import labels as conventions
 from gliomalib import progress
+from gliomalib.data import writing
+from gliomalib.labels import to_raw
 from gliomalib.phantoms.patient import PhantomPlan, make_patient
 from gliomalib.provenance import code_digest, write_atomic
 from gliomalib.schema import SEQUENCES, Affine, DataError, SettingsError
@@ -65,7 +65,7 @@ def write_cohort(
     cards = read_cards(folder)
     _clear(folder, cards, plan.site, [case_name(plan.site, number) for number in numbers])
     digest = code_digest(sys.modules[__name__])
-    todo = [number for number in numbers if not _is_written(folder, _origin(plan, number, digest))]
+    todo = [n for n in numbers if not _is_written(folder, cards, _origin(plan, n, digest))]
     work, title = partial(_write_patient, folder, plan, digest), f"phantoms of site {plan.site}"
     list(progress.mapped(work, todo, workers, title))
     # phantoms have an ID of 2020 and no other
@@ -116,14 +116,14 @@ def _origin(plan: PhantomPlan, number: int, digest: str) -> dict[str, Any]:
     return {"plan": asdict(plan), "number": number, "code": digest}
 
 
-def _is_written(folder: Path, origin: dict[str, Any]) -> bool:
+def _is_written(folder: Path, cards: Mapping[str, Any], origin: Mapping[str, Any]) -> bool:
     """Tell whether a patient is there, from this origin and with all its files whole."""
-    place = folder / case_name(origin["plan"]["site"], origin["number"])
-    if not (place / CARD).is_file():
+    name = case_name(origin["plan"]["site"], origin["number"])
+    if name not in cards:
         return False
-    card = json.loads((place / CARD).read_text(encoding="utf-8"))
-    sizes = {path.name: path.stat().st_size for path in place.iterdir() if path.name != CARD}
-    return bool(card["origin"] == origin and card["bytes"] == sizes)
+    files = (path for path in (folder / name).iterdir() if path.name != CARD)
+    sizes = {path.name: path.stat().st_size for path in files}
+    return bool(cards[name]["origin"] == origin and cards[name]["bytes"] == sizes)
 
 
 def _write_patient(folder: Path, plan: PhantomPlan, digest: str, number: int) -> None:
@@ -132,9 +132,8 @@ def _write_patient(folder: Path, plan: PhantomPlan, digest: str, number: int) ->
     fresh = folder / f".{name}.new"
     fresh.mkdir()
     for sequence, image in zip(SEQUENCES, phantom.images, strict=True):
-        _write_nifti(fresh / f"{name}_{sequence}.nii.gz", image.astype(np.int16), phantom.affine)
-    raw = conventions.to_raw(phantom.labels, "phantom")
-    _write_nifti(fresh / f"{name}_seg.nii.gz", raw, phantom.affine)
+        _write(fresh / f"{name}_{sequence}.nii.gz", image.astype(np.int16), phantom.affine)
+    _write(fresh / f"{name}_seg.nii.gz", to_raw(phantom.labels, "phantom"), phantom.affine)
     card = {
         "origin": _origin(plan, number, digest),
         "grade": phantom.grade,
@@ -153,11 +152,7 @@ def _remove(place: Path) -> None:
     shutil.rmtree(old)
 
 
-def _write_nifti(path: Path, voxels: NDArray[np.int16] | NDArray[np.uint8], matrix: Affine) -> None:
-    """Write one volume; the same voxels give the same bytes, so no time goes into the file."""
-    # not as data.writing writes a mask: these are a scan's own coordinates, packed quickly
-    image = nib.Nifti1Image(voxels, np.array(matrix))
-    image.header.set_xyzt_units("mm")
-    image.set_qform(image.affine, code=1)
-    image.set_sform(image.affine, code=1)
+def _write(path: Path, voxels: NDArray[np.int16] | NDArray[np.uint8], matrix: Affine) -> None:
+    # a scan's own coordinates, packed quickly; no time goes into the file
+    image = writing.image_of(voxels, matrix, writing.OWN)
     path.write_bytes(gzip.compress(image.to_bytes(), compresslevel=1, mtime=0))

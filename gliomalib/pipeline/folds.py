@@ -125,6 +125,28 @@ def train_segmenters(material: Material, network: NetworkName) -> list[training.
     return trained
 
 
+def losses(trained: Sequence[training.Trained]) -> pd.DataFrame:
+    """Return the loss of every epoch of every fold: fold, epoch, part, loss, seconds."""
+    tables = (made.history.assign(fold=fold) for fold, made in enumerate(trained))
+    return pd.concat(tables, ignore_index=True)
+
+
+def facts(trained: Sequence[training.Trained]) -> pd.DataFrame:
+    """Return one row per fold: fold, parameters, epochs, seconds, device and the note."""
+    rows = [
+        {
+            "fold": fold,
+            "parameters": made.n_parameters,
+            "epochs": int(made.history["epoch"].max()) + 1,
+            "seconds": round(made.seconds, 1),
+            "device": made.device,
+            "note": made.note,
+        }
+        for fold, made in enumerate(trained)
+    ]
+    return pd.DataFrame(rows)
+
+
 def checkpoint(material: Material, network: str, fold: int) -> Path:
     """Return where a finished training leaves its weights; ``network`` or ``network.variant``."""
     folder = material.run.work_dir / "checkpoints" / _named(material.run, network)

@@ -165,7 +165,7 @@ def store_key(settings: Preprocessing) -> str:
 
 def open_store(root: str | Path, settings: Preprocessing) -> Store:
     """Return the store under ``root`` that these settings and the present code make."""
-    return Store(Path(root), store_key(settings), remedy="run 02_preprocessing again")
+    return Store(Path(root), store_key(settings))
 
 
 def kept_box(scan: Scan, settings: Preprocessing) -> tuple[slice, slice, slice]:

@@ -18,19 +18,18 @@ from gliomalib.data.arrays import ArrayFile
 from gliomalib.provenance import digest_of
 from gliomalib.schema import N_CLASSES, SEQUENCES, DataError, MismatchError, StoredCase
 
+REMEDY = "run 02_preprocessing again"
+"""What to do where an entry is missing or damaged."""
+
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
 @dataclass(frozen=True)
 class Store:
-    """The patients in ``root/key``; the key stands for the settings and the code that made them.
-
-    ``remedy`` ends every error about an entry: what to do when it is missing or damaged.
-    """
+    """The patients in ``root/key``; the key stands for the settings and the code that made them."""
 
     root: Path
     key: str
-    remedy: str = "preprocess the patient again"
 
     def __post_init__(self) -> None:
         """Refuse a key that is no plain folder name."""
@@ -63,7 +62,7 @@ class Store:
         if len(array) not in (1, len(SEQUENCES) + 1) or array.dtype != np.float16:
             raise DataError(
                 f"{file.path}: array is {array.dtype} {array.shape}, expected "
-                f"{len(SEQUENCES) + 1} volumes of float16; {self.remedy}"
+                f"{len(SEQUENCES) + 1} volumes of float16; {REMEDY}"
             )
         return StoredCase(grid, array[:-1], array[-1].astype(np.uint8))
 
@@ -87,7 +86,7 @@ class Store:
 
     def _file(self, patient_id: str) -> ArrayFile:
         _check_name(patient_id, "patient ID")
-        return ArrayFile(self.folder / f"{patient_id}.npy", self.remedy)
+        return ArrayFile(self.folder / f"{patient_id}.npy", REMEDY)
 
 
 def _check_name(name: str, what: str) -> None:

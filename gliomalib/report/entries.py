@@ -104,14 +104,12 @@ def rows(report_dir: Path, table: str) -> list[dict[str, str]]:
         raise RecordError(f"tables/{path.name} cannot be read; run notebook {run} again") from None
 
 
-def readable(
-    folder: Path, pattern: str, read_file: Callable[[Path], Content]
-) -> tuple[dict[str, Content], list[str]]:
-    """Return the content of a folder's files by the names of their runs, and what is damaged."""
-    paths = sorted(folder.glob(pattern), key=lambda path: split_run_name(path.stem))
-    read = {path.stem: _readable(path, read_file) for path in paths}
-    content = {name: made for name, (made, _) in read.items() if made is not None}
-    return content, [fault for _, fault in read.values() if fault]
+def readable(report_dir: Path) -> tuple[dict[str, Record], list[str]]:
+    """Return the records of a study by the names of their runs, and what is damaged."""
+    paths = sorted(report_dir.glob("records/*.json"), key=lambda path: split_run_name(path.stem))
+    read = {path.stem: _readable(path, records.read) for path in paths}
+    made = {name: record for name, (record, _) in read.items() if record is not None}
+    return made, [fault for _, fault in read.values() if fault]
 
 
 def _entry(study: settings.Study, report_dir: Path, name: str, is_expected: bool) -> Entry:

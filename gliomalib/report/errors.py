@@ -33,6 +33,7 @@ class Item:
 def headings(report: Report, report_dir: Path) -> dict[str, list[Item]]:
     """Return every kind of fault by its anchor in the page, also those of which there is none.
 
+    What limits results and where records differ in origin stands on the index, and only there.
     ``errors.html.j2`` has their titles, and what is said where there is nothing of a kind.
     """
     cohort = patient_files.of_study(report.study, report_dir)
@@ -52,19 +53,6 @@ def headings(report: Report, report_dir: Path) -> dict[str, list[Item]]:
         "patients": [
             *(Item("the study", text) for text in (*cohort.picture_faults, *cohort.table_faults)),
             *(Item(who.patient_id, "There are no pictures.", who.link) for who in lacking),
-        ],
-        "limits": [Item("the study", text) for text in report.study.caveats],
-        "caveats": [
-            Item(name, caveat, f"../index.html#{name}")
-            for caveat, names in report.caveats.items()
-            for name in names
-        ],
-        "origin": [
-            Item(
-                key, "; ".join(f"{text} in {phrases.listed(runs)}" for text, runs in texts.items())
-            )
-            for key, texts in report.provenance.items()
-            if key in report.differing
         ],
         "settings": _deviations(report),
     }

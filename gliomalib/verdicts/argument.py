@@ -9,12 +9,11 @@ import pandas as pd
 from pydantic import Field
 
 from gliomalib import digits
-from gliomalib.inputs import read
+from gliomalib.inputs import Model, read
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import Record
 from gliomalib.settings import Study
 from gliomalib.verdicts import claims, judge, outcome
-from gliomalib.yaml_files import Model
 
 ASSUMPTIONS = PROJECT_DIR / "data" / "assumptions.yml"
 CHECKLISTS = PROJECT_DIR / "data" / "checklists.yml"

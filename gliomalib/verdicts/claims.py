@@ -10,11 +10,10 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from gliomalib import digits
-from gliomalib.inputs import read
+from gliomalib.inputs import Model, read
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import Value, run_name
 from gliomalib.verdicts.decisions import Decision, Found, in_words, interval, needs_published
-from gliomalib.yaml_files import Model
 
 PUBLISHED = PROJECT_DIR / "data" / "published.yml"
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from gliomalib.inputs import Frozen
 from gliomalib.schema import SettingsError, Value
-from gliomalib.yaml_files import Model
 
 Answer = Literal["yes", "no", "open"]
 Shown = Callable[[float], str]
@@ -17,7 +17,7 @@ ROUNDING = 1e-9
 """A bound this close to a limit is on it: sixty steps of 0.01 are not exactly 0.6."""
 
 
-class AtLeast(Model):
+class AtLeast(Frozen):
     """No less than ``limit``, or than published by more than ``margin``."""
 
     kind: Literal["at_least"]
@@ -29,28 +29,28 @@ class AtLeast(Model):
         return _number(published) - self.margin if self.limit is None else self.limit
 
 
-class AtMost(Model):
+class AtMost(Frozen):
     """No more than ``limit``."""
 
     kind: Literal["at_most"]
     limit: float
 
 
-class GreaterThanZero(Model):
+class GreaterThanZero(Frozen):
     """A gain; one below ``smallest_gain`` is not worth having."""
 
     kind: Literal["greater_than_zero"]
     smallest_gain: float = Field(ge=0)
 
 
-class Contains(Model):
+class Contains(Frozen):
     """The published number is a possible one; wider than ``max_width`` nothing is excluded."""
 
     kind: Literal["contains"]
     max_width: float = Field(gt=0)
 
 
-class Exact(Model):
+class Exact(Frozen):
     """A number that has no interval, as of arithmetic or a stopwatch: ``least`` to ``most``."""
 
     kind: Literal["exact"]
@@ -64,7 +64,7 @@ class Exact(Model):
         return self
 
 
-class Found(Model):
+class Found(Frozen):
     """A diagnosis of the notebook itself: 1 found, 0 not found, undefined where it cannot tell."""
 
     kind: Literal["found"]

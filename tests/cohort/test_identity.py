@@ -28,7 +28,7 @@ def seen(
 ) -> Inspection:
     """Return what inspecting a case would have found."""
     case = Case(case_id, patient or case_id, "brats2020", {}, None)
-    return Inspection(case, (), 0, content=content, signature=signature)
+    return Inspection(case, (), content=content, signature=signature)
 
 
 def at(degrees: float) -> np.ndarray:

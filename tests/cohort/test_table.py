@@ -69,7 +69,6 @@ def test_what_inspection_found_is_in_the_row() -> None:
     seen = Inspection(
         case(),
         (),
-        9,
         content="c0de",
         shape=(240, 240, 155),
         spacing_mm=(1.0, 0.9375, 1.25),

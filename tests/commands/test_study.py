@@ -13,7 +13,7 @@ import pytest
 from gliomalib.__main__ import main
 from gliomalib.provenance import PROJECT_DIR
 from tests.nasty import NAMES
-from tests.report.compare.two_runs import COUNT, change_values, make_report
+from tests.report.two_runs import COUNT, change_values, make_report
 from tests.toy_project import FIRST, Project
 
 

@@ -106,7 +106,7 @@ def write_scan(root: Path, release: str = "brats2020", number: int = 7) -> np.nd
 def test_a_box_lies_where_its_affine_says(tmp_path: Path) -> None:
     """Whoever reads the box finds at each place in millimetres what the whole scan has there."""
     labels = write_scan(tmp_path / "whole")
-    assert boxes.write_boxes(tmp_path / "whole", tmp_path / "out") == 1
+    assert boxes.write(tmp_path / "whole", tmp_path / "out", masks=False) == 1
     (case,) = survey.discover(tmp_path / "out")
     assert (case.case_id, case.release) == ("BraTS20_Training_007", "brats2020")
     assert case.images["t1"] == tmp_path / "out" / place() / f"{place().name}_t1.nii.gz"
@@ -131,7 +131,7 @@ def test_a_mask_is_written_whole_and_in_the_labels_of_2020(tmp_path: Path) -> No
     labels = write_scan(tmp_path / "whole", "brats2023")
     row = "BraTS-GLI-00007-000,BraTS20_Training_007,Brats18_TCIA09_7_1\n"
     (tmp_path / "whole" / "who.csv").write_text(f"BraTS2023,BraTS2020,BraTS2018\n{row}")
-    assert boxes.write_masks(tmp_path / "whole", tmp_path / "out") == 1
+    assert boxes.write(tmp_path / "whole", tmp_path / "out", masks=True) == 1
     (path,) = (tmp_path / "out").rglob("*.nii.gz")
     found = nifti.load(path)
     assert path == tmp_path / "out" / place() / f"{place().name}_seg.nii.gz"
@@ -147,7 +147,7 @@ def test_a_patient_is_written_once_and_twice_the_same(tmp_path: Path) -> None:
     table = layouts.NAMES_HEADER + "LGG,NA,Brats18_TCIA_007_1,NA,NA,BraTS20_Training_007\n"
     (tmp_path / "whole" / "name_mapping.csv").write_text(table)
     for out in ("one", "two"):
-        assert boxes.write_boxes(tmp_path / "whole", tmp_path / out) == 1
+        assert boxes.write(tmp_path / "whole", tmp_path / out, masks=False) == 1
     files = [sorted((tmp_path / out).rglob("*.*")) for out in ("one", "two")]
     assert [path.read_bytes() for path in files[0]] == [path.read_bytes() for path in files[1]]
     (case,) = survey.discover(tmp_path / "one")
@@ -159,7 +159,7 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
     layouts.write(tmp_path / "whole", "brats2020", 7)
     (tmp_path / "out").mkdir()
     with pytest.raises(DataError, match="out: is there already; name another folder"):
-        boxes.write_boxes(tmp_path / "whole", tmp_path / "out")
+        boxes.write(tmp_path / "whole", tmp_path / "out", masks=False)
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -168,14 +168,14 @@ def test_a_run_that_breaks_off_leaves_nothing_under_the_name(tmp_path: Path) -> 
         files = layouts.write(tmp_path / "whole", "brats2020", number)
     layouts.save(files["seg"], np.zeros(layouts.SHAPE, np.uint8))
     with pytest.raises(DataError) as refused:
-        boxes.write_boxes(tmp_path / "whole", tmp_path / "out")
+        boxes.write(tmp_path / "whole", tmp_path / "out", masks=False)
     assert str(refused.value) == (
         f"{files['seg']}: case BraTS20_Training_002 gives no box, as the largest part of the "
         "tumour has 0 of 50 coarse voxels; leave it out"
     )
     assert not (tmp_path / "out").exists()
     layouts.save(files["seg"], layouts.raw_mask("brats2020"))
-    assert boxes.write_boxes(tmp_path / "whole", tmp_path / "out") == 2
+    assert boxes.write(tmp_path / "whole", tmp_path / "out", masks=False) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "whole"]
 
 
@@ -183,7 +183,7 @@ def test_nobody_of_2020_is_a_sentence(tmp_path: Path) -> None:
     layouts.write(tmp_path / "whole", "brats2018", 1)
     layouts.write(tmp_path / "whole", "brats2020", 1, mask=False)
     with pytest.raises(DataError, match=r"whole: no patient of BraTS 2020 with a mask; give"):
-        boxes.write_boxes(tmp_path / "whole", tmp_path / "out")
+        boxes.write(tmp_path / "whole", tmp_path / "out", masks=False)
 
 
 # --- the given material, made by others by the same recipe
@@ -203,8 +203,7 @@ def test_the_given_material_comes_out(kind: str, real_data: Path, tmp_path: Path
     (tmp_path / "whole").mkdir()
     for folder in (real_data, more):
         (tmp_path / "whole" / folder.name).symlink_to(folder)
-    write = boxes.write_boxes if kind == "cubes" else boxes.write_masks
-    assert write(tmp_path / "whole", tmp_path / "out") == 19
+    assert boxes.write(tmp_path / "whole", tmp_path / "out", masks=kind == "masks") == 19
     for path in (tmp_path / "out").rglob("*.nii.gz"):
         made, wanted = nib.load(path), nib.load(given / path.parent.name / path.name)
         steps = np.abs(

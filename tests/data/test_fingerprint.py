@@ -295,15 +295,11 @@ def test_planted_copies_are_found_the_most_similar_first(signatures: Voxels) -> 
     assert likes == sorted(likes, reverse=True)
 
 
-@pytest.mark.parametrize("block", [1, 3, 8, 9])
-def test_all_pairs_are_looked_at_in_blocks_of_any_size(
-    block: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_pairs_are_looked_at() -> None:
     rows = np.random.default_rng(0).standard_normal((8, 3)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     obvious = {(i, j) for i, j in combinations(range(8), 2) if rows[i] @ rows[j] >= SAME_SCAN}
     assert 0 < len(obvious) < 28
-    monkeypatch.setattr(fingerprint, "BLOCK", block)
     found = suspects(rows)
     assert len(found) == len(obvious)
     assert {pair[:2] for pair in found} == obvious

@@ -386,7 +386,6 @@ def test_what_is_told_of_a_sound_folder(tmp_path: Path) -> None:
     unmasked["seg"].unlink()
     found = verify(tmp_path)
     assert found.sound
-    assert found.n_bytes == sum(path.stat().st_size for path in tmp_path.rglob("*.nii*"))
     rows = found.as_json()["cases"]
     assert rows[0] == {
         "case_id": faults.name_of(1),

@@ -50,7 +50,7 @@ def test_what_a_training_leaves(straight: training.Trained) -> None:
     assert straight.history["epoch"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     assert sorted(straight.history["part"].unique()) == ["train", "val"]
     assert straight.n_parameters == models.parameter_count(models.unet(toys.segmentation(), 2))
-    assert straight.device == "cpu" and straight.deterministic
+    assert straight.device == "cpu"
     assert straight.resumed_from == 0
     assert straight.seconds == pytest.approx(straight.history["seconds"].sum())
     folder = straight.checkpoint.parent
@@ -158,7 +158,7 @@ def test_other_code_or_damage_is_trained_anew(
 
 
 def test_the_key_holds_the_code_of_this_room_alone() -> None:
-    root = {"schema", "settings", "inputs", "yaml_files", "provenance"}
+    root = {"schema", "settings", "inputs", "provenance"}
     reached = set(with_dependencies(["networks.training"])) - root
     assert {"networks.loop", "networks.models", "networks.samples", "networks.job"} <= reached
     assert {name.split(".")[0] for name in reached} == {"networks"}
@@ -176,11 +176,10 @@ def test_checkpoint_of_another_job_is_not_resumed(
     assert toys.same_training(fresh, straight)
 
 
-def test_odd_sizes_and_patches_train_together(tmp_path: Path) -> None:
+def test_odd_sizes_train_together(tmp_path: Path) -> None:
     cases = [toys.toy_case("P1", (13, 17, 9)), toys.toy_case("P2", (16, 12, 7))]
-    for patch in (None, (8, 8, 8)):
-        asked = toys.job(tmp_path / str(patch), "unet3d", epochs=1, batch_size=2, patch=patch)
-        assert np.isfinite(training.train_segmenter(asked, cases, cases).history["loss"]).all()
+    asked = toys.job(tmp_path / "3d", "unet3d", epochs=1, batch_size=2)
+    assert np.isfinite(training.train_segmenter(asked, cases, cases).history["loss"]).all()
     cases.append(toys.toy_case("P3", blank=6))
     asked = toys.job(tmp_path / "2d", epochs=1, batch_size=30)
     assert np.isfinite(training.train_segmenter(asked, cases, cases[2:]).history["loss"]).all()

@@ -213,7 +213,7 @@ def of_real_patients(root: Path) -> finished.Finished:
 
 
 def looked_at(case: Case, *digests: str, content: str | None = None) -> Inspection:
-    return Inspection(replace(case, digests=digests), (), 0, content=content)
+    return Inspection(replace(case, digests=digests), (), content=content)
 
 
 @pytest.mark.parametrize(

@@ -287,3 +287,21 @@ def test_one_study_has_folds_by_patient_and_by_site(run: records.Run) -> None:
 def test_a_study_without_folds_by_site_says_which_notebook_makes_them(run: records.Run) -> None:
     with pytest.raises(DataError, match=r"splits-site.json: .* run 01_data_exploration"):
         runs_of(run, "04_train_unet3d", variant="sites", split_by="site")
+
+
+def trained(*losses: float) -> training.Trained:
+    rows = [(epoch, "train", loss, 1.26) for epoch, loss in enumerate(losses)]
+    history = pd.DataFrame(rows, columns=["epoch", "part", "loss", "seconds"])
+    return training.Trained(Path("f.pt"), "key", history, "cpu", 7, 0, "random weights")
+
+
+def test_losses_keep_their_fold_and_their_order() -> None:
+    table = folds.losses([trained(0.9, 0.5), trained(0.8)])
+    assert table["fold"].tolist() == [0, 0, 1]
+    assert table["loss"].tolist() == [0.9, 0.5, 0.8]
+
+
+def test_facts_count_epochs_and_add_up_seconds() -> None:
+    first, second = folds.facts([trained(0.9, 0.5), trained(0.8)]).to_dict("records")
+    assert (first["epochs"], first["seconds"], second["epochs"]) == (2, 2.5, 1)
+    assert (first["parameters"], first["device"], first["note"]) == (7, "cpu", "random weights")

@@ -59,9 +59,9 @@ def test_patients_are_listed_sorted(store: Store) -> None:
 
 
 def test_a_missing_patient_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
-    store = Store(tmp_path, "key1", remedy="run the first step")
+    store = Store(tmp_path, "key1")
     for read in (store.get, store.facts, lambda name: store.digest([name])):
-        with pytest.raises(DataError, match=r"P9\.json: is missing; run the first step"):
+        with pytest.raises(DataError, match=r"P9\.json: is missing; run 02_preprocessing again"):
             read("P9")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gliomalib import settings, yaml_files
+from gliomalib import inputs, settings
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.runner.chain import CHAIN
 from gliomalib.schema import Record, SettingsError, Value
@@ -122,7 +122,7 @@ def test_a_number_of_a_failed_classifier_is_not_told(gate: float, words: str) ->
 
 def test_every_assumption_names_a_setting_and_a_notebook_that_there_are() -> None:
     names = set(settings.Study.model_fields)
-    for assumption in yaml_files.read(argument.ASSUMPTIONS, argument.Assumptions).assumptions:
+    for assumption in inputs.read(argument.ASSUMPTIONS, argument.Assumptions).assumptions:
         parts = [part.split(".")[0] for part in assumption.setting.split(", ")]
         assert set(parts) <= {*names, "none"}
         assert assumption.source is None or assumption.source.notebook in CHAIN

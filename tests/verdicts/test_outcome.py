@@ -364,3 +364,89 @@ def test_no_tumour_everywhere_must_reach_the_printed_number_in_the_frame_of_the_
     for share, expected in ((0.9925, "problem confirmed"), (0.9642, "problem not confirmed")):
         value = Value("no_tumour_accuracy_crop", share, rule="mean")
         assert outcome.judge_values(claim, [value], BRATS).verdict == expected
+
+
+# --- a restricted study decides comparisons, refutes no level, says what it falls short of
+
+BOXES = replace(BRATS, full_size=False, weights="random", extent="boxes")
+PHANTOMS = replace(BRATS, real_data=False)
+FIXED = {"commit": "abcdef1", "date": "2026-11-29", "before_first_run": False, "known": "before"}
+COMPARED = {"use": "comparison", "fixed": FIXED}
+NEEDS = {"real_data": True, "min_patients": 30, "full_size": True, "weights": ["imagenet"]}
+ARITHMETIC = {"real_data": False, "min_patients": 0, "full_size": False}
+
+
+def compared(**changes: Any) -> claims.Claim:
+    return a_claim(
+        **{"decision": {"kind": "at_least", "limit": 0.6}, "testable_on": NEEDS, **changes}
+    )
+
+
+def judged_in(context: Any, ci95: Any, n: int = 368, **changes: Any) -> outcome.Verdict:
+    value = Value("number", sum(ci95) / 2, ci95, n, rule="mean over patients")
+    return outcome.judge_values(compared(**changes), [value], context)
+
+
+@pytest.mark.parametrize(
+    ("use", "ci95", "verdict"),
+    [
+        ("comparison", (0.7, 0.8), "reproduced"),
+        ("comparison", (0.4, 0.5), "not reproduced"),
+        ("comparison", (0.5, 0.7), "inconclusive"),
+        ("level", (0.7, 0.8), "reproduced"),
+        ("level", (0.4, 0.5), "not reached under this restriction"),
+        ("level", (0.5, 0.7), "inconclusive"),
+    ],
+)
+def test_the_use_of_a_claim_decides_what_a_restricted_no_is_called(
+    use: str, ci95: Any, verdict: str
+) -> None:
+    restricted = {"use": use, "fixed": FIXED}
+    found = judged_in(BOXES, ci95, restricted=restricted)
+    assert (found.verdict, found.protocol) == (verdict, "restricted")
+    assert judged_in(BRATS, (0.4, 0.5), restricted=restricted).verdict == "not reproduced"
+
+
+def test_each_restriction_is_said_with_what_it_could_change() -> None:
+    found = judged_in(BOXES, (0.7, 0.8), restricted=COMPARED)
+    assert len(found.restrictions) == 3
+    for words in ("smaller", "random weights", "false alarms", "abcdef1, before"):
+        assert words in found.restriction
+    row = outcome.table([found]).iloc[0]
+    assert (row["rests on"], row["restriction"]) == ("restricted", found.restriction)
+    assert judged_in(BRATS, (0.7, 0.8), restricted=COMPARED).restriction == "–"
+
+
+def test_a_study_of_masks_says_that_no_network_spoke() -> None:
+    context = replace(BRATS, extent="masks")
+    found = judged_in(context, (0.7, 0.8), restricted=COMPARED)
+    assert found.protocol == "restricted" and "masks" in found.restriction
+    tables = {**NEEDS, "whole_head": False}
+    assert judged_in(context, (0.7, 0.8), testable_on=tables).protocol == "full protocol"
+
+
+def test_without_a_restricted_use_a_shortfall_bars_the_claim() -> None:
+    found = judged_in(BOXES, (0.7, 0.8))
+    assert (found.verdict, found.protocol) == ("not testable on this data", "restricted")
+    assert "false alarms" in found.reason and not found.restrictions
+
+
+@pytest.mark.parametrize(("change", "n"), [({"real_data": False}, 368), ({}, 29)])
+def test_phantoms_and_few_patients_stay_barred(change: Any, n: int) -> None:
+    found = judged_in(replace(BOXES, **change), (0.7, 0.8), n, restricted=COMPARED)
+    assert found.verdict == "not testable on this data"
+
+
+def test_on_what_a_verdict_stands() -> None:
+    assert outcome.protocol(compared(), BRATS) == "full protocol"
+    assert outcome.protocol(compared(), PHANTOMS) == "synthetic"
+    assert outcome.protocol(compared(testable_on=ARITHMETIC), PHANTOMS) == "none needed"
+
+
+@pytest.mark.parametrize("extent", ["boxes", "masks"])
+def test_what_the_abstract_alone_decides_no_data_bar(extent: str) -> None:
+    study, by_id = replace(BRATS, extent=extent), {claim.id: claim for claim in claims.load()}
+    for name in ("W1", "W2"):
+        assert outcome.restrictions(by_id[name].testable_on, study) == []
+    # background of a crop is that of whole heads
+    assert outcome.restrictions(by_id["W3"].testable_on, study)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gliomalib.data.readers import layout, people
-from gliomalib.data.readers.layout import CaseInfo, Naming, Tree
+from gliomalib.data.readers.layout import Naming, Tree
 from gliomalib.schema import SEQUENCES, Case, Fault
 
 CASE_FOLDERS: Mapping[str, str] = {
@@ -52,35 +52,32 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
 
 def _cases(release: str, folder: Path, files: Sequence[Path]) -> list[Case | Fault]:
     above = folder.parent.name
-    info = CaseInfo(
-        case_id=folder.name,
-        patient_id=folder.name,
-        release=release,
-        folder=folder,
-        grade=above if above in people.GRADES else None,
-    )
+    grade = above if above in people.GRADES else None
+    case = Case(folder.name, folder.name, release, {}, None, grade)
     images = layout.images_in(files)
     stems = NAMING.stems(folder.name)
     names = {name.lower() for name in stems.values()}
     # a copy of a sequence, or a file of another case, is no mask of this one
     others = [path for path in images if layout.stem(path).lower() not in names]
-    mask = _mask(info, [path for path in others if _may_be_mask(layout.stem(path), folder.name)])
-    return layout.assemble(info, images, stems, mask)
+    mask = _mask(
+        case, folder, [path for path in others if _may_be_mask(layout.stem(path), folder.name)]
+    )
+    return layout.assemble(case, folder, images, stems, mask)
 
 
-def _mask(info: CaseInfo, others: Sequence[Path]) -> Path | Fault | None:
+def _mask(case: Case, folder: Path, others: Sequence[Path]) -> Path | Fault | None:
     # BraTS 2020 as distributed has one mask of another name (W39_1998.09.19_Segm.nii), so the only
     # file of a case that is no sequence counts as its mask if its name says segmentation
-    proper = layout.named(others, f"{info.case_id}_seg")
+    proper = layout.named(others, f"{case.case_id}_seg")
     candidates = proper or [path for path in others if "seg" in path.name.lower()]
     if not others:
         return None
     if len(candidates) == 1 and (proper or len(others) == 1):
         return candidates[0]
-    return info.fault(
-        "ambiguous mask",
-        f"cannot tell the mask among {layout.listed(others)}; name it {info.case_id}_seg.nii or "
-        ".nii.gz and remove the rest",
+    return case.fault(
+        *(folder, "ambiguous mask"),
+        f"case {case.case_id}: cannot tell the mask among {layout.listed(others)}; name it "
+        f"{case.case_id}_seg.nii or .nii.gz and remove the rest",
     )
 
 

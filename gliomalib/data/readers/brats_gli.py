@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gliomalib.data.readers import layout
-from gliomalib.data.readers.layout import CaseInfo, Naming, Tree
+from gliomalib.data.readers.layout import Naming, Tree
 from gliomalib.schema import Case, Fault
 
 EXAMPLES = ("BraTS-GLI-00000-000", "BraTS-SSA-00002-000", "BraTS-GLI-00000-000-t1n")
@@ -41,17 +41,18 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
     A mask counts where it lies beside the sequences: one in another folder may be a prediction.
     A case without it has no segmentation. A case of BraTS-Africa that is no glioma is a fault.
     """
-    for folder, case in layout.case_folders(tree, NAMING):
-        info = CaseInfo(case, case.rpartition("-")[0], release_of(folder), folder)
+    for folder, name in layout.case_folders(tree, NAMING):
+        case = Case(name, name.rpartition("-")[0], release_of(folder), {}, None)
         if NO_GLIOMA.fullmatch(folder.parent.name):
             advice = (
                 f"give the folder of the gliomas beside {folder.parent.name}, or remove that one"
             )
-            yield info.fault("no glioma", f"lies among tumours that are no gliomas; {advice}")
+            sentence = f"case {name}: lies among tumours that are no gliomas; {advice}"
+            yield case.fault(folder, "no glioma", sentence)
             continue
         files = tree.files[folder]
-        mask = layout.one_mask(info, files, case + NAMING.mask)
-        yield from layout.assemble(info, files, NAMING.stems(case), mask)
+        mask = layout.one_mask(case, folder, files, name + NAMING.mask)
+        yield from layout.assemble(case, folder, files, NAMING.stems(name), mask)
 
 
 def release_of(folder: Path) -> str:

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gliomalib.data.readers import names
@@ -36,24 +36,6 @@ class Tree:
     def paths(self) -> list[Path]:
         """All files, folder by folder."""
         return [path for files in self.files.values() for path in files]
-
-
-@dataclass(frozen=True)
-class CaseInfo:
-    """What the names of files and the tables of a release say of a case; see ``schema.Case``."""
-
-    case_id: str
-    patient_id: str
-    release: str
-    folder: Path
-    grade: str | None = None
-    channels: tuple[str, ...] = ()
-
-    def fault(self, kind: str, sentence: str, path: Path | None = None) -> Fault:
-        """Return a fault of this case, at its folder unless ``path`` is given."""
-        place = path or self.folder
-        message = f"{place}: case {self.case_id}: {sentence}"
-        return Fault(self.case_id, self.patient_id, self.release, place, kind, message)
 
 
 @dataclass(frozen=True)
@@ -159,13 +141,17 @@ def listed(paths: Sequence[Path]) -> str:
 
 
 def assemble(
-    info: CaseInfo, files: Sequence[Path], stems: Mapping[str, str], mask: Path | Fault | None
+    case: Case,
+    folder: Path,
+    files: Sequence[Path],
+    stems: Mapping[str, str],
+    mask: Path | Fault | None,
 ) -> list[Case | Fault]:
-    """Return the case whose files are called ``stems`` (sequence → name without ending).
+    """Return a case with its files, which are called ``stems`` (sequence → name without ending).
 
-    Where a sequence is missing or duplicated, return a fault for each such sequence instead; a
-    fault in place of the mask is one more. A case that has a mask comes without images beside
-    these faults: whether that will do is for the study to say.
+    ``case`` is what names and tables say of it, faults are said to be at ``folder``: one for each
+    sequence that is missing or duplicated, and one that stands in place of the mask. Beside them
+    a case that has a mask comes without images: whether that will do is for the study to say.
     """
     paths = {sequence: named(files, stems[sequence]) for sequence in SEQUENCES}
     faults: list[Case | Fault] = [mask] if isinstance(mask, Fault) else []
@@ -174,21 +160,22 @@ def assemble(
             what = f"is duplicated ({listed(candidates)})" if candidates else "is missing"
             kind = "duplicate sequence" if candidates else MISSING
             wanted = f"expected one file {stems[sequence]}.nii or .nii.gz"
-            faults.append(info.fault(kind, f"sequence {sequence} {what}; {wanted}"))
-    whose = (info.case_id, info.patient_id, info.release)
+            sentence = f"case {case.case_id}: sequence {sequence} {what}; {wanted}"
+            faults.append(case.fault(folder, kind, sentence))
     if faults or isinstance(mask, Fault):
-        bare = [Case(*whose, {}, mask, grade=info.grade)] if isinstance(mask, Path) else []
-        return [*faults, *bare]
+        bare = replace(case, segmentation=mask, channels=()) if isinstance(mask, Path) else None
+        return [*faults, bare] if bare else faults
     images = {sequence: path for sequence, (path,) in paths.items()}
-    return [Case(*whose, images, mask, grade=info.grade, channels=info.channels)]
+    return [replace(case, images=images, segmentation=mask)]
 
 
-def one_mask(info: CaseInfo, files: Sequence[Path], wanted: str) -> Path | Fault | None:
+def one_mask(case: Case, folder: Path, files: Sequence[Path], wanted: str) -> Path | Fault | None:
     """Return the mask called ``wanted``, None where there is none, a fault where there are two."""
     paths = named(files, wanted)
     if len(paths) > 1:
         both = " and ".join(map(str, paths))
-        return info.fault("duplicate mask", f"the mask is duplicated ({both}); remove one")
+        sentence = f"case {case.case_id}: the mask is duplicated ({both}); remove one"
+        return case.fault(folder, "duplicate mask", sentence)
     return paths[0] if paths else None
 
 

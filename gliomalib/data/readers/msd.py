@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gliomalib.data.readers import layout
-from gliomalib.data.readers.layout import CaseInfo, Tree
+from gliomalib.data.readers.layout import Tree
 from gliomalib.labels import CONVENTIONS
 from gliomalib.schema import SEQUENCES, Case, Fault
 
@@ -54,8 +54,9 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
         faults = _disagreements(tree, folder)
         yield from faults
         if not faults:
-            for case in dict.fromkeys(layout.stem(path) for path in images):
-                yield from _case(tree, CaseInfo(case, case, RELEASE, folder, channels=CHANNELS))
+            for name in dict.fromkeys(layout.stem(path) for path in images):
+                case = Case(name, name, RELEASE, {}, None, channels=CHANNELS)
+                yield from _case(tree, case, folder)
 
 
 def expected_description() -> dict[str, dict[str, str]]:
@@ -66,21 +67,24 @@ def expected_description() -> dict[str, dict[str, str]]:
     }
 
 
-def _case(tree: Tree, info: CaseInfo) -> list[Case | Fault]:
-    copies = layout.named(tree.files[info.folder], info.case_id)
+def _case(tree: Tree, case: Case, folder: Path) -> list[Case | Fault]:
+    name = case.case_id
+    copies = layout.named(tree.files[folder], name)
     if len(copies) > 1:
         both = layout.listed(copies)
-        return [info.fault("duplicate image", f"the image is duplicated ({both}); remove one")]
-    stems = dict.fromkeys(SEQUENCES, info.case_id)
-    if info.folder.name != _TRAINING:
-        return layout.assemble(info, copies, stems, None)
-    labels = info.folder.parent / "labelsTr"
-    mask = layout.one_mask(info, tree.files.get(labels, ()), info.case_id)
+        sentence = f"case {name}: the image is duplicated ({both}); remove one"
+        return [case.fault(folder, "duplicate image", sentence)]
+    stems = dict.fromkeys(SEQUENCES, name)
+    if folder.name != _TRAINING:
+        return layout.assemble(case, folder, copies, stems, None)
+    labels = folder.parent / "labelsTr"
     no_mask = (
-        f"mask {info.case_id}.nii.gz is missing, though the release has one for every case of "
+        f"case {name}: mask {name}.nii.gz is missing, though the release has one for every case of "
         f"{_TRAINING}; give the folder that holds both, or unpack it again"
     )
-    return layout.assemble(info, copies, stems, mask or info.fault("no mask", no_mask, labels))
+    mask = layout.one_mask(case, folder, tree.files.get(labels, ()), name)
+    mask = mask or case.fault(labels, "no mask", no_mask)
+    return layout.assemble(case, folder, copies, stems, mask)
 
 
 def _disagreements(tree: Tree, images: Path) -> list[Fault]:

@@ -3,8 +3,8 @@
 import re
 from functools import lru_cache
 
+from gliomalib.inputs import Model, read
 from gliomalib.provenance import PROJECT_DIR
-from gliomalib.yaml_files import Model, read
 
 FILE = PROJECT_DIR / "data" / "names.yml"
 

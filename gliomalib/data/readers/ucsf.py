@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gliomalib.data.readers import layout, tables
-from gliomalib.data.readers.layout import CaseInfo, Naming, Tree
+from gliomalib.data.readers.layout import Naming, Tree
 from gliomalib.schema import Case, DataError, Fault
 
 RELEASE = "ucsf_pdgm"
@@ -78,19 +78,14 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
     names, faults = tables.read_all(tree, read_table, names_of, RELEASE)
     patient_ids, grades = names
     yield from faults
-    for folder, case in layout.case_folders(tree, NAMING):
-        exam = RENAMED.get(case, case)
+    for folder, name in layout.case_folders(tree, NAMING):
+        exam = RENAMED.get(name, name)
         patient = exam.partition("_")[0]
-        info = CaseInfo(
-            case_id=exam,
-            patient_id=patient_ids.get(patient, patient),
-            release=RELEASE,
-            folder=folder,
-            grade=grades.get(exam),
-        )
+        patient = patient_ids.get(patient, patient)
+        case = Case(exam, patient, RELEASE, {}, None, grades.get(exam))
         files = tree.files[folder]
-        mask = layout.one_mask(info, files, case + NAMING.mask)
-        yield from layout.assemble(info, files, NAMING.stems(case), mask)
+        mask = layout.one_mask(case, folder, files, name + NAMING.mask)
+        yield from layout.assemble(case, folder, files, NAMING.stems(name), mask)
 
 
 def read_table(path: str | Path) -> list[Exam]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gliomalib.data.readers import layout
-from gliomalib.data.readers.layout import CaseInfo, Naming, Tree
+from gliomalib.data.readers.layout import Naming, Tree
 from gliomalib.schema import Case, Fault
 
 RELEASE = "upenn_gbm"
@@ -42,8 +42,8 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
     by_stem: dict[str, list[Path]] = {}
     for path in layout.images_in(tree.paths):
         by_stem.setdefault(layout.stem(path).lower(), []).append(path)
-    for folder, case in layout.case_folders(tree, NAMING):
-        info = CaseInfo(case, case.partition("_")[0], RELEASE, folder, GRADE)
-        wanted = case + NAMING.mask
-        mask = layout.one_mask(info, by_stem.get(wanted.lower(), []), wanted)
-        yield from layout.assemble(info, tree.files[folder], NAMING.stems(case), mask)
+    for folder, name in layout.case_folders(tree, NAMING):
+        case = Case(name, name.partition("_")[0], RELEASE, {}, None, GRADE)
+        wanted, files = name + NAMING.mask, tree.files[folder]
+        mask = layout.one_mask(case, folder, by_stem.get(wanted.lower(), []), wanted)
+        yield from layout.assemble(case, folder, files, NAMING.stems(name), mask)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gliomalib.data.readers import layout
-from gliomalib.data.readers.layout import CaseInfo, Naming
+from gliomalib.data.readers.layout import Naming
 from gliomalib.schema import SEQUENCES, Case, Fault
 
 NAMING = Naming(re.compile(r"X\d"), {name: f"-{name}" for name in SEQUENCES}, "-seg", "_mri")
@@ -32,13 +32,13 @@ def test_of_folders_of_one_name_those_with_a_sequence_count(tmp_path: Path) -> N
 
 
 def test_a_fault_in_place_of_the_mask_is_one_more_fault(tmp_path: Path) -> None:
-    info = CaseInfo("X1", "X", "some", tmp_path)
+    case = Case("X1", "X", "some", {}, None)
     files = touch(tmp_path, *(f"X1-{name}.nii" for name in SEQUENCES), "X1-seg.nii")
-    found = layout.assemble(info, files, NAMING.stems("X1"), files[-1])
+    found = layout.assemble(case, tmp_path, files, NAMING.stems("X1"), files[-1])
     assert [type(entry) for entry in found] == [Case]
-    wrong = info.fault("duplicate mask", "x")
-    assert layout.assemble(info, files, NAMING.stems("X1"), wrong) == [wrong]
-    both = layout.assemble(info, files[1:], NAMING.stems("X1"), wrong)
+    wrong = case.fault(tmp_path, "duplicate mask", "x")
+    assert layout.assemble(case, tmp_path, files, NAMING.stems("X1"), wrong) == [wrong]
+    both = layout.assemble(case, tmp_path, files[1:], NAMING.stems("X1"), wrong)
     assert [fault.kind for fault in both if isinstance(fault, Fault)] == [
         "duplicate mask",
         "missing sequence",
@@ -46,11 +46,11 @@ def test_a_fault_in_place_of_the_mask_is_one_more_fault(tmp_path: Path) -> None:
 
 
 def test_one_mask_none_or_two(tmp_path: Path) -> None:
-    info = CaseInfo("X1", "X", "some", tmp_path)
+    case = Case("X1", "X", "some", {}, None)
     files = touch(tmp_path, "a/X1.nii", "b/X1.nii.gz", "b/X12.nii")
-    assert layout.one_mask(info, files[1:], "X1") == files[1]
-    assert layout.one_mask(info, files, "X3") is None
-    fault = layout.one_mask(info, files, "X1")
+    assert layout.one_mask(case, tmp_path, files[1:], "X1") == files[1]
+    assert layout.one_mask(case, tmp_path, files, "X3") is None
+    fault = layout.one_mask(case, tmp_path, files, "X1")
     assert isinstance(fault, Fault)
     assert str(files[0]) in fault.message
     assert str(files[1]) in fault.message

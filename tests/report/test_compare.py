@@ -1,6 +1,7 @@
-"""Differences of records: parameters, origin, values and verdicts."""
+"""Two runs side by side: parameters, origin, values, verdicts, and what the page never contains."""
 
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gliomalib.report.compare import page as compare
-from gliomalib.report.compare import records as differences
+from gliomalib.report import compare
 from gliomalib.schema import RecordError, SettingsError, Value
-from tests.report.compare.two_runs import (
+from tests.report.two_runs import (
+    ATTACK,
     CLOCK,
     COUNT,
     DICE,
@@ -25,11 +26,72 @@ from tests.report.compare.two_runs import (
     change_record,
     change_values,
     comparison,
+    make_report,
     page_of,
     said,
     verdict_rows,
     write_verdicts,
 )
+
+
+@pytest.fixture
+def a(tmp_path: Path) -> Path:
+    return make_report(tmp_path / "one" / "smoke")
+
+
+@pytest.fixture
+def b(a: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(a, tmp_path / "two" / "smoke"))
+
+
+def test_a_copy_is_the_same_everywhere(a: Path, b: Path) -> None:
+    found = comparison(a, b)
+    kinds = [pair.kind for pair in found.values]
+    assert (kinds.count("equal"), kinds.count("clock"), len(kinds)) == (8, 7, 15)
+    assert not found.parameters and not found.origins and not found.verdicts
+    assert not found.missing and not any(found.lone_values.values())
+    assert found.same
+    told = said(page_of(a, b), ".answer")
+    assert told.startswith("Parameters, values and verdicts came out the same, but for what a")
+    assert "A and B are two runs of the study smoke. They were made on the same data" in told
+    assert "Of 8 values that both have, 8 are equal." in told, "15 less 3 of notebook 14 and 4 of s"
+    assert "A clock makes 7 more values" in told
+    assert "None of 2 verdicts changed." in told
+
+
+def test_another_study_is_named(a: Path, b: Path) -> None:
+    for name in RUNS:
+        change_record(b, name, study="brats", provenance={**PROVENANCE, "data_digest": "x"})
+    soup = page_of(a, b)
+    assert said(soup, "h1") == "smoke and brats side by side"
+    assert said(soup, ".answer").startswith("A is the study smoke, B the study brats: a value")
+
+
+def test_hostile_names_appear_as_text(a: Path, b: Path) -> None:
+    for folder in (a, b):
+        for name in RUNS:
+            change_record(folder, name, study=ATTACK)
+    hostile = replace(DICE, name=f"dice{ATTACK}", rule=ATTACK, unit=ATTACK)
+    for folder, number in ((a, 0.1), (b, 0.9)):
+        value = replace(hostile, value=number, ci95=(number, number))
+        change_record(
+            folder, study=ATTACK, values=(value,), parameters={ATTACK: f"{ATTACK}{number}"}
+        )
+        rows = [{**verdict_rows()[0], "statement": ATTACK, "verdict": f"{number}{ATTACK}"}]
+        write_verdicts(folder, rows)
+    (b / "records" / f"{VARIANT}.json").unlink()
+    soup = page_of(a, b)
+    assert not soup.find_all("script")
+    assert len([one for one in soup.find_all("bdi") if ATTACK.strip() in one.get_text()]) >= 4
+
+
+def test_cells_are_left_to_nbdime_and_both_folders_are_named(a: Path, b: Path) -> None:
+    soup = page_of(a, b)
+    told = said(soup, "#cells")
+    assert "by nbdiff-web A.ipynb B.ipynb (package nbdime)" in told
+    assert "A.ipynb is of …/one/smoke/notebooks and B.ipynb of …/two/smoke/notebooks" in told
+    addresses = [str(tag[key]) for key in ("src", "href") for tag in soup.find_all(attrs={key: 1})]
+    assert addresses == []
 
 
 def test_a_changed_parameter_is_shown_with_both_values(a: Path, b: Path) -> None:
@@ -52,7 +114,7 @@ def test_a_parameter_that_one_does_not_know_and_folders_are_named(a: Path, b: Pa
     change_record(b, parameters={**PARAMETERS, **own})
     (found,) = comparison(a, b).parameters
     assert (found.a, found.b) == ("not stated", "/path/to/w.pt")
-    assert "secret" not in compare.page(comparison(a, b))
+    assert "secret" not in compare.page_of(comparison(a, b))
 
 
 def test_origin_is_compared_run_by_run(a: Path, b: Path) -> None:
@@ -158,8 +220,8 @@ def test_values_of_one_side_are_listed(a: Path, b: Path) -> None:
 def test_overlap_is_symmetric_and_means_a_common_point(one: list[float], two: list[float]) -> None:
     left, right = (replace(DICE, ci95=(ends[0], ends[1])) for ends in (one, two))
     common = any(one[0] <= end <= one[1] for end in two) or two[0] <= one[0] <= two[1]
-    assert differences.overlap(left, right) is common
-    assert differences.overlap(right, left) is common
+    assert compare.overlap(left, right) is common
+    assert compare.overlap(right, left) is common
 
 
 def test_a_changed_verdict_is_shown_from_both_sides(a: Path, b: Path) -> None:
@@ -205,8 +267,8 @@ def test_a_missing_record_is_named_on_both_ways(a: Path, b: Path) -> None:
 
 
 def test_a_report_is_a_name_or_a_folder(a: Path, b: Path, tmp_path: Path) -> None:
-    assert differences.find("smoke", a.parent) == a
-    assert differences.find(str(b), a.parent) == b
+    assert compare.find("smoke", a.parent) == a
+    assert compare.find(str(b), a.parent) == b
     path = compare.build("smoke", str(b), a.parent)
     assert path == a.parent / "compare-smoke-smoke.html" and path.is_file()
     other = compare.build("smoke", str(b), a.parent, tmp_path / "new" / "page.html")

@@ -7,8 +7,7 @@ import pandas as pd
 from bs4 import BeautifulSoup
 
 from gliomalib import records
-from gliomalib.report.compare import page as compare
-from gliomalib.report.compare import records as sides
+from gliomalib.report import compare
 from gliomalib.schema import Record, Value
 from tests.report.small_study import make_record
 
@@ -69,11 +68,11 @@ def change_values(folder: Path, *values: Value, name: str = FUSION) -> None:
 
 
 def comparison(a: Path, b: Path) -> compare.Comparison:
-    return compare.compare(sides.read("A", a), sides.read("B", b))
+    return compare.Comparison(compare.read("A", a), compare.read("B", b))
 
 
 def page_of(a: Path, b: Path) -> BeautifulSoup:
-    return BeautifulSoup(compare.page(comparison(a, b)), features="html.parser")
+    return BeautifulSoup(compare.page_of(comparison(a, b)), features="html.parser")
 
 
 def said(soup: BeautifulSoup, where: str) -> str:

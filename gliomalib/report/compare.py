@@ -1,0 +1,281 @@
+"""Two runs side by side on one page: what their records say differently.
+
+Nothing is tested here: two numbers are equal or not, and two printed intervals overlap or not.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gliomalib import inputs
+from gliomalib.provenance import write_atomic
+from gliomalib.report import entries, pages
+from gliomalib.report.pages import ABSENT, TIMES
+from gliomalib.report.phrases import dotted, listed
+from gliomalib.schema import Record, RecordError, SettingsError, Value, split_run_name
+
+CLOCK_UNITS = {"s", "ms", "min", "h", "1/s"}
+"""Units of values that a clock makes, in whatever notebook."""
+
+CLOSE = 1e-9
+"""Relative difference up to which two numbers of two records are one number."""
+
+COUNTED = ("n_patients", "n_empty", "n_missed", "n_seeds", "unit")
+"""What must be the same of two values beside the numbers."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """Run ``letter`` (A or B) as it was found, by the names of its records.
+
+    ``verdicts`` are the rows of the verdict table by claim and its sentence, which another
+    version may number otherwise. ``faults`` says in a sentence each what cannot be read.
+    """
+
+    letter: str
+    folder: Path
+    records: Mapping[str, Record]
+    verdicts: Mapping[str, Mapping[str, str]]
+    faults: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """The folder; what is above it on this machine says nothing where the page is read."""
+        return "/".join(["…", *self.folder.parts[-2:]])
+
+    @property
+    def studies(self) -> tuple[str, ...]:
+        """The studies that its records name; more than one where somebody mixed them."""
+        return tuple(sorted({record.study for record in self.records.values()}))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that A and B say differently, in the same two ways in each of ``runs``."""
+
+    name: str
+    a: str
+    b: str
+    runs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ValuePair:
+    """A value of both runs. ``kind`` is equal, beyond, open, within or clock.
+
+    ``clock``: a clock makes it, be it equal or not; ``beyond``: the intervals are apart;
+    ``within``: they overlap; ``open``: one has none, so nothing says how far apart is far.
+    ``notes`` says what else is not the same about it.
+    """
+
+    run: str
+    name: str
+    a: Value
+    b: Value
+    kind: str
+    notes: tuple[str, ...]
+
+
+class Verdicts(NamedTuple):
+    """The rows of one claim in A and in B, empty where it was not judged."""
+
+    a: Mapping[str, str]
+    b: Mapping[str, str]
+
+    @property
+    def clocked(self) -> bool:
+        """Whether a clock decides this claim."""
+        return any(row.get("notebook") == TIMES for row in self)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that the page shows of two runs."""
+
+    a: Side
+    b: Side
+
+    @cached_property
+    def shared(self) -> list[str]:
+        """The runs of which both sides have a record."""
+        return _in_order([name for name in self.a.records if name in self.b.records])
+
+    @property
+    def all_runs(self) -> list[str]:
+        """The runs of which a side has a record."""
+        return _in_order([*self.a.records, *self.b.records])
+
+    @cached_property
+    def values(self) -> list[ValuePair]:
+        """Every value that both have, by run and name, in the order of A."""
+        return [
+            _pair(run, value, other)
+            for run in self.shared
+            for value in self.a.records[run].values
+            for other in self.b.records[run].values
+            if value.name == other.name
+        ]
+
+    @cached_property
+    def lone_values(self) -> dict[str, dict[str, list[str]]]:
+        """Side → run → the names of the values that just this side has."""
+        lone: dict[str, dict[str, list[str]]] = {self.a.letter: {}, self.b.letter: {}}
+        for side, other in ((self.a, self.b), (self.b, self.a)):
+            theirs = {(run, v.name) for run, made in other.records.items() for v in made.values}
+            for run, record in side.records.items():
+                if names := [v.name for v in record.values if (run, v.name) not in theirs]:
+                    lone[side.letter][run] = names
+        return lone
+
+    @cached_property
+    def parameters(self) -> list[Difference]:
+        """The settings, by their dotted names, that are not the same."""
+        return self._differences(_parameters)
+
+    @cached_property
+    def origins(self) -> list[Difference]:
+        """What is not the same of commit, lock, code, data, versions, seed and device."""
+        return self._differences(pages.origin)
+
+    @cached_property
+    def verdicts(self) -> list[Verdicts]:
+        """The claims whose verdicts differ, and those that one side alone judged.
+
+        Empty where a side has no verdict table: then there is nothing to compare.
+        """
+        a, b = self.a.verdicts, self.b.verdicts
+        if not (a and b):
+            return []
+        pairs = [Verdicts(a.get(name, {}), b.get(name, {})) for name in dict.fromkeys([*a, *b])]
+        return [pair for pair in pairs if pair.a.get("verdict") != pair.b.get("verdict")]
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs and nothing is missing, a clock and the provenance aside."""
+        kinds = {pair.kind for pair in self.values} - {"equal", "clock"}
+        changed = [pair for pair in self.verdicts if not pair.clocked]
+        lone = any(self.lone_values.values())
+        return not (kinds or changed or lone or self.parameters or self.missing)
+
+    @property
+    def missing(self) -> list[str]:
+        """What cannot be read, and what one side has and the other has not, in sentences."""
+        sentences = [
+            f"{side.letter}: {fault}." for side in (self.a, self.b) for fault in side.faults
+        ]
+        for side, other in ((self.a, self.b), (self.b, self.a)):
+            if lacking := [name for name in other.records if name not in side.records]:
+                sentences.append(f"{side.letter} has no record of {listed(lacking)}.")
+        return sentences
+
+    def _differences(self, told: Callable[[Record], Mapping[str, str]]) -> list[Difference]:
+        """Return what the records tell differently, by name, each pair of answers once."""
+        found: dict[tuple[str, str, str], list[str]] = {}
+        for run in self.shared:
+            left, right = told(self.a.records[run]), told(self.b.records[run])
+            for name in dict.fromkeys([*left, *right]):
+                answers = (left.get(name, ABSENT), right.get(name, ABSENT))
+                if answers[0] != answers[1]:
+                    found.setdefault((name, *answers), []).append(run)
+        return [Difference(*key, tuple(runs)) for key, runs in sorted(found.items())]
+
+
+def build(a: str, b: str, report_dir: str | Path, out: str | Path | None = None) -> Path:
+    """Write the page of two runs and return its path: ``compare-<a>-<b>.html``, or ``out``.
+
+    ``a`` and ``b`` are each the name of a study in ``report_dir``, where the page goes, or the
+    folder of a report. Raises ``SettingsError`` where there is no such report, or both are the same
+    folder, and ``RecordError`` where no record can be read.
+    """
+    report_dir = Path(report_dir)
+    folders = [find(name, report_dir) for name in (a, b)]
+    if folders[0] == folders[1]:
+        raise SettingsError(f"{folders[0]}: A and B are this one folder; give two runs to compare")
+    page = page_of(Comparison(read("A", folders[0]), read("B", folders[1])))
+    path = Path(out) if out else report_dir / f"compare-{folders[0].name}-{folders[1].name}.html"
+    return write_atomic(path, page)
+
+
+def page_of(found: Comparison) -> str:
+    """Return the page of two runs."""
+    return pages.render("compare.html.j2", found=found)
+
+
+def find(given: str, report_dir: Path) -> Path:
+    """Return the folder of a report: of a study in ``report_dir``, or the folder ``given``.
+
+    Raises ``SettingsError`` where there are records in neither.
+    """
+    for folder in (report_dir / given, inputs.absolute(given)):
+        if any(folder.glob("records/*.json")):
+            return folder.resolve()
+    known = sorted(path.parent.name for path in report_dir.glob("*/records"))
+    raise SettingsError(
+        f"there is no report {given!r} with records: take one of "
+        f"{', '.join(known) or 'those to be made'} in {report_dir}, or the folder of a report"
+    )
+
+
+def read(letter: str, folder: Path) -> Side:
+    """Read what is there of a run; what is damaged is named in its ``faults``.
+
+    Raises ``RecordError`` where not one record can be read.
+    """
+    made, faults = entries.readable(folder)
+    if not made:
+        raise RecordError(f"{folder}: not one record can be read: {faults[0]}")
+    try:
+        rows = entries.rows(folder, entries.VERDICTS)
+    except RecordError as error:
+        rows = []
+        faults.append(str(error))
+    verdicts = {f"{row['claim']} {row['statement']}": row for row in rows}
+    return Side(letter, folder, made, verdicts, tuple(faults))
+
+
+def overlap(a: Value, b: Value) -> bool | None:
+    """Say whether the intervals of two values overlap; None where one is missing or undefined."""
+    if a.ci95 is None or b.ci95 is None or not all(map(math.isfinite, (*a.ci95, *b.ci95))):
+        return None
+    return max(a.ci95[0], b.ci95[0]) <= min(a.ci95[1], b.ci95[1])
+
+
+def _in_order(names: Sequence[str]) -> list[str]:
+    """Return the names of runs as a study runs them, each notebook before its variants."""
+    return sorted(set(names), key=split_run_name)
+
+
+def _parameters(record: Record) -> dict[str, str]:
+    return {name: _text(value) for name, value in dotted(record.parameters).items()}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        # a folder of one machine says nothing on another
+        return f"/path/to/{Path(value).name}" if Path(value).is_absolute() else value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _pair(run: str, a: Value, b: Value) -> ValuePair:
+    notes = [
+        f"{name.removeprefix('n_')} {getattr(a, name) or 'none'} in A, "
+        f"{getattr(b, name) or 'none'} in B"
+        for name in COUNTED
+        if getattr(a, name) != getattr(b, name)
+    ]
+    left, right = ((value.value, *(value.ci95 or ())) for value in (a, b))
+    comparable = not notes and len(left) == len(right)
+    if split_run_name(run)[0] == TIMES or {a.unit, b.unit} & CLOCK_UNITS:
+        kind = "clock"
+    elif comparable and np.allclose(left, right, rtol=CLOSE, atol=1e-12, equal_nan=True):
+        kind = "equal"
+    else:
+        kind = {True: "within", False: "beyond", None: "open"}[overlap(a, b)]
+    notes += ["made by a rule that is worded differently"] if a.rule != b.rule else []
+    return ValuePair(run, a.name, a, b, kind, tuple(notes))
