@@ -116,7 +116,7 @@ class Optimisation(Model):
 
 
 class Segmentation(Optimisation):
-    """A MONAI U-Net in two or three dimensions.
+    """A MONAI U-Net; ``patch`` is its 3D training box in voxels (None: the whole volume).
 
     ``strides`` say how often each level but the last shrinks the picture, before it looks at it
     (None: 2 each, so that even the first level sees half the resolution, and [1, 2, 2] the first
@@ -132,6 +132,7 @@ class Segmentation(Optimisation):
     focal_gamma: float = Field(2.0, ge=0)
     class_weights: tuple[float, float, float, float] | None = None
     sequences: tuple[Sequence, ...] = Field(("t1", "t1ce", "t2", "flair"), min_length=1)
+    patch: tuple[int, int, int] | None = None
 
     @model_validator(mode="after")
     def _a_stride_between_levels(self) -> Segmentation:

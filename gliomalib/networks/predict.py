@@ -31,6 +31,9 @@ from gliomalib.settings import Segmentation
 SLICES_AT_ONCE = 32
 """Axial slices that the 2D net takes in one pass."""
 
+OVERLAP = 0.5
+"""Share of a box that it has in common with its neighbour, where a volume is cut into boxes."""
+
 REMEDY = "run the training notebook again"
 
 
@@ -82,8 +85,9 @@ def segment(segmenter: Segmenter | str | Path, case: StoredCase, device: str = "
     """Return the class probabilities (4, X, Y, Z) float16 of a case on its own grid.
 
     The 2D net goes through the axial slices; one without any brain, such as it never saw in
-    training, is no tumour with certainty. The 3D net takes the whole volume. ``device`` counts
-    for a checkpoint; a loaded net stays where it is.
+    training, is no tumour with certainty. The 3D net takes the whole volume, or, where that is
+    larger than the training ``patch``, half-overlapping boxes with Gaussian weights. ``device``
+    counts for a checkpoint; a loaded net stays where it is.
     """
     probabilities = _inferred(segmenter, case, device).to(torch.float16).cpu().numpy()
     return Volume(np.ascontiguousarray(probabilities), case.grid)
@@ -106,9 +110,7 @@ def _inferred(segmenter: Segmenter | str | Path, case: StoredCase, device: str) 
     seen = case.images[samples.channels_of(segmenter.settings.sequences)]
     images = torch.from_numpy(np.array(seen, np.float32)).to(segmenter.device)
     with torch.inference_mode(), models.threads(segmenter.threads):
-        if segmenter.dims == 2:
-            return _slicewise(segmenter, images)
-        return cast(Tensor, segmenter.network(images[None]).softmax(dim=1)[0])
+        return _slicewise(segmenter, images) if segmenter.dims == 2 else _whole(segmenter, images)
 
 
 def _slicewise(segmenter: Segmenter, images: Tensor) -> Tensor:
@@ -121,6 +123,22 @@ def _slicewise(segmenter: Segmenter, images: Tensor) -> Tensor:
         answers = [segmenter.network(part).softmax(dim=1) for part in parts]
         probabilities[with_brain] = torch.cat(answers)
     return probabilities.permute(1, 2, 3, 0)
+
+
+def _whole(segmenter: Segmenter, images: Tensor) -> Tensor:
+    from monai.inferers.utils import sliding_window_inference  # noqa: PLC0415  # slow
+
+    def probabilities(box: Tensor) -> Tensor:
+        # softmax before boxes are averaged: a mean of logits would let the surest box win
+        return cast(Tensor, segmenter.network(box).softmax(dim=1))
+
+    patch = segmenter.settings.patch
+    if patch is None or all(a <= b for a, b in zip(images.shape[1:], patch, strict=True)):
+        return probabilities(images[None])[0]
+    averaged = sliding_window_inference(
+        images[None], patch, 1, probabilities, overlap=OVERLAP, mode="gaussian"
+    )
+    return cast(Tensor, averaged)[0]
 
 
 def segment_all(

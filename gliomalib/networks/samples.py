@@ -1,4 +1,4 @@
-"""What a training draws by seed and place: axial slices, volumes, fused images."""
+"""What a training draws by seed and place: axial slices, boxes of volumes, fused images."""
 
 from __future__ import annotations
 
@@ -63,19 +63,40 @@ class AxialSlices(Samples):
         return case.images[self.channels, ..., z], case.labels[None, ..., z]
 
 
-class Volumes(Samples):
-    """Whole volumes, as (C, X, Y, Z) and (1, X, Y, Z), C sequences."""
+class Boxes(Samples):
+    """One box of each volume, or the whole of it, as (C, X, Y, Z) and (1, X, Y, Z).
 
-    def __init__(self, cases: Sequence[StoredCase], sequences: Sequence[str] = SEQUENCES) -> None:
-        self.cases, self.channels = cases, channels_of(sequences)
+    With a ``patch`` half of the boxes are centred on a tumour voxel, the others lie anywhere.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[StoredCase],
+        patch: tuple[int, int, int] | None,
+        sequences: Sequence[str] = SEQUENCES,
+    ) -> None:
+        self.cases, self.patch, self.channels = cases, patch, channels_of(sequences)
 
     def __len__(self) -> int:
         return len(self.cases)
 
     def draw(self, index: int, rng: np.random.Generator) -> Sample:
-        """Return one volume and its labels."""
+        """Return one box and its labels."""
         case = self.cases[index]
-        return case.images[self.channels], case.labels[None]
+        box = self._box(case.labels, rng) if self.patch else ()
+        return case.images[(self.channels, *box)], case.labels[box][None]
+
+    def _box(self, labels: NDArray[np.uint8], rng: np.random.Generator) -> tuple[slice, ...]:
+        patch = np.array(self.patch)
+        # an axis shorter than the patch has no room: its box starts at 0 and ends with the axis
+        room = np.maximum(np.array(labels.shape) - patch, 0)
+        start = rng.integers(0, room + 1)
+        if rng.random() < 0.5:
+            tumour = np.flatnonzero(labels)
+            if len(tumour):
+                centre = np.array(np.unravel_index(rng.choice(tumour), labels.shape))
+                start = np.clip(centre - patch // 2, 0, room)
+        return tuple(slice(a, a + b) for a, b in zip(start.tolist(), patch.tolist(), strict=True))
 
 
 class FusedImages(Samples):

@@ -52,10 +52,11 @@ class Trained:
 def train_segmenter(job: Job, train: Sequence[StoredCase], val: Sequence[StoredCase]) -> Trained:
     """Train the 2D or the 3D U-Net and return the weights of its last epoch.
 
-    The 2D net sees all axial slices with any brain, the 3D net whole volumes. ``val`` gives a curve
-    and decides nothing. A training that the folder holds already is returned, an interrupted one
-    goes on from its last whole epoch; on a CPU both give the bits of a straight run. Raises
-    ``DataError`` without training volumes and ``SettingsError`` for a job that cannot run here.
+    The 2D net sees all axial slices with any brain, the 3D net whole volumes or one ``patch``
+    per volume and epoch. ``val`` gives a curve and decides nothing. A training that the folder
+    holds already is returned, an interrupted one goes on from its last whole epoch; on a CPU both
+    give the bits of a straight run. Raises ``DataError`` without training volumes and
+    ``SettingsError`` for a job that cannot run here.
     """
     settings = job.settings
     if job.network not in DIMS or not isinstance(settings, Segmentation):
@@ -65,8 +66,7 @@ def train_segmenter(job: Job, train: Sequence[StoredCase], val: Sequence[StoredC
     if not train:
         raise DataError(f"{job.title}: no training volume; check the split")
     dims = DIMS[job.network]
-    kind = samples.AxialSlices if dims == 2 else samples.Volumes
-    parts = [kind(cases, settings.sequences) for cases in (train, val) if cases]
+    parts = [_segmenter_samples(settings, dims, cases) for cases in (train, val) if cases]
     content = [
         [(case.grid.patient_id, case.grid.shape) for case in cases] for cases in (train, val)
     ]
@@ -94,6 +94,14 @@ def train_classifier(job: Job, train: SliceSet, val: SliceSet | None) -> Trained
     parts = [samples.FusedImages(slices, settings.balanced, settings.augment) for slices in sets]
     plan = _plan(job, content, parts, models.classification_loss(settings))
     return _train(plan, lambda: models.resnet50(settings))
+
+
+def _segmenter_samples(
+    settings: Segmentation, dims: int, cases: Sequence[StoredCase]
+) -> samples.Samples:
+    if dims == 2:
+        return samples.AxialSlices(cases, settings.sequences)
+    return samples.Boxes(cases, settings.patch, settings.sequences)
 
 
 def _slices_digest(slices: SliceSet) -> str:

@@ -205,11 +205,7 @@ SOUND = st.sampled_from(
             ("title", "Größe: 日本 #1 {x}"),
         ),
         *(("preprocessing.spacing_mm", [1, 2.5, "3"]), ("preprocessing.crop_mm", None)),
-        *(
-            ("unet2d.channels", [4, 8]),
-            ("unet3d.channels", [8, 8, 8]),
-            ("unet2d.class_weights", None),
-        ),
+        *(("unet2d.channels", [4, 8]), ("unet3d.patch", [8, 8, 8]), ("unet2d.class_weights", None)),
         *(("data.mask_pattern", "*[x]'"), ("split.folds", 5), ("split.by", "site")),
         *(("variants", {"03_train_unet2d": {"a-b": {"seed": 4}}}), ("leakage.epochs", None)),
         *(("data.internal_releases", ["brats2020"]), ("classifier.image_size", 32)),

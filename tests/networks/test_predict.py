@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from gliomalib.networks import models, predict, training
 from gliomalib.schema import DataError, RecordError, SettingsError, SliceSet, StoredCase, Volume
+from gliomalib.settings import Segmentation
 from tests.networks import toys
 from tests.networks.toys import toy_case as case
 
@@ -25,10 +27,11 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         "unet2d": trained(folder / "2d", "unet2d"),
         "unet3d": trained(folder / "3d", "unet3d"),
+        "boxes": trained(folder / "boxes", "unet3d", patch=(8, 8, 4)),
     }
 
 
-@pytest.mark.parametrize("name", ["unet2d", "unet3d"])
+@pytest.mark.parametrize("name", ["unet2d", "unet3d", "boxes"])
 @pytest.mark.parametrize("shape", [(16, 12, 6), (13, 17, 5), (5, 4, 3)])
 def test_probabilities_sum_to_one_on_the_cases_grid(
     checkpoints: dict[str, Path], name: str, shape: tuple[int, int, int]
@@ -78,7 +81,7 @@ def test_a_slice_without_brain_is_no_tumour(checkpoints: dict[str, Path]) -> Non
     assert (predict.segment(checkpoints["unet2d"], blank, "cpu").probabilities[0] == 1).all()
 
 
-@pytest.mark.parametrize("name", ["unet2d", "unet3d"])
+@pytest.mark.parametrize("name", ["unet2d", "unet3d", "boxes"])
 def test_unrounded_is_what_segment_rounds(checkpoints: dict[str, Path], name: str) -> None:
     asked = case("P3")
     found = predict.unrounded(checkpoints[name], asked, "cpu")
@@ -87,6 +90,50 @@ def test_unrounded_is_what_segment_rounds(checkpoints: dict[str, Path], name: st
     np.testing.assert_array_equal(found.astype(np.float16), stored)
     assert (found != stored).mean() > 0.5
     np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-5)
+
+
+def test_boxes_are_used_only_where_the_volume_is_larger(checkpoints: dict[str, Path]) -> None:
+    segmenter = predict.load_segmenter(checkpoints["boxes"], "cpu")
+    whole = replace(segmenter, settings=segmenter.settings.model_copy(update={"patch": None}))
+
+    def difference(asked: StoredCase) -> float:
+        a, b = (predict.segment(way, asked).probabilities for way in (segmenter, whole))
+        return float(np.abs(a.astype(np.float32) - b.astype(np.float32)).max())
+
+    assert difference(case("P3", (8, 7, 4))) == 0
+    assert difference(case("P3", (20, 20, 9))) > 0
+
+
+class ToTheBorder(nn.Module):
+    """What is sure of class 1 by the distance of a voxel to the border of its box along x."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.boxes = 0
+
+    def forward(self, box: Tensor) -> Tensor:
+        self.boxes += len(box)
+        place = torch.arange(box.shape[2], dtype=torch.float32)
+        logits = torch.zeros(len(box), 4, *box.shape[2:])
+        logits[:, 1] = torch.minimum(place, box.shape[2] - 1 - place)[:, None, None]
+        return logits
+
+
+def test_boxes_overlap_by_half_and_weigh_by_a_gaussian() -> None:
+    settings = Segmentation(epochs=1, batch_size=1, patch=(8, 1, 1))
+    network = ToTheBorder()
+    segmenter = predict.Segmenter(network, 3, settings, 1, torch.device("cpu"))
+    found = predict.unrounded(segmenter, case("P3", (20, 1, 1)))[1, :, 0, 0]
+    # boxes of 8 from 0, 4, 8 and 12 on; the Gaussian's deviation is an eighth of a box
+    place = np.arange(8)
+    weight = np.exp(-((place - 3.5) ** 2) / 2)
+    sure = np.exp(np.minimum(place, 7 - place))
+    total, mass = np.zeros(20), np.zeros(20)
+    for start in (0, 4, 8, 12):
+        total[start : start + 8] += weight * sure / (sure + 3)
+        mass[start : start + 8] += weight
+    assert network.boxes == 4
+    np.testing.assert_allclose(found, total / mass, rtol=1e-4)
 
 
 def test_saved_is_loaded_and_a_missing_one_says_what_to_run(tmp_path: Path) -> None:

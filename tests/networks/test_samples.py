@@ -1,4 +1,4 @@
-"""What is drawn for training: right slices and volumes, whole batches, classes as asked for."""
+"""What is drawn for training: right slices and boxes, whole batches, classes as asked for."""
 
 import numpy as np
 
@@ -13,6 +13,20 @@ def slices_of(classes: np.ndarray) -> SliceSet:
     return SliceSet(images, classes, ("P1",) * count, np.arange(count))
 
 
+def test_patches_are_in_the_volume_and_half_on_tumour() -> None:
+    case = toy_case("P1", (30, 20, 12))
+    case.labels[:] = 0
+    case.labels[28, 18, 1] = 1
+    boxes = samples.Boxes([case], (8, 8, 16))
+    hits = 0
+    for seed in range(200):
+        image, target = boxes.draw(0, np.random.default_rng(seed))
+        assert image.shape == (4, 8, 8, 12)
+        assert target.shape == (1, 8, 8, 12)
+        hits += int(target.any())
+    assert 80 < hits < 125
+
+
 def test_blank_slices_are_not_trained_on() -> None:
     assert len(samples.AxialSlices([toy_case("P1", blank=2), toy_case("P2", blank=1)])) == 9
 
@@ -21,11 +35,11 @@ def test_only_the_sequences_asked_for_are_drawn_in_their_order() -> None:
     case, rng = toy_case("P1", (10, 9, 6)), np.random.default_rng(0)
     image, _ = samples.AxialSlices([case], ("flair", "t1ce")).draw(2, rng)
     np.testing.assert_array_equal(image, case.images[[3, 1], ..., 2])
-    image, target = samples.Volumes([case], ("t1ce",)).draw(0, rng)
-    assert image.shape == target.shape
-    whole, labels = samples.Volumes([case]).draw(0, rng)
+    for patch in (None, (4, 4, 4)):
+        image, target = samples.Boxes([case], patch, ("t1ce",)).draw(0, rng)
+        assert image.shape == target.shape
+    whole, _ = samples.Boxes([case], None).draw(0, rng)
     np.testing.assert_array_equal(whole, case.images)
-    np.testing.assert_array_equal(labels[0], case.labels)
 
 
 def test_batches_are_whole_and_never_single() -> None:

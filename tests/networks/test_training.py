@@ -176,10 +176,11 @@ def test_checkpoint_of_another_job_is_not_resumed(
     assert toys.same_training(fresh, straight)
 
 
-def test_odd_sizes_train_together(tmp_path: Path) -> None:
+def test_odd_sizes_and_patches_train_together(tmp_path: Path) -> None:
     cases = [toys.toy_case("P1", (13, 17, 9)), toys.toy_case("P2", (16, 12, 7))]
-    asked = toys.job(tmp_path / "3d", "unet3d", epochs=1, batch_size=2)
-    assert np.isfinite(training.train_segmenter(asked, cases, cases).history["loss"]).all()
+    for patch in (None, (8, 8, 8)):
+        asked = toys.job(tmp_path / str(patch), "unet3d", epochs=1, batch_size=2, patch=patch)
+        assert np.isfinite(training.train_segmenter(asked, cases, cases).history["loss"]).all()
     cases.append(toys.toy_case("P3", blank=6))
     asked = toys.job(tmp_path / "2d", epochs=1, batch_size=30)
     assert np.isfinite(training.train_segmenter(asked, cases, cases[2:]).history["loss"]).all()
