@@ -77,8 +77,9 @@ def begin(notebook: str, namespace: Mapping[str, Any]) -> Run:
     """Check the parameters of a notebook (its ``globals()``) and return its run.
 
     Raises ``SettingsError`` for a parameter that the notebook does not take, also for one that
-    papermill injected under a misspelt name, and for a value of the wrong type. A notebook that
-    needs images ends here in a study that has none, see `end_without_images`.
+    papermill injected under a misspelt name, and for a value of the wrong type. What an earlier
+    run left, its record and its tables, is deleted: this one need not write the same. A notebook
+    that needs images ends here in a study that has none, see `end_without_images`.
     """
     check_names(notebook, dict.fromkeys(_injected(namespace.get("In", ()))))
     parameters = {name: namespace[name] for name in parameters_of(notebook) if name in namespace}
@@ -94,7 +95,8 @@ def begin(notebook: str, namespace: Mapping[str, Any]) -> Run:
         source_dir=inputs.absolute(source) if source else None,
         started=time.time(),
     )
-    record_path(run.report_dir, run.name).unlink(missing_ok=True)
+    for path in (record_path(run.report_dir, run.name), *tables_of(run.report_dir, run.name)):
+        path.unlink(missing_ok=True)
     if "get_ipython" in namespace:
         _show_in_cells()
     if notebook in NEED_IMAGES:
@@ -228,6 +230,13 @@ def table_path(report_dir: Path, table: str) -> Path:
     """Return where a table, ``05_fusion.scores``, lies, packed or plain, or would lie."""
     plain, packed = _table_paths(report_dir, table)
     return packed if packed.is_file() else plain
+
+
+def tables_of(report_dir: Path, run: str) -> list[Path]:
+    """Return the tables that a run left, packed or plain, in order of name."""
+    found = sorted((report_dir / "tables").glob(f"{run}.*.csv*"))
+    # those of a variant, NN_name.variant.table.csv, are not those of the notebook itself
+    return [path for path in found if path.name.split(".csv")[0].rpartition(".")[0] == run]
 
 
 def table_text(path: Path) -> str:

@@ -130,6 +130,22 @@ def test_begin_removes_the_record_of_an_earlier_run(run: Run, namespace: dict[st
     assert not path.exists(), "a run that fails must not leave an old result standing"
 
 
+def test_begin_removes_the_tables_of_an_earlier_run_alone(
+    run: Run, namespace: dict[str, Any]
+) -> None:
+    table = pd.DataFrame({"x": [1.0]})
+    many = pd.DataFrame({"x": np.arange(records.PACKED_FROM)})
+    gone = [records.write_table(run, "scores", table), records.write_table(run, "large", many)]
+    others = [
+        records.write_table(replace(run, variant="seed2"), "scores", table),
+        records.write_table(replace(run, notebook="05_fusion_again"), "scores", table),
+    ]
+    assert records.tables_of(run.report_dir, run.name) == sorted(gone)
+    records.begin("05_fusion", namespace)
+    assert not any(path.exists() for path in gone)
+    assert all(path.exists() for path in others)
+
+
 def test_finish_writes_what_reads_back(run: Run) -> None:
     outcome = NotebookResult(
         values=[DICE], claims=["fusion"], caveats=["small"], conclusion="It fuses."

@@ -126,7 +126,6 @@ def _entry(study: settings.Study, report_dir: Path, name: str, is_expected: bool
         problems.append("It is not in the study's list: left from earlier, or run by hand.")
     text = _opening(name, executed)
     command, shortest = _commands(study, name, executed)
-    tables = sorted(path.name for path in (report_dir / "tables").glob(f"{name}.*.csv*"))
     return Entry(
         name=name,
         heading=_heading(name, text),
@@ -137,10 +136,7 @@ def _entry(study: settings.Study, report_dir: Path, name: str, is_expected: bool
         problems=tuple(problems),
         command=command,
         shortest=shortest,
-        # the tables of a variant, NN_name.variant.table.csv, are not those of the notebook itself
-        tables=tuple(
-            table for table in tables if table.split(".csv")[0].rpartition(".")[0] == name
-        ),
+        tables=tuple(path.name for path in records.tables_of(report_dir, name)),
     )
 
 
