@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
@@ -40,6 +41,9 @@ STYLE: dict[Any, Any] = {
 
 FITTING = 30
 """Patients whose dots of full size find room side by side, however alike they are."""
+
+SEEN = 5.0
+"""Points of a mark in a legend, at least."""
 
 Arguments = ParamSpec("Arguments")
 
@@ -123,8 +127,11 @@ def dots(patients: int, size: float) -> dict[str, float]:
 
 
 def legend_above(axes: Axes, columns: int) -> None:
-    """Put the legend of a panel above it."""
-    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=columns)
+    """Put the legend of a panel above it, with marks that are seen however small the dots are."""
+    legend = axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=columns)
+    for mark in legend.legend_handles:
+        if isinstance(mark, Line2D):
+            mark.set_markersize(max(SEEN, float(mark.get_markersize())))
 
 
 def legend_below(figure: Figure, axes: Axes, columns: int) -> None:

@@ -54,7 +54,7 @@ def dice_by_region(table: pd.DataFrame) -> Picture:
     crowd = table.groupby(["region", hue]).size().max()
     sns.swarmplot(table, **drawn, dodge=True, **picture.dots(crowd, 3.5))
     axes.set(ylabel="Dice", xlabel="", ylim=(-0.03, 1.03))
-    axes.legend(title="", loc="lower left", ncols=3, bbox_to_anchor=(0, 1))
+    picture.legend_above(axes, 3)
     means = table.groupby(["region", hue], sort=False)["dice"].mean().round(2)
     means.index = means.index.map(" ".join)
     return Picture(figure, f"Dice per patient, with quartiles; means: {spoken(means)}.")

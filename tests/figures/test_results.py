@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib.figures import results
+from gliomalib.figures import picture, results
 from gliomalib.schema import Example
 
 
@@ -104,4 +104,10 @@ def test_the_dice_of_many_patients_finds_room() -> None:
     places = pd.MultiIndex.from_product([list("abcdef"), ["2D", "3D", "fused"]])
     table = pd.DataFrame(dice, places).stack().rename("dice").reset_index()
     table = table.rename(columns={"level_0": "region", "level_1": "network"})
-    results.dice_by_region(table).figure.canvas.draw()
+    figure = results.dice_by_region(table).figure
+    figure.canvas.draw()
+    legend = figure.axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["2D", "3D", "fused"]
+    # the dots are small then, those of the legend are seen
+    assert all(mark.get_markersize() >= picture.SEEN for mark in legend.legend_handles)
+    assert max(dots.get_sizes().max() for dots in figure.axes[0].collections) < picture.SEEN

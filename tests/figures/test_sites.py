@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from gliomalib.figures import sites
+from gliomalib.figures import picture, sites
 from gliomalib.schema import SEQUENCES
 from gliomalib.scoring import tables
 
@@ -45,6 +45,13 @@ def test_every_patient_of_both_sites_is_a_point() -> None:
     assert sum(points) == 12
     assert [one.get_text() for one in axes.get_xticklabels()] == ["2D", "3D", "fused"]
     assert "fused 0.75 internal, 0.45 external." in picture.alt
+
+
+def test_the_legend_of_many_patients_is_seen() -> None:
+    many = pd.concat([SITES.assign(patient_id=SITES["patient_id"] + str(k)) for k in range(100)])
+    legend = sites.both_sites(many, BESIDE).figure.axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["internal", "external"]
+    assert all(mark.get_markersize() >= picture.SEEN for mark in legend.legend_handles)
 
 
 def test_without_another_site_the_study_stands_alone() -> None:
