@@ -7,6 +7,7 @@ counts are exact and kept by patient, so that intervals are over patients.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from gliomalib.networks import predict
 from gliomalib.parameters import from_parameters
 from gliomalib.pipeline import folds
 from gliomalib.schema import N_CLASSES, Confusion, FloatArray, MismatchError, Value
-from gliomalib.scoring import keras_metrics, metrics, tables
+from gliomalib.scoring import contradictions, keras_metrics, metrics, tables
 
 NOTEBOOK, VARIANT = "03_train_unet2d", "recipe"
 NETWORK = f"unet2d.{VARIANT}"
@@ -143,6 +144,29 @@ def values(rerun: Rerun, study: settings.Study) -> list[Value]:
     of_patients = segmentation.values(dice(rerun, study), study)
     scores += [replace(of_region, name=f"recipe_{of_region.name}") for of_region in of_patients]
     return scores
+
+
+def as_printed(rerun: Rerun, frame: str = "box") -> contradictions.PrintedScores:
+    """Return the recipe's scores with the digits that a paper gives; the IoU of Keras is none."""
+    if not rerun:
+        return contradictions.PrintedScores()
+    scores = keras_metrics.counted_scores(np.sum([of.framed(frame) for of in rerun], axis=0))
+    digits: dict[str, Any] = {name: round(float(scores[name]), 4) for name in {*RULES} - {"iou"}}
+    return contradictions.PrintedScores(**digits)
+
+
+def agreement(material: folds.Material, rerun: Rerun) -> float:
+    """Return the share of voxels to which notebook 03's stored predictions give the same class.
+
+    They are of the same networks in float16, so it is 1 but for near ties. 1 without any patient.
+    """
+    same, size = 0, 0
+    for scored in rerun:
+        stored = folds.volume(material, NETWORK, scored.fold, scored.patient)
+        other = tables.confusion_of(material.store.get(scored.patient), stored)
+        same += int(np.minimum(scored.confusion, other).sum())
+        size += int(scored.confusion.sum())
+    return same / size if size else 1.0
 
 
 def _settings(material: folds.Material) -> settings.Segmentation | None:

@@ -13,7 +13,7 @@ from gliomalib.experiments import keras_recipe
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds, preprocess
 from gliomalib.schema import MismatchError, RecordError, Split, StoredCase
-from gliomalib.scoring import keras_metrics, metrics
+from gliomalib.scoring import contradictions, keras_metrics, metrics
 from tests.planted_branches import begin, grid
 
 SHAPE = (8, 8, 6)
@@ -185,6 +185,21 @@ def test_sure_of_nothing_keras_says_three_eighths(
     assert values["recipe_box_iou"].value == 3 / 8
 
 
+def test_scores_as_printed_pass_the_readings_that_are_theirs(rerun: keras_recipe.Rerun) -> None:
+    for frame in keras_recipe.FRAMES:
+        found = contradictions.examine(keras_recipe.as_printed(rerun, frame))
+        theirs = [one for one in found if one.reading in ("pooled", "thresholded")]
+        assert theirs and all(one.verdict == "possible" for one in theirs)
+
+
+def test_the_networks_are_those_of_the_stored_predictions(
+    material: folds.Material, rerun: keras_recipe.Rerun
+) -> None:
+    assert keras_recipe.agreement(material, rerun) > 0.99
+    other = tuple(replace(of, confusion=of.confusion[:, ::-1]) for of in rerun)
+    assert keras_recipe.agreement(material, other) < 0.9
+
+
 def test_the_recipe_is_told_and_a_study_without_it_says_so(material: folds.Material) -> None:
     said = keras_recipe.told(material)
     assert "flair and t1ce, cross-entropy loss, dropout 0.2, Adam at 0.001" in said
@@ -193,6 +208,8 @@ def test_the_recipe_is_told_and_a_study_without_it_says_so(material: folds.Mater
     found = keras_recipe.rerun(without)
     assert found == () and keras_recipe.values(found, without.study) == []
     assert keras_recipe.dice(found, without.study).empty
+    assert keras_recipe.as_printed(found) == contradictions.PrintedScores()
+    assert keras_recipe.agreement(without, found) == 1
 
 
 def test_pixels_of_boxes_are_not_scored(material: folds.Material) -> None:
