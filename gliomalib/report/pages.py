@@ -19,7 +19,7 @@ from gliomalib.report import cleaning, entries, notebooks, phrases, references
 from gliomalib.report.entries import Entry
 from gliomalib.report.statements import Number, Statement, anchor, marked, statements
 from gliomalib.schema import Record, RecordError, Value
-from gliomalib.verdicts import judge
+from gliomalib.verdicts import claims, judge
 
 FEW_PATIENTS = 50
 """Below this many patients a bootstrap interval of a mean is not to be trusted."""
@@ -236,5 +236,6 @@ def _environment() -> jinja2.Environment:
     environment.globals |= {
         **{"few": FEW_PATIENTS, "site": SITE, "sheets": sheets},
         **{"last": LAST_NOTEBOOK, "counted": digits.counted, **NOTEBOOKS},
+        "paper": claims.paper(),
     }
     return environment

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -52,6 +52,9 @@ WORDS: Mapping[str, tuple[Outcome, Outcome]] = {
 """First letter of a statement's id → what a yes and a no are called."""
 
 Frame = Literal["crop", "scan"]
+
+Words = Annotated[str, Field(min_length=1)]
+Sentence = Annotated[str, Field(pattern=r"^\S.*[.?]$")]
 
 
 class Needs(Model):
@@ -203,11 +206,48 @@ class Claim(Source):
         return digits.number(value.value, ends), bounds
 
 
+class PaperClass(Model):
+    """One of the classes that the paper tells apart: its short and its whole name, what it is."""
+
+    short: str = ""
+    name: Words
+    what: Sentence
+
+
+class Paper(Model):
+    """What the pages say of the paper whose claims are examined; nothing of it stands elsewhere.
+
+    ``topic`` is a few words for titles, ``disease`` and ``meaning`` a sentence each on the illness
+    and on what the classes are, ``glossary`` a word of the pages → one sentence.
+    """
+
+    title: Words
+    authors: tuple[Words, ...] = Field(min_length=1)
+    year: int = Field(ge=1900)
+    identifier: str = Field(pattern=r"^(arXiv \d{4}\.\d{4,5}|doi 10\.\S+)$")
+    address: str = Field(pattern=r"^https://[^\s\"<>]+$")
+    topic: Words
+    question: str = Field(pattern=r"^\S.*\?$")
+    disease: Sentence
+    meaning: Sentence
+    classes: tuple[PaperClass, ...] = Field(min_length=2)
+    glossary: Mapping[Words, Sentence]
+
+    @property
+    def short(self) -> str:
+        """What a sentence calls the paper."""
+        return f"the paper ({self.identifier})"
+
+    @property
+    def citation(self) -> str:
+        """The paper in a list of references."""
+        return f"{' and '.join(self.authors)}. {self.title}. {self.year}."
+
+
 class PublishedClaims(Model):
     """The file of the paper's claims."""
 
-    paper: str
-    title: str
+    paper: Paper
     claims: tuple[Claim, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -226,6 +266,11 @@ def load(path: str | Path = PUBLISHED) -> tuple[Claim, ...]:
     type, a rule without the number it compares, and a duplicated id.
     """
     return read(path, PublishedClaims).claims
+
+
+def paper(path: str | Path = PUBLISHED) -> Paper:
+    """Read what the same file says of the paper itself; raises what ``load`` raises."""
+    return read(path, PublishedClaims).paper
 
 
 def printed(claims: Sequence[Claim], notebook: str) -> dict[str, float]:
