@@ -169,7 +169,7 @@ PAPER_PICTURE = 128
 """Pixels along one side of the pictures that the paper classifies."""
 
 PAPER_ALPHA = 0.6
-"""The weight of the 2D branch in the paper (arXiv 2502.18775)."""
+"""The weight of the 2D branch in the paper; a test holds it to ``data/published.yml``."""
 
 
 class Fusion(Model):

@@ -20,7 +20,6 @@ def sections(report: Report) -> dict[str, str]:
         "methods.txt.j2",
         report=report,
         counts=partial(_counts, report),
-        paper=references.works()[references.EXAMINED],
         class_names=CLASS_NAMES,
         level=bootstrap.LEVEL,
         margin=training_noise.MARGIN,

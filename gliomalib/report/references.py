@@ -10,11 +10,12 @@ from pybtex.database import BibliographyData, Entry, parse_file  # type: ignore[
 
 from gliomalib.data import catalogue
 from gliomalib.provenance import PACKAGE_DIR, PROJECT_DIR
+from gliomalib.verdicts import claims
 
 CITATION = PROJECT_DIR / "CITATION.cff"
 
 EXAMINED = "examined"
-"""Key of the paper whose claims are examined."""
+"""Key of the paper whose claims are examined, which ``data/published.yml`` describes."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,10 @@ class Reference:
 @lru_cache
 def works() -> dict[str, Reference]:
     """Return every work that a sentence of a report may name, by key, in the order of the list."""
-    return {key: _reference(entry) for key, entry in _database().entries.items()}
+    paper = claims.paper()
+    examined = Reference(paper.short, paper.citation, paper.identifier, paper.address)
+    others = {key: _reference(entry) for key, entry in _database().entries.items()}
+    return {EXAMINED: examined, **others}
 
 
 def cited(text: str) -> tuple[Reference, ...]:
@@ -74,8 +78,16 @@ def bibtex() -> str:
         "version": str(project["version"]),
         "license": project["license"],
     }
-    entries = {"gliomalib": Entry("software", fields), EXAMINED: _database().entries[EXAMINED]}
+    entries = {"gliomalib": Entry("software", fields), EXAMINED: _examined()}
     return str(BibliographyData(entries).to_string("bibtex")).strip()
+
+
+def _examined() -> Entry:
+    paper = claims.paper()
+    kind, number = paper.identifier.split(" ", 1)
+    place = {"eprint": number, "archiveprefix": kind} if kind == "arXiv" else {"doi": number}
+    fields = {"title": f"{{{paper.title}}}", "year": str(paper.year), "url": paper.address}
+    return Entry("misc", {"author": " and ".join(paper.authors), **fields, **place})
 
 
 @lru_cache
@@ -85,7 +97,7 @@ def _database() -> BibliographyData:
 
 
 def _reference(entry: Entry) -> Reference:
-    """Return a work; one with a ``shorthand`` is named by that, and listed with its year behind."""
+    """Return a work, named by its authors and its year."""
     fields = {name: re.sub(r"[{}]", "", text) for name, text in entry.fields.items()}
     names = re.sub(r"[{}]", "", " and ".join(map(str, entry.persons["author"])))
     dated = f"{names.replace(' and others', ' et al.')} {fields.get('year', '')}".strip()
@@ -93,10 +105,8 @@ def _reference(entry: Entry) -> Reference:
     source += " {volume}:{pages}".format(**fields) if "volume" in fields else ""
     source += " ({note})".format(**fields) if "note" in fields else ""
     parts = [dated.removesuffix("."), fields["title"], source]
-    if "shorthand" in fields:
-        parts = [names, fields["title"], fields["year"]]
     place, link = f"arXiv {fields.get('eprint')}", f"https://arxiv.org/abs/{fields.get('eprint')}"
     if "doi" in fields:
         place, link = f"doi {fields['doi']}", f"https://doi.org/{fields['doi']}"
     text = ". ".join(filter(None, parts)) + "."
-    return Reference(fields.get("shorthand", dated), text, place, link)
+    return Reference(dated, text, place, link)

@@ -64,8 +64,8 @@ def test_bibtex_is_from_the_citation_file() -> None:
         (
             "examined",
             "the paper (arXiv 2502.18775)",
-            "The authors of arXiv 2502.18775. Subclass Classification of Gliomas Using MRI Fusion "
-            "Technique. 2025.",
+            "Kiranmayee Janardhan and Christy Bobby Thomas. Subclass Classification of Gliomas "
+            "Using MRI Fusion Technique. 2025.",
         ),
     ],
 )
