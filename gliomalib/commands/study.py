@@ -5,8 +5,9 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from gliomalib import inputs, settings
+from gliomalib import inputs, records, settings
 from gliomalib.commands import Verbs, say
+from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.runner.chain import CHAIN
 from gliomalib.runner.jobs import Folders, Job, plan, with_digest
 from gliomalib.schema import SettingsError, run_name
@@ -25,6 +26,7 @@ def add(verbs: Verbs) -> None:
     study.add_argument("study", metavar="STUDY", help=f"one of {', '.join(settings.studies())}")
     study.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="processes at once")
     study.add_argument("--until", default="", metavar="NOTEBOOK", help="stop after this notebook")
+    study.add_argument("--quiet", action="store_true", help="print faults and the address alone")
     study.set_defaults(verb=_study)
 
     report = verbs.add_parser("report", help="make the report of a study from its records")
@@ -82,10 +84,12 @@ def _study(arguments: argparse.Namespace) -> None:
     from gliomalib.runner.snakemake import bring_up_to_date  # noqa: PLC0415
 
     folders = _folders(arguments)
-    bring_up_to_date(arguments.study, folders, arguments.cores, arguments.until)
-    page = folders.reports / arguments.study / "index.html"
+    bring_up_to_date(arguments.study, folders, arguments.cores, arguments.until, arguments.quiet)
+    results = folders.reports / arguments.study
+    if not arguments.until and not arguments.quiet:
+        say(records.read(records.record_path(results, LAST_NOTEBOOK)).conclusion)
     if not arguments.until:
-        say(f"The report is {page}")
+        say((results / "index.html").as_uri())
 
 
 def _report(arguments: argparse.Namespace) -> None:

@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 
+from gliomalib import records
 from gliomalib.__main__ import main
+from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.provenance import PROJECT_DIR
+from gliomalib.runner import snakemake
+from gliomalib.schema import Record
 from tests.nasty import NAMES
 from tests.report.two_runs import COUNT, change_values, make_report
 from tests.toy_project import FIRST, Project
@@ -58,6 +62,33 @@ def test_wrong_parameters_and_variants_are_one_sentence(
     assert main(["run", FIRST, "--study", "toy", "-f", str(path), *words]) == 1
     said = capsys.readouterr().err
     assert message in said and said.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), ["Two hold. One does not.", "ADDRESS"]),
+        (("--quiet",), ["ADDRESS"]),
+        (("--until", FIRST), []),
+    ],
+)
+def test_a_study_ends_with_its_answer_and_the_address_of_its_page(
+    words: tuple[str, ...],
+    said: list[str],
+    toy: Project,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(snakemake, "bring_up_to_date", lambda *given: None)
+    answer = ("Two hold. One does not.",)
+    record = Record(LAST_NOTEBOOK, "toy", "", (), (), {}, 1, "cpu", 1, 0, {}, (), *answer)
+    place = toy.root / "a report's" / "toy"
+    records.write(record, place)
+    assert main(["study", "toy", "--report-dir", str(place.parent), *words]) == 0
+    address = f"{place.as_uri()}/index.html"
+    assert "a%20report" in address
+    shown = [address if line == "ADDRESS" else line for line in said]
+    assert capsys.readouterr().out.splitlines() == shown
 
 
 @pytest.fixture
@@ -144,6 +175,9 @@ def test_make_hands_on_what_was_typed(name: str, made: Callable[..., Any], tmp_p
     text = f"/x/{name}"
     study = ["-m", "gliomalib", "study", "--cores=2", f"--source={text}", "--until=", "--", "demo"]
     assert made("report", f"DATA={text}", "CORES=2")[0] == study
+    assert made("report", f"DATA={text}", "CORES=2", "QUIET=1")[0] == [
+        *(*study[:6], "--quiet", *study[6:])
+    ]
     assert made("report", "CORES=2", DATA=name)[0] == [*study[:4], f"--source={name}", *study[5:]]
     assert made("compare", "A=-x", f"B={text}")[0] == [
         "-m",
