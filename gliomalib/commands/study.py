@@ -1,11 +1,11 @@
-"""Verbs on studies: ``run``, ``study``, ``report``, ``studies`` and ``compare``."""
+"""Verbs on studies: ``run``, ``study``, ``report``, ``verdicts``, ``studies``, ``compare``."""
 
 import argparse
 import os
 from dataclasses import replace
 from pathlib import Path
 
-from gliomalib import inputs, records, settings
+from gliomalib import inputs, settings
 from gliomalib.commands import Verbs, say
 from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.runner.chain import CHAIN
@@ -33,12 +33,18 @@ def add(verbs: Verbs) -> None:
     report.add_argument("study", metavar="STUDY")
     report.set_defaults(verb=_report)
 
+    verdicts = verbs.add_parser("verdicts", help="judge claims by the records of a study")
+    verdicts.add_argument("study", metavar="STUDY")
+    verdicts.add_argument(
+        "--claims", type=inputs.absolute, metavar="FILE", help="not those of the study's file"
+    )
+    verdicts.set_defaults(verb=_verdicts)
+
     compare = verbs.add_parser("compare", help="write a page of two runs side by side")
     for name in ("a", "b"):
         compare.add_argument(
             name, metavar=name.upper(), help="a study that has a report, or the folder of a report"
         )
-    compare.add_argument("--report-dir", default="", metavar="FOLDER", help="all reports (reports)")
     compare.add_argument(
         "--out", type=inputs.absolute, metavar="FILE", help="page (compare-A-B.html of these)"
     )
@@ -49,6 +55,8 @@ def add(verbs: Verbs) -> None:
         verb.add_argument("--data-dir", default="", metavar="FOLDER", help="working files (data)")
         verb.add_argument("--report-dir", default="", metavar="FOLDER", help="results (reports)")
         verb.add_argument("--folders", type=Path, metavar="FILE", help="JSON of all three instead")
+    for verb in (verdicts, compare):
+        verb.add_argument("--report-dir", default="", metavar="FOLDER", help="reports (reports)")
     verbs.add_parser("studies", help="list the studies").set_defaults(verb=_studies)
 
 
@@ -81,6 +89,7 @@ def _job(arguments: argparse.Namespace) -> Job:
 
 
 def _study(arguments: argparse.Namespace) -> None:
+    from gliomalib import records  # noqa: PLC0415
     from gliomalib.runner.snakemake import bring_up_to_date  # noqa: PLC0415
 
     folders = _folders(arguments)
@@ -102,6 +111,19 @@ def _report(arguments: argparse.Namespace) -> None:
             refresh_text(job)
     page = report.build(arguments.study, folders.reports / arguments.study)
     say(f"report: {page}")
+
+
+def _verdicts(arguments: argparse.Namespace) -> None:
+    from gliomalib import records  # noqa: PLC0415
+    from gliomalib.verdicts import claims, judge  # noqa: PLC0415
+
+    study = settings.load(arguments.study)
+    found = records.read_all(Folders.of(reports=arguments.report_dir).reports / study.study)
+    published = claims.load(arguments.claims or study.published)
+    for verdict in judge.judge_all(published, found, study):
+        claim, (obtained, bounds) = verdict.claim, verdict.claim.told(verdict.obtained)
+        numbers = f"printed {claim.shown(claim.published)}, obtained {obtained} ({bounds})"
+        say(f"{claim.id:4}{verdict.verdict}: {numbers}; {verdict.reason}")
 
 
 def _studies(_: argparse.Namespace) -> None:

@@ -27,9 +27,9 @@ def methods_page(report: Report) -> str:
         "methods.html.j2",
         report=report,
         sections=sections,
-        plain=methods.plain(sections),
-        references=references.cited(" ".join(sections.values())),
-        bibtex=references.bibtex(),
+        plain=methods.plain(sections, report.paper),
+        references=references.cited(" ".join(sections.values()), report.paper),
+        bibtex=references.bibtex(report.paper),
         planned=planned(report),
     )
 

@@ -83,7 +83,12 @@ class Report:
     @property
     def statements(self) -> list[Statement]:
         """The rows of the verdict table with the numbers that they stand on."""
-        return statements(self.verdicts, self.number)
+        return statements(self.verdicts, self.number, self.study.published)
+
+    @property
+    def paper(self) -> claims.Paper:
+        """The paper whose claims the study examines."""
+        return claims.paper(self.study.published)
 
     @property
     def outdated(self) -> list[str]:
@@ -195,12 +200,13 @@ def notebook_page(report: Report, entry: Entry) -> str:
 
 def index_page(report: Report) -> str:
     """Return the first page of a report."""
-    return render("index.html.j2", report=report, citations=references.sentences())
+    return render("index.html.j2", report=report, citations=references.sentences(report.paper))
 
 
 def render(template: str, **given: Any) -> str:
     """Return a page made by one of the templates, which escapes whatever is not ``Markup``."""
-    page = _environment().get_template(template).render(**given)
+    published = given["report"].study.published if "report" in given else None
+    page = _environment(published).get_template(template).render(**given)
     # no line ends between a number and its percent sign
     return re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", page)
 
@@ -211,7 +217,7 @@ def number_of(name: str) -> str:
 
 
 @lru_cache
-def _environment() -> jinja2.Environment:
+def _environment(published: str | None) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(notebooks.TEMPLATES),
         autoescape=lambda name: name is None or not name.endswith(".txt.j2"),
@@ -236,6 +242,6 @@ def _environment() -> jinja2.Environment:
     environment.globals |= {
         **{"few": FEW_PATIENTS, "site": SITE, "sheets": sheets},
         **{"last": LAST_NOTEBOOK, "counted": digits.counted, **NOTEBOOKS},
-        "paper": claims.paper(),
+        "paper": claims.paper(published),
     }
     return environment

@@ -1,6 +1,7 @@
 """Verbs on studies: what they write, what they say, and their errors in one sentence."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -89,6 +90,37 @@ def test_a_study_ends_with_its_answer_and_the_address_of_its_page(
     assert "a%20report" in address
     shown = [address if line == "ADDRESS" else line for line in said]
     assert capsys.readouterr().out.splitlines() == shown
+
+
+OTHER = PROJECT_DIR / "tests" / "reference" / "next-paper.yml"
+
+
+def test_another_papers_claims_are_judged_by_the_records_of_a_study(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["verdicts", "demo", "--claims", os.path.relpath(OTHER)]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in rows] == [f"C{number}" for number in range(1, 7)]
+    record = records.read(PROJECT_DIR / "reports" / "demo" / "records" / "04_train_unet3d.json")
+    dice = {value.name: value for value in record.values}
+    for row, name in zip(rows[:3], ("dice_WT", "dice_TC", "dice_ET"), strict=True):
+        low, high = dice[name].ci95 or (0, 0)
+        numbers = f"obtained {dice[name].value:.2%} ({low:.2%} to {high:.2%})"
+        assert numbers.replace("%", " %") in row
+        assert "C not testable on this data: printed 8" in re.sub(r"^C\d +", "C ", row)
+        assert "the claim is about patients, these are synthetic" in row
+    assert all("not run" in row and "has no hd95_" in row for row in rows[3:])
+
+
+def test_a_study_has_the_claims_of_its_file(
+    capsys: pytest.CaptureFixture[str], toy: Project
+) -> None:
+    toy.study(f"published: {OTHER.relative_to(PROJECT_DIR)}\n")
+    assert main(["verdicts", "toy", "--report-dir", str(toy.root)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 6
+    assert main(["verdicts", "toy", "--claims", str(toy.root / "none.yml")]) == 1
+    assert "none.yml: this file is missing" in capsys.readouterr().err
 
 
 @pytest.fixture
