@@ -6,6 +6,7 @@ ifeq ($(value CORES),)
 CORES  := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 endif
 UNTIL  ?=
+QUIET  ?=
 A      ?=
 B      ?=
 PYTHON ?= python3
@@ -17,7 +18,7 @@ READY := $(VENV)/.ready
 
 # What a user says reaches a command through the environment, as it was typed: neither make nor a
 # shell looks for a meaning in it. Exported as it is, make would expand it first.
-SAID := STUDY DATA CORES UNTIL A B PYTHON
+SAID := STUDY DATA CORES UNTIL QUIET A B PYTHON
 unexport $(SAID)
 $(foreach name,$(SAID),$(eval export SAID_$(name) := $$(value $(name))))
 
@@ -52,8 +53,8 @@ help: ## explain every target
 
 env: $(READY) ## build .venv from requirements.lock (PYTHON=python3, 3.11.4 or newer)
 
-report: $(READY) ## run what is out of date in STUDY, then its report (DATA=, CORES=, UNTIL=notebook)
-	@$(BIN)/python -m gliomalib study --cores="$$SAID_CORES" --source="$$SAID_DATA" --until="$$SAID_UNTIL" -- "$$SAID_STUDY"
+report: $(READY) ## run what is out of date in STUDY, then its report (DATA=, CORES=, UNTIL=notebook, QUIET=1)
+	@$(BIN)/python -m gliomalib study --cores="$$SAID_CORES" --source="$$SAID_DATA" --until="$$SAID_UNTIL" $${SAID_QUIET:+--quiet} -- "$$SAID_STUDY"
 
 compare: $(READY) ## put two runs side by side on one page (A=demo B=brats-mini, or folders of a report)
 	@$(BIN)/python -m gliomalib compare -- "$$SAID_A" "$$SAID_B"

@@ -1,4 +1,4 @@
-"""The command line: ``python -m gliomalib run|study|report|studies|compare|data|predict``."""
+"""The command line: ``python -m gliomalib VERB``, which lists its verbs with ``--help``."""
 
 import argparse
 import io

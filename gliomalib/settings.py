@@ -228,6 +228,7 @@ class Study(Model):
     """All parameters of a study: what ``notebooks/params/<study>.yml`` may say.
 
     With ``pseudonyms`` no ID of a patient or an examination reaches a record or a report.
+    ``published`` is a file of the project with the claims of another paper.
     """
 
     study: str
@@ -236,6 +237,7 @@ class Study(Model):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = Field(1, ge=0)
     pseudonyms: bool = False
+    published: str | None = Field(None, pattern=r"^\w[\w./-]*\.yml$")
     data: Data = Data()
     preprocessing: Preprocessing = Preprocessing()
     split: SplitPlan = SplitPlan()

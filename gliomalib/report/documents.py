@@ -10,7 +10,6 @@ from gliomalib.report import entries, errors, methods, pages, references, site
 from gliomalib.report.pages import Report, render
 from gliomalib.report.statements import anchor
 from gliomalib.schema import run_name, split_run_name
-from gliomalib.verdicts import claims
 
 
 def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
@@ -19,7 +18,7 @@ def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
     yield "model-card", card_page(report)
     headings = errors.headings(report, report_dir)
     yield "errors", _render(report, "errors", headings=headings)
-    yield "about", _render(report, "about", citations=references.sentences())
+    yield "about", _render(report, "about", citations=references.sentences(report.paper))
     yield "numbers", _render(report, "numbers", address=address)
     yield "glossary", _render(report, "glossary")
     yield "search", _render(report, "search", places=list(_places(report)))
@@ -34,9 +33,9 @@ def methods_page(report: Report) -> str:
         report,
         "methods",
         sections=sections,
-        plain=methods.plain(sections),
-        references=references.cited(" ".join(sections.values())),
-        bibtex=references.bibtex(),
+        plain=methods.plain(sections, report.paper),
+        references=references.cited(" ".join(sections.values()), report.paper),
+        bibtex=references.bibtex(report.paper),
         planned=planned(report),
     )
 
@@ -86,7 +85,7 @@ def _places(report: Report) -> Iterator[tuple[str, str, str, str]]:
             yield "evidence", f"{entry.name}: {entry.heading}", entry.question, f"{entry.name}.html"
     for where, title in site.DOCUMENTS.items():
         yield "page", title, "", where.removeprefix("html/")
-    for number, (term, meaning) in enumerate(claims.paper().glossary.items(), start=1):
+    for number, (term, meaning) in enumerate(report.paper.glossary.items(), start=1):
         yield "word", term, meaning, f"glossary.html#term-{number}"
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -76,7 +76,12 @@ class Report:
     @cached_property
     def statements(self) -> list[Statement]:
         """The rows of the verdict table with the numbers that they stand on."""
-        return statements(self.verdicts, self.number)
+        return statements(self.verdicts, self.number, self.study.published)
+
+    @cached_property
+    def paper(self) -> claims.Paper:
+        """The paper whose claims the study examines."""
+        return claims.paper(self.study.published)
 
     @cached_property
     def tree(self) -> dict[str, list[site.Place]]:
@@ -189,8 +194,9 @@ def render(template: str, place: str = "", **given: Any) -> str:
     ``place`` is its address from the study's folder; empty for a page above all studies.
     """
     root = "../" if "/" in place else ""
-    page = _environment().get_template(template).render(place=place, root=root, **given)
-    page = site.framed(page, _glossary()) if place else page
+    published = given["report"].study.published if "report" in given else None
+    page = _environment(published).get_template(template).render(place=place, root=root, **given)
+    page = site.framed(page, given["report"].paper.glossary) if place else page
     # no line ends between a number and its percent sign
     return re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", page)
 
@@ -201,12 +207,7 @@ def number_of(name: str) -> str:
 
 
 @lru_cache
-def _glossary() -> Mapping[str, str]:
-    return claims.paper().glossary
-
-
-@lru_cache
-def _environment() -> jinja2.Environment:
+def _environment(published: str | None) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(notebooks.TEMPLATES),
         autoescape=lambda name: name is None or not name.endswith(".txt.j2"),
@@ -231,7 +232,7 @@ def _environment() -> jinja2.Environment:
     environment.globals |= {
         **{"few": FEW_PATIENTS, "sheets": sheets},
         **{"last": LAST_NOTEBOOK, "counted": digits.counted, **NOTEBOOKS},
-        "paper": claims.paper(),
+        "paper": claims.paper(published),
         "contents": Markup(site.CONTENTS),
     }
     return environment

@@ -10,12 +10,9 @@ from pybtex.database import BibliographyData, Entry, parse_file  # type: ignore[
 
 from gliomalib.data import catalogue
 from gliomalib.provenance import PACKAGE_DIR, PROJECT_DIR
-from gliomalib.verdicts import claims
+from gliomalib.verdicts.claims import Paper
 
 CITATION = PROJECT_DIR / "CITATION.cff"
-
-EXAMINED = "examined"
-"""Key of the paper whose claims are examined, which ``data/published.yml`` describes."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +27,16 @@ class Reference:
 
 @lru_cache
 def works() -> dict[str, Reference]:
-    """Return every work that a sentence of a report may name, by key, in the order of the list."""
-    paper = claims.paper()
+    """Return the works of others that a report may name, by key, in the order of the list."""
+    path = PACKAGE_DIR / "report" / "templates" / "references.bib"
+    database = parse_file(str(path), bib_format="bibtex", encoding="utf-8")
+    return {key: _reference(entry) for key, entry in database.entries.items()}
+
+
+def cited(text: str, paper: Paper) -> tuple[Reference, ...]:
+    """Return the works that ``text`` names, ``paper`` first: no more and no fewer."""
     examined = Reference(paper.short, paper.citation, paper.identifier, paper.address)
-    others = {key: _reference(entry) for key, entry in _database().entries.items()}
-    return {EXAMINED: examined, **others}
-
-
-def cited(text: str) -> tuple[Reference, ...]:
-    """Return the works that ``text`` names, in the order of the list: no more and no fewer."""
-    return tuple(work for work in works().values() if work.short in text)
+    return tuple(work for work in (examined, *works().values()) if work.short in text)
 
 
 def of_releases(releases: tuple[str, ...]) -> str:
@@ -59,16 +56,16 @@ def citation() -> dict[str, Any]:
     return {**content, "names": names}
 
 
-def sentences() -> list[str]:
+def sentences(paper: Paper) -> list[str]:
     """Return how to cite the project, and the paper that it examines, in a sentence each."""
     project = citation()
     authors = ", ".join(project["names"]).removesuffix(".")
     year = str(project.get("date-released", ""))[:4]
     parts = [authors, project["title"], f"Version {project['version']}", year]
-    return [". ".join(filter(None, parts)) + ".", works()[EXAMINED].text]
+    return [". ".join(filter(None, parts)) + ".", paper.citation]
 
 
-def bibtex() -> str:
+def bibtex(paper: Paper) -> str:
     """Return the project and the paper that it examines as BibTeX."""
     project = citation()
     # braces keep capitals as they are, and a group from being taken for first and last names
@@ -78,22 +75,15 @@ def bibtex() -> str:
         "version": str(project["version"]),
         "license": project["license"],
     }
-    entries = {"gliomalib": Entry("software", fields), EXAMINED: _examined()}
+    entries = {"gliomalib": Entry("software", fields), "examined": _examined(paper)}
     return str(BibliographyData(entries).to_string("bibtex")).strip()
 
 
-def _examined() -> Entry:
-    paper = claims.paper()
+def _examined(paper: Paper) -> Entry:
     kind, number = paper.identifier.split(" ", 1)
     place = {"eprint": number, "archiveprefix": kind} if kind == "arXiv" else {"doi": number}
     fields = {"title": f"{{{paper.title}}}", "year": str(paper.year), "url": paper.address}
     return Entry("misc", {"author": " and ".join(paper.authors), **fields, **place})
-
-
-@lru_cache
-def _database() -> BibliographyData:
-    path = PACKAGE_DIR / "report" / "templates" / "references.bib"
-    return parse_file(str(path), bib_format="bibtex", encoding="utf-8")
 
 
 def _reference(entry: Entry) -> Reference:

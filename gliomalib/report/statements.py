@@ -61,16 +61,18 @@ class Statement:
 
 
 def statements(
-    rows: Sequence[dict[str, str]], number: Callable[[str, str], Number | None]
+    rows: Sequence[dict[str, str]],
+    number: Callable[[str, str], Number | None],
+    published: str | None = None,
 ) -> list[Statement]:
     """Return every row of the verdict table with the numbers that it stands on.
 
-    ``number`` gives the number of a run that has a name.
+    ``number`` gives the number of a run that has a name, ``published`` is the study's file.
 
-    A row whose statement is not in ``data/published.yml``, or is answered by another notebook
+    A row whose statement is not in that file, or is answered by another notebook
     there, has no number to link to.
     """
-    by_id = {claim.id: claim for claim in claims.load()}
+    by_id = {claim.id: claim for claim in claims.load(published)}
     return [_statement(row, by_id.get(row["claim"]), number) for row in rows]
 
 

@@ -84,7 +84,7 @@ def write(reports_dir: Path, built: str = "") -> Path:
         findings=list(filter(None, (_finding(asked, listed) for asked in claims.paper().findings))),
         groups=_groups(listed),
         picture=next((study for study in pictured if study.report.example), None),
-        citations=references.sentences(),
+        citations=references.sentences(claims.paper()),
     )
     return write_atomic(reports_dir / "index.html", page)
 

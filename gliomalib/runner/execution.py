@@ -23,6 +23,7 @@ from gliomalib.runner.executed import tidy
 from gliomalib.runner.jobs import Job, RunError
 from gliomalib.runner.locks import held
 from gliomalib.runner.stamps import write_stamp
+from gliomalib.runner.watch import tell
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -38,6 +39,19 @@ def execute(job: Job) -> float:
     checkpoints, and the copy as far as it got lies in the study's ``logs``.
     """
     started = time.monotonic()
+    job.attempt.parent.mkdir(parents=True, exist_ok=True)
+    job.printed.write_bytes(b"")
+    tell(job, "running")
+    try:
+        _execute(job)
+    except (schema.GliomaError, OSError) as error:
+        tell(job, "failed", time.monotonic() - started, str(error))
+        raise
+    tell(job, "done", time.monotonic() - started)
+    return time.monotonic() - started
+
+
+def _execute(job: Job) -> None:
     lock = job.work_dir / "locks" / f"{job.name}.lock"
     with held(lock, job.name, LINGERING_S) as descriptor:
         for leftover in (job.stamp, job.record, job.executed):
@@ -47,7 +61,6 @@ def execute(job: Job) -> float:
         provenance.write_atomic(job.executed, nbformat.writes(notebook) + "\n")
         job.attempt.unlink(missing_ok=True)
         write_stamp(job)
-    return time.monotonic() - started
 
 
 def environment(threads: int, work_dir: Path) -> dict[str, str]:
@@ -97,20 +110,23 @@ def kernel_class(variables: Mapping[str, str], lock: int) -> type[AsyncKernelMan
 
 
 def _run(job: Job, lock: int) -> nbformat.NotebookNode:
-    job.attempt.parent.mkdir(parents=True, exist_ok=True)
+    kernel = kernel_class(environment(job.study.threads, job.work_dir), lock)
     try:
-        done = papermill.execute_notebook(
-            _unformatted(job.path),
-            _unformatted(job.attempt),
-            parameters=job.parameters,
-            cwd=job.path.parent,
-            kernel_name="python3",
-            language="python",
-            progress_bar=False,
-            kernel_manager_class=kernel_class(environment(job.study.threads, job.work_dir), lock),
-        )
+        with job.printed.open("w", encoding="utf-8") as printed:
+            done = papermill.execute_notebook(
+                *(_unformatted(job.path), _unformatted(job.attempt)),
+                parameters=job.parameters,
+                cwd=job.path.parent,
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                stdout_file=printed,
+                kernel_manager_class=kernel,
+            )
     except PapermillExecutionError as error:
-        raise RunError(f"{job.name}: {_sentence(error)} {_where(job.attempt)}") from None
+        first = next(filter(str.strip, error.source.splitlines()), "").strip()
+        cell = f"cell [{error.exec_count}], {first:.80}"
+        raise RunError(f"{job.name}, {cell}\n  {_sentence(error)}\n  log: {job.attempt}") from None
     except (DeadKernelError, RuntimeError) as error:
         raise RunError(
             f"{job.name}: its process ended before the notebook did, most often for want of "
@@ -138,11 +154,11 @@ def _check_record(job: Job) -> None:
 
 def _sentence(error: PapermillExecutionError) -> str:
     kind = getattr(schema, error.ename, None)
-    text = _one_line(str(error.evalue))
-    # our own errors are sentences for the reader; of any other the kind is told as well
+    # our own errors are sentences for the reader; of any other the kind and the last line are told
     if isinstance(kind, type) and issubclass(kind, schema.GliomaError):
-        return text
-    return f"{error.ename}: {text}"
+        return _one_line(str(error.evalue))
+    lines = [line for line in str(error.evalue).splitlines() if line.strip()]
+    return ": ".join([str(error.ename), *map(_one_line, lines[-1:])])
 
 
 def _one_line(text: str) -> str:

@@ -14,6 +14,7 @@ from gliomalib.parameters import LAST_NOTEBOOK, NETWORKS, from_parameters, param
 from gliomalib.runner.chain import CHAIN, upstream, wanted
 from gliomalib.runner.listing import listing
 from gliomalib.schema import DataError, GliomaError, SettingsError, run_name, split_run_name
+from gliomalib.verdicts import claims
 
 NOTEBOOKS_DIR = provenance.PROJECT_DIR / "notebooks"
 
@@ -102,6 +103,11 @@ class Job:
         return self.work_dir / "logs" / f"{self.name}.ipynb"
 
     @property
+    def printed(self) -> Path:
+        """What the notebook has printed so far."""
+        return self.attempt.with_name(f"{self.name}.txt")
+
+    @property
     def stamp(self) -> Path:
         """What says with which digest the record was made."""
         return self.work_dir / "done" / f"{self.name}.json"
@@ -143,6 +149,8 @@ def plan(study: str, folders: Folders | None = None, until: str = "") -> tuple[J
     folders = folders or Folders()
     _check_project(provenance.PROJECT_DIR)
     chosen = settings.load(study)
+    if chosen.published:
+        claims.load(chosen.published)
     _check_source(chosen, folders)
     _check_variants(chosen)
     jobs: dict[str, Job] = {}
@@ -164,14 +172,17 @@ def with_digest(job: Job, needed: Mapping[str, str]) -> Job:
     """
     source = job.folders.source if "source_dir" in job.parameters else None
     weights = from_parameters(job.notebook, job.parameters).classifier.weights_file
-    read = [provenance.PROJECT_DIR / name for name in CHAIN[job.notebook].files]
+    files = CHAIN[job.notebook].files
+    if job.notebook == LAST_NOTEBOOK and job.study.published:
+        files += (job.study.published,)
+    read = [provenance.PROJECT_DIR / name for name in files]
     read += [NOTEBOOKS_DIR / Path(weights).expanduser()] if weights else []
     cells = [cell for cell in cells_of(job.path) if cell["cell_type"] == "code"]
     sources = ["".join(cell["source"]) for cell in cells]
     parts = {
         "cells": [ast.dump(_parsed(job.path, source)) for source in sources],
         "code": provenance.imports_digest(sources),
-        "study": job.study.model_dump(mode="json", exclude={"variants"}),
+        "study": job.study.model_dump(mode="json", exclude={"variants", "published"}),
         "overrides": dict(job.overrides),
         "source": listing(source, job.work_dir / "seen.json") if source else None,
         "files": [provenance.file_digest(path) if path.is_file() else "missing" for path in read],

@@ -274,18 +274,18 @@ class PublishedClaims(Model):
         return self
 
 
-def load(path: str | Path = PUBLISHED) -> tuple[Claim, ...]:
-    """Read the claims of a paper in the order of the file.
+def load(path: str | Path | None = None) -> tuple[Claim, ...]:
+    """Read the claims of a paper in the order of the file; None is ``PUBLISHED``.
 
     Raises ``SettingsError`` for a missing file, an unknown or missing key, a value of the wrong
     type, a rule without the number it compares, and a duplicated id.
     """
-    return read(path, PublishedClaims).claims
+    return read(PROJECT_DIR / (path or PUBLISHED), PublishedClaims).claims
 
 
-def paper(path: str | Path = PUBLISHED) -> Paper:
+def paper(path: str | Path | None = None) -> Paper:
     """Read what the same file says of the paper itself; raises what ``load`` raises."""
-    return read(path, PublishedClaims).paper
+    return read(PROJECT_DIR / (path or PUBLISHED), PublishedClaims).paper
 
 
 def printed(claims: Sequence[Claim], notebook: str) -> dict[str, float]:

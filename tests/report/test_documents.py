@@ -136,3 +136,12 @@ def test_a_value_that_is_not_there_is_none(folder: Path) -> None:
     assert accuracy is not None and accuracy.value == 0.8125
     assert report.value(pages.CLASSES, "no such value") is None
     assert report.value("09_loss_ablations", "accuracy") is None
+
+
+def test_a_study_of_another_paper_names_that_one_alone(folder: Path) -> None:
+    report_of = collected(folder)
+    study = report_of.study.model_copy(update={"published": "tests/reference/next-paper.yml"})
+    page = documents.methods_page(replace(report_of, study=study))
+    assert "arXiv 2011.00848" in page and "Isensee" in page
+    assert "2502.18775" not in page and "A subclass of glioma" not in page
+    assert "2502.18775" in documents.methods_page(report_of), "the next page is of the first again"

@@ -221,6 +221,18 @@ def test_nothing_of_the_paper_stands_in_the_package() -> None:
     assert named == set()
 
 
+def test_the_guide_shows_a_whole_file_of_claims(tmp_path: Path) -> None:
+    guide = (PROJECT_DIR / "notebooks" / "next-paper.md").read_text("utf-8")
+    (skeleton,) = re.findall(r"^```yaml\n(.*?)^```", guide, flags=re.MULTILINE | re.DOTALL)
+    path = tmp_path / "published-next.yml"
+    path.write_text(skeleton, "utf-8")
+    assert [claim.id for claim in claims.load(path)] == ["C1"]
+    assert claims.paper(path).short == "the paper (arXiv 2601.00001)"
+    for kind in re.findall(r"^\| `(\{kind.*?\})`", guide, flags=re.MULTILINE):
+        path.write_text(re.sub(r"\{kind: at_least.*?\}", kind, skeleton), "utf-8")
+        assert claims.load(path)[0].decision.kind in kind
+
+
 def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"none\.yml: this file is missing"):
         claims.load(tmp_path / "none.yml")
