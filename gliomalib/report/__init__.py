@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gliomalib import settings
 from gliomalib.provenance import write_atomic
-from gliomalib.report import bundle, documents, patients, studies
+from gliomalib.report import bundle, documents, patients, play, studies
 from gliomalib.report.pages import collect, index_page, notebook_page
 
 __all__ = ["build"]
@@ -30,6 +30,7 @@ def build(study: str, report_dir: str | Path) -> Path:
     names = _write(html, ((entry.name, notebook_page(report, entry)) for entry in runs))
     names |= _write(html, patients.every_page(report, report_dir))
     names |= _write(html, documents.every_page(report, report_dir))
+    names |= _write(html, play.every_page(report, report_dir))
     for path in sorted(html.glob("*.html")):
         if path.stem not in names:
             path.unlink()
