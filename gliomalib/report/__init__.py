@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gliomalib import settings
 from gliomalib.provenance import write_atomic
-from gliomalib.report import bundle, claim_pages, documents, evidence, patients, studies
+from gliomalib.report import bundle, claim_pages, documents, evidence, patients, play, studies
 from gliomalib.report.pages import collect, index_page
 
 __all__ = ["build"]
@@ -31,6 +31,7 @@ def build(study: str, report_dir: str | Path) -> Path:
     names |= _write(html, claim_pages.every_page(report))
     names |= _write(html, patients.every_page(report, report_dir))
     names |= _write(html, documents.every_page(report, report_dir))
+    names |= _write(html, play.every_page(report, report_dir))
     for path in sorted(html.glob("*.html")):
         if path.stem not in names:
             path.unlink()
