@@ -248,8 +248,20 @@ def split_run_name(name: str) -> tuple[str, str]:
     return notebook, variant
 
 
+class Named:
+    """A run of a notebook: the study's own, or that of a variant where there is one."""
+
+    notebook: str
+    variant: str
+
+    @property
+    def name(self) -> str:
+        """Name of the run, of its record and of its executed notebook; its tables begin with it."""
+        return run_name(self.notebook, self.variant)
+
+
 @dataclass(frozen=True)
-class Record:
+class Record(Named):
     """What a finished notebook leaves behind; the report is made from nothing else."""
 
     notebook: str
@@ -266,11 +278,6 @@ class Record:
     caveats: tuple[str, ...] = field(default=())
     conclusion: str = ""
     exclusions: tuple[Exclusion, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """Name of the run: the notebook, and the variant where there is one."""
-        return run_name(self.notebook, self.variant)
 
 
 def check_same_grid(a: Volume, b: Volume) -> None:
