@@ -176,15 +176,12 @@ def values(optima: Mapping[str, Optimum], sweep: Sweep) -> list[Value]:
     )
     lost = f"best mean Dice minus that at α = {PAPER}, {AGAIN}; widened by the trainings"
     width = f"width of all α whose mean Dice lies {NEAR} of the best; widened by the trainings"
-    note = ONE_TRAINING if len(of_seeds) == 1 else ""
-    made = [
-        value("best_alpha", mean.alpha, how),
-        value("lost_at_published_alpha", mean.lost, lost),
-        value("flat_width", mean.plateau, width),
-    ]
+    more = {"n_seeds": len(of_seeds), "note": ONE_TRAINING if len(of_seeds) == 1 else ""}
     alone = of_seeds["best α"]
     return [
-        *(replace(value, n_seeds=len(of_seeds), note=note) for value in made),
+        value("best_alpha", mean.alpha, how, **more),
+        value("lost_at_published_alpha", mean.lost, lost, **more),
+        value("flat_width", mean.plateau, width, **more),
         Value("best_alpha_seed_low", alone.min(), rule="lowest best α of a training by itself"),
         Value("best_alpha_seed_high", alone.max(), rule="highest best α of a training by itself"),
     ]
