@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gliomalib import settings
 from gliomalib.provenance import write_atomic
-from gliomalib.report import bundle, documents, patients, studies
+from gliomalib.report import bundle, documents, drawings, patient_files, patients, studies
 from gliomalib.report.pages import collect, index_page, notebook_page
 
 __all__ = ["build"]
@@ -26,9 +26,11 @@ def build(study: str, report_dir: str | Path) -> Path:
     report_dir = Path(report_dir)
     report = collect(settings.load(study), report_dir)
     html = report_dir / "html"
+    cohort = patient_files.of_study(report.study, report_dir)
     runs = (entry for entry in report.entries if entry.executed is not None)
-    names = _write(html, ((entry.name, notebook_page(report, entry)) for entry in runs))
-    names |= _write(html, patients.every_page(report, report_dir))
+    made = ((entry.name, notebook_page(report, entry)) for entry in runs)
+    names = _write(html, ((name, drawings.linked(page, cohort.links)) for name, page in made))
+    names |= _write(html, patients.every_page(report, cohort))
     names |= _write(html, documents.every_page(report, report_dir))
     for path in sorted(html.glob("*.html")):
         if path.stem not in names:
