@@ -29,7 +29,7 @@ DITHER = Image.Dither.NONE
 
 _UNSEEN = re.compile(
     r"<metadata>.*?</metadata>|<!--.*?-->|<!DOCTYPE.*?>|<\?xml.*?\?>"
-    r'|(?<=<g) id="[^[][^"]*"| transform="rotate\(-0 [^"]*"',
+    r'|(?<=<g) id="[^%][^"]*"| transform="rotate\(-0 [^"]*"',
     flags=re.DOTALL,
 )
 _RULE = re.compile(r"\.(a\d+)\{([^}]*)\}")

@@ -5,12 +5,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from urllib.parse import unquote
 
 _TOKEN = re.compile(r"<[^>]*>|[^<]+")
 _ATTRIBUTE = re.compile(r' ([\w:-]+)="([^"]*)"')
 _DEFINED = re.compile(r"<defs>((?!<style).*?)</defs>")
 _ROUND = re.compile(r'<path id="([^"]*)" d="M ?0 ([\d.]+) ?(?:C[^CMLz]*){8}z ?"')
-_CLOUD = re.compile(r'(?:<g id="(\[[^"]*)">)?(<g [^>]*>)?((?:<use [^>]*/>)+)')
+_CLOUD = re.compile(r'(?:<g id="(%5B[^"]*)">)?(<g [^>]*>)?((?:<use [^>]*/>)+)')
 _POINT = re.compile(r'<use.* x="([^"]*)" y="([^"]*)".*')
 _ARITY = {"M": 2, "L": 2, "Q": 4, "C": 6, "z": 0}
 
@@ -19,8 +20,8 @@ def fewer(text: str) -> str:
     """Return an SVG without groups that do nothing, clouds of dots and like lines as one path.
 
     ``<use …x="1" y="2"/><use …x="4" y="2"/>`` → ``<path d="M1 2h0m3 0h0"/>`` with round ends.
-    Styles stand in ``style``. A group whose id is a JSON list names its dots in their order, ""
-    for no name; a dot with a name has it as its title.
+    Styles stand in ``style``. A group whose id is a JSON list, quoted as in an address, gives its
+    dots titles in their order, "" for none; one title more is that of all that have none.
     """
     defined = "".join(_DEFINED.findall(text))
     radii = {name: float(radius) for name, radius in _ROUND.findall(defined)}
@@ -92,10 +93,13 @@ def _tidy(text: str) -> str:
 def _with_dots(run: re.Match[str], radii: Mapping[str, float]) -> str:
     """Return a run of marks with the round ones of each look as a path, and names as titles."""
     uses = re.findall(r"<use[^>]*>", run[3])
-    names = json.loads(html.unescape(run[1])) if run[1] else []
+    names = json.loads(unquote(run[1])) if run[1] else []
+    rest = names.pop() if len(names) == len(uses) + 1 else ""
     named = zip(uses, names if len(names) == len(uses) else [""] * len(uses), strict=True)
     groups = groupby(named, lambda mark: re.sub(r' [xy]="[^"]*"', "", mark[0]))
     clouds = [_cloud(dict(_ATTRIBUTE.findall(look)), list(marks), radii) for look, marks in groups]
+    if rest:
+        clouds[0] = clouds[0].replace("/>", f"><title>{html.escape(rest)}</title></path>", 1)
     return ("<g>" if run[1] else "") + (run[2] or "") + "".join(clouds)
 
 
