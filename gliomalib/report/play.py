@@ -19,6 +19,7 @@ from gliomalib import records
 from gliomalib.report import entries
 from gliomalib.report.pages import Report, render
 from gliomalib.report.patient_files import Picture
+from gliomalib.report.site import CONTROLS
 from gliomalib.schema import CLASS_COLOURS, CLASS_NAMES, RecordError
 from gliomalib.verdicts import claims
 
@@ -66,14 +67,17 @@ class Frame:
 
 
 def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
-    """Yield name and content of each page whose table is there; a damaged one is logged."""
+    """Yield name and content of each page whose table is there; of a damaged one it says so."""
     for table, page in ((SLICES, alpha_page), (CELLS, multiverse_page)):
-        name = page.__name__.removesuffix("_page")
+        place, title = CONTROLS[table]
         if records.table_path(report_dir, table).is_file():
             try:
-                yield name, page(report, report_dir)
+                content = page(report, report_dir)
             except (RecordError, ValueError, KeyError, jinja2.UndefinedError) as error:
-                log.warning("There is no page %s: %s", name, error)
+                log.warning("%s of %s cannot be tried: %s", title, report.study.study, error)
+                context: dict[str, Any] = {"report": report, "name": title, "table": table}
+                content = render("damaged.html.j2", place, **context)
+            yield Path(place).stem, content
 
 
 def alpha_page(report: Report, report_dir: Path) -> str:
@@ -87,9 +91,16 @@ def alpha_page(report: Report, report_dir: Path) -> str:
     drawn = [*mean, *low, *high, *(dice for of_slice in slices for dice in of_slice.own)]
     tenths = [10 * dice for dice in drawn if not math.isnan(dice)]
     frame = Frame(math.floor(min(tenths)) / 10, math.floor(max(tenths) + 1) / 10)
-    data = {"alphas": alphas, "mean": mean, "ends": [low, high], "slices": slices, "frame": frame}
+    data: dict[str, Any] = {
+        "alphas": alphas,
+        "mean": mean,
+        "ends": [low, high],
+        "slices": slices,
+        "frame": frame,
+    }
     return render(
         "alpha.html.j2",
+        CONTROLS[SLICES][0],
         report=report,
         plan=report.as_run("08_alpha_sweep"),
         **data,
@@ -118,9 +129,15 @@ def multiverse_page(report: Report, report_dir: Path) -> str:
         cells.append({"chosen": chosen, "is": numbers, "at": drawn})
     data = {"cells": cells, "printed": printed, "point": POINT}
     gap = report.value("15_specification_curve", "gap")
-    context = {"report": report, "gap": gap, "frame": frame, "height": height, **data}
+    context: dict[str, Any] = {
+        "report": report,
+        "gap": gap,
+        "frame": frame,
+        "height": height,
+        **data,
+    }
     context |= {"choices": CHOICES, "titles": TITLES, "data": _embedded(data)}
-    return render("multiverse.html.j2", **context)
+    return render("multiverse.html.j2", CONTROLS[CELLS][0], **context)
 
 
 def height(accuracy: float) -> float:
