@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page
 
-from gliomalib import records
+from gliomalib import records, report
 from gliomalib.experiments import alpha_sweep
 from gliomalib.experiments.specifications import CHOICES
 from gliomalib.figures import alpha_slices
@@ -77,6 +77,12 @@ def test_pages_need_nothing_and_are_small(finished: Path) -> None:
     for html in pages.values():
         assert needs_nothing(soup(html))
         assert len(html.encode()) < MOST_BYTES
+
+
+def test_a_report_has_both_pages(spoilt: Path) -> None:
+    report.build("demo", spoilt)
+    for name, html in made(spoilt).items():
+        assert (spoilt / "html" / f"{name}.html").read_text(encoding="utf-8") == html
 
 
 def test_there_is_no_page_without_its_table(folder: Path) -> None:
@@ -175,7 +181,7 @@ def test_dragging_alpha_shows_what_the_library_says(
     browser: Browser, finished: Path, material: folds.Material
 ) -> None:
     page, heard = listen(browser, finished / "alpha.html")
-    page.wait_for_selector(".play:not([hidden])")
+    page.wait_for_selector(".scripted .play")
     for number, row in enumerate(rows_of(finished / SLICES)):
         page.select_option("#patient", index=number)
         for place in (0, 7, 33, 50, 60, 61, 84, 100):
@@ -218,7 +224,7 @@ EVERY_ALPHA = """all => [...Array(101).keys()].map(place => {
 def differing(browser: Browser, path: Path, folder: Path) -> int:
     """Count at how many α, of all patients, the page has other counts than the table."""
     page = opened(browser, path)
-    page.wait_for_selector(".play:not([hidden])")
+    page.wait_for_selector(".scripted .play")
     number = 0
     for place, row in enumerate(rows_of(folder / SLICES)):
         page.select_option("#patient", index=place)
@@ -229,32 +235,37 @@ def differing(browser: Browser, path: Path, folder: Path) -> int:
     return number
 
 
-@pytest.mark.parametrize("rule", slices.LABEL_RULES)
-def test_the_page_knows_every_label_rule(
-    browser: Browser, spoilt: Path, material: folds.Material, rule: str
-) -> None:
-    alphas = alpha_sweep.alphas(material.study)
-    table = pd.read_csv(spoilt / SLICES, dtype=str)
-    for place, name in enumerate(table["patient_id"]):
-        pair = folds.pair(material, 0, name)
-        row = alpha_slices.sliced(material.store.get(name), pair, alphas, rule)
-        for column, content in row.items():
-            table.loc[place, column] = str(content)
-    table.to_csv(spoilt / SLICES, index=False)
+AREAS = [
+    ((4, 3, 2), (9, 0, 0)), ((4, 3, 2), (0, 9, 9)), ((5, 5, 1), (1, 1, 1)),
+    ((5, 5, 0), (1, 1, 0)), ((6, 4, 0), (6, 4, 3)), ((0, 0, 0), (3, 3, 3)),
+]  # fmt: skip
+"""Pixels of the classes 1 to 3 in a slice, ties among them, and in all others."""
+
+
+def test_the_page_knows_every_label_rule_and_its_ties(browser: Browser, spoilt: Path) -> None:
+    like, rows, expected = pd.read_csv(spoilt / SLICES, dtype=str).iloc[0].to_dict(), [], []
+    for rule, (here, elsewhere) in product(slices.LABEL_RULES, AREAS):
+        pixels = np.zeros((144, 1, 2), dtype=np.uint8)
+        for z, areas in enumerate((here, elsewhere)):
+            labels = np.repeat([1, 2, 3], areas)
+            pixels[: len(labels), 0, z] = labels
+        row = {**like, "rule": rule, "fixed": "".join(map(str, pixels[:, 0, 0]))}
+        voxels = " ".join(map(str, np.add(here, elsewhere).tolist() * 101))
+        rows.append({**row, "p2d": "", "p3d": "", "voxels": voxels})
+        expected.append(CLASS_NAMES[slices.slice_classes(pixels, rule)[0]])
+    pd.DataFrame(rows).to_csv(spoilt / SLICES, index=False)
     (spoilt / "alpha.html").write_text(made(spoilt)["alpha"], encoding="utf-8")
     page = opened(browser, spoilt / "alpha.html")
-    page.wait_for_selector(".play:not([hidden])")
-    for place, classes in enumerate(table["classes"]):
+    page.wait_for_selector(".scripted .play")
+    for place, answer in enumerate(expected):
         page.select_option("#patient", index=place)
-        for alpha in range(0, 101, 5):
-            shown(page, alpha)
-            assert page.inner_text("#class") == CLASS_NAMES[int(classes[alpha])]
+        assert page.inner_text("#class") == answer, rows[place]["rule"]
     page.context.close()
 
 
 def test_keys_and_buttons_move_alpha(browser: Browser, finished: Path) -> None:
     page = opened(browser, finished / "alpha.html")
-    page.wait_for_selector(".play:not([hidden])")
+    page.wait_for_selector(".scripted .play")
     assert page.inner_text("#shown") == "α = 0.60"
     picture, place = "document.querySelector('canvas').toDataURL()", "cx => cx.getAttribute('cx')"
     before = page.evaluate(picture), page.locator(".of-all").evaluate(place)

@@ -86,7 +86,7 @@
     canvas.style.aspectRatio = slice.aspect;
     pen.imageSmoothingEnabled = false;
     pen.drawImage(slice.image, 0, 0, canvas.width, canvas.height);
-    pen.globalAlpha = 0.4;
+    pen.globalAlpha = 0.3;
     labels.forEach((label, i) => {
       if (!label) return;
       pen.fillStyle = colours[label];
@@ -96,8 +96,8 @@
     for (const label of [2, 1, 3]) line(outlines(slice, labels, scale, [label]), colours[label], 3);
     for (const label of [1, 2, 3]) {
       const path = outlines(slice, slice.truth, scale, [label]);
-      line(path, "#000", 4, [8, 6]);
-      line(path, "#fff", 2, [8, 6]);
+      line(path, "#000", 3.5, [8, 6]);
+      line(path, "#fff", 1.5, [8, 6]);
     }
   };
 
@@ -126,7 +126,6 @@
       [...row.querySelectorAll("td")].forEach((cell, i) => { cell.textContent = numbers[i]; });
     }
     const [low, high] = ends.map((end) => end[place]);
-    one("#at").textContent = alpha.toFixed(2);
     one("#mean").textContent = spoken(mean[place]) + (low === null ? "" : ` (${spoken(low)} to ${spoken(high)})`);
     one("#own").textContent = spoken(slice.own[place]);
     one(".now").setAttribute("d", `M${x(alpha)} ${frame.top}V${frame.bottom}`);
@@ -146,8 +145,6 @@
     return slice.image.decode().catch(() => {});
   });
   Promise.all(ready).then(() => {
-    one(".play").hidden = false;
-    document.documentElement.classList.add("scripted");
     one("#alpha").addEventListener("input", show);
     one("#patient").addEventListener("change", show);
     for (const button of all("[data-place]")) {
@@ -156,6 +153,7 @@
         show();
       });
     }
+    document.documentElement.classList.add("scripted");
     show();
   });
 })();
