@@ -9,8 +9,8 @@ from pathlib import Path
 
 from gliomalib import settings
 from gliomalib.provenance import write_atomic
-from gliomalib.report import bundle, documents, patients, studies
-from gliomalib.report.pages import collect, index_page, notebook_page
+from gliomalib.report import bundle, claim_pages, documents, evidence, patients, studies
+from gliomalib.report.pages import collect, index_page
 
 __all__ = ["build"]
 
@@ -27,7 +27,8 @@ def build(study: str, report_dir: str | Path) -> Path:
     report = collect(settings.load(study), report_dir)
     html = report_dir / "html"
     runs = (entry for entry in report.entries if entry.executed is not None)
-    names = _write(html, ((entry.name, notebook_page(report, entry)) for entry in runs))
+    names = _write(html, ((entry.name, evidence.notebook_page(report, entry)) for entry in runs))
+    names |= _write(html, claim_pages.every_page(report))
     names |= _write(html, patients.every_page(report, report_dir))
     names |= _write(html, documents.every_page(report, report_dir))
     for path in sorted(html.glob("*.html")):

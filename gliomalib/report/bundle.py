@@ -6,8 +6,11 @@ from pathlib import Path
 from gliomalib.provenance import open_atomic
 from gliomalib.report.pages import Report, render
 
-FOLDERS = {"html": "*.html", "tables": "*.csv*", "records": "*.json", "figures": "*"}
-"""What goes in beside the index; executed notebooks and pictures of patients do not."""
+FOLDERS = {
+    **{"html": "*.html", "notebooks": "*.ipynb", "tables": "*.csv*"},
+    **{"records": "*.json", "figures": "*"},
+}
+"""What goes in beside the index; stored pictures of patients do not."""
 
 
 def write(report: Report, report_dir: Path) -> Path:

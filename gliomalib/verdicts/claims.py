@@ -129,6 +129,7 @@ class Claim(Source):
     ``published`` is a share where ``unit`` is %; None where the paper gives no number, and there
     may be a ``reference`` then. ``value`` is the name of the number in the record of ``notebook``
     (and ``variant``), which follows the corrected protocol: patients apart, intervals over them.
+    ``figure`` is the place of the figure of its notebook that shows it, from 1.
     ``gate`` names the value that must be 1 for any verdict, ``pixel_recipe`` the numbers of the
     rerun of a public notebook, by ``Frame``. Without ``restricted`` a study that falls short of
     ``testable_on`` says nothing of the claim.
@@ -146,6 +147,7 @@ class Claim(Source):
     testable_on: Needs
     restricted: Restricted | None = None
     source: str
+    figure: int = Field(default=1, ge=1)
     gate: Source | None = None
     pixel_recipe: Mapping[Frame, Source] = Field(default_factory=dict)
 
@@ -214,11 +216,23 @@ class PaperClass(Model):
     what: Sentence
 
 
+class Finding(Model):
+    """A question that the front door answers: by which statements, and in which sentences.
+
+    ``answers`` are what the verdict on the first of the statements says to a reader.
+    """
+
+    question: str = Field(pattern=r"^\S.*\?$")
+    statements: tuple[str, ...] = Field(min_length=1)
+    answers: Mapping[Outcome, Sentence]
+
+
 class Paper(Model):
     """What the pages say of the paper whose claims are examined; nothing of it stands elsewhere.
 
     ``topic`` is a few words for titles, ``disease`` and ``meaning`` a sentence each on the illness
-    and on what the classes are, ``glossary`` a word of the pages → one sentence.
+    and on what the classes are, ``findings`` what the front door asks, ``glossary`` a word of the
+    pages → one sentence.
     """
 
     title: Words
@@ -231,6 +245,7 @@ class Paper(Model):
     disease: Sentence
     meaning: Sentence
     classes: tuple[PaperClass, ...] = Field(min_length=2)
+    findings: tuple[Finding, ...] = ()
     glossary: Mapping[Words, Sentence]
 
     @property

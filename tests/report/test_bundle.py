@@ -33,16 +33,16 @@ def names(path: Path) -> list[str]:
         return archive.namelist()
 
 
-def test_it_holds_pages_tables_records_figures_and_nothing_else(built: Path) -> None:
+def test_it_holds_pages_notebooks_tables_records_figures_and_nothing_else(built: Path) -> None:
     found = names(built / "demo.zip")
-    folders = ("html", "tables", "records", "figures")
+    folders = ("html", "notebooks", "tables", "records", "figures")
     paths = [path for folder in folders for path in (built / folder).iterdir()]
     wanted = {f"demo/{path.relative_to(built)}" for path in paths}
     assert set(found) == {*wanted, "index.html", "demo/index.html", "demo/README.txt"}
     assert len(found) == len(set(found))
     assert found[2:] == sorted(found[2:])
     assert {"demo/html/methods.html", "demo/html/errors.html"} <= set(found)
-    assert not [name for name in found if name.endswith((".ipynb", ".zip"))]
+    assert not [name for name in found if name.endswith(".zip") or "/patients/" in name]
 
 
 def test_unpacked_no_relative_link_is_broken(built: Path, tmp_path: Path) -> None:
