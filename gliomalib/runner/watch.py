@@ -63,7 +63,7 @@ class Watch:
         self.earlier = {job.name: _seconds(job) for job in jobs}
         self.started: dict[str, float] = {}
         self.ended: set[str] = set()
-        self.failed = False
+        self.failed = 0
 
     def follow(self, events: IO[bytes], now: float) -> None:
         """Tell of the events since the last call, and of the whole study after ``now`` seconds."""
@@ -73,9 +73,11 @@ class Watch:
                 self._see(event, now)
         events.seek(-len(line), 1)
         if self.live and self.jobs:
-            done = f"{len(self.ended)} of {len(self.jobs)} done, {_clock(now)} elapsed"
+            done = f"{len(self.ended) - self.failed} of {len(self.jobs)} done"
+            done += f", {self.failed} failed" if self.failed else ""
             runs = [self.jobs[run] for run in self.started if run not in self.ended]
-            text = f"{done}, {self.left(now)} · {', '.join(map(_last_line, runs))}"
+            times = f"{_clock(now)} elapsed, {self.left(now)}"
+            text = " · ".join([f"{done}, {times}", *map(_last_line, runs)])
             width = max(shutil.get_terminal_size().columns - 1, 1)
             self.show(text if len(text) <= width else text[: width - 1] + "…")
 
@@ -105,7 +107,7 @@ class Watch:
             self.ended.add(run)
             text = f"done in {_clock(event['seconds'])}, {self.left(now)}"
         if kind == "failed":
-            self.failed = True
+            self.failed += 1
             self.show("")
             sys.stderr.write(f"error: {event['text']}\n")
         elif not self.live and not self.quiet:
