@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from gliomalib.figures import vectors
+
 GREYS, COLOURS = 24, 24
 """Greys of a bitmap, for scans and the edges of letters, and colours beside them."""
 
@@ -27,12 +29,11 @@ DITHER = Image.Dither.NONE
 
 _UNSEEN = re.compile(
     r"<metadata>.*?</metadata>|<!--.*?-->|<!DOCTYPE.*?>|<\?xml.*?\?>"
-    r'|(?<=<g) id="[^"]*"| transform="rotate\(-0 [^"]*"',
+    r'|(?<=<g) id="[^%][^"]*"| transform="rotate\(-0 [^"]*"',
     flags=re.DOTALL,
 )
+_RULE = re.compile(r"\.(a\d+)\{([^}]*)\}")
 _NUMBER = re.compile(r"-?\d+\.\d{2,}")
-_STEP = re.compile(r" ?([MLQCz]) ?")
-_STYLE = re.compile(r' style="([^"]*)"')
 
 
 def png(content: bytes) -> bytes:
@@ -57,26 +58,30 @@ def png(content: bytes) -> bytes:
 def svg(text: str) -> str:
     """Return an SVG of matplotlib without what no viewer shows, coordinates to 0.1 points.
 
-    What many marks have as a style of their own becomes a class:
-
-    ``<use style="fill: #444444"/> <use style="fill: #444444"/>`` →
-    ``<style>.a0{fill: #444444}</style> … <use class="a0"/> <use class="a0"/>``
+    What many marks have as a style of their own becomes a class, and a cloud of dots one path.
+    An SVG that went through it already stays as it is.
     """
     text = _UNSEEN.sub("", text)
     text = re.sub(r"\s+", " ", text).replace("> <", "><").replace("xlink:href", "href")
+    known = dict(_RULE.findall(text))
+    text = _RULE.sub("", text)
+    text = re.sub(r' class="(a\d+)"', lambda match: f' style="{known.get(match[1], "")}"', text)
+    text = _classes(vectors.fewer(text))
+    # coordinates stand in tags; what is between tags are words and numbers to read
+    text = re.sub(r"<[^>]*>", lambda tag: _NUMBER.sub(_rounded, tag[0]), text)
     # an id is a digest of ten digits and more, and stands at every mark that uses it
     for place, name in enumerate(dict.fromkeys(re.findall(r' id="([^"]*)"', text))):
         text = re.sub(rf'(?<=["(#]){re.escape(name)}(?=[")])', f"i{place}", text)
-    # each point of a cloud is clipped on its own: <g clip><use/></g><g clip><use/></g>; all of
-    # one cloud by the same edges, so that one group does
-    text = re.sub(r"(<use [^>]*/>)</g><g clip-path=[^>]*>(?=<use )", r"\1", text)
-    styles = list(dict.fromkeys(_STYLE.findall(text)))
-    text = _STYLE.sub(lambda match: f' class="a{styles.index(match[1])}"', text)
-    classes = "".join(f".a{place}{{{style}}}" for place, style in enumerate(styles))
-    # coordinates stand in tags; what is between tags are words and numbers to read
-    text = re.sub(r"<[^>]*>", lambda tag: _NUMBER.sub(_rounded, tag[0]), text)
-    text = re.sub(r' d="[^"]*"', lambda path: _STEP.sub(r"\1", path[0]), text)
-    return text.replace("</style>", f"{classes}</style>", 1).strip()
+    return text.strip()
+
+
+def _classes(text: str) -> str:
+    """Name every style once: ``<use style="fill: #444444"/>`` becomes ``<use class="a0"/>``."""
+    styles = dict.fromkeys(re.findall(r' style="([^"]*)"', text))
+    names = {style: f"a{place}" for place, style in enumerate(styles)}
+    text = re.sub(r' style="([^"]*)"', lambda match: f' class="{names[match[1]]}"', text)
+    rules = "".join(f".{name}{{{style}}}" for style, name in names.items())
+    return text.replace("</style>", f"{rules}</style>", 1)
 
 
 def _rounded(number: re.Match[str]) -> str:

@@ -8,15 +8,27 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from gliomalib.figures import picture
-from gliomalib.figures.picture import BLUE, GREY, ORANGE, Picture, canvas, spoken, styled
+from gliomalib.figures.picture import (
+    AMBER,
+    BLUE,
+    DARK,
+    GREY,
+    ORANGE,
+    SKY,
+    Picture,
+    canvas,
+    height,
+    spoken,
+    styled,
+)
 from gliomalib.scoring.training_noise import MARGIN
 
 LOOKS: dict[str, dict[str, Any]] = {
     "the paper": {"marker": "D", "color": ORANGE},
-    "pixel recipe, crop": {"marker": "o", "color": "#56b4e9"},
+    "pixel recipe, crop": {"marker": "o", "color": SKY, "mfc": "none"},
     "pixel recipe, whole scan": {"marker": "o", "color": BLUE},
-    "'no tumour', crop": {"marker": "s", "color": "#aaaaaa"},
-    "'no tumour', whole scan": {"marker": "s", "color": "#555555"},
+    "'no tumour', crop": {"marker": "s", "color": GREY, "mfc": "none"},
+    "'no tumour', whole scan": {"marker": "s", "color": DARK},
 }
 """Marker and colour of each row of ``metric_forensics.beside``."""
 
@@ -28,7 +40,7 @@ SCORES = {
 }
 
 CLASSIFIERS = {
-    "neighbour": ("#56b4e9", "s", -0.13, "nearest neighbour"),
+    "neighbour": (AMBER, "s", -0.13, "nearest neighbour"),
     "resnet50": (BLUE, "o", 0.13, "ResNet50"),
 }
 """Colour, marker, shift and name of the classifiers of ``leakage_audit.scores``."""
@@ -37,12 +49,12 @@ DEALT = {"patient": "dealt by patient", "slice": "by slice", "years": "by pooled
 """Splits of ``leakage`` from top to bottom."""
 
 STAGE_COLOURS = {
-    "read": "#cccccc",
-    "preprocess": "#999999",
+    "read": GREY,
+    "preprocess": "#6e6e6e",
     "unet2d": picture.NETWORK_COLOURS["2D"],
     "unet3d": picture.NETWORK_COLOURS["3D"],
     "fusion": picture.NETWORK_COLOURS["fused"],
-    "slices": "#cc79a7",
+    "slices": picture.PINK,
     "resnet50": BLUE,
 }
 """Stages of a patient on the way from file to class."""
@@ -50,14 +62,15 @@ STAGE_COLOURS = {
 
 @styled
 def beside(scores: pd.DataFrame, dice: pd.DataFrame) -> Picture:
-    """Draw pooled scores beside the Dice of every patient, on one axis from 0 to 1.
+    """Draw pooled scores beside the Dice of every patient, on one axis of the error's logarithm.
 
     ``scores`` has the columns of ``metric_forensics.beside``, ``dice`` those of
     ``keras_recipe.dice``; an empty one leaves its panel empty and says so.
     """
     figure, (left, right) = canvas(9.0, 3.8, 1, 2, sharey=True, width_ratios=[2, 1])
     _draw_scores(left, scores)
-    left.set(title="pooled over voxels", ylabel="score", ylim=(-0.03, 1.03))
+    left.set(title="pooled over voxels", ylabel="score")
+    left.set_yticks(height(picture.LEVELS), picture.LEVELS)
     means = dice.groupby("region", sort=False)["dice"].mean()
     right.set(title="Dice of each patient, same predictions", xlabel="", ylabel="")
     if dice.empty:
@@ -66,8 +79,9 @@ def beside(scores: pd.DataFrame, dice: pd.DataFrame) -> Picture:
     else:
         blue = LOOKS["pixel recipe, crop"]["color"]
         looks = picture.dots(dice.groupby("region").size().max(), 4)
-        sns.swarmplot(dice, x="region", y="dice", ax=right, color=blue, **looks)
-        right.plot(range(len(means)), means, "_", color="black", markersize=16)
+        drawn = dice.assign(dice=height(dice["dice"]))
+        sns.swarmplot(drawn, x="region", y="dice", ax=right, color=blue, **looks)
+        right.plot(range(len(means)), height(means), "_", color="black", markersize=16)
         right.plot(range(len(means)), np.zeros(len(means)), **_mark("'no tumour', crop"))
         right.set(xlim=(-0.7, len(means) - 0.3), xlabel="", ylabel="")
     picture.legend_below(figure, left, 5)
@@ -92,7 +106,7 @@ def leaks(scores: pd.DataFrame, majority: float) -> Picture:
     figure, (left, right) = canvas(9.0, 2.9, 1, 2, sharey=True)
     _draw_splits(left, scores[scores["labels"] == "true"])
     _draw_splits(right, scores[scores["labels"] == "random"])
-    left.axvline(majority, color="#888888", linestyle="--", label="commonest class", zorder=0)
+    left.axvline(majority, color=GREY, linestyle="--", label="commonest class", zorder=0)
     left.set(title="classes of the experts", xlim=(-0.02, 1.02))
     picture.rows_from_top(left, DEALT.values())
     right.set(title="one random class per patient", xlim=(-0.02, 1.02))
@@ -111,7 +125,7 @@ def _draw_splits(axes: Axes, scores: pd.DataFrame) -> None:
         places = np.arange(len(DEALT)) + shift
         axes.hlines(places, rows["accuracy_low"], rows["accuracy_high"], color=colour, linewidth=2)
         axes.plot(rows["accuracy"], places, marker, color=colour, label=label, clip_on=False)
-    axes.axvline(0.25, color="#888888", linestyle=":", label="chance", zorder=0)
+    axes.axvline(0.25, color=GREY, linestyle=":", label="chance", zorder=0)
     axes.set_xlabel("accuracy on test slices, 95 % interval over patients")
     axes.grid(visible=False, axis="y")
 
@@ -121,8 +135,9 @@ def _draw_scores(axes: Axes, scores: pd.DataFrame) -> None:
     for number, who in enumerate(present):
         rows = scores[scores["who"] == who].set_index("score").reindex(list(SCORES))
         places = np.arange(len(SCORES)) + 0.13 * (number - (len(present) - 1) / 2)
-        axes.vlines(places, rows["low"], rows["high"], color=LOOKS[who]["color"], linewidth=1.5)
-        axes.plot(places, rows["value"], **_mark(who))
+        low, high, value = (height(rows[name]) for name in ("low", "high", "value"))
+        axes.vlines(places, low, high, color=LOOKS[who]["color"], linewidth=1.5)
+        axes.plot(places, value, **_mark(who))
     axes.set_xticks(range(len(SCORES)), list(SCORES.values()))
     axes.grid(visible=False, axis="x")
 
@@ -184,6 +199,7 @@ def _draw_patients(axes: Axes, patients: pd.DataFrame) -> None:
     # a swarm, not a jitter: every patient is seen, and the same table gives the same picture
     looks = picture.dots(len(patients), 4)
     sns.swarmplot(long, x="value", y="row", ax=axes, color=GREY, **looks)
+    picture.name_dots(axes, [patients[name] for name in patients])
     axes.set(ylabel="")
 
 

@@ -4,17 +4,15 @@ An estimation plot (Gardner and Altman 1986, doi:10.1136/bmj.292.6522.746): boxe
 side by side would hide that both were scored on the same patients.
 """
 
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
 from gliomalib.figures import picture
-from gliomalib.figures.picture import BLUE, DARK, ORANGE, Picture, canvas, spoken, styled
+from gliomalib.figures.picture import BLUE, DARK, GREY, ORANGE, Picture, canvas, spoken, styled
 from gliomalib.scoring.tables import RULES
 from gliomalib.scoring.training_noise import MARGIN
-
-PALE = "#8c8c8c"
-"""Patients; it stands out from white as 3.4 to 1."""
 
 LOOKS = dict(zip(RULES, (("o", DARK), ("s", BLUE), ("^", ORANGE)), strict=True))
 """Rule for empty masks → marker and colour of its mean."""
@@ -32,17 +30,25 @@ def paired(patients: pd.DataFrame, differences: pd.DataFrame) -> Picture:
     """
     figure, (left, right) = canvas(9.0, 4.2, 1, 2, width_ratios=[2, 3])
     names = ["2D", "fused", "3D"]
-    left.plot(names, patients[names].T, "o-", color=PALE, linewidth=0.7, markersize=3)
-    left.plot(names, patients[names].mean(), "_", color=DARK, markersize=30, markeredgewidth=3)
+    # one line with gaps, which a page holds as a single path
+    gaps = np.c_[patients[names], np.full(len(patients), np.nan)]
+    left.plot(np.tile([0, 1, 2, np.nan], len(gaps)), gaps.ravel(), color=GREY, linewidth=0.7)
+    for place, name in enumerate(names):
+        left.plot([place] * len(gaps), patients[name], "o", color=GREY, markersize=3)
+    picture.name_dots(left, [patients[name] for name in names])
+    left.set_xticks(range(3), names)
+    left.plot(range(3), patients[names].mean(), "_", color=DARK, markersize=30, markeredgewidth=3)
     own = differences[differences["rule"] == "dice"].set_index("title").round(3)
     deciders = own["decider"][own["decider"] != ""].unique()
-    left.plot(names, patients.loc[deciders, names].T, "o-", color=DARK, linewidth=1.2, markersize=4)
+    left.plot(
+        range(3), patients.loc[deciders, names].T, "o-", color=DARK, linewidth=1.2, markersize=4
+    )
     left.set(title="a line is a patient, a bar the mean", ylabel="mean Dice of NCR, ED and ET")
     left.margins(x=0.15)
     titles = list(differences["title"].unique())
     for place, title in enumerate(titles):
         _draw_contrast(right, place, patients, differences[differences["title"] == title])
-    right.axhspan(-MARGIN, MARGIN, color=PALE, alpha=0.25, linewidth=0, label=f"±{MARGIN:g}")
+    right.axhspan(-MARGIN, MARGIN, color=GREY, alpha=0.25, linewidth=0, label=f"±{MARGIN:g}")
     right.axhline(0, color=DARK, linewidth=0.8)
     right.set(title="a dot is a patient; means with 95 % intervals", ylabel="difference in Dice")
     right.set(xlim=(-0.5, len(titles) - 0.4), xlabel="")
@@ -61,8 +67,9 @@ def _draw_contrast(axes: Axes, place: int, patients: pd.DataFrame, rows: pd.Data
     better, other = rows["title"].iloc[0].split(" − ")
     dice = patients[better] - patients[other]
     # a swarm, not a jitter: every patient is seen, and the same table gives the same picture
-    looks = {"color": PALE, "legend": False, **picture.dots(len(dice), 4.5)}
+    looks = {"color": GREY, "legend": False, **picture.dots(len(dice), 4.5)}
     sns.swarmplot(x=[place - 0.15] * len(dice), y=dice, native_scale=True, ax=axes, **looks)
+    picture.name_dots(axes, [dice])
     for row in rows.to_dict("records"):
         (marker, colour), where = LOOKS[row["rule"]], place + SHIFTS[row["rule"]]
         axes.vlines(where, row["low"], row["high"], color=colour, linewidth=2)

@@ -21,7 +21,7 @@ def years(table: pd.DataFrame) -> Picture:
     figure, axes = canvas(6.5, 1.1 + 0.42 * len(table))
     names = table["year"].astype(str)
     axes.barh(names, table["known"], color=DARK, label="in an earlier year too")
-    axes.barh(names, table["new"], left=table["known"], color="#bbbbbb", label="new")
+    axes.barh(names, table["new"], left=table["known"], color=picture.GREY, label="new")
     for row, (known, total) in enumerate(zip(table["known"], table["patients"], strict=True)):
         axes.text(total, row, f" {total} ({known} known)", va="center")
     axes.set(xlabel="patients", ylabel="", xlim=(0, 1.25 * table["patients"].max()))

@@ -1,32 +1,42 @@
 """What all figures have in common: style, colours, and a picture with a text alternative."""
 
 import io
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, Self
+from urllib.parse import quote
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gliomalib.figures import encode
 from gliomalib.schema import CLASS_COLOURS, CLASS_NAMES, SEQUENCES, Labels
 
-NETWORK_COLOURS = {"2D": "#56b4e9", "3D": "#e69f00", "fused": "#444444"}
-PART_COLOURS = {"internal": "#444444", "test": "#444444", "external": "#cc79a7"}
-SEQUENCE_TITLES = dict(zip(SEQUENCES, ("T1", "T1ce", "T2", "FLAIR"), strict=True))
+ENHANCING = 3
+"""The class whose masks have an edge."""
 
-BLUE, GREY, DARK, ORANGE = "#0072b2", "#999999", "#444444", "#d55e00"
+BLUE, GREY, DARK, ORANGE = "#0072b2", "#8a8a8a", "#444444", "#d55e00"
 """Ours, what it is measured by, what is neither, and the paper (or a limit)."""
+
+SKY, AMBER, PINK = "#2f8fc9", "#c47a00", "#b5608f"
+"""Further colours. As those above, each is at 3:1 or more on a light page and on a dark one;
+a page turns ``DARK`` into a light grey when it is dark itself."""
+
+NETWORK_COLOURS = {"2D": SKY, "3D": AMBER, "fused": DARK}
+PART_COLOURS = {"internal": DARK, "test": DARK, "external": PINK}
+SEQUENCE_TITLES = dict(zip(SEQUENCES, ("T1", "T1ce", "T2", "FLAIR"), strict=True))
 
 STYLE: dict[Any, Any] = {
     "figure.dpi": 110,
@@ -41,6 +51,15 @@ STYLE: dict[Any, Any] = {
 
 FITTING = 30
 """Patients whose dots of full size find room side by side, however alike they are."""
+
+NAMED = 100
+"""Of a cloud of more dots only the lowest and the highest say who they are."""
+
+LEVELS = (0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
+"""Scores that may be marked; the axis grows with the logarithm of the error."""
+
+TOP = 0.9995
+"""Scores above are drawn here: an error of 0 has no logarithm."""
 
 SEEN = 5.0
 """Points of a mark in a legend, at least."""
@@ -126,6 +145,30 @@ def dots(patients: int, size: float) -> dict[str, float]:
     return {"size": size * min(1.0, math.sqrt(FITTING / max(patients, 1))), "warn_thresh": 0.1}
 
 
+def name_dots(axes: Axes, clouds: Iterable[pd.Series]) -> None:
+    """Let dots say who they are and how much, as a title; clouds are values by patient ID.
+
+    A cloud that is drawn is found by its values. A page makes of a title a link.
+    """
+    known = {tuple(cloud.dropna()): cloud.dropna() for cloud in clouds}
+    lines: list[tuple[Artist, Any]] = [(line, line.get_xydata()) for line in axes.lines]
+    for dots, points in [*lines, *((dots, dots.get_offsets()) for dots in axes.collections)]:
+        cloud = next((known[t] for t in map(tuple, np.asarray(points).T) if t and t in known), None)
+        if cloud is None:
+            continue
+        names = [f"{who}: {value:.3g}" for who, value in cloud.items()]
+        if len(names) > NAMED:
+            ends = {cloud.argmin(), cloud.argmax()}
+            names = [name if place in ends else "" for place, name in enumerate(names)]
+            names.append(f"One of {len(cloud)} patients; the lowest and the highest are named")
+        dots.set_gid(quote(json.dumps(names)))
+
+
+def height(score: ArrayLike) -> Any:
+    """Return where a score is drawn: 90, 99 and 99.9 % are equally far apart."""
+    return -np.log10(1 - np.minimum(score, TOP))
+
+
 def legend_above(axes: Axes, columns: int) -> None:
     """Put the legend of a panel above it, with marks that are seen however small the dots are."""
     legend = axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=columns)
@@ -142,15 +185,22 @@ def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
 
 def class_legend(figure: Figure, *, everything: bool = False) -> None:
     """Name the colours of the tumour classes below the figure, or those of all classes."""
-    pairs = list(zip(CLASS_NAMES, CLASS_COLOURS, strict=True))[0 if everything else 1 :]
-    handles = [Patch(color=colour, label=name) for name, colour in pairs]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    pairs = list(zip(CLASS_NAMES, CLASS_COLOURS, strict=True))
+    handles = [Patch(facecolor=colour, label=name) for name, colour in pairs]
+    handles[ENHANCING].set_edgecolor("white")
+    # on dark ground, where its white edge is seen
+    ground: dict[str, Any] = {"facecolor": DARK, "labelcolor": "white", "frameon": True}
+    shown = handles[0 if everything else 1 :]
+    figure.legend(handles=shown, loc="outside lower center", ncols=4, fontsize=8, **ground)
 
 
 def show_slice(
     axes: Axes, image: NDArray[Any], title: str, labels: NDArray[Any] | None = None
 ) -> None:
-    """Draw an axial slice (X, Y) in grey, with its labels in the colours of their classes."""
+    """Draw an axial slice (X, Y) in grey, with its labels in the colours of their classes.
+
+    Enhancing tumour has a white edge: edema is as bright, which counts in grey.
+    """
     # BraTS arrays run right to left and front to back: transposed, the face looks up.
     axes.imshow(np.asarray(image, dtype=float).T, cmap="gray", interpolation="nearest")
     axes.set_title(title)
@@ -158,6 +208,8 @@ def show_slice(
     if labels is not None:
         tumour, colours = np.ma.masked_equal(labels.T, 0), ListedColormap(CLASS_COLOURS)
         axes.imshow(tumour, cmap=colours, vmin=0, vmax=3, alpha=0.6, interpolation="nearest")
+        if (labels == ENHANCING).any():
+            axes.contour(labels.T == ENHANCING, [0.5], colors="white", linewidths=0.7)
 
 
 def busiest_slice(labels: Labels) -> int:

@@ -6,15 +6,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import ListedColormap, to_rgba
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
+from gliomalib.digits import percent
 from gliomalib.figures import picture
-from gliomalib.figures.picture import BLUE, DARK, ORANGE, Picture, canvas, spoken, styled
+from gliomalib.figures.picture import BLUE, DARK, GREY, ORANGE, Picture, canvas, spoken, styled
 from gliomalib.schema import CLASS_COLOURS, CLASS_NAMES, Example
 from gliomalib.settings import PAPER_ALPHA
+
+SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
+"""Up to these shares of its row a cell of a confusion matrix is shaded alike."""
 
 
 @styled
@@ -23,9 +28,11 @@ def loss_curves(history: pd.DataFrame, title: str) -> Picture:
     figure, axes = canvas(6.5, 2.8)
     looks: dict[str, Any] = {"color": DARK, "errorbar": None}
     if history["fold"].nunique() > 1:
-        looks |= {"hue": "fold", "palette": "viridis"}
-    if history["epoch"].nunique() < 3:
+        colours = (DARK, BLUE, ORANGE, picture.AMBER, picture.PINK)
+        looks |= {"hue": "fold", "palette": list(colours[: history["fold"].nunique()])}
+    if (epochs := history["epoch"].nunique()) < 3:
         looks["marker"] = "o"
+        title += f": only {epochs} epochs, hardly trained"
     sns.lineplot(history, x="epoch", y="loss", style="part", ax=axes, **looks)
     axes.set(title=title, ylabel="loss", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -53,6 +60,9 @@ def dice_by_region(table: pd.DataFrame) -> Picture:
     # a swarm, not a jitter: every patient is seen, and the same table gives the same picture
     crowd = table.groupby(["region", hue]).size().max()
     sns.swarmplot(table, **drawn, dodge=True, **picture.dots(crowd, 3.5))
+    if "patient_id" in table:
+        clouds = table.set_index("patient_id").groupby(["region", hue])["dice"]
+        picture.name_dots(axes, [cloud for _, cloud in clouds])
     axes.set(ylabel="Dice", xlabel="", ylim=(-0.03, 1.03))
     picture.legend_above(axes, 3)
     means = table.groupby(["region", hue], sort=False)["dice"].mean().round(2)
@@ -80,17 +90,24 @@ def segmentation(*examples: Example) -> Picture:
 
 @styled
 def confusion(matrices: Mapping[str, NDArray[Any]]) -> Picture:
-    """Draw 4×4 confusion matrices, each row divided by its sum, counts written in the cells."""
-    figure, panels = canvas(4.4 * len(matrices), 3.7, 1, len(matrices), squeeze=False)
+    """Draw 4×4 confusion matrices, counts in the cells, shaded by their share of the row."""
+    figure, panels = canvas(4.4 * len(matrices), 4.1, 1, len(matrices), squeeze=False)
     names = [name.replace(" ", "\n") for name in CLASS_NAMES]
-    looks: dict[str, Any] = {"cmap": "Greys", "vmin": 0, "vmax": 1, "cbar": False, "square": True}
-    looks |= {"xticklabels": names, "yticklabels": names}
+    # letters stay readable on each of them, on a light page and on a dark one
+    shades = [to_rgba(BLUE, 0.45 * share) for share in SHARES]
+    looks: dict[str, Any] = {"cmap": ListedColormap(shades), "vmin": 0, "vmax": 1, "cbar": False}
+    looks |= {"xticklabels": names, "yticklabels": names, "square": True, "linewidths": 0.5}
+    looks |= {"linecolor": GREY, "annot_kws": {"color": "black"}}
     for axes, (title, counts) in zip(panels[0], matrices.items(), strict=True):
         rows = counts.sum(axis=1, keepdims=True)
         sns.heatmap(counts / np.maximum(rows, 1), annot=counts, fmt="d", ax=axes, **looks)
         axes.set(title=f"{title}: {int(counts.sum())} slices", xlabel="predicted", ylabel="truth")
         axes.tick_params(axis="y", rotation=0)
         axes.grid(visible=False)
+    key = [
+        Patch(fc=c, ec=GREY, label=f"≤ {percent(s)}") for c, s in zip(shades, SHARES, strict=True)
+    ]
+    figure.legend(handles=key, loc="outside lower center", ncols=5, title="share of the row")
     right = {name: int(np.trace(counts)) for name, counts in matrices.items()}
     return Picture(figure, f"Confusion matrices; slices on the diagonal: {spoken(right)}.")
 
@@ -105,6 +122,9 @@ def along_z(table: pd.DataFrame, patients: Sequence[str]) -> Picture:
         rows = table[table["patient_id"] == patient].sort_values("z")
         strip = rows[["truth", "predicted"]].to_numpy().T
         axes.imshow(strip, cmap=colours, vmin=0, vmax=3, aspect="auto", interpolation="nearest")
+        edged = np.ma.masked_not_equal(strip, picture.ENHANCING)
+        edges = np.arange(len(rows) + 1) - 0.5, np.arange(3) - 0.5
+        axes.pcolor(*edges, edged, facecolor="none", edgecolors="white", linewidth=0.5)
         axes.set_yticks([0, 1], ["truth", "predicted"])
         wrong = int((rows["truth"] != rows["predicted"]).sum())
         axes.set_title(f"{patient}: {wrong} of {len(rows)} slices wrong", fontsize=8, loc="left")
@@ -154,7 +174,7 @@ def published_and_obtained(table: pd.DataFrame) -> Picture:
     figure, axes = canvas(7.5, 0.8 + 0.32 * len(rows))
     axes.hlines(rows.index, rows["low"], rows["high"], color=DARK, linewidth=2)
     axes.plot(rows["value"], rows.index, "o", color=DARK, label="obtained, 95 % interval")
-    recipe: dict[str, Any] = {"color": "#56b4e9", "linestyle": "none"}
+    recipe: dict[str, Any] = {"color": picture.SKY, "linestyle": "none"}
     axes.plot(rows["crop"], rows.index, marker="s", label="pixel recipe, crop", **recipe)
     axes.plot(rows["scan"], rows.index, marker="s", mfc="none", label="the same, scan", **recipe)
     axes.plot(rows["published"], rows.index, "D", color=ORANGE, label="published", mfc="none")

@@ -27,6 +27,8 @@ def both_sites(scores: pd.DataFrame, table: pd.DataFrame) -> Picture:
     palette = {part: PART_COLOURS[part] for part in present}
     looks = picture.dots(points.groupby(["network", "part"]).size().max(), 4)
     sns.swarmplot(points, **drawn, dodge=True, palette=palette, ax=axes, **looks)
+    clouds = points.set_index("patient_id").groupby(["network", "part"])["dice"]
+    picture.name_dots(axes, [cloud for _, cloud in clouds])
     for part, shift in zip(present, (-0.2, 0.2) if len(present) > 1 else (0.0,), strict=True):
         places = means.index + shift + 0.12
         ends = means[f"{part}_low"], means[f"{part}_high"]
@@ -68,7 +70,7 @@ def intensities(table: pd.DataFrame) -> Picture:
 def reliability(table: pd.DataFrame) -> Picture:
     """Draw accuracy over confidence of the fused volume: ``external_comparison.reliability``."""
     figure, axes = canvas(4.6, 3.6)
-    axes.plot([0, 1], [0, 1], color="#aaaaaa", linestyle=":", label="confidence is accuracy")
+    axes.plot([0, 1], [0, 1], color=picture.GREY, linestyle=":", label="confidence is accuracy")
     for part, rows in table.groupby("part", sort=False):
         colour = PART_COLOURS[str(part)]
         axes.plot(rows["confidence"], rows["accuracy"], color=colour, label=str(part), linewidth=1)
@@ -91,8 +93,9 @@ def drops(table: pd.DataFrame) -> Picture:
     figure, axes = canvas(6.5, 2.6)
     axes.hlines(table.index, table["low"], table["high"], linewidth=2)
     axes.plot(table["drop"], table.index, "o")
-    axes.axvline(0, color="#aaaaaa", linestyle=":")
+    axes.axvline(0, color=picture.GREY, linestyle=":")
     if len(table):
         picture.rows_from_top(axes, list(sites))
     axes.set(xlabel="drop of mean Dice, paired by patient, 95 % interval")
-    return Picture(figure, f"Drops: {spoken(table.set_index(sites)['drop'].round(3))}.")
+    told = spoken(table.set_index(sites)["drop"].round(3)) or "none could be measured"
+    return Picture(figure, f"Drops: {told}.")

@@ -12,16 +12,10 @@ from gliomalib.digits import percent
 from gliomalib.experiments.leakage_audit import SPLITS
 from gliomalib.experiments.specifications import CHOICES, TITLES
 from gliomalib.figures import picture
-from gliomalib.figures.picture import BLUE, DARK, GREY, ORANGE, Picture, styled
+from gliomalib.figures.picture import BLUE, DARK, GREY, ORANGE, Picture, height, styled
 
-COLOURS = {"patient": BLUE, "slice": "#c47a00", "years": "#a0215a"}
-"""One colour a split: apart for the colour-blind, each at 3:1 or more on white."""
-
-LEVELS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
-"""Accuracies that may be marked; the axis grows with the logarithm of the error."""
-
-TOP = 0.9995
-"""Accuracies above are drawn here: an error of 0 has no logarithm."""
+COLOURS = {"patient": BLUE, "slice": picture.AMBER, "years": picture.PINK}
+"""One colour a split: apart for the colour-blind."""
 
 
 @styled
@@ -58,11 +52,6 @@ def _parts(cells: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(split, cells[cells["split"] == split]) for split in COLOURS]
 
 
-def _height(accuracy: ArrayLike) -> Any:
-    """Return where an accuracy is drawn: 90, 99 and 99.9 % are equally far apart."""
-    return -np.log10(1 - np.minimum(accuracy, TOP))
-
-
 def _strokes(axes: Axes, places: ArrayLike, low: ArrayLike, high: ArrayLike, **looks: Any) -> None:
     """Draw vertical strokes as one line with gaps, which a page holds as a single path."""
     ends = np.stack(np.broadcast_arrays(np.asarray(low), high, np.full(np.size(places), np.nan)))
@@ -72,30 +61,31 @@ def _strokes(axes: Axes, places: ArrayLike, low: ArrayLike, high: ArrayLike, **l
 def _draw_cells(axes: Axes, cells: pd.DataFrame, networks: pd.DataFrame) -> None:
     for split, part in _parts(cells):
         thin: dict[str, Any] = {"color": COLOURS[split], "alpha": 0.3, "linewidth": 0.7}
-        _strokes(axes, part.index, _height(part["low"]), _height(part["high"]), **thin)
+        _strokes(axes, part.index, height(part["low"]), height(part["high"]), **thin)
         dots: dict[str, Any] = {"color": COLOURS[split], "label": SPLITS[split]}
-        axes.plot(part.index, _height(part["accuracy"]), "o", markersize=2, **dots)
+        axes.plot(part.index, height(part["accuracy"]), "o", markersize=2, **dots)
     # a network stands where the forest with its choices stands
     places = cells[list(CHOICES)].reset_index().merge(networks)
-    low, high = _height(places["low"]), _height(places["high"])
+    low, high = height(places["low"]), height(places["high"])
     _strokes(axes, places["index"], low, high, color="black", linewidth=1.2)
     ring: dict[str, Any] = {"color": "black", "markerfacecolor": "white", "markersize": 6}
-    heights = _height(places["accuracy"])
+    heights = height(places["accuracy"])
     axes.plot(places["index"], heights, "D", label="ResNet50, same choices", **ring)
-    axes.set_yticks(_height(LEVELS), [f"{100 * level:g}" for level in LEVELS])
+    levels = picture.LEVELS[1:]
+    axes.set_yticks(height(levels), [f"{100 * level:g}" for level in levels])
     axes.set(ylabel="accuracy, %", xlim=(-6, len(cells) + 5), xticks=[])
     axes.legend(loc="upper left", title="split", alignment="left")
 
 
 def _draw_printed(axes: Axes, printed: float, point: float) -> None:
-    low, high = _height(printed - point), _height(printed)
+    low, high = height(printed - point), height(printed)
     axes.axhspan(low, high, color=ORANGE, alpha=0.13, linewidth=0)
     axes.axhline(high, color=ORANGE, linewidth=1.2)
-    for height, text in (
+    for place, text in (
         (high, f"printed: {percent(printed, 2)}"),
         (low, f"one point less: {percent(printed - point, 2)}"),
     ):
-        axes.text(0.01, height, text, transform=axes.get_yaxis_transform(), va="bottom", fontsize=8)
+        axes.text(0.01, place, text, transform=axes.get_yaxis_transform(), va="bottom", fontsize=8)
 
 
 def _draw_choices(axes: Axes, cells: pd.DataFrame) -> dict[str, float]:

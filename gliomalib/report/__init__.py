@@ -9,7 +9,17 @@ from pathlib import Path
 
 from gliomalib import settings
 from gliomalib.provenance import write_atomic
-from gliomalib.report import bundle, claim_pages, documents, evidence, patients, studies
+from gliomalib.report import (
+    bundle,
+    claim_pages,
+    documents,
+    drawings,
+    evidence,
+    patient_files,
+    patients,
+    play,
+    studies,
+)
 from gliomalib.report.pages import collect, index_page
 
 __all__ = ["build"]
@@ -26,11 +36,12 @@ def build(study: str, report_dir: str | Path) -> Path:
     report_dir = Path(report_dir)
     report = collect(settings.load(study), report_dir)
     html = report_dir / "html"
-    runs = (entry for entry in report.entries if entry.executed is not None)
-    names = _write(html, ((entry.name, evidence.notebook_page(report, entry)) for entry in runs))
-    names |= _write(html, claim_pages.every_page(report))
-    names |= _write(html, patients.every_page(report, report_dir))
+    cohort = patient_files.of_study(report.study, report_dir)
+    drawn = [*evidence.every_page(report), *claim_pages.every_page(report)]
+    names = _write(html, ((name, drawings.linked(page, cohort.links)) for name, page in drawn))
+    names |= _write(html, patients.every_page(report, cohort))
     names |= _write(html, documents.every_page(report, report_dir))
+    names |= _write(html, play.every_page(report, report_dir))
     for path in sorted(html.glob("*.html")):
         if path.stem not in names:
             path.unlink()

@@ -69,6 +69,9 @@ def clean(source: str, number: str, pages: Collection[str] = ()) -> str:
         if text.find_parent(LITERAL) is None and (shown := digits.with_minus(text)) != text:
             text.replace_with(shown)
     for table in soup.find_all("table"):
+        if not table.find("td"):
+            table.replace_with(BeautifulSoup('<p class="quiet">None found.</p>', "html.parser"))
+            continue
         _align(table)
         frame = {"class": "wide", "tabindex": "0", "role": "region", "aria-label": _label(table)}
         table.wrap(soup.new_tag("div", attrs=frame))

@@ -1,5 +1,7 @@
 """The page of an executed notebook: result and leading figure first, then the way there."""
 
+from collections.abc import Iterator
+
 from bs4 import BeautifulSoup, Tag
 from markupsafe import Markup
 from nbformat import NotebookNode
@@ -10,8 +12,18 @@ from gliomalib.report.pages import Report, number_of, render
 from gliomalib.report.statements import marked
 from gliomalib.schema import RecordError
 
+FIRST_IDS = "c1-1-"
+"""How the ids in the first drawing of the first cell of a page begin."""
+
 ROWS = 8
 """A table of an output with more rows than this is folded."""
+
+
+def every_page(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield name and content of the page of every executed notebook."""
+    for entry in report.entries:
+        if entry.executed is not None:
+            yield entry.name, notebook_page(report, entry)
 
 
 def notebook_page(report: Report, entry: Entry) -> str:
@@ -49,10 +61,11 @@ def notebook_page(report: Report, entry: Entry) -> str:
     )
 
 
-def figure(report: Report, run: str, number: int) -> str:
+def figure(report: Report, run: str, number: int, prefix: str = "f") -> str:
     """Return a figure of a run's executed copy with its caption as HTML, ``number`` from 1.
 
     Empty where there is no copy or no figure. Where it has fewer figures, its last one is taken.
+    ``prefix`` tells the ids in a drawing from those of others on the same page.
     """
     entry = next((entry for entry in report.entries if entry.name == run), None)
     executed = entry.executed if entry else None
@@ -69,7 +82,8 @@ def figure(report: Report, run: str, number: int) -> str:
     # the other cells have no say in how this one looks, and take long
     alone = NotebookNode({**cells[place], "source": "", "outputs": [output]})
     few = NotebookNode({**executed, "cells": [alone, *cells[place + 1 : place + 2]]})
-    return _taken(BeautifulSoup(_body(report, entry, few), "html.parser"), 1)
+    body = _body(report, entry, few).replace(FIRST_IDS, f"{prefix}-")
+    return _taken(BeautifulSoup(body, "html.parser"), 1)
 
 
 def _body(report: Report, entry: Entry, executed: NotebookNode) -> str:

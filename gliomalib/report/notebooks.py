@@ -8,7 +8,6 @@ from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import nbformat
 from latex2mathml.converter import convert
@@ -20,7 +19,7 @@ from nbformat.reader import NotJSONError
 from traitlets.config import Config
 
 from gliomalib.provenance import PACKAGE_DIR
-from gliomalib.report import phrases
+from gliomalib.report import drawings, phrases
 from gliomalib.report.cleaning import clean
 from gliomalib.schema import RecordError
 
@@ -87,21 +86,11 @@ def _exporter() -> HTMLExporter:
         "duration": phrases.duration,
         "device": phrases.device,
         "markdown": to_html,
-        "svg_address": svg_address,
+        "inline": drawings.inline,
     }
     for name, function in filters.items():
         exporter.register_filter(name, function)  # type: ignore[no-untyped-call]
     return exporter
-
-
-def svg_address(drawing: str) -> str:
-    """Return an SVG as an address that holds it, for an attribute between single quotes.
-
-    Unlike base64 it makes next to nothing of it longer: only signs that end an address are coded.
-    """
-    return "data:image/svg+xml," + quote(
-        " ".join(drawing.split()), safe=' "=:/,;.!()-_*+@$?[]{}|^~'
-    )
 
 
 def shown_type(output: Any) -> str:

@@ -86,7 +86,7 @@ class Report:
     @cached_property
     def tree(self) -> dict[str, list[site.Place]]:
         """The pages of the report by heading."""
-        return site.tree(self.statements, list(self.entries), {})
+        return site.tree(self.statements, self.entries)
 
     @property
     def protocol(self) -> str:

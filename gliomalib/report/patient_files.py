@@ -170,6 +170,11 @@ class Cohort:
     picture_faults: tuple[str, ...]
     table_faults: tuple[str, ...]
 
+    @property
+    def links(self) -> dict[str, str]:
+        """Who has a page → its address as seen from the others."""
+        return {patient.patient_id: patient.link for patient in self.patients if patient.page}
+
 
 def of_study(study: settings.Study, report_dir: Path) -> Cohort:
     """Return every patient with pictures, scores or answers; missing and damaged files are named.

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter, itemgetter
-from pathlib import Path
 from typing import Any
 
-from gliomalib.report import pages, patient_files
+from gliomalib.report import pages
 from gliomalib.report.pages import Report
 from gliomalib.report.patient_files import CLASSES, Answer, Cohort, Patient, Score
 from gliomalib.report.phrases import STATES
@@ -47,14 +46,13 @@ class Dot:
     lift: float
 
 
-def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
+def every_page(report: Report, cohort: Cohort) -> Iterator[tuple[str, str]]:
     """Yield name and content of the gallery and of the page of every patient who has one.
 
     Where the gallery leaves pictures out, it says so, and the worst patients keep theirs. Of a
     real patient no volume is shown unless the study allows it (one may lie there from an earlier
     run): the page says so.
     """
-    cohort = patient_files.of_study(report.study, report_dir)
     context = _context(report, cohort)
     yield (
         "patients",

@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gliomalib.report.entries import Entry
@@ -19,6 +19,12 @@ DOCUMENTS = {
     "html/downloads.html": "Downloads",
 }
 """Pages beside those of statements and notebooks, from a study's folder → their titles."""
+
+CONTROLS = {
+    "08_alpha_sweep.slices": ("html/alpha.html", "Drag α"),
+    "15_specification_curve.cells": ("html/multiverse.html", "Choose what was left open"),
+}
+"""A table → the page on which a reader tries choices on it, with its title."""
 
 CONTENTS = "<!-- contents -->"
 """Where a template wants the list of a page's headings."""
@@ -41,13 +47,10 @@ class Place:
     short: str = ""
 
 
-def tree(
-    statements: list[Statement], entries: list[Entry], more: Mapping[str, str]
-) -> dict[str, list[Place]]:
+def tree(statements: Sequence[Statement], entries: Sequence[Entry]) -> dict[str, list[Place]]:
     """Return the pages of a report by heading, in their order.
 
-    A variant of a notebook has no place of its own: its notebook's page leads to it. ``more`` are
-    further addresses → titles.
+    A variant of a notebook has no place of its own: its notebook's page leads to it.
     """
     claims = [
         Place(f"html/{each.page}.html", each.row["statement"], each.row["claim"])
@@ -59,8 +62,19 @@ def tree(
         for entry in entries
         if entry.executed is not None and not entry.variant
     ]
-    rest = [Place(address, title) for address, title in {**more, **DOCUMENTS}.items()]
-    return {"Claims": claims, "Evidence": evidence, "Patients and methods": rest}
+    files = [file for entry in entries for file in entry.tables]
+    controls = [
+        Place(*page)
+        for table, page in CONTROLS.items()
+        if any(file.startswith(f"{table}.") for file in files)
+    ]
+    rest = [Place(address, title) for address, title in DOCUMENTS.items()]
+    return {
+        "Claims": claims,
+        "Evidence": evidence,
+        "Try it": controls,
+        "Patients and methods": rest,
+    }
 
 
 def framed(page: str, glossary: Mapping[str, str]) -> str:

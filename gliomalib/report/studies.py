@@ -99,7 +99,7 @@ def _finding(asked: claims.Finding, listed: Sequence[Listed]) -> Finding | None:
         claim, row = decided[0].claim, decided[0].row
         said = [text for kind, text in asked.answers.items() if kind == row["verdict"]]
         answer = said[0] if said else f"{row['statement']} Verdict: {row['verdict']}."
-        picture = Markup(evidence.figure(study.report, claim.run, claim.figure))
+        picture = Markup(evidence.figure(study.report, claim.run, claim.figure, claim.id))
         return Finding(asked.question, answer, study.report.study, claim.run, decided, picture)
     return None
 

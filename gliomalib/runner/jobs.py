@@ -13,7 +13,7 @@ from gliomalib import inputs, provenance, settings
 from gliomalib.parameters import LAST_NOTEBOOK, NETWORKS, from_parameters, parameters_of
 from gliomalib.runner.chain import CHAIN, upstream, wanted
 from gliomalib.runner.listing import listing
-from gliomalib.schema import DataError, GliomaError, SettingsError, run_name, split_run_name
+from gliomalib.schema import DataError, GliomaError, Named, SettingsError, run_name, split_run_name
 from gliomalib.verdicts import claims
 
 NOTEBOOKS_DIR = provenance.PROJECT_DIR / "notebooks"
@@ -51,7 +51,7 @@ class Folders:
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(Named):
     """One run of one notebook: with the study's parameters, or with those of a variant.
 
     ``overrides`` are put over the study's parameters; ``needs`` are the names of the jobs whose
@@ -66,11 +66,6 @@ class Job:
     folders: Folders
     needs: tuple[str, ...] = ()
     digest: str = field(default="", compare=False)
-
-    @property
-    def name(self) -> str:
-        """Name of the run, of its record and of its executed notebook."""
-        return run_name(self.notebook, self.variant)
 
     @property
     def path(self) -> Path:

@@ -19,10 +19,13 @@ DICE = pd.DataFrame(
 )
 
 
-def test_scores_and_dice_share_one_axis_from_0_to_1() -> None:
+def test_scores_and_dice_share_one_axis_on_which_small_errors_are_apart() -> None:
     picture = experiments.beside(SCORES, DICE)
     left, right = picture.figure.axes
-    assert left.get_ylim() == right.get_ylim() == (-0.03, 1.03)
+    assert left.get_ylim() == right.get_ylim()
+    marks = {line.get_label(): line.get_ydata()[0] for line in left.lines}
+    assert 10 ** -marks["the paper"] == pytest.approx(0.01), "an error of 0.01, on a log axis"
+    assert "0.99" in [text.get_text() for text in left.get_yticklabels()]
     shown = left.get_legend_handles_labels()[1]
     assert shown == ["the paper", RECIPE, NOTHING]
     assert "the paper 0.9900; pixel recipe, whole scan 0.9850" in picture.alt

@@ -1,14 +1,17 @@
 """Pictures say themselves in words, are the same for the same input, and leave the style alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
+from matplotlib.colors import to_rgb
 
-from gliomalib.figures import picture, results
-from gliomalib.schema import Example
+from gliomalib.figures import experiments, picture, results
+from gliomalib.schema import CLASS_COLOURS, Example
 
 
 @pytest.fixture
@@ -56,6 +59,49 @@ def test_a_figure_has_our_style_and_the_process_keeps_its_own(tmp_path: Path) ->
 
 def test_the_busiest_slice_is_the_one_with_most_tumour(labels: np.ndarray) -> None:
     assert picture.busiest_slice(labels) == 3
+
+
+def test_dots_say_who_they_are_and_of_many_only_the_ends() -> None:
+    few = pd.Series([0.2, 0.9, np.nan], index=["A", "B", "C"])
+    many = pd.Series(np.linspace(0, 1, picture.NAMED + 1)).rename(lambda n: f"P{n}")
+    figure, axes = picture.canvas(4, 3)
+    axes.scatter([0, 1], few.dropna())
+    axes.plot(many.to_numpy(), range(len(many)), "o")
+    axes.plot([0, 1], [0.5, 0.5])
+    picture.name_dots(axes, [few, many, pd.Series(dtype=float)])
+    svg = picture.Picture(figure, "")._repr_mimebundle_()[0]["image/svg+xml"]
+    titles = [tag.get_text() for tag in BeautifulSoup(svg, "html.parser").select("path > title")]
+    others = "One of 101 patients; the lowest and the highest are named"
+    assert titles == ["A: 0.2", "B: 0.9", others, "P0: 0", "P100: 1"]
+
+
+def contrast(colour: str, ground: str) -> float:
+    """Return the contrast of two colours as WCAG 2 defines it."""
+    linear = [
+        [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(one)]
+        for one in (colour, ground)
+    ]
+    low, high = sorted(float(np.dot(one, [0.2126, 0.7152, 0.0722])) + 0.05 for one in linear)
+    return high / low
+
+
+@pytest.mark.parametrize("ground", ["#fdfcfa", "#14171b"])
+def test_all_colours_stand_out_from_a_light_page_and_a_dark_one(ground: str) -> None:
+    named = {picture.BLUE, picture.SKY, picture.GREY, picture.AMBER, picture.ORANGE, picture.PINK}
+    looks = {look["color"] for look in experiments.LOOKS.values()}
+    sets = (picture.NETWORK_COLOURS, picture.PART_COLOURS, experiments.STAGE_COLOURS)
+    used = named | looks | {colour for colours in sets for colour in colours.values()}
+    # a page turns this one into a light grey when it is dark itself
+    colours = used.union(CLASS_COLOURS) - {picture.DARK}
+    assert min(contrast(colour, ground) for colour in colours) >= 3
+
+
+def test_enhancing_tumour_has_an_edge_that_is_seen_in_grey(labels: np.ndarray) -> None:
+    example = Example(labels, labels, {}, "A")
+    _, truth = results.segmentation(example).figure.axes
+    assert len(truth.collections) == 1
+    without = replace(example, labels=np.minimum(labels, 2))
+    assert not results.segmentation(without).figure.axes[1].collections
 
 
 def test_numbers_are_said_by_name_and_not_as_code() -> None:

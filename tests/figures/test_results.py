@@ -46,6 +46,9 @@ def test_segmentations_show_every_network() -> None:
 def test_confusion_counts_the_diagonal() -> None:
     picture = results.confusion({"test": np.diag([4, 3, 2, 1])})
     assert "test 10" in picture.alt
+    key = picture.figure.legends[0]
+    assert key.get_title().get_text() == "share of the row"
+    assert len(key.get_texts()) == len(results.SHARES)
 
 
 def test_slices_that_are_wrong_are_counted_by_patient() -> None:

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from gliomalib.experiments.specifications import CHOICES, TITLES
-from gliomalib.figures import specifications
+from gliomalib.figures import picture, specifications
 from gliomalib.figures.picture import Picture
 
 
@@ -44,7 +44,7 @@ def test_every_cell_is_a_dot_in_the_colour_of_its_split(drawn: Picture) -> None:
     assert sorted(places) == list(range(len(CELLS)))
     # one accuracy is one height for all: a tenth of the error is a step of one
     heights = np.concatenate([line.get_ydata() for line in dots.values()])
-    shown = np.minimum(CELLS["accuracy"], specifications.TOP)
+    shown = np.minimum(CELLS["accuracy"], picture.TOP)
     np.testing.assert_allclose(1 - 10.0**-heights, shown)
     assert max(top.get_ylim()) < 4, "an error of 0 has no place"
 

@@ -47,6 +47,11 @@ def test_a_table_of_many_columns_is_set_closer() -> None:
         assert cleaned(table).table.get("class") == wanted
 
 
+def test_a_table_without_rows_is_a_sentence() -> None:
+    soup = cleaned(pd.DataFrame({"patient": [], "fault": []}).to_html())
+    assert soup.get_text() == "None found." and not soup.table
+
+
 def test_plain_html_is_kept_and_styles_and_comments_are_dropped() -> None:
     html = cleaning.clean(
         '<style>b{}</style><p style="color:red">a<sub>2</sub></p><!-- c -->'

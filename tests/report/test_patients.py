@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gliomalib import report, settings
-from gliomalib.report import pages, patients
+from gliomalib.report import pages, patient_files, patients
 from gliomalib.report.patient_files import Answer
 from tests.report import small_cohort as cohort
 from tests.report.reading import needs_nothing, soup_of, words_of
@@ -255,7 +255,9 @@ def test_overlays_are_described_in_words(finished: Path) -> None:
 def test_who_has_no_page_is_in_the_gallery_without_a_link(planted: Path) -> None:
     report_of = settings.load("small").report.model_copy(update={"patient_pages": 2})
     study = settings.load("small").model_copy(update={"report": report_of})
-    found = dict(patients.every_page(pages.collect(study, planted), planted))
+    found = dict(
+        patients.every_page(pages.collect(study, planted), patient_files.of_study(study, planted))
+    )
     assert set(found) == {
         "patients",
         cohort.patients_page("C"),
