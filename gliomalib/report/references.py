@@ -46,13 +46,14 @@ def of_releases(releases: tuple[str, ...]) -> str:
 
 
 def citation() -> dict[str, Any]:
-    """Return what ``CITATION.cff`` says, with the ``names`` of its authors."""
+    """Return what ``CITATION.cff`` says, with ``names`` of its authors and ``doi``, or empty."""
     content: dict[str, Any] = yaml.safe_load(CITATION.read_text(encoding="utf-8"))
     names = [
         person.get("name") or f"{person['family-names']}, {person['given-names']}"
         for person in content["authors"]
     ]
-    return {**content, "names": names}
+    stated = [one["value"] for one in content.get("identifiers", ()) if one["type"] == "doi"]
+    return {"doi": next(iter(stated), ""), **content, "names": names}
 
 
 def sentences() -> list[str]:
@@ -64,17 +65,26 @@ def sentences() -> list[str]:
     return [". ".join(filter(None, parts)) + ".", works()[EXAMINED].text]
 
 
-def bibtex() -> str:
-    """Return the project and the paper that it examines as BibTeX."""
+def bibtex(text: str = "", **study: str) -> str:
+    """Return the project and the paper that it examines as BibTeX, then the works in ``text``.
+
+    With a ``study``, which are fields of an entry with its name as ``key``, that comes first.
+    """
     project = citation()
     # braces keep capitals as they are, and a group from being taken for first and last names
+    common = {"author": " and ".join(f"{{{name}}}" for name in project["names"])}
     fields = {
-        "author": " and ".join(f"{{{name}}}" for name in project["names"]),
         "title": f"{{{project['title']}}}",
         "version": str(project["version"]),
+        "year": str(project.get("date-released", ""))[:4],
         "license": project["license"],
+        "doi": project["doi"],
     }
-    entries = {"gliomalib": Entry("software", fields), EXAMINED: _database().entries[EXAMINED]}
+    own = {f"gliomalib-{study.pop('key')}": Entry("misc", common | study)} if study else {}
+    stated = {key: field for key, field in fields.items() if field}
+    keys = [EXAMINED, *(key for key, work in works().items() if work.short in text)]
+    cited_works = {key: _database().entries[key] for key in keys}
+    entries = {**own, "gliomalib": Entry("software", common | stated), **cited_works}
     return str(BibliographyData(entries).to_string("bibtex")).strip()
 
 
