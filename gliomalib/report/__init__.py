@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gliomalib import settings
 from gliomalib.provenance import write_atomic
-from gliomalib.report import bundle, documents, patients, studies
+from gliomalib.report import bundle, crate, documents, handouts, patients, studies
 from gliomalib.report.pages import collect, index_page, notebook_page
 
 __all__ = ["build"]
@@ -35,6 +35,8 @@ def build(study: str, report_dir: str | Path) -> Path:
             path.unlink()
     studies.write(report_dir.parent, report_dir.name)
     index = write_atomic(report_dir / "index.html", index_page(report))
+    handouts.write(report, report_dir)
+    crate.write(report, report_dir)
     bundle.write(report, report_dir)
     return index
 
