@@ -49,7 +49,7 @@ def check(report_dir: Path) -> None:
         graph = json.loads(path.read_text(encoding="utf-8"))["@graph"]
         digests = {one["@id"]: one["sha256"] for one in graph if one["@type"] == "File"}
     except (OSError, ValueError, LookupError, TypeError):
-        raise RecordError(f"{path}: is missing or damaged; make the report again") from None
+        raise RecordError(f"{path}: is missing or damaged; make its report anew") from None
     for name, digest in digests.items():
         file = report_dir / unquote(name)
         if not file.is_file() or provenance.file_digest(file) != digest:

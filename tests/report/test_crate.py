@@ -144,7 +144,7 @@ def test_a_report_that_is_not_as_it_was_made_is_refused(made: Path) -> None:
         crate.check(made)
     for text in ("", "[]", "{}", '{"@graph": [{}]}'):
         (made / bundle.CRATE).write_text(text)
-        with pytest.raises(RecordError, match="metadata.json: is missing or damaged"):
+        with pytest.raises(RecordError, match=r"metadata.json: is missing or damaged"):
             crate.check(made)
 
 
