@@ -3,7 +3,7 @@
 import io
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 import matplotlib as mpl
@@ -36,18 +36,21 @@ def draw(title: str, versions: Iterable[Iterable[str]]) -> bytes:
     for version in versions:
         paragraphs = list(version)
         for size in SIZES:
-            columns = _columns(paragraphs, size)
-            if len(columns) < 3:
-                return _pdf(title, columns, size)
-    return _pdf(title, [columns[0], [*columns[1][:-1], ("", "…")]], size)
+            lines = [line for paragraph in paragraphs for line in _lines(paragraph, size)]
+            rows = int((HEIGHT - 2 * MARGIN - 2 * TITLE * LEADING * size) / (LEADING * size))
+            if len(_columns(lines, rows)) < 3:
+                # no higher than they must be, so that one column is as long as the other
+                even = next(n for n in range(1, rows + 1) if len(_columns(lines, n)) < 3)
+                return _pdf(title, _columns(lines, even), size)
+    first, second, *_ = _columns(lines, rows)
+    return _pdf(title, [first, [*second[:-1], ("", "…")]], size)
 
 
-def _columns(paragraphs: Iterable[str], size: float) -> list[list[Line]]:
+def _columns(lines: Sequence[Line], rows: int) -> list[list[Line]]:
     """Return lines by columns, with no heading at the foot of one and no space at its head."""
-    rows = int((HEIGHT - 2 * MARGIN - 2 * TITLE * LEADING * size) / (LEADING * size))
     columns: list[list[Line]] = [[]]
-    for label, text in (line for one in paragraphs for line in _lines(one, size)):
-        if len(columns[-1]) >= rows - (label == "#"):
+    for label, text in lines:
+        if len(columns[-1]) >= max(rows - (label == "#"), 1):
             columns.append([])
         if text or columns[-1]:
             columns[-1].append((label, text))
