@@ -49,8 +49,8 @@ def files(study: settings.Study, report_dir: Path) -> list[Path]:
     for folder, pattern in FOLDERS.items():
         paths += (report_dir / folder).glob(pattern)
     closed = PATIENTS if kept_back(study) else "-"
-    found = (path for path in paths if path.is_file() and not path.name.startswith("."))
-    return sorted(path for path in found if not path.match(closed))
+    present = (path for path in paths if path.is_file() and not path.name.startswith("."))
+    return sorted(path for path in present if not path.match(closed))
 
 
 def pack(path: Path, content: Iterable[tuple[str, Path | bytes]]) -> Path:
@@ -59,9 +59,9 @@ def pack(path: Path, content: Iterable[tuple[str, Path | bytes]]) -> Path:
     No date of a file is in it: the same content gives the same bytes.
     """
     with open_atomic(path) as stream, zipfile.ZipFile(stream, "w") as archive:
-        for name, one in content:
+        for name, source in content:
             entry = zipfile.ZipInfo(name)
             entry.external_attr = 0o644 << 16
-            data = one if isinstance(one, bytes) else one.read_bytes()
+            data = source if isinstance(source, bytes) else source.read_bytes()
             archive.writestr(entry, data, zipfile.ZIP_DEFLATED)
     return path

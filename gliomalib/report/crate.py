@@ -24,19 +24,19 @@ def write(report: Report, report_dir: Path) -> Path:
     is a file and no action.
     """
     paths = [path for path in bundle.files(report.study, report_dir) if path.name != bundle.CRATE]
-    found = [_file(path, report_dir) for path in paths]
+    files = [_file(path, report_dir) for path in paths]
     text = render(
         "crate.txt.j2",
         report=report,
-        files=found,
-        runs=[_run(record, found) for record in report.records.values()],
+        files=files,
+        runs=[_run(record, files) for record in report.records.values()],
         project=references.citation(),
         paper=references.works()[references.EXAMINED],
     )
     # one entity a line; what several runs share is there once
     entities = [json.loads(line) for line in text.splitlines() if line.strip()]
-    known = ({key: told for key, told in entity.items() if told != ""} for entity in entities)
-    context, *graph = {entity.get("@id"): entity for entity in known}.values()
+    stated = ({key: value for key, value in entity.items() if value != ""} for entity in entities)
+    context, *graph = {entity.get("@id"): entity for entity in stated}.values()
     content = {**context, "@graph": graph}
     plain = json.dumps(content, indent=1, ensure_ascii=False)
     return provenance.write_atomic(report_dir / bundle.CRATE, plain + "\n")
@@ -47,7 +47,7 @@ def check(report_dir: Path) -> None:
     path = report_dir / bundle.CRATE
     try:
         graph = json.loads(path.read_text(encoding="utf-8"))["@graph"]
-        digests = {one["@id"]: one["sha256"] for one in graph if one["@type"] == "File"}
+        digests = {entity["@id"]: entity["sha256"] for entity in graph if entity["@type"] == "File"}
     except (OSError, ValueError, LookupError, TypeError):
         raise RecordError(f"{path}: is missing or damaged; make its report anew") from None
     for name, digest in digests.items():

@@ -28,8 +28,8 @@ def write(study: str, reports_dir: Path, out: Path, *, mixed: bool = False) -> P
         locks = {record.provenance.get("lock_sha256") for record in made}
         if has_lock := lock.is_file() and provenance.file_digest(lock) in locks:
             shutil.copyfile(lock, parts / lock.name)
-        told = {"study": study, "commits": commits, "sources": sources, "has_lock": has_lock}
-        note = render("deposit.txt.j2", **told, citations=references.sentences())
+        about = {"study": study, "commits": commits, "sources": sources, "has_lock": has_lock}
+        note = render("deposit.txt.j2", **about, citations=references.sentences())
         (parts / "README.txt").write_text(note, encoding="utf-8")
         paths = sorted(path for path in parts.rglob("*") if path.is_file())
         named = [(path.relative_to(parts).as_posix(), path) for path in paths]
@@ -48,8 +48,8 @@ def _records(folder: Path, mixed: bool) -> list[Record]:
     for name, record in made.items():
         runs.setdefault(_commit(record), []).append(name)
     if len(runs) > 1 and not mixed:
-        told = "; ".join(f"{commit} ({', '.join(names)})" for commit, names in runs.items())
-        what = f"its records are of {len(runs)} commits: {told}"
+        whose = "; ".join(f"{commit} ({', '.join(names)})" for commit, names in runs.items())
+        what = f"its records are of {len(runs)} commits: {whose}"
         raise RecordError(f"{folder}: {what}; run the study again, or say --mixed")
     return list(made.values())
 

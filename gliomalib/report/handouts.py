@@ -23,11 +23,11 @@ def write(report: Report, report_dir: Path) -> None:
     # matplotlib takes its time to import, and what else reads this package needs none of it
     from gliomalib.figures import one_page  # noqa: PLC0415
 
-    told = _told(report)
-    write_atomic(report_dir / "answer.txt", render("answer.txt.j2", **told))
+    content = _content(report)
+    write_atomic(report_dir / "answer.txt", render("answer.txt.j2", **content))
     texts = (
-        render("summary.txt.j2", **told, shown=shown)
-        for shown in range(len(told["decided"]), -1, -1)
+        render("summary.txt.j2", **content, shown=shown)
+        for shown in range(len(content["decided"]), -1, -1)
     )
     versions = ([part.strip() for part in text.split("\n\n") if part.strip()] for text in texts)
     page = one_page.draw(f"Reproducibility summary of the study {report.study.study}", versions)
@@ -41,11 +41,11 @@ def write(report: Report, report_dir: Path) -> None:
         "year": dates[-10:-6],
         "note": f"records of {dates or 'no date'}, commit {commits or 'unknown'}",
     }
-    cite = references.bibtex(told["texts"]["Data"], **own)
+    cite = references.bibtex(content["texts"]["Data"], **own)
     write_atomic(report_dir / "cite.bib", f"{cite}\n")
 
 
-def _told(report: Report) -> dict[str, Any]:
+def _content(report: Report) -> dict[str, Any]:
     """Return what the texts are made of; statements that decide nothing go by their verdict."""
     statements, left_out = report.statements, dict[str, list[str]]()
     for statement in statements:

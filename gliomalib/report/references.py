@@ -52,7 +52,7 @@ def citation() -> dict[str, Any]:
         person.get("name") or f"{person['family-names']}, {person['given-names']}"
         for person in content["authors"]
     ]
-    stated = [one["value"] for one in content.get("identifiers", ()) if one["type"] == "doi"]
+    stated = [known["value"] for known in content.get("identifiers", ()) if known["type"] == "doi"]
     return {"doi": next(iter(stated), ""), **content, "names": names}
 
 
