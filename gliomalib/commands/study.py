@@ -35,9 +35,7 @@ def add(verbs: Verbs) -> None:
 
     verdicts = verbs.add_parser("verdicts", help="judge claims by the records of a study")
     verdicts.add_argument("study", metavar="STUDY")
-    verdicts.add_argument(
-        "--claims", type=inputs.absolute, metavar="FILE", help="not those of the study's file"
-    )
+    verdicts.add_argument("--claims", type=inputs.absolute, metavar="FILE", help="other claims")
     verdicts.set_defaults(verb=_verdicts)
 
     compare = verbs.add_parser("compare", help="write a page of two runs side by side")

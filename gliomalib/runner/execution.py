@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import nbformat
 import papermill
@@ -23,7 +23,7 @@ from gliomalib.runner.executed import tidy
 from gliomalib.runner.jobs import Job, RunError
 from gliomalib.runner.locks import held
 from gliomalib.runner.stamps import write_stamp
-from gliomalib.runner.watch import tell
+from gliomalib.runner.watch import telling
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -39,28 +39,16 @@ def execute(job: Job) -> float:
     checkpoints, and the copy as far as it got lies in the study's ``logs``.
     """
     started = time.monotonic()
-    job.attempt.parent.mkdir(parents=True, exist_ok=True)
-    job.printed.write_bytes(b"")
-    tell(job, "running")
-    try:
-        _execute(job)
-    except (schema.GliomaError, OSError) as error:
-        tell(job, "failed", time.monotonic() - started, str(error))
-        raise
-    tell(job, "done", time.monotonic() - started)
-    return time.monotonic() - started
-
-
-def _execute(job: Job) -> None:
     lock = job.work_dir / "locks" / f"{job.name}.lock"
-    with held(lock, job.name, LINGERING_S) as descriptor:
+    with telling(job) as printed, held(lock, job.name, LINGERING_S) as descriptor:
         for leftover in (job.stamp, job.record, job.executed):
             leftover.unlink(missing_ok=True)
-        notebook = _run(job, descriptor)
+        notebook = _run(job, descriptor, printed)
         _check_record(job)
         provenance.write_atomic(job.executed, nbformat.writes(notebook) + "\n")
         job.attempt.unlink(missing_ok=True)
         write_stamp(job)
+    return time.monotonic() - started
 
 
 def environment(threads: int, work_dir: Path) -> dict[str, str]:
@@ -109,20 +97,19 @@ def kernel_class(variables: Mapping[str, str], lock: int) -> type[AsyncKernelMan
     return Kernel
 
 
-def _run(job: Job, lock: int) -> nbformat.NotebookNode:
-    kernel = kernel_class(environment(job.study.threads, job.work_dir), lock)
+def _run(job: Job, lock: int, printed: TextIO) -> nbformat.NotebookNode:
     try:
-        with job.printed.open("w", encoding="utf-8") as printed:
-            done = papermill.execute_notebook(
-                *(_unformatted(job.path), _unformatted(job.attempt)),
-                parameters=job.parameters,
-                cwd=job.path.parent,
-                kernel_name="python3",
-                language="python",
-                progress_bar=False,
-                stdout_file=printed,
-                kernel_manager_class=kernel,
-            )
+        done = papermill.execute_notebook(
+            _unformatted(job.path),
+            _unformatted(job.attempt),
+            parameters=job.parameters,
+            cwd=job.path.parent,
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            stdout_file=printed,
+            kernel_manager_class=kernel_class(environment(job.study.threads, job.work_dir), lock),
+        )
     except PapermillExecutionError as error:
         first = next(filter(str.strip, error.source.splitlines()), "").strip()
         cell = f"cell [{error.exec_count}], {first:.80}"

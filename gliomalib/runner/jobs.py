@@ -98,11 +98,6 @@ class Job(Named):
         return self.work_dir / "logs" / f"{self.name}.ipynb"
 
     @property
-    def printed(self) -> Path:
-        """What the notebook has printed so far."""
-        return self.attempt.with_name(f"{self.name}.txt")
-
-    @property
     def stamp(self) -> Path:
         """What says with which digest the record was made."""
         return self.work_dir / "done" / f"{self.name}.json"

@@ -5,19 +5,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from gliomalib.provenance import CORES, PROJECT_DIR, write_atomic
-from gliomalib.runner.jobs import Folders, Job, RunError, plan
+from gliomalib.runner.jobs import Folders, RunError, plan
 from gliomalib.runner.locks import held
 from gliomalib.runner.stamps import forget_changed
-from gliomalib.runner.watch import EVENTS, Watch
-
-LOG = EVENTS.with_name("study.log")
-"""What Snakemake and the runs print, seen from the working folder of a study."""
+from gliomalib.runner.watch import EVENTS, LOG, Watch
 
 
 def bring_up_to_date(
@@ -31,8 +27,8 @@ def bring_up_to_date(
     jobs = plan(study, folders, until)
     work, page = folders.data / study, folders.reports / study / "index.html"
     with held(work / "locks" / "study.lock", f"the study {study}") as lock:
-        stale = _with_dependants(jobs, forget_changed(jobs))
-        if stale:
+        changed = forget_changed(jobs)
+        if changed:
             # a page that is there, from git for instance, would pass for the result of this run
             page.unlink(missing_ok=True)
         if not page.is_file():
@@ -42,13 +38,10 @@ def bring_up_to_date(
         write_atomic(work / "run.json", run)
         variables = {**os.environ, "PYTHONPATH": str(PROJECT_DIR), CORES: str(cores)}
         variables["GLIOMA_PYTHON"] = sys.executable
-        workers = max(cores // max(jobs[0].study.threads, 1), 1)
-        watch = Watch(stale, workers, time.monotonic(), quiet)
-        if _finished(snakemake_command(cores), work, variables, lock, watch) != 0:
-            said = (work / LOG).read_text(encoding="utf-8", errors="replace").split("\n")
-            last = next(filter(str.strip, reversed(said)), "it was stopped").strip()
-            reason = "the reason is printed above" if watch.failed else f"{last} ({work / LOG})"
-            raise RunError(f"the study {study} is not complete: {reason}")
+        watch = Watch(jobs, changed, cores, quiet)
+        if not _finished(snakemake_command(cores), work, variables, lock, watch):
+            where = "printed above" if watch.failed else f"in {work / LOG}"
+            raise RunError(f"the study {study} is not complete: the reason is {where}")
 
 
 def snakemake_command(cores: int) -> list[str]:
@@ -70,32 +63,21 @@ def snakemake_command(cores: int) -> list[str]:
     ]
 
 
-def _with_dependants(jobs: Sequence[Job], changed: Sequence[str]) -> list[Job]:
-    """Return the jobs that will run: those that changed and all that need one of them."""
-    stale = dict.fromkeys(changed)
-    for job in jobs:
-        if not stale.keys().isdisjoint(job.needs):
-            stale[job.name] = None
-    return [job for job in jobs if job.name in stale]
-
-
 def _finished(
     command: list[str], work: Path, variables: dict[str, str], lock: int, watch: Watch
-) -> int:
-    """Run ``command`` in ``work`` to its end, with the lock, and return its exit code."""
-    (work / EVENTS).parent.mkdir(exist_ok=True)
-    with (
-        (work / LOG).open("wb") as out,
-        (work / EVENTS).open("w+b") as events,
-        subprocess.Popen(
+) -> bool:
+    """Run ``command`` in ``work`` to its end, with the lock; return whether all went well."""
+    (work / LOG).parent.mkdir(exist_ok=True)
+    with (work / LOG).open("wb") as out, (work / EVENTS).open("w+b") as events:
+        process = subprocess.Popen(
             command, cwd=work, pass_fds=(lock,), env=variables, stdout=out, stderr=out
-        ) as process,
-    ):
+        )
+        began = time.monotonic()
         while process.poll() is None:
             # at an interrupt the terminal told Snakemake as well: let it end its jobs
             with suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
-                watch.follow(events, time.monotonic())
+                watch.follow(events, time.monotonic() - began)
                 process.wait(0.3)
-        watch.follow(events, time.monotonic())
-        watch.show("")
-        return process.returncode
+        watch.follow(events, time.monotonic() - began)
+    watch.show("")
+    return bool(process.returncode == 0)

@@ -269,6 +269,10 @@ def test_pages_need_nothing_from_outside(small_report: Path) -> None:
         soup = soup_of(path)
         assert reading.needs_nothing(soup)
         assert reading.scripts(soup) <= reading.own_scripts()
+        code = "".join(tag.get_text() for tag in soup.find_all("script"))
+        assert not re.search(
+            r"https?:(?!//www\.w3\.org/2000/svg)|fetch|import|eval|innerHTML", code
+        )
         outside = {a["href"] for a in soup.find_all(href=True) if urlsplit(a["href"]).scheme}
         if path.stem in reading.DOCUMENTS:
             places = {urlsplit(address).netloc for address in outside}

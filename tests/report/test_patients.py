@@ -275,3 +275,23 @@ def test_who_has_no_page_is_in_the_gallery_without_a_link(planted: Path) -> None
     ]
     assert links == wanted
     assert all(row.img for row in soup.select("table.gallery tbody tr"))
+
+
+def test_every_slice_has_a_bar_of_its_scale_and_ways_to_be_drawn(finished: Path) -> None:
+    soup = cohort.page_of(finished, "C")
+    bars = {(words_of(tag), tag["style"]) for tag in soup.select(".row .scale")}
+    # 8 voxels of 2 mm are 16 mm across
+    assert bars == {("5 mm", "width: 31.2%")}
+    assert [tag["data-view"] for tag in soup.select("[data-view]")] == [
+        "contour",
+        "filled",
+        "errors",
+    ]
+
+
+def test_whoever_has_a_page_can_be_put_beside_another(finished: Path) -> None:
+    chooser = cohort.gallery_of(finished).select_one(".beside-chooser")
+    assert chooser.has_attr("hidden"), "without scripts it would do nothing"
+    choices = [[tag["value"] for tag in select("option")] for select in chooser("select")]
+    names = ["C", "B", "D", "A", cohort.ATTACK]
+    assert choices == [[f"{cohort.patients_page(name)}.html" for name in names]] * 2

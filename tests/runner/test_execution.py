@@ -88,7 +88,7 @@ def test_a_failure_names_the_cell_its_error_and_the_log(
         f"  {sentence}",
         f"  log: {job.attempt}",
     ]
-    assert job.printed.read_text() == "epoch 1\nepoch 2\n"
+    assert job.attempt.with_suffix(".txt").read_text() == "epoch 1\nepoch 2\n"
     running, failed = map(json.loads, (job.work_dir / EVENTS).read_text().splitlines()[-2:])
     assert (running["event"], failed["event"]) == ("running", "failed")
     assert failed["text"] == str(caught.value)

@@ -12,6 +12,8 @@ from gliomalib.runner.watch import EVENTS, Watch, tell
 from gliomalib.schema import Record
 from tests.toy_project import FIFTH, FIRST, FOURTH, SECOND, THIRD, Project
 
+ALL = [FIRST, SECOND, THIRD, FOURTH, FIFTH]
+
 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
@@ -35,7 +37,7 @@ def jobs(toy: Project) -> dict[str, Job]:
     planned = toy.planned()
     for job in planned.values():
         job.attempt.parent.mkdir(parents=True, exist_ok=True)
-        job.printed.touch()
+        job.attempt.with_suffix(".txt").touch()
     return planned
 
 
@@ -54,7 +56,7 @@ def test_elsewhere_a_notebook_has_a_line_at_its_start_and_its_end(
     jobs: dict[str, Job], capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second = jobs[FIRST], jobs[SECOND]
-    watch = Watch([second, jobs[THIRD]], 1, 0.0, quiet=False)
+    watch = Watch([first, second, jobs[THIRD]], [SECOND], 1)
     tell(first, "running")
     tell(second, "running")
     tell(second, "done", 65.2)
@@ -69,32 +71,35 @@ def test_the_time_left_is_that_of_earlier_runs_one_after_the_other(jobs: dict[st
     seconds = {FIRST: 10.0, SECOND: 20.0, THIRD: 60.0, FOURTH: 40.0, FIFTH: 5.0}
     for name, each in seconds.items():
         took(jobs[name], each)
-    watch = Watch([*jobs.values()], 2, 0.0, quiet=True)
+    watch = Watch([*jobs.values()], ALL, 2, quiet=True)
     assert watch.left(0.0) == "about 0:01:35 left", "01, 02, 03 and 05 wait for one another"
     tell(jobs[FIRST], "running")
     followed(watch, jobs[FIRST], 100.0)
     assert watch.left(104.0) == "about 0:01:31 left", "4 of its 10 seconds are over"
     assert watch.left(200.0) == "about 0:01:25 left", "what takes longer is about to end"
-    alone = Watch([*jobs.values()], 1, 0.0, quiet=True)
+    alone = Watch([*jobs.values()], ALL, 1, quiet=True)
     assert alone.left(0.0) == "about 0:02:15 left", "one after the other"
     jobs[FOURTH].record.write_text("{")
-    assert Watch([*jobs.values()], 2, 0.0, quiet=True).left(0.0) == "time left unknown"
+    assert Watch([*jobs.values()], ALL, 2, quiet=True).left(0.0) == "time left unknown"
 
 
 def test_a_terminal_has_one_line_with_what_was_printed_last(
     jobs: dict[str, Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal = plugged_in(monkeypatch, 200)
-    watch = Watch([*jobs.values()], 2, 0.0, quiet=False)
+    watch = Watch([*jobs.values()], ALL, 2)
     tell(jobs[FIRST], "running")
     tell(jobs[FIRST], "done", 1)
     tell(jobs[SECOND], "running")
-    jobs[SECOND].printed.write_text("epoch 1 of 2\nepoch 2 of 2\n\n")
+    jobs[SECOND].attempt.with_suffix(".txt").write_text("epoch 1 of 2\nepoch 2 of 2\n\n")
     followed(watch, jobs[FIRST], 61.0)
     assert terminal.line == (
         f"1 of 5 done, 0:01:01 elapsed, time left unknown · {SECOND} epoch 2 of 2"
     )
     assert "\n" not in terminal.getvalue()
+    tell(jobs[SECOND], "failed", 1, "why")
+    followed(watch, jobs[FIRST], 62.0)
+    assert terminal.line == "1 of 5 done, 1 failed, 0:01:02 elapsed, time left unknown"
     watch.show("")
     assert terminal.line == ""
 
@@ -105,16 +110,17 @@ def test_the_line_is_cut_to_a_narrow_terminal(
 ) -> None:
     terminal = plugged_in(monkeypatch, columns)
     tell(jobs[FIRST], "running")
-    followed(Watch([*jobs.values()], 2, 0.0, quiet=False), jobs[FIRST], 1.0)
+    followed(Watch([*jobs.values()], ALL, 2), jobs[FIRST], 1.0)
     assert len(terminal.line) == max(columns - 1, 1)
-    assert "0 of 5 done".startswith(terminal.line[:-1]) or columns > 12
+    assert terminal.line.endswith("…")
+    assert "0 of 5 done, 0:00:01 elapsed, time left unknown".startswith(terminal.line[:-1])
 
 
 @pytest.mark.parametrize("quiet", [True, False])
 def test_a_failure_is_told_once_and_always(
     quiet: bool, jobs: dict[str, Job], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    watch = Watch([*jobs.values()], 2, 0.0, quiet)
+    watch = Watch([*jobs.values()], ALL, 2, quiet)
     tell(jobs[FIRST], "running")
     tell(jobs[FIRST], "failed", 1, "why\n  log: here")
     with (jobs[FIRST].work_dir / EVENTS).open("rb") as log:
@@ -132,7 +138,7 @@ def test_half_an_event_waits_for_its_end(
     tell(jobs[FIRST], "running")
     whole, part = (jobs[FIRST].work_dir / EVENTS).read_bytes(), tmp_path / "part.jsonl"
     part.write_bytes(whole[:20])
-    watch = Watch([*jobs.values()], 2, 0.0, quiet=False)
+    watch = Watch([*jobs.values()], ALL, 2)
     with part.open("rb") as log:
         watch.follow(log, 1.0)
         assert capsys.readouterr().out == ""

@@ -44,3 +44,34 @@ for (const section of document.querySelectorAll("section:has(table.gallery)")) {
   down.addEventListener("change", sort);
   section.querySelector(".sorting").hidden = false;
 }
+
+// Two patients in frames; what one shows, the other shows too. The address keeps who they are.
+const chooser = document.querySelector(".beside-chooser");
+if (chooser) {
+  const selects = [...chooser.querySelectorAll("select")];
+  const show = () => {
+    chooser.querySelector(".pair")?.remove();
+    const pair = document.createElement("div");
+    pair.className = "pair";
+    for (const select of selects) {
+      const frame = document.createElement("iframe");
+      frame.title = "Patient " + select.selectedOptions[0].text;
+      frame.src = select.value + "?beside";
+      pair.append(frame);
+    }
+    chooser.append(pair);
+    history.replaceState(null, "", "#beside=" + selects.map((select) => encodeURIComponent(select.value)).join("&"));
+  };
+  window.addEventListener("message", (event) => {
+    for (const frame of chooser.querySelectorAll("iframe")) {
+      if (frame.contentWindow !== event.source) frame.contentWindow.postMessage(event.data, "*");
+    }
+  });
+  chooser.querySelector(".show").addEventListener("click", show);
+  chooser.hidden = false;
+  const wanted = location.hash.match(/^#beside=([^&]+)&([^&]+)$/);
+  if (wanted) {
+    selects.forEach((select, place) => { select.value = decodeURIComponent(wanted[place + 1]); });
+    if (selects.every((select) => select.value)) show();
+  }
+}
