@@ -26,11 +26,15 @@ class Reference:
 
 
 @lru_cache
+def _entries() -> dict[str, Entry]:
+    path = PACKAGE_DIR / "report" / "templates" / "references.bib"
+    return dict(parse_file(str(path), bib_format="bibtex", encoding="utf-8").entries)
+
+
+@lru_cache
 def works() -> dict[str, Reference]:
     """Return the works of others that a report may name, by key, in the order of the list."""
-    path = PACKAGE_DIR / "report" / "templates" / "references.bib"
-    database = parse_file(str(path), bib_format="bibtex", encoding="utf-8")
-    return {key: _reference(entry) for key, entry in database.entries.items()}
+    return {key: _reference(entry) for key, entry in _entries().items()}
 
 
 def cited(text: str, paper: Paper) -> tuple[Reference, ...]:
@@ -47,13 +51,14 @@ def of_releases(releases: tuple[str, ...]) -> str:
 
 
 def citation() -> dict[str, Any]:
-    """Return what ``CITATION.cff`` says, with the ``names`` of its authors."""
+    """Return what ``CITATION.cff`` says, with ``names`` of its authors and ``doi``, or empty."""
     content: dict[str, Any] = yaml.safe_load(CITATION.read_text(encoding="utf-8"))
     names = [
         person.get("name") or f"{person['family-names']}, {person['given-names']}"
         for person in content["authors"]
     ]
-    return {**content, "names": names}
+    stated = [known["value"] for known in content.get("identifiers", ()) if known["type"] == "doi"]
+    return {"doi": next(iter(stated), ""), **content, "names": names}
 
 
 def sentences(paper: Paper) -> list[str]:
@@ -65,17 +70,26 @@ def sentences(paper: Paper) -> list[str]:
     return [". ".join(filter(None, parts)) + ".", paper.citation]
 
 
-def bibtex(paper: Paper) -> str:
-    """Return the project and the paper that it examines as BibTeX."""
+def bibtex(paper: Paper, text: str = "", **study: str) -> str:
+    """Return the project and the paper that it examines as BibTeX, then the works in ``text``.
+
+    With a ``study``, which are fields of an entry with its name as ``key``, that comes first.
+    """
     project = citation()
     # braces keep capitals as they are, and a group from being taken for first and last names
+    common = {"author": " and ".join(f"{{{name}}}" for name in project["names"])}
     fields = {
-        "author": " and ".join(f"{{{name}}}" for name in project["names"]),
         "title": f"{{{project['title']}}}",
         "version": str(project["version"]),
+        "year": str(project.get("date-released", ""))[:4],
         "license": project["license"],
+        "doi": project["doi"],
     }
-    entries = {"gliomalib": Entry("software", fields), "examined": _examined(paper)}
+    own = {f"gliomalib-{study.pop('key')}": Entry("misc", common | study)} if study else {}
+    stated = {key: field for key, field in fields.items() if field}
+    cited_works = {key: _entries()[key] for key, work in works().items() if work.short in text}
+    project_itself = {"gliomalib": Entry("software", common | stated)}
+    entries = {**own, **project_itself, "examined": _examined(paper), **cited_works}
     return str(BibliographyData(entries).to_string("bibtex")).strip()
 
 
