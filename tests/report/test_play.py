@@ -51,6 +51,8 @@ def finished(material: folds.Material, tmp_path_factory: pytest.TempPathFactory)
     rng = np.random.default_rng(5)
     cells = pd.DataFrame(product(*CHOICES.values()), columns=list(CHOICES))
     accuracy = 1 - 0.4 * rng.random(len(cells)) ** 3
+    # 78.125 % lies between two numbers of two digits: it is printed as the even one
+    accuracy[0] = 0.78125
     cells = cells.assign(accuracy=accuracy, low=accuracy - 0.05, high=accuracy + 0.01)
     cells.sort_values("accuracy").to_csv(folder / CELLS, index=False, float_format="%.6g")
     gap = Value("gap", 20.0, n_patients=17, rule="median")
@@ -97,10 +99,15 @@ def test_a_damaged_table_is_named_where_it_would_be_tried(
     (spoilt / name).write_text(content)
     with caplog.at_level(logging.WARNING):
         pages = made(spoilt)
-    broken = "multiverse" if name == CELLS else "alpha"
-    told = {page: "There is nothing to try here" in html for page, html in pages.items()}
-    assert told == {"alpha": broken == "alpha", "multiverse": broken == "multiverse"}
+    damaged = ["multiverse"] if name == CELLS else ["alpha"]
+    assert [page for page, html in pages.items() if is_damaged(html)] == damaged
     assert "cannot be tried" in caplog.text
+
+
+def is_damaged(html: str) -> bool:
+    """Say whether a page tells that its table cannot be read, and has no control."""
+    page = soup(html)
+    return not page.select("#data") and "cannot be read" in text(html)
 
 
 def test_hostile_names_are_text_and_pictures_lead_nowhere(spoilt: Path) -> None:
@@ -111,7 +118,7 @@ def test_hostile_names_are_text_and_pictures_lead_nowhere(spoilt: Path) -> None:
     data = json.loads(page.select_one("#data").get_text())  # type: ignore[union-attr]
     assert data["slices"][0]["patient_id"] == planted_report.ATTACK
     table.assign(flair="https://example.org/x.png").to_csv(spoilt / SLICES, index=False)
-    assert "alpha" not in made(spoilt)
+    assert is_damaged(made(spoilt)["alpha"]) and needs_nothing(soup(made(spoilt)["alpha"]))
 
 
 def test_what_is_not_defined_is_no_number(spoilt: Path) -> None:
@@ -285,7 +292,8 @@ def test_keys_and_buttons_move_alpha(browser: Browser, finished: Path) -> None:
 def test_a_specification_shows_its_own_number(browser: Browser, finished: Path) -> None:
     page, heard = listen(browser, finished / "multiverse.html")
     rows = rows_of(finished / CELLS)
-    for place in (0, 200, 431, 700, 863):
+    tie = next(place for place, row in enumerate(rows) if row["accuracy"] == "0.78125")
+    for place in (0, tie, 431, 700, 863):
         row = rows[place]
         for choice in CHOICES:
             page.check(f"input[name={choice}][value='{row[choice]}']")

@@ -7,6 +7,11 @@
   const items = all(".play .legend i[style]");
   const colours = ["", ...items.map((item) => item.style.backgroundColor)];
   const names = ["no tumour", ...items.map((item) => item.parentNode.textContent.replace("fused:", "").trim())];
+  // a tie goes to the even digit, as in all other numbers of a report
+  const fixed = (x, places) => {
+    const exact = x.toFixed(60), cut = exact.slice(0, places - 60);
+    return /^50*$/.test(exact.slice(places - 60)) && /[02468]$/.test(cut) ? cut : x.toFixed(places);
+  };
   const { fround } = Math;
 
   // float16 from its bits, and a number from 0 to 1 rounded to the nearest float16, half to even
@@ -53,7 +58,7 @@
       return [predicted && real, predicted && !real, !predicted && real][kind];
     }).length);
     const size = 2 * hit + extra + missed;
-    return [size ? (2 * hit / size).toFixed(3) : "–", hit, extra, missed];
+    return [size ? fixed(2 * hit / size, 3) : "–", hit, extra, missed];
   };
 
   const canvas = one("canvas"), pen = canvas.getContext("2d");
@@ -108,7 +113,7 @@
     circle.setAttribute("cx", x(alpha));
     circle.setAttribute("cy", y(dice));
   };
-  const spoken = (dice) => dice === null ? "not defined" : dice.toFixed(3);
+  const spoken = (dice) => dice === null ? "not defined" : fixed(dice, 3);
 
   const show = () => {
     const place = Number(one("#alpha").value), alpha = alphas[place];

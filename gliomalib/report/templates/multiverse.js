@@ -7,7 +7,12 @@
   const choices = [...new Set(radios.map((radio) => radio.name))];
   const keyOf = (chosen) => choices.map((choice) => chosen[choice]).join("|");
   const places = new Map(cells.map((cell, place) => [keyOf(cell.chosen), place]));
-  const percent = (share) => (100 * share).toFixed(2) + "\u00a0%";
+  // a tie goes to the even digit, as in all other numbers of a report
+  const fixed = (x, places) => {
+    const exact = x.toFixed(60), cut = exact.slice(0, places - 60);
+    return /^50*$/.test(exact.slice(places - 60)) && /[02468]$/.test(cut) ? cut : x.toFixed(places);
+  };
+  const percent = (share) => fixed(100 * share, 2) + "\u00a0%";
   const chosen = () => Object.fromEntries(
     radios.filter((radio) => radio.checked).map((radio) => [radio.name, radio.value]));
 
@@ -28,7 +33,7 @@
       (low === null ? "No interval" : `95 % interval ${percent(low)} to ${percent(high)}`) + (who ? `, ${who}.` : ".");
     one("#verdict").textContent = `The paper prints ${percent(printed)}: this ` + (reached
       ? "comes within one point of it."
-      : `falls ${(100 * (printed - accuracy)).toFixed(1)} points short of it.`);
+      : `falls ${fixed(100 * (printed - accuracy), 1)} points short of it.`);
     one(".answer").classList.toggle("reached", reached);
     one("#rank").textContent = `Specification ${place + 1} of ${cells.length}, counted from the lowest.`;
     one("#here circle").setAttribute("cx", cell.at.x);
