@@ -6,8 +6,11 @@ ifeq ($(value CORES),)
 CORES  := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 endif
 UNTIL  ?=
+QUIET  ?=
 A      ?=
 B      ?=
+OUT    ?=
+MIXED  ?=
 PYTHON ?= python3
 TESTS  ?=
 
@@ -17,7 +20,7 @@ READY := $(VENV)/.ready
 
 # What a user says reaches a command through the environment, as it was typed: neither make nor a
 # shell looks for a meaning in it. Exported as it is, make would expand it first.
-SAID := STUDY DATA CORES UNTIL A B PYTHON
+SAID := STUDY DATA CORES UNTIL QUIET A B OUT PYTHON
 unexport $(SAID)
 $(foreach name,$(SAID),$(eval export SAID_$(name) := $$(value $(name))))
 
@@ -43,7 +46,7 @@ endif
 export UV_HTTP_TIMEOUT ?= 300
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env report compare test soak bench lint lock lab clean
+.PHONY: help env report compare export archive test soak bench lint lock lab clean
 
 help: ## explain every target
 	@echo "make TARGET [STUDY=$$SAID_STUDY] [DATA=/path/to/patients] [CORES=$$SAID_CORES]"; echo
@@ -52,11 +55,18 @@ help: ## explain every target
 
 env: $(READY) ## build .venv from requirements.lock (PYTHON=python3, 3.11.4 or newer)
 
-report: $(READY) ## run what is out of date in STUDY, then its report (DATA=, CORES=, UNTIL=notebook)
-	@$(BIN)/python -m gliomalib study --cores="$$SAID_CORES" --source="$$SAID_DATA" --until="$$SAID_UNTIL" -- "$$SAID_STUDY"
+report: $(READY) ## run what is out of date in STUDY, then its report (DATA=, CORES=, UNTIL=notebook, QUIET=1)
+	@$(BIN)/python -m gliomalib study --cores="$$SAID_CORES" --source="$$SAID_DATA" --until="$$SAID_UNTIL" $${SAID_QUIET:+--quiet} -- "$$SAID_STUDY"
 
 compare: $(READY) ## put two runs side by side on one page (A=demo B=brats-mini, or folders of a report)
 	@$(BIN)/python -m gliomalib compare -- "$$SAID_A" "$$SAID_B"
+
+# only a study that was named is exported alone
+export: $(READY) ## write the reports as a web site into OUT=folder (all, or STUDY=)
+	@$(BIN)/python -m gliomalib export --out="$$SAID_OUT" -- $(if $(filter file,$(origin STUDY)),,"$$SAID_STUDY")
+
+archive: $(READY) ## write what a deposit of STUDY needs into OUT=file.zip (MIXED=1: several commits)
+	@$(BIN)/python -m gliomalib archive --out="$$SAID_OUT" $(if $(value MIXED),--mixed) -- "$$SAID_STUDY"
 
 test: $(READY) ## run the tests (TESTS=tests/test_x.py; GLIOMA_REAL_DATA=/path for real patients)
 	@$(BIN)/python -m pytest $(TESTS)

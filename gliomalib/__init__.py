@@ -1,4 +1,4 @@
-"""Tools of a reproducibility study: glioma subclasses from fused 2D and 3D U-Nets.
+"""Tools of a reproducibility study of the paper that ``data/published.yml`` describes.
 
 CONTRIBUTING.md shows the rooms. The names below are what a notebook of one's own wants first;
 ``notebooks/README.md`` shows them at work. Each is loaded when it is used, as torch takes seconds.

@@ -1,7 +1,5 @@
 """What users name and write, folders and YAML files: taken as it is, or refused in a sentence."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager

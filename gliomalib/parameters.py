@@ -18,8 +18,12 @@ COMMON = {
 TRAINING = ("epochs", "batch_size", "learning_rate", "precision", "loss")
 
 
+def _of(section: str, *names: str) -> dict[str, str | None]:
+    return {name: f"{section}.{name}" for name in names}
+
+
 def _training(section: str, *more: str) -> dict[str, str | None]:
-    return {"variant": None, **{name: f"{section}.{name}" for name in (*TRAINING, *more)}}
+    return {"variant": None, **_of(section, *TRAINING, *more)}
 
 
 def _unet(section: str) -> dict[str, str | None]:
@@ -38,32 +42,19 @@ NOTEBOOKS: dict[str, dict[str, str | None]] = {
         "on_bad_case": "data.on_bad_case",
         "pseudonyms": "pseudonyms",
     },
-    "02_preprocessing": {
-        "crop_mm": "preprocessing.crop_mm",
-        "depth_mm": "preprocessing.depth_mm",
-        "spacing_mm": "preprocessing.spacing_mm",
-    },
+    "02_preprocessing": _of("preprocessing", "crop_mm", "depth_mm", "spacing_mm"),
     "03_train_unet2d": _unet("unet2d"),
     "04_train_unet3d": _unet("unet3d"),
     "05_fusion": {"alpha": "fusion.alpha", "real_volumes": "report.real_volumes"},
-    "06_train_resnet50": {
-        **_training("classifier", *RESNET),
-        "alpha": "fusion.alpha",
-        "branches": "fusion.branches",
-    },
+    "06_train_resnet50": _training("classifier", *RESNET) | _of("fusion", "alpha", "branches"),
     "07_baselines": {},
-    "08_alpha_sweep": {"sweep_step": "fusion.sweep_step"},
+    "08_alpha_sweep": _of("fusion", "sweep_step"),
     "09_loss_ablations": {},
     "10_adaptive_fusion": {},
-    "11_leakage_audit": {
-        "repeats": "leakage.repeats",
-        "turns": "leakage.turns",
-        "patients": "leakage.patients",
-        "epochs": "leakage.epochs",
-    },
+    "11_leakage_audit": _of("leakage", "repeats", "turns", "patients", "epochs"),
     "12_metric_forensics": {},
     "13_external_validation": {"external_root": None},
-    "14_efficiency": {"patients": "efficiency.patients", "repeats": "efficiency.repeats"},
+    "14_efficiency": _of("efficiency", "patients", "repeats"),
     "15_specification_curve": {"repeats": "leakage.repeats", "patients": "leakage.curve_patients"},
     LAST_NOTEBOOK: {},
 }

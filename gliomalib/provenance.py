@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -234,6 +235,25 @@ def commit() -> str:
     except (OSError, ValueError, subprocess.SubprocessError):
         return "unknown"
     return "unknown" if above else f"{head}+changes" if changed else head
+
+
+def write_source(commit: str, folder: Path) -> Path | None:
+    """Write the project as it was at a commit as ``source-<commit>.tar``, without its reports.
+
+    Returns None where no repository is here that has this commit, or more was changed on top of it.
+    """
+    path = folder / f"source-{commit}.tar"
+    if not re.fullmatch("[0-9a-f]{7,40}", commit):
+        return None
+    tree = (".", ":(exclude)reports")
+    try:
+        _git(
+            "archive", "--format=tar", f"--prefix=source-{commit}/", "-o", str(path), commit, *tree
+        )
+    except (OSError, subprocess.SubprocessError):
+        path.unlink(missing_ok=True)
+        return None
+    return path
 
 
 def _git(*words: str) -> str:

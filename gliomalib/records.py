@@ -19,14 +19,7 @@ from pydantic_core import to_jsonable_python
 
 from gliomalib import digits, inputs, provenance, settings
 from gliomalib.parameters import NEED_IMAGES, check_names, from_parameters, parameters_of
-from gliomalib.schema import (
-    SEQUENCES,
-    Exclusion,
-    Record,
-    RecordError,
-    Value,
-    run_name,
-)
+from gliomalib.schema import SEQUENCES, Exclusion, Named, Record, RecordError, Value
 
 NO_IMAGES = "No images in this study: what needs them was not asked."
 """What a notebook says that ends early because the cases are nothing but masks."""
@@ -39,7 +32,7 @@ MAKE_NO_NUMBERS = ("commands", "report", "runner")
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Named):
     """One execution of one notebook: its settings and the folders it reads and writes."""
 
     notebook: str
@@ -50,11 +43,6 @@ class Run:
     report_dir: Path
     source_dir: Path | None
     started: float
-
-    @property
-    def name(self) -> str:
-        """Name of the record: the notebook, and the variant where there is one."""
-        return run_name(self.notebook, self.variant)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,5 @@
 """The words that all parts share: cases, grids, volumes, splits, records and errors."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -69,6 +67,18 @@ class RecordError(GliomaError):
 
 
 @dataclass(frozen=True)
+class Fault:
+    """Why a case cannot be used: the file or folder, a word for it, a sentence with what to do."""
+
+    case_id: str
+    patient_id: str
+    release: str
+    path: Path
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Case:
     """One examination of one patient as it lies on disk; one without images is just its mask.
 
@@ -98,18 +108,6 @@ class Case:
         """Return what is wrong with this case; ``sentence`` goes on after the path."""
         message = f"{path}: {sentence}"
         return Fault(self.case_id, self.patient_id, self.release, path, kind, message)
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Why a case cannot be used: the file or folder, a word for it, a sentence with what to do."""
-
-    case_id: str
-    patient_id: str
-    release: str
-    path: Path
-    kind: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -248,8 +246,20 @@ def split_run_name(name: str) -> tuple[str, str]:
     return notebook, variant
 
 
+class Named:
+    """A run of a notebook: the study's own, or that of a variant where there is one."""
+
+    notebook: str
+    variant: str
+
+    @property
+    def name(self) -> str:
+        """Name of the run, of its record and of its executed notebook; its tables begin with it."""
+        return run_name(self.notebook, self.variant)
+
+
 @dataclass(frozen=True)
-class Record:
+class Record(Named):
     """What a finished notebook leaves behind; the report is made from nothing else."""
 
     notebook: str
@@ -266,11 +276,6 @@ class Record:
     caveats: tuple[str, ...] = field(default=())
     conclusion: str = ""
     exclusions: tuple[Exclusion, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """Name of the run: the notebook, and the variant where there is one."""
-        return run_name(self.notebook, self.variant)
 
 
 def check_same_grid(a: Volume, b: Volume) -> None:

@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 import subprocess
+import tarfile
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -305,6 +306,31 @@ def test_worktrees_submodules_and_hooks_have_the_commit_of_the_project(
         assert commit_of(root, monkeypatch) == head
     monkeypatch.setenv("GIT_DIR", str(around / ".git"))
     assert commit_of(own, monkeypatch) == head
+
+
+def test_the_source_of_a_commit_is_written_without_reports(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (own / "reports").mkdir()
+    (own / "reports" / "large.html").write_text("x")
+    git(own, "add", ".")
+    git(own, "commit", "--quiet", "-m", "y")
+    head = commit_of(own, monkeypatch)
+    (own / "gliomalib" / "later.py").write_text("x = 2\n")
+    out = tmp_path / "out"
+    out.mkdir()
+    path = provenance.write_source(head, out)
+    assert path == out / f"source-{head}.tar"
+    with tarfile.open(path) as tar:
+        files = {member.name for member in tar if member.isfile()}
+    kept = subprocess.run(["git", "ls-files"], cwd=own, capture_output=True, text=True, check=True)
+    names = set(kept.stdout.split()) - {"reports/large.html"}
+    assert names and files == {f"source-{head}/{name}" for name in names}
+    before = path.read_bytes()
+    assert provenance.write_source(head, out) == path and path.read_bytes() == before
+    for other in ("0123456789ab", f"{head}+changes", "unknown", "HEAD", "--list", ""):
+        assert provenance.write_source(other, out) is None
+    assert list(out.iterdir()) == [path]
 
 
 def test_cores_are_what_the_run_was_given(monkeypatch: pytest.MonkeyPatch) -> None:

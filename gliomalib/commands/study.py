@@ -1,4 +1,4 @@
-"""Verbs on studies: ``run``, ``study``, ``report``, ``studies`` and ``compare``."""
+"""Verbs on studies: ``run``, ``study``, ``report``, ``verdicts``, ``studies``, ``compare``."""
 
 import argparse
 import os
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gliomalib import inputs, settings
 from gliomalib.commands import Verbs, say
+from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.runner.chain import CHAIN
 from gliomalib.runner.jobs import Folders, Job, plan, with_digest
 from gliomalib.schema import SettingsError, run_name
@@ -25,18 +26,23 @@ def add(verbs: Verbs) -> None:
     study.add_argument("study", metavar="STUDY", help=f"one of {', '.join(settings.studies())}")
     study.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="processes at once")
     study.add_argument("--until", default="", metavar="NOTEBOOK", help="stop after this notebook")
+    study.add_argument("--quiet", action="store_true", help="print faults and the address alone")
     study.set_defaults(verb=_study)
 
     report = verbs.add_parser("report", help="make the report of a study from its records")
     report.add_argument("study", metavar="STUDY")
     report.set_defaults(verb=_report)
 
+    verdicts = verbs.add_parser("verdicts", help="judge claims by the records of a study")
+    verdicts.add_argument("study", metavar="STUDY")
+    verdicts.add_argument("--claims", type=inputs.absolute, metavar="FILE", help="other claims")
+    verdicts.set_defaults(verb=_verdicts)
+
     compare = verbs.add_parser("compare", help="write a page of two runs side by side")
     for name in ("a", "b"):
         compare.add_argument(
             name, metavar=name.upper(), help="a study that has a report, or the folder of a report"
         )
-    compare.add_argument("--report-dir", default="", metavar="FOLDER", help="all reports (reports)")
     compare.add_argument(
         "--out", type=inputs.absolute, metavar="FILE", help="page (compare-A-B.html of these)"
     )
@@ -47,6 +53,8 @@ def add(verbs: Verbs) -> None:
         verb.add_argument("--data-dir", default="", metavar="FOLDER", help="working files (data)")
         verb.add_argument("--report-dir", default="", metavar="FOLDER", help="results (reports)")
         verb.add_argument("--folders", type=Path, metavar="FILE", help="JSON of all three instead")
+    for verb in (verdicts, compare):
+        verb.add_argument("--report-dir", default="", metavar="FOLDER", help="reports (reports)")
     verbs.add_parser("studies", help="list the studies").set_defaults(verb=_studies)
 
 
@@ -79,13 +87,16 @@ def _job(arguments: argparse.Namespace) -> Job:
 
 
 def _study(arguments: argparse.Namespace) -> None:
+    from gliomalib import records  # noqa: PLC0415
     from gliomalib.runner.snakemake import bring_up_to_date  # noqa: PLC0415
 
     folders = _folders(arguments)
-    bring_up_to_date(arguments.study, folders, arguments.cores, arguments.until)
-    page = folders.reports / arguments.study / "index.html"
+    bring_up_to_date(arguments.study, folders, arguments.cores, arguments.until, arguments.quiet)
+    results = folders.reports / arguments.study
+    if not arguments.until and not arguments.quiet:
+        say(records.read(records.record_path(results, LAST_NOTEBOOK)).conclusion)
     if not arguments.until:
-        say(f"The report is {page}")
+        say((results / "index.html").as_uri())
 
 
 def _report(arguments: argparse.Namespace) -> None:
@@ -98,6 +109,19 @@ def _report(arguments: argparse.Namespace) -> None:
             refresh_text(job)
     page = report.build(arguments.study, folders.reports / arguments.study)
     say(f"report: {page}")
+
+
+def _verdicts(arguments: argparse.Namespace) -> None:
+    from gliomalib import records  # noqa: PLC0415
+    from gliomalib.verdicts import claims, judge  # noqa: PLC0415
+
+    study = settings.load(arguments.study)
+    found = records.read_all(Folders.of(reports=arguments.report_dir).reports / study.study)
+    published = claims.load(arguments.claims or study.published)
+    for verdict in judge.judge_all(published, found, study):
+        claim, (obtained, bounds) = verdict.claim, verdict.claim.told(verdict.obtained)
+        numbers = f"printed {claim.shown(claim.published)}, obtained {obtained} ({bounds})"
+        say(f"{claim.id:4}{verdict.verdict}: {numbers}; {verdict.reason}")
 
 
 def _studies(_: argparse.Namespace) -> None:

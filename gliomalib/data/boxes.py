@@ -74,8 +74,7 @@ def write(root: str | Path, out: str | Path, *, masks: bool) -> int:
 def coarse_mask(mask: Labels) -> Labels:
     """Return a mask (X, Y, Z) on ``SIDE`` voxels an axis: voxel i is round(i·(n−1)/(SIDE−1))."""
     places = [np.rint(np.arange(SIDE) * (n - 1) / (SIDE - 1)).astype(int) for n in mask.shape]
-    coarse: Labels = mask[np.ix_(*places)]
-    return coarse
+    return np.asarray(mask[np.ix_(*places)])
 
 
 def coarse_image(image: Float32Array) -> Float32Array:
@@ -90,8 +89,7 @@ def coarse_image(image: Float32Array) -> Float32Array:
         raise ValueError("all non-zero voxels are alike")
     scores = np.zeros_like(image)
     scores[brain] = (values - values.mean()) / values.std()
-    coarse: Float32Array = ndimage.zoom(scores, [SIDE / n for n in image.shape], order=1)
-    return coarse
+    return np.asarray(ndimage.zoom(scores, [SIDE / n for n in image.shape], order=1))
 
 
 def box_of(mask: Labels) -> list[tuple[int, int]]:

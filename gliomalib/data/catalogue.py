@@ -4,8 +4,6 @@ The rows are ``data/catalogue.yml``. Nothing is passed on here: each user takes 
 provider and agrees to the provider's terms.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path

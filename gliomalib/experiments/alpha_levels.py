@@ -1,7 +1,6 @@
 """The classes of slices fused at six α, by a network and by their areas alone: notebook 08."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -73,7 +72,7 @@ def values(table: pd.DataFrame, study: settings.Study, gate: gates.Gate) -> list
         rules = {"best_alpha": best, "lost_at_published_alpha": f"{lost}never negative"}
         note = gate.closed if way == "resnet50" else ""
         for (name, rule), interval in zip(rules.items(), intervals.values(), strict=True):
-            found.append(replace(value(f"{name}_{suffix}", interval, rule), note=note))
+            found.append(value(f"{name}_{suffix}", interval, rule, note=note))
     return found
 
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from gliomalib import settings
 from gliomalib.digits import spoken
 from gliomalib.experiments import alpha_levels
 from gliomalib.experiments.values import ONE_TRAINING, ends, of, pooled, value
@@ -24,7 +23,7 @@ from gliomalib.pipeline import folds
 from gliomalib.schema import FloatArray, RecordError, Value
 from gliomalib.scoring import bootstrap, tables, training_noise
 from gliomalib.scoring.training_noise import MARGIN
-from gliomalib.settings import PAPER_ALPHA, named_seed
+from gliomalib.settings import PAPER_ALPHA, Study, named_seed
 
 PAPER, NEAR = f"{PAPER_ALPHA:g}", f"within {MARGIN:g}"
 """How the paper's α, and all α nearly as good as the best, stand in tables and sentences."""
@@ -70,7 +69,7 @@ class Optimum:
     left_out: int
 
 
-def alphas(study: settings.Study) -> FloatArray:
+def alphas(study: Study) -> FloatArray:
     """Return the values of α that curves are drawn at, 0 and 1 and the study's own included."""
     grid = np.linspace(0, 1, round(1 / study.fusion.sweep_step) + 1)
     return np.unique(np.round(np.append(grid, study.fusion.alpha), 6))
@@ -109,7 +108,7 @@ def _curves(material: folds.Material, part: str, branches: folds.Pair) -> Curves
     return curves
 
 
-def curve_table(sweep: Sweep, study: settings.Study) -> pd.DataFrame:
+def curve_table(sweep: Sweep, study: Study) -> pd.DataFrame:
     """Return mean Dice at ``alphas`` with its 95 % band, for regions that some patient has.
 
     Columns: region, alpha, dice, low, high, patients, left_out (they lack a score at some α).
@@ -126,7 +125,7 @@ def curve_table(sweep: Sweep, study: settings.Study) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _band(rows: FloatArray, study: settings.Study, region: str) -> FloatArray:
+def _band(rows: FloatArray, study: Study, region: str) -> FloatArray:
     """Return both ends (2, α) of the means of curves (patients, α), drawn as whole curves."""
 
     def means(sums: FloatArray) -> dict[str, FloatArray]:
@@ -135,7 +134,7 @@ def _band(rows: FloatArray, study: settings.Study, region: str) -> FloatArray:
     return np.transpose([*map(ends, pooled(rows, study, "band", region, scores=means).values())])
 
 
-def optima(sweep: Sweep, study: settings.Study) -> dict[str, Optimum]:
+def optima(sweep: Sweep, study: Study) -> dict[str, Optimum]:
     """Return the optimum of each region that some patient has.
 
     Raises ``RecordError`` where nobody has a mean Dice.
@@ -176,15 +175,12 @@ def values(optima: Mapping[str, Optimum], sweep: Sweep) -> list[Value]:
     )
     lost = f"best mean Dice minus that at α = {PAPER}, {AGAIN}; widened by the trainings"
     width = f"width of all α whose mean Dice lies {NEAR} of the best; widened by the trainings"
-    note = ONE_TRAINING if len(of_seeds) == 1 else ""
-    made = [
-        value("best_alpha", mean.alpha, how),
-        value("lost_at_published_alpha", mean.lost, lost),
-        value("flat_width", mean.plateau, width),
-    ]
+    more = {"n_seeds": len(of_seeds), "note": ONE_TRAINING if len(of_seeds) == 1 else ""}
     alone = of_seeds["best α"]
     return [
-        *(replace(value, n_seeds=len(of_seeds), note=note) for value in made),
+        value("best_alpha", mean.alpha, how, **more),
+        value("lost_at_published_alpha", mean.lost, lost, **more),
+        value("flat_width", mean.plateau, width, **more),
         Value("best_alpha_seed_low", alone.min(), rule="lowest best α of a training by itself"),
         Value("best_alpha_seed_high", alone.max(), rule="highest best α of a training by itself"),
     ]
@@ -207,14 +203,15 @@ def conclusion(values: Sequence[Value]) -> str:
     )
 
 
-def _optimum(sweep: Sweep, region: str, study: settings.Study) -> Optimum:
+def _optimum(sweep: Sweep, region: str, study: Study) -> Optimum:
     curves = list(sweep.defined(region).values())
     root, draws = named_seed(study.seed, "sweeps", "optimum", region), study.evaluation.bootstrap
     over_patients = optimum.optimum_intervals(curves, PAPER_ALPHA, root, draws)
     intervals = (over_patients["alpha"], over_patients["lost"], _plateau(curves, study, region))
     of_seeds = zip(*map(_optimum_of, sweep.trainings(region).values()), strict=True)
     pairs = zip(intervals, of_seeds, strict=True)
-    alpha, lost, plateau = (_within_1(training_noise.widened(*pair)) for pair in pairs)
+    # beyond 0 and 1 no α, loss or width can be
+    alpha, lost, plateau = (training_noise.widened(*pair).within(0.0, 1.0) for pair in pairs)
     best = optimum.best_of(optimum.mean_curve(curves)).value
     return Optimum(alpha, best, lost, plateau, len(sweep.curves[region]) - len(curves))
 
@@ -227,17 +224,7 @@ def _optimum_of(curves: Sequence[optimum.Curve]) -> tuple[float, float, float]:
     return best.alpha, lost, _width(mean)
 
 
-def _within_1(interval: bootstrap.Interval) -> bootstrap.Interval:
-    """Cut an interval of an α, a loss or a width at 0 and 1, beyond which none of them can be."""
-    if interval.ci95 is None:
-        return interval
-    low, high = interval.ci95
-    return replace(interval, ci95=(max(low, 0.0), min(high, 1.0)))
-
-
-def _plateau(
-    curves: Sequence[optimum.Curve], study: settings.Study, name: str
-) -> bootstrap.Interval:
+def _plateau(curves: Sequence[optimum.Curve], study: Study, name: str) -> bootstrap.Interval:
     """Return the exact width, its interval from the middles of equal parts of 0–1."""
     tried = (np.arange(optimum.GRID) + 0.5) / optimum.GRID
     rows = np.stack([curve.at(tried) for curve in curves])

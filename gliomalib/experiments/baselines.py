@@ -189,8 +189,8 @@ def _means(trial: MethodTrial, part: str) -> Iterator[Value]:
         right = _by_training(trial, part, "accuracy")[[method]]
         rule = f"{title}: {what}"
         name = f"{PREFIXES[part]}accuracy_{method}"
-        mean = share(name, training_noise.paired(right), rule)
-        yield replace(mean, n_seeds=0 if method in WITHOUT else mean.n_seeds)
+        without = {"n_seeds": 0} if method in WITHOUT else {}
+        yield share(name, training_noise.paired(right), rule, **without)
     scan = "fused on the whole scan, where tumour that the crop cut off is missed"
     for method, title in {**trial.segmenters, SCAN: scan}.items():
         regions, score = CLASSES, "mean_dice"
@@ -205,8 +205,7 @@ def _means(trial: MethodTrial, part: str) -> Iterator[Value]:
         rows = rows[rows["region"].isin(list(regions))]
         dice = rows.pivot_table(index="patient_id", columns="seed", values="dice").dropna()
         empty, missed = comparing.masks(rows.loc[rows["seed"] == 0, "state"])
-        mean = share(name, training_noise.paired(dice), rule)
-        yield replace(mean, n_empty=empty, n_missed=missed)
+        yield share(name, training_noise.paired(dice), rule, n_empty=empty, n_missed=missed)
 
 
 def _of_accuracy(trial: MethodTrial, part: str, gate: gates.Gate) -> Iterator[Value]:

@@ -1,7 +1,6 @@
 """How well the classifier sorts slices of held-out patients: notebook 06."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import pandas as pd
 
@@ -34,8 +33,7 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
         rule = f"{whose} ({without_tumour(confusions)}) {RULE}"
         for name in (*SIX, "balanced_accuracy", "mcc"):
             note = "" if name in WHOLE else rare_classes.too_rare(confusions)
-            score = value(f"{prefix}{name}", intervals[name], rule)
-            found.append(replace(score, n_seeds=1, note=note))
+            found.append(value(f"{prefix}{name}", intervals[name], rule, n_seeds=1, note=note))
         found += _counts(confusions, prefix)
     return found
 

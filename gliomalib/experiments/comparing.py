@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -105,9 +105,9 @@ def of_rules(gains: Mapping[str, Gain]) -> dict[str, Gain]:
     return {rule: gain._replace(rule_decides=len(said) > 1) for rule, gain in gains.items()}
 
 
-def value(name: str, gain: Gain, rule: str, note: str = "") -> Value:
+def value(name: str, gain: Gain, rule: str, note: str = "", **more: Any) -> Value:
     """Return a gain as a value; its note says what decides it, or ``note`` where there is one."""
-    return replace(values.value(name, gain.effect, rule), note=note or gain.note)
+    return values.value(name, gain.effect, rule, note=note or gain.note, **more)
 
 
 def sizes(gain: Gain, level: float = LEVEL) -> dict[str, object]:

@@ -94,9 +94,9 @@ def to_edema(counts: Confusion, study: settings.Study, unit: str) -> Value:
     """
     of_others = counts[:, OTHERS]
     pairs = np.stack([of_others[:, :, EDEMA].sum(axis=1), of_others.sum(axis=(1, 2))], axis=1)
-    share = pooled_share("collapse_to_edema", pairs, study, "failures", "edema", unit)
+    share = pooled_share(pairs, study, "failures", "edema", unit)
     rule = f"share of the {unit} of necrotic core and enhancing tumour that are called edema"
-    return replace(share, rule=rule if share.n_patients else f"{rule}; no patient has any")
+    return value("collapse_to_edema", share, rule if share.n else f"{rule}; no patient has any")
 
 
 def ring_artefacts(material: folds.Material, *, planted: bool = False) -> Diagnosis:
@@ -249,7 +249,7 @@ def _fates(counts: Confusion, collapse: collapsing.Collapse) -> pd.DataFrame:
 def _measured(name: str, interval: bootstrap.Interval | None, n: int, rule: str) -> Value:
     if interval is None:
         return Value(name, math.nan, n_patients=n, rule=f"{rule}; too few patients to tell")
-    return replace(value(name, interval, rule), n_patients=n)
+    return value(name, interval, rule, n_patients=n)
 
 
 def _judged(name: str, verdict: collapsing.Finding, n: int, sentence: str) -> Value:

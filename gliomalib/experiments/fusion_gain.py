@@ -52,8 +52,8 @@ class Contrast:
             f"patients and trainings; {tables.RULES[self.rule]}, {self.left_out} patients without "
             "a score left out; masks of both networks in the study's own training counted"
         )
-        value = comparing.value(name + self.rule.removeprefix("dice"), self.gain, rule)
-        return replace(value, n_empty=self.empty, n_missed=self.missed)
+        name += self.rule.removeprefix("dice")
+        return comparing.value(name, self.gain, rule, n_empty=self.empty, n_missed=self.missed)
 
 
 def scores(

@@ -190,5 +190,4 @@ def _of_sites(scores: pd.DataFrame) -> Value:
         f"fused, mean of the drops of {effect.n} sites ({SMALLER} count as one), each of equal "
         "weight; interval over sites and trainings"
     )
-    value = estimates.value("drop_mean_dice_equal_sites", effect, rule)
-    return replace(value, n_patients=len(homes))
+    return estimates.value("drop_mean_dice_equal_sites", effect, rule, n_patients=len(homes))

@@ -1,7 +1,6 @@
 """Losses side by side: the cells of each network, compared patient by patient."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import pandas as pd
 
@@ -152,10 +151,9 @@ def _means(grid: Grid, part: str, score: str, study: settings.Study) -> Iterator
             f"{TITLES[grid.network]}, {title}: {SCORES[score]}, mean over seeds and "
             f"patients; {_spread(grid, part, score, cell)}; empty rule {study.evaluation.empty!r}"
         )
-        masks = (0, 0) if grid.classifies else _masks(grid, part, cell)
-        name = f"{_prefix(grid, part)}{score}_{cell}"
-        score_of_cell = (value if score == "mcc" else share)(name, mean, rule)
-        yield replace(score_of_cell, n_empty=masks[0], n_missed=masks[1])
+        empty, missed = (0, 0) if grid.classifies else _masks(grid, part, cell)
+        name, made = f"{_prefix(grid, part)}{score}_{cell}", value if score == "mcc" else share
+        yield made(name, mean, rule, n_empty=empty, n_missed=missed)
 
 
 def _differences(grid: Grid, part: str, score: str, gate: gates.Gate) -> Iterator[Value]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -151,6 +151,6 @@ def relabelled(table: pd.DataFrame, study: settings.Study) -> list[Value]:
             f"slices with tumour that the label rule {name!r} names otherwise than {chosen!r} "
             "does, share per patient, mean over patients"
         )
-        value = mean(f"relabelled_{name}", with_tumour[name], study, rule)
-        changes.append(replace(value, n_empty=len(table) - len(with_tumour)))
+        empty = len(table) - len(with_tumour)
+        changes.append(mean(f"relabelled_{name}", with_tumour[name], study, rule, n_empty=empty))
     return changes

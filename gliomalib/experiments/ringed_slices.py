@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from gliomalib import progress, settings
 from gliomalib.digits import spoken
-from gliomalib.experiments.values import of, pooled_share
+from gliomalib.experiments.values import of, pooled_share, value
 from gliomalib.fusion import average, slices
 from gliomalib.networks import predict
 from gliomalib.networks.training import Trained
@@ -104,10 +103,11 @@ def _counts(
 
 def _share(name: str, counts: NDArray[np.int64], study: settings.Study) -> Value:
     """Return the share of turned slices, of counts (patients, 2), intervals over patients."""
-    (turned, asked), share = counts.sum(axis=0), pooled_share(name, counts, study, "rings", name)
+    turned, asked = counts.sum(axis=0)
     if not asked:
         return _none(name, "no slice has such a ring and could turn")
-    return replace(share, rule=f"{SHARE} {RULES[name]}; {turned} of {asked}")
+    rule = f"{SHARE} {RULES[name]}; {turned} of {asked}"
+    return value(name, pooled_share(counts, study, "rings", name), rule)
 
 
 def _none(name: str, note: str) -> Value:

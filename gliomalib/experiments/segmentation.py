@@ -1,7 +1,6 @@
 """How well a network segments, in each region and each part: notebooks 03, 04 and 05."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pandas as pd
 
@@ -30,9 +29,9 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
             dice = tables.per_patient(full, region, part).dropna()
             masks = list(tables.CLASSES) if region == "mean" else [region]
             states = table.loc[table["region"].isin(masks) & (table["part"] == part), "state"]
-            value = mean(f"{prefix}dice_{region}", dice, study, rule)
             empty, missed = comparing.masks(states)
-            found.append(replace(value, n_empty=empty, n_missed=missed, n_seeds=1))
+            more = {"n_empty": empty, "n_missed": missed, "n_seeds": 1}
+            found.append(mean(f"{prefix}dice_{region}", dice, study, rule, **more))
     return found
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 from numpy.typing import ArrayLike
@@ -19,6 +20,9 @@ NOT_ON_BOXES = "not applicable to boxes: "
 
 ONE_TRAINING = "one training of each network: its noise is in no interval"
 """Note of a value that may hang on the seed of its only training."""
+
+Estimate = bootstrap.Interval | training_noise.Effect
+"""A number over patients, or over patients and trainings."""
 
 WHOLE = ("accuracy", "mcc")
 """Scores of a whole confusion matrix, whatever classes it has."""
@@ -38,29 +42,29 @@ def not_on_boxes(name: str, rule: str, why: str) -> Value:
     return Value(name, math.nan, rule=rule, note=f"{NOT_ON_BOXES}{why}")
 
 
-def value(name: str, interval: bootstrap.Interval | training_noise.Effect, rule: str) -> Value:
-    """Return an estimate over patients, or over patients and trainings, as a value."""
-    made = Value(name, interval.value, interval.ci95, interval.n, rule=rule)
-    if isinstance(interval, bootstrap.Interval):
-        return made
-    return replace(
-        made,
-        n_seeds=interval.seeds,
-        sd_patients=interval.sd_patients,
-        sd_trainings=interval.sd_trainings,
-        df_trainings=interval.df_trainings,
-    )
+def value(name: str, estimate: Estimate, rule: str, **more: Any) -> Value:
+    """Return an estimate as a value; ``more`` are other fields of it."""
+    made = Value(name, estimate.value, estimate.ci95, estimate.n, rule=rule)
+    if isinstance(estimate, training_noise.Effect):
+        made = replace(
+            made,
+            n_seeds=estimate.seeds,
+            sd_patients=estimate.sd_patients,
+            sd_trainings=estimate.sd_trainings,
+            df_trainings=estimate.df_trainings,
+        )
+    return replace(made, **more)
 
 
-def share(name: str, effect: training_noise.Effect, rule: str) -> Value:
+def share(name: str, effect: training_noise.Effect, rule: str, **more: Any) -> Value:
     """Return the mean of a score of 0 to 1 as a value, its interval within that range."""
-    (low, high), made = ends(effect), value(name, effect, rule)
+    (low, high), made = ends(effect), value(name, effect, rule, **more)
     return replace(made, ci95=(max(low, 0.0), min(high, 1.0))) if made.ci95 else made
 
 
-def mean(name: str, numbers: pd.Series, study: settings.Study, rule: str) -> Value:
+def mean(name: str, numbers: pd.Series, study: settings.Study, rule: str, **more: Any) -> Value:
     """Return the mean of one number per patient with its bootstrap interval."""
-    return value(name, mean_interval(numbers, study, "bootstrap", name), rule)
+    return value(name, mean_interval(numbers, study, "bootstrap", name), rule, **more)
 
 
 def mean_interval(numbers: ArrayLike, study: settings.Study, *names: str) -> bootstrap.Interval:
@@ -104,17 +108,17 @@ def pooled(
 
 
 def pooled_share(
-    name: str, counts: FloatArray | Confusion, study: settings.Study, *names: str
-) -> Value:
+    counts: FloatArray | Confusion, study: settings.Study, *names: str
+) -> bootstrap.Interval:
     """Return the share of counts (n, 2), a part and its whole, of the patients who have any.
 
-    NaN where nobody has; drawn with the seed of ``names``.
+    NaN of no patient where nobody has; drawn with the seed of ``names``.
     """
     counts = counts[counts[:, 1] > 0]
     if not len(counts):
-        return Value(name, math.nan)
+        return bootstrap.Interval(math.nan, None, 0)
     share = pooled(counts, study, *names, scores=lambda sums: {"ratio": bootstrap.ratio(sums)})
-    return value(name, share["ratio"], "")
+    return share["ratio"]
 
 
 def parts(table: pd.DataFrame) -> list[tuple[str, str]]:
@@ -122,6 +126,6 @@ def parts(table: pd.DataFrame) -> list[tuple[str, str]]:
     return [(part, prefix) for part, prefix in PREFIXES.items() if (table["part"] == part).any()]
 
 
-def ends(interval: bootstrap.Interval | training_noise.Effect | Value) -> tuple[float, float]:
+def ends(interval: Estimate | Value) -> tuple[float, float]:
     """Return both ends of an interval, NaN where it has none."""
     return interval.ci95 or (math.nan, math.nan)

@@ -94,9 +94,9 @@ def slices_that_matter(case: StoredCase, labels: Mapping[str, Labels]) -> list[d
                 for name, layer in labels.items()
             },
             "images": {
-                name: _grey(case.images[index, ..., z].T) for index, name in enumerate(SEQUENCES)
+                name: grey(case.images[index, ..., z].T) for index, name in enumerate(SEQUENCES)
             },
-            "labels": {name: _coloured(layer[..., z].T) for name, layer in labels.items()},
+            "labels": {name: coloured(layer[..., z].T) for name, layer in labels.items()},
         }
         for z, why in reasons.items()
     ]
@@ -116,10 +116,10 @@ def volume(case: StoredCase, labels: Mapping[str, Labels]) -> dict[str, Any]:
         "step": step,
         "shape": shape,
         "images": {
-            name: _grey(mosaic(np.asarray(case.images[index])[kept], columns))
+            name: grey(mosaic(np.asarray(case.images[index])[kept], columns))
             for index, name in enumerate(SEQUENCES)
         },
-        "labels": {name: _coloured(mosaic(layer[kept], columns)) for name, layer in labels.items()},
+        "labels": {name: coloured(mosaic(layer[kept], columns)) for name, layer in labels.items()},
     }
 
 
@@ -140,12 +140,13 @@ def _labels(material: folds.Material, case: StoredCase, fold: int) -> dict[str, 
     return layers
 
 
-def _grey(image: NDArray[Any]) -> str:
+def grey(image: NDArray[Any]) -> str:
+    """Return an image (Y, X) in 0–1 as a grey picture."""
     scaled = np.clip(np.asarray(image, dtype=np.float32) * 255, 0, 255).round()
     return encode.address(Image.fromarray(scaled.astype(np.uint8)), exact=False)
 
 
-def _coloured(labels: NDArray[Any]) -> str:
+def coloured(labels: NDArray[Any]) -> str:
     """Return labels as a picture in the four colours, clear where there is no tumour."""
     picture = Image.fromarray(np.ascontiguousarray(labels, dtype=np.uint8)).convert("P")
     picture.putpalette([int(c[i : i + 2], 16) for c in CLASS_COLOURS for i in (1, 3, 5)])

@@ -14,7 +14,7 @@ from gliomalib.schema import (
 
 
 def weighted_average(p2d: Volume, p3d: Volume, alpha: float) -> Volume:
-    """Return S = α·S₂D + (1 − α)·S₃D (arXiv 2502.18775) on the common grid.
+    """Return S = α·S₂D + (1 − α)·S₃D, as in the paper, on the common grid.
 
     The sum is taken in float32 and stored as float16 (4, X, Y, Z); nothing is renormalised, so
     it sums to 1 as closely as its parts do. ``alpha`` is the weight of the 2D branch, 0–1.

@@ -295,8 +295,8 @@ def optimum_intervals(
     intervals = bootstrap.argmax_intervals(rows, tried, alpha, seed, draws)
     where = replace(intervals["alpha"], value=exact.alpha)
     if where.ci95:
-        low, high = where.ci95[0] - 0.5 / GRID, where.ci95[1] + 0.5 / GRID
-        where = replace(where, ci95=(max(low, 0.0), min(high, 1.0)))
+        wider = where.ci95[0] - 0.5 / GRID, where.ci95[1] + 0.5 / GRID
+        where = replace(where, ci95=wider).within(0.0, 1.0)
     return {**intervals, "alpha": where}
 
 

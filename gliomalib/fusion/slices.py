@@ -39,8 +39,7 @@ def _highest(scores: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int6
     """Return the class of the largest column, the last one of equals."""
     # argmax takes the first of equals, so it looks from the last column backwards
     last = scores.shape[1] - 1
-    highest: NDArray[np.int64] = last - np.argmax(scores[:, ::-1], axis=1) + 1
-    return highest
+    return np.asarray(last - np.argmax(scores[:, ::-1], axis=1) + 1)
 
 
 LABEL_RULES: Mapping[str, Callable[[NDArray[np.int64]], NDArray[np.int64]]] = {

@@ -1,7 +1,5 @@
 """Synthetic glioma patients on disk: a cohort in the layout of BraTS 2020, with its own IDs."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import re
@@ -26,14 +24,8 @@ from gliomalib.schema import SEQUENCES, Affine, DataError, SettingsError
 
 FOLDER = "Phantoms"
 MAPPING = "name_mapping.csv"
-MAPPING_COLUMNS = (
-    "Grade",
-    "BraTS_2017_subject_ID",
-    "BraTS_2018_subject_ID",
-    "TCGA_TCIA_subject_ID",
-    "BraTS_2019_subject_ID",
-    "BraTS_2020_subject_ID",
-)
+NAMERS = ("BraTS_2017", "BraTS_2018", "TCGA_TCIA", "BraTS_2019", "BraTS_2020")
+MAPPING_COLUMNS = ("Grade", *(f"{namer}_subject_ID" for namer in NAMERS))
 CARD = "phantom.json"
 """File in a patient's folder that says from what the patient was made."""
 

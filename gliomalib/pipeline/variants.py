@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from gliomalib import settings
 from gliomalib.parameters import NETWORKS, from_parameters
-from gliomalib.schema import SettingsError, run_name
+from gliomalib.schema import Named, SettingsError, run_name
 
 
 @dataclass(frozen=True)
-class Sibling:
+class Sibling(Named):
     """One run of a training notebook: the study's own (``variant`` empty), or a variant of it.
 
     ``study`` has the settings of that run.
@@ -18,11 +18,6 @@ class Sibling:
     notebook: str
     variant: str
     study: settings.Study
-
-    @property
-    def name(self) -> str:
-        """Name of its record, and with a dot and a word of its tables."""
-        return run_name(self.notebook, self.variant)
 
     @property
     def network(self) -> str:

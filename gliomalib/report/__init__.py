@@ -9,8 +9,20 @@ from pathlib import Path
 
 from gliomalib import settings
 from gliomalib.provenance import write_atomic
-from gliomalib.report import bundle, documents, drawings, patient_files, patients, studies
-from gliomalib.report.pages import collect, index_page, notebook_page
+from gliomalib.report import (
+    bundle,
+    claim_pages,
+    crate,
+    documents,
+    drawings,
+    evidence,
+    handouts,
+    patient_files,
+    patients,
+    play,
+    studies,
+)
+from gliomalib.report.pages import collect, index_page
 
 __all__ = ["build"]
 
@@ -27,16 +39,18 @@ def build(study: str, report_dir: str | Path) -> Path:
     report = collect(settings.load(study), report_dir)
     html = report_dir / "html"
     cohort = patient_files.of_study(report.study, report_dir)
-    runs = (entry for entry in report.entries if entry.executed is not None)
-    made = ((entry.name, notebook_page(report, entry)) for entry in runs)
-    names = _write(html, ((name, drawings.linked(page, cohort.links)) for name, page in made))
+    drawn = [*evidence.every_page(report), *claim_pages.every_page(report)]
+    names = _write(html, ((name, drawings.linked(page, cohort.links)) for name, page in drawn))
     names |= _write(html, patients.every_page(report, cohort))
     names |= _write(html, documents.every_page(report, report_dir))
+    names |= _write(html, play.every_page(report, report_dir))
     for path in sorted(html.glob("*.html")):
         if path.stem not in names:
             path.unlink()
     studies.write(report_dir.parent, report_dir.name)
     index = write_atomic(report_dir / "index.html", index_page(report))
+    handouts.write(report, report_dir)
+    crate.write(report, report_dir)
     bundle.write(report, report_dir)
     return index
 

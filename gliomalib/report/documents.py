@@ -1,4 +1,4 @@
-"""The pages that are no notebook and no patient: methods, model card, errors, downloads."""
+"""The pages that are no statement, no notebook and no patient, such as methods and numbers."""
 
 import csv
 from collections.abc import Iterator
@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from gliomalib import digits, records
-from gliomalib.report import entries, errors, methods, pages, references
+from gliomalib.report import entries, errors, methods, pages, references, site
 from gliomalib.report.pages import Report, render
+from gliomalib.report.statements import anchor
+from gliomalib.schema import run_name, split_run_name
 
 
 def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
@@ -15,30 +17,34 @@ def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
     yield "methods", methods_page(report)
     yield "model-card", card_page(report)
     headings = errors.headings(report, report_dir)
-    yield "errors", render("errors.html.j2", report=report, headings=headings)
+    yield "errors", _render(report, "errors", headings=headings)
+    yield "about", _render(report, "about", citations=references.sentences(report.paper))
+    yield "numbers", _render(report, "numbers", address=address)
+    yield "glossary", _render(report, "glossary")
+    yield "search", _render(report, "search", places=list(_places(report)))
     files = [(entry, list(_files(entry, report_dir))) for entry in report.entries]
-    yield "downloads", render("downloads.html.j2", report=report, files_of=files)
+    yield "downloads", _render(report, "downloads", files_of=files)
 
 
 def methods_page(report: Report) -> str:
     """Return the methods text of this study, to read and to copy, with references and BibTeX."""
     sections = methods.sections(report)
-    return render(
-        "methods.html.j2",
-        report=report,
+    return _render(
+        report,
+        "methods",
         sections=sections,
-        plain=methods.plain(sections),
-        references=references.cited(" ".join(sections.values())),
-        bibtex=references.bibtex(),
+        plain=methods.plain(sections, report.paper),
+        references=references.cited(" ".join(sections.values()), report.paper),
+        bibtex=references.bibtex(report.paper),
         planned=planned(report),
     )
 
 
 def card_page(report: Report) -> str:
     """Return the model card of the trained networks."""
-    return render(
-        "card.html.j2",
-        report=report,
+    return _render(
+        report,
+        "card",
         texts=methods.sections(report),
         citation=references.citation(),
         source=references.works()["mitchell2019"],
@@ -46,10 +52,41 @@ def card_page(report: Report) -> str:
     )
 
 
+def address(run: str, value: str) -> str:
+    """Return where a value stands in the page of all numbers: ``05.seed2/dice_mean``."""
+    notebook, variant = split_run_name(run)
+    return f"{run_name(pages.number_of(notebook), variant)}/{anchor(value)[len(anchor('')) :]}"
+
+
 def planned(report: Report) -> list[str]:
     """Return the runs that a methods text rests on and that left no record: it tells the plan."""
     runs = (pages.FIRST, pages.CROP, pages.UNET2D, pages.UNET3D, pages.FUSED, pages.CLASSES)
     return [run for run in runs if run not in report.records]
+
+
+def _render(report: Report, name: str, **given: Any) -> str:
+    place = {"card": "html/model-card.html"}.get(name, f"html/{name}.html")
+    return render(f"{name}.html.j2", place, report=report, **given)
+
+
+def _places(report: Report) -> Iterator[tuple[str, str, str, str]]:
+    """Yield what can be searched for: its kind, its title, a text, its address."""
+    for one in report.statements:
+        if one.page:
+            text = f"{one.row['verdict']} {one.shown if one.decided else ''}"
+            yield (
+                "statement",
+                f"{one.row['claim']} {one.row['statement']}",
+                text,
+                f"{one.page}.html",
+            )
+    for entry in report.entries:
+        if entry.executed is not None:
+            yield "evidence", f"{entry.name}: {entry.heading}", entry.question, f"{entry.name}.html"
+    for where, title in site.DOCUMENTS.items():
+        yield "page", title, "", where.removeprefix("html/")
+    for number, (term, meaning) in enumerate(report.paper.glossary.items(), start=1):
+        yield "word", term, meaning, f"glossary.html#term-{number}"
 
 
 def _files(entry: entries.Entry, report_dir: Path) -> Iterator[dict[str, Any]]:

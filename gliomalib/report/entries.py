@@ -124,13 +124,13 @@ def _entry(study: settings.Study, report_dir: Path, name: str, is_expected: bool
     problems += _doubts(study, record, executed)
     if not is_expected:
         problems.append("It is not in the study's list: left from earlier, or run by hand.")
-    text = _opening(name, executed)
+    text = next(iter(texts(name, executed)), "")
     command, shortest = _commands(study, name, executed)
     return Entry(
         name=name,
         heading=_heading(name, text),
-        question=_paragraph("Question", text),
-        rule=_paragraph("Rule", text),
+        question=paragraph("Question", text),
+        rule=paragraph("Rule", text),
         record=record,
         executed=executed,
         problems=tuple(problems),
@@ -171,14 +171,6 @@ def _doubts(
     return doubts
 
 
-def _opening(name: str, executed: NotebookNode | None) -> str:
-    """Return the first text cell: of the executed copy, else of the notebook in the project."""
-    path = PROJECT_DIR / "notebooks" / f"{split_run_name(name)[0]}.ipynb"
-    notebook = _readable(path, notebooks.read)[0] if executed is None else executed
-    cells = [] if notebook is None else notebook.cells
-    return next((str(cell.source) for cell in cells if cell.cell_type == "markdown"), "")
-
-
 def _heading(name: str, text: str) -> str:
     notebook, variant = split_run_name(name)
     match = re.search(r"^#\s+(.+?)\s*#*$", text, re.MULTILINE)
@@ -188,8 +180,16 @@ def _heading(name: str, text: str) -> str:
     return f"{heading} ({variant})" if variant else heading
 
 
-def _paragraph(label: str, text: str) -> str:
-    """Return the paragraph that begins with ``**label.**``, without the label."""
+def texts(name: str, executed: NotebookNode | None) -> list[str]:
+    """Return the text cells of a run: of the executed copy, else of the notebook in the project."""
+    path = PROJECT_DIR / "notebooks" / f"{split_run_name(name)[0]}.ipynb"
+    notebook = _readable(path, notebooks.read)[0] if executed is None else executed
+    cells = [] if notebook is None else notebook.cells
+    return [str(cell.source) for cell in cells if cell.cell_type == "markdown"]
+
+
+def paragraph(label: str, text: str) -> str:
+    """Return the paragraph that begins with ``**label.**``, without the label, as plain text."""
     match = re.search(rf"^\*\*{label}[.:]?\*\*[.:]?\s*(.+?)(?=\n\s*\n|\Z)", text, re.M | re.S)
     return _plain(match[1]) if match else ""
 

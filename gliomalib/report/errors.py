@@ -33,14 +33,15 @@ class Item:
 def headings(report: Report, report_dir: Path) -> dict[str, list[Item]]:
     """Return every kind of fault by its anchor in the page, also those of which there is none.
 
-    What limits results and where records differ in origin stands on the index, and only there.
+    What limits results and where records differ in origin stands on a page of its own.
     ``errors.html.j2`` has their titles, and what is said where there is nothing of a kind.
     """
     cohort = patient_files.of_study(report.study, report_dir)
     problems: dict[bool, list[Item]] = {True: [], False: []}
     for entry in report.entries:
         if entry.problems:
-            item = Item(entry.name, " ".join(entry.problems), f"../index.html#{entry.name}")
+            page = f"{entry.name}.html" if entry.executed else ""
+            item = Item(entry.name, " ".join(entry.problems), page)
             problems[entry.missing].append(item)
     lacking = [patient for patient in cohort.patients if patient.pictures is None]
     return {

@@ -8,6 +8,7 @@ from gliomalib.report import references
 from gliomalib.report.pages import Report, render
 from gliomalib.schema import CLASS_NAMES
 from gliomalib.scoring import bootstrap, training_noise
+from gliomalib.verdicts.claims import Paper
 
 
 def sections(report: Report) -> dict[str, str]:
@@ -20,7 +21,6 @@ def sections(report: Report) -> dict[str, str]:
         "methods.txt.j2",
         report=report,
         counts=partial(_counts, report),
-        paper=references.works()[references.EXAMINED],
         class_names=CLASS_NAMES,
         level=bootstrap.LEVEL,
         margin=training_noise.MARGIN,
@@ -31,10 +31,10 @@ def sections(report: Report) -> dict[str, str]:
     return dict(zip(parts[::2], texts, strict=True))
 
 
-def plain(found: Mapping[str, str]) -> str:
+def plain(found: Mapping[str, str], paper: Paper) -> str:
     """Return sections as plain text to copy, with the list of what they cite."""
     body = "\n\n".join(f"{title}. {text}" for title, text in found.items())
-    listed = "\n".join(f"- {work.text} {work.place}" for work in references.cited(body))
+    listed = "\n".join(f"- {work.text} {work.place}" for work in references.cited(body, paper))
     return f"{body}\n\nReferences\n{listed}"
 
 

@@ -4,7 +4,7 @@ import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +15,14 @@ from pydantic import ValidationError
 from gliomalib import digits, settings
 from gliomalib.data import catalogue
 from gliomalib.parameters import LAST_NOTEBOOK
-from gliomalib.report import cleaning, entries, notebooks, phrases, references
+from gliomalib.report import cleaning, entries, notebooks, phrases, references, site
 from gliomalib.report.entries import Entry
-from gliomalib.report.statements import Number, Statement, anchor, marked, statements
+from gliomalib.report.statements import Number, Statement, anchor, statements
 from gliomalib.schema import Record, RecordError, Value
-from gliomalib.verdicts import judge
+from gliomalib.verdicts import claims, judge
 
 FEW_PATIENTS = 50
 """Below this many patients a bootstrap interval of a mean is not to be trusted."""
-
-SITE = {
-    "html/patients.html": "Patients",
-    "html/methods.html": "Methods",
-    "html/model-card.html": "Model card",
-    "html/errors.html": "Errors",
-    "html/downloads.html": "Downloads",
-    "../index.html": "All studies",
-}
-"""Pages beside those of the notebooks, seen from the index, and what a link to them is called."""
 
 ORIGIN = {
     "commit": "commit",
@@ -41,6 +31,9 @@ ORIGIN = {
     "data_digest": "data digest",
 }
 """What should be the same in all records of a study → what a page calls it."""
+
+PROTOCOLS = ("full protocol", "restricted", "synthetic")
+"""On what a verdict can stand, the strongest first."""
 
 ABSENT = "not stated"
 
@@ -70,7 +63,7 @@ class Report:
     overview: Path | None
     example: Path | None = None
 
-    @property
+    @cached_property
     def records(self) -> dict[str, Record]:
         """The records that are there, by name."""
         return {entry.name: entry.record for entry in self.entries if entry.record is not None}
@@ -80,10 +73,28 @@ class Report:
         """The runs that have a page of their own, in order."""
         return [entry.name for entry in self.entries if entry.executed is not None]
 
-    @property
+    @cached_property
     def statements(self) -> list[Statement]:
         """The rows of the verdict table with the numbers that they stand on."""
-        return statements(self.verdicts, self.number)
+        return statements(self.verdicts, self.number, self.study.published)
+
+    @cached_property
+    def paper(self) -> claims.Paper:
+        """The paper whose claims the study examines."""
+        return claims.paper(self.study.published)
+
+    @cached_property
+    def tree(self) -> dict[str, list[site.Place]]:
+        """The pages of the report by heading."""
+        return site.tree(self.statements, self.entries)
+
+    @property
+    def protocol(self) -> str:
+        """The protocol on which most of the decided statements stand, empty where none does."""
+        bases = [each.row.get("rests on") for each in self.statements if each.decided]
+        counts = {name: bases.count(name) for name in PROTOCOLS}
+        most = max(counts, key=lambda name: counts[name])
+        return most if counts[most] else ""
 
     @property
     def outdated(self) -> list[str]:
@@ -172,35 +183,20 @@ def collect(study: settings.Study, report_dir: Path) -> Report:
     return Report(study, entries.entries(study, report_dir), rows, fault, overview, example)
 
 
-def notebook_page(report: Report, entry: Entry) -> str:
-    """Return the page of one executed notebook. Raises ``RecordError`` where there is no copy."""
-    if entry.executed is None:
-        raise RecordError(f"{entry.name}: there is no executed copy to make a page from; run it")
-    place = report.pages.index(entry.name)
-    device = "" if entry.record is None else entry.record.device
-    whose = number_of(entry.name), report.pages
-    body = notebooks.body(entry.executed, *whose, entry.shortest, device)
-    values = [] if entry.record is None else entry.record.values
-    body = marked(body, [value.name for value in values])
-    return render(
-        "notebook.html.j2",
-        report=report,
-        entry=entry,
-        # what the body holds beside plain tags has been dropped or escaped
-        body=Markup(body),
-        previous=report.pages[place - 1] if place else None,
-        following=report.pages[place + 1] if place + 1 < len(report.pages) else None,
-    )
-
-
 def index_page(report: Report) -> str:
     """Return the first page of a report."""
-    return render("index.html.j2", report=report, citations=references.sentences())
+    return render("index.html.j2", "index.html", report=report)
 
 
-def render(template: str, **given: Any) -> str:
-    """Return a page made by one of the templates, which escapes whatever is not ``Markup``."""
-    page = _environment().get_template(template).render(**given)
+def render(template: str, place: str = "", **given: Any) -> str:
+    """Return a page made by one of the templates, which escapes whatever is not ``Markup``.
+
+    ``place`` is its address from the study's folder; empty for a page above all studies.
+    """
+    root = "../" if "/" in place else ""
+    published = given["report"].study.published if "report" in given else None
+    page = _environment(published).get_template(template).render(place=place, root=root, **given)
+    page = site.framed(page, given["report"].paper.glossary) if place else page
     # no line ends between a number and its percent sign
     return re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", page)
 
@@ -211,7 +207,7 @@ def number_of(name: str) -> str:
 
 
 @lru_cache
-def _environment() -> jinja2.Environment:
+def _environment(published: str | None) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(notebooks.TEMPLATES),
         autoescape=lambda name: name is None or not name.endswith(".txt.j2"),
@@ -234,7 +230,9 @@ def _environment() -> jinja2.Environment:
     styles = notebooks.TEMPLATES.glob("*.css")
     sheets = {path.stem: Markup(path.read_text(encoding="utf-8").strip()) for path in styles}
     environment.globals |= {
-        **{"few": FEW_PATIENTS, "site": SITE, "sheets": sheets},
+        **{"few": FEW_PATIENTS, "sheets": sheets},
         **{"last": LAST_NOTEBOOK, "counted": digits.counted, **NOTEBOOKS},
+        "paper": claims.paper(published),
+        "contents": Markup(site.CONTENTS),
     }
     return environment

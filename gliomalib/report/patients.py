@@ -54,13 +54,19 @@ def every_page(report: Report, cohort: Cohort) -> Iterator[tuple[str, str]]:
     run): the page says so.
     """
     context = _context(report, cohort)
-    yield "patients", pages.render("patients.html.j2", most=MOST_PICTURES, **context)
+    yield (
+        "patients",
+        pages.render("patients.html.j2", "html/patients.html", most=MOST_PICTURES, **context),
+    )
     context["allowed"] = not report.study.real_data or report.study.report.real_volumes
     with_page = [patient for patient in cohort.patients if patient.page]
     around = [None, *with_page, None]
     for patient, before, after in zip(with_page, around, around[2:], strict=False):
         around_it = {"patient": patient, "neighbours": (before, after)}
-        yield patient.page, pages.render("patient.html.j2", **around_it, **context)
+        yield (
+            patient.page,
+            pages.render("patient.html.j2", f"html/{patient.page}.html", **around_it, **context),
+        )
 
 
 def tail(patients: Sequence[Patient]) -> list[Patient]:

@@ -15,6 +15,9 @@ NAME_COLUMN = "value of"
 UNDECIDED = ("not judged", "not testable on this data", "not run")
 """Verdicts that say nothing about a statement."""
 
+ID = re.compile(r"[A-Z][0-9]+")
+"""The id of a statement, which is part of the address of its page."""
+
 FINISH = "records.finish"
 """The call that writes the record; the cell with it is the last place where a value is known."""
 
@@ -34,6 +37,7 @@ class Statement:
     ``shown`` and ``interval`` are how the number reads, ``unit`` what stands behind it, or empty.
     ``recipe`` are the numbers of the pixel recipe by their column. ``note`` is a sentence where
     the table and the records of today do not fit each other; the number is then the table's.
+    ``claim`` is what ``data/published.yml`` says of it today, None where it has no such statement.
     """
 
     row: Mapping[str, str]
@@ -43,6 +47,12 @@ class Statement:
     interval: str = ""
     unit: str = ""
     note: str = ""
+    claim: claims.Claim | None = None
+
+    @property
+    def page(self) -> str:
+        """The name of its page, empty where the table's id is none."""
+        return f"claim-{self.row['claim']}" if ID.fullmatch(self.row["claim"]) else ""
 
     @property
     def decided(self) -> bool:
@@ -51,16 +61,18 @@ class Statement:
 
 
 def statements(
-    rows: Sequence[dict[str, str]], number: Callable[[str, str], Number | None]
+    rows: Sequence[dict[str, str]],
+    number: Callable[[str, str], Number | None],
+    published: str | None = None,
 ) -> list[Statement]:
     """Return every row of the verdict table with the numbers that it stands on.
 
-    ``number`` gives the number of a run that has a name.
+    ``number`` gives the number of a run that has a name, ``published`` is the study's file.
 
-    A row whose statement is not in ``data/published.yml``, or is answered by another notebook
+    A row whose statement is not in that file, or is answered by another notebook
     there, has no number to link to.
     """
-    by_id = {claim.id: claim for claim in claims.load()}
+    by_id = {claim.id: claim for claim in claims.load(published)}
     return [_statement(row, by_id.get(row["claim"]), number) for row in rows]
 
 
@@ -79,7 +91,7 @@ def _statement(
     }
     note = _note(row["obtained"], claim, obtained)
     texts = claim.told(obtained.value) if obtained and not note else stored
-    return Statement(row, obtained, recipe, *texts, claim.unit_behind, note)
+    return Statement(row, obtained, recipe, *texts, claim.unit_behind, note, claim)
 
 
 def _note(stored: str, claim: claims.Claim, obtained: Number | None) -> str:

@@ -1,15 +1,19 @@
-"""The list of the studies whose results lie side by side, those that decide something first."""
+"""The front door: what was found, on what, and the studies that lie side by side."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from markupsafe import Markup
+
 from gliomalib import settings
 from gliomalib.provenance import write_atomic
-from gliomalib.report import entries
+from gliomalib.report import entries, evidence, references
 from gliomalib.report.pages import Report, collect, render
+from gliomalib.report.statements import Statement
 from gliomalib.schema import SettingsError
+from gliomalib.verdicts import claims
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +41,25 @@ class Listed:
         decided = sum(statement.decided for statement in self.report.statements)
         return not self.report.study.real_data, -decided
 
+    def statement(self, name: str) -> Statement | None:
+        """Return what the study says of a statement, None where it has no row of it."""
+        return next((each for each in self.report.statements if each.row["claim"] == name), None)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A question of the front door, and what the first study that decides it says."""
+
+    question: str
+    answer: str
+    study: settings.Study
+    run: str
+    statements: tuple[Statement, ...]
+    picture: Markup
+
 
 def write(reports_dir: Path, built: str = "") -> Path:
-    """Write ``index.html`` with every study of the project that has records there, and return it.
+    """Write ``index.html``, the front door to every study with records there, and return it.
 
     ``built`` is a study whose own index is about to be written.
     """
@@ -55,8 +75,43 @@ def write(reports_dir: Path, built: str = "") -> Path:
         )
         for study in _loaded(made)
     ]
-    listed.sort(key=lambda one: one.rank)
-    return write_atomic(reports_dir / "index.html", render("studies.html.j2", studies=listed))
+    listed.sort(key=lambda study: study.rank)
+    # whole heads are easier to read than boxes, and phantoms have them
+    pictured = sorted(listed, key=lambda study: study.report.study.real_data)
+    page = render(
+        "studies.html.j2",
+        studies=listed,
+        findings=list(filter(None, (_finding(asked, listed) for asked in claims.paper().findings))),
+        groups=_groups(listed),
+        picture=next((study for study in pictured if study.report.example), None),
+        citations=references.sentences(claims.paper()),
+    )
+    return write_atomic(reports_dir / "index.html", page)
+
+
+def _finding(asked: claims.Finding, listed: Sequence[Listed]) -> Finding | None:
+    """Return what the first study that decides one of the statements of a question says of it."""
+    for study in listed:
+        rows = [study.statement(name) for name in asked.statements]
+        decided = tuple(row for row in rows if row and row.decided and row.claim)
+        if not study.page or not decided or decided[0].claim is None:
+            continue
+        claim, row = decided[0].claim, decided[0].row
+        said = [text for kind, text in asked.answers.items() if kind == row["verdict"]]
+        answer = said[0] if said else f"{row['statement']} Verdict: {row['verdict']}."
+        picture = Markup(evidence.figure(study.report, claim.run, claim.figure, claim.id))
+        return Finding(asked.question, answer, study.report.study, claim.run, decided, picture)
+    return None
+
+
+def _groups(listed: Sequence[Listed]) -> dict[str, dict[str, str]]:
+    """Return the statements of all studies, id → text, by what kind of statement they are."""
+    groups: dict[str, dict[str, str]] = {}
+    for row in (each.row for study in listed for each in study.report.statements):
+        heading = row.get("group") or "statements"
+        group = groups.setdefault(heading[:1].upper() + heading[1:], {})
+        group.setdefault(row["claim"], row["statement"])
+    return groups
 
 
 def _loaded(names: Iterable[str]) -> Iterator[settings.Study]:

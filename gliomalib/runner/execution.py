@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import nbformat
 import papermill
@@ -23,6 +23,7 @@ from gliomalib.runner.executed import tidy
 from gliomalib.runner.jobs import Job, RunError
 from gliomalib.runner.locks import held
 from gliomalib.runner.stamps import write_stamp
+from gliomalib.runner.watch import telling
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -39,10 +40,10 @@ def execute(job: Job) -> float:
     """
     started = time.monotonic()
     lock = job.work_dir / "locks" / f"{job.name}.lock"
-    with held(lock, job.name, LINGERING_S) as descriptor:
+    with telling(job) as printed, held(lock, job.name, LINGERING_S) as descriptor:
         for leftover in (job.stamp, job.record, job.executed):
             leftover.unlink(missing_ok=True)
-        notebook = _run(job, descriptor)
+        notebook = _run(job, descriptor, printed)
         _check_record(job)
         provenance.write_atomic(job.executed, nbformat.writes(notebook) + "\n")
         job.attempt.unlink(missing_ok=True)
@@ -96,8 +97,7 @@ def kernel_class(variables: Mapping[str, str], lock: int) -> type[AsyncKernelMan
     return Kernel
 
 
-def _run(job: Job, lock: int) -> nbformat.NotebookNode:
-    job.attempt.parent.mkdir(parents=True, exist_ok=True)
+def _run(job: Job, lock: int, printed: TextIO) -> nbformat.NotebookNode:
     try:
         done = papermill.execute_notebook(
             _unformatted(job.path),
@@ -107,10 +107,13 @@ def _run(job: Job, lock: int) -> nbformat.NotebookNode:
             kernel_name="python3",
             language="python",
             progress_bar=False,
+            stdout_file=printed,
             kernel_manager_class=kernel_class(environment(job.study.threads, job.work_dir), lock),
         )
     except PapermillExecutionError as error:
-        raise RunError(f"{job.name}: {_sentence(error)} {_where(job.attempt)}") from None
+        first = next(filter(str.strip, error.source.splitlines()), "").strip()
+        cell = f"cell [{error.exec_count}], {first:.80}"
+        raise RunError(f"{job.name}, {cell}\n  {_sentence(error)}\n  log: {job.attempt}") from None
     except (DeadKernelError, RuntimeError) as error:
         raise RunError(
             f"{job.name}: its process ended before the notebook did, most often for want of "
@@ -138,11 +141,11 @@ def _check_record(job: Job) -> None:
 
 def _sentence(error: PapermillExecutionError) -> str:
     kind = getattr(schema, error.ename, None)
-    text = _one_line(str(error.evalue))
-    # our own errors are sentences for the reader; of any other the kind is told as well
+    # our own errors are sentences for the reader; of any other the kind and the last line are told
     if isinstance(kind, type) and issubclass(kind, schema.GliomaError):
-        return text
-    return f"{error.ename}: {text}"
+        return _one_line(str(error.evalue))
+    lines = [line for line in str(error.evalue).splitlines() if line.strip()]
+    return ": ".join([str(error.ename), *map(_one_line, lines[-1:])])
 
 
 def _one_line(text: str) -> str:

@@ -13,7 +13,8 @@ from gliomalib import inputs, provenance, settings
 from gliomalib.parameters import LAST_NOTEBOOK, NETWORKS, from_parameters, parameters_of
 from gliomalib.runner.chain import CHAIN, upstream, wanted
 from gliomalib.runner.listing import listing
-from gliomalib.schema import DataError, GliomaError, SettingsError, run_name, split_run_name
+from gliomalib.schema import DataError, GliomaError, Named, SettingsError, run_name, split_run_name
+from gliomalib.verdicts import claims
 
 NOTEBOOKS_DIR = provenance.PROJECT_DIR / "notebooks"
 
@@ -50,7 +51,7 @@ class Folders:
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(Named):
     """One run of one notebook: with the study's parameters, or with those of a variant.
 
     ``overrides`` are put over the study's parameters; ``needs`` are the names of the jobs whose
@@ -65,11 +66,6 @@ class Job:
     folders: Folders
     needs: tuple[str, ...] = ()
     digest: str = field(default="", compare=False)
-
-    @property
-    def name(self) -> str:
-        """Name of the run, of its record and of its executed notebook."""
-        return run_name(self.notebook, self.variant)
 
     @property
     def path(self) -> Path:
@@ -143,6 +139,8 @@ def plan(study: str, folders: Folders | None = None, until: str = "") -> tuple[J
     folders = folders or Folders()
     _check_project(provenance.PROJECT_DIR)
     chosen = settings.load(study)
+    if chosen.published:
+        claims.load(chosen.published)
     _check_source(chosen, folders)
     _check_variants(chosen)
     jobs: dict[str, Job] = {}
@@ -164,14 +162,17 @@ def with_digest(job: Job, needed: Mapping[str, str]) -> Job:
     """
     source = job.folders.source if "source_dir" in job.parameters else None
     weights = from_parameters(job.notebook, job.parameters).classifier.weights_file
-    read = [provenance.PROJECT_DIR / name for name in CHAIN[job.notebook].files]
+    files = CHAIN[job.notebook].files
+    if job.notebook == LAST_NOTEBOOK and job.study.published:
+        files += (job.study.published,)
+    read = [provenance.PROJECT_DIR / name for name in files]
     read += [NOTEBOOKS_DIR / Path(weights).expanduser()] if weights else []
     cells = [cell for cell in cells_of(job.path) if cell["cell_type"] == "code"]
     sources = ["".join(cell["source"]) for cell in cells]
     parts = {
         "cells": [ast.dump(_parsed(job.path, source)) for source in sources],
         "code": provenance.imports_digest(sources),
-        "study": job.study.model_dump(mode="json", exclude={"variants"}),
+        "study": job.study.model_dump(mode="json", exclude={"variants", "published"}),
         "overrides": dict(job.overrides),
         "source": listing(source, job.work_dir / "seen.json") if source else None,
         "files": [provenance.file_digest(path) if path.is_file() else "missing" for path in read],

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,10 +13,13 @@ from gliomalib.provenance import CORES, PROJECT_DIR, write_atomic
 from gliomalib.runner.jobs import Folders, RunError, plan
 from gliomalib.runner.locks import held
 from gliomalib.runner.stamps import forget_changed
+from gliomalib.runner.watch import EVENTS, LOG, Watch
 
 
-def bring_up_to_date(study: str, folders: Folders, cores: int, until: str = "") -> None:
-    """Run what is out of date in a study, in parallel on ``cores``.
+def bring_up_to_date(
+    study: str, folders: Folders, cores: int, until: str = "", quiet: bool = False
+) -> None:
+    """Run what is out of date in a study, in parallel on ``cores``, and tell how far it is.
 
     Raises ``RunError`` when a notebook failed or when another process runs the same study; a run
     that was killed is simply started again.
@@ -22,7 +27,8 @@ def bring_up_to_date(study: str, folders: Folders, cores: int, until: str = "") 
     jobs = plan(study, folders, until)
     work, page = folders.data / study, folders.reports / study / "index.html"
     with held(work / "locks" / "study.lock", f"the study {study}") as lock:
-        if forget_changed(jobs):
+        changed = forget_changed(jobs)
+        if changed:
             # a page that is there, from git for instance, would pass for the result of this run
             page.unlink(missing_ok=True)
         if not page.is_file():
@@ -32,8 +38,10 @@ def bring_up_to_date(study: str, folders: Folders, cores: int, until: str = "") 
         write_atomic(work / "run.json", run)
         variables = {**os.environ, "PYTHONPATH": str(PROJECT_DIR), CORES: str(cores)}
         variables["GLIOMA_PYTHON"] = sys.executable
-        if _finished(snakemake_command(cores), work, variables, lock) != 0:
-            raise RunError(f"the study {study} is not complete: the reason is printed above")
+        watch = Watch(jobs, changed, cores, quiet)
+        if not _finished(snakemake_command(cores), work, variables, lock, watch):
+            where = "printed above" if watch.failed else f"in {work / LOG}"
+            raise RunError(f"the study {study} is not complete: the reason is {where}")
 
 
 def snakemake_command(cores: int) -> list[str]:
@@ -55,12 +63,21 @@ def snakemake_command(cores: int) -> list[str]:
     ]
 
 
-def _finished(command: list[str], work: Path, variables: dict[str, str], lock: int) -> int:
-    """Run ``command`` in ``work`` to its end, with the lock, and return its exit code."""
-    with subprocess.Popen(command, cwd=work, pass_fds=(lock,), env=variables) as process:
-        while True:
-            try:
-                return process.wait()
-            except KeyboardInterrupt:
-                # the terminal told Snakemake as well: let it end its jobs
-                continue
+def _finished(
+    command: list[str], work: Path, variables: dict[str, str], lock: int, watch: Watch
+) -> bool:
+    """Run ``command`` in ``work`` to its end, with the lock; return whether all went well."""
+    (work / LOG).parent.mkdir(exist_ok=True)
+    with (work / LOG).open("wb") as out, (work / EVENTS).open("w+b") as events:
+        process = subprocess.Popen(
+            command, cwd=work, pass_fds=(lock,), env=variables, stdout=out, stderr=out
+        )
+        began = time.monotonic()
+        while process.poll() is None:
+            # at an interrupt the terminal told Snakemake as well: let it end its jobs
+            with suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
+                watch.follow(events, time.monotonic() - began)
+                process.wait(0.3)
+        watch.follow(events, time.monotonic() - began)
+    watch.show("")
+    return bool(process.returncode == 0)

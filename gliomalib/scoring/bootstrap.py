@@ -10,7 +10,8 @@ and 94 %; with normal differences the plain one in 88, 92, 93 and 94 %, BCa in 8
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -47,6 +48,11 @@ class Interval:
     def ends(self) -> tuple[float, float]:
         """Both ends; the value twice where there is no interval."""
         return self.ci95 or (self.value, self.value)
+
+    def within(self, low: float, high: float) -> Self:
+        """Return the same, cut where its number cannot lie; the number itself stays."""
+        ends = self.ci95 and (max(self.ci95[0], low), min(self.ci95[1], high))
+        return replace(self, ci95=ends)
 
     def percent(self) -> str:
         """Return the estimate and its ends as a reader wants them: 1.2 % (0.8 % to 1.9 %)."""

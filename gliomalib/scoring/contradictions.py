@@ -36,7 +36,7 @@ READINGS: Mapping[str, str] = {
 class PrintedScores:
     """Scores as printed, as shares; None where none is printed.
 
-    ``decimals`` are those of the share (99.25 % has 4), ``classes`` the number of classes K and
+    ``decimals`` are those of the share (87.65 % has 4), ``classes`` the number of classes K and
     ``test_sizes`` the numbers of test items that come into question.
     """
 

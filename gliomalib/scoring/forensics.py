@@ -39,13 +39,13 @@ class Span:
 def unrounded(value: float, decimals: int, rule: Rule) -> Span:
     """Return the shares that print as ``value`` with ``decimals`` digits under ``rule``.
 
-    The value is taken as it is written, 0.9925 as 9925/10000. Raises ``ValueError`` for a value
+    The value is taken as it is written, 0.95 as 95/100. Raises ``ValueError`` for a value
     outside of 0–1 or with more digits, and for an unknown rule.
     """
-    # the shortest decimal that is this float is what was printed; the float itself is not 0.9925
+    # the shortest decimal that is this float is what was printed; the float itself is not that
     exact, unit = Fraction(str(float(value))), Fraction(1, 10**decimals)
     if not 0 <= exact <= 1:
-        raise ValueError(f"a score is {value}; give it as a share in 0–1, 0.9925 for 99.25 %")
+        raise ValueError(f"a score is {value}; give it as a share in 0–1, 0.95 for 95 %")
     if exact / unit % 1:
         raise ValueError(f"{value} has more than {decimals} decimals; give as many as are printed")
     if rule not in RULES:

@@ -59,5 +59,4 @@ def _surface(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
     box = ndimage.find_objects(mask.astype(np.uint8))[0]
     inside = mask[box]
     start = [part.start for part in box]
-    surface: NDArray[np.intp] = np.argwhere(inside & ~ndimage.binary_erosion(inside)) + start
-    return surface
+    return np.asarray(np.argwhere(inside & ~ndimage.binary_erosion(inside)) + start)

@@ -95,6 +95,8 @@ def summary(judged: Sequence[outcome.Verdict], study: Study) -> str:
 def table(judged: Sequence[outcome.Verdict], groups: str) -> pd.DataFrame:
     """Return the verdicts on some groups, named by the letters of their ids, to read."""
     chosen = [verdict for verdict in judged if verdict.claim.id[0] in groups]
+    if not chosen:
+        return pd.DataFrame()
     readable = [verdict.claim.told(verdict.obtained) for verdict in chosen]
     rows = outcome.table(chosen)
     rows["obtained"] = [number for number, _ in readable]

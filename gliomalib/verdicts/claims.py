@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -52,6 +52,9 @@ WORDS: Mapping[str, tuple[Outcome, Outcome]] = {
 """First letter of a statement's id → what a yes and a no are called."""
 
 Frame = Literal["crop", "scan"]
+
+Words = Annotated[str, Field(min_length=1)]
+Sentence = Annotated[str, Field(pattern=r"^\S.*[.?]$")]
 
 
 class Needs(Model):
@@ -126,6 +129,7 @@ class Claim(Source):
     ``published`` is a share where ``unit`` is %; None where the paper gives no number, and there
     may be a ``reference`` then. ``value`` is the name of the number in the record of ``notebook``
     (and ``variant``), which follows the corrected protocol: patients apart, intervals over them.
+    ``figure`` is the place of the figure of its notebook that shows it, from 1.
     ``gate`` names the value that must be 1 for any verdict, ``pixel_recipe`` the numbers of the
     rerun of a public notebook, by ``Frame``. Without ``restricted`` a study that falls short of
     ``testable_on`` says nothing of the claim.
@@ -143,6 +147,7 @@ class Claim(Source):
     testable_on: Needs
     restricted: Restricted | None = None
     source: str
+    figure: int = Field(default=1, ge=1)
     gate: Source | None = None
     pixel_recipe: Mapping[Frame, Source] = Field(default_factory=dict)
 
@@ -203,11 +208,61 @@ class Claim(Source):
         return digits.number(value.value, ends), bounds
 
 
+class PaperClass(Model):
+    """One of the classes that the paper tells apart: its short and its whole name, what it is."""
+
+    short: str = ""
+    name: Words
+    what: Sentence
+
+
+class Finding(Model):
+    """A question that the front door answers: by which statements, and in which sentences.
+
+    ``answers`` are what the verdict on the first of the statements says to a reader.
+    """
+
+    question: str = Field(pattern=r"^\S.*\?$")
+    statements: tuple[str, ...] = Field(min_length=1)
+    answers: Mapping[Outcome, Sentence]
+
+
+class Paper(Model):
+    """What the pages say of the paper whose claims are examined; nothing of it stands elsewhere.
+
+    ``topic`` is a few words for titles, ``disease`` and ``meaning`` a sentence each on the illness
+    and on what the classes are, ``findings`` what the front door asks, ``glossary`` a word of the
+    pages → one sentence.
+    """
+
+    title: Words
+    authors: tuple[Words, ...] = Field(min_length=1)
+    year: int = Field(ge=1900)
+    identifier: str = Field(pattern=r"^(arXiv \d{4}\.\d{4,5}|doi 10\.\S+)$")
+    address: str = Field(pattern=r"^https://[^\s\"<>]+$")
+    topic: Words
+    question: str = Field(pattern=r"^\S.*\?$")
+    disease: Sentence
+    meaning: Sentence
+    classes: tuple[PaperClass, ...] = Field(min_length=2)
+    findings: tuple[Finding, ...] = ()
+    glossary: Mapping[Words, Sentence]
+
+    @property
+    def short(self) -> str:
+        """What a sentence calls the paper."""
+        return f"the paper ({self.identifier})"
+
+    @property
+    def citation(self) -> str:
+        """The paper in a list of references."""
+        return f"{' and '.join(self.authors)}. {self.title}. {self.year}."
+
+
 class PublishedClaims(Model):
     """The file of the paper's claims."""
 
-    paper: str
-    title: str
+    paper: Paper
     claims: tuple[Claim, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -219,13 +274,18 @@ class PublishedClaims(Model):
         return self
 
 
-def load(path: str | Path = PUBLISHED) -> tuple[Claim, ...]:
-    """Read the claims of a paper in the order of the file.
+def load(path: str | Path | None = None) -> tuple[Claim, ...]:
+    """Read the claims of a paper in the order of the file; None is ``PUBLISHED``.
 
     Raises ``SettingsError`` for a missing file, an unknown or missing key, a value of the wrong
     type, a rule without the number it compares, and a duplicated id.
     """
-    return read(path, PublishedClaims).claims
+    return read(PROJECT_DIR / (path or PUBLISHED), PublishedClaims).claims
+
+
+def paper(path: str | Path | None = None) -> Paper:
+    """Read what the same file says of the paper itself; raises what ``load`` raises."""
+    return read(PROJECT_DIR / (path or PUBLISHED), PublishedClaims).paper
 
 
 def printed(claims: Sequence[Claim], notebook: str) -> dict[str, float]:

@@ -129,6 +129,19 @@ def in_words(
     )
 
 
+def limits(decision: Decision, published: float | None) -> tuple[float, ...]:
+    """Return the numbers that a rule compares with, to draw; none where it asks for a finding."""
+    if isinstance(decision, AtLeast):
+        return (decision.least(published),)
+    if isinstance(decision, AtMost):
+        return (decision.limit,)
+    if isinstance(decision, GreaterThanZero):
+        return 0.0, decision.smallest_gain
+    if isinstance(decision, Exact):
+        return tuple(one for one in (decision.least, decision.most) if one is not None)
+    return ()
+
+
 def interval(value: Value) -> tuple[float, float] | None:
     """Return the 95 % interval of a value, None where it has none or one that is not finite."""
     bounds = value.ci95

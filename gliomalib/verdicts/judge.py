@@ -110,16 +110,13 @@ def ranges(ids: Sequence[str]) -> str:
     """Return ids that are in order as people write them: ``C1–C6, C11``."""
     runs: list[list[str]] = []
     for name in ids:
-        if runs and name == _next(runs[-1][-1]):
+        before = runs[-1][-1] if runs else ""
+        # C2 comes after C1; nothing comes after what is no id
+        if before[1:].isdecimal() and name == f"{before[0]}{int(before[1:]) + 1}":
             runs[-1].append(name)
         else:
             runs.append([name])
     return ", ".join(run[0] if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
-
-
-def _next(name: str) -> str | None:
-    """Return the id after ``name``, ``C2`` after ``C1``; none after what is no id."""
-    return f"{name[0]}{int(name[1:]) + 1}" if name[1:].isdecimal() else None
 
 
 def _summed_up(verdicts: Sequence[outcome.Verdict]) -> str:

@@ -12,10 +12,7 @@ from gliomalib.settings import Study
 from gliomalib.verdicts.claims import Claim, Frame, Needs, Outcome, Source
 from gliomalib.verdicts.decisions import decide, interval
 
-RECIPE: Mapping[Frame, str] = {
-    "crop": "pixel recipe, crop",
-    "scan": "pixel recipe, whole scan",
-}
+RECIPE: Mapping[Frame, str] = {"crop": "pixel recipe, crop", "scan": "pixel recipe, whole scan"}
 """Where the pixel recipe is scored → the column of its number; the paper crops."""
 
 Protocol = Literal["full protocol", "restricted", "synthetic", "none needed"]

@@ -1,6 +1,7 @@
 """Verbs on studies: what they write, what they say, and their errors in one sentence."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -10,8 +11,12 @@ from typing import Any
 
 import pytest
 
+from gliomalib import records
 from gliomalib.__main__ import main
+from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.provenance import PROJECT_DIR
+from gliomalib.runner import snakemake
+from gliomalib.schema import Record
 from tests.nasty import NAMES
 from tests.report.two_runs import COUNT, change_values, make_report
 from tests.toy_project import FIRST, Project
@@ -58,6 +63,64 @@ def test_wrong_parameters_and_variants_are_one_sentence(
     assert main(["run", FIRST, "--study", "toy", "-f", str(path), *words]) == 1
     said = capsys.readouterr().err
     assert message in said and said.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), ["Two hold. One does not.", "ADDRESS"]),
+        (("--quiet",), ["ADDRESS"]),
+        (("--until", FIRST), []),
+    ],
+)
+def test_a_study_ends_with_its_answer_and_the_address_of_its_page(
+    words: tuple[str, ...],
+    said: list[str],
+    toy: Project,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(snakemake, "bring_up_to_date", lambda *given: None)
+    answer = ("Two hold. One does not.",)
+    record = Record(LAST_NOTEBOOK, "toy", "", (), (), {}, 1, "cpu", 1, 0, {}, (), *answer)
+    place = toy.root / "a report's" / "toy"
+    records.write(record, place)
+    assert main(["study", "toy", "--report-dir", str(place.parent), *words]) == 0
+    address = f"{place.as_uri()}/index.html"
+    assert "a%20report" in address
+    shown = [address if line == "ADDRESS" else line for line in said]
+    assert capsys.readouterr().out.splitlines() == shown
+
+
+OTHER = PROJECT_DIR / "tests" / "reference" / "next-paper.yml"
+
+
+def test_another_papers_claims_are_judged_by_the_records_of_a_study(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["verdicts", "demo", "--claims", os.path.relpath(OTHER)]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in rows] == [f"C{number}" for number in range(1, 7)]
+    record = records.read(PROJECT_DIR / "reports" / "demo" / "records" / "04_train_unet3d.json")
+    dice = {value.name: value for value in record.values}
+    for row, name in zip(rows[:3], ("dice_WT", "dice_TC", "dice_ET"), strict=True):
+        low, high = dice[name].ci95 or (0, 0)
+        numbers = f"obtained {dice[name].value:.2%} ({low:.2%} to {high:.2%})"
+        assert numbers.replace("%", " %") in row
+        assert "C not testable on this data: printed 8" in re.sub(r"^C\d +", "C ", row)
+        assert "the claim is about patients, these are synthetic" in row
+    assert all("not run" in row and "has no hd95_" in row for row in rows[3:])
+
+
+def test_a_study_has_the_claims_of_its_file(
+    capsys: pytest.CaptureFixture[str], toy: Project
+) -> None:
+    toy.study(f"published: {OTHER.relative_to(PROJECT_DIR)}\n")
+    assert main(["verdicts", "toy", "--report-dir", str(toy.root)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 6
+    assert main(["verdicts", "toy", "--claims", str(toy.root / "none.yml")]) == 1
+    assert "none.yml: this file is missing" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -144,6 +207,9 @@ def test_make_hands_on_what_was_typed(name: str, made: Callable[..., Any], tmp_p
     text = f"/x/{name}"
     study = ["-m", "gliomalib", "study", "--cores=2", f"--source={text}", "--until=", "--", "demo"]
     assert made("report", f"DATA={text}", "CORES=2")[0] == study
+    assert made("report", f"DATA={text}", "CORES=2", "QUIET=1")[0] == [
+        *(*study[:6], "--quiet", *study[6:])
+    ]
     assert made("report", "CORES=2", DATA=name)[0] == [*study[:4], f"--source={name}", *study[5:]]
     assert made("compare", "A=-x", f"B={text}")[0] == [
         "-m",

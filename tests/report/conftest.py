@@ -8,6 +8,9 @@ import pytest
 from gliomalib import report
 from tests import planted_report
 from tests.report import small_cohort, small_study
+from tests.test_browser import browser
+
+__all__ = ["browser"]
 
 
 @pytest.fixture

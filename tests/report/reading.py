@@ -7,12 +7,16 @@ from bs4 import BeautifulSoup, Tag
 from gliomalib import settings
 from gliomalib.report import errors as faults
 from gliomalib.report import methods, pages
+from gliomalib.report.notebooks import TEMPLATES
 
 STUDIES = ("brats", "brats-cubes", "brats-mini", "demo", "phantom-full", "smoke")
 MOST_BYTES = 1_100_000
 """A page above this opens slowly on a telephone."""
 
-DOCUMENTS = ("methods", "model-card", "errors", "downloads")
+DOCUMENTS = (
+    *("methods", "model-card", "errors", "about", "numbers", "glossary", "search"),
+    "downloads",
+)
 
 
 def collected(folder: Path, study: str = "demo") -> pages.Report:
@@ -33,6 +37,16 @@ def soup_of(path: Path) -> BeautifulSoup:
 
 def words_of(tag: Tag) -> str:
     return " ".join(tag.get_text(" ").split())
+
+
+def scripts(page: BeautifulSoup) -> set[str]:
+    """Return what a page would run."""
+    return {tag.get_text().strip() for tag in page.find_all("script")}
+
+
+def own_scripts() -> set[str]:
+    """Return what the project itself wrote to run on a page."""
+    return {path.read_text(encoding="utf-8").strip() for path in TEMPLATES.glob("*.js")}
 
 
 def needs_nothing(page: BeautifulSoup) -> bool:

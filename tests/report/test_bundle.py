@@ -1,6 +1,7 @@
 """The archive of a study: what is in it, and that it works where it is unpacked."""
 
 import gzip
+import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -33,16 +34,17 @@ def names(path: Path) -> list[str]:
         return archive.namelist()
 
 
-def test_it_holds_pages_tables_records_figures_and_nothing_else(built: Path) -> None:
+def test_it_holds_pages_notebooks_tables_records_figures_and_nothing_else(built: Path) -> None:
     found = names(built / "demo.zip")
-    folders = ("html", "tables", "records", "figures")
+    folders = ("html", "notebooks", "tables", "records", "figures")
     paths = [path for folder in folders for path in (built / folder).iterdir()]
     wanted = {f"demo/{path.relative_to(built)}" for path in paths}
-    assert set(found) == {*wanted, "index.html", "demo/index.html", "demo/README.txt"}
+    wanted |= {f"demo/{name}" for name in (*bundle.FILES, "README.txt")}
+    assert set(found) == {*wanted, "index.html"}
     assert len(found) == len(set(found))
     assert found[2:] == sorted(found[2:])
     assert {"demo/html/methods.html", "demo/html/errors.html"} <= set(found)
-    assert not [name for name in found if name.endswith((".ipynb", ".zip"))]
+    assert not [name for name in found if name.endswith(".zip") or "/patients/" in name]
 
 
 def test_unpacked_no_relative_link_is_broken(built: Path, tmp_path: Path) -> None:
@@ -69,13 +71,19 @@ def test_files_are_those_outside(built: Path) -> None:
             assert archive.read(name) == (built / name.removeprefix("demo/")).read_bytes()
 
 
+def test_it_is_the_same_whenever_its_files_were_written(built: Path) -> None:
+    before = (built / "demo.zip").read_bytes()
+    os.utime(built / "index.html", (0, 1_500_000_000))
+    assert bundle.write(collected(built), built).read_bytes() == before
+
+
 def test_a_failure_leaves_what_was_there(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (built / "demo.zip").read_bytes()
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(zipfile.ZipFile, "write", full)
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", full)
     with pytest.raises(OSError, match="No space left"):
         bundle.write(collected(built), built)
     assert (built / "demo.zip").read_bytes() == before

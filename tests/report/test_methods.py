@@ -108,7 +108,7 @@ def test_the_page_has_the_text_to_copy(folder: Path) -> None:
     report_of = collected(folder)
     copied = part(documents.methods_page(report_of), "copy").pre
     assert copied is not None
-    assert copied.get_text() == methods.plain(methods.sections(report_of))
+    assert copied.get_text() == methods.plain(methods.sections(report_of), report_of.paper)
     assert "<" not in copied.get_text()
 
 

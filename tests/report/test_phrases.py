@@ -29,7 +29,7 @@ def plan(tmp_path: Path) -> Report:
 
 def methods_of(plan: Report, **changes: object) -> str:
     study = settings.load("demo", {key.replace("__", "."): v for key, v in changes.items()})
-    return methods.plain(methods.sections(replace(plan, study=study)))
+    return methods.plain(methods.sections(replace(plan, study=study)), plan.paper)
 
 
 @pytest.mark.parametrize("name", CHOICES)

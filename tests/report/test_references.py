@@ -6,15 +6,17 @@ from pathlib import Path
 import pytest
 
 from gliomalib.report import methods, references
+from gliomalib.verdicts import claims
 from tests.report.reading import STUDIES, collected
 
 
 def test_references_are_those_that_are_cited(tmp_path: Path) -> None:
     for study in STUDIES:
         report_of = collected(tmp_path, study)
-        whole = methods.plain(methods.sections(report_of))
+        whole = methods.plain(methods.sections(report_of), report_of.paper)
         body, _, listed = whole.partition("\n\nReferences\n")
-        shorts = [work.short for work in references.works().values() if work.short in body]
+        works = [report_of.paper, *references.works().values()]
+        shorts = [work.short for work in works if work.short in body]
         assert len(listed.splitlines()) == len(shorts)
         named = re.findall(
             r"[A-ZÇ][\w’]+ et al\. \d{4}|[A-Z]\w+ (?:and [A-Z]\w+ )?(?:19|20)\d\d\b", body
@@ -33,7 +35,7 @@ def test_addresses_of_references() -> None:
 
 
 def test_bibtex_is_from_the_citation_file() -> None:
-    found = references.bibtex()
+    found = references.bibtex(claims.paper())
     own = references.citation()
     assert found.count("@") == 2
     assert found.count("{") == found.count("}")
@@ -61,17 +63,29 @@ def test_bibtex_is_from_the_citation_file() -> None:
             "Swanson et al. 2000. A quantitative model for differential motility of gliomas in "
             "grey and white matter. Cell Prolif 33:317–329.",
         ),
-        (
-            "examined",
-            "the paper (arXiv 2502.18775)",
-            "The authors of arXiv 2502.18775. Subclass Classification of Gliomas Using MRI Fusion "
-            "Technique. 2025.",
-        ),
     ],
 )
 def test_a_work_is_named_and_listed_from_its_fields(key: str, short: str, text: str) -> None:
     work = references.works()[key]
     assert (work.short, work.text) == (short, text)
+
+
+def test_the_paper_is_named_and_listed_from_its_description() -> None:
+    paper = claims.paper()
+    (work,) = references.cited(f"as in {paper.short}, and", paper)
+    assert (work.place, work.link) == (paper.identifier, paper.address)
+    assert work.short == "the paper (arXiv 2502.18775)"
+    assert work.text == references.sentences(paper)[1]
+    assert work.text == (
+        "Kiranmayee Janardhan and Christy Bobby Thomas. "
+        "Subclass Classification of Gliomas Using MRI Fusion Technique. 2025."
+    )
+    assert references.cited("no paper", paper) == ()
+
+
+def test_a_paper_of_a_journal_has_its_doi() -> None:
+    paper = claims.paper().model_copy(update={"identifier": "doi 10.1000/a1"})
+    assert 'doi = "10.1000/a1"' in references.bibtex(paper)
 
 
 def test_the_project_has_a_sentence_from_its_citation_file(
@@ -83,4 +97,6 @@ def test_the_project_has_a_sentence_from_its_citation_file(
         "title: A tool\nversion: 1.2\ndate-released: 2026-05-01\n"
         "authors: [{family-names: Doe, given-names: Jo}, {name: The others}]\n"
     )
-    assert references.sentences()[0] == "Doe, Jo, The others. A tool. Version 1.2. 2026."
+    assert (
+        references.sentences(claims.paper())[0] == "Doe, Jo, The others. A tool. Version 1.2. 2026."
+    )

@@ -9,6 +9,7 @@ from bs4 import Tag
 from gliomalib import parameters, records, report, settings
 from gliomalib.report import entries, studies
 from gliomalib.schema import Value
+from gliomalib.verdicts import claims
 from tests import planted_report as planted
 from tests.report.reading import soup_of, words_of
 
@@ -22,43 +23,56 @@ def folder(tmp_path: Path) -> Path:
 
 
 def cards(path: Path) -> dict[str, Tag]:
-    return {tag.h2.get_text(): tag for tag in soup_of(path).select("article")}
+    return {str(tag["id"]): tag for tag in soup_of(path).select("article.study")}
 
 
-def test_two_studies_are_listed_with_data_answer_and_commit(folder: Path) -> None:
+def test_two_studies_are_listed_with_data_and_commit(folder: Path) -> None:
     planted.fill(folder / "brats-mini", "brats-mini")
     (folder / "brats-mini" / "index.html").write_text("<p>there</p>")
     found = cards(studies.write(folder, "demo"))
     assert list(found) == ["brats-mini", "demo"]
     demo, mini = words_of(found["demo"]), words_of(found["brats-mini"])
     assert settings.load("demo").title in demo
-    assert "synthetic patients 47 patients, 9 external" in demo
-    assert "real patients 47 patients" in mini
-    assert "They say nothing about the paper’s claims." in demo
-    assert "Without a verdict. Not testable on this data: C1." in mini
-    assert "reproduced C9 Better" in mini
+    assert demo.startswith("demo synthetic") and "47 patients, 9 external." in demo
+    assert mini.startswith("brats-mini real")
     assert "Made on 2026-01-02 (UTC) by commit abc123" in demo
     links = [tag.a["href"] for tag in found.values()]
     assert links == ["brats-mini/index.html", "demo/index.html"]
 
 
-def test_what_a_study_decides_leads_to_its_own_page(folder: Path) -> None:
+def test_the_matrix_sets_every_statement_beside_every_study(folder: Path) -> None:
+    planted.fill(folder / "brats-mini", "brats-mini")
+    (folder / "brats-mini" / "index.html").write_text("<p>there</p>")
+    table = records.table_path(folder / "demo", entries.VERDICTS)
+    table.write_text(table.read_text().replace("not testable on this data", "not run"))
+    door = soup_of(studies.write(folder, "demo"))
+    heads = [words_of(head) for head in door.select(".matrix thead")[0].find_all("th")]
+    assert heads[1].startswith("brats-mini real") and heads[2].startswith("demo synthetic")
+    row = door.select_one(".matrix tbody tr")
+    assert row.th.get_text().startswith("C1")
+    assert [cell.get_text() for cell in row("td")] == ["not testable", "not run"]
+    assert [cell.a["href"] for cell in row("td")] == [
+        f"{name}/html/claim-C1.html" for name in ("brats-mini", "demo")
+    ]
+
+
+@pytest.mark.parametrize("verdict", ["reproduced", "not reproduced", "inconclusive", "not run"])
+def test_a_finding_says_what_the_verdict_says(folder: Path, verdict: str) -> None:
     gain = Value("fused_minus_2d_mean_dice", 0.019, (0.016, 0.021), 368, rule="mean")
     study = planted.fill(folder / "brats-cubes", "brats-cubes")
-    made = planted.record(settings.load("brats-cubes"), "05_fusion", [gain])
-    records.write(made, study)
+    records.write(planted.record(settings.load("brats-cubes"), "05_fusion", [gain]), study)
     table = records.table_path(study, entries.VERDICTS)
-    rows = table.read_text() + "C7,Gain,0,0.019,holds,above,05_fusion,\n"
-    table.write_text(rows)
-    found = cards(studies.write(folder, "brats-cubes"))
-    # real before synthetic
-    assert list(found) == ["brats-cubes", "demo"]
-    words = words_of(found["brats-cubes"])
-    assert words.index("reproduced C9 Better") < words.index("holds C7 Gain")
-    link = found["brats-cubes"].select_one("a.number")
-    assert link is not None
-    place = "html/05_fusion.html#value-fused_minus_2d_mean_dice"
-    assert link["href"] == f"brats-cubes/{place}"
+    table.write_text(table.read_text() + f"C7,Gain.,0,0.019,{verdict},above,05_fusion,\n")
+    door = soup_of(studies.write(folder, "brats-cubes"))
+    asked = next(one for one in claims.paper().findings if one.statements[0] == "C7")
+    found = [one for one in door.select(".findings article") if asked.question in words_of(one)]
+    if verdict == "not run":
+        assert not found, "what nobody decided is no finding"
+        return
+    said = asked.answers.get(verdict, "Gain. Verdict: inconclusive.")
+    assert found[0].h3.get_text() == said
+    assert said in words_of(door.select_one(".short"))
+    assert found[0].select_one(".statements a")["href"] == "brats-cubes/html/claim-C7.html"
 
 
 def test_who_decides_more_comes_first(folder: Path) -> None:
@@ -83,7 +97,7 @@ def test_missing_runs_and_verdicts_are_counted(folder: Path) -> None:
 
 def test_a_study_without_pages_has_no_link(folder: Path) -> None:
     card = cards(studies.write(folder))["demo"]
-    assert card.a is None
+    assert card.h3.a is None
     assert "There are no pages yet: make report STUDY=demo" in words_of(card)
 
 
@@ -114,9 +128,9 @@ def test_the_page_is_built_with_a_study_and_stays_the_same(folder: Path) -> None
 
 def test_the_page_needs_nothing_from_outside(folder: Path) -> None:
     found = soup_of(studies.write(folder, "demo"))
-    assert not found.find_all(["script", "link", "img", "iframe"])
+    assert not found.find_all(["script", "link", "iframe"])
     outside = [tag["href"] for tag in found.find_all(href=True) if "://" in tag["href"]]
-    assert outside == ["https://arxiv.org/abs/2502.18775"]
+    assert outside == [claims.paper().address]
     assert len(found.find_all("h1")) == 1
 
 

@@ -1,5 +1,6 @@
 """One notebook through papermill, in this process."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from gliomalib import provenance
 from gliomalib.runner import execution, stamps
 from gliomalib.runner.jobs import Job, RunError
+from gliomalib.runner.watch import EVENTS
 from tests.toy_project import FIRST, Project, finished, leave, write_notebook
 
 
@@ -64,3 +66,29 @@ def test_notebook_without_record_is_not_done(project: Project) -> None:
 def test_killed_kernel_is_not_done(project: Project) -> None:
     with pytest.raises(RunError, match="its process ended before the notebook did"):
         run(project, leave(FIRST), "import os; os._exit(9)")
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        ("\n  \nx = 1\nraise ValueError('a\\n\\n b c\\n')", "ValueError: b c"),
+        ("raise KeyError", "KeyError"),
+        ("from gliomalib.schema import DataError; raise DataError('a\\nb')", "a b"),
+    ],
+)
+def test_a_failure_names_the_cell_its_error_and_the_log(
+    code: str, sentence: str, project: Project
+) -> None:
+    with pytest.raises(RunError) as caught:
+        run(project, "print('epoch 1')\nprint('epoch 2')", code)
+    job = project.planned(FIRST)[FIRST]
+    first = code.strip().splitlines()[0]
+    assert str(caught.value).splitlines() == [
+        f"{FIRST}, cell [4], {first[:80]}",
+        f"  {sentence}",
+        f"  log: {job.attempt}",
+    ]
+    assert job.attempt.with_suffix(".txt").read_text() == "epoch 1\nepoch 2\n"
+    running, failed = map(json.loads, (job.work_dir / EVENTS).read_text().splitlines()[-2:])
+    assert (running["event"], failed["event"]) == ("running", "failed")
+    assert failed["text"] == str(caught.value)

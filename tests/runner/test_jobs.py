@@ -1,6 +1,7 @@
 """Jobs: what each needs, where it lies, and what changes its digest."""
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from gliomalib import parameters, provenance
+from gliomalib.parameters import LAST_NOTEBOOK
+from gliomalib.provenance import PROJECT_DIR
 from gliomalib.runner.jobs import Folders, Job, RunError, plan
 from gliomalib.schema import DataError, GliomaError, SettingsError
+from gliomalib.verdicts import claims
 from tests.toy_project import FIFTH, FIRST, FOURTH, SECOND, THIRD, Project, leave, write_notebook
 
 
@@ -86,6 +90,32 @@ def test_published_values_make_stale_only_what_reads_them(
     (toy.root / "data" / "published.yml").write_text("accuracy: 99.25")
     numbers = {name[:2] for name in changed(before, toy.planned(""))}
     assert numbers == {"10", "12", "13", "14", "15", "16"}
+
+
+def test_the_claims_of_another_paper_make_the_report_stale_alone(
+    toy: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy.every_notebook()
+    monkeypatch.setattr(claims, "PROJECT_DIR", toy.root)
+    monkeypatch.setattr(provenance, "PROJECT_DIR", toy.root)
+    before = toy.planned("")
+    toy.study("published: data/other.yml\n")
+    with pytest.raises(SettingsError, match=r"data/other\.yml: this file is missing"):
+        toy.planned("")
+    (toy.root / "data").mkdir()
+    other = toy.root / "data" / "other.yml"
+    shutil.copy(PROJECT_DIR / "tests" / "reference" / "next-paper.yml", other)
+    there = toy.planned("")
+    assert changed(before, there) == [LAST_NOTEBOOK]
+    other.write_text(other.read_text().replace("0.8895", "0.8995"))
+    assert changed(there, toy.planned("")) == [LAST_NOTEBOOK]
+
+
+@pytest.mark.parametrize("path", ["/etc/x.yml", "../x.yml", "x.txt", "true", '""'])
+def test_the_claims_are_a_file_of_the_project(path: str, toy: Project) -> None:
+    toy.study(f"published: {path}\n")
+    with pytest.raises(SettingsError, match="published"):
+        toy.planned()
 
 
 def test_weights_of_a_file_count_by_their_content(toy: Project) -> None:

@@ -1,8 +1,10 @@
 """The chain through real Snakemake and papermill: one story, since each start takes seconds."""
 
+import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +12,20 @@ from pathlib import Path
 import pytest
 
 from gliomalib.provenance import CORES
+from gliomalib.runner import snakemake
+from gliomalib.runner.jobs import RunError
 from tests.nasty import EVERY_SIGN
-from tests.toy_project import FIFTH, FIRST, FOURTH, SECOND, THIRD, Project, leave, write_notebook
+from tests.toy_project import (
+    FIFTH,
+    FIRST,
+    FOURTH,
+    SECOND,
+    THIRD,
+    Project,
+    finished,
+    leave,
+    write_notebook,
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +63,63 @@ def test_failure_is_one_sentence_and_stops_what_follows(project: Project) -> Non
     done = project.call("study", "toy", "--cores", "2", "--until", THIRD)
     said = done.stdout + done.stderr
     assert done.returncode == 1
-    assert f"error: {SECOND}: {words} (the notebook as far as it got:" in said
+    log = project.root / f"data/toy/logs/{SECOND}.ipynb"
+    block = f"error: {SECOND}, cell [4], from gliomalib.schema import DataError\n  {words}\n  log: "
+    assert said.count(f"{block}{log}\n") == 1 and said.count(words) == 1
     assert "Traceback" not in said
+    assert done.stdout.startswith(f"{SECOND}: running, 1 of 2\n"), (
+        "the first one is not out of date"
+    )
+    assert done.stderr.endswith("the study toy is not complete: the reason is printed above\n")
     assert project.ran() == [], "neither the notebook before it nor the one after it"
-    assert (project.root / f"data/toy/logs/{SECOND}.ipynb").is_file()
+    assert log.is_file()
     assert not (project.root / f"reports/toy/records/{SECOND}.json").exists()
     assert not page.exists(), "an old page does not pass for the result of this run"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("raise SystemExit('no room')", "no room"),
+        ("raise SystemExit(1)", ""),
+    ],
+)
+def test_an_end_without_a_word_of_any_run_names_the_log(
+    code: str, reason: str, toy: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [sys.executable, "-c", code]
+    monkeypatch.setattr(snakemake, "snakemake_command", lambda cores: command)
+    log = toy.root / "data" / "toy" / "logs" / "study.log"
+    with pytest.raises(RunError) as caught:
+        snakemake.bring_up_to_date("toy", toy.folders, 2, FIFTH)
+    assert str(caught.value) == f"the study toy is not complete: the reason is in {log}"
+    assert log.read_text().strip() == reason
+
+
+@pytest.mark.parametrize(
+    ("changed", "counted"),
+    [([], 0), ([FIFTH], 1), ([FOURTH], 2), ([SECOND], 4), ([FIRST, FIFTH], 5)],
+)
+def test_those_that_need_a_changed_one_are_counted_with_it(
+    changed: list[str],
+    counted: int,
+    toy: Project,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    jobs = toy.planned()
+    for job in jobs.values():
+        finished(job)
+    for name in changed:
+        jobs[name].record.write_text("edited")
+    first = jobs[changed[0] if changed else FIRST]
+    event = json.dumps({"run": first.name, "event": "running", "text": ""})
+    write = f"open('logs/events.jsonl', 'a').write({event!r} + chr(10))"
+    command = [sys.executable, "-c", write]
+    monkeypatch.setattr(snakemake, "snakemake_command", lambda cores: command)
+    snakemake.bring_up_to_date("toy", toy.folders, 2, FIFTH)
+    said = capsys.readouterr().out
+    assert said == (f"{first.name}: running, 1 of {counted}\n" if counted else "")
 
 
 CHECKPOINT = """

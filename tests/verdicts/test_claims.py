@@ -1,5 +1,6 @@
 """The file of statements is whole, and a fault in it is named."""
 
+import re
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -8,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from gliomalib.provenance import PROJECT_DIR
+from gliomalib.provenance import PACKAGE_DIR, PROJECT_DIR
 from gliomalib.runner.chain import CHAIN
-from gliomalib.schema import SettingsError
+from gliomalib.schema import CLASS_NAMES, SettingsError
 from gliomalib.settings import PAPER_ALPHA
 from gliomalib.verdicts import claims
 
@@ -165,6 +166,17 @@ def edited(tmp_path: Path, edit: Any) -> Path:
             r"pixel_recipe\.crop\.value",
         ),
         (lambda c: c.update(claims=[]), "claims"),
+        (lambda c: c.pop("paper"), "paper"),
+        (lambda c: c["paper"].pop("authors"), r"paper\.authors"),
+        (lambda c: c["paper"].update(authors=[]), r"paper\.authors"),
+        (lambda c: c["paper"].update(title=""), r"paper\.title"),
+        (lambda c: c["paper"].update(year=True), r"paper\.year: .*found True"),
+        (lambda c: c["paper"].update(identifier="2502"), r"paper\.identifier: .*found '2502'"),
+        (lambda c: c["paper"].update(address="javascript:a"), r"paper\.address: .*javascript"),
+        (lambda c: c["paper"].update(question="It is."), r"paper\.question: .*found 'It is\.'"),
+        (lambda c: c["paper"]["glossary"].update(Dice="overlap"), r"paper\.glossary\.Dice"),
+        (lambda c: c["paper"]["classes"][1].pop("name"), r"paper\.classes\.1\.name"),
+        (lambda c: c["paper"].update(journal="x"), r"paper\.journal"),
     ],
 )
 def test_a_fault_in_the_file_is_named(tmp_path: Path, edit: Any, words: str) -> None:
@@ -175,6 +187,50 @@ def test_a_fault_in_the_file_is_named(tmp_path: Path, edit: Any, words: str) -> 
 
 def test_an_unchanged_copy_of_the_file_is_read(tmp_path: Path) -> None:
     assert claims.load(edited(tmp_path, lambda content: None)) == claims.load()
+
+
+@pytest.mark.parametrize("words", ["NCR", "Dice", "α", "patient-level split", "restricted"])
+def test_the_words_of_the_pages_are_explained_in_one_sentence(words: str) -> None:
+    sentence = claims.paper().glossary[words]
+    assert ". " not in sentence and sentence.endswith(".")
+
+
+def test_every_finding_asks_for_statements_and_answers_in_their_words() -> None:
+    by_id = {claim.id: claim for claim in claims.load()}
+    for asked in claims.paper().findings:
+        first = by_id[asked.statements[0]]
+        assert set(first.words) <= set(asked.answers), asked.question
+        assert all(name in by_id for name in asked.statements)
+
+
+def test_the_classes_are_those_of_the_labels() -> None:
+    assert tuple(one.name for one in claims.paper().classes) == CLASS_NAMES
+
+
+def test_nothing_of_the_paper_stands_in_the_package() -> None:
+    paper = claims.paper()
+    number = paper.identifier.split()[1]
+    words = [paper.title, paper.address, number, *paper.authors, "99.25", "subclass"]
+    sources = [*PACKAGE_DIR.rglob("*.py"), *PACKAGE_DIR.glob("report/templates/**/*.*")]
+    named = {
+        path.relative_to(PACKAGE_DIR).as_posix().removeprefix("report/templates/")
+        for path in sources
+        for word in words
+        if re.search(rf"(?<!is){re.escape(word)}", path.read_text("utf-8"), re.IGNORECASE)
+    }
+    assert named == set()
+
+
+def test_the_guide_shows_a_whole_file_of_claims(tmp_path: Path) -> None:
+    guide = (PROJECT_DIR / "notebooks" / "next-paper.md").read_text("utf-8")
+    (skeleton,) = re.findall(r"^```yaml\n(.*?)^```", guide, flags=re.MULTILINE | re.DOTALL)
+    path = tmp_path / "published-next.yml"
+    path.write_text(skeleton, "utf-8")
+    assert [claim.id for claim in claims.load(path)] == ["C1"]
+    assert claims.paper(path).short == "the paper (arXiv 2601.00001)"
+    for kind in re.findall(r"^\| `(\{kind.*?\})`", guide, flags=re.MULTILINE):
+        path.write_text(re.sub(r"\{kind: at_least.*?\}", kind, skeleton), "utf-8")
+        assert claims.load(path)[0].decision.kind in kind
 
 
 def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from gliomalib.schema import SettingsError, Value
-from gliomalib.verdicts import decisions
+from gliomalib.verdicts import claims, decisions
 
 AT_MOST = {"kind": "at_most", "limit": 0.05}
 ALL = [
@@ -99,3 +99,18 @@ def test_a_wider_interval_never_decides_more(low: float, width: float, content: 
     wide = decided(content, (low - 0.1, low + width + 0.1), low)
     assert wide in (narrow, "open") or content["kind"] == "greater_than_zero"
     assert {narrow, wide} != {"yes", "no"}
+
+
+@pytest.mark.parametrize("claim", claims.load(), ids=lambda claim: claim.id)
+def test_a_rule_turns_at_the_limits_that_are_drawn(claim: claims.Claim) -> None:
+    step = 1e-6
+    limits = decisions.limits(claim.decision, claim.compared)
+    if isinstance(claim.decision, decisions.Found | decisions.Contains):
+        assert limits == ()
+        return
+    answers = [
+        decisions.decide(claim.decision, Value("x", at, (at, at), 9), claim.compared, str)[0]
+        for limit in limits
+        for at in (limit - step, limit + step)
+    ]
+    assert len(set(answers)) > 1, "on the two sides of a limit the rule says two things"

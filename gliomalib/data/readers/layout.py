@@ -60,10 +60,6 @@ class Naming:
         """Return what the sequences of a case are called: sequence → name without ending."""
         return {sequence: case + ending for sequence, ending in self.endings.items()}
 
-    def all_stems(self, case: str) -> list[str]:
-        """Return what the sequences and the mask of a case are called, without ending."""
-        return [*self.stems(case).values(), case + self.mask]
-
 
 def scan(root: str | Path) -> Tree:
     """Return what lies at or below ``root``, sorted, but noise and hidden names.

@@ -127,7 +127,8 @@ def _of_case(path: Path, known: _Known) -> Unused | None:
         case = _owner(stem, naming) or naming.case_of(folder.name) or (begins and begins[0])
         if not case:
             continue
-        stems = {name.lower(): name for name in naming.all_stems(case)}
+        called = (*naming.stems(case).values(), case + naming.mask)
+        stems = {name.lower(): name for name in called}
         if stem.lower() in stems:
             if folder in known.faulty and stem == layout.stem(path):
                 return Unused(path, "file of a faulty case", "its case is at fault")

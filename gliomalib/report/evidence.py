@@ -1,0 +1,126 @@
+"""The page of an executed notebook: result and leading figure first, then the way there."""
+
+from collections.abc import Iterator
+
+from bs4 import BeautifulSoup, Tag
+from markupsafe import Markup
+from nbformat import NotebookNode
+
+from gliomalib.report import notebooks
+from gliomalib.report.entries import Entry
+from gliomalib.report.pages import Report, number_of, render
+from gliomalib.report.statements import marked
+from gliomalib.schema import RecordError
+
+FIRST_IDS = "c1-1-"
+"""How the ids in the first drawing of the first cell of a page begin."""
+
+ROWS = 8
+"""A table of an output with more rows than this is folded."""
+
+
+def every_page(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield name and content of the page of every executed notebook."""
+    for entry in report.entries:
+        if entry.executed is not None:
+            yield entry.name, notebook_page(report, entry)
+
+
+def notebook_page(report: Report, entry: Entry) -> str:
+    """Return the page of one executed notebook. Raises ``RecordError`` where there is no copy."""
+    if entry.executed is None:
+        raise RecordError(f"{entry.name}: there is no executed copy to make a page from; run it")
+    values = [] if entry.record is None else entry.record.values
+    body = marked(_body(report, entry, entry.executed), [value.name for value in values])
+    soup = BeautifulSoup(body, "html.parser")
+    answers = [
+        statement
+        for statement in report.statements
+        if statement.claim and statement.claim.run == entry.name
+    ]
+    leading = answers[0].claim.figure if answers and answers[0].claim else 1
+    first = _taken(soup, leading)
+    if soup.h1:
+        # the page has this heading already
+        soup.h1.decompose()
+    for table in soup.select(".output .wide"):
+        _fold(table, soup)
+    place = report.pages.index(entry.name)
+    return render(
+        "notebook.html.j2",
+        f"html/{entry.name}.html",
+        report=report,
+        entry=entry,
+        # what the body holds beside plain tags has been dropped or escaped
+        body=Markup(soup),
+        first=Markup(first),
+        answers=answers,
+        variants=[each for each in report.entries if each.variant and each.notebook == entry.name],
+        previous=report.pages[place - 1] if place else None,
+        following=report.pages[place + 1] if place + 1 < len(report.pages) else None,
+    )
+
+
+def figure(report: Report, run: str, number: int, prefix: str = "f") -> str:
+    """Return a figure of a run's executed copy with its caption as HTML, ``number`` from 1.
+
+    Empty where there is no copy or no figure. Where it has fewer figures, its last one is taken.
+    ``prefix`` tells the ids in a drawing from those of others on the same page.
+    """
+    entry = next((entry for entry in report.entries if entry.name == run), None)
+    executed = entry.executed if entry else None
+    cells = [] if executed is None else executed.cells
+    pictures = [
+        (place, output)
+        for place, cell in enumerate(cells)
+        for output in cell.get("outputs", ())
+        if notebooks.shown_type(output).startswith("image/")
+    ]
+    if entry is None or executed is None or not pictures:
+        return ""
+    place, output = pictures[min(number, len(pictures)) - 1]
+    # the other cells have no say in how this one looks, and take long
+    alone = NotebookNode({**cells[place], "source": "", "outputs": [output]})
+    few = NotebookNode({**executed, "cells": [alone, *cells[place + 1 : place + 2]]})
+    body = _body(report, entry, few).replace(FIRST_IDS, f"{prefix}-")
+    return _taken(BeautifulSoup(body, "html.parser"), 1)
+
+
+def _body(report: Report, entry: Entry, executed: NotebookNode) -> str:
+    device = "" if entry.record is None else entry.record.device
+    return notebooks.body(executed, number_of(entry.name), report.pages, entry.shortest, device)
+
+
+def _taken(soup: BeautifulSoup, number: int) -> str:
+    """Take a figure and its caption out of a page, and return them as one."""
+    figures = soup.find_all("figure")
+    if not figures:
+        return ""
+    chosen = figures[min(number, len(figures)) - 1]
+    cell = chosen.find_parent("div", class_="cell")
+    caption = _caption(cell) if cell else None
+    if caption is not None:
+        caption.name = "figcaption"
+        caption.em.unwrap()  # type: ignore[union-attr]
+        chosen.append(caption.extract())
+    left = soup.new_tag("p", attrs={"class": "quiet"})
+    left.string = "The figure of this cell stands at the top of the page."
+    chosen.insert_before(left)
+    return str(chosen.extract())
+
+
+def _caption(cell: Tag) -> Tag | None:
+    """Return the first paragraph of the text below a cell where it is all in italics."""
+    below = cell.find_next_sibling("div", class_="cell")
+    paragraph = below.select_one(".text > p:first-child") if below else None
+    parts = [part for part in paragraph.children if str(part).strip()] if paragraph else []
+    return paragraph if [getattr(part, "name", "") for part in parts] == ["em"] else None
+
+
+def _fold(table: Tag, soup: BeautifulSoup) -> None:
+    """Put a long table into a fold that says how long it is."""
+    rows = len(table.select("tbody tr"))
+    if rows > ROWS:
+        summary = soup.new_tag("summary")
+        summary.string = f"Table of {rows} rows"
+        table.wrap(soup.new_tag("details", attrs={"class": "rows"})).insert(0, summary)

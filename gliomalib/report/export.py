@@ -1,0 +1,77 @@
+"""Reports of studies as a static site that a host of web pages takes as it is."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from gliomalib import provenance, settings
+from gliomalib.report import bundle, crate, studies
+from gliomalib.report.pages import render
+from gliomalib.schema import DataError, RecordError
+
+LARGEST = 50_000_000
+"""Bytes of a file above which GitHub warns; it refuses twice as much."""
+
+MARK, MARKED = ".nojekyll", "made by gliomalib export\n"
+"""File that keeps GitHub Pages from building anything, and what tells an earlier export by it."""
+
+PACKED = (".gz", ".png", ".pdf")
+"""Endings of the files in which no folder of this machine can be read."""
+
+
+def write(names: Sequence[str], reports_dir: Path, out: Path) -> Path:
+    """Write the reports of some studies, or of all that have one, as a site into ``out``.
+
+    It is there whole or not at all, in place of an earlier export. Raises ``DataError`` where
+    ``out`` holds anything else. Raises ``RecordError`` for a report that is not there or is not as
+    it was made, a file above ``LARGEST``, and one that names a folder of this machine.
+    """
+    having = (name for name in settings.studies() if (reports_dir / name / "index.html").is_file())
+    chosen = names or list(having)
+    if not chosen:
+        raise RecordError(f"{reports_dir}: no study has a report here; make one first")
+    _check_free(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
+        site = Path(folder) / "site"
+        for name in chosen:
+            _copy(settings.load(name), reports_dir / name, site / name)
+        studies.write(site)
+        lost = "Cut the address off before the name of a study to get to the front page"
+        _stub(site / "404.html", "Not found", f"{lost}: {', '.join(chosen)}.")
+        (site / MARK).write_text(MARKED)
+        if out.exists():
+            out.replace(Path(folder) / "former")
+        return site.replace(out)
+
+
+def _check_free(out: Path) -> None:
+    there = {path.name for path in out.iterdir()} if out.exists() else set()
+    if there and not (MARK in there and (out / MARK).read_text(encoding="utf-8") == MARKED):
+        raise DataError(f"{out}: is neither empty nor an earlier export; name another folder")
+    if own := sorted(there - {MARK, "404.html", "index.html", *settings.studies()}):
+        raise DataError(f"{out}: an export has no {own[0]}; move it or name another folder")
+
+
+def _copy(study: settings.Study, source: Path, target: Path) -> None:
+    """Copy what of a report may be passed on; a page that may not says so in its place."""
+    crate.check(source)
+    homes = [f"{path}/".encode() for path in (provenance.PROJECT_DIR, Path.home(), source.parent)]
+    for path in bundle.files(study, source):
+        content = path.read_bytes()
+        if len(content) > LARGEST:
+            raise RecordError(f"{path}: has more than {LARGEST} bytes; a host would refuse it")
+        named = [home.decode() for home in homes if len(home) > 2 and home in content]
+        if named and path.suffix not in PACKED:
+            raise RecordError(f"{path}: names {named[0]}, a folder of this machine; run it again")
+        copy = target / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    for path in source.glob(bundle.PATIENTS) if bundle.kept_back(study) else ():
+        text = "It shows volumes of real patients, which may not be passed on."
+        _stub(target / path.relative_to(source), "Not published", text)
+
+
+def _stub(path: Path, title: str, text: str) -> None:
+    path.write_text(render("stub.html.j2", title=title, text=text), encoding="utf-8")
