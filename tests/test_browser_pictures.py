@@ -76,8 +76,11 @@ def notebook() -> nbformat.NotebookNode:
     picture.name_dots(axes, [dice])
     data, metadata = picture.Picture(figure, "two dots")._repr_mimebundle_()
     output = nbformat.v4.new_output("display_data", data, metadata=metadata)
-    cell = nbformat.v4.new_code_cell("draw(scores)", outputs=[output], execution_count=1)
-    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Fusion"), cell])
+    cells = [
+        nbformat.v4.new_code_cell(f"draw({name})", outputs=[output], execution_count=1)
+        for name in ("dice", "scores")
+    ]
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Fusion"), *cells])
 
 
 def pixels(page: Page, canvas: str) -> np.ndarray:
@@ -156,6 +159,7 @@ def test_two_patients_are_seen_beside_one_another(browser: Browser, pages: Path)
     one.locator("[data-show=truth]").click()
     other.locator("[data-show=truth][aria-pressed=true]").wait_for()
     assert page.url.endswith("#beside=patient-A.html&patient-B.html")
+    assert not one.locator("nav").first.is_visible(), "the frame of a page stands around both once"
     page.reload()
     assert page.locator("iframe").count() == 2, "the address keeps who they are"
     page.context.close()
@@ -168,19 +172,24 @@ def test_a_dot_leads_to_its_patient_and_a_figure_is_kept_as_a_file(
     kept = {}
     for kind in ("SVG", "PNG", "CSV"):
         with page.expect_download() as download:
-            page.get_by_role("button", name=f"Save as {kind}").click()
+            page.get_by_role("button", name=f"Save as {kind}: figure 1").click()
         path = tmp_path / download.value.suggested_filename
         shutil.copy(download.value.path(), path)
         kept[path.suffix] = path
     assert kept[".csv"].read_text() == 'patient,value\n"A","0.5"\n"nobody","0.7"'
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as CSV: figure 2").click()
+    table = pages.parent / "tables" / "05_fusion.scores.csv"
+    assert download.value.path().read_text() == table.read_text(), "its code names the table"
     assert "var(" not in kept[".svg"].read_text() and "<a " not in kept[".svg"].read_text()
     assert Image.open(kept[".png"]).size[0] >= 3 * 280
-    page.get_by_role("button", name="Enlarge").click()
+    page.get_by_role("button", name="Enlarge: figure 1").click()
     assert page.locator("dialog svg").is_visible()
     page.keyboard.press("Escape")
-    page.locator("figure svg").wait_for()
-    assert page.locator("figure svg a").count() == 1, "nobody has no page"
-    box = page.locator("figure svg a path").bounding_box()
+    page.wait_for_function("document.querySelectorAll('figure svg').length == 2")
+    assert page.locator("figure svg a").count() == 2, "nobody has no page"
+    page.locator("figure svg").first.scroll_into_view_if_needed()
+    box = page.locator("figure svg a path").first.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.wait_for_url("**/patient-A.html")

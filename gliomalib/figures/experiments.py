@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 
 from gliomalib.figures import picture
@@ -78,9 +77,9 @@ def beside(scores: pd.DataFrame, dice: pd.DataFrame) -> Picture:
         right.set_xticks([])
     else:
         blue = LOOKS["pixel recipe, crop"]["color"]
-        looks = picture.dots(dice.groupby("region").size().max(), 4)
+        clouds = [cloud for _, cloud in dice.groupby("region")["dice"]]
         drawn = dice.assign(dice=height(dice["dice"]))
-        sns.swarmplot(drawn, x="region", y="dice", ax=right, color=blue, **looks)
+        picture.swarm(right, clouds, 4, data=drawn, x="region", y="dice", color=blue)
         right.plot(range(len(means)), height(means), "_", color="black", markersize=16)
         right.plot(range(len(means)), np.zeros(len(means)), **_mark("'no tumour', crop"))
         right.set(xlim=(-0.7, len(means) - 0.3), xlabel="", ylabel="")
@@ -196,10 +195,8 @@ def cells(patients: pd.DataFrame, seeds: pd.DataFrame, table: pd.DataFrame, labe
 
 def _draw_patients(axes: Axes, patients: pd.DataFrame) -> None:
     long = patients.melt(var_name="row", value_name="value")
-    # a swarm, not a jitter: every patient is seen, and the same table gives the same picture
-    looks = picture.dots(len(patients), 4)
-    sns.swarmplot(long, x="value", y="row", ax=axes, color=GREY, **looks)
-    picture.name_dots(axes, [patients[name] for name in patients])
+    clouds = [patients[name] for name in patients]
+    picture.swarm(axes, clouds, 4, data=long, x="value", y="row", color=GREY)
     axes.set(ylabel="")
 
 

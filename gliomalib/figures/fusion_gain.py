@@ -6,7 +6,6 @@ side by side would hide that both were scored on the same patients.
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 
 from gliomalib.figures import picture
@@ -66,10 +65,8 @@ def _draw_contrast(axes: Axes, place: int, patients: pd.DataFrame, rows: pd.Data
     """Draw the differences of all patients as a swarm, and beside it the mean by each rule."""
     better, other = rows["title"].iloc[0].split(" − ")
     dice = patients[better] - patients[other]
-    # a swarm, not a jitter: every patient is seen, and the same table gives the same picture
-    looks = {"color": GREY, "legend": False, **picture.dots(len(dice), 4.5)}
-    sns.swarmplot(x=[place - 0.15] * len(dice), y=dice, native_scale=True, ax=axes, **looks)
-    picture.name_dots(axes, [dice])
+    looks = {"x": [place - 0.15] * len(dice), "color": GREY, "legend": False}
+    picture.swarm(axes, [dice], 4.5, y=dice, native_scale=True, **looks)
     for row in rows.to_dict("records"):
         (marker, colour), where = LOOKS[row["rule"]], place + SHIFTS[row["rule"]]
         axes.vlines(where, row["low"], row["high"], color=colour, linewidth=2)

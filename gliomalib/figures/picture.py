@@ -3,7 +3,7 @@
 import io
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -13,6 +13,7 @@ from urllib.parse import quote
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
@@ -137,12 +138,17 @@ def rows_from_top(axes: Axes, titles: Iterable[Any]) -> None:
     axes.set_ylim(len(names) - 0.5, -0.5)
 
 
-def dots(patients: int, size: float) -> dict[str, float]:
-    """Return how seaborn's swarm draws so many patients in one place, the more the smaller.
+def swarm(axes: Axes, clouds: Sequence[pd.Series], size: float, **drawn: Any) -> None:
+    """Draw every patient as a dot with seaborn's swarm, the more in one place the smaller.
 
-    ``size`` in points is that of few. Seaborn warns where a tenth of the dots find no room.
+    ``size`` in points is that of few; ``clouds`` are the values of each place by patient ID.
     """
-    return {"size": size * min(1.0, math.sqrt(FITTING / max(patients, 1))), "warn_thresh": 0.1}
+    crowd = max(map(len, clouds), default=1)
+    size *= min(1.0, math.sqrt(FITTING / max(crowd, 1)))
+    # a swarm, not a jitter: the same table gives the same picture; it warns where a tenth of the
+    # dots find no room
+    sns.swarmplot(ax=axes, size=size, warn_thresh=0.1, **drawn)
+    name_dots(axes, clouds)
 
 
 def name_dots(axes: Axes, clouds: Iterable[pd.Series]) -> None:

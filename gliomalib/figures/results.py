@@ -47,7 +47,7 @@ def loss_curves(history: pd.DataFrame, title: str) -> Picture:
 
 @styled
 def dice_by_region(table: pd.DataFrame) -> Picture:
-    """Draw Dice of every patient; columns region, dice, and network or part to colour by."""
+    """Draw Dice of every patient; columns patient_id, region, dice, network or part (a colour)."""
     hue, colours = (
         ("network", picture.NETWORK_COLOURS)
         if "network" in table
@@ -55,14 +55,10 @@ def dice_by_region(table: pd.DataFrame) -> Picture:
     )
     palette = {name: colours[name] for name in table[hue].unique()}
     figure, axes = canvas(7.5, 3.2)
-    drawn = {"x": "region", "y": "dice", "hue": hue, "ax": axes, "palette": palette}
-    sns.boxplot(table, **drawn, showfliers=False, fill=False, linewidth=1, legend=False)
-    # a swarm, not a jitter: every patient is seen, and the same table gives the same picture
-    crowd = table.groupby(["region", hue]).size().max()
-    sns.swarmplot(table, **drawn, dodge=True, **picture.dots(crowd, 3.5))
-    if "patient_id" in table:
-        clouds = table.set_index("patient_id").groupby(["region", hue])["dice"]
-        picture.name_dots(axes, [cloud for _, cloud in clouds])
+    drawn = {"data": table, "x": "region", "y": "dice", "hue": hue, "palette": palette}
+    sns.boxplot(**drawn, ax=axes, showfliers=False, fill=False, linewidth=1, legend=False)
+    clouds = table.set_index("patient_id").groupby(["region", hue])["dice"]
+    picture.swarm(axes, [cloud for _, cloud in clouds], 3.5, **drawn, dodge=True)
     axes.set(ylabel="Dice", xlabel="", ylim=(-0.03, 1.03))
     picture.legend_above(axes, 3)
     means = table.groupby(["region", hue], sort=False)["dice"].mean().round(2)

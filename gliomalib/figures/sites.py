@@ -25,10 +25,8 @@ def both_sites(scores: pd.DataFrame, table: pd.DataFrame) -> Picture:
     figure, axes = canvas(6.5, 3.4)
     drawn = {"x": "network", "y": "dice", "order": names, "hue": "part", "hue_order": present}
     palette = {part: PART_COLOURS[part] for part in present}
-    looks = picture.dots(points.groupby(["network", "part"]).size().max(), 4)
-    sns.swarmplot(points, **drawn, dodge=True, palette=palette, ax=axes, **looks)
-    clouds = points.set_index("patient_id").groupby(["network", "part"])["dice"]
-    picture.name_dots(axes, [cloud for _, cloud in clouds])
+    clouds = [c for _, c in points.set_index("patient_id").groupby(["network", "part"])["dice"]]
+    picture.swarm(axes, clouds, 4, data=points, **drawn, dodge=True, palette=palette)
     for part, shift in zip(present, (-0.2, 0.2) if len(present) > 1 else (0.0,), strict=True):
         places = means.index + shift + 0.12
         ends = means[f"{part}_low"], means[f"{part}_high"]

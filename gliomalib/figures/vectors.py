@@ -3,7 +3,7 @@
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from urllib.parse import unquote
 
@@ -17,7 +17,7 @@ _ARITY = {"M": 2, "L": 2, "Q": 4, "C": 6, "z": 0}
 
 
 def fewer(text: str) -> str:
-    """Return an SVG without groups that do nothing, clouds of dots and like lines as one path.
+    """Return an SVG without groups that do nothing, clouds of dots as one path.
 
     ``<use …x="1" y="2"/><use …x="4" y="2"/>`` → ``<path d="M1 2h0m3 0h0"/>`` with round ends.
     Styles stand in ``style``. A group whose id is a JSON list, quoted as in an address, gives its
@@ -27,7 +27,6 @@ def fewer(text: str) -> str:
     radii = {name: float(radius) for name, radius in _ROUND.findall(defined)}
     text = _tidy(_DEFINED.sub("", text))
     text = _tidy(_CLOUD.sub(lambda run: _with_dots(run, radii), text))
-    text = "".join(_joined(_TOKEN.findall(text)))
     used = [
         tag
         for tag in re.findall(r"<clipPath.*?</clipPath>|<[^>]*/>|.+?(?=<)", defined)
@@ -72,20 +71,18 @@ def _numbers(tenths: Sequence[int]) -> str:
 
 def _tidy(text: str) -> str:
     """Return an SVG without groups that have no attributes, and equal neighbours as one group."""
-    found, open_groups, closed = [""], list[str](), ""
+    found, opened, closed = [""], list[str](), ""
     for token in _TOKEN.findall(text):
+        is_idle = token in ("<g>", "<g/>")
         if token == "</g>":
-            closed = open_groups.pop()
-            found += [token] if closed != "<g>" else []
-        elif token == "<g>" or token.startswith("<g "):
-            if token.endswith("/>"):
-                continue
-            open_groups.append(token)
+            closed = opened.pop()
+            is_idle = closed == "<g>"
+        elif re.match("<g[ >]", token) and not token.endswith("/>"):
+            opened.append(token)
             if found[-1] == "</g>" and token == closed and "clip-path" in token:
                 found.pop()
-            elif token != "<g>":
-                found.append(token)
-        elif token != "<g/>":
+                is_idle = True
+        if not is_idle:
             found.append(token)
     return "".join(found)
 
@@ -109,10 +106,8 @@ def _cloud(
     radius = radii.get(look.get("href", "").removeprefix("#"))
     styles = dict(re.findall(r"([\w-]+): ?([^;]+)", look.get("style", "")))
     fill = styles.get("fill", "none")
-    is_plain = (
-        fill != "none" and styles.get("stroke", fill) == fill and "opacity" not in str(styles)
-    )
-    if radius is None or not is_plain:
+    edge = styles.get("stroke", fill)
+    if radius is None or fill == "none" or edge != fill or "opacity" in look["style"]:
         return "".join(use for use, _ in marks)
     width = 2 * radius + (float(styles.get("stroke-width", 1)) if "stroke" in styles else 0)
     style = f'style="fill: none; stroke: {fill}; stroke-width: {width:g}; stroke-linecap: round"'
@@ -124,21 +119,3 @@ def _cloud(
     return (f'<path d="{many}" {style}/>' if many else "") + (
         f"<g {style}>{titled}</g>" if titled else ""
     )
-
-
-def _joined(tokens: Sequence[str]) -> Iterator[str]:
-    """Yield tokens with neighbouring lines of one look as a single path.
-
-    Not where they let something through: twice through is darker than once.
-    """
-
-    def look(token: str) -> str:
-        line = re.fullmatch(r'<path d="[^"]*"([^>]*fill: none[^>]*)/>', token)
-        return line[1] if line and "opacity" not in line[1] else ""
-
-    for same, group in groupby(tokens, look):
-        if same:
-            paths = "".join(dict(_ATTRIBUTE.findall(token))["d"].strip() for token in group)
-            yield f'<path d="{paths}"{same}/>'
-        else:
-            yield from group

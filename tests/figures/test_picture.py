@@ -23,8 +23,10 @@ def labels() -> np.ndarray:
 
 
 def dice_table() -> pd.DataFrame:
-    rows = [(n, r, 0.1 * i) for n in ("2D", "3D") for r in ("WT", "ET") for i in range(1, 5)]
-    return pd.DataFrame(rows, columns=["network", "region", "dice"])
+    rows = [
+        (n, r, 0.1 * i, f"P{i}") for n in ("2D", "3D") for r in ("WT", "ET") for i in range(1, 5)
+    ]
+    return pd.DataFrame(rows, columns=["network", "region", "dice", "patient_id"])
 
 
 def test_lines_are_vectors_and_voxels_a_bitmap_with_their_text(labels: np.ndarray) -> None:

@@ -106,7 +106,9 @@ def test_the_dice_of_many_patients_finds_room() -> None:
     dice = np.random.default_rng(0).beta(6, 2, (18, 368))
     places = pd.MultiIndex.from_product([list("abcdef"), ["2D", "3D", "fused"]])
     table = pd.DataFrame(dice, places).stack().rename("dice").reset_index()
-    table = table.rename(columns={"level_0": "region", "level_1": "network"})
+    table = table.rename(
+        columns={"level_0": "region", "level_1": "network", "level_2": "patient_id"}
+    )
     figure = results.dice_by_region(table).figure
     figure.canvas.draw()
     legend = figure.axes[0].get_legend()

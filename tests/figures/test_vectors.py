@@ -86,14 +86,6 @@ def test_a_mark_that_is_not_round_stays() -> None:
     assert vectors.fewer(drawing(use(1, 2), use(4, 2), defined=square)).count("<use") == 2
 
 
-def test_lines_of_one_look_are_joined_but_not_through_which_others_are_seen() -> None:
-    line = '<g><path d="M{0} 0L{0} 5" clip-path="url(#c)" style="fill: none; {1}"/></g>'
-    for style, number in (("stroke: #000000", 1), ("stroke-opacity: 0.3", 2)):
-        found = vectors.fewer(drawing(line.format(1, style), line.format(3, style)))
-        assert BeautifulSoup(found, "html.parser").svg.decode_contents().count("d=") == number
-        assert sum(path.count("v5") for path in re.findall(r' d="([^"]*)"', found)) == 2
-
-
 def test_groups_with_the_same_edges_become_one_and_different_edges_stay() -> None:
     clipped = '<g clip-path="url(#{})">' + use(1, 2) + "</g>"
     found = vectors.fewer(drawing(clipped.format("a"), clipped.format("a"), clipped.format("b")))

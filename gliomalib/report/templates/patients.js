@@ -49,6 +49,7 @@ for (const section of document.querySelectorAll("section:has(table.gallery)")) {
 const chooser = document.querySelector(".beside-chooser");
 if (chooser) {
   const selects = [...chooser.querySelectorAll("select")];
+  let last = null;
   const show = () => {
     chooser.querySelector(".pair")?.remove();
     const pair = document.createElement("div");
@@ -57,12 +58,14 @@ if (chooser) {
       const frame = document.createElement("iframe");
       frame.title = "Patient " + select.selectedOptions[0].text;
       frame.src = select.value + "?beside";
+      frame.addEventListener("load", () => { if (last) frame.contentWindow.postMessage(last, "*"); });
       pair.append(frame);
     }
     chooser.append(pair);
     history.replaceState(null, "", "#beside=" + selects.map((select) => encodeURIComponent(select.value)).join("&"));
   };
   window.addEventListener("message", (event) => {
+    last = event.data;
     for (const frame of chooser.querySelectorAll("iframe")) {
       if (frame.contentWindow !== event.source) frame.contentWindow.postMessage(event.data, "*");
     }
