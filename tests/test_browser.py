@@ -5,6 +5,7 @@ except in continuous integration, which installs it. Screenshots are kept in ``t
 """
 
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
@@ -25,6 +27,8 @@ from tests.report.reading import MOST_BYTES
 
 REPORTS = PROJECT_DIR / "reports"
 STUDIES = ("demo", "brats-mini")
+"""Studies whose pages are all opened; those of the others are of the same templates."""
+
 ARTEFACTS = PROJECT_DIR / "test-artefacts"
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome")
                  if (found := shutil.which(name))), None)  # fmt: skip
@@ -33,8 +37,16 @@ QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 SERIOUS = ("serious", "critical")
 
-PAGES = [REPORTS / "index.html"] + [
-    page for study in STUDIES for page in sorted((REPORTS / study).rglob("*.html"))
+FRONT = REPORTS / "index.html"
+EVERY = [FRONT, *sorted(REPORTS.glob("*/index.html")), *sorted(REPORTS.glob("*/html/*.html"))]
+ALIKE = re.compile(r"claim-[D-Z].*|claim-C[2-68].*|patient-.*[1-9]|\d\d_\w+\.[\w-]+")
+"""Pages that are made like others: of a statement, a patient, a variant of a notebook."""
+
+PAGES = [FRONT] + [
+    page
+    for study in STUDIES
+    for page in sorted((REPORTS / study).rglob("*.html"))
+    if not ALIKE.fullmatch(page.stem)
 ]
 
 
@@ -122,7 +134,7 @@ def test_no_page_scrolls_sideways_on_a_telephone(browser: Browser, path: Path) -
     page.context.close()
 
 
-@pytest.mark.parametrize("path", PAGES, ids=named)
+@pytest.mark.parametrize("path", EVERY, ids=named)
 def test_every_relative_link_leads_to_a_file_and_a_place_in_it(path: Path) -> None:
     soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
     broken = [link for link in addresses(soup) if not leads_somewhere(path, link)]
@@ -277,4 +289,122 @@ def test_a_copy_out_of_the_archive_works(browser: Browser, tmp_path: Path) -> No
     assert heard == Heard()
     page.get_by_role("link", name="Patients").first.click()
     assert page.url.endswith("patients.html")
+    page.context.close()
+
+
+# --- budgets
+
+SHIFTED = """() => new Promise(done => {
+    let sum = 0;
+    new PerformanceObserver(list => list.getEntries().forEach(one => sum += one.value))
+        .observe({type: "layout-shift", buffered: true});
+    setTimeout(() => done(sum), 300);
+})"""
+WORDS = """() => {
+    const main = document.querySelector("main").cloneNode(true);
+    main.querySelectorAll("svg, script, style").forEach(one => one.remove());
+    return main.textContent.trim().split(/\\s+/).length;
+}"""
+
+
+def screens(page: Page) -> float:
+    """Return how many screens a page is long."""
+    height: float = page.evaluate("document.documentElement.scrollHeight / innerHeight")
+    return height
+
+
+@pytest.mark.parametrize("path", sorted(REPORTS.glob("*/index.html")), ids=named)
+def test_the_page_of_a_study_is_short(browser: Browser, path: Path) -> None:
+    wide, narrow = opened(browser, path), opened(browser, path, phone=True)
+    assert screens(wide) <= 4
+    assert screens(narrow) <= 10
+    assert wide.evaluate(WORDS) <= 900
+    for page in (wide, narrow):
+        page.context.close()
+
+
+@pytest.mark.parametrize("path", sorted(REPORTS.glob("*/html/claim-*.html")), ids=named)
+def test_the_page_of_a_statement_has_two_screens(browser: Browser, path: Path) -> None:
+    page = opened(browser, path)
+    assert screens(page) <= 2
+    page.context.close()
+
+
+def test_the_front_door_is_read_in_ten_minutes(browser: Browser) -> None:
+    page = opened(browser, FRONT)
+    assert screens(page) <= 4.5
+    above = "all => all.filter(one => one.getBoundingClientRect().bottom < innerHeight).length"
+    assert page.eval_on_selector_all(".short li", above) >= 5, "findings on the first screen"
+    page.context.close()
+
+
+def test_every_number_of_a_statement_is_two_clicks_from_the_front_door() -> None:
+    soup = BeautifulSoup(FRONT.read_text(encoding="utf-8"), "html.parser")
+    reached = {
+        (REPORTS / str(link["href"]).partition("#")[0]) for link in soup.select("main a[href]")
+    }
+    missed = [path for path in REPORTS.glob("*/html/claim-*.html") if path not in reached]
+    assert missed == []
+
+
+@pytest.mark.parametrize("name", ["index", "html/05_fusion", "html/claim-C7", "html/patients"])
+def test_nothing_moves_while_a_page_loads(browser: Browser, name: str) -> None:
+    page = opened(browser, REPORTS / "demo" / f"{name}.html")
+    assert page.evaluate(SHIFTED) < 0.1
+    page.context.close()
+
+
+# --- search and numbers
+
+
+def test_search_finds_what_has_all_words(browser: Browser) -> None:
+    page = opened(browser, REPORTS / "demo" / "html" / "05_fusion.html")
+    page.fill("header input[name=q]", "leak split")
+    page.press("header input[name=q]", "Enter")
+    page.wait_for_url("**/search.html?q=leak+split")
+    shown = page.locator("#found li:visible").all_inner_texts()
+    assert shown and all("leak" in text.lower() and "split" in text.lower() for text in shown)
+    assert page.input_value("#find") == "leak split"
+    page.click("#values")
+    assert page.url.endswith("numbers.html?q=leak%20split")
+    page.context.close()
+
+
+def test_numbers_are_filtered_and_saved_as_they_are_shown(browser: Browser, tmp_path: Path) -> None:
+    page = opened(browser, REPORTS / "demo" / "html" / "numbers.html")
+    page.fill("#find", "05_fusion dice_mean")
+    rows = page.locator("#numbers tbody tr:visible")
+    assert 0 < rows.count() < 20
+    assert all("dice_mean" in text for text in rows.all_inner_texts())
+    for kind in ("CSV", "JSON"):
+        with page.expect_download() as saved:
+            page.get_by_role("button", name=kind).click()
+        path = tmp_path / f"saved.{kind}"
+        saved.value.save_as(path)
+        table = pd.read_csv(path) if kind == "CSV" else pd.read_json(path)
+        assert len(table) == rows.count()
+        visible = "#numbers tbody tr:not([hidden]) data"
+        shown = page.eval_on_selector_all(visible, "all => all.map(one => Number(one.value))")
+        assert table["obtained"].astype(float).to_list() == shown
+    page.context.close()
+
+
+def test_a_number_has_an_address(browser: Browser) -> None:
+    path = REPORTS / "demo" / "html" / "numbers.html"
+    page = browser.new_context(viewport=WIDE, offline=True).new_page()
+    page.goto(f"{path.as_uri()}#05/dice_mean")
+    row = page.locator("tr:target")
+    assert row.is_visible() and "dice_mean" in row.inner_text()
+    page.context.close()
+
+
+def test_one_switch_shows_all_code(browser: Browser) -> None:
+    page = opened(browser, REPORTS / "demo" / "html" / "05_fusion.html")
+    open_ = "all => all.filter(one => one.open).length"
+    assert page.eval_on_selector_all("details.code", open_) <= 1
+    page.click("#code")
+    cells = page.locator("details.code").count()
+    assert page.eval_on_selector_all("details.code", open_) == cells > 5
+    page.click("#code")
+    assert page.eval_on_selector_all("details.code", open_) == 0
     page.context.close()
