@@ -86,9 +86,8 @@ def changes(report: Report, statement: Statement) -> list[tuple[str, Number]]:
         return []
     run, name = statement.claim.run, statement.claim.value
     values = report.records[run].values if run in report.records else ()
-    others = [
-        (run, value.name, value.name) for value in values if value.name.startswith(f"{name}_")
-    ]
+    named = [value.name for value in values if value.name.startswith(f"{name}_")]
+    others = [(run, each, each.removeprefix(f"{name}_").replace("_", " ")) for each in named]
     others += [
         (entry.name, name, entry.variant)
         for entry in report.entries
