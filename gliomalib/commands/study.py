@@ -104,7 +104,9 @@ def _report(arguments: argparse.Namespace) -> None:
     from gliomalib.runner.executed import refresh_text  # noqa: PLC0415
 
     folders = _folders(arguments)
-    for job in plan(arguments.study, folders):
+    # who has the records but not the patients cannot plan, and takes the copies as they are
+    without_data = settings.load(arguments.study).real_data and not folders.source
+    for job in [] if without_data else plan(arguments.study, folders):
         if job.executed.is_file():
             refresh_text(job)
     page = report.build(arguments.study, folders.reports / arguments.study)

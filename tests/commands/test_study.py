@@ -17,6 +17,7 @@ from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.runner import snakemake
 from gliomalib.schema import Record
+from tests import planted_report
 from tests.nasty import NAMES
 from tests.report.two_runs import COUNT, change_values, make_report
 from tests.toy_project import FIRST, Project
@@ -230,3 +231,9 @@ def test_make_says_where_it_cannot_work(tmp_path: Path) -> None:
     shutil.copy(PROJECT_DIR / "Makefile", place)
     done = subprocess.run(["make"], cwd=place, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "a:b, has a colon" in done.stderr
+
+
+def test_pages_of_real_patients_are_made_from_the_records_alone(tmp_path: Path) -> None:
+    planted_report.fill(tmp_path / "brats", "brats")
+    assert main(["report", "brats", "--report-dir", str(tmp_path)]) == 0
+    assert (tmp_path / "brats" / "index.html").is_file()
