@@ -76,14 +76,13 @@ def write(reports_dir: Path, built: str = "") -> Path:
         for study in _loaded(made)
     ]
     listed.sort(key=lambda study: study.rank)
-    # whole heads are easier to read than boxes, and phantoms have them
-    pictured = sorted(listed, key=lambda study: study.report.study.real_data)
     page = render(
         "studies.html.j2",
         studies=listed,
         findings=list(filter(None, (_finding(asked, listed) for asked in claims.paper().findings))),
         groups=_groups(listed),
-        picture=next((study for study in pictured if study.report.example), None),
+        picture=next((study for study in listed if study.report.example), None),
+        first=claims.load()[0],
         citations=references.sentences(claims.paper()),
     )
     return write_atomic(reports_dir / "index.html", page)
@@ -96,9 +95,11 @@ def _finding(asked: claims.Finding, listed: Sequence[Listed]) -> Finding | None:
         decided = tuple(row for row in rows if row and row.decided and row.claim)
         if not study.page or not decided or decided[0].claim is None:
             continue
-        claim, row = decided[0].claim, decided[0].row
+        row = decided[0].row
         said = [text for kind, text in asked.answers.items() if kind == row["verdict"]]
         answer = said[0] if said else f"{row['statement']} Verdict: {row['verdict']}."
+        pictured = [each.claim for each in decided if each.row["claim"] == asked.shown_by]
+        claim = pictured[0] if pictured and pictured[0] else decided[0].claim
         picture = Markup(evidence.figure(study.report, claim.run, claim.figure, claim.id))
         return Finding(asked.question, answer, study.report.study, claim.run, decided, picture)
     return None

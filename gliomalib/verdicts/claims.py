@@ -219,11 +219,13 @@ class PaperClass(Model):
 class Finding(Model):
     """A question that the front door answers: by which statements, and in which sentences.
 
-    ``answers`` are what the verdict on the first of the statements says to a reader.
+    ``answers`` are what the verdict on the first of the statements says to a reader, ``shown_by``
+    is the statement whose figure is shown, if not the first.
     """
 
     question: str = Field(pattern=r"^\S.*\?$")
     statements: tuple[str, ...] = Field(min_length=1)
+    shown_by: str = ""
     answers: Mapping[Outcome, Sentence]
 
 
