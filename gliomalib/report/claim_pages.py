@@ -9,7 +9,7 @@ from markupsafe import Markup
 from gliomalib.report import evidence
 from gliomalib.report.pages import Report, render
 from gliomalib.report.statements import Number, Statement
-from gliomalib.verdicts import decisions
+from gliomalib.verdicts import decisions, outcome
 
 MARGIN = 0.08
 """Share of a drawn line that stays free on either side."""
@@ -53,6 +53,7 @@ def every_page(report: Report) -> Iterator[tuple[str, str]]:
                 one=statement,
                 picture=Markup(picture),
                 around=(before, after),
+                columns=outcome.RECIPE,
                 **context,
             ),
         )

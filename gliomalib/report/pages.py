@@ -21,9 +21,6 @@ from gliomalib.report.statements import Number, Statement, anchor, statements
 from gliomalib.schema import Record, RecordError, Value
 from gliomalib.verdicts import claims, judge
 
-FEW_PATIENTS = 50
-"""Below this many patients a bootstrap interval of a mean is not to be trusted."""
-
 ORIGIN = {
     "commit": "commit",
     "lock_sha256": "lock (SHA-256)",
@@ -60,7 +57,6 @@ class Report:
     entries: Sequence[Entry]
     verdicts: Sequence[dict[str, str]]
     verdict_fault: str
-    overview: Path | None
     example: Path | None = None
 
     @cached_property
@@ -92,9 +88,7 @@ class Report:
     def protocol(self) -> str:
         """The protocol on which most of the decided statements stand, empty where none does."""
         bases = [each.row.get("rests on") for each in self.statements if each.decided]
-        counts = {name: bases.count(name) for name in PROTOCOLS}
-        most = max(counts, key=lambda name: counts[name])
-        return most if counts[most] else ""
+        return max((name for name in PROTOCOLS if name in bases), key=bases.count, default="")
 
     @property
     def outdated(self) -> list[str]:
@@ -178,9 +172,9 @@ def collect(study: settings.Study, report_dir: Path) -> Report:
         rows, fault = entries.rows(report_dir, entries.VERDICTS), ""
     except RecordError as error:
         rows, fault = [], str(error)
-    pictures = [report_dir / "figures" / name for name in ("overview.png", "fused.png")]
-    overview, example = (path if path.is_file() else None for path in pictures)
-    return Report(study, entries.entries(study, report_dir), rows, fault, overview, example)
+    example = report_dir / "figures" / "fused.png"
+    there = example if example.is_file() else None
+    return Report(study, entries.entries(study, report_dir), rows, fault, there)
 
 
 def index_page(report: Report) -> str:
@@ -230,8 +224,7 @@ def _environment(published: str | None) -> jinja2.Environment:
     styles = notebooks.TEMPLATES.glob("*.css")
     sheets = {path.stem: Markup(path.read_text(encoding="utf-8").strip()) for path in styles}
     environment.globals |= {
-        **{"few": FEW_PATIENTS, "sheets": sheets},
-        **{"last": LAST_NOTEBOOK, "counted": digits.counted, **NOTEBOOKS},
+        **{"sheets": sheets, "last": LAST_NOTEBOOK, "counted": digits.counted, **NOTEBOOKS},
         "paper": claims.paper(published),
         "contents": Markup(site.CONTENTS),
     }

@@ -63,11 +63,6 @@ class Pictures(BaseModel, frozen=True):
     slices: tuple[Slice, ...]
     volume: Volume | None
 
-    @property
-    def largest(self) -> Slice:
-        """The slice with most tumour."""
-        return max(self.slices, key=lambda axial: axial.tumour)
-
 
 class Score(BaseModel, frozen=True):
     """A row of the scores of notebook 05."""
