@@ -21,7 +21,7 @@ def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
     yield "about", _render(report, "about", citations=references.sentences(report.paper))
     yield "numbers", _render(report, "numbers", address=address)
     yield "glossary", _render(report, "glossary")
-    yield "search", _render(report, "search", places=list(_places(report)))
+    yield "search", _render(report, "search", documents=site.DOCUMENTS)
     files = [(entry, list(_files(entry, report_dir))) for entry in report.entries]
     yield "downloads", _render(report, "downloads", files_of=files)
 
@@ -67,26 +67,6 @@ def planned(report: Report) -> list[str]:
 def _render(report: Report, name: str, **given: Any) -> str:
     place = {"card": "html/model-card.html"}.get(name, f"html/{name}.html")
     return render(f"{name}.html.j2", place, report=report, **given)
-
-
-def _places(report: Report) -> Iterator[tuple[str, str, str, str]]:
-    """Yield what can be searched for: its kind, its title, a text, its address."""
-    for one in report.statements:
-        if one.page:
-            text = f"{one.row['verdict']} {one.shown if one.decided else ''}"
-            yield (
-                "statement",
-                f"{one.row['claim']} {one.row['statement']}",
-                text,
-                f"{one.page}.html",
-            )
-    for entry in report.entries:
-        if entry.executed is not None:
-            yield "evidence", f"{entry.name}: {entry.heading}", entry.question, f"{entry.name}.html"
-    for where, title in site.DOCUMENTS.items():
-        yield "page", title, "", where.removeprefix("html/")
-    for number, (term, meaning) in enumerate(report.paper.glossary.items(), start=1):
-        yield "word", term, meaning, f"glossary.html#term-{number}"
 
 
 def _files(entry: entries.Entry, report_dir: Path) -> Iterator[dict[str, Any]]:
