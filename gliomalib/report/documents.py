@@ -36,7 +36,6 @@ def methods_page(report: Report) -> str:
         plain=methods.plain(sections, report.paper),
         references=references.cited(" ".join(sections.values()), report.paper),
         bibtex=references.bibtex(report.paper),
-        planned=planned(report),
     )
 
 
@@ -48,7 +47,6 @@ def card_page(report: Report) -> str:
         texts=methods.sections(report),
         citation=references.citation(),
         source=references.works()["mitchell2019"],
-        planned=planned(report),
     )
 
 
@@ -56,12 +54,6 @@ def address(run: str, value: str) -> str:
     """Return where a value stands in the page of all numbers: ``05.seed2/dice_mean``."""
     notebook, variant = split_run_name(run)
     return f"{run_name(pages.number_of(notebook), variant)}/{anchor(value)[len(anchor('')) :]}"
-
-
-def planned(report: Report) -> list[str]:
-    """Return the runs that a methods text rests on and that left no record: it tells the plan."""
-    runs = (pages.FIRST, pages.CROP, pages.UNET2D, pages.UNET3D, pages.FUSED, pages.CLASSES)
-    return [run for run in runs if run not in report.records]
 
 
 def _render(report: Report, name: str, **given: Any) -> str:
