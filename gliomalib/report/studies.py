@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
@@ -46,18 +47,6 @@ class Listed:
         return next((each for each in self.report.statements if each.row["claim"] == name), None)
 
 
-@dataclass(frozen=True)
-class Finding:
-    """A question of the front door, and what the first study that decides it says."""
-
-    question: str
-    answer: str
-    study: settings.Study
-    run: str
-    statements: tuple[Statement, ...]
-    picture: Markup
-
-
 def write(reports_dir: Path, built: str = "") -> Path:
     """Write ``index.html``, the front door to every study with records there, and return it.
 
@@ -89,7 +78,7 @@ def write(reports_dir: Path, built: str = "") -> Path:
     return write_atomic(reports_dir / "index.html", page)
 
 
-def _finding(asked: claims.Finding, listed: Sequence[Listed]) -> Finding | None:
+def _finding(asked: claims.Finding, listed: Sequence[Listed]) -> dict[str, Any] | None:
     """Return what the first study that decides one of the statements of a question says of it."""
     for study in listed:
         rows = [study.statement(name) for name in asked.statements]
@@ -97,10 +86,15 @@ def _finding(asked: claims.Finding, listed: Sequence[Listed]) -> Finding | None:
         if not study.page or not decided or decided[0].claim is None:
             continue
         claim, row = decided[0].claim, decided[0].row
-        said = [text for kind, text in asked.answers.items() if kind == row["verdict"]]
-        answer = said[0] if said else f"{row['statement']} Verdict: {row['verdict']}."
-        picture = Markup(evidence.figure(study.report, claim.run, claim.figure, claim.id))
-        return Finding(asked.question, answer, study.report.study, claim.run, decided, picture)
+        said = {str(kind): text for kind, text in asked.answers.items()}
+        return {
+            "question": asked.question,
+            "answer": said.get(row["verdict"], f"{row['statement']} Verdict: {row['verdict']}."),
+            "study": study.report.study,
+            "run": claim.run,
+            "statements": decided,
+            "picture": Markup(evidence.figure(study.report, claim.run, claim.figure, claim.id)),
+        }
     return None
 
 
