@@ -72,12 +72,14 @@ def _run(record: Record, files: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     origin = record.provenance
     own = {name: value for name, value in record.parameters.items() if name != "variants"}
     own |= {"seed": record.seed, "device": record.device, "data": origin.get("data_digest")}
+    # a table has its own name behind that of the run
+    left = [f["id"] for f in files if f["name"].split(".csv")[0].rpartition(".")[0] == record.name]
     usage = {"wall time, s": record.wall_s, "peak memory, bytes": record.peak_memory_bytes}
     return {
         "id": f"#run-{quote(record.name)}",
         "record": record,
         "instrument": "#" + quote(f"{record.notebook}-{origin.get('commit', 'unknown')}"),
-        "files": [file["id"] for file in files if _run_of(file["name"]) == record.name],
+        "files": left,
         "settings": _named("setting", {**phrases.dotted(own), "lock": origin.get("lock_sha256")}),
         "software": _named("software", origin.get("versions", {})),
         "usage": _named("usage", usage | origin.get("hardware", {})),
@@ -90,9 +92,3 @@ def _named(kind: str, values: Mapping[str, Any]) -> list[dict[str, str]]:
         {"id": f"#{kind}-{quote(f'{name}={value}', safe='')}", "name": name, "value": str(value)}
         for name, value in values.items()
     ]
-
-
-def _run_of(name: str) -> str:
-    """Return the run that left a file of this name; a table has its own name behind the run's."""
-    table, packed, _ = name.partition(".csv")
-    return (table if packed else name).rpartition(".")[0]

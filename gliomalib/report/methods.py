@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from functools import partial
 
 from gliomalib.report import references
 from gliomalib.report.pages import Report, render
@@ -20,7 +19,6 @@ def sections(report: Report) -> dict[str, str]:
     text = render(
         "methods.txt.j2",
         report=report,
-        counts=partial(_counts, report),
         class_names=CLASS_NAMES,
         level=bootstrap.LEVEL,
         margin=training_noise.MARGIN,
@@ -36,9 +34,3 @@ def plain(found: Mapping[str, str], paper: Paper) -> str:
     body = "\n\n".join(f"{title}. {text}" for title, text in found.items())
     listed = "\n".join(f"- {work.text} {work.place}" for work in references.cited(body, paper))
     return f"{body}\n\nReferences\n{listed}"
-
-
-def _counts(report: Report, notebook: str, *names: str) -> list[int | None]:
-    """Return numbers of a record that count something, None for one that is not there."""
-    values = [report.value(notebook, name) for name in names]
-    return [None if value is None else int(value.value) for value in values]

@@ -106,6 +106,11 @@ class Report:
         record = self.records.get(run)
         return next((v for v in record.values if v.name == name), None) if record else None
 
+    def count(self, run: str, name: str) -> int | None:
+        """Return a value of a record that counts something, None where there is none."""
+        value = self.value(run, name)
+        return int(value.value) if value else None
+
     def as_run(self, notebook: str) -> settings.Study:
         """Return the settings with which a notebook ran, as its record says.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from gliomalib.report import pages
 from gliomalib.report.pages import Report
-from gliomalib.report.patient_files import CLASSES, Answer, Cohort, Patient, Score
+from gliomalib.report.patient_files import CLASSES, Answer, Cohort, Patient, Score, ranked_by
 from gliomalib.report.phrases import STATES
 from gliomalib.schema import CLASS_COLOURS, CLASS_NAMES
 
@@ -71,7 +71,7 @@ def every_page(report: Report, cohort: Cohort) -> Iterator[tuple[str, str]]:
 
 def tail(patients: Sequence[Patient]) -> list[Patient]:
     """Return the worst quarter of the patients with a mean Dice, at least one, at most five."""
-    ranked = _ranked(patients, "mean")
+    ranked = ranked_by("mean", patients)
     return ranked[: min(MOST_TOLD, max(1, len(ranked) // 4))]
 
 
@@ -101,7 +101,7 @@ def runs(answers: Sequence[Answer], which: str) -> list[Run]:
 
 def dots(patients: Sequence[Patient], region: str) -> list[Dot]:
     """Return a point for every patient with a Dice in ``region``, stacked where they are close."""
-    close = groupby(_ranked(patients, region), key=lambda p: math.floor(p.dice(region) / BIN))
+    close = groupby(ranked_by(region, patients), key=lambda p: math.floor(p.dice(region) / BIN))
     stacks = [list(group) for _, group in close]
     highest = max(map(len, stacks), default=1)
     rise = min(8.0, DOT_ROOM / max(1, highest - 1))
@@ -110,12 +110,6 @@ def dots(patients: Sequence[Patient], region: str) -> list[Dot]:
         for stack in stacks
         for place, patient in enumerate(stack)
     ]
-
-
-def _ranked(patients: Sequence[Patient], region: str) -> list[Patient]:
-    """Return the patients with a Dice in ``region``, the worst first."""
-    defined = [patient for patient in patients if not math.isnan(patient.dice(region))]
-    return sorted(defined, key=lambda patient: (patient.dice(region), patient.patient_id))
 
 
 def _context(report: Report, cohort: Cohort) -> dict[str, Any]:

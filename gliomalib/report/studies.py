@@ -1,7 +1,7 @@
 """The front door: what was found, on what, and the studies that lie side by side."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,19 +52,7 @@ def write(reports_dir: Path, built: str = "") -> Path:
 
     ``built`` is a study whose own index is about to be written.
     """
-    made = (
-        name
-        for name in settings.studies()
-        if name == built or any((reports_dir / name / "records").glob("*.json"))
-    )
-    listed = [
-        Listed(
-            collect(study, reports_dir / study.study),
-            page=study.study == built or (reports_dir / study.study / "index.html").is_file(),
-        )
-        for study in _loaded(made)
-    ]
-    listed.sort(key=lambda study: study.rank)
+    listed = sorted(_listed(reports_dir, built), key=lambda study: study.rank)
     # whole heads are easier to read than boxes, and phantoms have them
     pictured = sorted(listed, key=lambda study: study.report.study.real_data)
     page = render(
@@ -108,10 +96,13 @@ def _groups(listed: Sequence[Listed]) -> dict[str, dict[str, str]]:
     return groups
 
 
-def _loaded(names: Iterable[str]) -> Iterator[settings.Study]:
-    for name in names:
-        try:
-            yield settings.load(name)
-        except SettingsError as error:
-            # the file of one study is no reason to have no report of another
-            log.warning("%s is not in the list of studies: %s", name, error)
+def _listed(reports_dir: Path, built: str) -> Iterator[Listed]:
+    for name in settings.studies():
+        folder = reports_dir / name
+        if name == built or any(folder.glob("records/*.json")):
+            try:
+                report = collect(settings.load(name), folder)
+                yield Listed(report, name == built or (folder / "index.html").is_file())
+            except SettingsError as error:
+                # the file of one study is no reason to have no report of another
+                log.warning("%s is not in the list of studies: %s", name, error)
