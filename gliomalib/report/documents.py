@@ -1,15 +1,18 @@
-"""The pages that are no statement, no notebook and no patient, such as methods and numbers."""
+"""The pages that are no statement, no notebook and no patient, and the methods in sentences."""
 
 import csv
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from gliomalib import digits, records
-from gliomalib.report import entries, errors, methods, pages, references, site
+from gliomalib.report import entries, errors, pages, references, site
 from gliomalib.report.pages import Report, render
 from gliomalib.report.statements import anchor
-from gliomalib.schema import run_name, split_run_name
+from gliomalib.schema import CLASS_NAMES, run_name, split_run_name
+from gliomalib.scoring import bootstrap, training_noise
+from gliomalib.verdicts.claims import Paper
 
 
 def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
@@ -28,13 +31,13 @@ def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
 
 def methods_page(report: Report) -> str:
     """Return the methods text of this study, to read and to copy, with references and BibTeX."""
-    sections = methods.sections(report)
+    texts = sections(report)
     return _render(
         report,
         "methods",
-        sections=sections,
-        plain=methods.plain(sections, report.paper),
-        references=references.cited(" ".join(sections.values()), report.paper),
+        sections=texts,
+        plain=plain(texts, report.paper),
+        references=references.cited(" ".join(texts.values()), report.paper),
         bibtex=references.bibtex(report.paper),
     )
 
@@ -44,7 +47,7 @@ def card_page(report: Report) -> str:
     return _render(
         report,
         "card",
-        texts=methods.sections(report),
+        texts=sections(report),
         citation=references.citation(),
         source=references.works()["mitchell2019"],
     )
@@ -76,3 +79,29 @@ def _files(entry: entries.Entry, report_dir: Path) -> Iterator[dict[str, Any]]:
         except (ValueError, csv.Error):
             columns, content = [], "a table that cannot be read"
         yield {"name": name, "path": path, "content": content, "columns": columns}
+
+
+def sections(report: Report) -> dict[str, str]:
+    """Return the methods of a study, heading → paragraph, as ``methods.txt.j2`` words them.
+
+    A number comes from the record of the run that it describes; without a record the settings of
+    the study speak, and what only a record knows is said to be unknown.
+    """
+    text = render(
+        "methods.txt.j2",
+        report=report,
+        class_names=CLASS_NAMES,
+        level=bootstrap.LEVEL,
+        margin=training_noise.MARGIN,
+    )
+    _, *parts = re.split(r"^# (.+)\n", text, flags=re.MULTILINE)
+    # not str.split: a narrow space that does not break stands inside of a number
+    texts = [re.sub(r"[ \n]+", " ", part).strip() for part in parts[1::2]]
+    return dict(zip(parts[::2], texts, strict=True))
+
+
+def plain(found: Mapping[str, str], paper: Paper) -> str:
+    """Return sections as plain text to copy, with the list of what they cite."""
+    body = "\n\n".join(f"{title}. {text}" for title, text in found.items())
+    listed = "\n".join(f"- {work.text} {work.place}" for work in references.cited(body, paper))
+    return f"{body}\n\nReferences\n{listed}"
