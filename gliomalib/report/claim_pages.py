@@ -43,20 +43,16 @@ def every_page(report: Report) -> Iterator[tuple[str, str]]:
     for statement, before, after in zip(paged, around, around[2:], strict=False):
         claim = statement.claim
         picture = evidence.figure(report, claim.run, claim.figure) if claim else ""
-        context = {"line": line(statement), "changes": changes(report, statement)}
-        yield (
-            statement.page,
-            render(
-                "claim.html.j2",
-                f"html/{statement.page}.html",
-                report=report,
-                one=statement,
-                picture=Markup(picture),
-                around=(before, after),
-                columns=outcome.RECIPE,
-                **context,
-            ),
-        )
+        context = {
+            "one": statement,
+            "around": (before, after),
+            "picture": Markup(picture),
+            "line": line(statement),
+            "changes": changes(report, statement),
+            "columns": outcome.RECIPE,
+        }
+        place = f"html/{statement.page}.html"
+        yield statement.page, render("claim.html.j2", place, report=report, **context)
 
 
 def line(statement: Statement) -> Line | None:

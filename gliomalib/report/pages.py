@@ -90,11 +90,6 @@ class Report:
         bases = [each.row.get("rests on") for each in self.statements if each.decided]
         return max((name for name in PROTOCOLS if name in bases), key=bases.count, default="")
 
-    @property
-    def outdated(self) -> list[str]:
-        """The statements whose row no longer fits the records."""
-        return [statement.row["claim"] for statement in self.statements if statement.note]
-
     def number(self, run: str, name: str) -> Number | None:
         """Return a value of the record of a run with its place, None where there is none."""
         value = self.value(run, name)
