@@ -36,11 +36,11 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _archive(arguments: argparse.Namespace) -> None:
-    from gliomalib.report import deposit  # noqa: PLC0415
+    from gliomalib.report import export  # noqa: PLC0415
 
     study, mixed = arguments.study, arguments.mixed
     out = inputs.absolute(arguments.out or f"{study}-deposit.zip")
-    say(f"deposit: {deposit.write(study, _reports(arguments), out, mixed=mixed)}")
+    say(f"deposit: {export.deposit(study, _reports(arguments), out, mixed=mixed)}")
 
 
 def _reports(arguments: argparse.Namespace) -> Path:

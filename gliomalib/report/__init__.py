@@ -12,7 +12,6 @@ from gliomalib.provenance import write_atomic
 from gliomalib.report import (
     bundle,
     claim_pages,
-    crate,
     documents,
     drawings,
     evidence,
@@ -50,7 +49,7 @@ def build(study: str, report_dir: str | Path) -> Path:
     studies.write(report_dir.parent, report_dir.name)
     index = write_atomic(report_dir / "index.html", index_page(report))
     handouts.write(report, report_dir)
-    crate.write(report, report_dir)
+    bundle.describe(report, report_dir)
     bundle.write(report, report_dir)
     return index
 

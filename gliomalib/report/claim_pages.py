@@ -9,7 +9,7 @@ from markupsafe import Markup
 from gliomalib.report import evidence
 from gliomalib.report.pages import Report, render
 from gliomalib.report.statements import Number, Statement
-from gliomalib.verdicts import decisions
+from gliomalib.verdicts import decisions, outcome
 
 MARGIN = 0.08
 """Share of a drawn line that stays free on either side."""
@@ -43,19 +43,16 @@ def every_page(report: Report) -> Iterator[tuple[str, str]]:
     for statement, before, after in zip(paged, around, around[2:], strict=False):
         claim = statement.claim
         picture = evidence.figure(report, claim.run, claim.figure) if claim else ""
-        context = {"line": line(statement), "changes": changes(report, statement)}
-        yield (
-            statement.page,
-            render(
-                "claim.html.j2",
-                f"html/{statement.page}.html",
-                report=report,
-                one=statement,
-                picture=Markup(picture),
-                around=(before, after),
-                **context,
-            ),
-        )
+        context = {
+            "one": statement,
+            "around": (before, after),
+            "picture": Markup(picture),
+            "line": line(statement),
+            "changes": changes(report, statement),
+            "columns": outcome.RECIPE,
+        }
+        place = f"html/{statement.page}.html"
+        yield statement.page, render("claim.html.j2", place, report=report, **context)
 
 
 def line(statement: Statement) -> Line | None:

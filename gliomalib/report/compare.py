@@ -5,11 +5,10 @@ Nothing is tested here: two numbers are equal or not, and two printed intervals 
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from gliomalib import inputs
 from gliomalib.provenance import write_atomic
 from gliomalib.report import entries, pages
 from gliomalib.report.pages import ABSENT, TIMES
-from gliomalib.report.phrases import dotted, listed
+from gliomalib.report.phrases import dotted, listed, portable
 from gliomalib.schema import Record, RecordError, SettingsError, Value, split_run_name
 
 CLOCK_UNITS = {"s", "ms", "min", "h", "1/s"}
@@ -41,7 +40,7 @@ class Side:
     letter: str
     folder: Path
     records: Mapping[str, Record]
-    verdicts: Mapping[str, Mapping[str, str]]
+    verdicts: dict[str, dict[str, str]]
     faults: tuple[str, ...]
 
     @property
@@ -82,18 +81,6 @@ class ValuePair:
     notes: tuple[str, ...]
 
 
-class Verdicts(NamedTuple):
-    """The rows of one claim in A and in B, empty where it was not judged."""
-
-    a: Mapping[str, str]
-    b: Mapping[str, str]
-
-    @property
-    def clocked(self) -> bool:
-        """Whether a clock decides this claim."""
-        return any(row.get("notebook") == TIMES for row in self)
-
-
 @dataclass(frozen=True)
 class Comparison:
     """All that the page shows of two runs."""
@@ -104,12 +91,12 @@ class Comparison:
     @cached_property
     def shared(self) -> list[str]:
         """The runs of which both sides have a record."""
-        return _in_order([name for name in self.a.records if name in self.b.records])
+        return sorted(self.a.records.keys() & self.b.records.keys(), key=split_run_name)
 
     @property
     def all_runs(self) -> list[str]:
         """The runs of which a side has a record."""
-        return _in_order([*self.a.records, *self.b.records])
+        return sorted(self.a.records.keys() | self.b.records.keys(), key=split_run_name)
 
     @cached_property
     def values(self) -> list[ValuePair]:
@@ -126,10 +113,10 @@ class Comparison:
     def lone_values(self) -> dict[str, dict[str, list[str]]]:
         """Side → run → the names of the values that just this side has."""
         lone: dict[str, dict[str, list[str]]] = {self.a.letter: {}, self.b.letter: {}}
-        for side, other in ((self.a, self.b), (self.b, self.a)):
-            theirs = {(run, v.name) for run, made in other.records.items() for v in made.values}
+        both = {(pair.run, pair.name) for pair in self.values}
+        for side in (self.a, self.b):
             for run, record in side.records.items():
-                if names := [v.name for v in record.values if (run, v.name) not in theirs]:
+                if names := [v.name for v in record.values if (run, v.name) not in both]:
                     lone[side.letter][run] = names
         return lone
 
@@ -144,31 +131,27 @@ class Comparison:
         return self._differences(pages.origin)
 
     @cached_property
-    def verdicts(self) -> list[Verdicts]:
-        """The claims whose verdicts differ, and those that one side alone judged.
+    def verdicts(self) -> list[tuple[Mapping[str, str], Mapping[str, str]]]:
+        """The rows in A and in B of each claim whose verdicts differ, empty where it has none.
 
-        Empty where a side has no verdict table: then there is nothing to compare.
+        None where a side has no verdict table: then there is nothing to compare.
         """
         a, b = self.a.verdicts, self.b.verdicts
-        if not (a and b):
-            return []
-        pairs = [Verdicts(a.get(name, {}), b.get(name, {})) for name in dict.fromkeys([*a, *b])]
-        return [pair for pair in pairs if pair.a.get("verdict") != pair.b.get("verdict")]
+        pairs = [(a.get(name, {}), b.get(name, {})) for name in (a | b if a and b else ())]
+        return [(one, other) for one, other in pairs if one.get("verdict") != other.get("verdict")]
 
     @property
     def same(self) -> bool:
         """Whether nothing differs and nothing is missing, a clock and the provenance aside."""
         kinds = {pair.kind for pair in self.values} - {"equal", "clock"}
-        changed = [pair for pair in self.verdicts if not pair.clocked]
+        changed = [p for p in self.verdicts if TIMES not in [row.get("notebook") for row in p]]
         lone = any(self.lone_values.values())
         return not (kinds or changed or lone or self.parameters or self.missing)
 
     @property
     def missing(self) -> list[str]:
         """What cannot be read, and what one side has and the other has not, in sentences."""
-        sentences = [
-            f"{side.letter}: {fault}." for side in (self.a, self.b) for fault in side.faults
-        ]
+        sentences = [f"{one.letter}: {fault}." for one in (self.a, self.b) for fault in one.faults]
         for side, other in ((self.a, self.b), (self.b, self.a)):
             if lacking := [name for name in other.records if name not in side.records]:
                 sentences.append(f"{side.letter} has no record of {listed(lacking)}.")
@@ -246,20 +229,12 @@ def overlap(a: Value, b: Value) -> bool | None:
     return max(a.ci95[0], b.ci95[0]) <= min(a.ci95[1], b.ci95[1])
 
 
-def _in_order(names: Sequence[str]) -> list[str]:
-    """Return the names of runs as a study runs them, each notebook before its variants."""
-    return sorted(set(names), key=split_run_name)
-
-
 def _parameters(record: Record) -> dict[str, str]:
-    return {name: _text(value) for name, value in dotted(record.parameters).items()}
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        # a folder of one machine says nothing on another
-        return f"/path/to/{Path(value).name}" if Path(value).is_absolute() else value
-    return json.dumps(value, ensure_ascii=False)
+    found = {name: portable(value) for name, value in dotted(record.parameters).items()}
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in found.items()
+    }
 
 
 def _pair(run: str, a: Value, b: Value) -> ValuePair:

@@ -1,15 +1,18 @@
-"""The pages that are no statement, no notebook and no patient, such as methods and numbers."""
+"""The pages that are no statement, no notebook and no patient, and the methods in sentences."""
 
 import csv
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from gliomalib import digits, records
-from gliomalib.report import entries, errors, methods, pages, references, site
+from gliomalib.report import entries, errors, pages, references, site
 from gliomalib.report.pages import Report, render
 from gliomalib.report.statements import anchor
-from gliomalib.schema import run_name, split_run_name
+from gliomalib.schema import CLASS_NAMES, run_name, split_run_name
+from gliomalib.scoring import bootstrap, training_noise
+from gliomalib.verdicts.claims import Paper
 
 
 def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
@@ -21,22 +24,21 @@ def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
     yield "about", _render(report, "about", citations=references.sentences(report.paper))
     yield "numbers", _render(report, "numbers", address=address)
     yield "glossary", _render(report, "glossary")
-    yield "search", _render(report, "search", places=list(_places(report)))
+    yield "search", _render(report, "search", documents=site.DOCUMENTS)
     files = [(entry, list(_files(entry, report_dir))) for entry in report.entries]
     yield "downloads", _render(report, "downloads", files_of=files)
 
 
 def methods_page(report: Report) -> str:
     """Return the methods text of this study, to read and to copy, with references and BibTeX."""
-    sections = methods.sections(report)
+    texts = sections(report)
     return _render(
         report,
         "methods",
-        sections=sections,
-        plain=methods.plain(sections, report.paper),
-        references=references.cited(" ".join(sections.values()), report.paper),
+        sections=texts,
+        plain=plain(texts, report.paper),
+        references=references.cited(" ".join(texts.values()), report.paper),
         bibtex=references.bibtex(report.paper),
-        planned=planned(report),
     )
 
 
@@ -45,10 +47,9 @@ def card_page(report: Report) -> str:
     return _render(
         report,
         "card",
-        texts=methods.sections(report),
+        texts=sections(report),
         citation=references.citation(),
         source=references.works()["mitchell2019"],
-        planned=planned(report),
     )
 
 
@@ -58,35 +59,9 @@ def address(run: str, value: str) -> str:
     return f"{run_name(pages.number_of(notebook), variant)}/{anchor(value)[len(anchor('')) :]}"
 
 
-def planned(report: Report) -> list[str]:
-    """Return the runs that a methods text rests on and that left no record: it tells the plan."""
-    runs = (pages.FIRST, pages.CROP, pages.UNET2D, pages.UNET3D, pages.FUSED, pages.CLASSES)
-    return [run for run in runs if run not in report.records]
-
-
 def _render(report: Report, name: str, **given: Any) -> str:
     place = {"card": "html/model-card.html"}.get(name, f"html/{name}.html")
     return render(f"{name}.html.j2", place, report=report, **given)
-
-
-def _places(report: Report) -> Iterator[tuple[str, str, str, str]]:
-    """Yield what can be searched for: its kind, its title, a text, its address."""
-    for one in report.statements:
-        if one.page:
-            text = f"{one.row['verdict']} {one.shown if one.decided else ''}"
-            yield (
-                "statement",
-                f"{one.row['claim']} {one.row['statement']}",
-                text,
-                f"{one.page}.html",
-            )
-    for entry in report.entries:
-        if entry.executed is not None:
-            yield "evidence", f"{entry.name}: {entry.heading}", entry.question, f"{entry.name}.html"
-    for where, title in site.DOCUMENTS.items():
-        yield "page", title, "", where.removeprefix("html/")
-    for number, (term, meaning) in enumerate(report.paper.glossary.items(), start=1):
-        yield "word", term, meaning, f"glossary.html#term-{number}"
 
 
 def _files(entry: entries.Entry, report_dir: Path) -> Iterator[dict[str, Any]]:
@@ -104,3 +79,29 @@ def _files(entry: entries.Entry, report_dir: Path) -> Iterator[dict[str, Any]]:
         except (ValueError, csv.Error):
             columns, content = [], "a table that cannot be read"
         yield {"name": name, "path": path, "content": content, "columns": columns}
+
+
+def sections(report: Report) -> dict[str, str]:
+    """Return the methods of a study, heading → paragraph, as ``methods.txt.j2`` words them.
+
+    A number comes from the record of the run that it describes; without a record the settings of
+    the study speak, and what only a record knows is said to be unknown.
+    """
+    text = render(
+        "methods.txt.j2",
+        report=report,
+        class_names=CLASS_NAMES,
+        level=bootstrap.LEVEL,
+        margin=training_noise.MARGIN,
+    )
+    _, *parts = re.split(r"^# (.+)\n", text, flags=re.MULTILINE)
+    # not str.split: a narrow space that does not break stands inside of a number
+    texts = [re.sub(r"[ \n]+", " ", part).strip() for part in parts[1::2]]
+    return dict(zip(parts[::2], texts, strict=True))
+
+
+def plain(found: Mapping[str, str], paper: Paper) -> str:
+    """Return sections as plain text to copy, with the list of what they cite."""
+    body = "\n\n".join(f"{title}. {text}" for title, text in found.items())
+    listed = "\n".join(f"- {work.text} {work.place}" for work in references.cited(body, paper))
+    return f"{body}\n\nReferences\n{listed}"

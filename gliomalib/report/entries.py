@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from gliomalib import parameters, records, settings
 from gliomalib.parameters import INJECTED_TAG, LAST_NOTEBOOK
 from gliomalib.provenance import PROJECT_DIR
-from gliomalib.report import notebooks
+from gliomalib.report import notebooks, phrases
 from gliomalib.schema import Record, RecordError, run_name, split_run_name
 
 Content = TypeVar("Content")
@@ -208,9 +208,7 @@ def _commands(study: settings.Study, name: str, executed: NotebookNode | None) -
     notebook, variant = split_run_name(name)
     planned = {"study": study.study, **({"variant": variant} if variant else {})}
     planned |= study.variants.get(notebook, {}).get(variant, {})
-    cells = [] if executed is None else executed.cells
-    injected = [c.source for c in cells if INJECTED_TAG in c.metadata.get("tags", [])]
-    parameters = _portable({**planned, **_literals("".join(injected))})
+    parameters = _portable({**planned, **_injected(executed)})
     target = f"reports/{study.study}/notebooks/{name}.ipynb"
     text = json.dumps(parameters, ensure_ascii=False)
     by_hand = shlex.join(["papermill", f"notebooks/{notebook}.ipynb", target, "-y", text])
@@ -224,7 +222,9 @@ def _commands(study: settings.Study, name: str, executed: NotebookNode | None) -
     return by_hand, f"make report STUDY={study.study} UNTIL={notebook}{data}"
 
 
-def _literals(source: str) -> dict[str, Any]:
+def _injected(executed: NotebookNode | None) -> dict[str, Any]:
+    cells = [] if executed is None else executed.cells
+    source = "".join(c.source for c in cells if INJECTED_TAG in c.metadata.get("tags", []))
     try:
         lines = [node for node in ast.parse(source).body if isinstance(node, ast.Assign)]
         return {ast.unparse(node.targets[0]): ast.literal_eval(node.value) for node in lines}
@@ -234,10 +234,5 @@ def _literals(source: str) -> dict[str, Any]:
 
 
 def _portable(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {}
-    for name, value in parameters.items():
-        if name in FOLDERS or value in (None, ""):
-            continue
-        is_path = isinstance(value, str) and Path(value).is_absolute()
-        kept[name] = f"/path/to/{Path(value).name}" if is_path else value
-    return kept
+    said = {k: v for k, v in parameters.items() if k not in FOLDERS and v not in (None, "")}
+    return {name: phrases.portable(value) for name, value in said.items()}

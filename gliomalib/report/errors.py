@@ -88,7 +88,7 @@ def _undecided(report: Report) -> list[Item]:
     outdated = "Its row does not fit the record that is there now: run notebook 16 again."
     return [
         *(Item(judge.ranges(ids), text, count=len(ids)) for text, ids in alike.items()),
-        *(Item(name, outdated) for name in report.outdated),
+        *(Item(one.row["claim"], outdated) for one in report.statements if one.note),
     ]
 
 

@@ -33,11 +33,7 @@ def notebook_page(report: Report, entry: Entry) -> str:
     values = [] if entry.record is None else entry.record.values
     body = marked(_body(report, entry, entry.executed), [value.name for value in values])
     soup = BeautifulSoup(body, "html.parser")
-    answers = [
-        statement
-        for statement in report.statements
-        if statement.claim and statement.claim.run == entry.name
-    ]
+    answers = [one for one in report.statements if one.claim and one.claim.run == entry.name]
     leading = answers[0].claim.figure if answers and answers[0].claim else 1
     first = _taken(soup, leading)
     if soup.h1:
@@ -119,8 +115,7 @@ def _caption(cell: Tag) -> Tag | None:
 
 def _fold(table: Tag, soup: BeautifulSoup) -> None:
     """Put a long table into a fold that says how long it is."""
-    rows = len(table.select("tbody tr"))
-    if rows > ROWS:
+    if (rows := len(table.select("tbody tr"))) > ROWS:
         summary = soup.new_tag("summary")
         summary.string = f"Table of {rows} rows"
         table.wrap(soup.new_tag("details", attrs={"class": "rows"})).insert(0, summary)

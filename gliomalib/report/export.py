@@ -1,14 +1,16 @@
-"""Reports of studies as a static site that a host of web pages takes as it is."""
+"""Reports of studies to pass on: as a static site, and as one file for an archive."""
 
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from gliomalib import provenance, settings
-from gliomalib.report import bundle, crate, studies
+from gliomalib.report import bundle, entries, references, studies
 from gliomalib.report.pages import render
-from gliomalib.schema import DataError, RecordError
+from gliomalib.schema import DataError, Record, RecordError
+from gliomalib.verdicts import claims
 
 LARGEST = 50_000_000
 """Bytes of a file above which GitHub warns; it refuses twice as much."""
@@ -56,7 +58,7 @@ def _check_free(out: Path) -> None:
 
 def _copy(study: settings.Study, source: Path, target: Path) -> None:
     """Copy what of a report may be passed on; a page that may not says so in its place."""
-    crate.check(source)
+    bundle.check(source)
     homes = [f"{path}/".encode() for path in (provenance.PROJECT_DIR, Path.home(), source.parent)]
     for path in bundle.files(study, source):
         content = path.read_bytes()
@@ -75,3 +77,56 @@ def _copy(study: settings.Study, source: Path, target: Path) -> None:
 
 def _stub(path: Path, title: str, text: str) -> None:
     path.write_text(render("stub.html.j2", title=title, text=text), encoding="utf-8")
+
+
+def deposit(study: str, reports_dir: Path, out: Path, *, mixed: bool = False) -> Path:
+    """Write what an archive such as Zenodo keeps of a study as a zip, and return ``out``.
+
+    It is there whole or not at all, the same bytes for the same input: the report as exported, the
+    source at the commits of its records where the repository has them, the lock, a note and a list
+    of SHA-256; no data, store or network. Raises ``RecordError`` where a record is damaged or,
+    unless ``mixed``, where records are of more than one commit, and whatever ``write`` raises.
+    """
+    made = _records(reports_dir / study, mixed)
+    commits = sorted({_commit(record) for record in made})
+    with tempfile.TemporaryDirectory() as folder:
+        parts = Path(folder) / study
+        write([study], reports_dir, parts / "report")
+        sources = [commit for commit in commits if provenance.write_source(commit, parts)]
+        lock = provenance.PROJECT_DIR / "requirements.lock"
+        locks = {record.provenance.get("lock_sha256") for record in made}
+        if has_lock := lock.is_file() and provenance.file_digest(lock) in locks:
+            shutil.copyfile(lock, parts / lock.name)
+        about: dict[str, Any] = {
+            "study": study,
+            "commits": commits,
+            "sources": sources,
+            "has_lock": has_lock,
+        }
+        note = render("deposit.txt.j2", **about, citations=references.sentences(claims.paper()))
+        (parts / "README.txt").write_text(note, encoding="utf-8")
+        paths = sorted(path for path in parts.rglob("*") if path.is_file())
+        named = [(path.relative_to(parts).as_posix(), path) for path in paths]
+        sums = "".join(f"{provenance.file_digest(path)}  {name}\n" for name, path in named)
+        (parts / "SHA256SUMS").write_text(sums, encoding="utf-8")
+        content = [*named, ("SHA256SUMS", parts / "SHA256SUMS")]
+        return bundle.pack(out, ((f"{study}/{name}", path) for name, path in content))
+
+
+def _records(folder: Path, mixed: bool) -> list[Record]:
+    """Return the records of a study, refused where they do not belong together."""
+    made, faults = entries.readable(folder)
+    if faults:
+        raise RecordError(f"{folder}: {faults[0]}")
+    runs: dict[str, list[str]] = {}
+    for name, record in made.items():
+        runs.setdefault(_commit(record), []).append(name)
+    if len(runs) > 1 and not mixed:
+        whose = "; ".join(f"{commit} ({', '.join(names)})" for commit, names in runs.items())
+        what = f"its records are of {len(runs)} commits: {whose}"
+        raise RecordError(f"{folder}: {what}; run the study again, or say --mixed")
+    return list(made.values())
+
+
+def _commit(record: Record) -> str:
+    return str(record.provenance.get("commit", "unknown"))

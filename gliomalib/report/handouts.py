@@ -6,7 +6,7 @@ from typing import Any
 
 from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.provenance import write_atomic
-from gliomalib.report import entries, methods, references
+from gliomalib.report import documents, entries, references
 from gliomalib.report.pages import Report, render
 from gliomalib.verdicts import claims
 
@@ -61,6 +61,6 @@ def _content(report: Report) -> dict[str, Any]:
         "left_out": left_out,
         "last": last,
         "work": {k: re.sub(r"\((\d\d)\)", r"(notebook \1)", text) for k, text in work.items()},
-        "texts": methods.sections(report),
+        "texts": documents.sections(report),
         "groups": claims.GROUPS,
     }

@@ -25,13 +25,8 @@ from gliomalib.schema import RecordError
 
 TEMPLATES = PACKAGE_DIR / "report" / "templates"
 KEPT_TYPES = [
-    "text/html",
-    "text/markdown",
-    "image/svg+xml",
-    "image/png",
-    "image/jpeg",
-    "text/latex",
-    "text/plain",
+    *("text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg"),
+    *("text/latex", "text/plain"),
 ]
 """Output types in order of preference: no scripts and no widgets, which would need a server."""
 
@@ -79,17 +74,10 @@ def _exporter() -> HTMLExporter:
             }
         ),
     )
-    filters = {
-        "clean": clean,
-        "shown_type": shown_type,
-        "has_result": _has_result,
-        "duration": phrases.duration,
-        "device": phrases.device,
-        "markdown": to_html,
-        "inline": drawings.inline,
-    }
-    for name, function in filters.items():
-        exporter.register_filter(name, function)  # type: ignore[no-untyped-call]
+    functions = (clean, shown_type, has_result, phrases.duration, phrases.device, drawings.inline)
+    for function in functions:
+        exporter.register_filter(function.__name__, function)  # type: ignore[no-untyped-call]
+    exporter.register_filter("markdown", to_html)  # type: ignore[no-untyped-call]
     return exporter
 
 
@@ -98,13 +86,10 @@ def shown_type(output: Any) -> str:
     return next((kind for kind in KEPT_TYPES if kind in output.get("data", {})), "")
 
 
-def _has_result(outputs: Collection[Any]) -> bool:
+def has_result(outputs: Collection[Any]) -> bool:
     """Return whether a figure or a table is among the outputs of a cell."""
-    shown = [(shown_type(output), output.get("data", {})) for output in outputs]
-    return any(
-        kind.startswith("image/") or (kind == "text/html" and "<table" in data[kind])
-        for kind, data in shown
-    )
+    shown = [(kind, output.data[kind]) for output in outputs if (kind := shown_type(output))]
+    return any(k.startswith("image/") or (k == "text/html" and "<table" in t) for k, t in shown)
 
 
 def mathml(latex: str, display: str = "inline") -> str:
@@ -130,16 +115,13 @@ def to_html(markdown: str) -> str:
 
 
 class _Renderer(IPythonRenderer):
-    """What nbconvert makes of markdown, with formulas that a browser can set by itself."""
+    """What nbconvert makes of markdown, with formulas as MathML: in a line, alone, or ``align``."""
 
     def inline_math(self, body: str) -> str:
-        """Return ``$…$`` as MathML."""
         return mathml(body)
 
     def block_math(self, body: str) -> str:
-        """Return ``$$…$$`` as MathML in a line of its own."""
         return mathml(body.strip(), "block")
 
     def latex_environment(self, name: str, body: str) -> str:
-        """Return an environment such as ``align`` as MathML."""
         return mathml(f"\\begin{{{name}}}{body}\\end{{{name}}}", "block")

@@ -21,9 +21,6 @@ from gliomalib.report.statements import Number, Statement, anchor, statements
 from gliomalib.schema import Record, RecordError, Value
 from gliomalib.verdicts import claims, judge
 
-FEW_PATIENTS = 50
-"""Below this many patients a bootstrap interval of a mean is not to be trusted."""
-
 ORIGIN = {
     "commit": "commit",
     "lock_sha256": "lock (SHA-256)",
@@ -60,7 +57,6 @@ class Report:
     entries: Sequence[Entry]
     verdicts: Sequence[dict[str, str]]
     verdict_fault: str
-    overview: Path | None
     example: Path | None = None
 
     @cached_property
@@ -92,14 +88,7 @@ class Report:
     def protocol(self) -> str:
         """The protocol on which most of the decided statements stand, empty where none does."""
         bases = [each.row.get("rests on") for each in self.statements if each.decided]
-        counts = {name: bases.count(name) for name in PROTOCOLS}
-        most = max(counts, key=lambda name: counts[name])
-        return most if counts[most] else ""
-
-    @property
-    def outdated(self) -> list[str]:
-        """The statements whose row no longer fits the records."""
-        return [statement.row["claim"] for statement in self.statements if statement.note]
+        return max((name for name in PROTOCOLS if name in bases), key=bases.count, default="")
 
     def number(self, run: str, name: str) -> Number | None:
         """Return a value of the record of a run with its place, None where there is none."""
@@ -111,6 +100,11 @@ class Report:
         """Return a value of the record of a run, None where there is none."""
         record = self.records.get(run)
         return next((v for v in record.values if v.name == name), None) if record else None
+
+    def count(self, run: str, name: str) -> int | None:
+        """Return a value of a record that counts something, None where there is none."""
+        value = self.value(run, name)
+        return int(value.value) if value else None
 
     def as_run(self, notebook: str) -> settings.Study:
         """Return the settings with which a notebook ran, as its record says.
@@ -178,9 +172,9 @@ def collect(study: settings.Study, report_dir: Path) -> Report:
         rows, fault = entries.rows(report_dir, entries.VERDICTS), ""
     except RecordError as error:
         rows, fault = [], str(error)
-    pictures = [report_dir / "figures" / name for name in ("overview.png", "fused.png")]
-    overview, example = (path if path.is_file() else None for path in pictures)
-    return Report(study, entries.entries(study, report_dir), rows, fault, overview, example)
+    example = report_dir / "figures" / "fused.png"
+    there = example if example.is_file() else None
+    return Report(study, entries.entries(study, report_dir), rows, fault, there)
 
 
 def index_page(report: Report) -> str:
@@ -230,8 +224,7 @@ def _environment(published: str | None) -> jinja2.Environment:
     styles = notebooks.TEMPLATES.glob("*.css")
     sheets = {path.stem: Markup(path.read_text(encoding="utf-8").strip()) for path in styles}
     environment.globals |= {
-        **{"few": FEW_PATIENTS, "sheets": sheets},
-        **{"last": LAST_NOTEBOOK, "counted": digits.counted, **NOTEBOOKS},
+        **{"sheets": sheets, "last": LAST_NOTEBOOK, "counted": digits.counted, **NOTEBOOKS},
         "paper": claims.paper(published),
         "contents": Markup(site.CONTENTS),
     }

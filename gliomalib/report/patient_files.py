@@ -63,11 +63,6 @@ class Pictures(BaseModel, frozen=True):
     slices: tuple[Slice, ...]
     volume: Volume | None
 
-    @property
-    def largest(self) -> Slice:
-        """The slice with most tumour."""
-        return max(self.slices, key=lambda axial: axial.tumour)
-
 
 class Score(BaseModel, frozen=True):
     """A row of the scores of notebook 05."""
@@ -210,16 +205,19 @@ def chosen(patients: Sequence[Patient], most: int | None) -> set[str]:
         return {patient.patient_id for patient in patients}
     whole = [p for p in patients if p.pictures is not None and p.pictures.volume is not None][:most]
     others = [patient for patient in patients if patient not in whole]
-    ranked = sorted(
-        (patient for patient in others if patient.is_ranked),
-        key=lambda patient: (patient.dice("WT"), patient.patient_id),
-    )
+    ranked = [patient for patient in ranked_by("WT", others) if patient.is_ranked]
     room = min(most - len(whole), len(ranked))
     # from the first to the last rank in equal steps; a single page is that of the worst
     places = [round(n * (len(ranked) - 1) / max(room - 1, 1)) for n in range(room)]
     unranked = [patient for patient in others if not patient.is_ranked]
     kept = [*whole, *(ranked[place] for place in places), *unranked][:most]
     return {patient.patient_id for patient in kept}
+
+
+def ranked_by(region: str, patients: Iterable[Patient]) -> list[Patient]:
+    """Return the patients with a Dice in ``region``, the worst first."""
+    defined = [patient for patient in patients if not math.isnan(patient.dice(region))]
+    return sorted(defined, key=lambda patient: (patient.dice(region), patient.patient_id))
 
 
 def _worst_first(patient: Patient) -> tuple[int, bool, float, str]:

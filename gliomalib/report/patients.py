@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any
 
 from gliomalib.report import pages
 from gliomalib.report.pages import Report
-from gliomalib.report.patient_files import CLASSES, Answer, Cohort, Patient, Score
+from gliomalib.report.patient_files import CLASSES, Answer, Cohort, Patient, Score, ranked_by
 from gliomalib.report.phrases import STATES
 from gliomalib.schema import CLASS_COLOURS, CLASS_NAMES
 
@@ -54,24 +54,19 @@ def every_page(report: Report, cohort: Cohort) -> Iterator[tuple[str, str]]:
     run): the page says so.
     """
     context = _context(report, cohort)
-    yield (
-        "patients",
-        pages.render("patients.html.j2", "html/patients.html", most=MOST_PICTURES, **context),
-    )
+    gallery = {"most": MOST_PICTURES, **context}
+    yield "patients", pages.render("patients.html.j2", "html/patients.html", **gallery)
     context["allowed"] = not report.study.real_data or report.study.report.real_volumes
     with_page = [patient for patient in cohort.patients if patient.page]
     around = [None, *with_page, None]
     for patient, before, after in zip(with_page, around, around[2:], strict=False):
-        around_it = {"patient": patient, "neighbours": (before, after)}
-        yield (
-            patient.page,
-            pages.render("patient.html.j2", f"html/{patient.page}.html", **around_it, **context),
-        )
+        own = {"patient": patient, "neighbours": (before, after), **context}
+        yield patient.page, pages.render("patient.html.j2", f"html/{patient.page}.html", **own)
 
 
 def tail(patients: Sequence[Patient]) -> list[Patient]:
     """Return the worst quarter of the patients with a mean Dice, at least one, at most five."""
-    ranked = _ranked(patients, "mean")
+    ranked = ranked_by("mean", patients)
     return ranked[: min(MOST_TOLD, max(1, len(ranked) // 4))]
 
 
@@ -91,17 +86,16 @@ def flagged(patient: Patient) -> list[str]:
 
 def runs(answers: Sequence[Answer], which: str) -> list[Run]:
     """Return neighbouring slices with the same ``truth``, ``predicted`` or ``wrong`` as one run."""
-    ordered = sorted(answers, key=attrgetter("z"))
+    numbered = enumerate(sorted(answers, key=attrgetter("z")))
     # z less the place in the list is the same as long as no slice is left out
-    labels = [(getattr(answer, which), answer.z - n) for n, answer in enumerate(ordered)]
-    groups = groupby(zip(labels, ordered, strict=True), key=itemgetter(0))
-    neighbours = [(int(label), list(group)) for (label, _), group in groups]
-    return [Run(group[0][1].z, len(group), label) for label, group in neighbours]
+    groups = groupby(numbered, key=lambda pair: (getattr(pair[1], which), pair[1].z - pair[0]))
+    neighbours = [(int(label), [answer.z for _, answer in group]) for (label, _), group in groups]
+    return [Run(slices[0], len(slices), label) for label, slices in neighbours]
 
 
 def dots(patients: Sequence[Patient], region: str) -> list[Dot]:
     """Return a point for every patient with a Dice in ``region``, stacked where they are close."""
-    close = groupby(_ranked(patients, region), key=lambda p: math.floor(p.dice(region) / BIN))
+    close = groupby(ranked_by(region, patients), key=lambda p: math.floor(p.dice(region) / BIN))
     stacks = [list(group) for _, group in close]
     highest = max(map(len, stacks), default=1)
     rise = min(8.0, DOT_ROOM / max(1, highest - 1))
@@ -110,12 +104,6 @@ def dots(patients: Sequence[Patient], region: str) -> list[Dot]:
         for stack in stacks
         for place, patient in enumerate(stack)
     ]
-
-
-def _ranked(patients: Sequence[Patient], region: str) -> list[Patient]:
-    """Return the patients with a Dice in ``region``, the worst first."""
-    defined = [patient for patient in patients if not math.isnan(patient.dice(region))]
-    return sorted(defined, key=lambda patient: (patient.dice(region), patient.patient_id))
 
 
 def _context(report: Report, cohort: Cohort) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from gliomalib import digits
@@ -34,6 +35,12 @@ def dotted(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         is_nested = isinstance(value, Mapping)
         flat |= dotted(value, f"{prefix}{key}.") if is_nested else {f"{prefix}{key}": value}
     return flat
+
+
+def portable(value: Any) -> Any:
+    """Return a setting without the folder of one machine, which says nothing on another."""
+    is_path = isinstance(value, str) and Path(value).is_absolute()
+    return f"/path/to/{Path(value).name}" if is_path else value
 
 
 def range_of(entry: Value) -> str:

@@ -52,28 +52,20 @@ def tree(statements: Sequence[Statement], entries: Sequence[Entry]) -> dict[str,
 
     A variant of a notebook has no place of its own: its notebook's page leads to it.
     """
-    claims = [
-        Place(f"html/{each.page}.html", each.row["statement"], each.row["claim"])
-        for each in statements
-        if each.page
-    ]
-    evidence = [
-        Place(f"html/{entry.name}.html", entry.heading, entry.notebook.partition("_")[0])
-        for entry in entries
-        if entry.executed is not None and not entry.variant
-    ]
-    files = [file for entry in entries for file in entry.tables]
-    controls = [
-        Place(*page)
-        for table, page in CONTROLS.items()
-        if any(file.startswith(f"{table}.") for file in files)
-    ]
-    rest = [Place(address, title) for address, title in DOCUMENTS.items()]
+    tables = {file.partition(".csv")[0] for entry in entries for file in entry.tables}
     return {
-        "Claims": claims,
-        "Evidence": evidence,
-        "Try it": controls,
-        "Patients and methods": rest,
+        "Claims": [
+            Place(f"html/{each.page}.html", each.row["statement"], each.row["claim"])
+            for each in statements
+            if each.page
+        ],
+        "Evidence": [
+            Place(f"html/{entry.name}.html", entry.heading, entry.notebook.partition("_")[0])
+            for entry in entries
+            if entry.executed is not None and not entry.variant
+        ],
+        "Try it": [Place(*page) for table, page in CONTROLS.items() if table in tables],
+        "Patients and methods": [Place(*page) for page in DOCUMENTS.items()],
     }
 
 

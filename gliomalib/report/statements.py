@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bs4 import BeautifulSoup, Tag
 
 from gliomalib.schema import Value
-from gliomalib.verdicts import claims, outcome
+from gliomalib.verdicts import claims
 
 NAME_COLUMN = "value of"
 """Heading of the column of names in a table of values (``records.value_table``)."""
@@ -35,14 +35,13 @@ class Statement:
     """One row of the verdict table, with the numbers of the records that answer it.
 
     ``shown`` and ``interval`` are how the number reads, ``unit`` what stands behind it, or empty.
-    ``recipe`` are the numbers of the pixel recipe by their column. ``note`` is a sentence where
-    the table and the records of today do not fit each other; the number is then the table's.
+    ``note`` is a sentence where the table and the records of today do not fit each other; the
+    number is then the table's.
     ``claim`` is what ``data/published.yml`` says of it today, None where it has no such statement.
     """
 
     row: Mapping[str, str]
     obtained: Number | None = None
-    recipe: Mapping[str, Number | None] = field(default_factory=dict)
     shown: str = ""
     interval: str = ""
     unit: str = ""
@@ -85,13 +84,9 @@ def _statement(
     if claim is None or claim.notebook != row["notebook"]:
         return Statement(row, shown=stored[0], interval=stored[1])
     obtained = number(claim.run, claim.value)
-    recipe = {
-        outcome.RECIPE[frame]: number(source.run, source.value)
-        for frame, source in claim.pixel_recipe.items()
-    }
     note = _note(row["obtained"], claim, obtained)
     texts = claim.told(obtained.value) if obtained and not note else stored
-    return Statement(row, obtained, recipe, *texts, claim.unit_behind, note, claim)
+    return Statement(row, obtained, *texts, claim.unit_behind, note, claim)
 
 
 def _note(stored: str, claim: claims.Claim, obtained: Number | None) -> str:

@@ -1,9 +1,10 @@
 """The front door: what was found, on what, and the studies that lie side by side."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
@@ -46,36 +47,12 @@ class Listed:
         return next((each for each in self.report.statements if each.row["claim"] == name), None)
 
 
-@dataclass(frozen=True)
-class Finding:
-    """A question of the front door, and what the first study that decides it says."""
-
-    question: str
-    answer: str
-    study: settings.Study
-    run: str
-    statements: tuple[Statement, ...]
-    picture: Markup
-
-
 def write(reports_dir: Path, built: str = "") -> Path:
     """Write ``index.html``, the front door to every study with records there, and return it.
 
     ``built`` is a study whose own index is about to be written.
     """
-    made = (
-        name
-        for name in settings.studies()
-        if name == built or any((reports_dir / name / "records").glob("*.json"))
-    )
-    listed = [
-        Listed(
-            collect(study, reports_dir / study.study),
-            page=study.study == built or (reports_dir / study.study / "index.html").is_file(),
-        )
-        for study in _loaded(made)
-    ]
-    listed.sort(key=lambda study: study.rank)
+    listed = sorted(_listed(reports_dir, built), key=lambda study: study.rank)
     page = render(
         "studies.html.j2",
         studies=listed,
@@ -88,20 +65,25 @@ def write(reports_dir: Path, built: str = "") -> Path:
     return write_atomic(reports_dir / "index.html", page)
 
 
-def _finding(asked: claims.Finding, listed: Sequence[Listed]) -> Finding | None:
+def _finding(asked: claims.Finding, listed: Sequence[Listed]) -> dict[str, Any] | None:
     """Return what the first study that decides one of the statements of a question says of it."""
     for study in listed:
         rows = [study.statement(name) for name in asked.statements]
         decided = tuple(row for row in rows if row and row.decided and row.claim)
         if not study.page or not decided or decided[0].claim is None:
             continue
-        row = decided[0].row
-        said = [text for kind, text in asked.answers.items() if kind == row["verdict"]]
-        answer = said[0] if said else f"{row['statement']} Verdict: {row['verdict']}."
-        pictured = [each.claim for each in decided if each.row["claim"] == asked.shown_by]
-        claim = pictured[0] if pictured and pictured[0] else decided[0].claim
-        picture = Markup(evidence.figure(study.report, claim.run, claim.figure, claim.id))
-        return Finding(asked.question, answer, study.report.study, claim.run, decided, picture)
+        claim, row = decided[0].claim, decided[0].row
+        said = {str(kind): text for kind, text in asked.answers.items()}
+        by_id = {each.row["claim"]: each.claim for each in decided}
+        drawn = by_id.get(asked.shown_by) or claim
+        return {
+            "question": asked.question,
+            "answer": said.get(row["verdict"], f"{row['statement']} Verdict: {row['verdict']}."),
+            "study": study.report.study,
+            "run": claim.run,
+            "statements": decided,
+            "picture": Markup(evidence.figure(study.report, drawn.run, drawn.figure, drawn.id)),
+        }
     return None
 
 
@@ -115,10 +97,13 @@ def _groups(listed: Sequence[Listed]) -> dict[str, dict[str, str]]:
     return groups
 
 
-def _loaded(names: Iterable[str]) -> Iterator[settings.Study]:
-    for name in names:
-        try:
-            yield settings.load(name)
-        except SettingsError as error:
-            # the file of one study is no reason to have no report of another
-            log.warning("%s is not in the list of studies: %s", name, error)
+def _listed(reports_dir: Path, built: str) -> Iterator[Listed]:
+    for name in settings.studies():
+        folder = reports_dir / name
+        if name == built or any(folder.glob("records/*.json")):
+            try:
+                report = collect(settings.load(name), folder)
+                yield Listed(report, name == built or (folder / "index.html").is_file())
+            except SettingsError as error:
+                # the file of one study is no reason to have no report of another
+                log.warning("%s is not in the list of studies: %s", name, error)

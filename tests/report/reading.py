@@ -5,8 +5,8 @@ from pathlib import Path
 from bs4 import BeautifulSoup, Tag
 
 from gliomalib import settings
+from gliomalib.report import documents, pages
 from gliomalib.report import errors as faults
-from gliomalib.report import methods, pages
 from gliomalib.report.notebooks import TEMPLATES
 
 STUDIES = ("brats", "brats-cubes", "brats-mini", "demo", "phantom-full", "smoke")
@@ -24,7 +24,7 @@ def collected(folder: Path, study: str = "demo") -> pages.Report:
 
 
 def section(folder: Path, title: str, study: str = "demo") -> str:
-    return methods.sections(collected(folder, study))[title]
+    return documents.sections(collected(folder, study))[title]
 
 
 def soup(html: str) -> BeautifulSoup:

@@ -88,6 +88,21 @@ def test_a_page_has_statement_number_rule_and_cell(judged: Path) -> None:
     assert "0.0160 to 0.0210" in words_of(page.select_one(".big"))
 
 
+def test_the_pixel_recipe_stands_beside_in_both_frames(judged: Path) -> None:
+    run = "12_metric_forensics"
+    value = Value("recipe_box_accuracy", 0.97, (0.9, 0.99), 12, rule="pooled")
+    records.write(planted.record(settings.load("demo"), run, [value]), judged)
+    planted.write_notebook(judged, run, planted.executed("Forensics"))
+    report = pages.collect(settings.load("demo"), judged)
+    columns = {"pixel recipe, crop": "97.00 %", "pixel recipe, whole scan": "98.00 %"}
+    row = {**report.verdicts[0], "claim": "C1", "notebook": "06_train_resnet50", **columns}
+    page = soup(dict(claim_pages.every_page(replace(report, verdicts=[row])))["claim-C1"])
+    found = {term.text: term.find_next("dd") for term in page.select("dl.table dt")}
+    assert {name: words_of(found[name]).split(" decides")[0] for name in columns} == columns
+    crop, scan = (found[name].a for name in columns)
+    assert crop["href"] == f"{run}.html#value-recipe_box_accuracy" and scan is None
+
+
 def test_other_choices_of_the_same_number_stand_beside_it(judged: Path) -> None:
     rows = soup(page_of(judged, "claim-C7")).select("#changes tbody tr")
     assert [words_of(row.th) for row in rows] == ["lgg one patient decides"]

@@ -1,13 +1,17 @@
-"""Reports as a static site: whole, on its own, and never over what is somebody's."""
+"""Reports passed on: whole, never over what is somebody's, and a deposit twice the same."""
 
+import hashlib
+import io
 import shutil
+import tarfile
+import zipfile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from gliomalib import report, settings
-from gliomalib.report import bundle, crate, export
+from gliomalib import provenance, records, report, settings
+from gliomalib.report import bundle, export
 from gliomalib.schema import DataError, RecordError, SettingsError
 from tests import planted_report as planted
 from tests.report.reading import collected, soup_of, text
@@ -15,10 +19,13 @@ from tests.report.reading import collected, soup_of, text
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of two reports with all their pages, to be read only."""
+    """Return the folder of two reports with all pages, one with records of this commit."""
     reports = tmp_path_factory.mktemp("finished") / "reports"
-    for study in ("demo", "brats-mini"):
-        report.build(study, planted.fill(reports / study, study))
+    planted.fill(reports / "demo")
+    for name in planted.values():
+        restate(reports / "demo", name, commit=provenance.commit().partition("+")[0])
+    report.build("demo", reports / "demo")
+    report.build("brats-mini", planted.fill(reports / "brats-mini", "brats-mini"))
     return reports
 
 
@@ -26,6 +33,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def reports(finished: Path, tmp_path: Path) -> Path:
     """Return a copy of them, to be spoilt by one test."""
     return Path(shutil.copytree(finished, tmp_path / "reports"))
+
+
+def restate(folder: Path, name: str, **origin: str) -> None:
+    """Let a record say something else of where it comes from."""
+    made = records.read(records.record_path(folder, name))
+    planted.rewrite(folder, name, provenance={**made.provenance, **origin})
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -40,7 +53,7 @@ def test_all_reports_become_a_site(finished: Path, tmp_path: Path) -> None:
         *("index.html", "404.html", ".nojekyll", "demo", "brats-mini")
     }
     for name in ("demo", "brats-mini"):
-        crate.check(site / name)
+        bundle.check(site / name)
         for path in bundle.files(settings.load(name), finished / name):
             assert made[f"{name}/{path.relative_to(finished / name)}"] == path.read_bytes()
     assert not [name for name in made if name.endswith(".zip") or "sitemap" in name]
@@ -109,7 +122,7 @@ def spoil(folder: Path, fault: str) -> None:
         (folder / bundle.CRATE).unlink()
     else:
         page.write_text(f"<p>{folder.parent}/x" if fault == "folder" else "x" * 2_000_000)
-        crate.write(collected(folder), folder)
+        bundle.describe(collected(folder), folder)
 
 
 @pytest.mark.parametrize(
@@ -161,9 +174,80 @@ def test_volumes_of_real_patients_stay_at_home(
     closed = own.model_copy(update={"report": settings.Report(real_volumes=True)})
     (folder / "html" / "patient-P1.html").write_text("volumes")
     monkeypatch.setattr(settings, "load", lambda *_: closed)
-    crate.write(collected(folder, "brats-mini"), folder)
+    bundle.describe(collected(folder, "brats-mini"), folder)
     site = export.write(["brats-mini"], reports, tmp_path / "site")
     for name in ("patient-P1", "patients"):
         page = (site / "brats-mini" / "html" / f"{name}.html").read_text()
         assert "may not be passed on" in page and "volumes</" not in page
     assert "patient-P1" not in (site / "brats-mini" / bundle.CRATE).read_text()
+
+
+def members(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_it_holds_report_source_and_sums(finished: Path, tmp_path: Path) -> None:
+    parts = members(export.deposit("demo", finished, tmp_path / "d.zip"))
+    commit = provenance.commit().partition("+")[0]
+    source = f"demo/source-{commit}.tar"
+    own = {"demo/report/index.html", "demo/report/demo/ro-crate-metadata.json", source}
+    own |= {f"demo/report/demo/{name}" for name in ("summary.pdf", "cite.bib", "answer.txt")}
+    assert own | {"demo/README.txt", "demo/SHA256SUMS"} <= set(parts)
+    sums = [line.split("  ", 1) for line in parts["demo/SHA256SUMS"].decode().splitlines()]
+    assert {f"demo/{name}" for _, name in sums} == set(parts) - {"demo/SHA256SUMS"}
+    for digest, name in sums:
+        assert hashlib.sha256(parts[f"demo/{name}"]).hexdigest() == digest
+    with tarfile.open(fileobj=io.BytesIO(parts[source])) as tar:
+        names = tar.getnames()
+    assert f"source-{commit}/gliomalib/__init__.py" in names
+    assert not [name for name in names if "/reports/" in name]
+    assert source.removeprefix("demo/") in parts["demo/README.txt"].decode()
+
+
+def test_the_same_input_gives_the_same_bytes(reports: Path, tmp_path: Path) -> None:
+    first = export.deposit("demo", reports, tmp_path / "a.zip").read_bytes()
+    (reports / "demo" / "index.html").touch()
+    assert export.deposit("demo", reports, tmp_path / "b.zip").read_bytes() == first
+
+
+def test_the_lock_is_in_it_where_it_is_that_of_the_records(reports: Path, tmp_path: Path) -> None:
+    lock = provenance.PROJECT_DIR / "requirements.lock"
+    before = members(export.deposit("demo", reports, tmp_path / "a.zip"))
+    assert "demo/requirements.lock" not in before
+    assert "lock with which" in before["demo/README.txt"].decode()
+    restate(reports / "demo", "05_fusion", lock_sha256=provenance.file_digest(lock))
+    report.build("demo", reports / "demo")
+    after = members(export.deposit("demo", reports, tmp_path / "b.zip"))
+    assert after["demo/requirements.lock"] == lock.read_bytes()
+
+
+def test_records_of_two_commits_are_refused_unless_asked_for(reports: Path, tmp_path: Path) -> None:
+    restate(reports / "demo", "05_fusion", commit="0123456789ab")
+    report.build("demo", reports / "demo")
+    with pytest.raises(RecordError, match=r"2 commits: .*0123456789ab \(05_fusion\)") as told:
+        export.deposit("demo", reports, tmp_path / "d.zip")
+    assert str(told.value).endswith("run the study again, or say --mixed")
+    assert not list(tmp_path.glob("*d.zip*"))
+    note = members(export.deposit("demo", reports, tmp_path / "d.zip", mixed=True))[
+        "demo/README.txt"
+    ].decode()
+    assert "records of commit 0123456789ab is not in here" in note
+    assert "more than one commit" in note
+
+
+@pytest.mark.parametrize("commit", ["unknown", "0123456789ab+changes", "--output=x", "HEAD"])
+def test_without_its_commit_there_is_no_source(commit: str, reports: Path, tmp_path: Path) -> None:
+    for name in planted.values():
+        restate(reports / "demo", name, commit=commit)
+    report.build("demo", reports / "demo")
+    parts = members(export.deposit("demo", reports, tmp_path / "d.zip"))
+    assert not [name for name in parts if "source" in name]
+    assert f"records of commit {commit} is not in here" in parts["demo/README.txt"].decode()
+
+
+def test_a_damaged_record_is_refused(reports: Path, tmp_path: Path) -> None:
+    (reports / "demo" / "records" / "05_fusion.json").write_text("{")
+    with pytest.raises(RecordError, match=r"05_fusion.json: not a record"):
+        export.deposit("demo", reports, tmp_path / "d.zip")
+    assert not (tmp_path / "d.zip").exists()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gliomalib import digits, settings
-from gliomalib.report import documents, methods, phrases
+from gliomalib.report import documents, phrases
 from gliomalib.report.pages import Report
 from tests.report.reading import collected
 
@@ -29,7 +29,7 @@ def plan(tmp_path: Path) -> Report:
 
 def methods_of(plan: Report, **changes: object) -> str:
     study = settings.load("demo", {key.replace("__", "."): v for key, v in changes.items()})
-    return methods.plain(methods.sections(replace(plan, study=study)), plan.paper)
+    return documents.plain(documents.sections(replace(plan, study=study)), plan.paper)
 
 
 @pytest.mark.parametrize("name", CHOICES)

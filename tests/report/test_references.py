@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gliomalib.report import methods, references
+from gliomalib.report import documents, references
 from gliomalib.verdicts import claims
 from tests.report.reading import STUDIES, collected
 
@@ -13,7 +13,7 @@ from tests.report.reading import STUDIES, collected
 def test_references_are_those_that_are_cited(tmp_path: Path) -> None:
     for study in STUDIES:
         report_of = collected(tmp_path, study)
-        whole = methods.plain(methods.sections(report_of), report_of.paper)
+        whole = documents.plain(documents.sections(report_of), report_of.paper)
         body, _, listed = whole.partition("\n\nReferences\n")
         works = [report_of.paper, *references.works().values()]
         shorts = [work.short for work in works if work.short in body]

@@ -40,16 +40,6 @@ def test_number_is_that_of_the_claim_and_leads_to_its_place() -> None:
     assert found.note == ""
 
 
-def test_the_pixel_recipe_stands_beside_in_both_frames() -> None:
-    value = Value("recipe_box_accuracy", 0.97, (0.9, 0.99), 12, rule="pooled")
-    pixels = replace(record(0.5), notebook="12_metric_forensics", values=(value,))
-    recipe = one({RUN: record(0.861), "12_metric_forensics": pixels}).recipe
-    assert list(recipe) == ["pixel recipe, crop", "pixel recipe, whole scan"]
-    crop, scan = recipe.values()
-    assert crop is not None and crop.value == value and scan is None
-    assert crop.href == "html/12_metric_forensics.html#value-recipe_box_accuracy"
-
-
 def test_unit_stands_behind_a_number_that_has_none_of_its_own() -> None:
     assert one({}).unit == "", "a percentage"
     assert one({}, claim="L1", notebook="11_leakage_audit").unit == "points"
