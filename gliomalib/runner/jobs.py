@@ -113,20 +113,15 @@ class Job(Named):
     @property
     def parameters(self) -> dict[str, Any]:
         """What papermill gives to the notebook; all folders are absolute."""
-        folders = {"data_dir": self.folders.data, "report_dir": self.folders.reports}
-        defaults = {"data_dir": Folders.data, "report_dir": Folders.reports}
-        if "source_dir" in parameters_of(self.notebook) and self.folders.source:
-            folders["source_dir"] = self.folders.source
-        return {
-            "study": self.study.study,
-            **({"variant": self.variant} if self.variant else {}),
-            **{
-                name: str(folder)
-                for name, folder in folders.items()
-                if folder != defaults.get(name)
-            },
-            **self.overrides,
+        places = {"data_dir": "data", "report_dir": "reports", "source_dir": "source"}
+        taken = parameters_of(self.notebook)
+        folders = {
+            name: str(folder)
+            for name, place in places.items()
+            if (folder := getattr(self.folders, place)) != getattr(Folders, place) and name in taken
         }
+        variant = {"variant": self.variant} if self.variant else {}
+        return {"study": self.study.study, **variant, **folders, **self.overrides}
 
 
 def plan(study: str, folders: Folders | None = None, until: str = "") -> tuple[Job, ...]:
