@@ -3,6 +3,7 @@
 import html
 import re
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -60,12 +61,11 @@ def _with_present_text(
     executed = iter([cell for cell in ran if cell.cell_type == "code"])
     cells: list[nbformat.NotebookNode] = []
     for cell in present:
-        if cell["cell_type"] != "code":
+        if cell["cell_type"] == "code":
+            has_given = "parameters" in cell["metadata"].get("tags", [])
+            cells += islice(executed, 2 if has_given else 1)
+        else:
             cells.append(nbformat.from_dict({**cell, "source": "".join(cell["source"])}))
-            continue
-        cells.append(next(executed))
-        if "parameters" in cell["metadata"].get("tags", []):
-            cells.append(next(executed))
     return cells
 
 

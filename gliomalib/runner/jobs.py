@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from gliomalib import inputs, provenance, settings
 from gliomalib.parameters import LAST_NOTEBOOK, NETWORKS, from_parameters, parameters_of
-from gliomalib.runner.chain import CHAIN, upstream, wanted
+from gliomalib.runner.chain import CHAIN, wanted
 from gliomalib.runner.listing import listing
 from gliomalib.schema import DataError, GliomaError, Named, SettingsError, run_name, split_run_name
 from gliomalib.verdicts import claims
@@ -197,11 +197,11 @@ def _parsed(path: Path, source: str) -> ast.Module:
 
 
 def _needed(job: Job, planned: Iterable[Job]) -> Iterator[str]:
-    every_variant = job.notebook == LAST_NOTEBOOK or CHAIN[job.notebook].variants_too
+    step = CHAIN[job.notebook]
     branches = [split_run_name(branch) for branch in job.overrides.get("branches", ())]
     fused = {run_name(NETWORKS[network][0], variant) for network, variant in branches}
     for other in planned:
-        read = other.notebook in upstream(job.notebook) and (every_variant or not other.variant)
+        read = other.notebook in step.after and (step.variants_too or not other.variant)
         if read or other.name in fused:
             yield other.name
 
