@@ -15,7 +15,7 @@ import pandas as pd
 
 from gliomalib.experiments import alpha_sweep
 from gliomalib.experiments.alpha_levels import LEVELS
-from gliomalib.figures import gallery
+from gliomalib.figures import gallery, picture
 from gliomalib.fusion import average, optimum, slices
 from gliomalib.pipeline import folds
 from gliomalib.schema import N_CLASSES, FloatArray, StoredCase, Volume
@@ -61,7 +61,7 @@ def sliced(
     in base64. At each α, ``classes`` is the class of the slice by ``rule``, ``voxels`` of 1 to 3
     are in what the rule looks at, ``counts`` are the 4×4 of the slice. Errors are the average's.
     """
-    z = int((case.labels > 0).sum(axis=(0, 1)).argmax())
+    z = picture.busiest_slice(case.labels)
     # what share of a class lies in a slice is known from the whole volume only
     kept, place = (slice(None), z) if rule == "largest_share" else (slice(z, z + 1), 0)
     shape = case.labels[..., kept].shape

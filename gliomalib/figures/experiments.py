@@ -7,39 +7,23 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from gliomalib.figures import picture
-from gliomalib.figures.picture import (
-    AMBER,
-    BLUE,
-    DARK,
-    GREY,
-    ORANGE,
-    SKY,
-    Picture,
-    canvas,
-    height,
-    spoken,
-    styled,
-)
+from gliomalib.figures.picture import BLUE, DARK, GREY, ORANGE, Picture, canvas, spoken, styled
 from gliomalib.scoring.training_noise import MARGIN
 
 LOOKS: dict[str, dict[str, Any]] = {
     "the paper": {"marker": "D", "color": ORANGE},
-    "pixel recipe, crop": {"marker": "o", "color": SKY, "mfc": "none"},
+    "pixel recipe, crop": {"marker": "o", "color": picture.SKY, "mfc": "none"},
     "pixel recipe, whole scan": {"marker": "o", "color": BLUE},
     "'no tumour', crop": {"marker": "s", "color": GREY, "mfc": "none"},
     "'no tumour', whole scan": {"marker": "s", "color": DARK},
 }
 """Marker and colour of each row of ``metric_forensics.beside``."""
 
-SCORES = {
-    **{name: name for name in ("accuracy", "precision", "recall")},
-    "f1": "F1",
-    "specificity": "specificity",
-    "iou": "IoU\n(Keras)",
-}
+SCORES = ["accuracy", "precision", "recall", "f1", "specificity", "iou"]
+SCORE_TITLES = ["accuracy", "precision", "recall", "F1", "specificity", "IoU\n(Keras)"]
 
 CLASSIFIERS = {
-    "neighbour": (AMBER, "s", -0.13, "nearest neighbour"),
+    "neighbour": (picture.AMBER, "s", -0.13, "nearest neighbour"),
     "resnet50": (BLUE, "o", 0.13, "ResNet50"),
 }
 """Colour, marker, shift and name of the classifiers of ``leakage_audit.scores``."""
@@ -69,7 +53,7 @@ def beside(scores: pd.DataFrame, dice: pd.DataFrame) -> Picture:
     figure, (left, right) = canvas(9.0, 3.8, 1, 2, sharey=True, width_ratios=[2, 1])
     _draw_scores(left, scores)
     left.set(title="pooled over voxels", ylabel="score")
-    left.set_yticks(height(picture.LEVELS), picture.LEVELS)
+    left.set_yticks(picture.height(picture.LEVELS), picture.LEVELS)
     means = dice.groupby("region", sort=False)["dice"].mean()
     right.set(title="Dice of each patient, same predictions", xlabel="", ylabel="")
     if dice.empty:
@@ -78,21 +62,20 @@ def beside(scores: pd.DataFrame, dice: pd.DataFrame) -> Picture:
     else:
         blue = LOOKS["pixel recipe, crop"]["color"]
         clouds = [cloud for _, cloud in dice.groupby("region")["dice"]]
-        drawn = dice.assign(dice=height(dice["dice"]))
+        drawn = dice.assign(dice=picture.height(dice["dice"]))
         picture.swarm(right, clouds, 4, data=drawn, x="region", y="dice", color=blue)
-        right.plot(range(len(means)), height(means), "_", color="black", markersize=16)
+        right.plot(range(len(means)), picture.height(means), "_", color="black", markersize=16)
         right.plot(range(len(means)), np.zeros(len(means)), **_mark("'no tumour', crop"))
         right.set(xlim=(-0.7, len(means) - 0.3), xlabel="", ylabel="")
     picture.legend_below(figure, left, 5)
     accuracy = scores[scores["score"] == "accuracy"]
     pairs = zip(accuracy["who"], accuracy["value"], strict=True)
     accuracies = "; ".join(f"{who} {value:.4f}" for who, value in pairs)
-    if dice.empty:
-        return Picture(figure, f"Accuracies: {accuracies}. No Dice was measured.")
     in_words = ", ".join(f"{region} {value:.2f}" for region, value in means.items())
-    return Picture(
-        figure, f"Accuracies: {accuracies}. Mean Dice of the recipe's predictions: {in_words}."
+    told = (
+        f"Mean Dice of the recipe's predictions: {in_words}" if in_words else "No Dice was measured"
     )
+    return Picture(figure, f"Accuracies: {accuracies}. {told}.")
 
 
 @styled
@@ -132,12 +115,12 @@ def _draw_splits(axes: Axes, scores: pd.DataFrame) -> None:
 def _draw_scores(axes: Axes, scores: pd.DataFrame) -> None:
     present = [who for who in LOOKS if who in set(scores["who"])]
     for number, who in enumerate(present):
-        rows = scores[scores["who"] == who].set_index("score").reindex(list(SCORES))
+        rows = scores[scores["who"] == who].set_index("score").reindex(SCORES)
         places = np.arange(len(SCORES)) + 0.13 * (number - (len(present) - 1) / 2)
-        low, high, value = (height(rows[name]) for name in ("low", "high", "value"))
+        low, high, value = (picture.height(rows[name]) for name in ("low", "high", "value"))
         axes.vlines(places, low, high, color=LOOKS[who]["color"], linewidth=1.5)
         axes.plot(places, value, **_mark(who))
-    axes.set_xticks(range(len(SCORES)), list(SCORES.values()))
+    axes.set_xticks(range(len(SCORES)), SCORE_TITLES)
     axes.grid(visible=False, axis="x")
 
 

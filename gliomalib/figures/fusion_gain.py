@@ -52,9 +52,7 @@ def paired(patients: pd.DataFrame, differences: pd.DataFrame) -> Picture:
     right.set(title="a dot is a patient; means with 95 % intervals", ylabel="difference in Dice")
     right.set(xlim=(-0.5, len(titles) - 0.4), xlabel="")
     right.set_xticks(range(len(titles)), titles)
-    handles, labels = right.get_legend_handles_labels()
-    legend = dict(zip(labels, handles, strict=True))
-    figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=2)
+    picture.legend_below(figure, right, 2)
     means, medians = spoken(own["difference"]), spoken(own["median"])
     who = ", ".join(deciders) or "nobody"
     words = f"Mean differences: {means}; medians: {medians}; one patient decides: {who}."

@@ -75,7 +75,9 @@ def _lines(paragraph: str, size: float) -> Iterator[Line]:
 
 def _pdf(title: str, columns: list[list[Line]], size: float) -> bytes:
     figure, top = Figure(figsize=(WIDTH / 72, HEIGHT / 72)), HEIGHT - MARGIN - TITLE * size
-    texts = [(MARGIN, top, title, _font(min(TITLE * size, _widest(title)), True))]
+    # a long title is as small as it must be to end at the margin
+    widest = (WIDTH - 2 * MARGIN) / max(_width(title, True), 1)
+    texts = [(MARGIN, top, title, _font(min(TITLE * size, widest), True))]
     for left, column in zip((MARGIN, WIDTH - MARGIN - COLUMN), columns, strict=False):
         for row, (label, text) in enumerate(column, 1):
             bottom, is_head = top - (row * LEADING + 0.6) * size, label == "#"
@@ -89,11 +91,6 @@ def _pdf(title: str, columns: list[list[Line]], size: float) -> bytes:
     with mpl.rc_context({"pdf.fonttype": 42}), warnings.catch_warnings(action="ignore"):
         figure.savefig(stream, format="pdf", metadata={**named, "CreationDate": None})
     return stream.getvalue()
-
-
-def _widest(title: str) -> float:
-    """Return the size in which a title fills the page from margin to margin."""
-    return (WIDTH - 2 * MARGIN) / max(_width(title, True), 1)
 
 
 @lru_cache

@@ -3,11 +3,11 @@
 import io
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, Self
+from typing import Any, Self
 from urllib.parse import quote
 
 import matplotlib as mpl
@@ -65,8 +65,6 @@ TOP = 0.9995
 SEEN = 5.0
 """Points of a mark in a legend, at least."""
 
-Arguments = ParamSpec("Arguments")
-
 
 @dataclass(frozen=True)
 class Picture:
@@ -101,18 +99,15 @@ class Picture:
         return encode.png(content) if kind == "png" else encode.svg(content.decode()).encode()
 
 
-def styled(draw: Callable[Arguments, Picture]) -> Callable[Arguments, Picture]:
-    """Let a function draw in the style of all figures, and leave that of the process alone.
+@contextmanager
+def _style() -> Iterator[None]:
+    with mpl.rc_context(STYLE):
+        yield
 
-    The style holds for the whole function, because legends and titles read it when they are made.
-    """
 
-    @wraps(draw)
-    def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Picture:
-        with mpl.rc_context(STYLE):
-            return draw(*args, **kwargs)
-
-    return drawn
+styled = _style()
+"""Lets a function draw in the style of all figures, and leaves that of the process alone; it holds
+for the whole function, because legends and titles read it when they are made."""
 
 
 def canvas(
@@ -184,9 +179,10 @@ def legend_above(axes: Axes, columns: int) -> None:
 
 
 def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
-    """Put the legend of a panel below the whole figure."""
+    """Put the legend of a panel below the whole figure, each label once."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+    legend = dict(zip(labels, handles, strict=True))
+    figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=columns)
 
 
 def class_legend(figure: Figure, *, everything: bool = False) -> None:

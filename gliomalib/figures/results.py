@@ -48,12 +48,8 @@ def loss_curves(history: pd.DataFrame, title: str) -> Picture:
 @styled
 def dice_by_region(table: pd.DataFrame) -> Picture:
     """Draw Dice of every patient; columns patient_id, region, dice, network or part (a colour)."""
-    hue, colours = (
-        ("network", picture.NETWORK_COLOURS)
-        if "network" in table
-        else ("part", picture.PART_COLOURS)
-    )
-    palette = {name: colours[name] for name in table[hue].unique()}
+    hue = "network" if "network" in table else "part"
+    palette = picture.NETWORK_COLOURS | picture.PART_COLOURS
     figure, axes = canvas(7.5, 3.2)
     drawn = {"data": table, "x": "region", "y": "dice", "hue": hue, "palette": palette}
     sns.boxplot(**drawn, ax=axes, showfliers=False, fill=False, linewidth=1, legend=False)

@@ -24,9 +24,8 @@ def both_sites(scores: pd.DataFrame, table: pd.DataFrame) -> Picture:
     present = [part for part in GROUPS if part in set(points["part"])]
     figure, axes = canvas(6.5, 3.4)
     drawn = {"x": "network", "y": "dice", "order": names, "hue": "part", "hue_order": present}
-    palette = {part: PART_COLOURS[part] for part in present}
     clouds = [c for _, c in points.set_index("patient_id").groupby(["network", "part"])["dice"]]
-    picture.swarm(axes, clouds, 4, data=points, **drawn, dodge=True, palette=palette)
+    picture.swarm(axes, clouds, 4, data=points, **drawn, dodge=True, palette=PART_COLOURS)
     for part, shift in zip(present, (-0.2, 0.2) if len(present) > 1 else (0.0,), strict=True):
         places = means.index + shift + 0.12
         ends = means[f"{part}_low"], means[f"{part}_high"]

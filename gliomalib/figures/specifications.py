@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from gliomalib.digits import percent
@@ -28,10 +27,8 @@ def curve(
     ``shares`` the table of ``.shares``. An accuracy less than ``point`` below the ``printed`` one
     counts as reaching it.
     """
-    figure = Figure(figsize=(11.0, 8.4), layout="constrained")
-    (top, counts), (below, bars) = figure.subplots(
-        2, 2, height_ratios=[1, 1.25], width_ratios=[5.5, 1]
-    )
+    ratios = {"height_ratios": [1, 1.25], "width_ratios": [5.5, 1]}
+    figure, ((top, counts), (below, bars)) = picture.canvas(11.0, 8.4, 2, 2, **ratios)
     _draw_cells(top, cells, networks)
     _draw_printed(top, printed, point)
     middles = _draw_choices(below, cells)

@@ -27,7 +27,7 @@ class Step:
 PUBLISHED = ("data/published.yml",)
 """What a notebook reads that gives a verdict or studies the printed numbers."""
 
-CHAIN: Mapping[str, Step] = {
+_MEASURED: Mapping[str, Step] = {
     "01_data_exploration": Step(files=("data/names.yml",)),
     "02_preprocessing": Step(after=("01_data_exploration",)),
     "03_train_unet2d": Step(after=("02_preprocessing",), gpu=True),
@@ -53,17 +53,17 @@ CHAIN: Mapping[str, Step] = {
         after=("05_fusion", "06_train_resnet50"), files=PUBLISHED, gpu=True, alone=True
     ),
     "15_specification_curve": Step(after=("05_fusion", "11_leakage_audit"), files=PUBLISHED),
+}
+
+CHAIN: Mapping[str, Step] = {
+    **_MEASURED,
     LAST_NOTEBOOK: Step(
-        files=(*PUBLISHED, "data/assumptions.yml", "data/checklists.yml", "data/catalogue.yml")
+        after=tuple(_MEASURED),
+        files=(*PUBLISHED, "data/assumptions.yml", "data/checklists.yml", "data/catalogue.yml"),
+        variants_too=True,
     ),
 }
 """Every notebook of a study, each below those that it needs; a new one is one more row."""
-
-
-def upstream(notebook: str) -> tuple[str, ...]:
-    """Return the notebooks whose results ``notebook`` reads."""
-    others = tuple(name for name in CHAIN if name != LAST_NOTEBOOK)
-    return others if notebook == LAST_NOTEBOOK else CHAIN[notebook].after
 
 
 def wanted(until: str) -> list[str]:
@@ -79,5 +79,5 @@ def wanted(until: str) -> list[str]:
     # each notebook stands below those that it needs
     for name in reversed(list(CHAIN)):
         if name in needed:
-            needed.update(upstream(name))
+            needed.update(CHAIN[name].after)
     return [name for name in CHAIN if name in needed]

@@ -3,6 +3,7 @@
 import html
 import re
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -60,12 +61,11 @@ def _with_present_text(
     executed = iter([cell for cell in ran if cell.cell_type == "code"])
     cells: list[nbformat.NotebookNode] = []
     for cell in present:
-        if cell["cell_type"] != "code":
+        if cell["cell_type"] == "code":
+            has_given = "parameters" in cell["metadata"].get("tags", [])
+            cells += islice(executed, 2 if has_given else 1)
+        else:
             cells.append(nbformat.from_dict({**cell, "source": "".join(cell["source"])}))
-            continue
-        cells.append(next(executed))
-        if "parameters" in cell["metadata"].get("tags", []):
-            cells.append(next(executed))
     return cells
 
 
@@ -106,14 +106,9 @@ def _names(job: Job) -> dict[str, str]:
         Path(sys.prefix): "python",
         Path(sys.base_prefix): "python",
         Path.home(): "~",
+        **({job.folders.source: "DATA"} if job.folders.source else {}),
     }
-    if job.folders.source is not None:
-        folders[job.folders.source] = "DATA"
     named = {str(path): name for path, name in folders.items() if len(path.parts) > 1}
-    parameters = {"data_dir": "data", "report_dir": "reports", "source_dir": "DATA"}
-    named |= {
-        job.parameters[key]: name for key, name in parameters.items() if key in job.parameters
-    }
     written = {form: name for path, name in named.items() for form in _forms(path)}
     # a folder inside another must be named before that one is
     return dict(sorted(written.items(), key=lambda entry: -len(entry[0])))

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from gliomalib import inputs, provenance, settings
 from gliomalib.parameters import LAST_NOTEBOOK, NETWORKS, from_parameters, parameters_of
-from gliomalib.runner.chain import CHAIN, upstream, wanted
+from gliomalib.runner.chain import CHAIN, wanted
 from gliomalib.runner.listing import listing
 from gliomalib.schema import DataError, GliomaError, Named, SettingsError, run_name, split_run_name
 from gliomalib.verdicts import claims
@@ -113,20 +113,15 @@ class Job(Named):
     @property
     def parameters(self) -> dict[str, Any]:
         """What papermill gives to the notebook; all folders are absolute."""
-        folders = {"data_dir": self.folders.data, "report_dir": self.folders.reports}
-        defaults = {"data_dir": Folders.data, "report_dir": Folders.reports}
-        if "source_dir" in parameters_of(self.notebook) and self.folders.source:
-            folders["source_dir"] = self.folders.source
-        return {
-            "study": self.study.study,
-            **({"variant": self.variant} if self.variant else {}),
-            **{
-                name: str(folder)
-                for name, folder in folders.items()
-                if folder != defaults.get(name)
-            },
-            **self.overrides,
+        places = {"data_dir": "data", "report_dir": "reports", "source_dir": "source"}
+        taken = parameters_of(self.notebook)
+        folders = {
+            name: str(folder)
+            for name, place in places.items()
+            if (folder := getattr(self.folders, place)) != getattr(Folders, place) and name in taken
         }
+        variant = {"variant": self.variant} if self.variant else {}
+        return {"study": self.study.study, **variant, **folders, **self.overrides}
 
 
 def plan(study: str, folders: Folders | None = None, until: str = "") -> tuple[Job, ...]:
@@ -202,11 +197,11 @@ def _parsed(path: Path, source: str) -> ast.Module:
 
 
 def _needed(job: Job, planned: Iterable[Job]) -> Iterator[str]:
-    every_variant = job.notebook == LAST_NOTEBOOK or CHAIN[job.notebook].variants_too
+    step = CHAIN[job.notebook]
     branches = [split_run_name(branch) for branch in job.overrides.get("branches", ())]
     fused = {run_name(NETWORKS[network][0], variant) for network, variant in branches}
     for other in planned:
-        read = other.notebook in upstream(job.notebook) and (every_variant or not other.variant)
+        read = other.notebook in step.after and (step.variants_too or not other.variant)
         if read or other.name in fused:
             yield other.name
 

@@ -7,6 +7,7 @@ import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from gliomalib import provenance
 from gliomalib.data.readers import layout
@@ -24,7 +25,7 @@ def listing(folder: Path, kept: Path) -> dict[str, str]:
     """
     tree = layout.scan(folder)
     paths = [*tree.closed, *tree.paths]
-    known, looks = _read(kept), [_look(path) for path in paths]
+    known, looks = remembered(kept), [_look(path) for path in paths]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         digests = pool.map(lambda path, look: known.get(look) or _content(path), paths, looks)
         found = dict(zip((str(path.relative_to(folder)) for path in paths), digests, strict=True))
@@ -55,7 +56,8 @@ def _content(path: Path) -> str:
         return os.strerror(error.errno or 0)
 
 
-def _read(kept: Path) -> dict[str, str]:
+def remembered(kept: Path) -> dict[str, Any]:
+    """Return what was kept in a JSON file, nothing where it is missing or damaged."""
     try:
         content = json.loads(kept.read_text(encoding="utf-8"))
     except (OSError, ValueError):

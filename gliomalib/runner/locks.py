@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gliomalib.runner.jobs import RunError
@@ -19,8 +19,15 @@ def held(path: Path, what: str, wait_s: float = 0.0) -> Iterator[int]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    deadline = time.monotonic() + wait_s
     try:
-        _acquire(descriptor, what, time.monotonic() + wait_s)
+        while not _taken(descriptor):
+            if time.monotonic() >= deadline:
+                holder = os.pread(descriptor, 20, 0).decode() or "unknown"
+                raise RunError(
+                    f"{what} is being run by another process (number {holder}): wait for it"
+                )
+            time.sleep(0.2)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield descriptor
@@ -28,17 +35,9 @@ def held(path: Path, what: str, wait_s: float = 0.0) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _acquire(descriptor: int, what: str, deadline: float) -> None:
-    while True:
-        try:
-            # flock, not lockf: it belongs to the open file, so a child that inherits it holds it
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                holder = os.pread(descriptor, 20, 0).decode() or "unknown"
-                raise RunError(
-                    f"{what} is being run by another process (number {holder}): wait for it"
-                ) from None
-            time.sleep(0.2)
-        else:
-            return
+def _taken(descriptor: int) -> bool:
+    with suppress(BlockingIOError):
+        # flock, not lockf: it belongs to the open file, so a child that inherits it holds it
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False

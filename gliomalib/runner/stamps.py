@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from gliomalib import provenance
 from gliomalib.runner.jobs import Job, cells_of
+from gliomalib.runner.listing import remembered
 
 NOT_CODE = {".py", ".pyc"}
 
@@ -19,7 +19,7 @@ def is_current(job: Job) -> bool:
     """Whether the record that lies there is the one that ``job`` would make now."""
     if not (job.stamp.is_file() and job.record.is_file() and job.executed.is_file()):
         return False
-    return bool(_read(job).items() >= _present(job).items())
+    return bool(remembered(job.stamp).items() >= _present(job).items())
 
 
 def forget_changed(jobs: Iterable[Job]) -> list[str]:
@@ -33,7 +33,7 @@ def forget_changed(jobs: Iterable[Job]) -> list[str]:
     changed = [job for job in jobs if not is_current(job)]
     if changed:
         first = [job for job in jobs if job not in changed and not job.needs]
-        changed += [job for job in first if _read(job).get("place") != _place(job)]
+        changed += [job for job in first if remembered(job.stamp).get("place") != _place(job)]
     for job in changed:
         job.stamp.unlink(missing_ok=True)
     return [job.name for job in changed]
@@ -58,11 +58,3 @@ def _present(job: Job) -> dict[str, str]:
 
 def _place(job: Job) -> str:
     return str(job.folders.source or job.work_dir)
-
-
-def _read(job: Job) -> dict[str, Any]:
-    try:
-        stamp = json.loads(job.stamp.read_text(encoding="utf-8"))
-    except ValueError:
-        return {}
-    return stamp if isinstance(stamp, dict) else {}

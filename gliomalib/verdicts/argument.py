@@ -99,8 +99,7 @@ def table(judged: Sequence[outcome.Verdict], groups: str) -> pd.DataFrame:
         return pd.DataFrame()
     readable = [verdict.claim.told(verdict.obtained) for verdict in chosen]
     rows = outcome.table(chosen)
-    rows["obtained"] = [number for number, _ in readable]
-    rows["95 % interval"] = [bounds for _, bounds in readable]
+    rows["obtained"], rows["95 % interval"] = zip(*readable, strict=True)
     rows["notebook"] = rows["notebook"].str.partition("_")[0]
     # a notebook shows these elsewhere, or no statement has such a number
     left_out = ["group", "metric", "level", "decision rule", "reason"]

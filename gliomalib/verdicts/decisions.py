@@ -16,6 +16,8 @@ Shown = Callable[[float], str]
 ROUNDING = 1e-9
 """A bound this close to a limit is on it: sixty steps of 0.01 are not exactly 0.6."""
 
+_DIRECTIONS = {"at_least": ("above", "below"), "at_most": ("below", "above")}
+
 
 class AtLeast(Frozen):
     """No less than ``limit``, or than published by more than ``margin``."""
@@ -23,10 +25,6 @@ class AtLeast(Frozen):
     kind: Literal["at_least"]
     margin: float = Field(default=0, ge=0)
     limit: float | None = None
-
-    def least(self, published: float | None) -> float:
-        """Return what the number must reach."""
-        return _number(published) - self.margin if self.limit is None else self.limit
 
 
 class AtMost(Frozen):
@@ -54,12 +52,12 @@ class Exact(Frozen):
     """A number that has no interval, as of arithmetic or a stopwatch: ``least`` to ``most``."""
 
     kind: Literal["exact"]
-    least: float | None = None
-    most: float | None = None
+    least: float = -math.inf
+    most: float = math.inf
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:
-        if self.least is None and self.most is None:
+        if math.isinf(self.least) and math.isinf(self.most):
             raise ValueError("the rule exact needs least or most")
         return self
 
@@ -90,18 +88,23 @@ def decide(
     All rules but ``exact`` and ``found`` look at the 95 % interval only. Raises ``SettingsError``
     where the rule compares with a published number and there is none.
     """
-    if isinstance(decision, Exact):
-        return _exact(decision, value.value, shown)
-    if isinstance(decision, Found):
-        return _found(value.value)
+    if isinstance(decision, Exact | Found):
+        return _certain(decision, value.value, shown)
     bounds = interval(value)
     if bounds is None:
         return "open", f"{value.name} has no 95 % interval, so nothing is excluded"
-    if isinstance(decision, AtLeast | AtMost):
-        return _limited(decision, bounds, published, shown)
     if isinstance(decision, Contains):
         return _contains(decision, _number(published), bounds, shown)
-    return _greater(decision, *bounds, shown)
+    if isinstance(decision, GreaterThanZero):
+        return _greater(decision, *bounds, shown)
+    answer, (limit,) = _side(bounds, _ends(decision, published)), limits(decision, published)
+    good, bad = _DIRECTIONS[decision.kind]
+    reasons = {
+        "yes": f"the whole interval is at or {good} {shown(limit)}",
+        "no": f"the whole interval is {bad} {shown(limit)}",
+        "open": f"the interval has values on both sides of {shown(limit)}",
+    }
+    return answer, reasons[answer]
 
 
 def in_words(
@@ -109,11 +112,9 @@ def in_words(
 ) -> str:
     """Return a rule as a sentence; ``words`` are what yes and no are called."""
     yes, no = words
-    if isinstance(decision, AtLeast):
-        limit = shown(decision.least(published))
-        return f"95 % interval at or above {limit}: {yes}; below it: {no}"
-    if isinstance(decision, AtMost):
-        return f"95 % interval at or below {shown(decision.limit)}: {yes}; above it: {no}"
+    if isinstance(decision, AtLeast | AtMost):
+        (limit,), (good, bad) = limits(decision, published), _DIRECTIONS[decision.kind]
+        return f"95 % interval at or {good} {shown(limit)}: {yes}; {bad} it: {no}"
     if isinstance(decision, Contains):
         return (
             f"{shown(_number(published))} in the 95 % interval, and that at most "
@@ -131,15 +132,9 @@ def in_words(
 
 def limits(decision: Decision, published: float | None) -> tuple[float, ...]:
     """Return the numbers that a rule compares with, to draw; none where it asks for a finding."""
-    if isinstance(decision, AtLeast):
-        return (decision.least(published),)
-    if isinstance(decision, AtMost):
-        return (decision.limit,)
     if isinstance(decision, GreaterThanZero):
         return 0.0, decision.smallest_gain
-    if isinstance(decision, Exact):
-        return tuple(one for one in (decision.least, decision.most) if one is not None)
-    return ()
+    return tuple(end for end in _ends(decision, published) if math.isfinite(end))
 
 
 def interval(value: Value) -> tuple[float, float] | None:
@@ -151,21 +146,22 @@ def interval(value: Value) -> tuple[float, float] | None:
     return bounds if math.isfinite(value.value) else None
 
 
-def _limited(
-    decision: AtLeast | AtMost, bounds: tuple[float, float], published: float | None, shown: Shown
-) -> tuple[Answer, str]:
-    low, high = bounds
+def _ends(decision: Decision, published: float | None) -> tuple[float, float]:
+    """Return the least and the most that a rule allows, infinite where it says nothing of it."""
+    if isinstance(decision, Exact):
+        return decision.least, decision.most
     if isinstance(decision, AtLeast):
-        limit, good, bad = decision.least(published), "above", "below"
-        inside, outside = low >= limit - ROUNDING, high < limit - ROUNDING
-    else:
-        limit, good, bad = decision.limit, "below", "above"
-        inside, outside = high <= limit + ROUNDING, low > limit + ROUNDING
-    if inside:
-        return "yes", f"the whole interval is at or {good} {shown(limit)}"
-    if outside:
-        return "no", f"the whole interval is {bad} {shown(limit)}"
-    return "open", f"the interval has values on both sides of {shown(limit)}"
+        least = _number(published) - decision.margin if decision.limit is None else decision.limit
+        return least, math.inf
+    return -math.inf, decision.limit if isinstance(decision, AtMost) else math.inf
+
+
+def _side(bounds: tuple[float, float], ends: tuple[float, float]) -> Answer:
+    """Return whether an interval lies between two ends: all of it, nothing, or a part."""
+    (low, high), (least, most) = bounds, ends
+    if least - ROUNDING <= low and high <= most + ROUNDING:
+        return "yes"
+    return "no" if high < least - ROUNDING or low > most + ROUNDING else "open"
 
 
 def _greater(
@@ -188,7 +184,7 @@ def _contains(
 ) -> tuple[Answer, str]:
     low, high = bounds
     # outside stays outside, however wide the interval is
-    if not low - ROUNDING <= number <= high + ROUNDING:
+    if _side((number, number), bounds) == "no":
         return "no", f"{shown(number)} is outside of the interval"
     if high - low > decision.max_width + ROUNDING:
         width = f"{high - low:.3g}, more than {decision.max_width:g}"
@@ -196,29 +192,20 @@ def _contains(
     return "yes", f"not contradicted: {shown(number)} is in the interval"
 
 
-def _exact(decision: Exact, number: float, shown: Shown) -> tuple[Answer, str]:
-    if math.isnan(number):
-        return "open", "the number is undefined"
-    least = -math.inf if decision.least is None else decision.least
-    most = math.inf if decision.most is None else decision.most
-    inside = least - ROUNDING <= number <= most + ROUNDING
-    answer: Answer = "yes" if inside else "no"
-    return answer, f"{shown(number)}, and the rule asks for {_range(decision, shown)}"
-
-
-def _found(number: float) -> tuple[Answer, str]:
+def _certain(decision: Exact | Found, number: float, shown: Shown) -> tuple[Answer, str]:
+    if isinstance(decision, Exact):
+        if math.isnan(number):
+            return "open", "the number is undefined"
+        told = f"{shown(number)}, and the rule asks for {_range(decision, shown)}"
+        return _side((number, number), _ends(decision, None)), told
     if math.isnan(number):
         return "open", "the notebook's rule cannot tell on these patients"
     return ("yes", "the notebook found it") if number else ("no", "the notebook did not find it")
 
 
 def _range(decision: Exact, shown: Shown) -> str:
-    parts = []
-    if decision.least is not None:
-        parts.append(f"at least {shown(decision.least)}")
-    if decision.most is not None:
-        parts.append(f"at most {shown(decision.most)}")
-    return " and ".join(parts)
+    pairs = (("at least", decision.least), ("at most", decision.most))
+    return " and ".join(f"{word} {shown(end)}" for word, end in pairs if math.isfinite(end))
 
 
 def _number(published: float | None) -> float:

@@ -4,7 +4,7 @@ import pytest
 
 from gliomalib import parameters
 from gliomalib.provenance import PROJECT_DIR
-from gliomalib.runner.chain import CHAIN, upstream, wanted
+from gliomalib.runner.chain import CHAIN, wanted
 from gliomalib.schema import SettingsError
 
 
@@ -21,7 +21,7 @@ def test_a_notebook_brings_all_that_it_needs() -> None:
     assert wanted("05_fusion") == list(CHAIN)[:5]
     assert wanted("11_leakage_audit") == [*list(CHAIN)[:5], "11_leakage_audit"]
     assert wanted("") == wanted(parameters.LAST_NOTEBOOK) == list(CHAIN)
-    assert upstream(parameters.LAST_NOTEBOOK) == tuple(CHAIN)[:-1]
+    assert CHAIN[parameters.LAST_NOTEBOOK].after == tuple(CHAIN)[:-1]
     with pytest.raises(SettingsError, match=r"no notebook '99'.*01_data_exploration"):
         wanted("99")
 
