@@ -33,6 +33,7 @@ _UNSEEN = re.compile(
     flags=re.DOTALL,
 )
 _RULE = re.compile(r"\.(a\d+)\{([^}]*)\}")
+_NUMBER = re.compile(r"-?\d+\.\d{2,}")
 
 
 def png(content: bytes) -> bytes:
@@ -67,7 +68,7 @@ def svg(text: str) -> str:
     text = re.sub(r' class="(a\d+)"', lambda match: f' style="{known.get(match[1], "")}"', text)
     text = _classes(vectors.fewer(text))
     # coordinates stand in tags; what is between tags are words and numbers to read
-    text = re.sub(r"<[^>]*>", lambda tag: vectors.rounded(tag[0]), text)
+    text = re.sub(r"<[^>]*>", lambda tag: _NUMBER.sub(_rounded, tag[0]), text)
     # an id is a digest of ten digits and more, and stands at every mark that uses it
     for place, name in enumerate(dict.fromkeys(re.findall(r' id="([^"]*)"', text))):
         text = re.sub(rf'(?<=["(#]){re.escape(name)}(?=[")])', f"i{place}", text)
@@ -81,6 +82,10 @@ def _classes(text: str) -> str:
     text = re.sub(r' style="([^"]*)"', lambda match: f' class="{names[match[1]]}"', text)
     rules = "".join(f".{name}{{{style}}}" for style, name in names.items())
     return text.replace("</style>", f"{rules}</style>", 1)
+
+
+def _rounded(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.1f}".removesuffix(".0")
 
 
 def address(picture: Image.Image, *, exact: bool) -> str:

@@ -7,23 +7,19 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from urllib.parse import unquote
 
-from fontTools.pens.svgPathPen import SVGPathPen
-from fontTools.svgLib.path import parse_path
-
 _TOKEN = re.compile(r"<[^>]*>|[^<]+")
 _ATTRIBUTE = re.compile(r' ([\w:-]+)="([^"]*)"')
 _DEFINED = re.compile(r"<defs>((?!<style).*?)</defs>")
 _ROUND = re.compile(r'<path id="([^"]*)" d="M ?0 ([\d.]+) ?(?:C[^CMLz]*){8}z ?"')
 _CLOUD = re.compile(r'(?:<g id="(%5B[^"]*)">)?(<g [^>]*>)?((?:<use [^>]*/>)+)')
 _POINT = re.compile(r'<use.* x="([^"]*)" y="([^"]*)".*')
-_DOT = re.compile(r"M ?(\S+ \S+) ?L ?\1 ?(?=M|$)")
-_NUMBER = re.compile(r"-?\d+\.\d{2,}")
+_ARITY = {"M": 2, "L": 2, "Q": 4, "C": 6, "z": 0}
 
 
 def fewer(text: str) -> str:
     """Return an SVG without groups that do nothing, clouds of dots as one path.
 
-    ``<use …x="1" y="2"/><use …x="4" y="2"/>`` → ``<path d="M1 2ZM4 2Z"/>`` with round ends.
+    ``<use …x="1" y="2"/><use …x="4" y="2"/>`` → ``<path d="M1 2h0m3 0h0"/>`` with round ends.
     Styles stand in ``style``. A group whose id is a JSON list, quoted as in an address, gives its
     dots titles in their order, "" for none; one title more is that of all that have none.
     """
@@ -41,16 +37,36 @@ def fewer(text: str) -> str:
 
 
 def short(path: str) -> str:
-    """Return the data of a path in tenths: ``M10.04 5L10.04 9.5L12 9.5z`` → ``M10 5V9.5H12Z``."""
-    pen = SVGPathPen(None, ntos="{:g}".format)
-    # the pen leaves out a line of no length, which is seen where its ends are round or square
-    parse_path(_DOT.sub(r"M\1z", rounded(path)), pen)
-    return str(pen.getCommands())
+    """Return the data of a path in steps of 0.1 from point to point; one in steps as it is.
+
+    ``M10.04 5L10.04 9.5L12 9.5z`` → ``M10 5v4.5h2z``
+    """
+    steps = re.findall(r"([A-Za-z])([^A-Za-z]*)", path)
+    if not all(letter in _ARITY for letter, _ in steps):
+        return path
+    found, (x, y), start, last = [], (0, 0), (0, 0), ""
+    for letter, numbers in steps:
+        ends = [round(10 * float(number)) for number in re.findall(r"[^\s,]+", numbers)]
+        if letter == "z":
+            found.append("z")
+            (x, y), last = start, "z"
+            continue
+        for place in range(0, len(ends), _ARITY[letter]):
+            point = ends[place : place + _ARITY[letter]]
+            kind, shift = letter.lower(), [n - (y if i % 2 else x) for i, n in enumerate(point)]
+            if letter == "L" and 0 in shift:
+                kind, shift = ("h", shift[:1]) if shift[1] == 0 else ("v", shift[1:])
+            x, y = point[-2:]
+            if letter == "M":
+                start = (x, y)
+            found.append((" " if kind == last != "m" else kind) + _numbers(shift))
+            last = kind
+    return re.sub(r"^m", "M", "".join(found).replace(" -", "-"))
 
 
-def rounded(text: str) -> str:
-    """Return a text in which no number has more than one digit behind its point."""
-    return _NUMBER.sub(lambda number: f"{float(number[0]):.1f}".removesuffix(".0"), text)
+def _numbers(tenths: Sequence[int]) -> str:
+    """Return tenths as short as they can be told: ``-.5 3``."""
+    return re.sub(r"(?<!\d)0\.", ".", " ".join(f"{tenth / 10:g}" for tenth in tenths))
 
 
 def _tidy(text: str) -> str:

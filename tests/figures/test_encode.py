@@ -32,10 +32,11 @@ def drawn() -> str:
 
 
 def marks(svg: str) -> list[tuple[float, float]]:
-    """Return where marks and round dots are: those of a cloud are ``M1 2ZM4 6Z``."""
+    """Return where marks and round dots are: those of a cloud are ``M1 2h0m3 4h0``, in steps."""
     soup, found = BeautifulSoup(svg, "html.parser"), []
-    for path in soup.find_all("path", d=re.compile(r"^(M[\d.]+[ -][\d.]+Z)+$")):
-        found += [(float(x), float(y)) for x, y in re.findall(r"M(\S+?) (\S+?)Z", path["d"])]
+    for path in soup.find_all("path", d=re.compile("h0")):
+        steps = np.array(re.findall(r"[Mm](-?[\d.]+)[ ]?(-?[\d.]+)h0", path["d"]), float)
+        found += [(x, y) for x, y in steps.cumsum(axis=0)]
     return sorted(found + [(float(use["x"]), float(use["y"])) for use in soup.find_all("use")])
 
 
@@ -71,7 +72,7 @@ def test_every_name_that_is_used_is_there_and_groups_are_closed(drawn: str) -> N
 
 def test_points_stay_clipped_by_the_edges_of_their_axes(drawn: str) -> None:
     cloud = BeautifulSoup(encode.svg(drawn), "html.parser").select_one("[clip-path] > path")
-    assert cloud["d"].count("Z") == 30
+    assert cloud["d"].count("h0") == 30
 
 
 def test_a_legend_keeps_its_colours_beside_a_scan() -> None:
