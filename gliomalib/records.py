@@ -10,7 +10,7 @@ import time
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +186,8 @@ def read(path: str | Path) -> Record:
         content["claims"] = tuple(content["claims"])
         content["caveats"] = tuple(content["caveats"])
         content["exclusions"] = tuple(Exclusion(**row) for row in content.get("exclusions", ()))
+        # every page tells these two; a record without them is of an earlier state of the project
+        itemgetter("versions", "hardware")(content["provenance"])
         return Record(**content)
     except FileNotFoundError:
         raise RecordError(f"{path}: this record is missing; run its notebook first") from None

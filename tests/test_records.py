@@ -204,6 +204,12 @@ def record_of(*values: Value) -> Record:
     return Record(notebook="n", study="s", variant="", values=values, **rest)
 
 
+def test_a_record_that_does_not_say_on_what_it_ran_is_refused(tmp_path: Path) -> None:
+    old = replace(record_of(), provenance={"versions": {}})
+    with pytest.raises(RecordError, match=r"not a record \('hardware'\); delete it and run again"):
+        records.read(records.write(old, tmp_path))
+
+
 numbers = st.floats(allow_nan=True, allow_infinity=False)
 
 
