@@ -1,4 +1,4 @@
-"""Verbs on studies: ``run``, ``study``, ``report``, ``verdicts``, ``studies``, ``compare``."""
+"""Verbs on studies: run them, read and judge what they left, pass their reports on."""
 
 import argparse
 import os
@@ -56,6 +56,7 @@ def add(verbs: Verbs) -> None:
     for verb in (verdicts, compare):
         verb.add_argument("--report-dir", default="", metavar="FOLDER", help="reports (reports)")
     verbs.add_parser("studies", help="list the studies").set_defaults(verb=_studies)
+    _add_passing_on(verbs)
 
 
 def _folders(arguments: argparse.Namespace) -> Folders:
@@ -118,7 +119,7 @@ def _verdicts(arguments: argparse.Namespace) -> None:
     from gliomalib.verdicts import claims, judge  # noqa: PLC0415
 
     study = settings.load(arguments.study)
-    found = records.read_all(Folders.of(reports=arguments.report_dir).reports / study.study)
+    found = records.read_all(_reports(arguments) / study.study)
     published = claims.load(arguments.claims or study.published)
     for verdict in judge.judge_all(published, found, study):
         claim, (obtained, bounds) = verdict.claim, verdict.claim.told(verdict.obtained)
@@ -139,5 +140,42 @@ def _compare(arguments: argparse.Namespace) -> None:
     # nbconvert takes a second to import, and the other verbs need none of it
     from gliomalib.report import compare  # noqa: PLC0415
 
-    reports = Folders.of(reports=arguments.report_dir).reports
-    say(f"side by side: {compare.build(arguments.a, arguments.b, reports, arguments.out)}")
+    page = compare.build(arguments.a, arguments.b, _reports(arguments), arguments.out)
+    say(f"side by side: {page}")
+
+
+def _add_passing_on(verbs: Verbs) -> None:
+    export = verbs.add_parser("export", help="write reports as a static site for a host of pages")
+    export.add_argument("studies", nargs="*", metavar="STUDY", help="those that have a report")
+    export.add_argument("--out", default="site", metavar="FOLDER", help="where it goes (site)")
+    export.set_defaults(verb=_export)
+
+    archive = verbs.add_parser("archive", help="write what a deposit of a study needs, as a zip")
+    archive.add_argument("study", metavar="STUDY")
+    archive.add_argument("--out", default="", metavar="FILE", help="the zip (STUDY-deposit.zip)")
+    archive.add_argument("--mixed", action="store_true", help="take records of several commits")
+    archive.set_defaults(verb=_archive)
+
+    for verb in (export, archive):
+        verb.add_argument("--report-dir", default="", metavar="FOLDER", help="results (reports)")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from gliomalib.report import export  # noqa: PLC0415
+
+    # make gives all names in one word, and an empty word for none
+    names = [name for word in arguments.studies for name in word.split()]
+    out = inputs.absolute(arguments.out or "site")
+    say(f"site: {export.write(names, _reports(arguments), out)}")
+
+
+def _archive(arguments: argparse.Namespace) -> None:
+    from gliomalib.report import export  # noqa: PLC0415
+
+    study, mixed = arguments.study, arguments.mixed
+    out = inputs.absolute(arguments.out or f"{study}-deposit.zip")
+    say(f"deposit: {export.deposit(study, _reports(arguments), out, mixed=mixed)}")
+
+
+def _reports(arguments: argparse.Namespace) -> Path:
+    return Folders.of(reports=arguments.report_dir).reports

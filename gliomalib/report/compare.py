@@ -138,7 +138,7 @@ class Comparison:
         """
         a, b = self.a.verdicts, self.b.verdicts
         pairs = [(a.get(name, {}), b.get(name, {})) for name in (a | b if a and b else ())]
-        return [(one, other) for one, other in pairs if one.get("verdict") != other.get("verdict")]
+        return [(a, b) for a, b in pairs if a.get("verdict") != b.get("verdict")]
 
     @property
     def same(self) -> bool:
@@ -151,7 +151,9 @@ class Comparison:
     @property
     def missing(self) -> list[str]:
         """What cannot be read, and what one side has and the other has not, in sentences."""
-        sentences = [f"{one.letter}: {fault}." for one in (self.a, self.b) for fault in one.faults]
+        sentences = [
+            f"{side.letter}: {fault}." for side in (self.a, self.b) for fault in side.faults
+        ]
         for side, other in ((self.a, self.b), (self.b, self.a)):
             if lacking := [name for name in other.records if name not in side.records]:
                 sentences.append(f"{side.letter} has no record of {listed(lacking)}.")

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from gliomalib import records
+from gliomalib import records, report
 from gliomalib.__main__ import main
 from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.runner import snakemake
 from gliomalib.schema import Record
-from tests import planted_report
+from tests import planted_report as planted
 from tests.nasty import NAMES
 from tests.report.two_runs import COUNT, change_values, make_report
 from tests.toy_project import FIRST, Project
@@ -83,7 +84,8 @@ def test_a_study_ends_with_its_answer_and_the_address_of_its_page(
 ) -> None:
     monkeypatch.setattr(snakemake, "bring_up_to_date", lambda *given: None)
     answer = ("Two hold. One does not.",)
-    record = Record(LAST_NOTEBOOK, "toy", "", (), (), {}, 1, "cpu", 1, 0, {}, (), *answer)
+    origin = {"versions": {}, "hardware": {}}
+    record = Record(LAST_NOTEBOOK, "toy", "", (), (), {}, 1, "cpu", 1, 0, origin, (), *answer)
     place = toy.root / "a report's" / "toy"
     records.write(record, place)
     assert main(["study", "toy", "--report-dir", str(place.parent), *words]) == 0
@@ -234,6 +236,72 @@ def test_make_says_where_it_cannot_work(tmp_path: Path) -> None:
 
 
 def test_pages_of_real_patients_are_made_from_the_records_alone(tmp_path: Path) -> None:
-    planted_report.fill(tmp_path / "brats", "brats")
+    planted.fill(tmp_path / "brats", "brats")
     assert main(["report", "brats", "--report-dir", str(tmp_path)]) == 0
     assert (tmp_path / "brats" / "index.html").is_file()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    reports = tmp_path_factory.mktemp("finished") / "reports"
+    report.build("demo", planted.fill(reports / "demo"))
+    return reports
+
+
+@pytest.mark.parametrize("names", [(), ("demo",), ("",), (" demo  demo ",)])
+def test_a_site_is_written(
+    names: tuple[str, ...], finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "pages"
+    assert main(["export", "--out", str(out), "--report-dir", str(finished), "--", *names]) == 0
+    assert capsys.readouterr().out == f"site: {out}\n"
+    assert (out / "demo" / "index.html").is_file()
+
+
+def test_places_have_names_of_their_own(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in (["export"], ["archive", "demo"]):
+        assert main([*words, "--out=", "--report-dir", str(finished)]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"site", "demo-deposit.zip"}
+    assert zipfile.is_zipfile(tmp_path / "demo-deposit.zip")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("export", "none"), "none"),
+        (("export", "smoke"), "make its report anew"),
+        (("archive", "../demo"), "demo"),
+        (("archive", "smoke"), "make its report anew"),
+    ],
+)
+def test_errors_of_passing_on_are_one_sentence(
+    words: tuple[str, ...],
+    told: str,
+    finished: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+    assert main([*words, "--out", str(out), "--report-dir", str(finished)]) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and told in said.err
+    assert said.err.startswith("error: ") and said.err.count("\n") == 1
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["export"], 'export --out="$SAID_OUT" --'),
+        (["export", "STUDY=a b"], 'export --out="$SAID_OUT" -- "$SAID_STUDY"'),
+        (["archive"], 'archive --out="$SAID_OUT"  -- "$SAID_STUDY"'),
+        (["archive", "MIXED=1"], 'archive --out="$SAID_OUT" --mixed -- "$SAID_STUDY"'),
+    ],
+)
+def test_make_exports_all_unless_a_study_was_named(words: list[str], told: str) -> None:
+    command = ["make", "-n", "-o", ".venv/.ready", *words]
+    done = subprocess.run(command, cwd=PROJECT_DIR, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f".venv/bin/python -m gliomalib {told}"

@@ -24,6 +24,7 @@ SECONDS = Value("seconds_per_patient", 1.5, (1.2, 1.8), 3, unit="s", rule="media
 PARAMETERS = {"seed": 3, "unet2d": {"loss": "focal", "channels": [8, 16]}, "title": "A study"}
 
 PROVENANCE = {
+    "hardware": {},
     "commit": "abc",
     "lock_sha256": "def",
     "code_digest": "c0de",

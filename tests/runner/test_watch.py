@@ -3,6 +3,7 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,9 +42,12 @@ def jobs(toy: Project) -> dict[str, Job]:
     return planned
 
 
+ORIGIN: dict[str, Any] = {"versions": {}, "hardware": {}}
+
+
 def took(job: Job, seconds: float) -> None:
     """Leave a record of an earlier run."""
-    record = Record(job.notebook, "toy", "", (), (), {}, 1, "cpu", seconds, 0, {})
+    record = Record(job.notebook, "toy", "", (), (), {}, 1, "cpu", seconds, 0, ORIGIN)
     records.write(record, job.report_dir)
 
 
