@@ -93,11 +93,6 @@ class Comparison:
         """The runs of which both sides have a record."""
         return sorted(self.a.records.keys() & self.b.records.keys(), key=split_run_name)
 
-    @property
-    def all_runs(self) -> list[str]:
-        """The runs of which a side has a record."""
-        return sorted(self.a.records.keys() | self.b.records.keys(), key=split_run_name)
-
     @cached_property
     def values(self) -> list[ValuePair]:
         """Every value that both have, by run and name, in the order of A."""
