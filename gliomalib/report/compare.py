@@ -133,7 +133,7 @@ class Comparison:
         """
         a, b = self.a.verdicts, self.b.verdicts
         pairs = [(a.get(name, {}), b.get(name, {})) for name in (a | b if a and b else ())]
-        return [(one, other) for one, other in pairs if one.get("verdict") != other.get("verdict")]
+        return [(row, twin) for row, twin in pairs if row.get("verdict") != twin.get("verdict")]
 
     @property
     def same(self) -> bool:
@@ -146,7 +146,8 @@ class Comparison:
     @property
     def missing(self) -> list[str]:
         """What cannot be read, and what one side has and the other has not, in sentences."""
-        sentences = [f"{one.letter}: {fault}." for one in (self.a, self.b) for fault in one.faults]
+        sides = (self.a, self.b)
+        sentences = [f"{side.letter}: {fault}." for side in sides for fault in side.faults]
         for side, other in ((self.a, self.b), (self.b, self.a)):
             if lacking := [name for name in other.records if name not in side.records]:
                 sentences.append(f"{side.letter} has no record of {listed(lacking)}.")
@@ -225,10 +226,10 @@ def overlap(a: Value, b: Value) -> bool | None:
 
 
 def _parameters(record: Record) -> dict[str, str]:
-    found = {name: portable(value) for name, value in dotted(record.parameters).items()}
+    settings = {name: portable(value) for name, value in dotted(record.parameters).items()}
     return {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for name, value in found.items()
+        for name, value in settings.items()
     }
 
 
