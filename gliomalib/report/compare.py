@@ -93,11 +93,6 @@ class Comparison:
         """The runs of which both sides have a record."""
         return sorted(self.a.records.keys() & self.b.records.keys(), key=split_run_name)
 
-    @property
-    def all_runs(self) -> list[str]:
-        """The runs of which a side has a record."""
-        return sorted(self.a.records.keys() | self.b.records.keys(), key=split_run_name)
-
     @cached_property
     def values(self) -> list[ValuePair]:
         """Every value that both have, by run and name, in the order of A."""
@@ -138,7 +133,7 @@ class Comparison:
         """
         a, b = self.a.verdicts, self.b.verdicts
         pairs = [(a.get(name, {}), b.get(name, {})) for name in (a | b if a and b else ())]
-        return [(a, b) for a, b in pairs if a.get("verdict") != b.get("verdict")]
+        return [(row, twin) for row, twin in pairs if row.get("verdict") != twin.get("verdict")]
 
     @property
     def same(self) -> bool:
@@ -151,9 +146,8 @@ class Comparison:
     @property
     def missing(self) -> list[str]:
         """What cannot be read, and what one side has and the other has not, in sentences."""
-        sentences = [
-            f"{side.letter}: {fault}." for side in (self.a, self.b) for fault in side.faults
-        ]
+        sides = (self.a, self.b)
+        sentences = [f"{side.letter}: {fault}." for side in sides for fault in side.faults]
         for side, other in ((self.a, self.b), (self.b, self.a)):
             if lacking := [name for name in other.records if name not in side.records]:
                 sentences.append(f"{side.letter} has no record of {listed(lacking)}.")
@@ -232,10 +226,10 @@ def overlap(a: Value, b: Value) -> bool | None:
 
 
 def _parameters(record: Record) -> dict[str, str]:
-    found = {name: portable(value) for name, value in dotted(record.parameters).items()}
+    settings = {name: portable(value) for name, value in dotted(record.parameters).items()}
     return {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for name, value in found.items()
+        for name, value in settings.items()
     }
 
 

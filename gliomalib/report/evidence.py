@@ -41,7 +41,6 @@ def notebook_page(report: Report, entry: Entry) -> str:
         soup.h1.decompose()
     for table in soup.select(".output .wide"):
         _fold(table, soup)
-    place = report.pages.index(entry.name)
     return render(
         "notebook.html.j2",
         f"html/{entry.name}.html",
@@ -51,9 +50,6 @@ def notebook_page(report: Report, entry: Entry) -> str:
         body=Markup(soup),
         first=Markup(first),
         answers=answers,
-        variants=[each for each in report.entries if each.variant and each.notebook == entry.name],
-        previous=report.pages[place - 1] if place else None,
-        following=report.pages[place + 1] if place + 1 < len(report.pages) else None,
     )
 
 

@@ -75,8 +75,7 @@ def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
                 content = page(report, report_dir)
             except (RecordError, ValueError, KeyError, jinja2.UndefinedError) as error:
                 log.warning("%s of %s cannot be tried: %s", title, report.study.study, error)
-                context: dict[str, Any] = {"report": report, "name": title, "table": table}
-                content = render("damaged.html.j2", place, **context)
+                content = render("damaged.html.j2", place, report=report, name=title, table=table)
             yield Path(place).stem, content
 
 
@@ -91,13 +90,7 @@ def alpha_page(report: Report, report_dir: Path) -> str:
     drawn = [*mean, *low, *high, *(dice for of_slice in slices for dice in of_slice.own)]
     tenths = [10 * dice for dice in drawn if not math.isnan(dice)]
     frame = Frame(math.floor(min(tenths)) / 10, math.floor(max(tenths) + 1) / 10)
-    data: dict[str, Any] = {
-        "alphas": alphas,
-        "mean": mean,
-        "ends": [low, high],
-        "slices": slices,
-        "frame": frame,
-    }
+    data = {"alphas": alphas, "mean": mean, "ends": [low, high], "slices": slices, "frame": frame}
     return render(
         "alpha.html.j2",
         CONTROLS[SLICES][0],
@@ -128,15 +121,8 @@ def multiverse_page(report: Report, report_dir: Path) -> str:
         chosen = {choice: row[choice] for choice in CHOICES}
         cells.append({"chosen": chosen, "is": numbers, "at": drawn})
     data = {"cells": cells, "printed": printed, "point": POINT}
-    gap = report.value("15_specification_curve", "gap")
-    context: dict[str, Any] = {
-        "report": report,
-        "gap": gap,
-        "frame": frame,
-        "height": height,
-        **data,
-    }
-    context |= {"choices": CHOICES, "titles": TITLES, "data": _embedded(data)}
+    drawn_by = {"frame": frame, "height": height, "choices": CHOICES, "titles": TITLES}
+    context: dict[str, Any] = {"report": report, "data": _embedded(data), **data, **drawn_by}
     return render("multiverse.html.j2", CONTROLS[CELLS][0], **context)
 
 

@@ -76,9 +76,7 @@ def statements(
 
 
 def _statement(
-    row: Mapping[str, str],
-    claim: claims.Claim | None,
-    number: Callable[[str, str], Number | None],
+    row: Mapping[str, str], claim: claims.Claim | None, number: Callable[[str, str], Number | None]
 ) -> Statement:
     stored = row["obtained"], row.get("95 % interval", "")
     if claim is None or claim.notebook != row["notebook"]:

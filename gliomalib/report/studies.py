@@ -36,12 +36,6 @@ class Listed:
         """How many of them left none, or a damaged one: the study's own index says which."""
         return sum(run not in self.report.records for run in self.runs)
 
-    @property
-    def rank(self) -> tuple[bool, int]:
-        """Its place in the list: real patients first, then who decides most."""
-        decided = sum(statement.decided for statement in self.report.statements)
-        return not self.report.study.real_data, -decided
-
     def statement(self, name: str) -> Statement | None:
         """Return what the study says of a statement, None where it has no row of it."""
         return next((each for each in self.report.statements if each.row["claim"] == name), None)
@@ -52,7 +46,7 @@ def write(reports_dir: Path, built: str = "") -> Path:
 
     ``built`` is a study whose own index is about to be written.
     """
-    listed = sorted(_listed(reports_dir, built), key=lambda study: study.rank)
+    listed = sorted(_listed(reports_dir, built), key=_rank)
     page = render(
         "studies.html.j2",
         studies=listed,
@@ -95,6 +89,11 @@ def _groups(listed: Sequence[Listed]) -> dict[str, dict[str, str]]:
         group = groups.setdefault(heading[:1].upper() + heading[1:], {})
         group.setdefault(row["claim"], row["statement"])
     return groups
+
+
+def _rank(one: Listed) -> tuple[bool, int]:
+    # real patients first, then who decides most
+    return not one.report.study.real_data, -sum(said.decided for said in one.report.statements)
 
 
 def _listed(reports_dir: Path, built: str) -> Iterator[Listed]:
