@@ -10,7 +10,7 @@ from gliomalib.report import errors as faults
 from gliomalib.report.notebooks import TEMPLATES
 
 STUDIES = ("brats", "brats-cubes", "brats-mini", "demo", "phantom-full", "smoke")
-MOST_BYTES = 1_100_000
+MOST_BYTES = 1_000_000
 """A page above this opens slowly on a telephone."""
 
 DOCUMENTS = (
