@@ -34,8 +34,11 @@ def notebook_page(report: Report, entry: Entry) -> str:
     body = marked(_body(report, entry, entry.executed), [value.name for value in values])
     soup = BeautifulSoup(body, "html.parser")
     answers = [one for one in report.statements if one.claim and one.claim.run == entry.name]
-    leading = answers[0].claim.figure if answers and answers[0].claim else 1
-    first = _taken(soup, leading)
+    places = {cell.get("id"): f"cell-{n}" for n, cell in enumerate(entry.executed.cells, start=1)}
+    shown_by = [places.get(one.claim.figure, "none") for one in answers if one.claim]
+    drawn = [cell.figure for name in shown_by if (cell := soup.find(id=name)) and cell.figure]
+    leading = drawn[0] if drawn else soup.figure
+    first = _taken(leading, soup) if leading else ""
     if soup.h1:
         # the page has this heading already
         soup.h1.decompose()
@@ -53,29 +56,29 @@ def notebook_page(report: Report, entry: Entry) -> str:
     )
 
 
-def figure(report: Report, run: str, number: int, prefix: str = "f") -> str:
-    """Return a figure of a run's executed copy with its caption as HTML, ``number`` from 1.
+def figure(report: Report, run: str, cell: str, prefix: str = "f") -> str:
+    """Return the first figure of a cell of a run's executed copy with its caption as HTML.
 
-    Empty where there is no copy or no figure. Where it has fewer figures, its last one is taken.
-    ``prefix`` tells the ids in a drawing from those of others on the same page.
+    Empty where there is no copy, no such cell, or no figure in it: another one would show something
+    else. ``prefix`` tells the ids in a drawing from those of others on the same page.
     """
     entry = next((entry for entry in report.entries if entry.name == run), None)
     executed = entry.executed if entry else None
     cells = [] if executed is None else executed.cells
-    pictures = [
-        (place, output)
-        for place, cell in enumerate(cells)
-        for output in cell.get("outputs", ())
+    place = next((place for place, each in enumerate(cells) if each.get("id") == cell), None)
+    if entry is None or executed is None or place is None:
+        return ""
+    # the other cells have no say in how this one looks, and take long
+    outputs = [
+        output
+        for output in cells[place].get("outputs", ())
         if notebooks.shown_type(output).startswith("image/")
     ]
-    if entry is None or executed is None or not pictures:
-        return ""
-    place, output = pictures[min(number, len(pictures)) - 1]
-    # the other cells have no say in how this one looks, and take long
-    alone = NotebookNode({**cells[place], "source": "", "outputs": [output]})
+    alone = NotebookNode({**cells[place], "source": "", "outputs": outputs[:1]})
     few = NotebookNode({**executed, "cells": [alone, *cells[place + 1 : place + 2]]})
     body = _body(report, entry, few).replace(FIRST_IDS, f"{prefix}-")
-    return _taken(BeautifulSoup(body, "html.parser"), 1)
+    soup = BeautifulSoup(body, "html.parser")
+    return _taken(soup.figure, soup) if outputs and soup.figure else ""
 
 
 def _body(report: Report, entry: Entry, executed: NotebookNode) -> str:
@@ -83,12 +86,8 @@ def _body(report: Report, entry: Entry, executed: NotebookNode) -> str:
     return notebooks.body(executed, number_of(entry.name), report.pages, entry.shortest, device)
 
 
-def _taken(soup: BeautifulSoup, number: int) -> str:
+def _taken(chosen: Tag, soup: BeautifulSoup) -> str:
     """Take a figure and its caption out of a page, and return them as one."""
-    figures = soup.find_all("figure")
-    if not figures:
-        return ""
-    chosen = figures[min(number, len(figures)) - 1]
     cell = chosen.find_parent("div", class_="cell")
     caption = _caption(cell) if cell else None
     if caption is not None:

@@ -129,7 +129,7 @@ class Claim(Source):
     ``published`` is a share where ``unit`` is %; None where the paper gives no number, and there
     may be a ``reference`` then. ``value`` is the name of the number in the record of ``notebook``
     (and ``variant``), which follows the corrected protocol: patients apart, intervals over them.
-    ``figure`` is the place of the figure of its notebook that shows it, from 1.
+    ``figure`` is the id of the cell of its notebook whose picture shows it; empty where none does.
     ``gate`` names the value that must be 1 for any verdict, ``pixel_recipe`` the numbers of the
     rerun of a public notebook, by ``Frame``. Without ``restricted`` a study that falls short of
     ``testable_on`` says nothing of the claim.
@@ -147,7 +147,7 @@ class Claim(Source):
     testable_on: Needs
     restricted: Restricted | None = None
     source: str
-    figure: int = Field(default=1, ge=1)
+    figure: str = ""
     gate: Source | None = None
     pixel_recipe: Mapping[Frame, Source] = Field(default_factory=dict)
 

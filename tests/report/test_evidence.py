@@ -10,7 +10,9 @@ from nbformat import v4
 from gliomalib import settings
 from gliomalib.report import evidence, pages
 from gliomalib.report.pages import Report
+from gliomalib.report.statements import Statement
 from gliomalib.schema import RecordError
+from gliomalib.verdicts import claims
 from tests.report import small_study as small
 from tests.report.reading import soup
 
@@ -41,19 +43,33 @@ def drawn(small_folder: Path) -> Report:
 
 
 @pytest.mark.parametrize(
-    ("number", "alt", "caption"),
-    [(1, "first", "A caption."), (2, "second", "A caption."), (3, "third", ""), (7, "third", "")],
+    ("cell", "alt", "caption"), [("d0", "first", "A caption."), ("d2", "third", "")]
 )
-def test_a_figure_comes_with_its_caption(
-    drawn: Report, number: int, alt: str, caption: str
-) -> None:
-    found = soup(evidence.figure(drawn, "05_fusion", number)).figure
+def test_a_figure_comes_with_its_caption(drawn: Report, cell: str, alt: str, caption: str) -> None:
+    found = soup(evidence.figure(drawn, "05_fusion", cell)).figure
     assert found.img["alt"] == alt
     assert (found.figcaption.get_text() if found.figcaption else "") == caption
 
 
-def test_where_there_is_none_there_is_no_figure(drawn: Report) -> None:
-    assert evidence.figure(drawn, "07_baselines", 1) == ""
+@pytest.mark.parametrize(
+    ("run", "cell"),
+    [("05_fusion", "d4"), ("05_fusion", "d9"), ("05_fusion", ""), ("07_baselines", "d0")],
+)
+def test_no_other_figure_stands_in_for_one_that_is_not_there(
+    drawn: Report, run: str, cell: str
+) -> None:
+    assert evidence.figure(drawn, run, cell) == ""
+
+
+def test_the_figure_of_the_first_statement_leads(drawn: Report) -> None:
+    entry = next(one for one in drawn.entries if one.name == "05_fusion")
+    own = next(claim for claim in claims.load() if claim.id == "C7")
+    row = {"claim": "C7", "statement": "Better.", "verdict": "holds", "notebook": "05_fusion"}
+    for cell, alt in (("d2", "third"), ("d9", "first"), ("", "first")):
+        statement = Statement(row, claim=own.model_copy(update={"figure": cell}))
+        object.__setattr__(drawn, "statements", [statement])
+        page = soup(evidence.notebook_page(drawn, entry))
+        assert page.select_one("#result figure img")["alt"] == alt
 
 
 def test_the_figure_stands_above_the_cells_and_only_there(drawn: Report) -> None:

@@ -1,5 +1,6 @@
 """The file of statements is whole, and a fault in it is named."""
 
+import json
 import re
 import subprocess
 from functools import cache
@@ -201,6 +202,14 @@ def test_every_finding_asks_for_statements_and_answers_in_their_words() -> None:
         first = by_id[asked.statements[0]]
         assert set(first.words) <= set(asked.answers), asked.question
         assert all(name in by_id for name in asked.statements)
+
+
+def test_every_figure_is_a_cell_of_its_notebook() -> None:
+    named = {(claim.notebook, claim.figure) for claim in claims.load() if claim.figure}
+    assert len(named) > 10
+    for notebook, cell in named:
+        content = json.loads((PROJECT_DIR / "notebooks" / f"{notebook}.ipynb").read_text("utf-8"))
+        assert cell in [each["id"] for each in content["cells"]], (notebook, cell)
 
 
 def test_the_classes_are_those_of_the_labels() -> None:
