@@ -85,4 +85,6 @@ def test_each_site_has_its_row_and_none_is_an_empty_picture() -> None:
     (axes,) = picture.figure.axes
     assert [one.get_text() for one in axes.get_yticklabels()] == ["all sites", "TCIA01"]
     assert "all sites 0.1" in picture.alt
-    assert sites.drops(table.iloc[:0]).figure.axes
+    nothing = sites.drops(table.iloc[:0])
+    assert nothing.alt == nothing.figure.axes[0].texts[0].get_text()
+    assert nothing.alt.startswith("No drop was measured"), "and no empty axes"
