@@ -51,13 +51,17 @@ FIRST, CROP, UNET2D, UNET3D, FUSED, CLASSES, OUTSIDE, TIMES = NOTEBOOKS.values()
 
 @dataclass(frozen=True)
 class Report:
-    """All that the templates are given; nothing in it is computed from images or labels."""
+    """All that the templates are given; nothing in it is computed from images or labels.
+
+    ``others`` are the studies that left records beside this one.
+    """
 
     study: settings.Study
     entries: Sequence[Entry]
     verdicts: Sequence[dict[str, str]]
     verdict_fault: str
     example: Path | None = None
+    others: tuple[str, ...] = ()
 
     @cached_property
     def records(self) -> dict[str, Record]:
@@ -174,7 +178,9 @@ def collect(study: settings.Study, report_dir: Path) -> Report:
         rows, fault = [], str(error)
     example = report_dir / "figures" / "fused.png"
     there = example if example.is_file() else None
-    return Report(study, entries.entries(study, report_dir), rows, fault, there)
+    beside = (name for name in settings.studies() if name != study.study)
+    others = tuple(n for n in beside if any((report_dir.parent / n / "records").glob("*.json")))
+    return Report(study, entries.entries(study, report_dir), rows, fault, there, others)
 
 
 def index_page(report: Report) -> str:

@@ -334,3 +334,14 @@ def test_the_page_of_a_variant_says_what_it_changed(small_folder: Path) -> None:
     told = soup.select_one("main > .kicker").get_text()
     assert entry.variant in told
     assert all(f"{name}: " in told for name in changed)
+
+
+def test_every_page_leads_to_the_other_studies(small_folder: Path) -> None:
+    assert soup_of(report.build("small", small_folder)).select(".switch") == []
+    small.fill(small_folder.parent / "real")
+    (small_folder.parent / "nothing").mkdir()
+    for path in (report.build("small", small_folder), small_folder / "html" / "about.html"):
+        links = soup_of(path).select(".bar .switch a")
+        assert [link.get_text() for link in links] == ["real"]
+        target, _, place = links[0]["href"].partition("#")
+        assert soup_of((path.parent / target).resolve()).find(id=place) is not None
