@@ -39,6 +39,8 @@ def write(names: Sequence[str], reports_dir: Path, out: Path) -> Path:
         site = Path(folder) / "site"
         for name in chosen:
             _copy(settings.load(name), reports_dir / name, site / name)
+        if (reports_dir / studies.BENCHMARKS).is_dir():
+            shutil.copytree(reports_dir / studies.BENCHMARKS, site / studies.BENCHMARKS)
         studies.write(site)
         lost = "Cut the address off before the name of a study to get to the front page"
         _stub(site / "404.html", "Not found", f"{lost}: {', '.join(chosen)}.")
@@ -52,7 +54,9 @@ def _check_free(out: Path) -> None:
     there = {path.name for path in out.iterdir()} if out.exists() else set()
     if there and not (MARK in there and (out / MARK).read_text(encoding="utf-8") == MARKED):
         raise DataError(f"{out}: is neither empty nor an earlier export; name another folder")
-    if own := sorted(there - {MARK, "404.html", "index.html", *settings.studies()}):
+    if own := sorted(
+        there - {MARK, "404.html", "index.html", studies.BENCHMARKS, *settings.studies()}
+    ):
         raise DataError(f"{out}: an export has no {own[0]}; move it or name another folder")
 
 

@@ -16,6 +16,9 @@ from gliomalib.report.statements import Statement
 from gliomalib.schema import SettingsError
 from gliomalib.verdicts import claims
 
+BENCHMARKS = "benchmarks"
+"""Folder of the page that `make bench` writes, beside the studies."""
+
 log = logging.getLogger(__name__)
 
 
@@ -55,6 +58,7 @@ def write(reports_dir: Path, built: str = "") -> Path:
         picture=next((study for study in listed if study.report.example), None),
         first=claims.load()[0],
         citations=references.sentences(claims.paper()),
+        timed=(reports_dir / BENCHMARKS / "index.html").is_file(),
     )
     return write_atomic(reports_dir / "index.html", page)
 

@@ -46,6 +46,19 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
+def test_the_page_of_the_benchmarks_goes_along_and_is_linked(reports: Path, tmp_path: Path) -> None:
+    (reports / "benchmarks").mkdir()
+    (reports / "benchmarks" / "index.html").write_text("<p>fast")
+    for _ in range(2):
+        site = export.write([], reports, tmp_path / "site")
+        assert (site / "benchmarks" / "index.html").read_text() == "<p>fast"
+        assert 'href="benchmarks/index.html"' in (site / "index.html").read_text()
+    shutil.rmtree(reports / "benchmarks")
+    assert (
+        "benchmarks" not in (export.write([], reports, tmp_path / "b") / "index.html").read_text()
+    )
+
+
 def test_all_reports_become_a_site(finished: Path, tmp_path: Path) -> None:
     site = export.write([], finished, tmp_path / "a" / "site")
     made = contents(site)
