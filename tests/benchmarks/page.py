@@ -35,14 +35,14 @@ def write(ledger: Ledger, folder: Path, seconds: float) -> Path:
 def plot(rows: list[Row]) -> str:
     """Return an SVG: a dot a row, right of the line at 1 where the row is met."""
     with pyplot.rc_context(encode.FONTS):
-        figure, axes = pyplot.subplots(figsize=(9, 0.32 * len(rows) + 0.9), layout="constrained")
+        figure, axes = pyplot.subplots(figsize=(11, 0.32 * len(rows) + 0.9), layout="constrained")
         for place, row in enumerate(rows):
             colour, score = COLOURS[row.outcome], row.score or 0
             axes.plot([1, score], [place, place], color=colour, linewidth=1)
             axes.plot(score, place, "o", color=colour, markersize=6)
         axes.set_xscale("log")
         axes.axvline(1, color="#444", linewidth=1)
-        axes.set_yticks(range(len(rows)), [f"{row.what}; {row.peer}" for row in rows], fontsize=7)
+        axes.set_yticks(range(len(rows)), [f"{row.what}; {row.peer}" for row in rows], fontsize=8.5)
         axes.invert_yaxis()
         axes.xaxis.set_major_locator(FixedLocator([0.25, 0.5, 1, 2, 4, 8, 16, 32]))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
