@@ -24,10 +24,13 @@ from gliomalib import provenance, records, schema
 from gliomalib.runner.executed import tidy
 from gliomalib.runner.jobs import Job, RunError
 from gliomalib.runner.locks import held
-from gliomalib.runner.stamps import write_stamp
+from gliomalib.runner.stamps import doubt_needed, write_stamp
 from gliomalib.runner.watch import telling
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+WANTING = ("DataError", "MismatchError", "RecordError")
+"""Errors of a notebook that did not find what another one should have left."""
 
 LINGERING_S = 20.0
 """How long the kernel of a killed run may take to notice that its parent is gone."""
@@ -119,6 +122,8 @@ def _run(job: Job, lock: int, printed: TextIO) -> tuple[nbformat.NotebookNode, i
             kernel_manager_class=kernel,
         )
     except PapermillExecutionError as error:
+        if error.ename in WANTING:
+            doubt_needed(job)
         first = next(filter(str.strip, error.source.splitlines()), "").strip()
         cell = f"cell [{error.exec_count}], {first:.80}"
         raise RunError(f"{job.name}, {cell}\n  {_sentence(error)}\n  log: {job.attempt}") from None
