@@ -30,6 +30,13 @@ Otherwise a new notebook parameter would make every stored array and every netwo
 """
 CORES = "GLIOMA_CORES"
 """Variable with which whoever runs a study tells its notebooks how many processes may work."""
+TOLERANCE = (
+    "none with the same seed, threads and processor, whatever the number of workers and also where "
+    "a training was resumed; another number of threads or processor adds up in another order: the "
+    "losses of a training stay within 1e-5 of themselves in its first epochs, and it is then "
+    "another training of the same network"
+)
+"""How far a repetition may be from a record, and why."""
 PACKAGES = (
     *("torch", "torchvision", "monai", "pytorch-lightning", "scikit-learn"),
     *("nibabel", "numpy", "scipy", "pandas"),
@@ -230,7 +237,7 @@ def commit() -> str:
         above = _git("rev-parse", "--show-prefix")
         _git("cat-file", "-e", "HEAD:gliomalib")
         head = _git("rev-parse", "--short=12", "HEAD")
-        where = ("--", "gliomalib", "notebooks")
+        where = ("--", "gliomalib", "notebooks", "data", "requirements.lock")
         changed = _git("status", "--porcelain", "--untracked-files=no", *where)
     except (OSError, ValueError, subprocess.SubprocessError):
         return "unknown"

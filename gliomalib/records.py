@@ -314,6 +314,7 @@ def _provenance(run: Run) -> dict[str, Any]:
         "data_digest": _data_digest(table) if table.is_file() else "no data",
         "versions": provenance.versions(),
         "hardware": provenance.hardware(),
+        "tolerance": provenance.TOLERANCE,
     }
 
 

@@ -230,14 +230,17 @@ def git(folder: Path, *words: str) -> None:
     )
 
 
-def test_commit_says_when_files_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["gliomalib/x.py", "data/published.yml", "requirements.lock"])
+def test_commit_says_when_files_differ(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(provenance, "PROJECT_DIR", tmp_path)
     assert provenance.commit() == "unknown"
+    (tmp_path / "data").mkdir()
     (tmp_path / "gliomalib").mkdir()
-    (tmp_path / "notebooks").mkdir()
-    module = tmp_path / "gliomalib" / "x.py"
+    (tmp_path / "gliomalib" / "y.py").write_text("")
+    module = tmp_path / name
     module.write_text("x = 1\n")
-    (tmp_path / "notebooks" / "n").write_text("")
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "--quiet", "-m", "x")

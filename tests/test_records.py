@@ -163,6 +163,7 @@ def test_provenance_names_lock_code_and_data(run: Run) -> None:
     first = records.finish(run, NotebookResult(values=[DICE])).provenance
     assert first["lock_sha256"] == file_digest(PROJECT_DIR / "requirements.lock")
     assert first["data_digest"] == "no data"
+    assert first["tolerance"].startswith("none with the same seed, threads and processor")
     assert {"python", "torch", "scipy", "scikit-learn"} <= set(first["versions"])
     assert date.fromisoformat(first["date"]) <= datetime.now(UTC).date()
     run.work_dir.mkdir(parents=True)

@@ -1,7 +1,9 @@
 """Verbs on studies: run them, read and judge what they left, pass their reports on."""
 
 import argparse
+import contextlib
 import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,12 +50,27 @@ def add(verbs: Verbs) -> None:
     )
     compare.set_defaults(verb=_compare)
 
+    verify = verbs.add_parser(
+        "verify", help="run a stored study again and say what came out the same (1: not all did)"
+    )
+    verify.add_argument("study", metavar="STUDY", help="a study that has a report")
+    verify.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="processes at once")
+    verify.add_argument("--until", default="", metavar="NOTEBOOK", help="stop after this notebook")
+    verify.add_argument("--source", default="", metavar="FOLDER", help="the user's data set")
+    verify.add_argument(
+        "--out",
+        default="",
+        metavar="FOLDER",
+        help="keeps what is made, to go on there after a stop",
+    )
+    verify.set_defaults(verb=_verify)
+
     for verb in (run, study, report):
         verb.add_argument("--source", default="", metavar="FOLDER", help="the user's data set")
         verb.add_argument("--data-dir", default="", metavar="FOLDER", help="working files (data)")
         verb.add_argument("--report-dir", default="", metavar="FOLDER", help="results (reports)")
         verb.add_argument("--folders", type=Path, metavar="FILE", help="JSON of all three instead")
-    for verb in (verdicts, compare):
+    for verb in (verdicts, compare, verify):
         verb.add_argument("--report-dir", default="", metavar="FOLDER", help="reports (reports)")
     verbs.add_parser("studies", help="list the studies").set_defaults(verb=_studies)
     _add_passing_on(verbs)
@@ -142,6 +159,31 @@ def _compare(arguments: argparse.Namespace) -> None:
 
     page = compare.build(arguments.a, arguments.b, _reports(arguments), arguments.out)
     say(f"side by side: {page}")
+
+
+def _verify(arguments: argparse.Namespace) -> bool:
+    from gliomalib.report import compare  # noqa: PLC0415
+    from gliomalib.runner.snakemake import bring_up_to_date  # noqa: PLC0415
+
+    study, until = arguments.study, arguments.until
+    stored = compare.read("A", compare.find(study, _reports(arguments)))
+    with contextlib.ExitStack() as stack:
+        out = arguments.out
+        if not out:
+            # on the disk on which studies work, which has the room for another one
+            fresh = tempfile.TemporaryDirectory(dir=Folders().data, prefix=".verify-")
+            out = stack.enter_context(fresh)
+        folders = Folders.of(f"{out}/data", f"{out}/reports", arguments.source)
+        bring_up_to_date(study, folders, arguments.cores, until)
+        again = compare.read("B", folders.reports / study)
+        if until:
+            names = {job.name for job in plan(study, folders, until)}
+            kept = {name: record for name, record in stored.records.items() if name in names}
+            stored = replace(stored, records=kept, verdicts={})
+        found = compare.Comparison(stored, again)
+        for line in compare.sentences(found):
+            say(line)
+    return not found.same
 
 
 def _add_passing_on(verbs: Verbs) -> None:

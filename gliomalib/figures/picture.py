@@ -23,6 +23,7 @@ from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 
 from gliomalib.figures import encode
+from gliomalib.provenance import write_atomic
 from gliomalib.schema import CLASS_COLOURS, CLASS_NAMES, SEQUENCES, Labels
 
 ENHANCING = 3
@@ -84,9 +85,7 @@ class Picture:
 
     def save(self, path: str | Path) -> Self:
         """Write the picture as PNG too, and return it to be shown."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self._drawn("png"))
+        write_atomic(path, self._drawn("png"))
         return self
 
     def _drawn(self, kind: str) -> bytes:

@@ -136,6 +136,7 @@ def _run(record: Record, files: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     # a table has its own name behind that of the run
     left = [f["id"] for f in files if f["name"].split(".csv")[0].rpartition(".")[0] == record.name]
     usage = {"wall time, s": record.wall_s, "peak memory, bytes": record.peak_memory_bytes}
+    usage |= {"exit code": origin.get("exit_code", "not recorded")}
     return {
         "id": f"#run-{quote(record.name)}",
         "record": record,

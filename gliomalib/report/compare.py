@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from gliomalib import inputs
+from gliomalib import inputs, records
+from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.provenance import write_atomic
-from gliomalib.report import entries, pages
+from gliomalib.report import compare_tables, entries, pages
+from gliomalib.report.compare_tables import CLOSE, TablePair
 from gliomalib.report.pages import ABSENT, TIMES
 from gliomalib.report.phrases import dotted, listed, portable
 from gliomalib.schema import Record, RecordError, SettingsError, Value, split_run_name
@@ -22,8 +24,12 @@ from gliomalib.schema import Record, RecordError, SettingsError, Value, split_ru
 CLOCK_UNITS = {"s", "ms", "min", "h", "1/s"}
 """Units of values that a clock makes, in whatever notebook."""
 
-CLOSE = 1e-9
-"""Relative difference up to which two numbers of two records are one number."""
+KINDS = {
+    "within": "intervals overlap",
+    "beyond": "intervals apart",
+    "open": "without two intervals",
+}
+"""How two values differ → what that is called."""
 
 COUNTED = ("n_patients", "n_empty", "n_missed", "n_seeds", "unit")
 """What must be the same of two values beside the numbers."""
@@ -52,6 +58,12 @@ class Side:
     def studies(self) -> tuple[str, ...]:
         """The studies that its records name; more than one where somebody mixed them."""
         return tuple(sorted({record.study for record in self.records.values()}))
+
+    @cached_property
+    def tables(self) -> dict[str, dict[str, Path]]:
+        """The files of the tables that each run left, by run and name."""
+        paths = {run: records.tables_of(self.folder, run) for run in self.records}
+        return {run: {path.name.split(".csv")[0]: path for path in paths[run]} for run in paths}
 
 
 @dataclass(frozen=True)
@@ -105,6 +117,17 @@ class Comparison:
         ]
 
     @cached_property
+    def tables(self) -> list[TablePair]:
+        """Every table that both left."""
+        pairs = [(run, self.a.tables[run], self.b.tables[run]) for run in self.shared]
+        return [
+            compare_tables.pair(run, name, left[name], right[name])
+            for run, left, right in pairs
+            for name in left
+            if name in right
+        ]
+
+    @cached_property
     def lone_values(self) -> dict[str, dict[str, list[str]]]:
         """Side → run → the names of the values that just this side has."""
         lone: dict[str, dict[str, list[str]]] = {self.a.letter: {}, self.b.letter: {}}
@@ -141,7 +164,8 @@ class Comparison:
         kinds = {pair.kind for pair in self.values} - {"equal", "clock"}
         changed = [p for p in self.verdicts if TIMES not in [row.get("notebook") for row in p]]
         lone = any(self.lone_values.values())
-        return not (kinds or changed or lone or self.parameters or self.missing)
+        tables = [pair for pair in self.tables if pair.kind == "differs"]
+        return not (kinds or changed or lone or tables or self.parameters or self.missing)
 
     @property
     def missing(self) -> list[str]:
@@ -151,6 +175,9 @@ class Comparison:
         for side, other in ((self.a, self.b), (self.b, self.a)):
             if lacking := [name for name in other.records if name not in side.records]:
                 sentences.append(f"{side.letter} has no record of {listed(lacking)}.")
+            left = {name for run in self.shared for name in other.tables[run]}
+            if tables := sorted(left.difference(*(side.tables[run] for run in self.shared))):
+                sentences.append(f"{side.letter} has no table {listed(tables)}.")
         return sentences
 
     def _differences(self, told: Callable[[Record], Mapping[str, str]]) -> list[Difference]:
@@ -163,6 +190,31 @@ class Comparison:
                 if answers[0] != answers[1]:
                     found.setdefault((name, *answers), []).append(run)
         return [Difference(*key, tuple(runs)) for key, runs in sorted(found.items())]
+
+
+def sentences(found: Comparison) -> list[str]:
+    """Return a line for each value and table that differs or is missing, then how many did not."""
+    lines = [*found.missing]
+    for pair in (pair for pair in found.values if pair.kind in KINDS):
+        how = ", ".join((KINDS[pair.kind], *pair.notes))
+        by = f"{pair.b.value - pair.a.value:.2g}, {pair.a.value:.6g} became {pair.b.value:.6g}"
+        lines.append(f"{pair.run}: {pair.name} differs by {by} ({how})")
+    lines += [f"table {pair.name}: differs {pair.how}" for pair in found.tables if pair.how]
+    for letter, runs in found.lone_values.items():
+        there = {run: names for run, names in runs.items() if run in found.shared}
+        lines += [f"{run}: only {letter} has {listed(names)}" for run, names in there.items()]
+    for row, twin in found.verdicts:
+        verdicts = [each.get("verdict", "not judged") for each in (row, twin)]
+        lines.append(f"claim {(row or twin)['claim']}: {' became '.join(verdicts)}")
+    changed = (*found.parameters, *found.origins)
+    lines += [f"{each.name}: {each.a} became {each.b}" for each in changed]
+    for what, pairs in (("values", found.values), ("tables", found.tables)):
+        kinds = [pair.kind for pair in pairs]
+        same, clocks = kinds.count("equal"), kinds.count("clock")
+        lines.append(
+            f"{what}: {same} the same, {len(kinds) - same - clocks} different, {clocks} of a clock"
+        )
+    return lines
 
 
 def build(a: str, b: str, report_dir: str | Path, out: str | Path | None = None) -> Path:
@@ -213,7 +265,8 @@ def read(letter: str, folder: Path) -> Side:
         rows = entries.rows(folder, entries.VERDICTS)
     except RecordError as error:
         rows = []
-        faults.append(str(error))
+        # a run up to some notebook has no verdicts yet
+        faults += [str(error)] if LAST_NOTEBOOK in made else []
     verdicts = {f"{row['claim']} {row['statement']}": row for row in rows}
     return Side(letter, folder, made, verdicts, tuple(faults))
 

@@ -151,8 +151,10 @@ class Report:
         """What the records say of their origin → each answer → the runs that give it."""
         found: dict[str, dict[str, list[str]]] = {}
         for name, record in self.records.items():
-            date = str(record.provenance.get("date", ABSENT))
-            for key, answer in {"date (UTC)": date, **origin(record)}.items():
+            facts = {"date (UTC)": record.provenance.get("date", ABSENT), **origin(record)}
+            # a record of an earlier version has none
+            facts |= {"exit code": record.provenance.get("exit_code", "not recorded")}
+            for key, answer in {name: str(fact) for name, fact in facts.items()}.items():
                 found.setdefault(key, {}).setdefault(answer, []).append(name)
         return found
 
@@ -163,9 +165,10 @@ class Report:
 
 
 def origin(record: Record) -> dict[str, str]:
-    """Return commit, lock, code, data, versions, seed and device by what a page calls them."""
+    """Return commit, lock, code, data, versions, processor, seed and device by what pages say."""
     stated = {title: record.provenance.get(key, ABSENT) for key, title in ORIGIN.items()}
     stated |= record.provenance.get("versions", {})
+    stated |= {"processor": record.provenance["hardware"].get("processor", ABSENT)}
     stated |= {"seed": record.seed, "device": record.device}
     return {name: str(answer) for name, answer in stated.items()}
 

@@ -4,9 +4,11 @@ It runs in this very Python with a fixed number of threads, whatever kernels are
 """
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,10 +24,13 @@ from gliomalib import provenance, records, schema
 from gliomalib.runner.executed import tidy
 from gliomalib.runner.jobs import Job, RunError
 from gliomalib.runner.locks import held
-from gliomalib.runner.stamps import write_stamp
+from gliomalib.runner.stamps import doubt_needed, write_stamp
 from gliomalib.runner.watch import telling
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+WANTING = ("DataError", "MismatchError", "RecordError")
+"""Errors of a notebook that did not find what another one should have left."""
 
 LINGERING_S = 20.0
 """How long the kernel of a killed run may take to notice that its parent is gone."""
@@ -43,8 +48,8 @@ def execute(job: Job) -> float:
     with telling(job) as printed, held(lock, job.name, LINGERING_S) as descriptor:
         for leftover in (job.stamp, job.record, job.executed):
             leftover.unlink(missing_ok=True)
-        notebook = _run(job, descriptor, printed)
-        _check_record(job)
+        notebook, exit_code = _run(job, descriptor, printed)
+        _complete_record(job, exit_code)
         provenance.write_atomic(job.executed, nbformat.writes(notebook) + "\n")
         job.attempt.unlink(missing_ok=True)
         write_stamp(job)
@@ -69,17 +74,20 @@ def environment(threads: int, work_dir: Path) -> dict[str, str]:
     return variables | (dict.fromkeys(THREADS, str(threads)) if threads else {})
 
 
-def kernel_class(variables: Mapping[str, str], lock: int) -> type[AsyncKernelManager]:
+def kernel_class(variables: Mapping[str, str], lock: int) -> type[Any]:
     """Return a kernel manager that starts this interpreter with ``variables``.
 
     A kernel installed by the user under the same name is never taken. The kernel inherits the
-    lock ``lock``, so that one that outlives a killed parent is waited for.
+    lock ``lock``, so that one that outlives a killed parent is waited for. Once it has started a
+    kernel, the class has its ``process``.
     """
     spec = KernelSpec(**get_kernel_dict())
     # what goes wrong in a cell reaches the notebook; the rest is talk about the connection
     spec.argv = [*spec.argv, "--log-level=CRITICAL"]
 
     class Kernel(AsyncKernelManager):
+        process: subprocess.Popen[bytes]
+
         @property
         def kernel_spec(self) -> KernelSpec:
             return spec
@@ -92,12 +100,15 @@ def kernel_class(variables: Mapping[str, str], lock: int) -> type[AsyncKernelMan
             # not in the specification of the kernel, where a dollar sign is filled in
             options |= {"env": {**os.environ, **options.get("env", {}), **variables}}
             options |= {"pass_fds": (lock,), "transport_encryption": "auto"}
-            return await super().start_kernel(**options)
+            await super().start_kernel(**options)
+            # its manager forgets the process, and the code with which it ended, at the end
+            type(self).process = self.provisioner.process  # type: ignore[union-attr]
 
     return Kernel
 
 
-def _run(job: Job, lock: int, printed: TextIO) -> nbformat.NotebookNode:
+def _run(job: Job, lock: int, printed: TextIO) -> tuple[nbformat.NotebookNode, int | None]:
+    kernel = kernel_class(environment(job.study.threads, job.work_dir), lock)
     try:
         done = papermill.execute_notebook(
             _unformatted(job.path),
@@ -108,18 +119,20 @@ def _run(job: Job, lock: int, printed: TextIO) -> nbformat.NotebookNode:
             language="python",
             progress_bar=False,
             stdout_file=printed,
-            kernel_manager_class=kernel_class(environment(job.study.threads, job.work_dir), lock),
+            kernel_manager_class=kernel,
         )
     except PapermillExecutionError as error:
+        if error.ename in WANTING:
+            doubt_needed(job)
         first = next(filter(str.strip, error.source.splitlines()), "").strip()
         cell = f"cell [{error.exec_count}], {first:.80}"
         raise RunError(f"{job.name}, {cell}\n  {_sentence(error)}\n  log: {job.attempt}") from None
     except (DeadKernelError, RuntimeError) as error:
         raise RunError(
             f"{job.name}: its process ended before the notebook did, most often for want of "
-            f"memory ({_one_line(str(error))}) {_where(job.attempt)}"
+            f"memory or because it was stopped ({_one_line(str(error))}) {_where(job.attempt)}"
         ) from None
-    return tidy(done, job)
+    return tidy(done, job), kernel.process.returncode
 
 
 def _unformatted(path: Path) -> str:
@@ -127,7 +140,8 @@ def _unformatted(path: Path) -> str:
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
-def _check_record(job: Job) -> None:
+def _complete_record(job: Job, exit_code: int | None) -> None:
+    """Check that the record is there and of this job, and add what only its end shows."""
     if not job.record.is_file():
         raise RunError(
             f"{job.name}: the notebook ended without a record, {job.record} is missing "
@@ -137,6 +151,8 @@ def _check_record(job: Job) -> None:
     written = (record.notebook, record.variant, record.study)
     if written != (job.notebook, job.variant, job.study.study):
         raise RunError(f"{job.record}: the record is of {'/'.join(written)}, not of {job.name}")
+    origin = {**record.provenance, "exit_code": exit_code}
+    records.write(replace(record, provenance=origin), job.report_dir)
 
 
 def _sentence(error: PapermillExecutionError) -> str:

@@ -2,18 +2,25 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, Never
+
+import psutil
 
 from gliomalib.provenance import CORES, PROJECT_DIR, write_atomic
 from gliomalib.runner.jobs import Folders, RunError, plan
 from gliomalib.runner.locks import held
 from gliomalib.runner.stamps import forget_changed
 from gliomalib.runner.watch import EVENTS, LOG, Watch
+
+GRACE_S = 10.0
+"""Seconds after which what was told to stop is killed; a cluster waits 30 for all."""
 
 
 def bring_up_to_date(
@@ -22,7 +29,8 @@ def bring_up_to_date(
     """Run what is out of date in a study, in parallel on ``cores``, and tell how far it is.
 
     Raises ``RunError`` when a notebook failed or when another process runs the same study; a run
-    that was killed is simply started again.
+    that was killed is simply started again. At SIGTERM, with which schedulers announce the end,
+    all processes end within seconds, and it is a ``RunError`` too.
     """
     jobs = plan(study, folders, until)
     work, page = folders.data / study, folders.reports / study / "index.html"
@@ -73,11 +81,32 @@ def _finished(
             command, cwd=work, pass_fds=(lock,), env=variables, stdout=out, stderr=out
         )
         began = time.monotonic()
-        while process.poll() is None:
-            # at an interrupt the terminal told Snakemake as well: let it end its jobs
-            with suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
-                watch.follow(events, time.monotonic() - began)
-                process.wait(0.3)
-        watch.follow(events, time.monotonic() - began)
+        before = signal.signal(signal.SIGTERM, _stop)
+        try:
+            while process.poll() is None:
+                # at an interrupt the terminal told Snakemake as well: let it end its jobs
+                with suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
+                    watch.follow(events, time.monotonic() - began)
+                    process.wait(0.3)
+            watch.follow(events, time.monotonic() - began)
+        finally:
+            _end(process)
+            signal.signal(signal.SIGTERM, before)
     watch.show("")
     return bool(process.returncode == 0)
+
+
+def _stop(*_: Any) -> Never:
+    raise RunError("the study was told to stop (SIGTERM); start it again, and it goes on")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End Snakemake and all that it started; at SIGTERM it alone would wait for its jobs."""
+    for send in (psutil.Process.terminate, psutil.Process.kill):
+        with suppress(psutil.NoSuchProcess, subprocess.TimeoutExpired):
+            # Snakemake first, so that it starts nothing in place of what ends
+            snakemake = psutil.Process(process.pid)
+            for each in (snakemake, *snakemake.children(recursive=True)):
+                with suppress(psutil.NoSuchProcess):
+                    send(each)
+            process.wait(GRACE_S)

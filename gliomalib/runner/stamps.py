@@ -4,10 +4,14 @@ import json
 from collections.abc import Iterable, Sequence
 
 from gliomalib import provenance
+from gliomalib.runner.chain import wanted
 from gliomalib.runner.jobs import Job, cells_of
 from gliomalib.runner.listing import remembered
 
 NOT_CODE = {".py", ".pyc"}
+
+DOUBTED = "doubted"
+"""Folder of the marks of notebooks whose working files another one found wanting."""
 
 
 def write_stamp(job: Job) -> None:
@@ -22,20 +26,31 @@ def is_current(job: Job) -> bool:
     return bool(remembered(job.stamp).items() >= _present(job).items())
 
 
+def doubt_needed(job: Job) -> None:
+    """Have all that ``job`` stands on run again when its study is started next.
+
+    They find what is whole as it was left, and make anew what is missing or damaged.
+    """
+    for notebook in wanted(job.notebook)[:-1]:
+        provenance.write_atomic(job.work_dir / DOUBTED / notebook, "")
+
+
 def forget_changed(jobs: Iterable[Job]) -> list[str]:
     """Remove the stamps of jobs that are not current and return their names.
 
     So a record that was checked out, edited or made with other parameters is made again. Moved
     patients make nothing stale; but where anything is, the table of cases, which holds the
-    places of files, is written anew as well, for whoever reads it.
+    places of files, is written anew as well, for whoever reads it. So is what was doubted.
     """
     jobs = list(jobs)
-    changed = [job for job in jobs if not is_current(job)]
+    doubted = {job.work_dir / DOUBTED / job.notebook: job.notebook for job in jobs}
+    again = {notebook for mark, notebook in doubted.items() if mark.is_file()}
+    changed = [job for job in jobs if job.notebook in again or not is_current(job)]
     if changed:
         first = [job for job in jobs if job not in changed and not job.needs]
         changed += [job for job in first if remembered(job.stamp).get("place") != _place(job)]
-    for job in changed:
-        job.stamp.unlink(missing_ok=True)
+    for path in (*(job.stamp for job in changed), *doubted):
+        path.unlink(missing_ok=True)
     return [job.name for job in changed]
 
 

@@ -68,7 +68,11 @@ class Watch:
     def follow(self, events: IO[bytes], now: float) -> None:
         """Tell of the events since the last call, and of the whole study after ``now`` seconds."""
         while (line := events.readline()).endswith(b"\n"):
-            event = json.loads(line)
+            try:
+                event = json.loads(line)
+            except ValueError:
+                # a full disk leaves half a line, to which the next one is added
+                continue
             if event["run"] in self.jobs:
                 self._see(event, now)
         events.seek(-len(line), 1)

@@ -17,7 +17,8 @@ from gliomalib.__main__ import main
 from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.runner import snakemake
-from gliomalib.schema import Record
+from gliomalib.runner.jobs import Folders
+from gliomalib.schema import Record, Value
 from tests import planted_report as planted
 from tests.nasty import NAMES
 from tests.report.two_runs import COUNT, change_values, make_report
@@ -177,6 +178,60 @@ def test_a_difference_is_no_error(reports: Path) -> None:
     assert "Not everything came out the same." in page
 
 
+@pytest.mark.parametrize(
+    ("changed", "result"),
+    [
+        ((), (0, "values: 8 the same, 0 different, 7 of a clock\n")),
+        ((replace(COUNT, value=7.0),), (1, "voxels differs by -1.1e+02, 120 became 7 (")),
+    ],
+)
+@pytest.mark.parametrize("out", ["", "kept"])
+def test_a_stored_study_is_run_again_beside_it(
+    out: str,
+    changed: tuple[Value, ...],
+    result: tuple[int, str],
+    reports: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(reports)
+    runs: list[tuple[Any, ...]] = []
+
+    def run(*asked: Any) -> None:
+        runs.append(asked)
+        make_report(asked[1].reports / "old")
+        change_values(asked[1].reports / "old", *changed)
+
+    monkeypatch.setattr(snakemake, "bring_up_to_date", run)
+    before = {path: path.read_bytes() for path in reports.rglob("*.*")}
+    words = ["--report-dir", str(reports), f"--out={out}", "--cores=1", "--source=x"]
+    assert main(["verify", "old", *words]) == result[0]
+    assert result[1] in capsys.readouterr().out
+    ((study, folders, cores, until),) = runs
+    assert (study, cores, until, folders.source) == ("old", 1, "", reports / "x")
+    assert folders.reports.exists() == bool(out)
+    if out:
+        assert folders.data == reports / "kept" / "data"
+    assert {path: path.read_bytes() for path in before} == before, "what is stored stays"
+
+
+def test_up_to_a_notebook_the_others_are_not_missed(
+    reports: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(_: str, folders: Folders, *more: Any) -> None:
+        make_report(folders.reports / "smoke")
+        for path in (folders.reports / "smoke").glob("*/1*.*"):
+            path.unlink()
+
+    (reports / "old").rename(reports / "smoke")
+    monkeypatch.setattr(snakemake, "bring_up_to_date", run)
+    words = ["verify", "smoke", "--report-dir", str(reports)]
+    assert main([*words, "--until=05_fusion"]) == 0
+    assert capsys.readouterr().out.startswith("values: 6 the same")
+    assert main(words) == 1
+    assert "B has no record of 14_efficiency and 16_rep" in capsys.readouterr().out
+
+
 ECHO = "#!/bin/sh\nprintf '%s\\0' \"$@\" >> said\n"
 
 
@@ -214,6 +269,8 @@ def test_make_hands_on_what_was_typed(name: str, made: Callable[..., Any], tmp_p
         *(*study[:6], "--quiet", *study[6:])
     ]
     assert made("report", "CORES=2", DATA=name)[0] == [*study[:4], f"--source={name}", *study[5:]]
+    verify = ["-m", "gliomalib", "verify", *study[3:6], f"--out={text}", "--", "demo"]
+    assert made("verify", f"DATA={text}", "CORES=2", f"OUT={text}")[0] == verify
     assert made("compare", "A=-x", f"B={text}")[0] == [
         "-m",
         "gliomalib",

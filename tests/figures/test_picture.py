@@ -48,6 +48,21 @@ def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
     assert one.read_bytes() == other.read_bytes()
 
 
+def test_a_picture_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kept.png"
+    kept.write_bytes(b"of an earlier run")
+
+    def full(self: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        results.dice_by_region(dice_table()).save(kept)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"of an earlier run"]
+
+
 def test_a_figure_has_our_style_and_the_process_keeps_its_own(tmp_path: Path) -> None:
     before = dict(mpl.rcParams)
     drawn = results.dice_by_region(dice_table())

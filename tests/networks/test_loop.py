@@ -15,9 +15,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gliomalib.networks import loop, samples, training
+from gliomalib.networks import loop, models, samples, training
 from gliomalib.networks.job import Plan
-from gliomalib.provenance import PROJECT_DIR
+from gliomalib.provenance import PROJECT_DIR, TOLERANCE
 from gliomalib.schema import SettingsError
 from tests.networks import toys
 
@@ -183,6 +183,24 @@ def test_killed_is_straight_bit_for_bit(straight: training.Trained, tmp_path: Pa
     resumed = toys.trained(tmp_path)
     assert resumed.resumed_from == 2
     assert toys.same_training(resumed, straight)
+
+
+@pytest.mark.parametrize("network", ["unet2d", "unet3d", "resnet50"])
+def test_another_number_of_threads_keeps_to_the_tolerance_of_records(
+    network: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(models, "resnet50", toys.small_classifier)
+
+    def losses(threads: int) -> list[float]:
+        folder = tmp_path / str(threads)
+        if network == "resnet50":
+            job = replace(toys.classify_job(folder, epochs=4), threads=threads)
+            return list(training.train_classifier(job, toys.fused_set(), None).history["loss"])
+        job = replace(toys.job(folder, network), threads=threads)
+        return list(training.train_segmenter(job, toys.CASES[:3], toys.CASES[3:]).history["loss"])
+
+    assert "1e-5" in TOLERANCE
+    assert losses(2) == pytest.approx(losses(1), rel=1e-5)
 
 
 def test_interrupt_leaves_the_process_alive(

@@ -185,6 +185,7 @@ def test_every_record_is_a_run_with_what_it_took_and_left(made: Path) -> None:
     assert settings_of["seed"] == "2025" and settings_of["data"] == "e1"
     usage = {graph[one["@id"]]["name"]: graph[one["@id"]]["value"] for one in run["resourceUsage"]}
     assert usage["wall time, s"] == "60.0" and usage["processor"] == "A Good Machine"
+    assert usage["exit code"] == "not recorded", "a record of an earlier version has none"
     assert run["startTime"] == "2026-01-02"
 
 

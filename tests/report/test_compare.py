@@ -291,3 +291,44 @@ def test_what_cannot_be_compared_is_one_sentence(a: Path, tmp_path: Path) -> Non
     with pytest.raises(RecordError, match=r"not one record can be read: records/05_fusion\.json"):
         compare.build("smoke", "empty", reports)
     assert not list(reports.glob("*.html"))
+
+
+def test_tables_are_compared_cell_by_cell(a: Path, b: Path) -> None:
+    for folder, dice in ((a, "0.5"), (b, "0.6")):
+        (folder / "tables" / f"{FUSION}.scores.csv").write_text(f"dice\n{dice}\n")
+    found = comparison(a, b)
+    how = "by 0.17 at most in 1 of 1 cells"
+    assert [(pair.name, pair.how) for pair in found.tables if pair.how] == [
+        (f"{FUSION}.scores", how)
+    ]
+    assert not found.same
+    assert f"{FUSION}.scores: {how}" in said(page_of(a, b), "#tables")
+    (b / "tables" / f"{FUSION}.scores.csv").unlink()
+    assert f"B has no table {FUSION}.scores." in comparison(a, b).missing
+    assert "None of the 1 that both have" in said(page_of(a, b), "#tables")
+
+
+def test_all_that_differs_is_a_line_and_all_else_is_counted(a: Path, b: Path) -> None:
+    counts = [
+        "values: 8 the same, 0 different, 7 of a clock",
+        "tables: 1 the same, 0 different, 0 of a clock",
+    ]
+    assert compare.sentences(comparison(a, b)) == counts
+    change_record(
+        b,
+        provenance={**PROVENANCE, "commit": "xyz"},
+        values=(replace(DICE, value=0.75, ci95=(0.7, 0.9)), SECONDS),
+    )
+    (b / "records" / f"{VARIANT}.json").unlink()
+    write_verdicts(b, [{**row, "verdict": "fails"} for row in verdict_rows()])
+    assert compare.sentences(comparison(a, b)) == [
+        f"B has no record of {VARIANT}.",
+        f"{FUSION}: dice differs by 0.05, 0.7 became 0.75 (intervals overlap)",
+        f"table {LAST}.verdicts: differs other words in 1 of 7 cells",
+        f"{FUSION}: only A has voxels",
+        "claim C1: holds became fails",
+        "claim Q3: holds became fails",
+        "commit: abc became xyz",
+        "values: 4 the same, 1 different, 6 of a clock",
+        "tables: 0 the same, 1 different, 0 of a clock",
+    ]

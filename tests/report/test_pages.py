@@ -102,6 +102,18 @@ def test_processors_are_each_said_once(small_folder: Path) -> None:
     assert "on\nA, 2 cores and B, 2 cores." in about
 
 
+def test_how_a_run_ended_and_on_what_is_said_or_that_it_was_not_recorded(
+    small_folder: Path,
+) -> None:
+    origin = {"versions": {}, "hardware": {"processor": "A Good Machine"}, "exit_code": 0}
+    records.write(small.make_record("05_fusion", provenance=origin), small_folder)
+    found = pages.collect(settings.load("small"), small_folder).provenance
+    others = [name for name in small.NAMES if name != "05_fusion"]
+    assert found["exit code"]["0"] == ["05_fusion"]
+    assert set(found["exit code"]["not recorded"]) == {*others, small.VARIANT}
+    assert found["processor"]["A Good Machine"] == ["05_fusion"]
+
+
 @pytest.mark.parametrize("patients", [10, 369])
 def test_real_data_are_described_by_their_number(small_folder: Path, patients: int) -> None:
     for name in (*small.NAMES, small.VARIANT):

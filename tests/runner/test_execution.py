@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gliomalib import provenance
+from gliomalib import provenance, records
 from gliomalib.runner import execution, stamps
 from gliomalib.runner.jobs import Job, RunError
 from gliomalib.runner.watch import EVENTS
@@ -53,6 +53,13 @@ print(os.getcwd())
     assert str(project.root) not in kept
     assert 'data_dir = \\"data\\"' in kept
     assert not job.attempt.exists()
+    assert records.read(job.record).provenance["exit_code"] == 0
+
+
+def test_the_record_says_how_the_process_ended(project: Project) -> None:
+    job = run(project, leave(FIRST), "import atexit, os\natexit.register(os._exit, 7)")
+    assert records.read(job.record).provenance["exit_code"] == 7
+    assert stamps.is_current(job)
 
 
 def test_notebook_without_record_is_not_done(project: Project) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from gliomalib.provenance import CORES
@@ -154,6 +155,37 @@ def test_killed_run_is_simply_started_again(project: Project) -> None:
     assert project.make(SECOND) == [SECOND], "only what was killed, without any unlocking"
     assert (project.root / "data/toy/checkpoints/epoch.txt").is_file()
     assert not alive(int(number.read_text())), "the kernel of the killed run is gone"
+
+
+WORK = """
+import os, pathlib, time
+pathlib.Path("../working.txt").write_text(str(os.getpid()))
+time.sleep({seconds})
+"""
+
+
+def test_told_to_stop_all_processes_end_within_the_grace(project: Project) -> None:
+    write_notebook(project.root, SECOND, WORK.format(seconds=60), leave(SECOND, value=6))
+    process = subprocess.Popen(
+        project.command("study", "toy", "--cores", "2", "--until", SECOND),
+        cwd=project.root,
+        env=project.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    number = project.root / "working.txt"
+    wait_for(lambda: number.is_file() and number.read_text() != "")
+    started = [process.pid, *(each.pid for each in psutil.Process(process.pid).children(True))]
+    assert int(number.read_text()) in started and len(started) == 4, "Snakemake, a run, its kernel"
+    # a scheduler tells the process that it started, and no other
+    process.terminate()
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert said == ("error: the study was told to stop (SIGTERM); start it again, and it goes on\n")
+    wait_for(lambda: not any(map(alive, started)))
+    write_notebook(project.root, SECOND, leave(SECOND, value=6))
+    assert project.make(SECOND) == [SECOND]
 
 
 MEET = """

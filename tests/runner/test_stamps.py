@@ -9,7 +9,16 @@ import pytest
 from gliomalib import provenance
 from gliomalib.runner import stamps
 from gliomalib.runner.jobs import plan
-from tests.toy_project import FIRST, SECOND, Project, finished, leave, write_notebook
+from tests.toy_project import (
+    FIFTH,
+    FIRST,
+    SECOND,
+    THIRD,
+    Project,
+    finished,
+    leave,
+    write_notebook,
+)
 
 
 def test_a_stamp_holds_for_one_record_and_one_digest(toy: Project) -> None:
@@ -58,3 +67,15 @@ def test_page_changes_with_text_templates_and_code(
         digests.append(stamps.page_digest(jobs))
     assert digests[0] == digests[1]
     assert len(set(digests)) == 4
+
+
+def test_what_was_found_wanting_is_looked_at_once_more_with_all_it_stands_on(toy: Project) -> None:
+    jobs = toy.planned()
+    for job in jobs.values():
+        finished(job)
+    stamps.doubt_needed(jobs[THIRD])
+    assert stamps.forget_changed([jobs[FIFTH]]) == [], "a start of another part keeps the marks"
+    assert stamps.forget_changed(jobs.values()) == [FIRST, SECOND]
+    for name in (FIRST, SECOND):
+        finished(jobs[name])
+    assert stamps.forget_changed(jobs.values()) == []

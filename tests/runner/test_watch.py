@@ -71,6 +71,23 @@ def test_elsewhere_a_notebook_has_a_line_at_its_start_and_its_end(
     ], "a run that is up to date, or another's, is not counted"
 
 
+def test_half_a_line_is_passed_over(
+    jobs: dict[str, Job], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = jobs[FIRST]
+    tell(first, "running")
+    with (first.work_dir / EVENTS).open("a") as log:
+        log.write('{"time": "2026')  # the disk was full
+    tell(first, "failed", 3.0, "lost")
+    tell(first, "done", 4.0)
+    watch = Watch([first], ALL, 1)
+    followed(watch, first, 5.0)
+    assert capsys.readouterr().out.splitlines() == [
+        f"{FIRST}: running, 1 of 1",
+        f"{FIRST}: done in 0:00:04, about 0:00:00 left",
+    ]
+
+
 def test_the_time_left_is_that_of_earlier_runs_one_after_the_other(jobs: dict[str, Job]) -> None:
     seconds = {FIRST: 10.0, SECOND: 20.0, THIRD: 60.0, FOURTH: 40.0, FIFTH: 5.0}
     for name, each in seconds.items():
