@@ -30,7 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gliomalib.fusion import average
 from gliomalib.schema import N_CLASSES, Confusion, FloatArray, Labels, Volume, check_same_grid
-from gliomalib.scoring import bootstrap, metrics
+from gliomalib.scoring import bootstrap, metrics, tables
 
 TIE = 1e-14
 """Dice that differ by less count as equal; two of one patient of 4 million voxels differ by 6e-14
@@ -135,7 +135,9 @@ def steps_of(p2d: Volume, p3d: Volume, labels: Labels) -> Steps:
     """
     check_same_grid(p2d, p3d)
     average.check_labels(p2d, labels)
-    class2d, class3d = (average.in_float32(volume).argmax(axis=0) for volume in (p2d, p3d))
+    for volume in (p2d, p3d):
+        average.check_probabilities(volume)
+    class2d, class3d = (tables.predicted_labels(volume) for volume in (p2d, p3d))
     differ = class2d != class3d
     at_1, at_0 = (volume.probabilities[:, differ].astype(np.float64) for volume in (p2d, p3d))
     changes = zip(*_changes(at_0, at_1), strict=True)

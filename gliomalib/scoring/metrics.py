@@ -24,16 +24,21 @@ def confusion_matrix(truth: NDArray[Any], predicted: NDArray[Any]) -> Confusion:
     shape (4, 4), rows the truth. Raises ``ValueError`` where the shapes differ, or a label is no
     integer or out of range; it names the value.
     """
+    check_pair(truth, predicted)
+    # each pair of labels is one number, row by row of the matrix
+    pairs = N_CLASSES * truth.astype(np.uint8) + predicted.astype(np.uint8)
+    # nearly all voxels are in no class on either side, so only the others go through bincount
+    counts = np.bincount(pairs[pairs > 0], minlength=N_CLASSES**2).astype(np.int64)
+    counts[0] = pairs.size - counts.sum()
+    return counts.reshape(N_CLASSES, N_CLASSES)
+
+
+def check_pair(truth: NDArray[Any], predicted: NDArray[Any]) -> None:
+    """Raise ``ValueError`` unless both are labels 0 … 3 of one shape; it names the value."""
     if truth.shape != predicted.shape:
         raise ValueError(f"truth has shape {truth.shape}, prediction {predicted.shape}: not equal")
     _check_labels("truth", truth)
     _check_labels("prediction", predicted)
-    # each pair of labels is one number, row by row of the matrix; in place, for volumes are large
-    pairs = truth.astype(np.intp).ravel()
-    pairs *= N_CLASSES
-    pairs += predicted.astype(np.intp).ravel()
-    counts = np.bincount(pairs, minlength=N_CLASSES**2)
-    return counts.astype(np.int64).reshape(N_CLASSES, N_CLASSES)
 
 
 def _check_labels(name: str, labels: NDArray[Any]) -> None:

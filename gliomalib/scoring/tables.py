@@ -29,7 +29,13 @@ doi:10.1007/978-3-030-72087-2_11); the limit is a round number and was chosen on
 
 def predicted_labels(volume: Volume) -> NDArray[np.uint8]:
     """Return the most probable class of each voxel (X, Y, Z); ties go to the lower class."""
-    return np.asarray(volume.probabilities.argmax(axis=0), dtype=np.uint8)
+    # float16 from 0 on are in the order of their bits, which compare many times faster than they
+    bits = volume.probabilities.view(np.int16)
+    highest, classes = bits[0].copy(), np.zeros(bits.shape[1:], dtype=np.uint8)
+    for label in range(1, len(bits)):
+        np.copyto(classes, np.uint8(label), where=bits[label] > highest)
+        np.maximum(highest, bits[label], out=highest)
+    return classes
 
 
 def confusion_of(case: StoredCase, volume: Volume) -> Confusion:
@@ -63,19 +69,20 @@ def score_volume(case: StoredCase, volume: Volume, empty: metrics.EmptyRule) -> 
     """
     predicted_classes = predicted_labels(volume)
     counts = metrics.confusion_matrix(case.labels, predicted_classes)
+    distances = surface.hd95(case.labels, predicted_classes, REGIONS, case.grid.spacing_mm, empty)
     voxel_ml = case.grid.voxel_ml
     rows = []
     for region, classes in REGIONS.items():
-        truth, predicted = np.isin(case.labels, classes), np.isin(predicted_classes, classes)
+        chosen = list(classes)
         rows.append(
             {
                 "patient_id": case.grid.patient_id,
                 "region": region,
                 **dice_by_rule(counts, classes, empty, voxel_ml),
-                "hd95_mm": surface.hd95(truth, predicted, case.grid.spacing_mm, empty),
+                "hd95_mm": distances[region],
                 "state": metrics.mask_state(counts, classes),
-                "truth_ml": voxel_ml * truth.sum(),
-                "predicted_ml": voxel_ml * predicted.sum(),
+                "truth_ml": voxel_ml * counts[chosen].sum(),
+                "predicted_ml": voxel_ml * counts[:, chosen].sum(),
             }
         )
     return pd.DataFrame(rows)

@@ -1,0 +1,98 @@
+"""How evaluation and sweep grow with the patients of a study, in seconds a patient and in memory."""
+
+import contextlib
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from gliomalib.experiments import alpha_sweep
+from gliomalib.fusion import optimum
+from gliomalib.pipeline import folds
+from gliomalib.schema import Labels, Split, Volume
+from tests import planted_branches
+from tests.benchmarks.growth import PATIENTS, Grown, measured, memory_growth, time_growth
+from tests.benchmarks.ledger import Ledger
+
+SHAPE = (24, 24, 16)
+NOTEBOOK = "08_alpha_sweep"
+NAMES = tuple(f"P{number:03}" for number in range(max(PATIENTS) + 1))
+"""Who is in the study; the first is the only one who is trained on."""
+
+AGAIN = 64
+"""So often at most is a study carried through: as often as the largest one has as many patients."""
+
+
+def labels_of(patient: str) -> Labels:
+    """Return a tumour of all classes, each patient's at another place."""
+    labels = np.zeros(SHAPE, np.uint8)
+    start = 2 + NAMES.index(patient) % 6
+    labels[start : start + 14, 4:20, 3:13] = 2
+    labels[start + 2 : start + 11, 6:16, 5:11] = 3
+    labels[start + 4 : start + 8, 8:13, 6:9] = 1
+    return labels
+
+
+def volume_of(network: str, patient: str, fold: int) -> Volume:
+    """Return what a network sees that errs in some voxels."""
+    generator = np.random.default_rng((len(network), ord(network[-2]), NAMES.index(patient)))
+    odds = 3 * np.moveaxis(np.eye(4, dtype=np.float32)[labels_of(patient)], -1, 0)
+    odds = np.exp(odds + generator.standard_normal(odds.shape, np.float32))
+    grid = planted_branches.grid(patient, SHAPE)
+    return Volume((odds / odds.sum(axis=0)).astype(np.float16), grid)
+
+
+def split(patients: int) -> Split:
+    """Return a fold that reports so many patients."""
+    return Split(0, NAMES[:1], (), NAMES[1 : patients + 1])
+
+
+def opened(root: Path, patients: int) -> list[folds.Material]:
+    """Return the study of the first so many patients, as often as it is carried through."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        whole = folds.open_material(planted_branches.begin(root, NOTEBOOK))
+    study = whole.study.model_copy(update={"variants": {}})
+    material = replace(whole, run=replace(whole.run, study=study), splits=(split(patients),))
+    # what is only done once in a process belongs to no size
+    first = replace(material, splits=(split(2),))
+    evaluate([first])
+    sweep([first])
+    return [material] * min(AGAIN, max(PATIENTS) // patients)
+
+
+def evaluate(studies: list[folds.Material]) -> None:
+    """Score both branches and the fused volume of all patients."""
+    for material in studies:
+        folds.segmentation_scores(material, tuple(folds.SHORT))
+
+
+def sweep(studies: list[folds.Material]) -> None:
+    """Find the best α of the mean Dice of each region, without its interval."""
+    for material in studies:
+        for curves in alpha_sweep.exact(material, "test").curves.values():
+            optimum.best_of(optimum.mean_curve([*curves.values()]))
+
+
+def grown(work: Callable[[list[folds.Material]], None], root: Path) -> list[Grown]:
+    """Measure each size in a process of its own; seconds are of all patients once."""
+    runs = [measured(work, partial(opened, root), patients) for patients in PATIENTS]
+    return [
+        replace(run, seconds=run.seconds / min(AGAIN, max(PATIENTS) // run.patients))
+        for run in runs
+    ]
+
+
+def bench_growth(tmp_path: Path, ledger: Ledger) -> None:
+    people = (split(max(PATIENTS)),)
+    planted_branches.material(tmp_path, NOTEBOOK, people, labels_of, volume_of)
+    for key, work in (("growth_evaluation", evaluate), ("growth_sweep", sweep)):
+        runs = grown(work, tmp_path)
+        each = ", ".join(f"{1000 * run.seconds / run.patients:.1f}" for run in runs)
+        ledger.measured(key, time_growth(runs), f"ms a patient: {each}")
+        row, times = ledger.rows["growth_memory"], memory_growth(runs)
+        if row.value is None or times > row.value:
+            peaks = " and ".join(f"{run.peak_bytes / 1e6:.0f}" for run in (runs[0], runs[-1]))
+            ledger.measured("growth_memory", times, f"{key.removeprefix('growth_')}: {peaks} MB")
