@@ -42,18 +42,18 @@ def in_float32(volume: Volume) -> Float32Array:
 
 def check_probabilities(volume: Volume) -> None:
     """Raise ``ValueError`` for probabilities outside of 0–1 and for NaN."""
+    values = volume.probabilities
     # float16 from 0 on are in the order of their bits, which compare many times faster than they
-    bits = volume.probabilities.view(np.int16)
+    bits = values.view(np.int16)
     if bits.min(initial=0) >= 0 and bits.max(initial=0) <= np.float16(1).view(np.int16):
         return
-    low, high = (np.float32(end) for end in (volume.probabilities.min(), volume.probabilities.max()))
+    low, high = np.float32(values.min()), np.float32(values.max())
     # said this way round, so that NaN fails as well
     if not (low >= 0 and high <= 1):
         raise ValueError(
             f"the probabilities of {volume.grid.patient_id} run from {low} to {high}; they must "
             "lie in 0–1, so predict them again"
         )
-    return values
 
 
 def check_labels(volume: Volume, labels: Labels) -> None:

@@ -249,18 +249,22 @@ def mean_curve(
             f"{missing} of {len(curves)} curves have NaN; leave them out by a named rule and count "
             "them, or say what NaN is"
         )
+    if len(curves) == 1:
+        # no copy: all patients' curves are in memory together, most of them of one fold
+        return _shortened(curves[0])
     alphas = np.unique(np.concatenate([curve.alphas for curve in curves]))
     # whole numbers add up without rounding, in any order; their sum stays below 2⁶³
     unit = 2.0 ** (62 - len(curves).bit_length())
     wholes = (np.rint(np.nan_to_num(curve.values) * unit).astype(np.int64) for curve in curves)
-    sums = _added(curves, alphas, wholes) / unit
     if not missing:
-        return _shortened(Curve(alphas, sums / len(curves)))
+        # no name for the sums, which are as large as their mean: they go before it is shortened
+        return _shortened(Curve(alphas, _added(curves, alphas, wholes) / (unit * len(curves))))
+    sums = _added(curves, alphas, wholes)
     defined = ((~np.isnan(curve.values)).astype(np.int64) for curve in curves)
     count = _added(curves, alphas, defined)
     values = np.full(len(sums), np.nan)
     enough = count >= (1 if undefined == "exclude" else len(curves))
-    np.divide(sums, count, out=values, where=enough)
+    np.divide(sums, unit * count, out=values, where=enough)
     return _shortened(Curve(alphas, values))
 
 
@@ -307,6 +311,8 @@ def _shortened(curve: Curve) -> Curve:
     left, point, right = curve.between[:-1], curve.points[1:-1], curve.between[1:]
     undefined = np.isnan(left) & np.isnan(point) & np.isnan(right)
     kept = np.concatenate([[True], ~(undefined | ((left == point) & (point == right))), [True]])
+    if kept.all():
+        return curve
     values = np.empty(2 * kept.sum() - 1)
     values[::2], values[1::2] = curve.points[kept], curve.between[kept[:-1]]
     return Curve(curve.alphas[kept], values)

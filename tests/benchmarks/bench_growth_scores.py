@@ -1,4 +1,4 @@
-"""How evaluation and sweep grow with the patients of a study, in seconds a patient and in memory."""
+"""How evaluation and sweep grow with the patients of a study, in seconds and in memory."""
 
 import contextlib
 import io
@@ -22,8 +22,8 @@ NOTEBOOK = "08_alpha_sweep"
 NAMES = tuple(f"P{number:03}" for number in range(max(PATIENTS) + 1))
 """Who is in the study; the first is the only one who is trained on."""
 
-AGAIN = 64
-"""So often at most is a study carried through: as often as the largest one has as many patients."""
+AT_LEAST = 160
+"""A study of fewer patients is carried through again until these many were looked at."""
 
 
 def labels_of(patient: str) -> Labels:
@@ -50,6 +50,11 @@ def split(patients: int) -> Split:
     return Split(0, NAMES[:1], (), NAMES[1 : patients + 1])
 
 
+def times(patients: int) -> int:
+    """Return how often a study of so many patients is carried through."""
+    return max(AT_LEAST // patients, 1)
+
+
 def opened(root: Path, patients: int) -> list[folds.Material]:
     """Return the study of the first so many patients, as often as it is carried through."""
     with contextlib.redirect_stdout(io.StringIO()):
@@ -60,7 +65,7 @@ def opened(root: Path, patients: int) -> list[folds.Material]:
     first = replace(material, splits=(split(2),))
     evaluate([first])
     sweep([first])
-    return [material] * min(AGAIN, max(PATIENTS) // patients)
+    return [material] * times(patients)
 
 
 def evaluate(studies: list[folds.Material]) -> None:
@@ -79,10 +84,7 @@ def sweep(studies: list[folds.Material]) -> None:
 def grown(work: Callable[[list[folds.Material]], None], root: Path) -> list[Grown]:
     """Measure each size in a process of its own; seconds are of all patients once."""
     runs = [measured(work, partial(opened, root), patients) for patients in PATIENTS]
-    return [
-        replace(run, seconds=run.seconds / min(AGAIN, max(PATIENTS) // run.patients))
-        for run in runs
-    ]
+    return [replace(run, seconds=run.seconds / times(run.patients)) for run in runs]
 
 
 def bench_growth(tmp_path: Path, ledger: Ledger) -> None:

@@ -38,6 +38,15 @@ def test_the_average_is_the_formula_and_still_sums_to_one(seed: int, alpha: floa
     np.testing.assert_allclose(fused.probabilities.sum(axis=0, dtype=float), 1, atol=2e-3)
 
 
+def test_the_average_is_to_the_bit_that_of_whole_arrays() -> None:
+    p2d, p3d = volume(1), volume(2)
+    one, other = (each.probabilities.astype(np.float32) for each in (p2d, p3d))
+    for alpha in (0.0, 0.1, 0.6, 1.0):
+        slow = (np.float32(alpha) * one + np.float32(1 - alpha) * other).astype(np.float16)
+        found = average.weighted_average(p2d, p3d, alpha).probabilities
+        np.testing.assert_array_equal(found.view(np.uint16), slow.view(np.uint16))
+
+
 @pytest.mark.parametrize("alpha", [-0.01, 1.01, float("nan")])
 def test_alpha_must_lie_between_the_branches(alpha: float) -> None:
     with pytest.raises(SettingsError, match=f"alpha is {alpha}"):
@@ -80,7 +89,14 @@ def test_an_array_that_is_not_on_its_grid_is_refused() -> None:
         average.check_labels(volume(0), np.zeros((3, 4), np.uint8))
 
 
-@pytest.mark.parametrize("wrong", [np.nan, -0.5, 1.5])
+@pytest.mark.parametrize("right", [0.0, -0.0, 1.0])
+def test_the_ends_are_probabilities(right: float) -> None:
+    good = volume(0)
+    good.probabilities[2, 0, 1, 1] = right
+    average.check_probabilities(good)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, -np.nan, -0.5, -6e-8, 1.001, 1.5, np.inf])
 def test_what_is_no_probability_is_refused(wrong: float) -> None:
     bad = volume(0)
     bad.probabilities[2, 0, 1, 1] = wrong

@@ -217,6 +217,23 @@ def test_the_optimum_is_the_whole_plateau() -> None:
     assert found.alpha == pytest.approx((2 / 3 + 0.2) / 2)
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.one_of(ANY, TIES, TINY), st.one_of(ANY, TIES, TINY), LABELS, st.sampled_from(REGIONS))
+def test_no_alpha_of_a_thousand_is_better_than_the_optimum(
+    low: Any, high: Any, labels: Any, classes: tuple[int, ...]
+) -> None:
+    steps = optimum.steps_of(volume(high), volume(low), labels)
+    found = best(steps, classes, "brats")
+    # where classes tie in a single α their order decides, which may be luck
+    tried = np.setdiff1d(np.linspace(0, 1, 1001), steps.alphas)
+    for alpha in tried[:: 1 + 9 * (len(steps.moves) > 20)]:
+        fused = alpha * high.astype(np.float64) + (1 - alpha) * low.astype(np.float64)
+        if (np.diff(np.sort(fused, axis=0)[-2:], axis=0) < 1e-12).any():
+            continue  # float64 may take the other class
+        counts = metrics.confusion_matrix(labels, fused.argmax(axis=0))
+        assert metrics.dice(counts, classes, "brats") <= found.value + optimum.TIE
+
+
 def test_two_equal_optima_are_both_named_and_the_wider_one_counts() -> None:
     curve = optimum.Curve(np.array([0, 0.25, 0.5, 1]), np.array([0, 0.8, 0.5, 0.7, 0.7, 0.8, 0.8]))
     found = optimum.best_of(curve)
@@ -298,6 +315,17 @@ def test_nan_in_a_mean_needs_a_rule(undefined: Any, expected: list[float]) -> No
         optimum.mean_curve(curves)
     found = optimum.mean_curve(curves, undefined)
     assert found.between.tolist() == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize("undefined", ["nan", "exclude"])
+def test_the_mean_of_one_is_that_one(undefined: Any) -> None:
+    for empty in ("brats", "exclude"):
+        curve = optimum.dice_at(optimum.steps_of(*patient(3, (2, 1, 1))), (1,), empty)
+        found = optimum.mean_curve([curve], undefined)
+        np.testing.assert_array_equal(found.alphas, curve.alphas)
+        np.testing.assert_array_equal(found.values, curve.values)
+    flat = optimum.Curve(np.array([0, 0.5, 1]), np.full(5, 0.25))
+    assert optimum.mean_curve([flat]).alphas.tolist() == [0, 1]
 
 
 def test_a_mean_of_no_curve_is_refused() -> None:

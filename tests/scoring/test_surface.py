@@ -20,9 +20,7 @@ BRATS: dict[str, dict[str, list[Any]]] = json.loads(organisers.OUTCOME.read_text
 VOLUMES = organisers.volumes()
 
 
-def hd95(
-    truth: Any, predicted: Any, spacing: tuple[float, ...], empty: metrics.EmptyRule
-) -> float:
+def hd95(truth: Any, predicted: Any, spacing: tuple[float, ...], empty: metrics.EmptyRule) -> float:
     """HD95 of two boolean masks."""
     masks = [np.asarray(mask).astype(np.uint8) for mask in (truth, predicted)]
     return surface.hd95(*masks, {"mask": (1,)}, spacing, empty)["mask"]

@@ -5,6 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from gliomalib.schema import Grid, RecordError, StoredCase, Volume
 from gliomalib.scoring import tables
@@ -63,6 +66,19 @@ def test_of_equally_probable_classes_the_lower_one_is_predicted() -> None:
     probabilities = np.array([[0.25, 0], [0.25, 0.5], [0.25, 0], [0.25, 0.5]], np.float16)
     volume = Volume(probabilities.reshape(4, 2, 1, 1), grid(shape=(2, 1, 1)))
     assert tables.predicted_labels(volume).ravel().tolist() == [0, 1]
+
+
+TIES = st.sampled_from([0.0, 6e-8, 0.25, 0.5, 1.0])
+
+
+@settings(deadline=None)
+@given(hnp.arrays(np.float16, (4, 3, 2, 2), elements=st.one_of(st.floats(0, 1, width=16), TIES)))
+def test_the_predicted_class_is_the_most_probable_one(probabilities: np.ndarray) -> None:
+    volume = Volume(np.abs(probabilities), grid(shape=(3, 2, 2)))
+    slow = volume.probabilities.astype(np.float64).argmax(axis=0)
+    found = tables.predicted_labels(volume)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, slow)
 
 
 def test_regions_are_merged_before_they_are_scored(labels: np.ndarray) -> None:
