@@ -88,8 +88,9 @@ lock: $(READY) ## resolve pyproject.toml into requirements.lock anew
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes \
 		--no-emit-index-url --no-header --quiet pyproject.toml -o requirements.lock
 
+# of no configuration of this machine: one could open it to the network, or take the token away
 lab: $(READY) ## open the notebooks in JupyterLab
-	@JUPYTER_PREFER_ENV_PATH=1 $(BIN)/python -m jupyter lab notebooks
+	@JUPYTER_NO_CONFIG=1 JUPYTER_PREFER_ENV_PATH=1 $(BIN)/python -m jupyter lab notebooks
 
 clean: ## remove the working files of STUDY (data/STUDY); its results in reports stay
 	@case "$$SAID_STUDY" in ""|*[!A-Za-z0-9_-]*) echo "error: STUDY=$$SAID_STUDY is no name of a study" >&2; exit 1;; esac
