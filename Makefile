@@ -46,7 +46,7 @@ endif
 export UV_HTTP_TIMEOUT ?= 300
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env report compare export archive test soak bench lint lock lab clean
+.PHONY: help env report compare export archive test soak bench audit lint lock lab clean
 
 help: ## explain every target
 	@echo "make TARGET [STUDY=$$SAID_STUDY] [DATA=/path/to/patients] [CORES=$$SAID_CORES]"; echo
@@ -76,6 +76,9 @@ soak: $(READY) ## try 17,000 strange inputs at every door, print what became of 
 
 bench: $(READY) ## time what must be fast (GLIOMA_REAL_DATA=/path; wants a quiet machine)
 	@$(BIN)/python -m pytest -n 0 -q -o python_files='bench_*.py' -o python_functions='bench_*' tests/benchmarks
+
+audit: $(READY) ## ask for known holes in the locked packages (needs the advisory service of PyPI)
+	@UV=$(BIN)/uv $(BIN)/python .ci/audit.py
 
 lint: $(READY) ## format, then check style, types and layers
 	@$(BIN)/ruff format .
