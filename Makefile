@@ -46,7 +46,7 @@ endif
 export UV_HTTP_TIMEOUT ?= 300
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env report verify compare export archive test soak bench lint lock lab clean
+.PHONY: help env report verify compare export archive test soak bench audit lint lock lab clean
 
 help: ## explain every target
 	@echo "make TARGET [STUDY=$$SAID_STUDY] [DATA=/path/to/patients] [CORES=$$SAID_CORES]"; echo
@@ -74,11 +74,14 @@ archive: $(READY) ## write what a deposit of STUDY needs into OUT=file.zip (MIXE
 test: $(READY) ## run the tests (TESTS=tests/test_x.py; GLIOMA_REAL_DATA=/path for real patients)
 	@$(BIN)/python -m pytest $(TESTS)
 
-soak: $(READY) ## try 10,000 strange inputs, kill a study 20 times, print what became of it (SOAK=2: others)
+soak: $(READY) ## try 17,000 strange inputs, kill a study 20 times, print what became of it (SOAK=2: others)
 	@GLIOMA_SOAK="$${SOAK:-1}" $(BIN)/python -m pytest -n 0 -q -s tests/test_fuzz.py tests/data/test_content.py tests/test_interruptions.py
 
 bench: $(READY) ## time what must be fast (GLIOMA_REAL_DATA=/path; wants a quiet machine)
 	@$(BIN)/python -m pytest -n 0 -q -o python_files='bench_*.py' -o python_functions='bench_*' tests/benchmarks
+
+audit: $(READY) ## ask for known holes in the locked packages (needs the advisory service of PyPI)
+	@UV=$(BIN)/uv $(BIN)/python .ci/audit.py
 
 lint: $(READY) ## format, then check style, types and layers
 	@$(BIN)/ruff format .
@@ -91,8 +94,9 @@ lock: $(READY) ## resolve pyproject.toml into requirements.lock anew
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes \
 		--no-emit-index-url --no-header --quiet pyproject.toml -o requirements.lock
 
+# of no configuration of this machine: one could open it to the network, or take the token away
 lab: $(READY) ## open the notebooks in JupyterLab
-	@JUPYTER_PREFER_ENV_PATH=1 $(BIN)/python -m jupyter lab notebooks
+	@JUPYTER_NO_CONFIG=1 JUPYTER_PREFER_ENV_PATH=1 $(BIN)/python -m jupyter lab notebooks
 
 clean: ## remove the working files of STUDY (data/STUDY); its results in reports stay
 	@case "$$SAID_STUDY" in ""|*[!A-Za-z0-9_-]*) echo "error: STUDY=$$SAID_STUDY is no name of a study" >&2; exit 1;; esac

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,9 @@ from pydantic import (
 from gliomalib.schema import SettingsError
 
 Content = TypeVar("Content")
+
+LARGEST = 10_000_000
+"""Letters of a file of settings with all of its aliases written out."""
 
 
 class Frozen(BaseModel):
@@ -103,7 +107,28 @@ def explain(error: ValidationError) -> str:
 def _yaml(path: str | Path) -> Any:
     loader = _Once(Path(path).read_text(encoding="utf-8"))
     loader.name = str(path)
-    return loader.get_single_data()
+    node = loader.get_single_node()
+    if node is None:
+        return None
+    if _written_out(node, {}) > LARGEST:
+        what = f"its aliases stand for more than {LARGEST} letters"
+        raise SettingsError(f"{path}: {what}; write out what is meant")
+    return loader.construct_document(node)
+
+
+def _written_out(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Return how long a part would be with all aliases written out: ten lines can mean gigabytes.
+
+    ``sizes`` holds what was counted before, so that each part is looked at once.
+    """
+    if id(node) not in sizes:
+        # so that one which holds itself comes to an end
+        sizes[id(node)] = 1
+        parts = () if isinstance(node, yaml.ScalarNode) else node.value
+        inner = chain.from_iterable(parts) if isinstance(node, yaml.MappingNode) else parts
+        # a list counts by its parts: its own length adds next to nothing
+        sizes[id(node)] += len(node.value) + sum(_written_out(part, sizes) for part in inner)
+    return sizes[id(node)]
 
 
 @contextmanager

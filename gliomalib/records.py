@@ -9,12 +9,13 @@ import sys
 import time
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 
 from gliomalib import digits, inputs, provenance, settings
@@ -26,6 +27,12 @@ NO_IMAGES = "No images in this study: what needs them was not asked."
 
 PACKED_FROM = 100_000
 """Bytes from which on a table is packed."""
+
+NO_RECORD = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+_RECORD, _TEXTS = TypeAdapter(Record), TypeAdapter(dict[str, Any])
+
+LARGEST_TABLE = 500_000_000
+"""Bytes of a table, unpacked, above which it is taken for a damaged one."""
 
 MAKE_NO_NUMBERS = ("commands", "report", "runner")
 """Rooms whose code is not in the digest of a record: they start notebooks and show results."""
@@ -182,17 +189,20 @@ def read(path: str | Path) -> Record:
     """Read one record; raises ``RecordError`` where the file is missing or is not a record."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
+        # JSON can hold half a character, which no page can
+        json.dumps(content, ensure_ascii=False).encode()
         content["values"] = tuple(_value(entry) for entry in content["values"])
-        content["claims"] = tuple(content["claims"])
-        content["caveats"] = tuple(content["caveats"])
         content["exclusions"] = tuple(Exclusion(**row) for row in content.get("exclusions", ()))
         # every page tells these two; a record without them is of an earlier state of the project
-        itemgetter("versions", "hardware")(content["provenance"])
-        return Record(**content)
+        for part in itemgetter("versions", "hardware")(content["provenance"]):
+            _TEXTS.validate_python(part)
+        # the first refuses other keys, the second other types
+        return _RECORD.validate_python(asdict(Record(**content)))
     except FileNotFoundError:
         raise RecordError(f"{path}: this record is missing; run its notebook first") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise RecordError(f"{path}: not a record ({error}); delete it and run again") from None
+    except (*NO_RECORD, RecursionError) as error:
+        fault = " ".join(str(error).split())
+        raise RecordError(f"{path}: not a record ({fault:.300}); delete it and run again") from None
 
 
 def read_all(report_dir: str | Path) -> dict[str, Record]:
@@ -230,12 +240,16 @@ def tables_of(report_dir: Path, run: str) -> list[Path]:
 
 
 def table_text(path: Path) -> str:
-    """Return the text of a table, packed or plain. Raises ``ValueError`` where it is damaged."""
-    content = path.read_bytes()
+    """Return the text of a table, packed or plain. Raises ``ValueError`` for one that is none."""
     try:
-        return (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            content = stream.read(LARGEST_TABLE + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(str(error)) from None
+    # a few bytes can be packed that fill any memory
+    if len(content) > LARGEST_TABLE:
+        raise ValueError(f"more than {LARGEST_TABLE} bytes")
+    return content.decode()
 
 
 def read_table(run: Run, notebook: str, name: str) -> pd.DataFrame:
@@ -332,4 +346,6 @@ def _value(entry: Mapping[str, Any]) -> Value:
 
 
 def _number(stored: float | None) -> float:
+    if stored is not None and not math.isfinite(stored):
+        raise ValueError(f"{stored} is no number of a record")
     return math.nan if stored is None else stored

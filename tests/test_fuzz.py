@@ -1,6 +1,6 @@
 """Whatever comes in at a door is taken for what it is, or refused in one sentence.
 
-``make soak`` tries 10,000 inputs and prints what became of them; the tests try 500.
+``make soak`` tries 17,000 inputs and prints what became of them; the tests try 850.
 """
 
 import sys
@@ -8,10 +8,24 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fuzz import commands, doors, headers, masks, studies, tables, trees
+from tests.fuzz import (
+    checkpoints,
+    commands,
+    doors,
+    headers,
+    masks,
+    published,
+    reports,
+    results,
+    studies,
+    tables,
+    trees,
+)
 from tests.fuzz.doors import Door, Tally
 
-DOORS = tuple(door.DOOR for door in (trees, headers, tables, masks, studies, commands))
+DATA = tuple(door.DOOR for door in (trees, headers, tables, masks, studies, commands))
+RESULTS = tuple(door.DOOR for door in (checkpoints, results, reports, published))
+"""Doors of what the user brings, and of what an earlier run or somebody else has left."""
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +37,7 @@ def tallies() -> Iterator[list[Tally]]:
         sys.stderr.write("\n" + "\n".join(doors.table(made)) + "\n")
 
 
-@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.name)
+@pytest.mark.parametrize("door", DATA + RESULTS, ids=lambda door: door.name)
 def test_nothing_goes_wrong_at(door: Door, tallies: list[Tally]) -> None:
     tally = doors.try_all(door)
     tallies.append(tally)
@@ -33,4 +47,6 @@ def test_nothing_goes_wrong_at(door: Door, tallies: list[Tally]) -> None:
 
 
 def test_every_input_has_its_door() -> None:
-    assert sum(door.percent for door in DOORS) == 100
+    # of as many again the doors of results have their share on top
+    assert sum(door.percent for door in DATA) == 100
+    assert sum(door.percent for door in RESULTS) == 70

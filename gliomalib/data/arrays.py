@@ -80,8 +80,9 @@ class ArrayFile:
             )
         grid = _GRID.validate_python(notes["grid"])
         try:
-            array: NDArray[Any] = np.load(self.path, mmap_mode="r", allow_pickle=False)
-        except ValueError as error:
+            # np.load would also open a zip or a pickle
+            array: NDArray[Any] = np.lib.format.open_memmap(self.path, mode="r")
+        except (ValueError, OverflowError, TypeError, SyntaxError) as error:
             raise DataError(f"{self.path}: is damaged ({error}); {self.remedy}") from None
         if array.shape[1:] != grid.shape:
             raise DataError(

@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 from gliomalib.networks.job import Job, Plan
 from gliomalib.networks.samples import Sample, Samples, batches
 from gliomalib.provenance import open_atomic
-from gliomalib.schema import SettingsError
+from gliomalib.schema import RecordError, SettingsError
 
 log = logging.getLogger("gliomalib")
 
@@ -71,6 +71,11 @@ class Loop(pl.LightningModule):
         self.criterion = plan.loss
         self.rows: list[dict[str, Any]] = []
         self.sums: dict[str, tuple[Tensor | float, int]] = {}
+        self.restored = False
+
+    def on_train_start(self) -> None:
+        """Note that all of a checkpoint has been taken over: what fails now is not its fault."""
+        self.restored = True
 
     def _loss(self, batch: tuple[Tensor, Tensor], part: str) -> Tensor:
         images, targets = batch
@@ -203,7 +208,7 @@ def fit(plan: Plan, network: nn.Module, resume: bool) -> list[dict[str, Any]]:
 
     Returns the history, a row per epoch (from 0) and part (train, val): epoch, part, loss, seconds.
     An interrupt comes out as ``KeyboardInterrupt``. Raises ``SettingsError`` when a loss is no
-    longer finite.
+    longer finite and ``RecordError`` for a checkpoint that fits neither network nor optimiser.
     """
     loop = Loop(network, plan)
     handler = signal.getsignal(signal.SIGINT)
@@ -216,6 +221,11 @@ def fit(plan: Plan, network: nn.Module, resume: bool) -> list[dict[str, Any]]:
         # Lightning ends the process at an interrupt and ignores later ones; a notebook lives on
         signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from None
+    except Exception as error:
+        if loop.restored or not resume:
+            raise
+        fault = f"cannot be gone on with ({type(error).__name__})"
+        raise RecordError(f"{plan.last}: {fault}; delete it and run again") from None
     return loop.rows
 
 

@@ -15,6 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from gliomalib.provenance import file_digest
 from gliomalib.schema import N_CLASSES, SettingsError
 from gliomalib.settings import Classifier, Segmentation
 
@@ -188,14 +189,23 @@ def empty_resnet50(identity_blocks: bool = False) -> Normalised:
 def _imagenet_weights() -> dict[str, Any]:
     from torchvision.models import ResNet50_Weights  # noqa: PLC0415  # slow
 
+    address = ResNet50_Weights.IMAGENET1K_V1.url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / address.rpartition("/")[2]
+    # torchvision puts the first digits of the digest into the name
+    digest = path.stem.rpartition("-")[2]
     try:
-        weights = ResNet50_Weights.IMAGENET1K_V1
-        return dict(weights.get_state_dict(progress=False, check_hash=True))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            torch.hub.download_url_to_file(address, str(path), digest, progress=False)
     except (OSError, RuntimeError) as error:
         raise SettingsError(
             f"weights: imagenet cannot be downloaded ({error}); set weights: file with "
             "weights_file: PATH of a local copy, or weights: random"
         ) from None
+    # get_state_dict would unpickle whatever lies there under this name, and look at no digest
+    if not file_digest(path).startswith(digest):
+        raise SettingsError(f"{path}: not the weights of this name; delete it to fetch them again")
+    return _weights_from(path)
 
 
 def _weights_from(path: Path) -> dict[str, Any]:
@@ -216,13 +226,14 @@ def _weights_from(path: Path) -> dict[str, Any]:
 
 def _fill(network: nn.Module, state: dict[str, Any], source: str) -> bool:
     """Put ``state`` into a ResNet50; return whether the head was taken over."""
-    other_head = "fc.weight" in state and len(state["fc.weight"]) != N_CLASSES
+    head = state.get("fc.weight")
+    other_head = head is not None and head.ndim == 2 and len(head) != N_CLASSES
     if other_head:
         fresh = network.state_dict()
         state = {**state, **{name: fresh[name] for name in ("fc.weight", "fc.bias")}}
     try:
         network.load_state_dict(state)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         faults = " ".join(str(error).split())
         raise SettingsError(
             f"{source}: not those of torchvision's ResNet50 ({faults:.400}); give another file"

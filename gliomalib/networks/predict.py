@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +21,7 @@ from gliomalib.schema import (
     N_CLASSES,
     DataError,
     Float32Array,
+    GliomaError,
     RecordError,
     SettingsError,
     SliceSet,
@@ -62,12 +64,13 @@ def load_segmenter(checkpoint: str | Path, device: str = "auto") -> Segmenter:
 
     Raises ``RecordError`` for a missing or damaged file, ``SettingsError`` for a classifier.
     """
-    content = _read(Path(checkpoint), ("unet2d", "unet3d"))
-    settings = Segmentation.model_validate(content["settings"])
-    dims = 2 if content["network"] == "unet2d" else 3
-    network, target = models.unet(settings, dims), models.find_device(device)
-    network.load_state_dict(content["state"])
-    return Segmenter(network.to(target).eval(), dims, settings, content["threads"], target)
+    target = models.find_device(device)
+    with _content(Path(checkpoint), ("unet2d", "unet3d")) as content:
+        settings = Segmentation.model_validate(content["settings"])
+        dims = 2 if content["network"] == "unet2d" else 3
+        network = models.unet(settings, dims)
+        network.load_state_dict(content["state"])
+        return Segmenter(network.to(target).eval(), dims, settings, _threads(content), target)
 
 
 def load_classifier(checkpoint: str | Path, device: str = "auto") -> SliceClassifier:
@@ -75,10 +78,11 @@ def load_classifier(checkpoint: str | Path, device: str = "auto") -> SliceClassi
 
     Raises ``RecordError`` for a missing or damaged file, ``SettingsError`` for a U-Net.
     """
-    content = _read(Path(checkpoint), ("resnet50",))
-    network, target = models.empty_resnet50(), models.find_device(device)
-    network.load_state_dict(content["state"])
-    return SliceClassifier(network.to(target).eval(), content["threads"], target)
+    target = models.find_device(device)
+    with _content(Path(checkpoint), ("resnet50",)) as content:
+        network = models.empty_resnet50()
+        network.load_state_dict(content["state"])
+        return SliceClassifier(network.to(target).eval(), _threads(content), target)
 
 
 def segment(segmenter: Segmenter | str | Path, case: StoredCase, device: str = "auto") -> Volume:
@@ -196,10 +200,17 @@ def classify(
     return probabilities
 
 
-def _read(checkpoint: Path, networks: tuple[str, ...]) -> dict[str, Any]:
+@contextmanager
+def _content(checkpoint: Path, networks: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """Open a finished training; what goes wrong in the block is a fault of the file."""
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        network = content["network"]
+        if content["network"] not in networks:
+            kinds = f"holds {content['network']}; give one of {', '.join(networks)}"
+            raise SettingsError(f"{checkpoint}: {kinds}")
+        yield content
+    except GliomaError:
+        raise
     except FileNotFoundError:
         raise RecordError(f"{checkpoint}: this training is missing; run its notebook") from None
     except Exception as error:  # bytes of another kind of file can raise anything here
@@ -207,6 +218,10 @@ def _read(checkpoint: Path, networks: tuple[str, ...]) -> dict[str, Any]:
             f"{checkpoint}: not the result of a training ({type(error).__name__}); "
             "delete it and run its notebook again"
         ) from None
-    if network not in networks:
-        raise SettingsError(f"{checkpoint}: holds {network}; give one of {', '.join(networks)}")
-    return dict(content)
+
+
+def _threads(content: dict[str, Any]) -> int:
+    threads = int(content["threads"])
+    if threads < 0:
+        raise ValueError("fewer than no threads")
+    return threads

@@ -165,12 +165,17 @@ def _train(plan: Plan, build: Callable[[], tuple[nn.Module, str]]) -> Trained:
 
 
 def _epochs_done(plan: Plan) -> int:
-    """Return how many whole epochs the folder's checkpoint holds; drop one of another training."""
+    """Return how many whole epochs the job's checkpoint holds; drop what is none."""
     if not plan.last.is_file():
         return 0
-    checkpoint = torch.load(plan.last, map_location="cpu", weights_only=True)
-    if checkpoint.get("key") == plan.key:
-        return int(checkpoint["rows"][-1]["epoch"]) + 1
+    try:
+        checkpoint = torch.load(plan.last, map_location="cpu", weights_only=True)
+        if checkpoint["key"] == plan.key:
+            return int(checkpoint["rows"][-1]["epoch"]) + 1
+        fault = "is of another training"
+    except Exception as error:  # bytes of another kind of file can raise anything here
+        fault = f"is no checkpoint ({type(error).__name__})"
+    log.warning("%s: %s %s, so it begins anew", plan.job.title, plan.last.name, fault)
     plan.last.unlink()
     return 0
 
@@ -200,9 +205,12 @@ def _finished(plan: Plan) -> Trained | None:
     """Return what the folder holds, or None where it is unfinished, damaged or another training."""
     if not (plan.summary.is_file() and plan.final.is_file()):
         return None
-    summary = json.loads(plan.summary.read_text(encoding="utf-8"))
-    if summary["key"] != plan.key or summary["weights_sha256"] != file_digest(plan.final):
+    try:
+        summary = json.loads(plan.summary.read_text(encoding="utf-8"))
+        if summary["key"] != plan.key or summary["weights_sha256"] != file_digest(plan.final):
+            return None
+        history = pd.DataFrame(summary["history"], columns=["epoch", "part", "loss", "seconds"])
+        names = ("key", "device", "n_parameters", "resumed_from", "note")
+        return Trained(plan.final, history=history, **{name: summary[name] for name in names})
+    except (ValueError, LookupError, TypeError):
         return None
-    history = pd.DataFrame(summary["history"], columns=["epoch", "part", "loss", "seconds"])
-    names = ("key", "device", "n_parameters", "resumed_from", "note")
-    return Trained(plan.final, history=history, **{name: summary[name] for name in names})

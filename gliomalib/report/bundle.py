@@ -50,13 +50,20 @@ def kept_back(study: settings.Study) -> bool:
 
 
 def files(study: settings.Study, report_dir: Path) -> list[Path]:
-    """Return the files of a report that may be passed on, in order of their names."""
+    """Return the files of a report that may be passed on, in order of their names.
+
+    Raises ``RecordError`` for a link that leads elsewhere: what lies there is not of the report.
+    """
     paths = [report_dir / name for name in FILES]
     for folder, pattern in FOLDERS.items():
         paths += (report_dir / folder).glob(pattern)
     closed = PATIENTS if kept_back(study) else "-"
     present = (path for path in paths if path.is_file() and not path.name.startswith("."))
-    return sorted(path for path in present if not path.match(closed))
+    chosen = sorted(path for path in present if not path.match(closed))
+    for path in chosen:
+        if not _inside(path, report_dir):
+            raise RecordError(f"{path}: leads out of the report; put the file itself there")
+    return chosen
 
 
 def pack(path: Path, content: Iterable[tuple[str, Path | bytes]]) -> Path:
@@ -107,14 +114,22 @@ def check(report_dir: Path) -> None:
     path = report_dir / CRATE
     try:
         graph = json.loads(path.read_text(encoding="utf-8"))["@graph"]
-        digests = {entity["@id"]: entity["sha256"] for entity in graph if entity["@type"] == "File"}
-    except (OSError, ValueError, LookupError, TypeError):
-        raise RecordError(f"{path}: is missing or damaged; make its report anew") from None
+        described = [entity for entity in graph if entity["@type"] == "File"]
+        digests = {unquote(entity["@id"]): entity["sha256"] for entity in described}
+        inside = all(_inside(report_dir / name, report_dir) for name in digests)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        inside = False
+    if not inside:
+        raise RecordError(f"{path}: is missing or damaged; make its report anew")
     for name, digest in digests.items():
-        file = report_dir / unquote(name)
+        file = report_dir / name
         if not file.is_file() or provenance.file_digest(file) != digest:
             what = "has changed since" if file.is_file() else "is missing, which was there when"
             raise RecordError(f"{file}: {what} the report was made; make the report again")
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
 
 
 def _file(path: Path, report_dir: Path) -> dict[str, Any]:

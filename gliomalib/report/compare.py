@@ -262,7 +262,7 @@ def read(letter: str, folder: Path) -> Side:
     if not made:
         raise RecordError(f"{folder}: not one record can be read: {faults[0]}")
     try:
-        rows = entries.rows(folder, entries.VERDICTS)
+        rows = entries.rows(folder, entries.VERDICTS, entries.VERDICT_COLUMNS)
     except RecordError as error:
         rows = []
         # a run up to some notebook has no verdicts yet

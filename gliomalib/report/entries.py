@@ -6,7 +6,7 @@ import io
 import json
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,11 @@ Content = TypeVar("Content")
 
 VERDICTS = f"{LAST_NOTEBOOK}.verdicts"
 """The table of verdicts."""
+
+VERDICT_COLUMNS = (
+    *("claim", "statement", "published", "obtained", "verdict", "reason", "notebook"),
+)
+"""What no row of it may lack."""
 
 FOLDERS = ("data_dir", "report_dir")
 """Parameters that say where files lie on one machine, and nothing about a result."""
@@ -90,16 +95,22 @@ def entries(study: settings.Study, report_dir: Path) -> list[Entry]:
     return [_entry(study, report_dir, name, name in wanted) for name in order]
 
 
-def rows(report_dir: Path, table: str) -> list[dict[str, str]]:
+def rows(report_dir: Path, table: str, needs: Collection[str] = ()) -> list[dict[str, str]]:
     """Return the rows of a table, ``05_fusion.scores``, as text.
 
-    Raises ``RecordError`` where the table is missing or damaged.
+    Raises ``RecordError`` where the table is missing, damaged or without a column that it needs.
     """
     path, run = records.table_path(report_dir, table), table.partition(".")[0]
     if not path.is_file():
         raise RecordError(f"tables/{path.name} is missing; run notebook {run}")
     try:
-        return list(csv.DictReader(io.StringIO(records.table_text(path), ""), strict=True))
+        reader = csv.DictReader(io.StringIO(records.table_text(path), ""), strict=True)
+        content = list(reader)
+        # the reader puts None where a row is shorter or longer than the heads
+        cells = ((*row, *row.values()) for row in content)
+        if not {*needs} <= {*(reader.fieldnames or ())} or any(None in row for row in cells):
+            raise ValueError("not the columns that it should have")
+        return content
     except (ValueError, csv.Error):
         raise RecordError(f"tables/{path.name} cannot be read; run notebook {run} again") from None
 
@@ -228,7 +239,7 @@ def _injected(executed: NotebookNode | None) -> dict[str, Any]:
     try:
         lines = [node for node in ast.parse(source).body if isinstance(node, ast.Assign)]
         return {ast.unparse(node.targets[0]): ast.literal_eval(node.value) for node in lines}
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         # the cell is shown on its page all the same
         return {}
 

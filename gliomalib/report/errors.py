@@ -100,7 +100,7 @@ def _excluded(report: Report) -> list[Item]:
 
 def _faulty(report_dir: Path) -> list[Item]:
     try:
-        rows = entries.rows(report_dir, f"{FIRST}.faults")
+        rows = entries.rows(report_dir, f"{FIRST}.faults", ("case_id", "kind", "what to do"))
     except RecordError as error:
         return [Item(FIRST, f"This is not known: {error}.")]
     return [

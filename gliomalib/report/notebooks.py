@@ -4,6 +4,7 @@ Formulas become MathML, which needs no script; ``cleaning`` has the say over any
 """
 
 import html
+import json
 from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode, ValidationError
 from nbformat.reader import NotJSONError
+from pydantic import BaseModel, Field, FiniteFloat
 from traitlets.config import Config
 
 from gliomalib.provenance import PACKAGE_DIR
@@ -30,8 +32,41 @@ KEPT_TYPES = [
 ]
 """Output types in order of preference: no scripts and no widgets, which would need a server."""
 
-DAMAGED = (NotJSONError, ValidationError, ValueError, AttributeError, KeyError, TypeError, OSError)
+DAMAGED = (
+    *(NotJSONError, ValidationError, ValueError, AttributeError, LookupError, TypeError, OSError),
+    *(AssertionError, RecursionError),
+)
 """What nbformat raises for a file that is no notebook."""
+
+
+class _Timed(BaseModel):
+    duration: FiniteFloat | None = None
+
+
+class _Said(BaseModel):
+    papermill: _Timed = _Timed()
+
+
+class _Shown(BaseModel):
+    png: dict[str, Any] = Field({}, alias="image/png")
+    jpeg: dict[str, Any] = Field({}, alias="image/jpeg")
+    svg: dict[str, Any] = Field({}, alias="image/svg+xml")
+
+
+class _Output(BaseModel):
+    metadata: _Shown = Field(default_factory=_Shown)
+
+
+class _Cell(BaseModel):
+    metadata: _Said
+    outputs: list[_Output] = []
+
+
+class _Notebook(BaseModel):
+    """What a page reads of a notebook and its format leaves open."""
+
+    metadata: _Said
+    cells: list[_Cell]
 
 
 def read(path: str | Path) -> NotebookNode:
@@ -40,6 +75,9 @@ def read(path: str | Path) -> NotebookNode:
     try:
         notebook: NotebookNode = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
+        _Notebook.model_validate(notebook)
+        # JSON can hold half a character, which no page can
+        json.dumps(notebook, ensure_ascii=False).encode()
     except DAMAGED:
         raise RecordError(f"notebooks/{path.name}: the file is damaged; run it again") from None
     return notebook

@@ -176,7 +176,8 @@ def origin(record: Record) -> dict[str, str]:
 def collect(study: settings.Study, report_dir: Path) -> Report:
     """Read what is there of a study, beside what was expected."""
     try:
-        rows, fault = entries.rows(report_dir, entries.VERDICTS), ""
+        rows = entries.rows(report_dir, entries.VERDICTS, entries.VERDICT_COLUMNS)
+        fault = ""
     except RecordError as error:
         rows, fault = [], str(error)
     example = report_dir / "figures" / "fused.png"

@@ -25,6 +25,9 @@ CLASSES = ("NCR", "ED", "ET")
 
 FUSED = "fused"
 Picture = Annotated[str, Field(pattern=r"^data:image/(png|webp);base64,[A-Za-z0-9+/]+=*$")]
+PatientId = Annotated[str, Field(pattern=r"^[^/\x00]{1,128}$")]
+"""What a page can be called after: nothing that leads into another folder."""
+
 Number = Annotated[float, BeforeValidator(lambda text: "nan" if text == "" else text)]
 """A cell of a table; an empty one is a number that is not defined."""
 
@@ -54,7 +57,7 @@ class Volume(BaseModel, frozen=True):
 class Pictures(BaseModel, frozen=True):
     """The content of ``patients/<id>.json`` as ``gliomalib.figures.gallery`` writes it."""
 
-    patient_id: str
+    patient_id: PatientId
     part: str
     fold: int
     spacing_mm: tuple[float, float, float]
@@ -67,7 +70,7 @@ class Pictures(BaseModel, frozen=True):
 class Score(BaseModel, frozen=True):
     """A row of the scores of notebook 05."""
 
-    patient_id: str
+    patient_id: PatientId
     region: str
     network: str
     part: str
@@ -82,7 +85,7 @@ class Score(BaseModel, frozen=True):
 class Answer(BaseModel, frozen=True):
     """What notebook 06 says of one slice."""
 
-    patient_id: str
+    patient_id: PatientId
     part: str
     fold: int
     z: int
