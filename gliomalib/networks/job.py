@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from gliomalib.networks.samples import Samples
-from gliomalib.settings import Classifier, Segmentation, named_seed
+from gliomalib.settings import Classifier, Compute, Segmentation, named_seed
 
 NetworkName = Literal["unet2d", "unet3d", "resnet50"]
 
@@ -32,6 +33,7 @@ class Job:
     directory: Path
     data_digest: str
     label: str = ""
+    compute: Compute = field(default_factory=Compute)
 
     @property
     def title(self) -> str:
@@ -53,6 +55,12 @@ class Plan:
     val: Samples | None
     loss: nn.Module
     device: torch.device
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch: as many as there are batches, or fewer in a rehearsal."""
+        whole = math.ceil(len(self.train) / self.job.settings.batch_size)
+        return min(whole, self.job.compute.steps or whole)
 
     @property
     def last(self) -> Path:

@@ -98,7 +98,7 @@ class Loop(pl.LightningModule):
         the warm-up W is the first twentieth of the steps; weight decay is torch's, 0.01.
         """
         settings = self.plan.job.settings
-        steps = settings.epochs * math.ceil(len(self.plan.train) / settings.batch_size)
+        steps = settings.epochs * self.plan.steps
         warm_up = max(steps // 20, 1)
         # fused: one pass over the weights, a fifth of a step of ResNet50 on a CPU
         optimiser = torch.optim.AdamW(self.parameters(), lr=settings.learning_rate, fused=True)
@@ -227,7 +227,7 @@ def _settle(loop: Loop) -> None:
     batch norms stays as it is.
     """
     device = next(loop.network.parameters()).device
-    batches = islice(loop.train_dataloader(), SETTLING_BATCHES)
+    batches = islice(loop.train_dataloader(), min(SETTLING_BATCHES, loop.plan.steps))
     update_bn((images.float() for images, _ in batches), loop.network, device)
 
 
@@ -242,7 +242,8 @@ def _trainer(plan: Plan) -> pl.Trainer:
         plugins=[LightningEnvironment(), _WholeFiles()],
         default_root_dir=plan.job.directory,
         reload_dataloaders_every_n_epochs=1,
-        limit_val_batches=None if plan.val else 0,
+        limit_train_batches=plan.steps,
+        limit_val_batches=plan.job.compute.steps if plan.val else 0,
         num_sanity_val_steps=0,
         logger=False,
         enable_checkpointing=False,

@@ -237,15 +237,25 @@ def parameter_count(module: nn.Module) -> int:
 
 def find_device(name: str) -> torch.device:
     """Return what ``auto``, ``cpu`` or ``cuda`` means here; ``SettingsError`` for no GPU."""
-    available = torch.cuda.is_available()
+    available = has_gpu()
     if name == "cuda" and not available:
         raise SettingsError("device: cuda, but torch finds no GPU here; set device: auto or cpu")
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
+def has_gpu() -> bool:
+    """Tell whether torch finds a GPU here."""
+    return torch.cuda.is_available()
+
+
 def device_name(device: torch.device) -> str:
     """Return what the device is called in a record."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def gpu_peak(device: torch.device) -> int:
+    """Return the most bytes that this process had on a GPU so far, 0 for a CPU."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
 
 
 def cpu_precisions() -> set[str]:

@@ -20,7 +20,7 @@ from gliomalib.networks import models, samples
 from gliomalib.networks.job import Job, Plan
 from gliomalib.provenance import code_digest, digest_of, file_digest, open_atomic, write_atomic
 from gliomalib.schema import DataError, SettingsError, SliceSet, StoredCase
-from gliomalib.settings import Classifier, Segmentation
+from gliomalib.settings import Classifier, Compute, Segmentation
 
 log = logging.getLogger("gliomalib")
 
@@ -131,6 +131,8 @@ def _plan(job: Job, content: Any, parts: Sequence[samples.Samples], loss: nn.Mod
         "seed": job.seed,
         "data_digest": job.data_digest,
     }
+    if job.compute != Compute():
+        asked["compute"] = job.compute.model_dump(mode="json")
     if isinstance(job.settings, Classifier) and job.settings.weights_file:
         path = Path(job.settings.weights_file).expanduser()
         asked["weights"] = file_digest(path) if path.is_file() else "missing"
@@ -192,6 +194,7 @@ def _save(plan: Plan, network: nn.Module, facts: dict[str, Any]) -> None:
         "weights_sha256": file_digest(plan.final),
         "device": models.device_name(plan.device),
         "n_parameters": models.parameter_count(network),
+        "gpu_bytes": models.gpu_peak(plan.device),
     }
     write_atomic(plan.summary, json.dumps(summary, indent=1) + "\n")
 
