@@ -40,6 +40,11 @@ class Job:
         """What the training is called in a sentence."""
         return f"{self.network}, {self.label or f'fold {self.fold}'}"
 
+    @property
+    def processes(self) -> int:
+        """How many processes train together, one on each device of each node."""
+        return self.compute.devices * self.compute.num_nodes
+
     def seed_of(self, *names: object) -> int:
         """Return the seed of one purpose of this training."""
         return named_seed(self.seed, self.network, self.fold, *names)
