@@ -46,7 +46,7 @@ endif
 export UV_HTTP_TIMEOUT ?= 300
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env report compare export archive test soak bench lint lock lab clean
+.PHONY: help env report rehearse compare export archive test soak bench lint lock lab clean
 
 help: ## explain every target
 	@echo "make TARGET [STUDY=$$SAID_STUDY] [DATA=/path/to/patients] [CORES=$$SAID_CORES]"; echo
@@ -57,6 +57,9 @@ env: $(READY) ## build .venv from requirements.lock (PYTHON=python3, 3.11.4 or n
 
 report: $(READY) ## run what is out of date in STUDY, then its report (DATA=, CORES=, UNTIL=notebook, QUIET=1)
 	@$(BIN)/python -m gliomalib study --cores="$$SAID_CORES" --source="$$SAID_DATA" --until="$$SAID_UNTIL" $${SAID_QUIET:+--quiet} -- "$$SAID_STUDY"
+
+rehearse: $(READY) ## try all of STUDY on four patients: what fails, what the whole will take (DATA=, UNTIL=)
+	@$(BIN)/python -m gliomalib rehearse --source="$$SAID_DATA" --until="$$SAID_UNTIL" -- "$$SAID_STUDY"
 
 compare: $(READY) ## put two runs side by side on one page (A=demo B=brats-mini, or folders of a report)
 	@$(BIN)/python -m gliomalib compare -- "$$SAID_A" "$$SAID_B"

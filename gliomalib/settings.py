@@ -210,9 +210,9 @@ class Leakage(Model):
 
 
 class Compute(Model):
-    """On how much a network is trained: devices of each node, nodes, and steps an epoch at most.
+    """On how much a network is trained: devices of each node, nodes, and steps of an epoch.
 
-    Each device takes its share of every batch. ``steps`` is for rehearsals (None: all of them).
+    Each device takes its share of every batch. ``steps`` is for rehearsals (None: each sample once).
     """
 
     devices: int = Field(1, ge=1)

@@ -63,9 +63,9 @@ class Plan:
 
     @property
     def steps(self) -> int:
-        """Steps of an epoch: as many as there are batches, or fewer in a rehearsal."""
+        """Steps of an epoch: as many as there are batches, or those of a rehearsal."""
         whole = math.ceil(len(self.train) / self.job.settings.batch_size)
-        return min(whole, self.job.compute.steps or whole)
+        return self.job.compute.steps or whole
 
     @property
     def last(self) -> Path:

@@ -146,6 +146,9 @@ class Loop(pl.LightningModule):
         """Return the training samples as they are drawn in an epoch."""
         samples, seed = self.plan.train, self.plan.job.seed_of("epoch", epoch)
         order = samples.order(np.random.default_rng(seed))
+        if self.plan.job.compute.steps:
+            # whole batches, however few samples a rehearsal has
+            order = np.resize(order, self.plan.steps * self.plan.job.settings.batch_size)
         return self._loader(_Drawn(samples, seed, True), order)
 
     def val_dataloader(self) -> Any:

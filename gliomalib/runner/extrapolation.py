@@ -138,17 +138,13 @@ def _trainings(rehearsal: Rehearsal) -> Iterator[tuple[str, float, float]]:
         epochs = (whole.study.leakage.epochs if audit else None) or how["epochs"]
         seconds = 0.0
         for part, spent in rows.groupby("part")["seconds"].sum().items():
-            seen = _seen(small.part(str(part)) * each, made["settings"]["batch_size"])
-            of_epoch = spent / rows["epoch"].nunique() / seen
+            seen = STEPS * made["settings"]["batch_size"]
+            if part == "val":
+                seen = max(min(small.part("val") * each, seen), 1)
             patients = whole.internal * turns if audit else whole.part(str(part))
-            seconds += of_epoch * epochs * patients * each
+            seconds += spent / seen * epochs * patients * each
         run = "11_leakage_audit" if audit else run_name(notebook, variant)
         yield run, float(rows["seconds"].sum()), seconds
-
-
-def _seen(samples: int, batch: int) -> int:
-    """Return how many samples an epoch of a rehearsal saw."""
-    return max(min(samples, STEPS * batch), 1)
 
 
 def _slices_bytes(rehearsal: Rehearsal, run: str, size: Size) -> int:

@@ -172,7 +172,8 @@ def _changes(study: Study, patients: tuple[int, int]) -> Iterator[tuple[str, tup
         yield "data.phantoms.external", (phantoms.external, min(phantoms.external, 1))
         yield "data.phantoms.copies", (phantoms.copies, min(phantoms.copies, 1))
     yield "split.folds", (plan.folds, 1)
-    yield "split.test_share", (plan.test_share, 1 / n)
+    # two are tested, as the audit of splits divides them once more
+    yield "split.test_share", (plan.test_share, 2 / n)
     yield "split.val_share", (plan.val_share, 1 / n if plan.val_share else 0)
     yield "leakage.repeats", (study.leakage.repeats, 1)
     yield "leakage.turns", (study.leakage.turns, min(study.leakage.turns, 1))
@@ -182,9 +183,7 @@ def _changes(study: Study, patients: tuple[int, int]) -> Iterator[tuple[str, tup
     takes = models.cpu_precisions()
     for network, (_, section) in NETWORKS.items():
         how = getattr(study, section)
-        # two of the four patients train, and are fewer than two steps of a large batch of volumes
-        enough = how.batch_size == 1 or network != "unet3d"
-        yield f"{section}.epochs", (how.epochs, 1 if enough else STEPS)
+        yield f"{section}.epochs", (how.epochs, 1)
         if not models.has_gpu() and how.precision not in takes:
             yield f"{section}.precision", (how.precision, "32-true")
         yield f"{section}.batch_size", (how.batch_size, _batch(study, network, section))
