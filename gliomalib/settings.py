@@ -212,7 +212,7 @@ class Leakage(Model):
 class Compute(Model):
     """On how much a network is trained: devices of each node, nodes, and steps of an epoch.
 
-    Each device takes its share of every batch. ``steps`` is for rehearsals (None: each sample once).
+    Each device takes its share of every batch. ``steps`` is for rehearsals (None: all).
     """
 
     devices: int = Field(1, ge=1)

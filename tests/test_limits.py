@@ -58,6 +58,7 @@ def test_no_stage_keeps_the_cohort_in_memory(tmp_path: Path) -> None:
             peaks.setdefault(name, []).append(took.peak)
             sys.stdout.write(f"\n{name}, {count} patients: {took.peak / 1e9:.2f} GB, ")
             sys.stdout.write(f"{took.seconds:.0f} s")
+            sys.stdout.flush()
     sizes = {folder.name: bytes_of(folder) / many for folder in (tmp_path / "data/smoke").iterdir()}
     sys.stdout.write(
         f"\nMB a patient: { {name: round(n / 1e6, 1) for name, n in sizes.items()} }\n"
@@ -143,7 +144,7 @@ def prediction(root: Path, count: int) -> None:
 
 def fusion_and_evaluation(root: Path, count: int) -> None:
     material = folds.open_material(_begin(root, "05_fusion"))
-    scores = folds.segmentation_scores(material, ["unet2d", "unet3d", "fused"])
+    scores = folds.segmentation_scores(material, ["fused"])
     assert scores["patient_id"].nunique() == count - TRAINED_ON
 
 
