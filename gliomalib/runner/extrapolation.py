@@ -1,6 +1,7 @@
 """What a rehearsal measured, and what the whole study will take by it: time, memory and disk."""
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,8 @@ from gliomalib.settings import Study
 RULE = (
     "Extrapolated: seconds of training by sample, epoch and fold; what else a run does by the "
     "patients whom it looks at, but its start, taken as the shortest of all, once; one run at a "
-    "time on this device. Memory is as measured, and fused slices of all patients more."
+    "time on this device. Memory is as measured, and labels or fused slices of all training "
+    "patients more."
 )
 
 GB = 1e9
@@ -95,7 +97,7 @@ def _extrapolated(table: pd.DataFrame, rehearsal: Rehearsal) -> pd.DataFrame:
     ratios = [whole.looked_at(run) / small.looked_at(run) for run in table["run"]]
     table["whole_seconds"] = table.pop("whole_training") + start + (rest - start) * ratios
     more = [
-        _slices_bytes(rehearsal, run, whole) - _slices_bytes(rehearsal, run, small)
+        _kept_bytes(rehearsal, run, whole) - _kept_bytes(rehearsal, run, small)
         for run in table["run"]
     ]
     table["whole_bytes"] = table["bytes"] + more
@@ -113,17 +115,17 @@ def sizes(rehearsal: Rehearsal) -> tuple[Size, Size]:
     )
 
 
-def _depth(rehearsal: Rehearsal) -> int:
-    """Return the axial slices of a patient in the store."""
+def _shape(rehearsal: Rehearsal) -> tuple[int, ...]:
+    """Return the voxels of a patient in the store along each axis."""
     store = preprocess.open_store(rehearsal.work / "store", rehearsal.small.preprocessing)
     patients = store.patients()
-    return store.get(patients[0]).grid.shape[2] if patients else 0
+    return store.get(patients[0]).grid.shape if patients else (0, 0, 0)
 
 
 def _trainings(rehearsal: Rehearsal) -> Iterator[tuple[str, float, float]]:
     """Yield run, seconds and seconds in the whole study of each training."""
     small, whole = sizes(rehearsal)
-    slices = _depth(rehearsal)
+    slices = _shape(rehearsal)[2]
     turns = whole.study.leakage.turns / max(small.study.leakage.turns, 1)
     for path in sorted((rehearsal.work / "checkpoints").rglob("training.json")):
         made = json.loads(path.read_text(encoding="utf-8"))
@@ -147,18 +149,22 @@ def _trainings(rehearsal: Rehearsal) -> Iterator[tuple[str, float, float]]:
         yield run, float(rows["seconds"].sum()), seconds
 
 
-def _slices_bytes(rehearsal: Rehearsal, run: str, size: Size) -> int:
-    """Return the bytes of the fused slices that a run keeps in memory, twice as they are joined."""
-    notebook, box = split_run_name(run)[0][:2], size.study.preprocessing
-    if notebook not in ("06", "11", "15"):
+def _kept_bytes(rehearsal: Rehearsal, run: str, size: Size) -> int:
+    """Return the bytes that a run keeps of all its patients at once.
+
+    Labels in training, fused slices for classifiers: those twice, while they are joined.
+    """
+    (notebook, _), box = split_run_name(run), size.study.preprocessing
+    shape, trained_on = _shape(rehearsal), max(len(split.train) for split in size.splits)
+    if notebook[:2] in ("03", "04"):
+        return math.prod(shape) * trained_on
+    if notebook[:2] not in ("06", "11", "15"):
         return 0
-    patients = max(len(split.train) for split in size.splits)
-    if notebook != "06":
-        patients = round(size.looked_at(run))
-        patients //= size.study.leakage.repeats if notebook == "11" else 1
-    width = round(max(box.crop_mm or (240,)) / min(box.voxel_mm))
+    patients = trained_on if notebook[:2] == "06" else round(size.looked_at(run))
+    patients //= size.study.leakage.repeats if notebook[:2] == "11" else 1
+    width = round(max(box.crop_mm or shape[:1]) / min(box.voxel_mm))
     side = size.study.classifier.image_size or width
-    return 2 * patients * _depth(rehearsal) * 3 * side**2 * 2
+    return 2 * patients * shape[2] * 3 * side**2 * 2
 
 
 def disk(rehearsal: Rehearsal) -> pd.DataFrame:
