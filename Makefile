@@ -46,7 +46,7 @@ endif
 export UV_HTTP_TIMEOUT ?= 300
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env report verify compare export archive test soak bench audit lint lock lab clean
+.PHONY: help env report rehearse verify compare export archive test soak bench audit lint lock lab clean
 
 help: ## explain every target
 	@echo "make TARGET [STUDY=$$SAID_STUDY] [DATA=/path/to/patients] [CORES=$$SAID_CORES]"; echo
@@ -61,6 +61,9 @@ report: $(READY) ## run what is out of date in STUDY, then its report (DATA=, CO
 verify: $(READY) ## run the stored STUDY again and say what came out the same (DATA=, CORES=, UNTIL=, OUT=)
 	@$(BIN)/python -m gliomalib verify --cores="$$SAID_CORES" --source="$$SAID_DATA" --until="$$SAID_UNTIL" --out="$$SAID_OUT" -- "$$SAID_STUDY"
 
+rehearse: $(READY) ## try all of STUDY on four patients: what fails, what the whole will take (DATA=, UNTIL=)
+	@$(BIN)/python -m gliomalib rehearse --source="$$SAID_DATA" --until="$$SAID_UNTIL" -- "$$SAID_STUDY"
+
 compare: $(READY) ## put two runs side by side on one page (A=demo B=brats-mini, or folders of a report)
 	@$(BIN)/python -m gliomalib compare -- "$$SAID_A" "$$SAID_B"
 
@@ -74,8 +77,9 @@ archive: $(READY) ## write what a deposit of STUDY needs into OUT=file.zip (MIXE
 test: $(READY) ## run the tests (TESTS=tests/test_x.py; GLIOMA_REAL_DATA=/path for real patients)
 	@$(BIN)/python -m pytest $(TESTS)
 
-soak: $(READY) ## try 17,000 strange inputs, kill a study 20 times, print what became of it (SOAK=2: others)
-	@GLIOMA_SOAK="$${SOAK:-1}" $(BIN)/python -m pytest -n 0 -q -s tests/test_fuzz.py tests/data/test_content.py tests/test_interruptions.py
+soak: $(READY) ## try 17,000 strange inputs, kill a study 20 times, follow 369 patients (SOAK=2: others)
+	@GLIOMA_SOAK="$${SOAK:-1}" $(BIN)/python -m pytest -n 0 -q -s tests/test_fuzz.py tests/data/test_content.py \
+		tests/test_interruptions.py tests/networks/test_ranks.py tests/test_limits.py
 
 bench: $(READY) ## time what must be fast (GLIOMA_REAL_DATA=/path; wants a quiet machine)
 	@$(BIN)/python -m pytest -n 0 -q -o python_files='bench_*.py' -o python_functions='bench_*' tests/benchmarks

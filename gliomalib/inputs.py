@@ -104,6 +104,16 @@ def explain(error: ValidationError) -> str:
     return "; ".join(parts)
 
 
+def keys_near(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    """Return the keys that ``model`` knows at the place of the first fault."""
+    for part in error.errors()[0]["loc"][:-1]:
+        kind = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            break
+        model = kind
+    return list(model.model_fields)
+
+
 def _yaml(path: str | Path) -> Any:
     loader = _Once(Path(path).read_text(encoding="utf-8"))
     loader.name = str(path)

@@ -2,17 +2,22 @@
 
 import hashlib
 import math
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from gliomalib.inputs import Model, content_of, explain
+from gliomalib.inputs import Model, content_of, explain, keys_near
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import SettingsError
 
-STUDIES_DIR = PROJECT_DIR / "notebooks" / "params"
+STUDIES = "GLIOMA_STUDIES"
+"""Variable that names another folder of studies: a rehearsal writes one of its own."""
+
+STUDIES_DIR = Path(os.environ.get(STUDIES) or PROJECT_DIR / "notebooks" / "params")
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 """What studies and variants are called: the names of files and folders are made of it."""
@@ -204,6 +209,17 @@ class Leakage(Model):
     epochs: int | None = Field(None, ge=1)
 
 
+class Compute(Model):
+    """On how much a network is trained: devices of each node, nodes, and steps of an epoch.
+
+    Each device takes its share of every batch. ``steps`` is for rehearsals (None: all).
+    """
+
+    devices: int = Field(1, ge=1)
+    num_nodes: int = Field(1, ge=1)
+    steps: int | None = Field(None, ge=1)
+
+
 class Efficiency(Model):
     """How many patients are timed, and how often each."""
 
@@ -245,6 +261,7 @@ class Study(Model):
     fusion: Fusion = Fusion()
     evaluation: Evaluation = Evaluation()
     leakage: Leakage = Leakage()
+    compute: Compute = Compute()
     efficiency: Efficiency = Efficiency()
     report: Report = Report()
     variants: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
@@ -319,7 +336,7 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Study:
     try:
         settings = Study.model_validate(content)
     except ValidationError as error:
-        known = ", ".join(_keys_near(error))
+        known = ", ".join(keys_near(error, Study))
         raise SettingsError(f"{path.name}: {explain(error)}; known keys are {known}") from None
     if settings.study != study:
         raise SettingsError(f"{path.name}: study is {settings.study!r}, it must be {study!r}")
@@ -330,13 +347,3 @@ def named_seed(root: int, *names: object) -> int:
     """Return the seed of one purpose: the same for the same root and names, on every machine."""
     text = "/".join([str(root), *map(str, names)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
-
-
-def _keys_near(error: ValidationError) -> list[str]:
-    model: type[BaseModel] = Study
-    for part in error.errors()[0]["loc"][:-1]:
-        kind = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-            break
-        model = kind
-    return list(model.model_fields)

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 from scipy.sparse import csgraph
 
 from gliomalib.data import fingerprint
@@ -50,7 +51,7 @@ def links(scans: Sequence[Inspection], twins: Mapping[str, str] | None = None) -
     names, known = list(signed), twins or {}
     pairs = [pair for pair in known.items() if signed.keys() >= set(pair)]
     joined += [Link(*pair, "twin", float(signed[pair[0]] @ signed[pair[1]])) for pair in pairs]
-    for i, j, similarity in fingerprint.suspects(np.stack(list(signed.values()))):
+    for i, j, similarity in fingerprint.suspects(list(signed.values())):
         pair = {names[i], names[j]}
         if first[names[i]] != first[names[j]] and pair not in map(set, pairs):
             joined.append(Link(names[i], names[j], "suspect", float(similarity)))
@@ -144,9 +145,9 @@ def _same(scans: Sequence[Inspection], how: Literal["table", "content"]) -> list
 def _first_of_each(names: Iterable[str], joined: Iterable[Link]) -> dict[str, str]:
     """Return each case's first case by the order of ``names``, over links in whatever order."""
     place = {name: number for number, name in enumerate(names)}
-    graph = np.zeros((len(place), len(place)), dtype=bool)
-    for link in joined:
-        graph[place[link.case_id], place[link.other_id]] = 1
+    ends = [(place[link.case_id], place[link.other_id]) for link in joined]
+    rows, columns = np.array(ends, dtype=int).reshape(-1, 2).T
+    graph = sparse.coo_array((np.ones(len(ends)), (rows, columns)), (len(place), len(place)))
     _, groups = csgraph.connected_components(graph, directed=False)
     first: dict[np.int32, str] = {}
     return {name: first.setdefault(group, name) for name, group in zip(place, groups, strict=True)}

@@ -31,6 +31,12 @@ def add(verbs: Verbs) -> None:
     study.add_argument("--quiet", action="store_true", help="print faults and the address alone")
     study.set_defaults(verb=_study)
 
+    trial = verbs.add_parser("rehearse", help="try all of a study on four patients, two steps each")
+    trial.add_argument("study", metavar="STUDY")
+    trial.add_argument("--until", default="", metavar="NOTEBOOK", help="stop after this notebook")
+    trial.add_argument("-f", "--file", type=Path, help="YAML file of settings (a.b: value)")
+    trial.set_defaults(verb=_rehearse)
+
     report = verbs.add_parser("report", help="make the report of a study from its records")
     report.add_argument("study", metavar="STUDY")
     report.set_defaults(verb=_report)
@@ -65,7 +71,7 @@ def add(verbs: Verbs) -> None:
     )
     verify.set_defaults(verb=_verify)
 
-    for verb in (run, study, report):
+    for verb in (run, study, trial, report):
         verb.add_argument("--source", default="", metavar="FOLDER", help="the user's data set")
         verb.add_argument("--data-dir", default="", metavar="FOLDER", help="working files (data)")
         verb.add_argument("--report-dir", default="", metavar="FOLDER", help="results (reports)")
@@ -115,6 +121,24 @@ def _study(arguments: argparse.Namespace) -> None:
         say(records.read(records.record_path(results, LAST_NOTEBOOK)).conclusion)
     if not arguments.until:
         say((results / "index.html").as_uri())
+
+
+def _rehearse(arguments: argparse.Namespace) -> None:
+    # these bring torch, and the other verbs need none of it
+    from gliomalib.runner import extrapolation, rehearsal  # noqa: PLC0415
+
+    overrides = inputs.content_of(arguments.file) if arguments.file else {}
+    planned = rehearsal.prepare(arguments.study, _folders(arguments), overrides)
+    for change in planned.changes:
+        say(f"changed for the rehearsal: {change}")
+    rehearsal.run(planned, arguments.until)
+    faults = rehearsal.failures(planned)
+    # without a cohort there is nothing to measure
+    if planned.cohort.is_file():
+        for line in extrapolation.told(extrapolation.write(planned)):
+            say(line)
+    if faults:
+        raise SettingsError(f"{len(faults)} runs of the rehearsal failed: {', '.join(faults)}")
 
 
 def _report(arguments: argparse.Namespace) -> None:

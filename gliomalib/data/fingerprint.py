@@ -6,6 +6,7 @@ scans, with one constant value around the brain, usually 0.
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,9 @@ FINE, COARSE = 0.5, 1.0
 
 LEVELS = 256
 """Levels of intensity that are told apart, with equally many voxels of the brain in each."""
+
+BLOCK = 1024
+"""Scans that are compared with as many others at a time; a block takes 90 MB."""
 
 _ROUNDING = 1e-5
 """Part of the largest distance from the background value that is background all the same."""
@@ -84,14 +88,22 @@ def signature(values: NDArray[Any]) -> Float32Array:
     return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
 
 
-def suspects(signatures: Float32Array) -> list[tuple[int, int, float]]:
-    """Return the pairs of rows whose similarity is at least ``SAME_SCAN``, the most similar first.
+def suspects(signatures: Sequence[Float32Array]) -> list[tuple[int, int, float]]:
+    """Return the pairs whose similarity is at least ``SAME_SCAN``, the most similar first.
 
-    ``signatures`` holds one `signature` per row, shape (N, D); in a pair (i, j, similarity) i < j.
+    ``signatures`` holds a `signature` of each scan; in a pair (i, j, similarity) i < j. They are
+    compared in blocks: for n scans an n × n table would take 40 GB at 100,000.
     """
-    alike = signatures @ signatures.T
-    places = np.argwhere(np.triu(alike >= SAME_SCAN, k=1)).tolist()
-    pairs = [(row, column, float(alike[row, column])) for row, column in places]
+    pairs = []
+    for top in range(0, len(signatures), BLOCK):
+        rows = np.stack(signatures[top : top + BLOCK])
+        for left in range(top, len(signatures), BLOCK):
+            # the same array twice, where it is: half of the products then suffice
+            columns = rows if left == top else np.stack(signatures[left : left + BLOCK])
+            alike = rows @ columns.T
+            for i, j in np.argwhere(alike >= SAME_SCAN).tolist():
+                if top + i < left + j:
+                    pairs.append((top + i, left + j, float(alike[i, j])))
     return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))
 
 

@@ -261,6 +261,7 @@ def _network(
         directory=material.run.work_dir / "checkpoints" / "leakage" / name,
         data_digest=material.store.digest(pool.patients),
         label=name.replace("_", " classes by "),
+        compute=study.compute,
     )
     labelled = SliceSet(pool.slices.images, classes, pool.slices.patients, pool.slices.z)
     trained = training.train_classifier(job, slices.subset(labelled, assignment.train), None)

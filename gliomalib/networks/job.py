@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from gliomalib.networks.samples import Samples
-from gliomalib.settings import Classifier, Segmentation, named_seed
+from gliomalib.settings import Classifier, Compute, Segmentation, named_seed
 
 NetworkName = Literal["unet2d", "unet3d", "resnet50"]
 
@@ -32,11 +33,17 @@ class Job:
     directory: Path
     data_digest: str
     label: str = ""
+    compute: Compute = field(default_factory=Compute)
 
     @property
     def title(self) -> str:
         """What the training is called in a sentence."""
         return f"{self.network}, {self.label or f'fold {self.fold}'}"
+
+    @property
+    def processes(self) -> int:
+        """How many processes train together, one on each device of each node."""
+        return self.compute.devices * self.compute.num_nodes
 
     def seed_of(self, *names: object) -> int:
         """Return the seed of one purpose of this training."""
@@ -53,6 +60,12 @@ class Plan:
     val: Samples | None
     loss: nn.Module
     device: torch.device
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch: as many as there are batches, or those of a rehearsal."""
+        whole = math.ceil(len(self.train) / self.job.settings.batch_size)
+        return self.job.compute.steps or whole
 
     @property
     def last(self) -> Path:

@@ -20,7 +20,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning_fabric.utilities.warnings import PossibleUserWarning
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.optim.swa_utils import update_bn
 from torch.utils.data import DataLoader, Dataset
 
@@ -34,9 +34,15 @@ log = logging.getLogger("gliomalib")
 SECONDS_BETWEEN_LINES = 5.0
 SETTLING_BATCHES = 40
 
+Batch = tuple[Tensor, Tensor, Tensor]
+"""Images (B, C, *S), their targets, and which of them count (B,)."""
 
-class _Drawn(Dataset[Sample]):
-    """The samples as one seed draws them: the order of reading does not matter."""
+
+class _Drawn(Dataset[tuple[Sample, bool]]):
+    """The samples as one seed draws them: the order of reading does not matter.
+
+    Each with whether it counts: a negative index −1 − i is sample i, which only fills a share.
+    """
 
     def __init__(self, samples: Samples, seed: int, vary: bool) -> None:
         self.samples, self.seed, self.vary = samples, seed, vary
@@ -44,22 +50,41 @@ class _Drawn(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> Sample:
-        rng = np.random.default_rng((self.seed, index))
-        sample = self.samples.draw(index, rng)
-        return self.samples.varied(sample, rng) if self.vary else sample
+    def __getitem__(self, index: int) -> tuple[Sample, bool]:
+        place = index if index >= 0 else -1 - index
+        rng = np.random.default_rng((self.seed, place))
+        sample = self.samples.draw(place, rng)
+        return self.samples.varied(sample, rng) if self.vary else sample, index >= 0
 
 
-def _collate(drawn: Sequence[Sample]) -> tuple[Tensor, Tensor]:
+def _collate(drawn: Sequence[tuple[Sample, bool]]) -> Batch:
     """Stack samples; smaller ones get zeros (background, no tumour) at the end of their axes."""
-    images, targets = [image for image, _ in drawn], [target for _, target in drawn]
+    images, targets = [image for (image, _), _ in drawn], [target for (_, target), _ in drawn]
     largest = np.max([image.shape for image in images], axis=0)
     gaps = [[(0, int(gap)) for gap in largest - image.shape] for image in images]
     # a target is a map on the image's grid, or the one class of an image, which has no grid
     if targets[0].shape[1:] == images[0].shape[1:]:
         targets = [np.pad(target, gap) for target, gap in zip(targets, gaps, strict=True)]
     images = [np.pad(image, gap) for image, gap in zip(images, gaps, strict=True)]
-    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(targets))
+    counts = torch.tensor([sample_counts for _, sample_counts in drawn])
+    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(targets)), counts
+
+
+def share(batch: list[int], rank: int, processes: int) -> list[int]:
+    """Return what one of several processes takes of a batch, as many samples as any other.
+
+    What is lacking at the end is filled with a sample that does not count (−1 − index).
+    """
+    part = batch[rank::processes]
+    return part + [-1 - batch[0]] * (math.ceil(len(batch) / processes) - len(part))
+
+
+def _of_all(part: Tensor) -> Tensor:
+    """Return the parts of all processes, of which only this one's own leads back to weights."""
+    parts = [torch.empty_like(part) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(parts, part.detach().contiguous())
+    parts[distributed.get_rank()] = part
+    return torch.cat(parts)
 
 
 class Loop(pl.LightningModule):
@@ -77,22 +102,27 @@ class Loop(pl.LightningModule):
         """Note that all of a checkpoint has been taken over: what fails now is not its fault."""
         self.restored = True
 
-    def _loss(self, batch: tuple[Tensor, Tensor], part: str) -> Tensor:
-        images, targets = batch
+    def _loss(self, batch: Batch, part: str) -> Tensor:
+        images, targets, counts = batch
         logits = self.network(images.float())
         if self.plan.job.network == "resnet50":
             logits = logits.unsqueeze(-1)  # MONAI's losses want a spatial axis
+        if self.trainer.world_size > 1:
+            # of the whole batch: overlaps of shares do not add up to the overlap of all
+            logits, targets, counts = map(_of_all, (logits, targets, counts))
+            logits, targets = logits[counts], targets[counts]
         loss = cast(Tensor, self.criterion(logits, targets))
         # stays on the device until the epoch ends: a float at each step would wait for the GPU
         total, count = self.sums.get(part, (0.0, 0))
-        self.sums[part] = (total + loss.detach() * len(images), count + len(images))
-        return loss
+        self.sums[part] = (total + loss.detach() * len(logits), count + len(logits))
+        # processes average their gradients, each of which is a part of one sum
+        return loss * self.trainer.world_size
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+    def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the loss of a batch."""
         return self._loss(batch, "train")
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
+    def validation_step(self, batch: Batch, _: int) -> None:
         """Count the loss of a batch."""
         self._loss(batch, "val")
 
@@ -103,7 +133,7 @@ class Loop(pl.LightningModule):
         the warm-up W is the first twentieth of the steps; weight decay is torch's, 0.01.
         """
         settings = self.plan.job.settings
-        steps = settings.epochs * math.ceil(len(self.plan.train) / settings.batch_size)
+        steps = settings.epochs * self.plan.steps
         warm_up = max(steps // 20, 1)
         # fused: one pass over the weights, a fifth of a step of ResNet50 on a CPU
         optimiser = torch.optim.AdamW(self.parameters(), lr=settings.learning_rate, fused=True)
@@ -115,8 +145,15 @@ class Loop(pl.LightningModule):
 
     def train_dataloader(self) -> Any:
         """Shuffle, draw and vary by the seed of this epoch alone."""
-        samples, seed = self.plan.train, self.plan.job.seed_of("epoch", self.current_epoch)
+        return self.of_epoch(self.current_epoch)
+
+    def of_epoch(self, epoch: int) -> Any:
+        """Return the training samples as they are drawn in an epoch."""
+        samples, seed = self.plan.train, self.plan.job.seed_of("epoch", epoch)
         order = samples.order(np.random.default_rng(seed))
+        if self.plan.job.compute.steps:
+            # whole batches, however few samples a rehearsal has
+            order = np.resize(order, self.plan.steps * self.plan.job.settings.batch_size)
         return self._loader(_Drawn(samples, seed, True), order)
 
     def val_dataloader(self) -> Any:
@@ -128,9 +165,14 @@ class Loop(pl.LightningModule):
         return self._loader(drawn, np.arange(len(samples)))
 
     def _loader(self, drawn: _Drawn, order: NDArray[np.int64]) -> Any:
+        # without a trainer the samples are only looked at, by one process
+        rank, processes = 0, 1
+        if self._trainer:
+            rank, processes = self.trainer.global_rank, self.trainer.world_size
+        whole = batches(order, self.plan.job.settings.batch_size)
         return DataLoader(
             drawn,
-            batch_sampler=batches(order, self.plan.job.settings.batch_size),
+            batch_sampler=[share(batch, rank, processes) for batch in whole],
             collate_fn=_collate,
             pin_memory=self.plan.device.type == "cuda",
             # without its own generator a loader draws from torch's global one, where dropout draws
@@ -154,7 +196,8 @@ class _EveryEpoch(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, loop: Any) -> None:
         # dropout goes on alike in a resumed training, whatever was drawn in this process before
-        torch.manual_seed(loop.plan.job.seed_of("epoch", trainer.current_epoch))
+        rank = [trainer.global_rank] if trainer.global_rank else []
+        torch.manual_seed(loop.plan.job.seed_of("epoch", trainer.current_epoch, *rank))
         loop.sums = {}
         self.marks = [time.monotonic()]
 
@@ -176,7 +219,9 @@ class _EveryEpoch(pl.Callback):
             loop.rows.append({"epoch": epoch, "part": part, "loss": loss, "seconds": seconds})
         trainer.save_checkpoint(loop.plan.last)
         is_last = epoch + 1 == job.settings.epochs
-        if is_last or time.monotonic() - self.line >= SECONDS_BETWEEN_LINES:
+        if trainer.is_global_zero and (
+            is_last or time.monotonic() - self.line >= SECONDS_BETWEEN_LINES
+        ):
             self.line = time.monotonic()
             _write_line(job, loop.rows)
 
@@ -210,13 +255,19 @@ def fit(plan: Plan, network: nn.Module, resume: bool) -> list[dict[str, Any]]:
     An interrupt comes out as ``KeyboardInterrupt``. Raises ``SettingsError`` when a loss is no
     longer finite and ``RecordError`` for a checkpoint that fits neither network nor optimiser.
     """
+    rows = epochs(plan, network, resume)
+    settle(plan, network)
+    return rows
+
+
+def epochs(plan: Plan, network: nn.Module, resume: bool) -> list[dict[str, Any]]:
+    """Train as ``fit``, without what it does after the last epoch."""
     loop = Loop(network, plan)
     handler = signal.getsignal(signal.SIGINT)
     try:
         with _quiet(plan.device):
             checkpoint = plan.last if resume else None
             _trainer(plan).fit(loop, ckpt_path=checkpoint, weights_only=True)
-            _settle(loop)
     except SystemExit:
         # Lightning ends the process at an interrupt and ignores later ones; a notebook lives on
         signal.signal(signal.SIGINT, handler)
@@ -229,30 +280,39 @@ def fit(plan: Plan, network: nn.Module, resume: bool) -> list[dict[str, Any]]:
     return loop.rows
 
 
-def _settle(loop: Loop) -> None:
+def settle(plan: Plan, network: nn.Module) -> None:
     """Take the means and variances of all batch norms anew, from batches of the last weights.
 
     Running averages lag behind the weights: ResNet50 was seen to call every empty slice edema
     where its batches did not. Wu and Johnson 2021, arXiv 2105.07576, section 3; a network without
     batch norms stays as it is.
     """
-    device = next(loop.network.parameters()).device
-    batches = islice(loop.train_dataloader(), SETTLING_BATCHES)
-    update_bn((images.float() for images, _ in batches), loop.network, device)
+    device = next(network.parameters()).device
+    drawn = Loop(network, plan).of_epoch(plan.job.settings.epochs)
+    batches = islice(drawn, min(SETTLING_BATCHES, plan.steps))
+    with _quiet(plan.device):
+        update_bn((images.float() for images, *_ in batches), network, device)
 
 
 def _trainer(plan: Plan) -> pl.Trainer:
+    compute = plan.job.compute
     return pl.Trainer(
         accelerator="gpu" if plan.device.type == "cuda" else "cpu",
-        devices=1,
+        devices=compute.devices,
+        num_nodes=compute.num_nodes,
+        strategy="ddp" if plan.job.processes > 1 else "auto",
+        sync_batchnorm=plan.job.processes > 1,
+        # a loader gives each process its share itself
+        use_distributed_sampler=False,
         precision=plan.job.settings.precision,
         max_epochs=plan.job.settings.epochs,
         callbacks=[_EveryEpoch()],
-        # one process also where a cluster's variables would make Lightning expect several
+        # a cluster's variables would make Lightning expect other processes than ours
         plugins=[LightningEnvironment(), _WholeFiles()],
         default_root_dir=plan.job.directory,
         reload_dataloaders_every_n_epochs=1,
-        limit_val_batches=None if plan.val else 0,
+        limit_train_batches=plan.steps,
+        limit_val_batches=compute.steps if plan.val else 0,
         num_sanity_val_steps=0,
         logger=False,
         enable_checkpointing=False,

@@ -7,6 +7,7 @@ only read what a network left behind.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -160,9 +161,9 @@ def resnet50(settings: Classifier) -> tuple[nn.Module, str]:
     """Return torchvision's ResNet50 with a four-class head, and where its weights come from.
 
     ``imagenet`` downloads torchvision's IMAGENET1K_V1 weights, ``file`` reads a state dict of a
-    ResNet50 (its head is replaced when it has another number of classes), ``random`` starts each
-    block as the identity, which learns faster. Raises ``SettingsError`` where the weights cannot
-    be had; another kind of weights is never taken instead.
+    ResNet50, also from a web server (its head is replaced when it has another number of classes),
+    ``random`` starts each block as the identity, which learns faster. Raises ``SettingsError``
+    where the weights cannot be had; another kind of weights is never taken instead.
     """
     random = settings.weights == "random"
     wrapped = empty_resnet50(identity_blocks=random)
@@ -171,8 +172,10 @@ def resnet50(settings: Classifier) -> tuple[nn.Module, str]:
     if settings.weights == "imagenet":
         state, source = _imagenet_weights(), "ImageNet weights (torchvision IMAGENET1K_V1)"
     else:
-        path = Path(cast(str, settings.weights_file)).expanduser()
-        state, source = _weights_from(path), f"weights of the file {path.name}"
+        place = cast(str, settings.weights_file)
+        path = Path(place).expanduser()
+        state = _weights_at(place) if "://" in place else _weights_from(path)
+        source = f"weights of the file {path.name}"
     head = "" if _fill(wrapped.network, state, source) else ", with a new four-class head"
     return wrapped, f"ResNet50 from {source}{head}"
 
@@ -206,6 +209,25 @@ def _imagenet_weights() -> dict[str, Any]:
     if not file_digest(path).startswith(digest):
         raise SettingsError(f"{path}: not the weights of this name; delete it to fetch them again")
     return _weights_from(path)
+
+
+def _weights_at(address: str) -> dict[str, Any]:
+    """Fetch a state dict, once; the name of its file must hold its SHA-256, as torchvision's do."""
+    if not re.search(r"-[0-9a-f]{8,64}\.[^/]*$", address):
+        raise SettingsError(
+            f"weights_file {address}: nobody can check a download whose name has no hash; call it "
+            "NAME-XXXXXXXX.pth, where the eight digits begin its SHA-256"
+        )
+    try:
+        return dict(
+            torch.hub.load_state_dict_from_url(
+                address, map_location="cpu", progress=False, check_hash=True, weights_only=True
+            )
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SettingsError(
+            f"weights_file {address}: cannot be fetched ({error}); give the path of a local copy"
+        ) from None
 
 
 def _weights_from(path: Path) -> dict[str, Any]:
@@ -248,15 +270,25 @@ def parameter_count(module: nn.Module) -> int:
 
 def find_device(name: str) -> torch.device:
     """Return what ``auto``, ``cpu`` or ``cuda`` means here; ``SettingsError`` for no GPU."""
-    available = torch.cuda.is_available()
+    available = has_gpu()
     if name == "cuda" and not available:
         raise SettingsError("device: cuda, but torch finds no GPU here; set device: auto or cpu")
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
+def has_gpu() -> bool:
+    """Tell whether torch finds a GPU here."""
+    return torch.cuda.is_available()
+
+
 def device_name(device: torch.device) -> str:
     """Return what the device is called in a record."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def gpu_peak(device: torch.device) -> int:
+    """Return the most bytes that this process had on a GPU so far, 0 for a CPU."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
 
 
 def cpu_precisions() -> set[str]:

@@ -6,10 +6,11 @@ import hashlib
 import json
 import logging
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,11 +21,14 @@ from gliomalib.networks import models, samples
 from gliomalib.networks.job import Job, Plan
 from gliomalib.provenance import code_digest, digest_of, file_digest, open_atomic, write_atomic
 from gliomalib.schema import DataError, SettingsError, SliceSet, StoredCase
-from gliomalib.settings import Classifier, Segmentation
+from gliomalib.settings import Classifier, Compute, Segmentation
 
 log = logging.getLogger("gliomalib")
 
 DIMS = {"unet2d": 2, "unet3d": 3}
+
+WAIT_S = 60
+"""Seconds that a node waits for what the first one writes."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,11 @@ def train_segmenter(job: Job, train: Sequence[StoredCase], val: Sequence[StoredC
     content = [
         [(case.grid.patient_id, case.grid.shape) for case in cases] for cases in (train, val)
     ]
+    if job.processes > 1 and len({shape for part in content for _, shape in part}) > 1:
+        raise SettingsError(
+            f"{job.title}: scans of several sizes cannot be shared by {job.processes} processes; "
+            "set crop_mm and depth_mm, or compute: {devices: 1, num_nodes: 1}"
+        )
     if not len(parts[0]):
         raise DataError(f"{job.title}: no voxel but zeros in the training volumes; check the store")
     plan = _plan(job, content, parts, models.segmentation_loss(settings))
@@ -131,9 +140,16 @@ def _plan(job: Job, content: Any, parts: Sequence[samples.Samples], loss: nn.Mod
         "seed": job.seed,
         "data_digest": job.data_digest,
     }
+    if job.compute != Compute():
+        asked["compute"] = job.compute.model_dump(mode="json")
     if isinstance(job.settings, Classifier) and job.settings.weights_file:
         path = Path(job.settings.weights_file).expanduser()
         asked["weights"] = file_digest(path) if path.is_file() else "missing"
+    if job.network == "resnet50" and job.processes > 1 and device.type == "cpu":
+        raise SettingsError(
+            f"{job.title}: batch norms of {job.processes} processes have one mean on GPUs only; "
+            "set compute: {devices: 1, num_nodes: 1} on a CPU"
+        )
     key = digest_of([asked, content, code_digest(models, sys.modules[__name__])])
     val = parts[1] if len(parts) > 1 and len(parts[1]) else None
     return Plan(job, key, parts[0], val, loss, device)
@@ -141,15 +157,16 @@ def _plan(job: Job, content: Any, parts: Sequence[samples.Samples], loss: nn.Mod
 
 def _train(plan: Plan, build: Callable[[], tuple[nn.Module, str]]) -> Trained:
     """Return the training in the plan's folder, made or finished now if need be."""
-    from gliomalib.networks import loop  # noqa: PLC0415  # slow: brings Lightning
+    from gliomalib.networks import ranks  # noqa: PLC0415  # slow: brings Lightning
 
     finished = _finished(plan)
     if finished:
         log.info("%s: trained before, taken from %s", plan.job.title, plan.final.name)
         return finished
     plan.job.directory.mkdir(parents=True, exist_ok=True)
+    writes = ranks.is_first_node(plan)
     # the summary first: weights without it count as nothing
-    for path in (plan.summary, plan.final):
+    for path in (plan.summary, plan.final) if writes else ():
         path.unlink(missing_ok=True)
     resumed = _epochs_done(plan)
     if resumed:
@@ -158,10 +175,23 @@ def _train(plan: Plan, build: Callable[[], tuple[nn.Module, str]]) -> Trained:
     with models.threads(plan.job.threads), torch.random.fork_rng():
         torch.manual_seed(plan.job.seed_of("weights"))
         network, note = build()
-        history = loop.fit(plan, network, resume=resumed > 0)
-    _save(plan, network, {"note": note, "resumed_from": resumed, "history": history})
-    plan.last.unlink()
-    return cast(Trained, _finished(plan))
+        history = ranks.fit(plan, network, resume=resumed > 0)
+    if writes:
+        _save(plan, network, {"note": note, "resumed_from": resumed, "history": history})
+        plan.last.unlink()
+    return _whole(plan)
+
+
+def _whole(plan: Plan) -> Trained:
+    """Return the training that was written last, on another node perhaps a moment later."""
+    for _ in range(WAIT_S):
+        if finished := _finished(plan):
+            return finished
+        time.sleep(1)
+    raise SettingsError(
+        f"{plan.job.title}: the first node left no {plan.summary} in {WAIT_S} s; give all nodes "
+        "one data_dir on a disk that they share"
+    )
 
 
 def _epochs_done(plan: Plan) -> int:
@@ -197,6 +227,7 @@ def _save(plan: Plan, network: nn.Module, facts: dict[str, Any]) -> None:
         "weights_sha256": file_digest(plan.final),
         "device": models.device_name(plan.device),
         "n_parameters": models.parameter_count(network),
+        "gpu_bytes": models.gpu_peak(plan.device),
     }
     write_atomic(plan.summary, json.dumps(summary, indent=1) + "\n")
 

@@ -307,6 +307,7 @@ def _job(material: Material, network: NetworkName, split: Split, digest: str) ->
         threads=study.threads,
         directory=checkpoint(material, network, split.fold).parent,
         data_digest=digest,
+        compute=study.compute,
     )
 
 

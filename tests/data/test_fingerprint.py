@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from functools import cache, reduce
@@ -305,6 +306,36 @@ def test_all_pairs_are_looked_at() -> None:
     assert {pair[:2] for pair in found} == obvious
     for i, j, similarity in found:
         assert similarity == pytest.approx(float(rows[i] @ rows[j]), abs=1e-6)
+
+
+def all_at_once(rows: Voxels) -> list[tuple[int, int, float]]:
+    """Compare all pairs in one table, the obvious way."""
+    alike = rows @ rows.T
+    places = np.argwhere(np.triu(alike >= SAME_SCAN, k=1)).tolist()
+    pairs = [(row, column, float(alike[row, column])) for row, column in places]
+    return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))
+
+
+@pytest.mark.parametrize("block", [1, 3, 7, 40, 41, 1024])
+def test_blocks_find_what_one_table_does(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprint, "BLOCK", block)
+    rows = np.random.default_rng(0).standard_normal((41, 3)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    blocks, whole = suspects(list(rows)), all_at_once(rows)
+    assert 50 < len(whole) < 400 and {pair[:2] for pair in blocks} == {pair[:2] for pair in whole}
+    likes = [similarity for _, _, similarity in blocks]
+    np.testing.assert_allclose(likes, [similarity for _, _, similarity in whole], atol=1e-6)
+    assert likes == sorted(likes, reverse=True)
+
+
+def test_memory_does_not_grow_with_the_square_of_the_scans() -> None:
+    rows = [np.zeros(1, np.float32)] * 8000
+    tracemalloc.start()
+    assert suspects(rows) == []
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # a table of 8,000 × 8,000 would take 256 MB
+    assert peak < 30e6
 
 
 def test_none_and_one_have_no_pairs(signatures: Voxels) -> None:

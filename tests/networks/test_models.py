@@ -1,6 +1,10 @@
 """Networks take any size and their losses say what their formulas say."""
 
-from collections.abc import Callable
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from gliomalib.networks import models
+from gliomalib.provenance import file_digest
 from gliomalib.schema import SettingsError
 from gliomalib.settings import Classifier, Segmentation
 
@@ -267,6 +272,40 @@ def test_imagenet_without_network_is_an_error(
         SettingsError, match=r"weights: imagenet .* weights: file .* weights: random"
     ):
         models.resnet50(classifier(weights="imagenet"))
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """Return the address of a web server on this machine that shows ``tmp_path``."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.server_port}"
+        listening.shutdown()
+
+
+def test_weights_of_a_web_server_are_taken_by_their_hash(
+    server: str,
+    trained_state: dict[str, Tensor],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    torch.save(trained_state, tmp_path / "new.pth")
+    name = f"resnet50-{file_digest(tmp_path / 'new.pth')[:8]}.pth"
+    shutil.copy(tmp_path / "new.pth", tmp_path / name)
+    network, sentence = models.resnet50(classifier(weights="file", weights_file=f"{server}/{name}"))
+    assert sentence == f"ResNet50 from weights of the file {name}"
+    assert torch.equal(network.state_dict()["network.conv1.weight"], trained_state["conv1.weight"])
+    # other bytes under a name that promises these
+    shutil.copy(tmp_path / "new.pth", tmp_path / "resnet50-00000000.pth")
+    for wrong, message in (
+        ("resnet50-00000000.pth", "cannot be fetched .*hash"),
+        ("resnet50-11111111.pth", "cannot be fetched .*404"),
+        ("new.pth", "whose name has no hash"),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            models.resnet50(classifier(weights="file", weights_file=f"{server}/{wrong}"))
 
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:

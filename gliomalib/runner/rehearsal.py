@@ -1,0 +1,218 @@
+"""Rehearse a study: all notebooks and variants, as large as they are, on few patients and steps.
+
+A second study is derived from the study, with the same name, in folders of its own below
+``data/rehearsal``; the ordinary runner runs it. What the whole study will take is an estimate.
+"""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from gliomalib import provenance, settings
+from gliomalib.data.readers import layout, survey
+from gliomalib.networks import footprint, models
+from gliomalib.parameters import NETWORKS
+from gliomalib.runner.chain import wanted
+from gliomalib.runner.jobs import Folders
+from gliomalib.runner.watch import EVENTS
+from gliomalib.schema import Case, DataError, run_name
+from gliomalib.settings import Study
+
+PATIENTS, STEPS = 4, 2
+"""Internal patients of a rehearsal, and steps of each training in it."""
+
+ROOM = 0.7
+"""Share of the free memory that a step may take; the rest is for volumes and other processes."""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """A study as it is, the one that rehearses it, and in which words they differ.
+
+    ``patients`` are the internal and the external ones of the whole study, ``folders`` those of
+    the rehearsal; ``params`` holds the derived study.
+    """
+
+    whole: Study
+    small: Study
+    patients: tuple[int, int]
+    changes: tuple[str, ...]
+    folders: Folders
+    params: Path
+
+    @property
+    def work(self) -> Path:
+        """The working folder of the rehearsal."""
+        return self.folders.data / self.whole.study
+
+    @property
+    def cohort(self) -> Path:
+        """What says who takes part: the first notebook leaves it."""
+        return self.work / "splits.json"
+
+    @property
+    def runs(self) -> list[str]:
+        """The names of all runs of the study, in order."""
+        variants = self.whole.variants
+        return [run_name(name, v) for name in wanted("") for v in ("", *variants.get(name, {}))]
+
+
+def prepare(study: str, folders: Folders, overrides: Mapping[str, Any] | None = None) -> Rehearsal:
+    """Write the study that rehearses ``study`` and links to its patients; return both.
+
+    ``overrides`` (dotted names) are put over the study first, ``folders.source`` is the user's
+    data. Raises ``SettingsError`` as ``settings.load``, and ``DataError`` where nobody is found.
+    """
+    whole = settings.load(study, overrides)
+    home = folders.data / "rehearsal" / study
+    there = (whole.data.phantoms.internal, whole.data.phantoms.external)
+    source = None
+    if whole.real_data:
+        cases, there = _chosen(whole, folders.source)
+        source = _linked(cases, folders.source, home / "source")
+    changes = dict(_changes(whole, there))
+    content = _merged(whole.model_dump(mode="json", exclude_unset=True), changes)
+    params = home / "params"
+    provenance.write_atomic(params / f"{study}.yml", json.dumps(content, indent=1) + "\n")
+    sentences = [f"{name}: {was} → {now}" for name, (was, now) in changes.items() if was != now]
+    return Rehearsal(
+        whole=whole,
+        small=Study.model_validate(content),
+        patients=there,
+        changes=tuple(sentences),
+        folders=Folders(home / "data", home / "reports", source),
+        params=params,
+    )
+
+
+def run(rehearsal: Rehearsal, until: str = "") -> None:
+    """Run the rehearsal, one notebook at a time: as each of them has the whole machine."""
+    (rehearsal.work / EVENTS).unlink(missing_ok=True)
+    places = {
+        "--data-dir": rehearsal.folders.data,
+        "--report-dir": rehearsal.folders.reports,
+        "--source": rehearsal.folders.source,
+    }
+    words = [word for name, place in places.items() if place for word in (name, str(place))]
+    call = [sys.executable, "-P", "-m", "gliomalib", "study", rehearsal.whole.study]
+    variables = {settings.STUDIES: str(rehearsal.params), "PYTHONPATH": str(provenance.PROJECT_DIR)}
+    subprocess.run(
+        [*call, "--cores=1", f"--until={until}", *words],
+        env={**os.environ, **variables},
+        check=False,
+    )
+
+
+def failures(rehearsal: Rehearsal) -> dict[str, str]:
+    """Return the runs that failed, each with its sentence."""
+    events = rehearsal.work / EVENTS
+    rows = map(json.loads, events.read_text().splitlines()) if events.is_file() else ()
+    return {row["run"]: row["text"] for row in rows if row["event"] == "failed"}
+
+
+def _chosen(study: Study, root: Path | None) -> tuple[list[Case], tuple[int, int]]:
+    """Return the cases of a rehearsal, from all releases in turn, and how many patients there are.
+
+    A patient of several releases comes once.
+    """
+    if root is None:
+        raise DataError(f"the study {study.study} reads a folder: say which with DATA=/path")
+    cases = survey.survey(root, masks=study.data.extent == "masks").cases
+    masked = [case for case in cases if case.segmentation]
+    chosen, counts, seen = list[Case](), list[int](), set[str]()
+    parts = ((study.data.internal_releases, PATIENTS), (study.data.external_releases, 1))
+    for releases, limit in parts:
+        in_turn = zip_longest(*([c for c in masked if c.release == name] for name in releases))
+        first: dict[str, Case] = {}
+        for case in (case for row in in_turn for case in row if case):
+            if case.patient_id not in seen:
+                first.setdefault(case.patient_id, case)
+        seen |= first.keys()
+        counts.append(len(first))
+        chosen += list(first.values())[:limit]
+    if not counts[0]:
+        wanted_ones = ", ".join(study.data.internal_releases)
+        raise DataError(f"{root}: nobody of {wanted_ones} with a mask; give DATA=/path of them")
+    return chosen, (counts[0], counts[1])
+
+
+def _linked(cases: list[Case], root: Path | None, target: Path) -> Path:
+    """Make a folder of links to the files of ``cases`` and to all tables beside them."""
+    root = Path(root or "")
+    shutil.rmtree(target, ignore_errors=True)
+    paths = layout.scan(root).paths
+    images = set(layout.images_in(paths))
+    for path in (*(path for path in paths if path not in images), *_files_of(cases)):
+        link = target / path.relative_to(root)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path.resolve())
+    return target
+
+
+def _files_of(cases: list[Case]) -> set[Path]:
+    return {path for case in cases for path in case.files.values()}
+
+
+def _changes(study: Study, patients: tuple[int, int]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Yield what the rehearsal changes: dotted name, the value of the study, and its own."""
+    n, phantoms, plan = min(PATIENTS, patients[0]), study.data.phantoms, study.split
+    one_way = study.device == "cuda" and not models.has_gpu()
+    yield "device", (study.device, "cpu" if one_way else study.device)
+    yield "compute.steps", (study.compute.steps, STEPS)
+    if not study.real_data:
+        yield "data.phantoms.internal", (phantoms.internal, n)
+        yield "data.phantoms.external", (phantoms.external, min(phantoms.external, 1))
+        yield "data.phantoms.copies", (phantoms.copies, min(phantoms.copies, 1))
+    yield "split.folds", (plan.folds, 1)
+    # two are tested, as the audit of splits divides them once more
+    yield "split.test_share", (plan.test_share, 2 / n)
+    yield "split.val_share", (plan.val_share, 1 / n if plan.val_share else 0)
+    yield "leakage.repeats", (study.leakage.repeats, 1)
+    yield "leakage.turns", (study.leakage.turns, min(study.leakage.turns, 1))
+    yield "leakage.epochs", (study.leakage.epochs, 1)
+    yield "efficiency.patients", (study.efficiency.patients, 1)
+    yield "efficiency.repeats", (study.efficiency.repeats, min(study.efficiency.repeats, 2))
+    takes = models.cpu_precisions()
+    for network, (_, section) in NETWORKS.items():
+        how = getattr(study, section)
+        yield f"{section}.epochs", (how.epochs, 1)
+        if not models.has_gpu() and how.precision not in takes:
+            yield f"{section}.precision", (how.precision, "32-true")
+        yield f"{section}.batch_size", (how.batch_size, _batch(study, network, section))
+
+
+def _batch(study: Study, network: str, section: str) -> int:
+    """Return the batch size of a study, or half of it, and again, until a step fits here."""
+    how, box = getattr(study, section), study.preprocessing
+    side = round(max((*(box.crop_mm or (240, 240)), box.depth_mm or 0)) / min(box.voxel_mm))
+    if network == "unet3d" and how.patch:
+        side = round(math.prod(how.patch) ** (1 / 3))
+    size, dims = int(how.batch_size), 3 if network == "unet3d" else 2
+    side = getattr(how, "image_size", None) or side
+    room = ROOM * footprint.free_bytes(study)
+    while size > 2 and footprint.step_bytes(how, dims, side, size) > room:
+        size //= 2
+    return size
+
+
+def _merged(content: dict[str, Any], changes: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
+    """Return the content of a study file with changes; a variant trains one epoch as well."""
+    for name, (was, now) in changes.items():
+        *sections, key = name.split(".")
+        place = content
+        for section in sections:
+            place = place.setdefault(section, {})
+        if was != now:
+            place[key] = now
+    for variants in content.get("variants", {}).values():
+        for overrides in variants.values():
+            overrides.update({"epochs": 1} if "epochs" in overrides else {})
+    return content

@@ -1,0 +1,108 @@
+"""A rehearsal tells what would fail, changes little, and touches nothing of the study itself."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gliomalib import settings
+from gliomalib.data.readers import survey
+from gliomalib.networks import footprint, models
+from gliomalib.runner import rehearsal
+from gliomalib.runner.jobs import Folders
+from gliomalib.schema import DataError
+from tests import tiny_study
+from tests.toy_project import THIRD, Project, write_notebook
+
+PLANTED = f"""
+from gliomalib import settings, toy
+from gliomalib.schema import SettingsError
+if variant == "deep":
+    raise SettingsError("unet2d: 9 channels are too many for 32 voxels; take fewer")
+toy.leave({THIRD!r}, study, settings.load(study).compute.steps, variant)
+"""
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "has_gpu", lambda: False)
+    monkeypatch.setattr(models, "cpu_precisions", lambda: {"32-true"})
+    monkeypatch.setattr(footprint, "free_bytes", lambda _: 10**12)
+
+
+def test_a_setting_that_fails_is_told_by_its_name(tmp_path: Path) -> None:
+    toy = Project(tmp_path / "project").with_package()
+    toy.study("variants: {03_train_unet2d: {deep: {channels: [1, 2, 3, 4, 5, 6, 7, 8, 9]}}}")
+    write_notebook(toy.root, THIRD, PLANTED)
+    done = subprocess.run(
+        toy.command("rehearse", "toy", "--until", THIRD),
+        cwd=toy.root,
+        env=toy.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+    )
+    assert done.returncode == 1
+    assert "changed for the rehearsal: compute.steps: None → 2" in done.stdout
+    assert "unet2d: 9 channels are too many for 32 voxels; take fewer" in done.stderr
+    assert done.stderr.splitlines()[-1].endswith(f"failed: {THIRD}.deep")
+    # the other runs went on, in folders of the rehearsal, with two steps
+    assert sorted(toy.ran()) == ["01_data_exploration", "02_preprocessing", THIRD]
+    home = toy.root / "data/rehearsal/toy"
+    left = json.loads((home / f"reports/toy/records/{THIRD}.json").read_text())
+    assert left["values"][0]["value"] == rehearsal.STEPS
+    assert not (toy.root / "reports").exists() and not (toy.root / "data/toy").exists()
+
+
+def prepared(
+    study: str, tmp_path: Path, source: Path | None = None, **more: Any
+) -> rehearsal.Rehearsal:
+    return rehearsal.prepare(study, Folders(tmp_path / "data", tmp_path / "reports", source), more)
+
+
+def test_sizes_of_networks_stay_and_patients_become_few(no_gpu: None, tmp_path: Path) -> None:
+    made = prepared("phantom-full", tmp_path)
+    whole, small = made.whole, made.small
+    assert made.patients == (300, 60)
+    assert small.data.phantoms.internal == 4 and small.data.phantoms.external == 1
+    assert small.preprocessing == whole.preprocessing
+    for section in ("unet2d", "unet3d", "classifier"):
+        before, after = getattr(whole, section), getattr(small, section)
+        same = before.model_copy(update={"epochs": after.epochs, "precision": "32-true"})
+        assert after == same and after.epochs == 1
+    assert "device: cuda → cpu" in made.changes
+    assert "unet3d.precision: bf16-mixed → 32-true" in made.changes
+    assert small.variants == whole.variants
+    # as its notebooks will read it
+    assert json.loads((made.params / "phantom-full.yml").read_text())["compute"] == {"steps": 2}
+
+
+def test_a_batch_is_halved_until_it_fits(
+    no_gpu: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = settings.load("brats")
+    need = footprint.step_bytes(study.unet2d, 2, 128, 16)
+    monkeypatch.setattr(footprint, "free_bytes", lambda _: need / rehearsal.ROOM + 1)
+    made = prepared("phantom-full", tmp_path)
+    assert made.small.unet2d.batch_size == 16
+    assert "unet2d.batch_size: 64 → 16" in made.changes
+
+
+def test_four_patients_are_linked_and_their_tables(no_gpu: None, tmp_path: Path) -> None:
+    root = tmp_path / "raw"
+    for number in range(1, 7):
+        name = f"BraTS20_Training_{number:03d}"
+        tiny_study.write_case(root / name, tiny_study.phantom(number), masked=number != 2)
+    (root / "name_mapping.csv").write_text("BraTS_2020_subject_ID,Grade\n")
+    settings_of = {"data.internal_releases": ["brats2020"]}
+    made = prepared("brats", tmp_path, root, **settings_of)
+    assert made.patients == (5, 0)
+    source = made.folders.source
+    assert source is not None and (source / "name_mapping.csv").is_symlink()
+    cases = survey.survey(source).cases
+    assert [case.case_id[-3:] for case in cases] == ["001", "003", "004", "005"]
+    with pytest.raises(DataError, match="nobody of brats2019 with a mask; give DATA=/path"):
+        prepared("brats", tmp_path, root, **{"data.internal_releases": ["brats2019"]})
