@@ -52,14 +52,16 @@ class _Drawn(Dataset[Sample]):
 
 def _collate(drawn: Sequence[Sample]) -> tuple[Tensor, Tensor]:
     """Stack samples; smaller ones get zeros (background, no tumour) at the end of their axes."""
-    images, targets = [image for image, _ in drawn], [target for _, target in drawn]
-    largest = np.max([image.shape for image in images], axis=0)
-    gaps = [[(0, int(gap)) for gap in largest - image.shape] for image in images]
-    # a target is a map on the image's grid, or the one class of an image, which has no grid
-    if targets[0].shape[1:] == images[0].shape[1:]:
-        targets = [np.pad(target, gap) for target, gap in zip(targets, gaps, strict=True)]
-    images = [np.pad(image, gap) for image, gap in zip(images, gaps, strict=True)]
-    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(targets))
+    images, targets = (_stacked(part) for part in zip(*drawn, strict=True))
+    return images, targets
+
+
+def _stacked(arrays: Sequence[NDArray[Any]]) -> Tensor:
+    largest = np.max([array.shape for array in arrays], axis=0)
+    stacked = np.zeros((len(arrays), *largest), arrays[0].dtype)
+    for place, array in zip(stacked, arrays, strict=True):
+        place[tuple(map(slice, array.shape))] = array
+    return torch.from_numpy(stacked)
 
 
 class Loop(pl.LightningModule):
@@ -256,10 +258,13 @@ def _quiet(device: torch.device) -> Iterator[None]:
     """Silence Lightning, make a CPU deterministic, and put everything back afterwards."""
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     levels = [logger.level for logger in loggers]
-    strict = torch.are_deterministic_algorithms_enabled()
+    memory = cast(Any, torch.utils.deterministic)
+    strict, filled = torch.are_deterministic_algorithms_enabled(), memory.fill_uninitialized_memory
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     torch.use_deterministic_algorithms(device.type == "cpu")
+    # no layer reads what nobody wrote; to fill such memory costs a tenth of a 2D step
+    memory.fill_uninitialized_memory = False
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
@@ -267,5 +272,6 @@ def _quiet(device: torch.device) -> Iterator[None]:
             yield
     finally:
         torch.use_deterministic_algorithms(strict)
+        memory.fill_uninitialized_memory = filled
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
