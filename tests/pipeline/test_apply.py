@@ -298,18 +298,22 @@ def slowly(
     st.tuples(*[st.floats(-180, 180)] * 3),
     st.tuples(*[st.floats(0.4, 2.5)] * 3),
     st.tuples(*[st.floats(-3, 3)] * 3),
+    st.sampled_from([0.0, 0.8, 0.95, 1.0]),
 )
 def test_the_way_back_is_trilinear_and_ends_with_the_box(
     seed: int,
     angles: tuple[float, float, float],
     spacing: tuple[float, float, float],
     shift: tuple[float, float, float],
+    healthy: float,
 ) -> None:
     rng = np.random.default_rng(seed)
     affine = np.diag([-2.0, -2.0, 2.0, 1.0])
     affine[:3, 3] = [4, 5, -6]
     grid = Grid("P", (4, 3, 5), (2.0, 2.0, 2.0), (0, 0, 0), tuple(map(tuple, affine.tolist())))
     probabilities = rng.dirichlet(np.ones(4), grid.shape).astype(np.float32).transpose(3, 0, 1, 2)
+    # where no tumour leads everywhere around, nothing is interpolated
+    probabilities[0] += 2 * (rng.random(grid.shape) < healthy)
     own = np.eye(4)
     own[:3, :3] = Rotation.from_euler("xyz", angles, degrees=True).as_matrix() @ np.diag(spacing)
     middle = nib.affines.apply_affine(affine, (np.array(grid.shape) - 1) / 2)
