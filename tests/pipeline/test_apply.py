@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -192,8 +193,23 @@ def believe(monkeypatch: pytest.MonkeyPatch, truth: Callable[[StoredCase], np.nd
         classes = np.eye(4, dtype=np.float32)[np.zeros(case.grid.shape[2], int)]
         return patient.Answer(volume, volume, volume, classes)
 
-    monkeypatch.setattr(patient, "load", lambda *_: None)
     monkeypatch.setattr(patient, "answer", answer)
+
+
+def test_networks_are_loaded_once_for_all_cases(
+    root: Path, new: Case, applied: apply.Applied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, calls = patient.load, []
+
+    def counted(*words: Any) -> patient.Networks:
+        calls.append(words)
+        return load(*words)
+
+    monkeypatch.setattr(patient, "load", counted)
+    fresh = open_finished(tiny_study.STUDY, root / "data", root / "reports")
+    for _ in range(2):
+        assert (apply.segment_case(new, fresh, device="cpu").labels == applied.labels).all()
+    assert len(calls) == len(fresh.folds)
 
 
 def with_voxels(finished: Finished, spacing: float) -> Finished:
