@@ -59,15 +59,17 @@ class _Drawn(Dataset[tuple[Sample, bool]]):
 
 def _collate(drawn: Sequence[tuple[Sample, bool]]) -> Batch:
     """Stack samples; smaller ones get zeros (background, no tumour) at the end of their axes."""
-    images, targets = [image for (image, _), _ in drawn], [target for (_, target), _ in drawn]
-    largest = np.max([image.shape for image in images], axis=0)
-    gaps = [[(0, int(gap)) for gap in largest - image.shape] for image in images]
-    # a target is a map on the image's grid, or the one class of an image, which has no grid
-    if targets[0].shape[1:] == images[0].shape[1:]:
-        targets = [np.pad(target, gap) for target, gap in zip(targets, gaps, strict=True)]
-    images = [np.pad(image, gap) for image, gap in zip(images, gaps, strict=True)]
-    counts = torch.tensor([sample_counts for _, sample_counts in drawn])
-    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(targets)), counts
+    samples, counts = zip(*drawn, strict=True)
+    images, targets = (_stacked(part) for part in zip(*samples, strict=True))
+    return images, targets, torch.tensor(counts)
+
+
+def _stacked(arrays: Sequence[NDArray[Any]]) -> Tensor:
+    largest = np.max([array.shape for array in arrays], axis=0)
+    stacked = np.zeros((len(arrays), *largest), arrays[0].dtype)
+    for place, array in zip(stacked, arrays, strict=True):
+        place[tuple(map(slice, array.shape))] = array
+    return torch.from_numpy(stacked)
 
 
 def share(batch: list[int], rank: int, processes: int) -> list[int]:
@@ -326,10 +328,13 @@ def _quiet(device: torch.device) -> Iterator[None]:
     """Silence Lightning, make a CPU deterministic, and put everything back afterwards."""
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     levels = [logger.level for logger in loggers]
-    strict = torch.are_deterministic_algorithms_enabled()
+    memory = cast(Any, torch.utils.deterministic)
+    strict, filled = torch.are_deterministic_algorithms_enabled(), memory.fill_uninitialized_memory
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     torch.use_deterministic_algorithms(device.type == "cpu")
+    # no layer reads what nobody wrote; to fill such memory costs a tenth of a 2D step
+    memory.fill_uninitialized_memory = False
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
@@ -337,5 +342,6 @@ def _quiet(device: torch.device) -> Iterator[None]:
             yield
     finally:
         torch.use_deterministic_algorithms(strict)
+        memory.fill_uninitialized_memory = filled
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

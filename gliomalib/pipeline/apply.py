@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,8 @@ def segment_case(
     stored = patient.prepared(orientation.upright(scan), finished.study.preprocessing)
     answers = []
     for trained in folds:
-        checkpoints = {name: network.weights for name, network in trained.networks.items()}
-        answers.append(patient.answer(patient.load(checkpoints, device), stored, finished.study))
+        networks = finished.networks(trained, device)
+        answers.append(patient.answer(networks, stored, finished.study))
     fused = _mean([answer.fused.probabilities.astype(np.float32) for answer in answers])
     labels = labels_on(fused, stored.grid, scan.images.shape[1:], scan.affine)
     return Applied(
@@ -105,17 +106,37 @@ def labels_on(
     """
     # voxel of the case → millimetres → voxel of the grid
     step = np.linalg.inv(np.asarray(grid.affine)) @ np.asarray(affine)
+    labels, box = np.zeros(shape, np.uint8), _reached(probabilities.argmax(axis=0), step, shape)
+    part = labels[box]
+    step[:3, 3] += step[:3, :3] @ [side.start for side in box]
     # rounded, so that a file and its mirror image meet the same places of the grid
     step = np.round(step, 9)
-    best, labels = np.full(shape, -1.0, np.float32), np.zeros(shape, np.uint8)
+    best = np.full(part.shape, -1.0, np.float32)
     # one class in memory at a time
     for label, values in enumerate(probabilities):
         sampled = ndimage.affine_transform(
-            values, step[:3, :3], step[:3, 3], output_shape=shape, order=1, mode="nearest"
+            values, step[:3, :3], step[:3, 3], output_shape=part.shape, order=1, mode="nearest"
         )
-        np.putmask(labels, sampled > best, np.uint8(label))
+        np.putmask(part, sampled > best, np.uint8(label))
         np.maximum(best, sampled, out=best)
-    return np.where(_within(grid.shape, shape, step), labels, np.uint8(0))
+    part[~_within(grid.shape, part.shape, step)] = 0
+    return labels
+
+
+def _reached(classes: Labels, step: FloatArray, shape: Sequence[int]) -> tuple[slice, ...]:
+    """Return the voxels of ``shape`` in which anything but no tumour can be the most probable.
+
+    What is interpolated lies between its neighbours: where no tumour leads in all of them, it
+    leads. So a box around all other classes is enough, wider by a voxel of the grid.
+    """
+    sides = ndimage.find_objects((classes > 0).astype(np.uint8))
+    if not sides:
+        return (slice(0, 0),) * 3
+    ends = [(side.start - 1, side.stop) for side in sides[0]]
+    corners = np.linalg.inv(step) @ np.array([*product(*ends, (1,))]).T
+    low = np.maximum(np.floor(corners.min(axis=1)[:3]), 0)
+    high = np.minimum(np.ceil(corners.max(axis=1)[:3]) + 1, shape)
+    return tuple(slice(int(a), max(int(a), int(b))) for a, b in zip(low, high, strict=True))
 
 
 def write(

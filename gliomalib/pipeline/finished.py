@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from gliomalib.cohort.table import MADE_BY, read_cases
 from gliomalib.data.inspection import Inspection
 from gliomalib.data.readers import brats
 from gliomalib.parameters import NETWORKS
-from gliomalib.pipeline import preprocess
+from gliomalib.pipeline import patient, preprocess
 from gliomalib.provenance import file_digest
 from gliomalib.schema import DataError, RecordError, SettingsError, Split
 from gliomalib.settings import Study, load
@@ -55,6 +55,15 @@ class Finished:
     caveats: tuple[str, ...]
     commit: str
     data_dir: Path
+    _loaded: dict[tuple[int, str], patient.Networks] = field(default_factory=dict, compare=False)
+
+    def networks(self, fold: Fold, device: str) -> patient.Networks:
+        """Return the networks of a fold, loaded once for all cases; raises as ``patient.load``."""
+        place = (fold.split.fold, device)
+        if place not in self._loaded:
+            checkpoints = {name: network.weights for name, network in fold.networks.items()}
+            self._loaded[place] = patient.load(checkpoints, device)
+        return self._loaded[place]
 
     def chosen(self, fold: int | None) -> tuple[Fold, ...]:
         """Return one fold, or all of them for None; raises ``SettingsError`` for another number."""

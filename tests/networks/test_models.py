@@ -6,11 +6,15 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from monai.losses.focal_loss import FocalLoss
+from monai.networks.nets.unet import UNet
 from torch import Tensor, nn
 
 from gliomalib.networks import models
@@ -131,6 +135,59 @@ def test_focal_loss_is_its_formula(scored: tuple[Tensor, Tensor], gamma: float) 
     expected = (-((1 - p) ** gamma) * p.log()).mean() / 4
     found = models.segmentation_loss(segmentation(focal_gamma=gamma))(*scored)
     torch.testing.assert_close(found, expected)
+
+
+@given(
+    dims=st.integers(1, 3),
+    gamma=st.sampled_from([0.0, 1.0, 2.0]),
+    weighted=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_focal_loss_is_that_of_monai(dims: int, gamma: float, weighted: bool, seed: int) -> None:
+    rng = torch.Generator().manual_seed(seed)
+    weights = (0.5, 2.0, 0.0, 3.0) if weighted else None
+    logits = 4 * torch.randn(2, 4, *(5, 3, 2)[:dims], generator=rng)
+    classes = torch.randint(0, 4, (2, 1, *logits.shape[2:]), dtype=torch.uint8, generator=rng)
+    slow = FocalLoss(to_onehot_y=True, use_softmax=True, gamma=gamma, weight=weights)
+    ours, theirs = (logits.clone().requires_grad_() for _ in range(2))
+    quick, obvious = models.Focal(gamma, weights)(ours, classes), slow(theirs, classes)
+    torch.testing.assert_close(quick, obvious)
+    torch.autograd.backward([quick, obvious])
+    torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+@given(
+    sizes=st.tuples(*[st.integers(3, 7)] * 3),
+    batch=st.integers(1, 2),
+    inside=st.integers(1, 3),
+    outside=st.integers(1, 4),
+    stride=st.integers(1, 2),
+)
+def test_convolutions_of_a_single_volume_are_those_of_torch(
+    sizes: tuple[int, int, int], batch: int, inside: int, outside: int, stride: int
+) -> None:
+    torch.manual_seed(1)
+    slow = nn.Conv3d(inside, outside, 3, stride, 1)
+    quick = models.Conv3d(inside, outside, 3, stride, 1)
+    quick.load_state_dict(slow.state_dict())
+    images = torch.randn(batch, inside, *sizes)
+    answers = [network(images.requires_grad_()) for network in (quick, slow)]
+    torch.testing.assert_close(*answers)
+    gradients = [
+        torch.autograd.grad(answer.square().sum(), [images, *network.parameters()])
+        for answer, network in zip(answers, (quick, slow), strict=True)
+    ]
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("residual_units", [0, 2])
+def test_the_3d_unet_is_that_of_monai(residual_units: int) -> None:
+    torch.manual_seed(2)
+    quick = models.unet(segmentation(residual_units=residual_units), 3)
+    slow = UNet(3, 4, 4, (4, 8, 8), (2, 2), num_res_units=residual_units)
+    slow.load_state_dict(cast(models.Padded, quick).network.state_dict())
+    images = torch.rand(1, 4, 8, 12, 8)
+    torch.testing.assert_close(quick(images), slow(images), rtol=1e-4, atol=1e-5)
 
 
 def test_cross_entropy_is_its_formula(scored: tuple[Tensor, Tensor]) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gliomalib import settings
 from gliomalib.networks import models, samples, training
-from gliomalib.networks.job import Job
+from gliomalib.networks.job import Job, Plan
 from gliomalib.schema import Grid, SliceSet, StoredCase
 from gliomalib.settings import Classifier, Segmentation
 
@@ -49,6 +49,12 @@ def job(directory: Path, network: Any = "unet2d", **more: Any) -> Job:
 def trained(directory: Path, **more: Any) -> training.Trained:
     """Train the 2D network on three patients, or go on where a training in the folder stopped."""
     return training.train_segmenter(job(directory, **more), CASES[:3], CASES[3:])
+
+
+def plan(asked: Job) -> Plan:
+    """Return the plan of a 2D training on three patients, none held out."""
+    loss = models.segmentation_loss(segmentation())
+    return Plan(asked, "key", samples.AxialSlices(CASES[:3]), None, loss, torch.device("cpu"))
 
 
 def smoke_unet(dims: int) -> nn.Module:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -192,8 +193,23 @@ def believe(monkeypatch: pytest.MonkeyPatch, truth: Callable[[StoredCase], np.nd
         classes = np.eye(4, dtype=np.float32)[np.zeros(case.grid.shape[2], int)]
         return patient.Answer(volume, volume, volume, classes)
 
-    monkeypatch.setattr(patient, "load", lambda *_: None)
     monkeypatch.setattr(patient, "answer", answer)
+
+
+def test_networks_are_loaded_once_for_all_cases(
+    root: Path, new: Case, applied: apply.Applied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, calls = patient.load, []
+
+    def counted(*words: Any) -> patient.Networks:
+        calls.append(words)
+        return load(*words)
+
+    monkeypatch.setattr(patient, "load", counted)
+    fresh = open_finished(tiny_study.STUDY, root / "data", root / "reports")
+    for _ in range(2):
+        assert (apply.segment_case(new, fresh, device="cpu").labels == applied.labels).all()
+    assert len(calls) == len(fresh.folds)
 
 
 def with_voxels(finished: Finished, spacing: float) -> Finished:
@@ -298,18 +314,22 @@ def slowly(
     st.tuples(*[st.floats(-180, 180)] * 3),
     st.tuples(*[st.floats(0.4, 2.5)] * 3),
     st.tuples(*[st.floats(-3, 3)] * 3),
+    st.sampled_from([0.0, 0.8, 0.95, 1.0]),
 )
 def test_the_way_back_is_trilinear_and_ends_with_the_box(
     seed: int,
     angles: tuple[float, float, float],
     spacing: tuple[float, float, float],
     shift: tuple[float, float, float],
+    healthy: float,
 ) -> None:
     rng = np.random.default_rng(seed)
     affine = np.diag([-2.0, -2.0, 2.0, 1.0])
     affine[:3, 3] = [4, 5, -6]
     grid = Grid("P", (4, 3, 5), (2.0, 2.0, 2.0), (0, 0, 0), tuple(map(tuple, affine.tolist())))
     probabilities = rng.dirichlet(np.ones(4), grid.shape).astype(np.float32).transpose(3, 0, 1, 2)
+    # where no tumour leads everywhere around, nothing is interpolated
+    probabilities[0] += 2 * (rng.random(grid.shape) < healthy)
     own = np.eye(4)
     own[:3, :3] = Rotation.from_euler("xyz", angles, degrees=True).as_matrix() @ np.diag(spacing)
     middle = nib.affines.apply_affine(affine, (np.array(grid.shape) - 1) / 2)
