@@ -50,11 +50,11 @@ def hd95(
     surfaces = [_surfaces(labels, regions) for labels in _boxed(truth, predicted)]
     distances = {}
     for place, region in enumerate(regions):
-        masks = [(surface >> place & 1).astype(np.bool_) for surface in surfaces]
-        some = [bool(mask.any()) for mask in masks]
+        one, other = ((surface >> place & 1).astype(np.bool_) for surface in surfaces)
+        some = bool(one.any()), bool(other.any())
         if all(some):
-            both_ways = (masks, masks[::-1])
-            distances[region] = max(_percentile(*way, spacing_mm) for way in both_ways)
+            ways = ((one, other), (other, one))
+            distances[region] = max(_percentile(a, b, spacing_mm) for a, b in ways)
         elif any(some):
             distances[region] = HD95_WORST_MM
         else:
