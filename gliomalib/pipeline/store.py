@@ -64,7 +64,11 @@ class Store:
                 f"{file.path}: array is {array.dtype} {array.shape}, expected "
                 f"{len(SEQUENCES) + 1} volumes of float16; {REMEDY}"
             )
-        return StoredCase(grid, array[:-1], array[-1].astype(np.uint8))
+        labels = array[-1]
+        # as bits NaN, what is negative and what is larger all lie above the last class
+        if labels.view(np.uint16).max(initial=0) > np.float16(N_CLASSES - 1).view(np.uint16):
+            raise DataError(f"{file.path}: has labels other than 0 to {N_CLASSES - 1}; {REMEDY}")
+        return StoredCase(grid, array[:-1], labels.astype(np.uint8))
 
     def facts(self, patient_id: str) -> dict[str, Any]:
         """Return what was noted about a patient when it was put there; raises as ``get``."""

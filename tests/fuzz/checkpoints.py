@@ -327,6 +327,18 @@ DOOR = Door(
         ),
         Known("an array of objects", Made("array", (("array", BOMB),)), ("is damaged",)),
         Known("an empty array", Made("array", whole=b""), ("is damaged",)),
+        *(
+            Known(
+                f"labels of {label}",
+                Made("array", (("array", np.full((5, 2, 3, 4), label, np.float16)),)),
+                ("labels other than 0 to 3",),
+            )
+            for label in (np.nan, np.inf, -1, 4)
+        ),
+        Known(
+            "the largest label",
+            Made("array", (("array", np.full((5, 2, 3, 4), 3, np.float16)),)),
+        ),
         Known("an empty checkpoint", Made("resume", whole=b""), (ANEW,)),
         Known("half a checkpoint", Made("resume", cut=0.5), (ANEW,)),
         Known("no history", Made("resume", drops=("rows",)), (ANEW,)),
