@@ -17,6 +17,7 @@ TESTS  ?=
 VENV  := .venv
 BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := .venv-bench/.ready
 
 # What a user says reaches a command through the environment, as it was typed: neither make nor a
 # shell looks for a meaning in it. Exported as it is, make would expand it first.
@@ -74,7 +75,7 @@ test: $(READY) ## run the tests (TESTS=tests/test_x.py; GLIOMA_REAL_DATA=/path f
 soak: $(READY) ## try 10,000 strange inputs at every door, print what became of them (SOAK=2: others)
 	@GLIOMA_SOAK="$${SOAK:-1}" $(BIN)/python -m pytest -n 0 -q -s tests/test_fuzz.py tests/data/test_content.py
 
-bench: $(READY) ## time what must be fast (GLIOMA_REAL_DATA=/path; wants a quiet machine)
+bench: $(READY) $(PEERS) ## time what must be fast (GLIOMA_REAL_DATA=/path; wants a quiet machine)
 	@$(BIN)/python -m pytest -n 0 -q -o python_files='bench_*.py' -o python_functions='bench_*' tests/benchmarks
 
 lint: $(READY) ## format, then check style, types and layers
@@ -112,3 +113,9 @@ $(READY): pyproject.toml requirements.lock | $(BIN)/python
 	@$(BIN)/uv pip sync --python $(BIN)/python --require-hashes $(COMPILE) requirements.lock
 	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --offline -e .
 	@touch $@
+
+# other versions than ours, so an environment of their own; without it their rows say that they did not run
+$(PEERS): tests/benchmarks/peers.txt | $(READY)
+	@{ test -x $(@D)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(@D); } && \
+		$(BIN)/uv pip sync --quiet --python $(@D)/bin/python $< && touch $@ || \
+		echo "note: no environment for the peers; what needs them does not run" >&2
