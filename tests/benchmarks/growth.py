@@ -1,0 +1,84 @@
+"""How time and memory grow with the number of patients: a callable in a process of its own."""
+
+import multiprocessing
+import resource
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+PATIENTS = (10, 40, 160, 640)
+"""Sizes of a study for which growth is looked at."""
+
+
+@dataclass(frozen=True)
+class Grown:
+    """Seconds of the work on so many patients, and the most memory that its process held."""
+
+    patients: int
+    seconds: float
+    peak_bytes: int
+
+
+def measured(work: Callable[[Any], object], setup: Callable[[int], Any], patients: int) -> Grown:
+    """Run ``work(setup(patients))`` in a fresh process; only ``work`` is timed.
+
+    The peak is that of the whole process, set-up and imports included. Both callables must be
+    known to a fresh process: functions of a module, or partials of such.
+    """
+    # a fork would begin with the memory of this process as its own peak
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_run, args=(theirs, work, setup, patients))
+    process.start()
+    theirs.close()
+    try:
+        took, peak = ours.recv()
+    except EOFError:
+        process.join()
+        raise RuntimeError(f"the process ended with status {process.exitcode}") from None
+    process.join()
+    return Grown(patients, took, peak)
+
+
+def time_growth(grown: Sequence[Grown]) -> float:
+    """Return seconds a patient of the most patients as a multiple of those of the fewest.
+
+    Of several runs of a size the median counts.
+    """
+    return _times(grown, lambda run: run.seconds / run.patients)
+
+
+def memory_growth(grown: Sequence[Grown]) -> float:
+    """Return the peak of memory of the most patients as a multiple of that of the fewest."""
+    return _times(grown, lambda run: run.peak_bytes)
+
+
+def _times(grown: Sequence[Grown], measure: Callable[[Grown], float]) -> float:
+    sizes = [run.patients for run in grown]
+    few, many = (
+        statistics.median(measure(run) for run in grown if run.patients == size)
+        for size in (min(sizes), max(sizes))
+    )
+    return many / few
+
+
+def _run(
+    answer: Connection, work: Callable[[Any], object], setup: Callable[[int], Any], patients: int
+) -> None:
+    ready = setup(patients)
+    started = time.perf_counter()
+    work(ready)
+    answer.send((time.perf_counter() - started, _peak_bytes()))
+
+
+def _peak_bytes() -> int:
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux counts into ru_maxrss what the parent held when it started this process
+    lines = (line.split() for line in status.read_text().splitlines())
+    return next(1024 * int(words[1]) for words in lines if words[0] == "VmHWM:")
