@@ -83,7 +83,7 @@ def segment_case(
         checkpoints = {name: network.weights for name, network in trained.networks.items()}
         answers.append(patient.answer(patient.load(checkpoints, device), stored, finished.study))
     fused = _mean([answer.fused.probabilities.astype(np.float32) for answer in answers])
-    labels = labels_on(fused, stored.grid, scan.images.shape[1:], scan.affine)
+    labels = labels_on(fused, stored.grid, scan.shape, scan.affine)
     return Applied(
         case=case,
         labels=labels,
