@@ -165,5 +165,5 @@ def bench_growth(out: Path, ledger: Ledger) -> None:
     )
     row, times = ledger.rows["growth_memory"], growth.memory_growth(runs)
     if row.value is None or times > row.value:
-        peaks = ", ".join(f"{run.patients}: {run.peak_bytes / 1e6:.0f}" for run in runs)
+        peaks = " and ".join(f"{run.peak_bytes / 1e6:.0f}" for run in (runs[0], runs[-2]))
         ledger.measured("growth_memory", times, f"preprocess: {peaks} MB")
