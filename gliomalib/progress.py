@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from typing import TypeVar
 
@@ -32,6 +32,15 @@ def mapped(work: Callable[[T], R], items: Sequence[T], workers: int, title: str)
     # fork would copy locks that other threads of this process may hold
     with ProcessPoolExecutor(min(workers, len(items)), mp_context=get_context("spawn")) as pool:
         yield from results(pool.map(work, items), len(items), title)
+
+
+def in_threads(work: Callable[[T], R], items: Sequence[T], workers: int, title: str) -> list[R]:
+    """Return what ``work`` makes of each item, in order, in so many threads, with those lines.
+
+    It is for what leaves Python free meanwhile: reading, inflating, hashing, loops of NumPy.
+    """
+    with ThreadPoolExecutor(max(1, min(workers, len(items)))) as pool:
+        return list(results(pool.map(work, items), len(items), title))
 
 
 def results(items: Iterable[T], total: int, title: str) -> Iterator[T]:

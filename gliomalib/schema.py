@@ -1,7 +1,7 @@
 """The words that all parts share: cases, grids, volumes, splits, records and errors."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -112,16 +112,22 @@ class Case:
 
 @dataclass(frozen=True)
 class Scan:
-    """A case in memory on its own grid: images (4, X, Y, Z), canonical labels or None.
+    """A case in memory on its own grid: volumes (X, Y, Z) of SEQUENCES, canonical labels or None.
 
-    A case that is nothing but a mask has images (0, X, Y, Z), here and as a ``StoredCase``.
+    The volumes are of whatever type their files have. A case that is nothing but a mask has none,
+    and images (0, X, Y, Z) as a ``StoredCase``.
     """
 
     case: Case
-    images: Images
+    images: Sequence[NDArray[Any]]
     labels: Labels | None
     spacing_mm: tuple[float, float, float]
     affine: Affine
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of voxels along each axis."""
+        return (*self.images, self.labels)[0].shape  # type: ignore[union-attr]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,8 @@
 """Labels of each release to canonical ones and back."""
 
+import math
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -59,6 +62,31 @@ def test_what_a_release_does_not_know_is_named_with_file_and_count(release: str)
             f"allowed are {allowed}, so",
         ):
             labels.to_canonical(raw, release, "a_seg.nii")
+
+
+@given(
+    st.sampled_from(["u1", "i1", "<i2", ">u2", "<i8", "<f4", "<f8"]),
+    hnp.array_shapes(max_dims=3, max_side=5),
+    st.sampled_from(["C", "F", "turned"]),
+    st.lists(st.integers(-130, 2**16), max_size=1),
+    st.randoms(use_true_random=False),
+)
+def test_every_voxel_is_looked_up(
+    dtype: str, shape: tuple[int, ...], order: str, strange: list[int], rng: Random
+) -> None:
+    """Whatever its type and its order in memory, a mask becomes what its table says, or none."""
+    picked = rng.choices([0, 1, 2, 4], k=math.prod(shape))
+    if strange and np.array(strange).astype(dtype) == strange[0]:
+        picked[rng.randrange(len(picked))] = strange[0]
+    raw = np.array(picked, dtype).reshape(shape, order="F" if order == "F" else "C")
+    raw = raw[(slice(None, None, -1),) * raw.ndim] if order == "turned" else raw
+    if not set(picked) <= {0, 1, 2, 4}:
+        with pytest.raises(DataError, match=f"unknown label {strange[0]} in 1 voxels"):
+            labels.to_canonical(raw, "brats2020", "x")
+        return
+    canonical = labels.to_canonical(raw, "brats2020", "x")
+    for place in np.ndindex(shape):
+        assert canonical[place] == UNTIL_2022[int(raw[place])]
 
 
 @given(CANONICAL, st.sampled_from(labels.RELEASES))

@@ -56,6 +56,8 @@ def test_work_is_handed_back_in_order_by_one_or_several(workers: int) -> None:
     assert list(progress.mapped(abs, [-3, 1, -2], workers, "numbers")) == [3, 1, 2]
     assert list(progress.mapped(abs, [-3], workers, "numbers")) == [3]
     assert list(progress.mapped(abs, [], workers, "numbers")) == []
+    assert progress.in_threads(abs, [-3, 1, -2], workers, "numbers") == [3, 1, 2]
+    assert progress.in_threads(abs, [], workers, "numbers") == []
 
 
 def test_the_last_item_needs_no_line(clock: list[float], caplog: pytest.LogCaptureFixture) -> None:

@@ -9,13 +9,17 @@ array without one, and that counts as nothing.
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
@@ -37,18 +41,28 @@ class ArrayFile:
         """The file beside the array."""
         return self.path.with_suffix(".json")
 
-    def write(self, array: NDArray[Any], grid: Grid, notes: Mapping[str, Any]) -> None:
-        """Write an array (C, X, Y, Z) with its grid and ``notes`` (JSON), in place of another."""
+    def write(self, parts: Sequence[NDArray[Any]], grid: Grid, notes: Mapping[str, Any]) -> None:
+        """Write an array with its grid and ``notes`` (JSON), in place of another.
+
+        The array (C, X, Y, Z) is its ``parts`` of one type, one after the other along C.
+        """
         self.notes_path.unlink(missing_ok=True)
-        with open_atomic(self.path) as stream:
-            np.save(stream, array)
-        content = {
+        shape = (sum(map(len, parts)), *parts[0].shape[1:])
+        header = io.BytesIO()
+        descr = npy.dtype_to_descr(parts[0].dtype)
+        npy.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})
+        content = [header.getbuffer(), *(np.ascontiguousarray(part).data for part in parts)]
+        # the disk and the digest take what is in memory, and both leave Python free
+        with ThreadPoolExecutor(1) as pool, open_atomic(self.path) as stream:
+            digest = pool.submit(_sha256, content)
+            stream.writelines(content)
+        described = {
             **notes,
             "grid": asdict(grid),
-            "array_sha256": file_digest(self.path),
-            "array_bytes": self.path.stat().st_size,
+            "array_sha256": digest.result(),
+            "array_bytes": sum(part.nbytes for part in content),
         }
-        write_atomic(self.notes_path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+        write_atomic(self.notes_path, json.dumps(described, indent=1, sort_keys=True) + "\n")
 
     def notes(self) -> dict[str, Any]:
         """Return what was noted; raises ``DataError`` where that is missing or damaged."""
@@ -99,3 +113,10 @@ class ArrayFile:
         same = all(content.get(name) == value for name, value in notes.items())
         # the digest last: it reads the whole array
         return same and self.path.is_file() and content["array_sha256"] == file_digest(self.path)
+
+
+def _sha256(parts: Iterable[memoryview]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()

@@ -138,7 +138,7 @@ def _chosen(cases: Sequence[Case], root: Path) -> list[Case]:
 def _write(stem: Path, scan: Scan, masks: bool) -> None:
     """Write what is made of a scan to files whose names begin with ``stem``."""
     assert scan.labels is not None
-    mask, shape = coarse_mask(labels.to_raw(scan.labels, RELEASE)), scan.images.shape[1:]
+    mask, shape = coarse_mask(labels.to_raw(scan.labels, RELEASE)), scan.shape
     if masks:
         writing.write_labels(f"{stem}_seg.nii.gz", mask, coarse_affine(scan.affine, shape))
         return
@@ -147,7 +147,8 @@ def _write(stem: Path, scan: Scan, masks: bool) -> None:
     affine = coarse_affine(scan.affine, shape, start)
     writing.write_labels(f"{stem}_seg.nii.gz", cut(mask, box), affine)
     for name, image in zip(SEQUENCES, scan.images, strict=True):
-        writing.write_image(f"{stem}_{name}.nii.gz", cut(coarse_image(image), box), affine)
+        coarse = coarse_image(image.astype(np.float32))
+        writing.write_image(f"{stem}_{name}.nii.gz", cut(coarse, box), affine)
 
 
 def _central(start: int, stop: int) -> tuple[int, int]:

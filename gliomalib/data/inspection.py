@@ -1,9 +1,7 @@
 """The door: look at every file of a case once, and report all that is wrong with it."""
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from gliomalib import labels, progress
 from gliomalib.data import affines, content, fingerprint, nifti, orientation
 from gliomalib.data.nifti import NiftiVolume
+from gliomalib.provenance import cores
 from gliomalib.schema import N_CLASSES, SEQUENCES, Case, DataError, Fault, Float32Array, Labels
 
 IDENTITY = SEQUENCES[0]
@@ -55,12 +54,10 @@ def inspect_all(
 ) -> list[Inspection]:
     """Inspect cases side by side and return them in their order.
 
-    ``workers`` threads share the work (None: one per processor); decompression leaves Python free
-    to run them at once.
+    ``workers`` threads share the work (None: one per core that may be used).
     """
     work = partial(inspect, signatures=signatures, mask_pattern=mask_pattern)
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        return list(progress.results(pool.map(work, cases), len(cases), "cases inspected"))
+    return progress.in_threads(work, cases, workers or cores(), "cases inspected")
 
 
 def inspect(case: Case, *, signatures: bool = False, mask_pattern: str = "") -> Inspection:

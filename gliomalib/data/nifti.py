@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import math
 import stat
-import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-from isal import igzip, isal_zlib
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
+from nibabel.volumeutils import apply_read_scaling
 from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
-from gliomalib import labels
-from gliomalib.data import affines
+from gliomalib import labels, progress
+from gliomalib.data import affines, packing
+from gliomalib.provenance import cores
 from gliomalib.schema import SEQUENCES, Affine, Case, DataError, FloatArray, Scan
 
 AFFINE_TOLERANCE = 0.1
@@ -41,11 +40,6 @@ VOXEL_MM = (0.2, 10.0)
 
 HEADER_BYTES = {348: nib.nifti1.Nifti1Image, 540: nib.nifti2.Nifti2Image}
 """Size of the header, which is a file's first number → the kind of image."""
-
-_GZIP = b"\x1f\x8b"
-_GZIP_FORMAT = 31
-_MOST = 1032
-"""How many times smaller than its content a deflated file can be."""
 
 _UNREADABLE = (
     *(ImageFileError, HeaderDataError, WrapStructError),
@@ -103,7 +97,7 @@ def decode(path: str | Path, stored: bytes, channel: int | None = None) -> Nifti
     one, a value is no number or not finite, or the header gives no usable voxel size or affine.
     """
     path = Path(path)
-    content = _unpacked(path, stored)
+    content = packing.unpacked(path, stored)
     image = _opened(path, content)
     # the header is checked first: nibabel believes whatever it says
     shape = _shape(path, image.shape, channel)
@@ -133,24 +127,37 @@ def channel_of(case: Case, name: str) -> int | None:
     return case.channels.index(name) if name in case.channels else None
 
 
-def read_case(case: Case) -> Scan:
+def read_files(case: Case) -> dict[Path, bytes]:
+    """Return the bytes of each file of a case; raises what `read_bytes` raises."""
+    return {path: read_bytes(path) for path in dict.fromkeys(case.files.values())}
+
+
+def read_case(case: Case, stored: Mapping[Path, bytes] | None = None) -> Scan:
     """Read the four sequences and, where there is one, the mask of a case, as they are stored.
 
-    Returns images float32 (4, X, Y, Z) in the order of ``schema.SEQUENCES``, (0, X, Y, Z) for a
-    case that has none, and canonical labels uint8 (X, Y, Z) or None. Raises ``DataError`` for a
-    file that `load` refuses, for two files on different grids and for an unknown label.
+    ``stored`` are the bytes of its files where they are at hand. Returns the volumes in the order
+    of ``schema.SEQUENCES``, without a copy, and canonical labels uint8 (X, Y, Z) or None. Raises
+    ``DataError`` for a file that `load` refuses, for two files on different grids and for an
+    unknown label.
     """
-    stored = {path: read_bytes(path) for path in dict.fromkeys(case.files.values())}
-    volumes = {
-        name: decode(path, stored[path], channel_of(case, name))
-        for name, path in case.files.items()
-    }
+    content = stored or read_files(case)
+
+    def decoded(name: str) -> NiftiVolume:
+        path = case.files[name]
+        return decode(path, content[path], channel_of(case, name))
+
+    volumes = dict(
+        zip(
+            case.files,
+            progress.in_threads(decoded, list(case.files), cores(), "files"),
+            strict=True,
+        )
+    )
     check_same_grid(list(volumes.values()), mask_of_own_origin(case))
     first, mask = next(iter(volumes.values())), volumes.get("seg")
-    images = [volumes[name].values.astype(np.float32) for name in SEQUENCES if case.images]
     return Scan(
         case=case,
-        images=np.array(images, np.float32).reshape(-1, *first.values.shape),
+        images=tuple(volumes[name].values for name in SEQUENCES if case.images),
         labels=labels.to_canonical(mask.values, case.release, str(mask.path)) if mask else None,
         spacing_mm=first.spacing_mm,
         affine=first.affine,
@@ -175,41 +182,21 @@ def check_same_grid(volumes: Sequence[NiftiVolume], shifted: Path | None = None)
             raise DataError(f"{other.path}: {difference}; {advice}", f"different {kind}")
 
 
-def _unpacked(path: Path, stored: bytes) -> bytes:
-    packed = stored.startswith(_GZIP)
-    if packed != path.name.lower().endswith(".gz"):
-        message = (
-            f"is compressed, though its name does not end with .gz; rename it to {path.name}.gz"
-            if packed
-            else "cannot be read as gzip, though its name ends with .gz; fetch it again, or rename "
-            "it if it was never compressed"
-        )
-        raise DataError(f"{path}: {message}", "gzip named .nii" if packed else "not gzip")
-    if not packed:
-        return stored
-    try:
-        # a file ends with its size; told so, isal is a third faster, as no buffer has to grow
-        size = int.from_bytes(stored[-4:], "little")
-        most = min(size, _MOST * len(stored))
-        content: bytes = isal_zlib.decompress(stored, _GZIP_FORMAT, most)
-        # several members, or rubbish at the end
-        return content if len(content) == size else bytes(igzip.decompress(stored))
-    except (OSError, EOFError, zlib.error, isal_zlib.IsalError) as error:  # type: ignore[misc]
-        message = f"truncated or damaged ({error}); fetch it again"
-        raise DataError(f"{path}: {message}", "damaged gzip") from None
-
-
-def _opened(path: Path, content: bytes) -> nib.nifti1.Nifti1Image:
-    sizes = {int.from_bytes(content[:4], order) for order in ("little", "big")}
+def _opened(path: Path, content: NDArray[np.uint8]) -> nib.nifti1.Nifti1Image:
+    begin = content[:4].tobytes()
+    sizes = {int.from_bytes(begin, order) for order in ("little", "big")}
     kinds = [kind for size, kind in HEADER_BYTES.items() if size in sizes]
     if not kinds:
-        message = f"it begins with {content[:4]!r}, not with a NIfTI header; fetch it again"
+        message = f"it begins with {begin!r}, not with a NIfTI header; fetch it again"
         raise DataError(f"{path}: cannot be read as NIfTI: {message}", "not a NIfTI")
     try:
-        header = kinds[0].header_class.from_fileobj(io.BytesIO(content), check=False)
+        n_header = kinds[0].header_class.sizeof_hdr
+        header = kinds[0].header_class(content[:n_header].tobytes(), check=False)
         # before nibabel checks the header: it mends a negative size without saying so
         _check_sizes(path, header["pixdim"][1:4])
-        return kinds[0].from_bytes(content)
+        # nibabel needs what lies before the voxels: to hand it those too would copy them
+        end = header["vox_offset"]
+        return kinds[0].from_bytes(content[: int(end) if end >= n_header else None].tobytes())
     except _UNREADABLE as error:
         message = f"cannot be read as NIfTI ({_line(error)}); fetch it again"
         raise DataError(f"{path}: {message}", "not a NIfTI") from None
@@ -238,12 +225,12 @@ def _check_sizes(path: Path, pixdim: NDArray[Any]) -> None:
         raise DataError(f"{path}: {message}", "voxel size")
 
 
-def _voxels(image: nib.nifti1.Nifti1Image, content: bytes) -> NDArray[Any]:
+def _voxels(image: nib.nifti1.Nifti1Image, content: NDArray[np.uint8]) -> NDArray[Any]:
     """Return the voxels as stored, without a copy, or scaled where the header says so."""
     stored: Any = image.dataobj
-    if (stored.slope, stored.inter) != (1, 0):
-        return np.asanyarray(stored)
-    return np.ndarray(stored.shape, stored.dtype, content, stored.offset, order="F")
+    values = np.ndarray(stored.shape, stored.dtype, content.data, stored.offset, order="F")
+    scaled = apply_read_scaling(values, np.float64(stored.slope), np.float64(stored.inter))
+    return np.asarray(scaled)
 
 
 def _shape(path: Path, stored: tuple[int, ...], channel: int | None) -> tuple[int, ...]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import nibabel as nib
@@ -25,14 +26,15 @@ _SIGNS = (-1.0, -1.0, 1.0)
 _STAYS = np.array([[0, 1], [1, 1], [2, 1]])
 
 
-def read(case: Case) -> Scan:
-    """Return a case in memory, upright: images float32 (4, X, Y, Z), canonical labels or None.
+def read(case: Case, stored: Mapping[Path, bytes] | None = None) -> Scan:
+    """Return a case in memory, upright, with canonical labels or None.
 
-    However it is stored, its axes run to the patient's left, back and top, see `upright`. It
-    needs no reader, so that a new one leaves the code that stored arrays were made with as it is.
-    Raises ``DataError`` as ``nifti.read_case`` and `upright` do.
+    However it is stored, its axes run to the patient's left, back and top, see `upright`; the
+    bytes of its files may be at hand, ``stored``. It needs no reader, so that a new one leaves the
+    code that stored arrays were made with as it is. Raises ``DataError`` as ``nifti.read_case``
+    and `upright` do.
     """
-    return upright(nifti.read_case(case))
+    return upright(nifti.read_case(case, stored))
 
 
 def upright(scan: Scan) -> Scan:
@@ -71,17 +73,12 @@ def turned(values: NDArray[Any], turn: NDArray[np.int64]) -> NDArray[Any]:
 
 
 def _swapped(scan: Scan, affine: FloatArray, turn: NDArray[np.int64]) -> Scan:
-    def swapped(volume: NDArray[Any]) -> NDArray[Any]:
-        return np.ascontiguousarray(turned(volume, turn))
-
-    # the turn is of the first three axes
-    images = np.moveaxis(turned(np.moveaxis(scan.images, 0, 3), turn), 3, 0)
     # the affine belongs to the voxels as stored: undo the turn, then apply it
-    back = nib.orientations.inv_ornt_aff(turn, scan.images.shape[1:])
+    back = nib.orientations.inv_ornt_aff(turn, scan.shape)
     return replace(
         scan,
-        images=np.ascontiguousarray(images),
-        labels=None if scan.labels is None else swapped(scan.labels),
+        images=tuple(turned(volume, turn) for volume in scan.images),
+        labels=None if scan.labels is None else turned(scan.labels, turn),
         spacing_mm=_spacing(scan, turn),
         affine=affines.nested(affine @ back),
     )
@@ -89,7 +86,7 @@ def _swapped(scan: Scan, affine: FloatArray, turn: NDArray[np.int64]) -> Scan:
 
 def _resampled(scan: Scan, affine: FloatArray, turn: NDArray[np.int64]) -> Scan:
     spacing = _spacing(scan, turn)
-    target = _covering(scan.images.shape[1:], affine, spacing)
+    target = _covering(scan.shape, affine, spacing)
 
     def resampled(volume: NDArray[Any], order: int) -> NDArray[Any]:
         # "grid-constant", because "constant" drops a first slice that rounding puts at -1e-16
@@ -100,7 +97,7 @@ def _resampled(scan: Scan, affine: FloatArray, turn: NDArray[np.int64]) -> Scan:
 
     return replace(
         scan,
-        images=np.array([resampled(v, order=1) for v in scan.images]).reshape(-1, *target[0]),
+        images=tuple(resampled(v.astype(np.float32), order=1) for v in scan.images),
         labels=None if scan.labels is None else resampled(scan.labels, order=0),
         spacing_mm=spacing,
         affine=affines.nested(target[1]),

@@ -170,7 +170,7 @@ def segment_all(
 
 def save(volume: Volume, path: str | Path, key: str = "") -> None:
     """Write a volume and its grid, see ``data.arrays``; ``key`` names what it was made from."""
-    ArrayFile(Path(path), REMEDY).write(volume.probabilities, volume.grid, {"key": key})
+    ArrayFile(Path(path), REMEDY).write([volume.probabilities], volume.grid, {"key": key})
 
 
 def load(path: str | Path) -> Volume:

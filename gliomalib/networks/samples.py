@@ -76,6 +76,7 @@ class Boxes(Samples):
         sequences: Sequence[str] = SEQUENCES,
     ) -> None:
         self.cases, self.patch, self.channels = cases, patch, channels_of(sequences)
+        self._tumours: dict[int, NDArray[np.int32]] = {}
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -83,17 +84,19 @@ class Boxes(Samples):
     def draw(self, index: int, rng: np.random.Generator) -> Sample:
         """Return one box and its labels."""
         case = self.cases[index]
-        box = self._box(case.labels, rng) if self.patch else ()
+        box = self._box(index, rng) if self.patch else ()
         return case.images[(self.channels, *box)], case.labels[box][None]
 
-    def _box(self, labels: NDArray[np.uint8], rng: np.random.Generator) -> tuple[slice, ...]:
-        patch = np.array(self.patch)
+    def _box(self, index: int, rng: np.random.Generator) -> tuple[slice, ...]:
+        labels, patch = self.cases[index].labels, np.array(self.patch)
         # an axis shorter than the patch has no room: its box starts at 0 and ends with the axis
         room = np.maximum(np.array(labels.shape) - patch, 0)
         start = rng.integers(0, room + 1)
         if rng.random() < 0.5:
-            tumour = np.flatnonzero(labels)
-            if len(tumour):
+            # to look for it takes as long as to read the patch, so once for each case
+            if index not in self._tumours:
+                self._tumours[index] = np.flatnonzero(labels).astype(np.int32)
+            if len(tumour := self._tumours[index]):
                 centre = np.array(np.unravel_index(rng.choice(tumour), labels.shape))
                 start = np.clip(centre - patch // 2, 0, room)
         return tuple(slice(a, a + b) for a, b in zip(start.tolist(), patch.tolist(), strict=True))

@@ -84,7 +84,7 @@ def segment_case(
         networks = finished.networks(trained, device)
         answers.append(patient.answer(networks, stored, finished.study))
     fused = _mean([answer.fused.probabilities.astype(np.float32) for answer in answers])
-    labels = labels_on(fused, stored.grid, scan.images.shape[1:], scan.affine)
+    labels = labels_on(fused, stored.grid, scan.shape, scan.affine)
     return Applied(
         case=case,
         labels=labels,

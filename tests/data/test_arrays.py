@@ -1,5 +1,7 @@
 """An array and its notes: whole or not there, and never one with the notes of another."""
 
+import hashlib
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -8,6 +10,9 @@ from typing import Any, Never
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from gliomalib.data import arrays
 from gliomalib.data.arrays import ArrayFile
@@ -30,7 +35,7 @@ def file(tmp_path: Path) -> ArrayFile:
     """Return a written array; P2 lies beside it."""
     for patient in ("P2", "P1"):
         made = ArrayFile(tmp_path / "new" / f"{patient}.npy", "make it again")
-        made.write(array(), grid(patient), {"made_from": "scan"})
+        made.write([array()], grid(patient), {"made_from": "scan"})
     return made
 
 
@@ -44,6 +49,27 @@ def test_what_is_written_is_read(file: ArrayFile) -> None:
         values[0] = 1
     names = sorted(path.name for path in file.path.parent.iterdir())
     assert names == ["P1.json", "P1.npy", "P2.json", "P2.npy"]
+
+
+@given(
+    hnp.arrays(
+        st.sampled_from([np.float16, np.float32, np.uint8]),
+        hnp.array_shapes(min_dims=4, max_dims=4, max_side=4),
+        elements=st.integers(0, 9),
+    ),
+    st.integers(0, 4),
+    st.booleans(),
+)
+def test_parts_are_written_as_numpy_saves_them_in_one(
+    tmp_path_factory: pytest.TempPathFactory, values: np.ndarray, at: int, turned: bool
+) -> None:
+    file = ArrayFile(tmp_path_factory.mktemp("parts") / "P1.npy", "make it again")
+    parts = [np.asfortranarray(values[:at]) if turned else values[:at], values[at:]]
+    file.write(parts, grid("P1"), {})
+    stream = io.BytesIO()
+    np.save(stream, values)
+    assert file.path.read_bytes() == stream.getvalue()
+    assert file.notes()["array_sha256"] == hashlib.sha256(stream.getvalue()).hexdigest()
 
 
 def test_intact_means_the_same_notes_and_the_same_bytes(file: ArrayFile) -> None:
@@ -97,7 +123,7 @@ def test_a_damaged_pair_is_never_read(damage: str, file: ArrayFile) -> None:
     with pytest.raises(DataError, match=message):
         file.read()
     assert not file.intact() or damage == "other shape"
-    file.write(array(), grid("P1"), {})
+    file.write([array()], grid("P1"), {})
     assert file.intact()
 
 
@@ -107,14 +133,14 @@ def killed(*_: object, **__: object) -> Never:
 
 @pytest.mark.parametrize(
     ("place", "name"),
-    [(np, "save"), (Path, "replace"), (arrays, "file_digest"), (arrays, "write_atomic")],
+    [(arrays, "open_atomic"), (arrays, "_sha256"), (Path, "replace"), (arrays, "write_atomic")],
 )
 def test_a_writer_killed_half_way_leaves_nothing_that_counts(
     place: object, name: str, file: ArrayFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(place, name, killed)
-        file.write(array(1), grid("P1"), {})
+        file.write([array(1)], grid("P1"), {})
     assert not file.intact()
     with pytest.raises(DataError, match=r"P1\.json: is missing"):
         file.read()

@@ -27,6 +27,16 @@ def test_patches_are_in_the_volume_and_half_on_tumour() -> None:
     assert 80 < hits < 125
 
 
+def test_a_box_does_not_depend_on_those_before() -> None:
+    cases = [toy_case("P1", (12, 10, 9)), toy_case("P2", (9, 11, 12))]
+    boxes = samples.Boxes(cases, (4, 4, 4))
+    for seed in range(40):
+        drawn = boxes.draw(seed % 2, np.random.default_rng(seed))
+        fresh = samples.Boxes(cases, (4, 4, 4)).draw(seed % 2, np.random.default_rng(seed))
+        for part, expected in zip(drawn, fresh, strict=True):
+            np.testing.assert_array_equal(part, expected)
+
+
 def test_blank_slices_are_not_trained_on() -> None:
     assert len(samples.AxialSlices([toy_case("P1", blank=2), toy_case("P2", blank=1)])) == 9
 

@@ -95,7 +95,7 @@ def test_an_array_that_is_no_patient_is_refused(store: Store) -> None:
     case = stored_case()
     file = ArrayFile(store.folder / "P1.npy", "again")
     for array in (case.images, case.images[[0, 1, 2, 3, 3]].astype(np.float32)):
-        file.write(array, case.grid, {"source_digest": "source", "facts": {}})
+        file.write([array], case.grid, {"source_digest": "source", "facts": {}})
         with pytest.raises(DataError, match="expected 5 volumes of float16"):
             store.get("P1")
 

@@ -1,0 +1,169 @@
+"""Preprocessing into the store at 1 mm, beside bare reading, MONAI and nnU-Net, and its growth."""
+
+import shutil
+import statistics
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from isal import isal_zlib
+
+from gliomalib.data.readers import survey
+from gliomalib.pipeline import preprocess
+from gliomalib.pipeline.store import Store
+from gliomalib.provenance import cores
+from gliomalib.schema import SEQUENCES, Case
+from gliomalib.settings import Preprocessing
+from tests.benchmarks import growth, peers
+from tests.benchmarks.ledger import Ledger, alternated, seconds
+from tests.pipeline.test_preprocess import write_cases
+
+PLAN = Preprocessing(crop_mm=(128.0, 128.0), depth_mm=128.0, spacing_mm=1.0)
+SMALL = Preprocessing(crop_mm=(4.0, 4.0), depth_mm=4.0, spacing_mm=1.0)
+DISTINCT = 8
+
+
+@pytest.fixture(scope="module")
+def patients(real_data: Path) -> list[Case]:
+    """Return a patient of each release."""
+    cases = survey.discover(real_data)
+    return list({case.release: case for case in cases}.values())
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder that is gone afterwards, as what lies in it is large."""
+    yield tmp_path / "out"
+    shutil.rmtree(tmp_path / "out", ignore_errors=True)
+
+
+def _filled(out: Path, cases: Sequence[Case], workers: int) -> Store:
+    store = preprocess.open_store(out, PLAN)
+    preprocess.fill(store, cases, PLAN, workers)
+    return store
+
+
+def _timed(out: Path, cases: Sequence[Case], workers: int = 1) -> float:
+    shutil.rmtree(out, ignore_errors=True)
+    return seconds(lambda: _filled(out, cases, workers))
+
+
+def _inflated(cases: Sequence[Case]) -> None:
+    for case in cases:
+        for path in case.files.values():
+            stored = path.read_bytes()
+            isal_zlib.decompress(stored, 31, int.from_bytes(stored[-4:], "little"))
+
+
+def bench_against_reading(patients: list[Case], out: Path, ledger: Ledger) -> None:
+    bare = partial(seconds, partial(_inflated, patients))
+    study = alternated(partial(_timed, out, patients, cores()), bare)
+    single = alternated(
+        partial(_timed, out, patients[:1]), partial(seconds, partial(_inflated, patients[:1]))
+    )
+    ledger.compared(
+        "preprocess_reading",
+        study,
+        f"{len(patients)} patients, one of each release, in {cores()} threads as a study does; "
+        f"a single one takes {single.times_the_time:.2f} times its files in one thread of isal",
+    )
+
+
+def bench_against_monai(patients: list[Case], out: Path, ledger: Ledger) -> None:
+    from monai import transforms
+
+    case, images = patients[-1], list(SEQUENCES)
+    files = [*images, "seg"]
+    steps = transforms.Compose(
+        [
+            transforms.LoadImaged(files),
+            transforms.EnsureChannelFirstd(files),
+            transforms.Orientationd(files, axcodes="LPS", labels=None),
+            transforms.ScaleIntensityd(images, minv=0.0, maxv=1.0),
+            transforms.CenterSpatialCropd(files, (128, 128, 128)),
+            transforms.ConcatItemsd(files, "all"),
+        ]
+    )
+    path = out / "monai.npy"
+
+    def monai() -> None:
+        path.parent.mkdir(exist_ok=True, parents=True)
+        values = steps({name: str(file) for name, file in case.files.items()})["all"]
+        np.save(path, np.asarray(values, dtype=np.float16))
+
+    monai()
+    stored = _filled(out, [case], 1).get(case.patient_id)
+    # both did the same
+    assert np.abs(np.load(path)[:4] - stored.images).max() < 1e-3
+    pair = alternated(partial(_timed, out, [case]), partial(seconds, monai))
+    ledger.compared("preprocess_monai", pair, "a single patient; same voxels to 1e-3")
+
+
+def bench_against_nnunet(patients: list[Case], out: Path, ledger: Ledger) -> None:
+    if reason := peers.missing():
+        ledger.skipped("preprocess_nnunet", reason)
+        return
+    case, theirs = patients[-1], out.with_name("nnunet")
+    theirs.mkdir()
+    with peers.Peer("tests.benchmarks.peer_nnunet_preprocess") as peer:
+        peer.ask("plan")
+        asked = partial(
+            peer.seconds,
+            "preprocess",
+            images=[str(case.images[name]) for name in SEQUENCES],
+            mask=str(case.segmentation),
+            out=str(theirs / "case"),
+        )
+        pair = alternated(partial(_timed, out, [case]), asked, runs=3)
+    made = sorted(path.name for path in theirs.iterdir())
+    shutil.rmtree(theirs)
+    assert made == ["case.b2nd", "case.pkl", "case_seg.b2nd"]
+    ledger.compared(
+        "preprocess_nnunet", pair, "a single patient, plans of 1 mm, in its own process"
+    )
+
+
+# --- growth
+
+
+def many(root: Path, patients: int) -> tuple[Store, list[Case]]:
+    """Write so many small patients, and keep one in another store, so that all is loaded."""
+    base = root / f"{patients}"
+    shutil.rmtree(base, ignore_errors=True)
+    distinct = write_cases(base / "distinct", range(1, DISTINCT + 1))
+    for number in range(patients):
+        folder = base / "raw" / f"BraTS20_Training_{number + 1:03d}"
+        folder.mkdir(parents=True)
+        for name, path in distinct[number % DISTINCT].files.items():
+            (folder / f"{folder.name}_{name}.nii.gz").hardlink_to(path)
+    preprocess.fill(preprocess.open_store(base / "warm", SMALL), distinct, SMALL)
+    return preprocess.open_store(base / "store", SMALL), survey.discover(base / "raw")
+
+
+def fill_all(asked: tuple[Store, list[Case]]) -> None:
+    """Preprocess all of them, one after the other."""
+    store, cases = asked
+    preprocess.fill(store, cases, SMALL)
+
+
+def bench_growth(out: Path, ledger: Ledger) -> None:
+    few, *more = growth.PATIENTS
+    # the smallest number is over so soon that several runs of it make one
+    sizes = [few, few, *more, few, few, more[-1], few]
+    runs = [growth.measured(fill_all, partial(many, out), patients) for patients in sizes]
+    each = {
+        n: statistics.median(run.seconds / n for run in runs if run.patients == n)
+        for n in growth.PATIENTS
+    }
+    steps = ", ".join(f"{n}: {1e3 * took:.1f}" for n, took in each.items())
+    ledger.measured(
+        "growth_preprocess",
+        growth.time_growth(runs),
+        f"ms a small patient: {steps}; start-up and finding the files left out",
+    )
+    row, times = ledger.rows["growth_memory"], growth.memory_growth(runs)
+    if row.value is None or times > row.value:
+        peaks = " and ".join(f"{run.peak_bytes / 1e6:.0f}" for run in (runs[0], runs[-2]))
+        ledger.measured("growth_memory", times, f"preprocess: {peaks} MB")
