@@ -74,8 +74,8 @@ archive: $(READY) ## write what a deposit of STUDY needs into OUT=file.zip (MIXE
 test: $(READY) ## run the tests (TESTS=tests/test_x.py; GLIOMA_REAL_DATA=/path for real patients)
 	@$(BIN)/python -m pytest $(TESTS)
 
-soak: $(READY) ## try 10,000 strange inputs at every door, print what became of them (SOAK=2: others)
-	@GLIOMA_SOAK="$${SOAK:-1}" $(BIN)/python -m pytest -n 0 -q -s tests/test_fuzz.py tests/data/test_content.py
+soak: $(READY) ## try 10,000 strange inputs, kill a study 20 times, print what became of it (SOAK=2: others)
+	@GLIOMA_SOAK="$${SOAK:-1}" $(BIN)/python -m pytest -n 0 -q -s tests/test_fuzz.py tests/data/test_content.py tests/test_interruptions.py
 
 bench: $(READY) ## time what must be fast (GLIOMA_REAL_DATA=/path; wants a quiet machine)
 	@$(BIN)/python -m pytest -n 0 -q -o python_files='bench_*.py' -o python_functions='bench_*' tests/benchmarks

@@ -30,6 +30,8 @@ TOY_MODULE = '''
 import json
 import pathlib
 
+from gliomalib.provenance import write_atomic
+
 PROJECT = pathlib.Path(__file__).parent.parent
 
 
@@ -38,9 +40,8 @@ def leave(notebook, study, value, variant=""):
     with (PROJECT / "ran.txt").open("a") as log:
         log.write(name + "\\n")
     path = PROJECT / "reports" / study / "records" / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
     entry = {"name": "x", "value": value, "ci95": None, "rule": "toy"}
-    path.write_text(json.dumps({
+    write_atomic(path, json.dumps({
         "notebook": notebook, "study": study, "variant": variant, "values": [entry], "claims": [],
         "parameters": {}, "seed": 1, "device": "cpu", "wall_s": 0, "peak_memory_bytes": 0,
         "provenance": {"versions": {}, "hardware": {}}, "caveats": [], "conclusion": ""}))
