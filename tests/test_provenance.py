@@ -221,7 +221,8 @@ def test_an_array_that_did_not_fit_says_where_and_why(tmp_path: Path) -> None:
     said = "x.npy: not written whole (8 requested and 3 written); is the disk full?"
     with pytest.raises(OSError, match=re.escape(said)), provenance.open_atomic(path):
         raise OSError("8 requested and 3 written")  # as numpy does
-    with pytest.raises(OSError, match="No space left"), provenance.open_atomic(path):
+    full = f"No space left on device: '{path}'"
+    with pytest.raises(OSError, match=re.escape(full)), provenance.open_atomic(path):
         raise OSError(28, "No space left on device")
     assert not list(tmp_path.iterdir())
 
