@@ -177,6 +177,13 @@ def open_atomic(path: str | Path) -> Iterator[BinaryIO]:
             yield stream
         temporary.chmod(0o644)
         temporary.replace(path)
+    except OSError as error:
+        if error.errno is None:
+            # numpy counts the bytes that it could write and says nothing of the reason
+            raise OSError(f"{path}: not written whole ({error}); is the disk full?") from error
+        # a stream that is full does not say of which file it is
+        error.filename = error.filename or str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -1,6 +1,7 @@
 """Digests change with what makes a number, and with nothing else."""
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -213,6 +214,17 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
         raise OSError("disk is full")
     assert path.read_bytes() == b"whole"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_array_that_did_not_fit_says_where_and_why(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    said = "x.npy: not written whole (8 requested and 3 written); is the disk full?"
+    with pytest.raises(OSError, match=re.escape(said)), provenance.open_atomic(path):
+        raise OSError("8 requested and 3 written")  # as numpy does
+    full = f"No space left on device: '{path}'"
+    with pytest.raises(OSError, match=re.escape(full)), provenance.open_atomic(path):
+        raise OSError(28, "No space left on device")
+    assert not list(tmp_path.iterdir())
 
 
 def test_versions_name_what_makes_numbers() -> None:
