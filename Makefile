@@ -7,6 +7,7 @@ CORES  := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 endif
 UNTIL  ?=
 QUIET  ?=
+PROFILE ?=
 A      ?=
 B      ?=
 OUT    ?=
@@ -20,7 +21,7 @@ READY := $(VENV)/.ready
 
 # What a user says reaches a command through the environment, as it was typed: neither make nor a
 # shell looks for a meaning in it. Exported as it is, make would expand it first.
-SAID := STUDY DATA CORES UNTIL QUIET A B OUT PYTHON
+SAID := STUDY DATA CORES UNTIL QUIET PROFILE A B OUT PYTHON
 unexport $(SAID)
 $(foreach name,$(SAID),$(eval export SAID_$(name) := $$(value $(name))))
 
@@ -55,8 +56,8 @@ help: ## explain every target
 
 env: $(READY) ## build .venv from requirements.lock (PYTHON=python3, 3.11.4 or newer)
 
-report: $(READY) ## run what is out of date in STUDY, then its report (DATA=, CORES=, UNTIL=notebook, QUIET=1)
-	@$(BIN)/python -m gliomalib study --cores="$$SAID_CORES" --source="$$SAID_DATA" --until="$$SAID_UNTIL" $${SAID_QUIET:+--quiet} -- "$$SAID_STUDY"
+report: $(READY) ## run what is out of date in STUDY, then its report (DATA=, CORES=, UNTIL=notebook, QUIET=1, PROFILE=slurm)
+	@$(BIN)/python -m gliomalib study --cores="$$SAID_CORES" --source="$$SAID_DATA" --until="$$SAID_UNTIL" --profile="$$SAID_PROFILE" $${SAID_QUIET:+--quiet} -- "$$SAID_STUDY"
 
 compare: $(READY) ## put two runs side by side on one page (A=demo B=brats-mini, or folders of a report)
 	@$(BIN)/python -m gliomalib compare -- "$$SAID_A" "$$SAID_B"
@@ -85,7 +86,7 @@ lint: $(READY) ## format, then check style, types and layers
 	@$(BIN)/nbstripout --keep-id notebooks/*.ipynb
 
 lock: $(READY) ## resolve pyproject.toml into requirements.lock anew
-	@$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes \
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --extra cluster --generate-hashes \
 		--no-emit-index-url --no-header --quiet pyproject.toml -o requirements.lock
 
 lab: $(READY) ## open the notebooks in JupyterLab
