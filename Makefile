@@ -7,6 +7,7 @@ CORES  := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 endif
 UNTIL  ?=
 QUIET  ?=
+PROFILE ?=
 A      ?=
 B      ?=
 OUT    ?=
@@ -21,7 +22,7 @@ PEERS := .venv-bench/.ready
 
 # What a user says reaches a command through the environment, as it was typed: neither make nor a
 # shell looks for a meaning in it. Exported as it is, make would expand it first.
-SAID := STUDY DATA CORES UNTIL QUIET A B OUT PYTHON
+SAID := STUDY DATA CORES UNTIL QUIET PROFILE A B OUT PYTHON
 unexport $(SAID)
 $(foreach name,$(SAID),$(eval export SAID_$(name) := $$(value $(name))))
 
@@ -56,8 +57,8 @@ help: ## explain every target
 
 env: $(READY) ## build .venv from requirements.lock (PYTHON=python3, 3.11.4 or newer)
 
-report: $(READY) ## run what is out of date in STUDY, then its report (DATA=, CORES=, UNTIL=notebook, QUIET=1)
-	@$(BIN)/python -m gliomalib study --cores="$$SAID_CORES" --source="$$SAID_DATA" --until="$$SAID_UNTIL" $${SAID_QUIET:+--quiet} -- "$$SAID_STUDY"
+report: $(READY) ## run what is out of date in STUDY, then its report (DATA=, CORES=, UNTIL=notebook, QUIET=1, PROFILE=slurm)
+	@$(BIN)/python -m gliomalib study --cores="$$SAID_CORES" --source="$$SAID_DATA" --until="$$SAID_UNTIL" --profile="$$SAID_PROFILE" $${SAID_QUIET:+--quiet} -- "$$SAID_STUDY"
 
 verify: $(READY) ## run the stored STUDY again and say what came out the same (DATA=, CORES=, UNTIL=, OUT=)
 	@$(BIN)/python -m gliomalib verify --cores="$$SAID_CORES" --source="$$SAID_DATA" --until="$$SAID_UNTIL" --out="$$SAID_OUT" -- "$$SAID_STUDY"
@@ -96,7 +97,7 @@ lint: $(READY) ## format, then check style, types and layers
 	@$(BIN)/nbstripout --keep-id notebooks/*.ipynb
 
 lock: $(READY) ## resolve pyproject.toml into requirements.lock anew
-	@$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes \
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --extra cluster --generate-hashes \
 		--no-emit-index-url --no-header --quiet pyproject.toml -o requirements.lock
 
 # of no configuration of this machine: one could open it to the network, or take the token away

@@ -12,13 +12,29 @@ from gliomalib.runner.jobs import Folders, plan
 from gliomalib.runner.stamps import page_digest
 
 RUN = json.loads(Path("run.json").read_text(encoding="utf-8"))
-STUDY, UNTIL = RUN["study"], RUN["until"]
+STUDY, UNTIL, PROFILE = RUN["study"], RUN["until"], RUN["profile"]
 JOBS = {job.name: job for job in plan(STUDY, Folders.of(**RUN["folders"]), UNTIL)}
 STAMPS = {name: f"done/{name}.json" for name in JOBS}
 PAGE = "done/page"
 
 # names of notebooks, variants and studies are letters, digits, - and _
-CALL = 'exec "$GLIOMA_PYTHON" -P -m gliomalib'
+CALL = 'exec "$GLIOMA_PYTHON" -m gliomalib'
+# on a node a notebook may use what it asked for, on one machine whatever CORES= says
+IF_NODE = "GLIOMA_CORES={threads} " if PROFILE else ""
+
+
+def threads(job):
+    if PROFILE:
+        return job.node.cpus
+    return workflow.cores if CHAIN[job.notebook].alone else max(1, job.study.threads)
+
+
+def asked(node, gpus=0, alone=False):
+    """What a rule asks for: Kubernetes takes any mention of GPUs for a wish, even of none."""
+    names = {"mem_mb": node.memory_mb, "runtime": node.minutes}
+    names |= {"gpu": gpus} if gpus else {}
+    # what measures time has a node of its own
+    return names | ({"slurm_extra": "--exclusive"} if alone else {})
 
 
 rule everything:
@@ -30,6 +46,7 @@ rule everything:
 for job in JOBS.values():
 
     rule:
+        name: job.name
         input:
             [STAMPS[name] for name in job.needs],
         output:
@@ -42,11 +59,13 @@ for job in JOBS.values():
         # what is longest until the end comes first: 15 waits for 11, all judgements for the control
         priority: 5 * (job.notebook == "11_leakage_audit") + 3 * (job.notebook == "06_train_resnet50")
             + (not job.variant) + (job.variant == "truth")
-        threads: workflow.cores if CHAIN[job.notebook].alone else max(1, job.study.threads)
+        threads: threads(job)
         resources:
-            gpu=int(job.on_gpu),
+            **asked(
+                job.node, job.node.gpus if PROFILE else int(job.on_gpu), CHAIN[job.notebook].alone
+            ),
         shell:
-            "{CALL} run {params.notebook} --study {STUDY} --variant={params.variant} --folders run.json"
+            IF_NODE + "{CALL} run {params.notebook} --study {STUDY} --variant={params.variant} --folders run.json"
 
 
 rule report:
@@ -56,5 +75,7 @@ rule report:
         touch(PAGE),
     params:
         digest=page_digest(list(JOBS.values())),
+    resources:
+        **asked(next(iter(JOBS.values())).study.node("rest")),
     shell:
         "{CALL} report {STUDY} --folders run.json"

@@ -238,6 +238,27 @@ class Report(Model):
     patient_pages: int | None = Field(8, ge=1)
 
 
+class Node(Model):
+    """What one notebook asks of a cluster; it has at least as many CPUs as the study's threads."""
+
+    cpus: int = Field(1, ge=1)
+    memory_mb: int = Field(16_000, ge=1)
+    minutes: int = Field(240, ge=1)
+    gpus: int = Field(0, ge=0)
+
+
+class Cluster(Model):
+    """What notebooks ask of a cluster: those of ``data`` (01, 02), of ``networks``, and the rest.
+
+    No number depends on it: it is left out of records and digests, and its change makes nothing
+    stale. GPUs are asked for unless the study's device is ``cpu``.
+    """
+
+    data: Node = Node(cpus=4)
+    networks: Node = Node(memory_mb=32_000, minutes=1440, gpus=1)
+    rest: Node = Node()
+
+
 class Study(Model):
     """All parameters of a study: what ``notebooks/params/<study>.yml`` may say.
 
@@ -264,7 +285,14 @@ class Study(Model):
     compute: Compute = Compute()
     efficiency: Efficiency = Efficiency()
     report: Report = Report()
+    cluster: Cluster = Field(Cluster(), exclude=True)
     variants: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
+
+    def node(self, part: Literal["data", "networks", "rest"]) -> Node:
+        """Return what a notebook of a part of ``cluster`` asks for, as this study can use it."""
+        asked: Node = getattr(self.cluster, part)
+        gpus = 0 if self.device == "cpu" else asked.gpus
+        return asked.model_copy(update={"cpus": max(asked.cpus, self.threads), "gpus": gpus})
 
     @property
     def real_data(self) -> bool:

@@ -96,7 +96,7 @@ def test_lock_holds_what_the_project_asks_for(
     direct = project["dependencies"]
     assert isinstance(direct, list)
     assert isinstance(extra, dict)
-    for line in [*direct, *extra["dev"]]:
+    for line in [*direct, *extra["dev"], *extra["cluster"]]:
         wanted = Requirement(line)
         found = locked.get(canonicalize_name(wanted.name))
         assert found is not None, f"{wanted.name} is not in the lock: run make lock"

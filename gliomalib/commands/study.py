@@ -27,6 +27,7 @@ def add(verbs: Verbs) -> None:
     study = verbs.add_parser("study", help="run what is out of date in a study, then its report")
     study.add_argument("study", metavar="STUDY", help=f"one of {', '.join(settings.studies())}")
     study.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="processes at once")
+    study.add_argument("--profile", default="", help="run on a cluster: slurm, or a folder")
     study.add_argument("--until", default="", metavar="NOTEBOOK", help="stop after this notebook")
     study.add_argument("--quiet", action="store_true", help="print faults and the address alone")
     study.set_defaults(verb=_study)
@@ -112,10 +113,10 @@ def _job(arguments: argparse.Namespace) -> Job:
 
 def _study(arguments: argparse.Namespace) -> None:
     from gliomalib import records  # noqa: PLC0415
-    from gliomalib.runner.snakemake import bring_up_to_date  # noqa: PLC0415
+    from gliomalib.runner.snakemake import Place, bring_up_to_date  # noqa: PLC0415
 
-    folders = _folders(arguments)
-    bring_up_to_date(arguments.study, folders, arguments.cores, arguments.until, arguments.quiet)
+    folders, place = _folders(arguments), Place(arguments.cores, arguments.profile)
+    bring_up_to_date(arguments.study, folders, place, arguments.until, arguments.quiet)
     results = folders.reports / arguments.study
     if not arguments.until and not arguments.quiet:
         say(records.read(records.record_path(results, LAST_NOTEBOOK)).conclusion)

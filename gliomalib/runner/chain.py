@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.schema import SettingsError
@@ -12,13 +13,14 @@ class Step:
     """One notebook of the chain.
 
     ``after`` names the notebooks whose results it reads, ``files`` what it reads of the project
-    besides; ``variants_too`` makes it wait for the variants of ``after`` as well; ``gpu`` marks
-    the ones of which just one at a time may hold a GPU; ``alone`` those that measure time, beside
-    which nothing else may run.
+    besides; ``variants_too`` makes it wait for the variants of ``after`` as well; ``asks`` is what
+    it asks of a cluster, a part of the settings ``cluster``: ``networks`` are those of which just
+    one at a time may hold the GPU of one machine; ``alone`` those that measure time, beside which
+    nothing else may run.
     """
 
     after: tuple[str, ...] = ()
-    gpu: bool = False
+    asks: Literal["data", "networks", "rest"] = "rest"
     files: tuple[str, ...] = ()
     variants_too: bool = False
     alone: bool = False
@@ -28,12 +30,12 @@ PUBLISHED = ("data/published.yml",)
 """What a notebook reads that gives a verdict or studies the printed numbers."""
 
 _MEASURED: Mapping[str, Step] = {
-    "01_data_exploration": Step(files=("data/names.yml",)),
-    "02_preprocessing": Step(after=("01_data_exploration",)),
-    "03_train_unet2d": Step(after=("02_preprocessing",), gpu=True),
-    "04_train_unet3d": Step(after=("02_preprocessing",), gpu=True),
+    "01_data_exploration": Step(files=("data/names.yml",), asks="data"),
+    "02_preprocessing": Step(after=("01_data_exploration",), asks="data"),
+    "03_train_unet2d": Step(after=("02_preprocessing",), asks="networks"),
+    "04_train_unet3d": Step(after=("02_preprocessing",), asks="networks"),
     "05_fusion": Step(after=("03_train_unet2d", "04_train_unet3d"), variants_too=True),
-    "06_train_resnet50": Step(after=("05_fusion",), gpu=True),
+    "06_train_resnet50": Step(after=("05_fusion",), asks="networks"),
     "07_baselines": Step(
         after=("03_train_unet2d", "04_train_unet3d", "05_fusion", "06_train_resnet50"),
         variants_too=True,
@@ -44,13 +46,13 @@ _MEASURED: Mapping[str, Step] = {
         variants_too=True,
     ),
     "10_adaptive_fusion": Step(after=("05_fusion",), files=PUBLISHED),
-    "11_leakage_audit": Step(after=("05_fusion",), gpu=True),
+    "11_leakage_audit": Step(after=("05_fusion",), asks="networks"),
     "12_metric_forensics": Step(after=("03_train_unet2d",), files=PUBLISHED, variants_too=True),
     "13_external_validation": Step(
-        after=("05_fusion", "06_train_resnet50"), files=PUBLISHED, gpu=True
+        after=("05_fusion", "06_train_resnet50"), files=PUBLISHED, asks="networks"
     ),
     "14_efficiency": Step(
-        after=("05_fusion", "06_train_resnet50"), files=PUBLISHED, gpu=True, alone=True
+        after=("05_fusion", "06_train_resnet50"), files=PUBLISHED, asks="networks", alone=True
     ),
     "15_specification_curve": Step(after=("05_fusion", "11_leakage_audit"), files=PUBLISHED),
 }

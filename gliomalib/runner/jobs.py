@@ -106,9 +106,14 @@ class Job(Named):
     def on_gpu(self) -> bool:
         """Whether this run will hold a GPU, as far as can be told without loading torch."""
         asked = self.study.device
-        return CHAIN[self.notebook].gpu and (
+        return CHAIN[self.notebook].asks == "networks" and (
             asked == "cuda" or (asked == "auto" and shutil.which("nvidia-smi") is not None)
         )
+
+    @property
+    def node(self) -> settings.Node:
+        """What this run asks of a cluster."""
+        return self.study.node(CHAIN[self.notebook].asks)
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -6,32 +6,71 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Never
 
 import psutil
 
+from gliomalib import inputs
 from gliomalib.provenance import CORES, PROJECT_DIR, write_atomic
-from gliomalib.runner.jobs import Folders, RunError, plan
+from gliomalib.runner.jobs import Folders, Job, RunError, plan
 from gliomalib.runner.locks import held
 from gliomalib.runner.stamps import forget_changed
 from gliomalib.runner.watch import EVENTS, LOG, Watch
+from gliomalib.schema import SettingsError
+
+PROFILES = PROJECT_DIR / "profiles"
+"""Folders of options with which Snakemake runs the same notebooks elsewhere."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where notebooks run: on ``cores`` of this machine, or where a Snakemake ``profile`` says.
+
+    ``profile`` is a name below ``profiles/``, or a folder.
+    """
+
+    cores: int
+    profile: str = ""
+
+    @property
+    def options(self) -> list[str]:
+        """What Snakemake is told; ``SettingsError`` where there is no such profile."""
+        if not self.profile:
+            return ["--cores", str(self.cores), "--resources", "gpu=1", "--quiet", "all"]
+        folder = PROFILES / self.profile
+        # a path of the user is no name, and an absolute one takes the place of the folder
+        folder = folder if folder.is_dir() else inputs.absolute(self.profile)
+        if not (folder / "config.yaml").is_file():
+            names = ", ".join(sorted(path.parent.name for path in PROFILES.glob("*/config.yaml")))
+            raise SettingsError(
+                f"{folder}: no profile, config.yaml is missing; take one of {names}, or a folder"
+            )
+        if inputs.content_of(folder / "config.yaml").get("dry-run"):
+            raise SettingsError(f"{folder}: makes a dry run only; take another profile")
+        return ["--profile", str(folder)]
+
+    def workers(self, jobs: Sequence[Job]) -> int:
+        """Return how many of these jobs of a study may run at a time; a cluster takes them all."""
+        return len(jobs) if self.profile else max(self.cores // max(jobs[0].study.threads, 1), 1)
 
 GRACE_S = 10.0
 """Seconds after which what was told to stop is killed; a cluster waits 30 for all."""
 
 
 def bring_up_to_date(
-    study: str, folders: Folders, cores: int, until: str = "", quiet: bool = False
+    study: str, folders: Folders, place: Place, until: str = "", quiet: bool = False
 ) -> None:
-    """Run what is out of date in a study, in parallel on ``cores``, and tell how far it is.
+    """Run what is out of date in a study, in parallel, and tell how far it is.
 
     Raises ``RunError`` when a notebook failed or when another process runs the same study; a run
     that was killed is simply started again. At SIGTERM, with which schedulers announce the end,
     all processes end within seconds, and it is a ``RunError`` too.
     """
+    options = place.options
     jobs = plan(study, folders, until)
     work, page = folders.data / study, folders.reports / study / "index.html"
     with held(work / "locks" / "study.lock", f"the study {study}") as lock:
@@ -42,17 +81,18 @@ def bring_up_to_date(
         if not page.is_file():
             (work / "done" / "page").unlink(missing_ok=True)
         texts = {name: str(folder or "") for name, folder in asdict(folders).items()}
-        run = json.dumps({"study": study, "until": until, "folders": texts})
-        write_atomic(work / "run.json", run)
-        variables = {**os.environ, "PYTHONPATH": str(PROJECT_DIR), CORES: str(cores)}
-        variables["GLIOMA_PYTHON"] = sys.executable
-        watch = Watch(jobs, changed, cores, quiet)
-        if not _finished(snakemake_command(cores), work, variables, lock, watch):
+        run = {"study": study, "until": until, "folders": texts, "profile": place.profile}
+        write_atomic(work / "run.json", json.dumps(run))
+        variables = {**os.environ, "PYTHONPATH": str(PROJECT_DIR), CORES: str(place.cores)}
+        # safe path: a file in the working folder is no module, nor is it on the node of a cluster
+        variables |= {"GLIOMA_PYTHON": sys.executable, "PYTHONSAFEPATH": "1"}
+        watch = Watch(jobs, changed, place.workers(jobs), quiet)
+        if not _finished(snakemake_command(options), work, variables, lock, watch):
             where = "printed above" if watch.failed else f"in {work / LOG}"
             raise RunError(f"the study {study} is not complete: the reason is {where}")
 
 
-def snakemake_command(cores: int) -> list[str]:
+def snakemake_command(options: Sequence[str]) -> list[str]:
     """Return the call of Snakemake for a study, in whose working folder it has to run.
 
     Dates of files are no trigger, since git sets them as it likes; Snakemake's own lock is off,
@@ -61,13 +101,10 @@ def snakemake_command(cores: int) -> list[str]:
     has a fixed name below the working folder.
     """
     return [
-        # -P: a file in the working folder is no module
-        *(sys.executable, "-P", "-m", "snakemake"),
-        *("--snakefile", str(PROJECT_DIR / "Snakefile")),
-        *("--cores", str(cores), "--resources", "gpu=1", "--scheduler", "greedy"),
-        *("--rerun-incomplete", "--nolock", "--keep-going"),
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT_DIR / "Snakefile")),
+        *options,
+        *("--scheduler", "greedy", "--rerun-incomplete", "--nolock", "--keep-going"),
         *("--rerun-triggers", "params", "input"),
-        *("--quiet", "all"),
     ]
 
 

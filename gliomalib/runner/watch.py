@@ -4,6 +4,7 @@ Every run adds its events to a log in the study's working folder, which is no pa
 Whoever started the study follows that file; a machine may as well.
 """
 
+import fcntl
 import json
 import shutil
 import sys
@@ -42,23 +43,25 @@ def tell(job: Job, event: str, seconds: float = 0.0, text: str = "") -> None:
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     row = {"time": now, "run": job.name, "event": event, "seconds": round(seconds, 3), "text": text}
     with (job.work_dir / EVENTS).open("a", encoding="utf-8") as stream:
+        # on a shared disk two nodes may take the same place for the end of the file
+        fcntl.flock(stream, fcntl.LOCK_EX)
         stream.write(json.dumps(row) + "\n")
 
 
 class Watch:
     """Tells of the jobs that will run: of ``jobs`` the ``changed`` and all that need one of them.
 
-    As many run at a time as ``cores`` allow. ``quiet`` leaves out everything but faults.
+    ``workers`` run at a time. ``quiet`` leaves out everything but faults.
     """
 
     def __init__(
-        self, jobs: Sequence[Job], changed: Collection[str], cores: int, quiet: bool = False
+        self, jobs: Sequence[Job], changed: Collection[str], workers: int, quiet: bool = False
     ) -> None:
         self.jobs: dict[str, Job] = {}
         for job in jobs:
             if job.name in changed or not self.jobs.keys().isdisjoint(job.needs):
                 self.jobs[job.name] = job
-        self.workers, self.quiet = max(cores // max(jobs[0].study.threads, 1), 1), quiet
+        self.workers, self.quiet = workers, quiet
         self.live = sys.stdout.isatty() and not quiet
         self.earlier = {job.name: _seconds(job) for job in jobs}
         self.started: dict[str, float] = {}

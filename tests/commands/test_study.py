@@ -263,10 +263,11 @@ def test_make_hands_on_what_was_typed(name: str, made: Callable[..., Any], tmp_p
     """Neither make nor the shell looks for a meaning, not even to export it to other programs."""
     before = set(tmp_path.iterdir())
     text = f"/x/{name}"
-    study = ["-m", "gliomalib", "study", "--cores=2", f"--source={text}", "--until=", "--", "demo"]
+    study = ["-m", "gliomalib", "study", "--cores=2", f"--source={text}", "--until="]
+    study += ["--profile=", "--", "demo"]
     assert made("report", f"DATA={text}", "CORES=2")[0] == study
     assert made("report", f"DATA={text}", "CORES=2", "QUIET=1")[0] == [
-        *(*study[:6], "--quiet", *study[6:])
+        *(*study[:7], "--quiet", *study[7:])
     ]
     assert made("report", "CORES=2", DATA=name)[0] == [*study[:4], f"--source={name}", *study[5:]]
     verify = ["-m", "gliomalib", "verify", *study[3:6], f"--out={text}", "--", "demo"]

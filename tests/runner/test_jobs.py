@@ -64,6 +64,15 @@ def test_parameters_change_the_digest_and_those_of_variants_their_readers_too(to
     assert changed(before, toy.planned()) == list(before)
 
 
+def test_what_a_cluster_is_asked_for_makes_nothing_stale(toy: Project) -> None:
+    before = {name: job.digest for name, job in toy.planned().items()}
+    toy.study("cluster: {data: {cpus: 8}, networks: {memory_mb: 64000, gpus: 2}}\n")
+    jobs = toy.planned()
+    assert {name: job.digest for name, job in jobs.items()} == before
+    asked = [(jobs[name].node.cpus, jobs[name].node.gpus) for name in (FIRST, THIRD, FIFTH)]
+    assert asked == [(8, 0), (1, 2), (1, 0)]
+
+
 def test_library_code_changes_the_digest_and_its_docstrings_do_not(
     toy: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,8 @@ import pytest
 from gliomalib.provenance import CORES
 from gliomalib.runner import snakemake
 from gliomalib.runner.jobs import RunError
+from gliomalib.runner.snakemake import PROFILES, Place
+from gliomalib.schema import SettingsError
 from tests.nasty import EVERY_SIGN
 from tests.toy_project import (
     FIFTH,
@@ -89,10 +91,10 @@ def test_an_end_without_a_word_of_any_run_names_the_log(
     code: str, reason: str, toy: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = [sys.executable, "-c", code]
-    monkeypatch.setattr(snakemake, "snakemake_command", lambda cores: command)
+    monkeypatch.setattr(snakemake, "snakemake_command", lambda options: command)
     log = toy.root / "data" / "toy" / "logs" / "study.log"
     with pytest.raises(RunError) as caught:
-        snakemake.bring_up_to_date("toy", toy.folders, 2, FIFTH)
+        snakemake.bring_up_to_date("toy", toy.folders, Place(2), FIFTH)
     assert str(caught.value) == f"the study toy is not complete: the reason is in {log}"
     assert log.read_text().strip() == reason
 
@@ -117,10 +119,40 @@ def test_those_that_need_a_changed_one_are_counted_with_it(
     event = json.dumps({"run": first.name, "event": "running", "text": ""})
     write = f"open('logs/events.jsonl', 'a').write({event!r} + chr(10))"
     command = [sys.executable, "-c", write]
-    monkeypatch.setattr(snakemake, "snakemake_command", lambda cores: command)
-    snakemake.bring_up_to_date("toy", toy.folders, 2, FIFTH)
+    monkeypatch.setattr(snakemake, "snakemake_command", lambda options: command)
+    snakemake.bring_up_to_date("toy", toy.folders, Place(2), FIFTH)
     said = capsys.readouterr().out
     assert said == (f"{first.name}: running, 1 of {counted}\n" if counted else "")
+
+
+def test_a_place_is_cores_here_or_a_profile(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("executor: slurm\n")
+    assert Place(3).options[:2] == ["--cores", "3"]
+    assert Place(3, "slurm").options == ["--profile", str(PROFILES / "slurm")]
+    assert Place(3, str(tmp_path)).options == ["--profile", str(tmp_path)]
+
+
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        ("slrum", "slrum: no profile, config.yaml is missing; take one of kubernetes, slurm, or a"),
+        ("kubernetes", "kubernetes: makes a dry run only; take another profile"),
+    ],
+)
+def test_a_profile_that_runs_nothing_stops_before_anything_is_touched(
+    profile: str, said: str, toy: Project
+) -> None:
+    with pytest.raises(SettingsError, match=said):
+        snakemake.bring_up_to_date("toy", toy.folders, Place(2, profile), FIFTH)
+    assert not (toy.root / "data").exists()
+
+
+@pytest.mark.parametrize(("place", "workers"), [(Place(2), 1), (Place(9), 3), (Place(1, "p"), 5)])
+def test_a_machine_divides_its_cores_and_a_cluster_takes_every_job(
+    place: Place, workers: int, toy: Project
+) -> None:
+    toy.study("threads: 3\n")
+    assert place.workers([*toy.planned().values()]) == workers
 
 
 CHECKPOINT = """
