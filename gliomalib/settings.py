@@ -354,7 +354,7 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Study:
     path = STUDIES_DIR / f"{study}.yml"
     content = content_of(path)
     for name, value in (overrides or {}).items():
-        *sections, key = name.split(".")
+        *sections, key = str(name).split(".")
         place = content
         for section in sections:
             place = place.setdefault(section, {})

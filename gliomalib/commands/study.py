@@ -132,14 +132,15 @@ def _rehearse(arguments: argparse.Namespace) -> None:
     planned = rehearsal.prepare(arguments.study, _folders(arguments), overrides)
     for change in planned.changes:
         say(f"changed for the rehearsal: {change}")
-    rehearsal.run(planned, arguments.until)
+    went_well = rehearsal.run(planned, arguments.until)
     faults = rehearsal.failures(planned)
     # without a cohort there is nothing to measure
     if planned.cohort.is_file():
         for line in extrapolation.told(extrapolation.write(planned)):
             say(line)
-    if faults:
-        raise SettingsError(f"{len(faults)} runs of the rehearsal failed: {', '.join(faults)}")
+    if not went_well:
+        named = ", ".join(faults) or "none of them began"
+        raise SettingsError(f"the rehearsal of {arguments.study} has runs that failed: {named}")
 
 
 def _report(arguments: argparse.Namespace) -> None:

@@ -10,13 +10,13 @@ in their means. Of several nodes each runs the same training in a folder that al
 import copy
 import logging
 import os
-import socket
 from mmap import mmap
 from multiprocessing import connection, reduction
 from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric.plugins.environments.lightning import find_free_network_port
 from torch import multiprocessing, nn
 
 from gliomalib.networks import loop, models
@@ -94,9 +94,7 @@ def _wait(processes: list[Any]) -> None:
 
 def free_port() -> str:
     """Return a port of this machine on which nobody listens."""
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        return str(chosen.getsockname()[1])
+    return str(find_free_network_port())
 
 
 def as_file(array: Any) -> tuple[Any, ...]:

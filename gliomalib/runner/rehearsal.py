@@ -93,8 +93,11 @@ def prepare(study: str, folders: Folders, overrides: Mapping[str, Any] | None = 
     )
 
 
-def run(rehearsal: Rehearsal, until: str = "") -> None:
-    """Run the rehearsal, one notebook at a time: as each of them has the whole machine."""
+def run(rehearsal: Rehearsal, until: str = "") -> bool:
+    """Run the rehearsal, one notebook at a time, as on a machine of its own; say if all went well.
+
+    What goes wrong is printed meanwhile.
+    """
     (rehearsal.work / EVENTS).unlink(missing_ok=True)
     places = {
         "--data-dir": rehearsal.folders.data,
@@ -104,11 +107,12 @@ def run(rehearsal: Rehearsal, until: str = "") -> None:
     words = [word for name, place in places.items() if place for word in (name, str(place))]
     call = [sys.executable, "-P", "-m", "gliomalib", "study", rehearsal.whole.study]
     variables = {settings.STUDIES: str(rehearsal.params), "PYTHONPATH": str(provenance.PROJECT_DIR)}
-    subprocess.run(
+    done = subprocess.run(
         [*call, "--cores=1", f"--until={until}", *words],
         env={**os.environ, **variables},
         check=False,
     )
+    return done.returncode == 0
 
 
 def failures(rehearsal: Rehearsal) -> dict[str, str]:

@@ -48,7 +48,8 @@ def test_a_setting_that_fails_is_told_by_its_name(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "changed for the rehearsal: compute.steps: None → 2" in done.stdout
     assert "unet2d: 9 channels are too many for 32 voxels; take fewer" in done.stderr
-    assert done.stderr.splitlines()[-1].endswith(f"failed: {THIRD}.deep")
+    last = f"error: the rehearsal of toy has runs that failed: {THIRD}.deep"
+    assert done.stderr.splitlines()[-1] == last
     # the other runs went on, in folders of the rehearsal, with two steps
     assert sorted(toy.ran()) == ["01_data_exploration", "02_preprocessing", THIRD]
     home = toy.root / "data/rehearsal/toy"
