@@ -28,7 +28,6 @@ NO_IMAGES = "No images in this study: what needs them was not asked."
 PACKED_FROM = 100_000
 """Bytes from which on a table is packed."""
 
-NO_RECORD = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 _RECORD, _TEXTS = TypeAdapter(Record), TypeAdapter(dict[str, Any])
 
 LARGEST_TABLE = 500_000_000
@@ -200,7 +199,7 @@ def read(path: str | Path) -> Record:
         return _RECORD.validate_python(asdict(Record(**content)))
     except FileNotFoundError:
         raise RecordError(f"{path}: this record is missing; run its notebook first") from None
-    except (*NO_RECORD, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
         fault = " ".join(str(error).split())
         raise RecordError(f"{path}: not a record ({fault:.300}); delete it and run again") from None
 

@@ -18,7 +18,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from gliomalib import settings
+from gliomalib import machines, settings
 from gliomalib.cohort.splits import write_splits
 from gliomalib.data.readers import survey
 from gliomalib.experiments import alpha_sweep
@@ -117,7 +117,7 @@ def _begin(root: Path, notebook: str) -> Run:
             "study": "smoke",
             "device": "cpu",
             "variants": {},
-            "compute": settings.Compute(steps=1),
+            "compute": machines.Compute(steps=1),
             "unet2d": whole.unet2d.model_copy(update={**small, "batch_size": 8}),
             "unet3d": whole.unet3d.model_copy(update={**small, "batch_size": 1}),
         }

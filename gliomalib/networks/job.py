@@ -10,8 +10,9 @@ from typing import Literal
 import torch
 from torch import nn
 
+from gliomalib.machines import Compute
 from gliomalib.networks.samples import Samples
-from gliomalib.settings import Classifier, Compute, Segmentation, named_seed
+from gliomalib.settings import Classifier, Segmentation, named_seed
 
 NetworkName = Literal["unet2d", "unet3d", "resnet50"]
 

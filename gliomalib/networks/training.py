@@ -17,11 +17,12 @@ import pandas as pd
 import torch
 from torch import nn
 
+from gliomalib.machines import Compute
 from gliomalib.networks import models, samples
 from gliomalib.networks.job import Job, Plan
 from gliomalib.provenance import code_digest, digest_of, file_digest, open_atomic, write_atomic
 from gliomalib.schema import DataError, SettingsError, SliceSet, StoredCase
-from gliomalib.settings import Classifier, Compute, Segmentation
+from gliomalib.settings import Classifier, Segmentation
 
 log = logging.getLogger("gliomalib")
 

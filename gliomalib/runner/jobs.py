@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from gliomalib import inputs, provenance, settings
+from gliomalib import inputs, machines, provenance, settings
 from gliomalib.parameters import LAST_NOTEBOOK, NETWORKS, from_parameters, parameters_of
 from gliomalib.runner.chain import CHAIN, wanted
 from gliomalib.runner.listing import listing
@@ -111,7 +111,7 @@ class Job(Named):
         )
 
     @property
-    def node(self) -> settings.Node:
+    def node(self) -> machines.Node:
         """What this run asks of a cluster."""
         return self.study.node(CHAIN[self.notebook].asks)
 

@@ -57,6 +57,7 @@ class Place:
         """Return how many of these jobs of a study may run at a time; a cluster takes them all."""
         return len(jobs) if self.profile else max(self.cores // max(jobs[0].study.threads, 1), 1)
 
+
 GRACE_S = 10.0
 """Seconds after which what was told to stop is killed; a cluster waits 30 for all."""
 

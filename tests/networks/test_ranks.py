@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 
+from gliomalib.machines import Compute
 from gliomalib.networks import loop, predict, ranks, training
 from gliomalib.networks.job import Plan
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import SettingsError, StoredCase
-from gliomalib.settings import Compute
 from tests.networks import toys
 
 SAME = {"rtol": 0, "atol": 1e-5}
