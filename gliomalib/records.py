@@ -28,10 +28,10 @@ NO_IMAGES = "No images in this study: what needs them was not asked."
 PACKED_FROM = 100_000
 """Bytes from which on a table is packed."""
 
+NO_RECORD = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 _RECORD, _TEXTS = TypeAdapter(Record), TypeAdapter(dict[str, Any])
 
-LARGEST_TABLE = 500_000_000
-"""Bytes of a table, unpacked, above which it is taken for a damaged one."""
+LARGEST_TABLE = 500_000_000  # bytes, unpacked: above it a table is taken for a damaged one
 
 MAKE_NO_NUMBERS = ("commands", "report", "runner")
 """Rooms whose code is not in the digest of a record: they start notebooks and show results."""
@@ -199,9 +199,9 @@ def read(path: str | Path) -> Record:
         return _RECORD.validate_python(asdict(Record(**content)))
     except FileNotFoundError:
         raise RecordError(f"{path}: this record is missing; run its notebook first") from None
-    except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
-        fault = " ".join(str(error).split())
-        raise RecordError(f"{path}: not a record ({fault:.300}); delete it and run again") from None
+    except (*NO_RECORD, RecursionError) as error:
+        fault = " ".join(str(error).split())[:300]
+        raise RecordError(f"{path}: not a record ({fault}); delete it and run again") from None
 
 
 def read_all(report_dir: str | Path) -> dict[str, Record]:
