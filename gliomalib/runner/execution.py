@@ -87,6 +87,8 @@ def kernel_class(variables: Mapping[str, str], lock: int) -> type[Any]:
 
     class Kernel(AsyncKernelManager):
         process: subprocess.Popen[bytes]
+        # after half of it a kernel is told to stop: on a busy machine 2.5 s are too short
+        shutdown_wait_time = 20.0
 
         @property
         def kernel_spec(self) -> KernelSpec:
