@@ -87,7 +87,7 @@ def kernel_class(variables: Mapping[str, str], lock: int) -> type[Any]:
 
     class Kernel(AsyncKernelManager):
         process: subprocess.Popen[bytes]
-        # half of it until it is told to stop: on a busy machine 2.5 s are too short to end alone
+        # after half of it a kernel is told to stop: on a busy machine 2.5 s are too short
         shutdown_wait_time = 20.0
 
         @property
