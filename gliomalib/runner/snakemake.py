@@ -12,7 +12,7 @@ from pathlib import Path
 from gliomalib.provenance import CORES, PROJECT_DIR, write_atomic
 from gliomalib.runner.jobs import Folders, RunError, plan
 from gliomalib.runner.locks import held
-from gliomalib.runner.stamps import forget_changed
+from gliomalib.runner.stamps import forget_changed, page_digest
 from gliomalib.runner.watch import EVENTS, LOG, Watch
 
 
@@ -21,8 +21,9 @@ def bring_up_to_date(
 ) -> None:
     """Run what is out of date in a study, in parallel on ``cores``, and tell how far it is.
 
-    Raises ``RunError`` when a notebook failed or when another process runs the same study; a run
-    that was killed is simply started again.
+    Where a run went through and nothing changed since, Snakemake, which needs seconds to see that,
+    is not started. Raises ``RunError`` when a notebook failed or when another process runs the
+    same study; a run that was killed is simply started again.
     """
     jobs = plan(study, folders, until)
     work, page = folders.data / study, folders.reports / study / "index.html"
@@ -31,8 +32,15 @@ def bring_up_to_date(
         if changed:
             # a page that is there, from git for instance, would pass for the result of this run
             page.unlink(missing_ok=True)
+        made = work / "done" / "page"
         if not page.is_file():
-            (work / "done" / "page").unlink(missing_ok=True)
+            made.unlink(missing_ok=True)
+        digest = "" if until else page_digest(jobs)
+        if digest and not changed and made.is_file() and made.read_text() == digest:
+            return
+        if made.is_file():
+            # as long as nobody knows how this ends, nothing is up to date
+            write_atomic(made, "")
         texts = {name: str(folder or "") for name, folder in asdict(folders).items()}
         run = json.dumps({"study": study, "until": until, "folders": texts})
         write_atomic(work / "run.json", run)
@@ -42,6 +50,8 @@ def bring_up_to_date(
         if not _finished(snakemake_command(cores), work, variables, lock, watch):
             where = "printed above" if watch.failed else f"in {work / LOG}"
             raise RunError(f"the study {study} is not complete: the reason is {where}")
+        if digest:
+            write_atomic(made, digest)
 
 
 def snakemake_command(cores: int) -> list[str]:
