@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from gliomalib import inputs, provenance, settings
 from gliomalib.parameters import LAST_NOTEBOOK, NETWORKS, from_parameters, parameters_of
-from gliomalib.runner.chain import CHAIN, wanted
+from gliomalib.runner.chain import BRANCHES, CHAIN, wanted
 from gliomalib.runner.listing import listing
 from gliomalib.schema import DataError, GliomaError, Named, SettingsError, run_name, split_run_name
 from gliomalib.verdicts import claims
@@ -198,7 +198,8 @@ def _parsed(path: Path, source: str) -> ast.Module:
 
 def _needed(job: Job, planned: Iterable[Job]) -> Iterator[str]:
     step = CHAIN[job.notebook]
-    branches = [split_run_name(branch) for branch in job.overrides.get("branches", ())]
+    fuses = job.study.fusion.branches if set(BRANCHES) <= set(step.after) else ()
+    branches = [split_run_name(branch) for branch in job.overrides.get("branches", fuses)]
     fused = {run_name(NETWORKS[network][0], variant) for network, variant in branches}
     for other in planned:
         read = other.notebook in step.after and (step.variants_too or not other.variant)
