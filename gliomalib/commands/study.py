@@ -15,30 +15,30 @@ from gliomalib.schema import SettingsError, run_name
 
 def add(verbs: Verbs) -> None:
     """Add the verbs of this module to the command line."""
-    run = verbs.add_parser("run", help="run one notebook of a study, whatever is up to date")
+    run = verbs.add_parser("run")
     run.add_argument("notebook", metavar="NOTEBOOK", help=f"one of {', '.join(CHAIN)}")
     run.add_argument("--study", default="demo", help="parameter file to take (demo)")
     run.add_argument("--variant", default="", help="variant of the study file to run")
     run.add_argument("-f", "--file", type=Path, help="YAML file of parameters to put over them")
     run.set_defaults(verb=_run)
 
-    study = verbs.add_parser("study", help="run what is out of date in a study, then its report")
+    study = verbs.add_parser("study")
     study.add_argument("study", metavar="STUDY", help=f"one of {', '.join(settings.studies())}")
     study.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="processes at once")
     study.add_argument("--until", default="", metavar="NOTEBOOK", help="stop after this notebook")
     study.add_argument("--quiet", action="store_true", help="print faults and the address alone")
     study.set_defaults(verb=_study)
 
-    report = verbs.add_parser("report", help="make the report of a study from its records")
+    report = verbs.add_parser("report")
     report.add_argument("study", metavar="STUDY")
     report.set_defaults(verb=_report)
 
-    verdicts = verbs.add_parser("verdicts", help="judge claims by the records of a study")
+    verdicts = verbs.add_parser("verdicts")
     verdicts.add_argument("study", metavar="STUDY")
     verdicts.add_argument("--claims", type=inputs.absolute, metavar="FILE", help="other claims")
     verdicts.set_defaults(verb=_verdicts)
 
-    compare = verbs.add_parser("compare", help="write a page of two runs side by side")
+    compare = verbs.add_parser("compare")
     for name in ("a", "b"):
         compare.add_argument(
             name, metavar=name.upper(), help="a study that has a report, or the folder of a report"
@@ -55,7 +55,7 @@ def add(verbs: Verbs) -> None:
         verb.add_argument("--folders", type=Path, metavar="FILE", help="JSON of all three instead")
     for verb in (verdicts, compare):
         verb.add_argument("--report-dir", default="", metavar="FOLDER", help="reports (reports)")
-    verbs.add_parser("studies", help="list the studies").set_defaults(verb=_studies)
+    verbs.add_parser("studies").set_defaults(verb=_studies)
     _add_passing_on(verbs)
 
 
@@ -145,12 +145,12 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 
 def _add_passing_on(verbs: Verbs) -> None:
-    export = verbs.add_parser("export", help="write reports as a static site for a host of pages")
+    export = verbs.add_parser("export")
     export.add_argument("studies", nargs="*", metavar="STUDY", help="those that have a report")
     export.add_argument("--out", default="site", metavar="FOLDER", help="where it goes (site)")
     export.set_defaults(verb=_export)
 
-    archive = verbs.add_parser("archive", help="write what a deposit of a study needs, as a zip")
+    archive = verbs.add_parser("archive")
     archive.add_argument("study", metavar="STUDY")
     archive.add_argument("--out", default="", metavar="FILE", help="the zip (STUDY-deposit.zip)")
     archive.add_argument("--mixed", action="store_true", help="take records of several commits")
