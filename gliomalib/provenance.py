@@ -63,7 +63,7 @@ def modules() -> dict[str, Path]:
 
 def imported_modules(source: str) -> set[str]:
     """Return the modules of this package that ``source`` imports, without the package's name."""
-    return _imported(source, PACKAGE_DIR.name) & modules().keys()
+    return modules().keys() & _imported(source, PACKAGE_DIR.name)
 
 
 # parsed once, like the statements: a study asks for the same files hundreds of times

@@ -19,13 +19,14 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from gliomalib import provenance, records, schema
+from gliomalib.runner import loaded
+from gliomalib.runner.chain import CHAIN
 from gliomalib.runner.executed import tidy
+from gliomalib.runner.forked import PROVISIONER, Forked, register
 from gliomalib.runner.jobs import Job, RunError
 from gliomalib.runner.locks import held
 from gliomalib.runner.stamps import write_stamp
 from gliomalib.runner.watch import telling
-
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 LINGERING_S = 20.0
 """How long the kernel of a killed run may take to notice that its parent is gone."""
@@ -51,35 +52,23 @@ def execute(job: Job) -> float:
     return time.monotonic() - started
 
 
-def environment(threads: int, work_dir: Path) -> dict[str, str]:
-    """Return the variables of a kernel: ``threads`` (0: as many as there are), nobody's start-up.
-
-    The number of threads is fixed because sums over a varying number of them vary; the user's
-    own IPython profile is left out because it could run code before the first cell.
-    """
-    places = [str(provenance.PROJECT_DIR), os.environ.get("PYTHONPATH")]
-    variables = {
-        "PYTHONPATH": os.pathsep.join(filter(None, places)),
-        "PYTHONNOUSERSITE": "1",
-        "IPYTHONDIR": str(work_dir / "ipython"),
-        # cuBLAS repeats its results only with a workspace of fixed size
-        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    }
-    return variables | (dict.fromkeys(THREADS, str(threads)) if threads else {})
-
-
-def kernel_class(variables: Mapping[str, str], lock: int) -> type[AsyncKernelManager]:
-    """Return a kernel manager that starts this interpreter with ``variables``.
+def kernel_class(
+    variables: Mapping[str, str], lock: int, kernel: Forked | None = None
+) -> type[AsyncKernelManager]:
+    """Return a kernel manager that starts this interpreter with ``variables``, or uses ``kernel``.
 
     A kernel installed by the user under the same name is never taken. The kernel inherits the
     lock ``lock``, so that one that outlives a killed parent is waited for.
     """
+    register()
     spec = KernelSpec(**get_kernel_dict())
+    spec.metadata = {**spec.metadata, "kernel_provisioner": {"provisioner_name": PROVISIONER}}
     # what goes wrong in a cell reaches the notebook; the rest is talk about the connection
     spec.argv = [*spec.argv, "--log-level=CRITICAL"]
 
     class Kernel(AsyncKernelManager):
+        forked = kernel
+
         @property
         def kernel_spec(self) -> KernelSpec:
             return spec
@@ -98,6 +87,9 @@ def kernel_class(variables: Mapping[str, str], lock: int) -> type[AsyncKernelMan
 
 
 def _run(job: Job, lock: int, printed: TextIO) -> nbformat.NotebookNode:
+    # what measures time measures that of loading as well
+    warm = loaded.fits(job.environment) and not CHAIN[job.notebook].alone
+    kernel = kernel_class(job.environment, lock, Forked() if warm else None)
     try:
         done = papermill.execute_notebook(
             _unformatted(job.path),
@@ -108,7 +100,7 @@ def _run(job: Job, lock: int, printed: TextIO) -> nbformat.NotebookNode:
             language="python",
             progress_bar=False,
             stdout_file=printed,
-            kernel_manager_class=kernel_class(environment(job.study.threads, job.work_dir), lock),
+            kernel_manager_class=kernel,
         )
     except PapermillExecutionError as error:
         first = next(filter(str.strip, error.source.splitlines()), "").strip()

@@ -16,6 +16,8 @@ from gliomalib.runner.listing import listing
 from gliomalib.schema import DataError, GliomaError, Named, SettingsError, run_name, split_run_name
 from gliomalib.verdicts import claims
 
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
 NOTEBOOKS_DIR = provenance.PROJECT_DIR / "notebooks"
 
 
@@ -109,6 +111,26 @@ class Job(Named):
         return CHAIN[self.notebook].gpu and (
             asked == "cuda" or (asked == "auto" and shutil.which("nvidia-smi") is not None)
         )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of its kernel: the number of threads, and nobody's own start-up.
+
+        That number (0: as many as there are) is fixed because sums over a varying number of them
+        vary; the user's IPython profile is left out because it could run code before the first
+        cell.
+        """
+        places = [str(provenance.PROJECT_DIR), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+        variables = {
+            "PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, places))),
+            "PYTHONNOUSERSITE": "1",
+            "IPYTHONDIR": str(self.work_dir / "ipython"),
+            # cuBLAS repeats its results only with a workspace of fixed size
+            "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        }
+        threads = self.study.threads
+        return variables | (dict.fromkeys(THREADS, str(threads)) if threads else {})
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from gliomalib.provenance import CORES, PROJECT_DIR, write_atomic
 from gliomalib.runner.jobs import Folders, RunError, plan
 from gliomalib.runner.locks import held
 from gliomalib.runner.stamps import forget_changed, page_digest
+from gliomalib.runner.warm import ADDRESS, loading
 from gliomalib.runner.watch import EVENTS, LOG, Watch
 
 
@@ -47,8 +48,14 @@ def bring_up_to_date(
         variables = {**os.environ, "PYTHONPATH": str(PROJECT_DIR), CORES: str(cores)}
         variables["GLIOMA_PYTHON"] = sys.executable
         watch = Watch(jobs, changed, cores, quiet)
-        if not _finished(snakemake_command(cores), work, variables, lock, watch):
-            where = "printed above" if watch.failed else f"in {work / LOG}"
+        log = work / LOG
+        log.parent.mkdir(exist_ok=True)
+        kernel = {**jobs[0].environment, **variables}
+        warm = loading(kernel, log) if watch.jobs else nullcontext(("", lock))
+        with warm as (variables[ADDRESS], alive):
+            done = _finished(snakemake_command(cores), work, variables, (lock, alive), watch)
+        if not done:
+            where = "printed above" if watch.failed else f"in {log}"
             raise RunError(f"the study {study} is not complete: the reason is {where}")
         if digest:
             write_atomic(made, digest)
@@ -74,13 +81,12 @@ def snakemake_command(cores: int) -> list[str]:
 
 
 def _finished(
-    command: list[str], work: Path, variables: dict[str, str], lock: int, watch: Watch
+    command: list[str], work: Path, variables: dict[str, str], kept: tuple[int, ...], watch: Watch
 ) -> bool:
-    """Run ``command`` in ``work`` to its end, with the lock; return whether all went well."""
-    (work / LOG).parent.mkdir(exist_ok=True)
+    """Run ``command``, which has the descriptors ``kept``, in ``work``; return if all went well."""
     with (work / LOG).open("wb") as out, (work / EVENTS).open("w+b") as events:
         process = subprocess.Popen(
-            command, cwd=work, pass_fds=(lock,), env=variables, stdout=out, stderr=out
+            command, cwd=work, pass_fds=kept, env=variables, stdout=out, stderr=out
         )
         began = time.monotonic()
         while process.poll() is None:
