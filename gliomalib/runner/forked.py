@@ -21,6 +21,7 @@ PROVISIONER = "gliomalib-forked"
 class Forked:
     """A child of this process that becomes a kernel when it is told how; handled like a Popen.
 
+    Where ``telling``, the stream that it reads, ends without a word, it ends as well.
     It is forked while this process has no thread: whatever a lock of another thread guards would
     be lost in it.
     """
@@ -29,17 +30,18 @@ class Forked:
     returncode: int | None = None
 
     def __init__(self) -> None:
-        reading, self._telling = os.pipe()
+        reading, telling = os.pipe()
+        self.telling = os.fdopen(telling, "w", encoding="utf-8")
         self.pid = os.fork()
         if self.pid == 0:
-            os.close(self._telling)
+            self.telling.close()
             _become_a_kernel(reading)
         os.close(reading)
 
     def begin(self, command: list[str], folder: str, variables: dict[str, str]) -> None:
         """Let it be the kernel that ``command`` would start there with these variables."""
         variables = {**variables, "JPY_PARENT_PID": str(os.getpid())}
-        with os.fdopen(self._telling, "w", encoding="utf-8") as stream:
+        with self.telling as stream:
             json.dump([command, folder, variables], stream)
 
     def poll(self) -> int | None:

@@ -27,7 +27,7 @@ variables_when_loaded: dict[str, str] = {}
 
 def fits(variables: Mapping[str, str]) -> bool:
     """Whether this process has loaded everything, and with these variables."""
-    return bool(variables_when_loaded.items() >= variables.items())
+    return bool(variables_when_loaded) and variables_when_loaded.items() >= variables.items()
 
 
 def words() -> list[str]:

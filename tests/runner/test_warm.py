@@ -52,7 +52,7 @@ def outputs(project: Project, notebook: str, address: str) -> list[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=400,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{notebook}: running\n{notebook}: done in ")
