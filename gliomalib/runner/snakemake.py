@@ -13,7 +13,7 @@ from gliomalib.provenance import CORES, PROJECT_DIR, write_atomic
 from gliomalib.runner.jobs import Folders, RunError, plan
 from gliomalib.runner.locks import held
 from gliomalib.runner.stamps import forget_changed, page_digest
-from gliomalib.runner.warm import ADDRESS, loading
+from gliomalib.runner.warm import ADDRESS, PAYS_FROM, loading
 from gliomalib.runner.watch import EVENTS, LOG, Watch
 
 
@@ -51,7 +51,8 @@ def bring_up_to_date(
         log = work / LOG
         log.parent.mkdir(exist_ok=True)
         kernel = {**jobs[0].environment, **variables}
-        warm = loading(kernel, log) if watch.jobs else nullcontext(("", lock))
+        many = len(watch.jobs) >= PAYS_FROM
+        warm = loading(kernel, log) if many else nullcontext(("", lock))
         with warm as (variables[ADDRESS], alive):
             done = _finished(snakemake_command(cores), work, variables, (lock, alive), watch)
         if not done:
