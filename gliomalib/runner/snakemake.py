@@ -50,7 +50,8 @@ def bring_up_to_date(
         watch = Watch(jobs, changed, cores, quiet)
         log = work / LOG
         log.parent.mkdir(exist_ok=True)
-        kernel = {**jobs[0].environment, **variables}
+        # the search path is that of the runs, the rest that of their kernels
+        kernel = {**variables, **jobs[0].environment, "PYTHONPATH": variables["PYTHONPATH"]}
         many = len(watch.jobs) >= PAYS_FROM
         warm = loading(kernel, log) if many else nullcontext(("", lock))
         with warm as (variables[ADDRESS], alive):
