@@ -75,6 +75,9 @@ class Server:
         self.ends[0].setblocking(False)
         signal.set_wakeup_fd(self.ends[0].fileno())
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        # else each fork would write what is left in them
+        sys.stdout.flush()
+        sys.stderr.flush()
         # an interrupt from the terminal is for the runs
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         while True:
@@ -137,6 +140,12 @@ class Server:
                 os.dup2(stream, number)
         for stream in streams:
             os.close(stream)
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            # the former one may remember a place in the file of another
+            old = getattr(sys, name)
+            new = os.fdopen(number, "w", 1, old.encoding, old.errors, closefd=False)
+            setattr(sys, name, new)
+            setattr(sys, f"__{name}__", new)
         os.environ.clear()
         # it asks nobody else
         os.environ.update({k: v for k, v in request["variables"].items() if k != ADDRESS})
