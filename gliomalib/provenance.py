@@ -55,39 +55,36 @@ def file_digest(path: str | Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def module_path(name: str) -> Path | None:
-    """Return the source file of ``gliomalib.<name>``, or None where there is no such module."""
-    base = PACKAGE_DIR.joinpath(*name.split("."))
-    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
-        if candidate.is_file():
-            return candidate
-    return None
+def modules() -> dict[str, Path]:
+    """Return the modules of this package with their files; the package itself has no name."""
+    files: dict[str, Path] = {}
+    for folder, _, names in os.walk(PACKAGE_DIR):
+        room = Path(folder).relative_to(PACKAGE_DIR).parts
+        for name in names:
+            stem, ending = os.path.splitext(name)  # noqa: PTH122 - asked hundreds of times
+            if ending == ".py":
+                inner = room if stem == "__init__" else (*room, stem)
+                files[".".join(inner)] = Path(folder, name)
+    return files
 
 
 def imported_modules(source: str) -> set[str]:
     """Return the modules of this package that ``source`` imports, without the package's name."""
-    return {module for name in _imported(source) for module in _own_modules(name)}
+    return modules().keys() & _imported(source, PACKAGE_DIR.name)
 
 
 # parsed once, like the statements: a study asks for the same files hundreds of times
 @lru_cache(maxsize=1024)
-def _imported(source: str) -> tuple[str, ...]:
+def _imported(source: str, package: str) -> frozenset[str]:
+    """Return what is imported of ``package``, and the rooms around it, which run as well."""
     names: list[str] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-    return tuple(names)
-
-
-def _own_modules(name: str) -> list[str]:
-    """Return a module of this package and the packages around it, which an import runs as well."""
-    package, *parts = name.split(".")
-    if package != PACKAGE_DIR.name:
-        return []
-    inner = [".".join(parts[: end + 1]) for end in range(len(parts))]
-    return [module for module in inner if module_path(module)]
+    inner = (name.split(".")[1:] for name in names if name.split(".")[0] == package)
+    return frozenset(".".join(parts[: end + 1]) for parts in inner for end in range(len(parts)))
 
 
 def with_dependencies(names: Iterable[str]) -> list[str]:
@@ -96,14 +93,20 @@ def with_dependencies(names: Iterable[str]) -> list[str]:
     Raises ``ValueError`` for a name that is no module of this package: a digest that leaves a
     misspelt or moved module out would stay the same whatever happens to it.
     """
-    seen: set[str] = set()
-    queue = list(names)
+    return sorted(_reached(names))
+
+
+def _reached(names: Iterable[str]) -> dict[str, str]:
+    """Return the source of each of these modules and of all that they import."""
+    paths, sources, queue = modules(), dict[str, str](), list(names)
     while queue:
         name = queue.pop()
-        if name not in seen:
-            seen.add(name)
-            queue.extend(imported_modules(_source(name)))
-    return sorted(seen)
+        if name not in sources:
+            if name not in paths:
+                raise ValueError(f"{PACKAGE_DIR}: has no module {name!r}; name one that is there")
+            sources[name] = paths[name].read_text(encoding="utf-8")
+            queue.extend(_imported(sources[name], PACKAGE_DIR.name) & paths.keys())
+    return sources
 
 
 def code_digest(*modules: ModuleType) -> str:
@@ -119,7 +122,8 @@ def code_digest(*modules: ModuleType) -> str:
 
 def imports_digest(sources: Iterable[str]) -> str:
     """Return the ``code_digest`` of all modules that pieces of code import, such as cells."""
-    return _digest_of_code(name for source in sources for name in imported_modules(source))
+    imported = (_imported(source, PACKAGE_DIR.name) for source in sources)
+    return _digest_of_code(modules().keys() & frozenset[str]().union(*imported))
 
 
 def package_digest(without: Iterable[str]) -> str:
@@ -127,34 +131,27 @@ def package_digest(without: Iterable[str]) -> str:
 
     Raises ``ValueError`` for a room that is not there.
     """
-    apart = set(without)
-    if lacking := sorted(room for room in apart if not module_path(room)):
+    apart, paths = set(without), modules()
+    if lacking := sorted(apart - paths.keys()):
         raise ValueError(f"{PACKAGE_DIR}: has no {lacking[0]!r}; name a room that is there")
-    paths = (path.relative_to(PACKAGE_DIR) for path in PACKAGE_DIR.rglob("*.py"))
-    kept = (path.with_suffix("").parts for path in paths if path.parts[0] not in apart)
-    return digest_of({name: _statements(_source(name)) for name in map(".".join, kept)})
+    kept = (name for name in paths if name.split(".")[0] not in apart)
+    return digest_of({name: _statements(paths[name].read_text(encoding="utf-8")) for name in kept})
 
 
 def _digest_of_code(names: Iterable[str]) -> str:
-    reached = (name for name in with_dependencies(names) if name not in FRAMES)
-    return digest_of({name: _statements(_source(name)) for name in reached})
-
-
-def _source(name: str) -> str:
-    path = module_path(name)
-    if path is None:
-        raise ValueError(f"{PACKAGE_DIR}: has no module {name!r}; name one that is there")
-    return path.read_text(encoding="utf-8")
+    sources = _reached(names).items()
+    return digest_of({name: _statements(text) for name, text in sources if name not in FRAMES})
 
 
 @lru_cache(maxsize=1024)
 def _statements(source: str) -> str:
+    """Return a digest of the code of a module, without its text and its layout."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
             node.body = [part for part in body if not _is_text(part)]  # type: ignore[attr-defined]
-    return ast.dump(tree)
+    return digest_of(ast.dump(tree))
 
 
 def _is_text(node: ast.AST) -> bool:

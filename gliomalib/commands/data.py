@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def add(verbs: Verbs) -> None:
     """Add the verbs of this module to the command line."""
-    data = verbs.add_parser("data", help="list, download, verify and make patients")
+    data = verbs.add_parser("data")
     kinds = data.add_subparsers(required=True, metavar="WHAT")
 
     listing = kinds.add_parser("list", help="known data sets, their licence and how to get them")

@@ -30,7 +30,7 @@ _SEQUENCE_ENDING = re.compile(r"[-_.]?t1[nw]?$", re.IGNORECASE)
 
 def add(verbs: Verbs) -> None:
     """Add the verb of this module to the command line."""
-    verb = verbs.add_parser("predict", help="label cases of your own with a finished study")
+    verb = verbs.add_parser("predict")
     verb.add_argument(
         "path", nargs="?", type=absolute, metavar="PATH", help="folder of one case or more"
     )

@@ -17,14 +17,14 @@ from gliomalib.schema import SettingsError, run_name
 
 def add(verbs: Verbs) -> None:
     """Add the verbs of this module to the command line."""
-    run = verbs.add_parser("run", help="run one notebook of a study, whatever is up to date")
+    run = verbs.add_parser("run")
     run.add_argument("notebook", metavar="NOTEBOOK", help=f"one of {', '.join(CHAIN)}")
     run.add_argument("--study", default="demo", help="parameter file to take (demo)")
     run.add_argument("--variant", default="", help="variant of the study file to run")
     run.add_argument("-f", "--file", type=Path, help="YAML file of parameters to put over them")
     run.set_defaults(verb=_run)
 
-    study = verbs.add_parser("study", help="run what is out of date in a study, then its report")
+    study = verbs.add_parser("study")
     study.add_argument("study", metavar="STUDY", help=f"one of {', '.join(settings.studies())}")
     study.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="processes at once")
     study.add_argument("--profile", default="", help="run on a cluster: slurm, or a folder")
@@ -32,22 +32,22 @@ def add(verbs: Verbs) -> None:
     study.add_argument("--quiet", action="store_true", help="print faults and the address alone")
     study.set_defaults(verb=_study)
 
-    trial = verbs.add_parser("rehearse", help="try all of a study on four patients, two steps each")
+    trial = verbs.add_parser("rehearse")
     trial.add_argument("study", metavar="STUDY")
     trial.add_argument("--until", default="", metavar="NOTEBOOK", help="stop after this notebook")
     trial.add_argument("-f", "--file", type=Path, help="YAML file of settings (a.b: value)")
     trial.set_defaults(verb=_rehearse)
 
-    report = verbs.add_parser("report", help="make the report of a study from its records")
+    report = verbs.add_parser("report")
     report.add_argument("study", metavar="STUDY")
     report.set_defaults(verb=_report)
 
-    verdicts = verbs.add_parser("verdicts", help="judge claims by the records of a study")
+    verdicts = verbs.add_parser("verdicts")
     verdicts.add_argument("study", metavar="STUDY")
     verdicts.add_argument("--claims", type=inputs.absolute, metavar="FILE", help="other claims")
     verdicts.set_defaults(verb=_verdicts)
 
-    compare = verbs.add_parser("compare", help="write a page of two runs side by side")
+    compare = verbs.add_parser("compare")
     for name in ("a", "b"):
         compare.add_argument(
             name, metavar=name.upper(), help="a study that has a report, or the folder of a report"
@@ -57,9 +57,7 @@ def add(verbs: Verbs) -> None:
     )
     compare.set_defaults(verb=_compare)
 
-    verify = verbs.add_parser(
-        "verify", help="run a stored study again and say what came out the same (1: not all did)"
-    )
+    verify = verbs.add_parser("verify")
     verify.add_argument("study", metavar="STUDY", help="a study that has a report")
     verify.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="processes at once")
     verify.add_argument("--until", default="", metavar="NOTEBOOK", help="stop after this notebook")
@@ -79,7 +77,7 @@ def add(verbs: Verbs) -> None:
         verb.add_argument("--folders", type=Path, metavar="FILE", help="JSON of all three instead")
     for verb in (verdicts, compare, verify):
         verb.add_argument("--report-dir", default="", metavar="FOLDER", help="reports (reports)")
-    verbs.add_parser("studies", help="list the studies").set_defaults(verb=_studies)
+    verbs.add_parser("studies").set_defaults(verb=_studies)
     _add_passing_on(verbs)
 
 
@@ -189,7 +187,7 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 def _verify(arguments: argparse.Namespace) -> bool:
     from gliomalib.report import compare  # noqa: PLC0415
-    from gliomalib.runner.snakemake import bring_up_to_date  # noqa: PLC0415
+    from gliomalib.runner.snakemake import Place, bring_up_to_date  # noqa: PLC0415
 
     study, until = arguments.study, arguments.until
     stored = compare.read("A", compare.find(study, _reports(arguments)))
@@ -200,7 +198,7 @@ def _verify(arguments: argparse.Namespace) -> bool:
             fresh = tempfile.TemporaryDirectory(dir=Folders().data, prefix=".verify-")
             out = stack.enter_context(fresh)
         folders = Folders.of(f"{out}/data", f"{out}/reports", arguments.source)
-        bring_up_to_date(study, folders, arguments.cores, until)
+        bring_up_to_date(study, folders, Place(arguments.cores), until)
         again = compare.read("B", folders.reports / study)
         if until:
             names = {job.name for job in plan(study, folders, until)}
@@ -213,12 +211,12 @@ def _verify(arguments: argparse.Namespace) -> bool:
 
 
 def _add_passing_on(verbs: Verbs) -> None:
-    export = verbs.add_parser("export", help="write reports as a static site for a host of pages")
+    export = verbs.add_parser("export")
     export.add_argument("studies", nargs="*", metavar="STUDY", help="those that have a report")
     export.add_argument("--out", default="site", metavar="FOLDER", help="where it goes (site)")
     export.set_defaults(verb=_export)
 
-    archive = verbs.add_parser("archive", help="write what a deposit of a study needs, as a zip")
+    archive = verbs.add_parser("archive")
     archive.add_argument("study", metavar="STUDY")
     archive.add_argument("--out", default="", metavar="FILE", help="the zip (STUDY-deposit.zip)")
     archive.add_argument("--mixed", action="store_true", help="take records of several commits")

@@ -26,6 +26,9 @@ class Step:
     alone: bool = False
 
 
+BRANCHES = ("03_train_unet2d", "04_train_unet3d")
+"""What leaves the volumes that are fused; each notebook that needs them fuses them anew."""
+
 PUBLISHED = ("data/published.yml",)
 """What a notebook reads that gives a verdict or studies the printed numbers."""
 
@@ -34,19 +37,16 @@ _MEASURED: Mapping[str, Step] = {
     "02_preprocessing": Step(after=("01_data_exploration",), asks="data"),
     "03_train_unet2d": Step(after=("02_preprocessing",), asks="networks"),
     "04_train_unet3d": Step(after=("02_preprocessing",), asks="networks"),
-    "05_fusion": Step(after=("03_train_unet2d", "04_train_unet3d"), variants_too=True),
-    "06_train_resnet50": Step(after=("05_fusion",), asks="networks"),
-    "07_baselines": Step(
-        after=("03_train_unet2d", "04_train_unet3d", "05_fusion", "06_train_resnet50"),
-        variants_too=True,
-    ),
+    "05_fusion": Step(after=BRANCHES, variants_too=True),
+    "06_train_resnet50": Step(after=BRANCHES, asks="networks"),
+    "07_baselines": Step(after=(*BRANCHES, "05_fusion", "06_train_resnet50"), variants_too=True),
     "08_alpha_sweep": Step(after=("05_fusion", "06_train_resnet50", "07_baselines")),
     "09_loss_ablations": Step(
-        after=("03_train_unet2d", "04_train_unet3d", "06_train_resnet50", "07_baselines"),
+        after=(*BRANCHES, "06_train_resnet50", "07_baselines"),
         variants_too=True,
     ),
-    "10_adaptive_fusion": Step(after=("05_fusion",), files=PUBLISHED),
-    "11_leakage_audit": Step(after=("05_fusion",), asks="networks"),
+    "10_adaptive_fusion": Step(after=BRANCHES, files=PUBLISHED, variants_too=True),
+    "11_leakage_audit": Step(after=BRANCHES, asks="networks"),
     "12_metric_forensics": Step(after=("03_train_unet2d",), files=PUBLISHED, variants_too=True),
     "13_external_validation": Step(
         after=("05_fusion", "06_train_resnet50"), files=PUBLISHED, asks="networks"
@@ -54,7 +54,7 @@ _MEASURED: Mapping[str, Step] = {
     "14_efficiency": Step(
         after=("05_fusion", "06_train_resnet50"), files=PUBLISHED, asks="networks", alone=True
     ),
-    "15_specification_curve": Step(after=("05_fusion", "11_leakage_audit"), files=PUBLISHED),
+    "15_specification_curve": Step(after=(*BRANCHES, "11_leakage_audit"), files=PUBLISHED),
 }
 
 CHAIN: Mapping[str, Step] = {

@@ -21,13 +21,14 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from gliomalib import provenance, records, schema
+from gliomalib.runner import loaded
+from gliomalib.runner.chain import CHAIN
 from gliomalib.runner.executed import tidy
+from gliomalib.runner.forked import PROVISIONER, Forked, register
 from gliomalib.runner.jobs import Job, RunError
 from gliomalib.runner.locks import held
 from gliomalib.runner.stamps import doubt_needed, write_stamp
 from gliomalib.runner.watch import telling
-
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 WANTING = ("DataError", "MismatchError", "RecordError")
 """Errors of a notebook that did not find what another one should have left."""
@@ -56,36 +57,23 @@ def execute(job: Job) -> float:
     return time.monotonic() - started
 
 
-def environment(threads: int, work_dir: Path) -> dict[str, str]:
-    """Return the variables of a kernel: ``threads`` (0: as many as there are), nobody's start-up.
-
-    The number of threads is fixed because sums over a varying number of them vary; the user's
-    own IPython profile is left out because it could run code before the first cell.
-    """
-    places = [str(provenance.PROJECT_DIR), os.environ.get("PYTHONPATH")]
-    variables = {
-        "PYTHONPATH": os.pathsep.join(filter(None, places)),
-        "PYTHONNOUSERSITE": "1",
-        "IPYTHONDIR": str(work_dir / "ipython"),
-        # cuBLAS repeats its results only with a workspace of fixed size
-        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    }
-    return variables | (dict.fromkeys(THREADS, str(threads)) if threads else {})
-
-
-def kernel_class(variables: Mapping[str, str], lock: int) -> type[Any]:
-    """Return a kernel manager that starts this interpreter with ``variables``.
+def kernel_class(
+    variables: Mapping[str, str], lock: int, kernel: Forked | None = None
+) -> type[Any]:
+    """Return a kernel manager that starts this interpreter with ``variables``, or uses ``kernel``.
 
     A kernel installed by the user under the same name is never taken. The kernel inherits the
     lock ``lock``, so that one that outlives a killed parent is waited for. Once it has started a
     kernel, the class has its ``process``.
     """
+    register()
     spec = KernelSpec(**get_kernel_dict())
+    spec.metadata = {**spec.metadata, "kernel_provisioner": {"provisioner_name": PROVISIONER}}
     # what goes wrong in a cell reaches the notebook; the rest is talk about the connection
     spec.argv = [*spec.argv, "--log-level=CRITICAL"]
 
     class Kernel(AsyncKernelManager):
+        forked = kernel
         process: subprocess.Popen[bytes]
         # after half of it a kernel is told to stop: on a busy machine 2.5 s are too short
         shutdown_wait_time = 20.0
@@ -110,7 +98,9 @@ def kernel_class(variables: Mapping[str, str], lock: int) -> type[Any]:
 
 
 def _run(job: Job, lock: int, printed: TextIO) -> tuple[nbformat.NotebookNode, int | None]:
-    kernel = kernel_class(environment(job.study.threads, job.work_dir), lock)
+    # what measures time measures that of loading as well
+    warm = loaded.fits(job.environment) and not CHAIN[job.notebook].alone
+    kernel = kernel_class(job.environment, lock, Forked() if warm else None)
     try:
         done = papermill.execute_notebook(
             _unformatted(job.path),

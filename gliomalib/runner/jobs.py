@@ -11,10 +11,12 @@ from typing import Any, Self
 
 from gliomalib import inputs, machines, provenance, settings
 from gliomalib.parameters import LAST_NOTEBOOK, NETWORKS, from_parameters, parameters_of
-from gliomalib.runner.chain import CHAIN, wanted
+from gliomalib.runner.chain import BRANCHES, CHAIN, wanted
 from gliomalib.runner.listing import listing
 from gliomalib.schema import DataError, GliomaError, Named, SettingsError, run_name, split_run_name
 from gliomalib.verdicts import claims
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 NOTEBOOKS_DIR = provenance.PROJECT_DIR / "notebooks"
 
@@ -116,6 +118,26 @@ class Job(Named):
         return self.study.node(CHAIN[self.notebook].asks)
 
     @property
+    def environment(self) -> dict[str, str]:
+        """The variables of its kernel: the number of threads, and nobody's own start-up.
+
+        That number (0: as many as there are) is fixed because sums over a varying number of them
+        vary; the user's IPython profile is left out because it could run code before the first
+        cell.
+        """
+        places = [str(provenance.PROJECT_DIR), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+        variables = {
+            "PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, places))),
+            "PYTHONNOUSERSITE": "1",
+            "IPYTHONDIR": str(self.work_dir / "ipython"),
+            # cuBLAS repeats its results only with a workspace of fixed size
+            "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        }
+        threads = self.study.threads
+        return variables | (dict.fromkeys(THREADS, str(threads)) if threads else {})
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """What papermill gives to the notebook; all folders are absolute."""
         places = {"data_dir": "data", "report_dir": "reports", "source_dir": "source"}
@@ -203,7 +225,8 @@ def _parsed(path: Path, source: str) -> ast.Module:
 
 def _needed(job: Job, planned: Iterable[Job]) -> Iterator[str]:
     step = CHAIN[job.notebook]
-    branches = [split_run_name(branch) for branch in job.overrides.get("branches", ())]
+    fuses = job.study.fusion.branches if set(BRANCHES) <= set(step.after) else ()
+    branches = [split_run_name(branch) for branch in job.overrides.get("branches", fuses)]
     fused = {run_name(NETWORKS[network][0], variant) for network, variant in branches}
     for other in planned:
         read = other.notebook in step.after and (step.variants_too or not other.variant)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Never
@@ -18,7 +18,8 @@ from gliomalib import inputs
 from gliomalib.provenance import CORES, PROJECT_DIR, write_atomic
 from gliomalib.runner.jobs import Folders, Job, RunError, plan
 from gliomalib.runner.locks import held
-from gliomalib.runner.stamps import forget_changed
+from gliomalib.runner.stamps import forget_changed, page_digest
+from gliomalib.runner.warm import ADDRESS, PAYS_FROM, loading
 from gliomalib.runner.watch import EVENTS, LOG, Watch
 from gliomalib.schema import SettingsError
 
@@ -67,9 +68,10 @@ def bring_up_to_date(
 ) -> None:
     """Run what is out of date in a study, in parallel, and tell how far it is.
 
-    Raises ``RunError`` when a notebook failed or when another process runs the same study; a run
-    that was killed is simply started again. At SIGTERM, with which schedulers announce the end,
-    all processes end within seconds, and it is a ``RunError`` too.
+    Where a run went through and nothing changed since, Snakemake, which needs seconds to see that,
+    is not started. Raises ``RunError`` when a notebook failed or when another process runs the
+    same study; a run that was killed is simply started again. At SIGTERM, with which schedulers
+    announce the end, all processes end within seconds, and it is a ``RunError`` too.
     """
     options = place.options
     jobs = plan(study, folders, until)
@@ -79,8 +81,15 @@ def bring_up_to_date(
         if changed:
             # a page that is there, from git for instance, would pass for the result of this run
             page.unlink(missing_ok=True)
+        made = work / "done" / "page"
         if not page.is_file():
-            (work / "done" / "page").unlink(missing_ok=True)
+            made.unlink(missing_ok=True)
+        digest = "" if until else page_digest(jobs)
+        if digest and not changed and made.is_file() and made.read_text() == digest:
+            return
+        if made.is_file():
+            # as long as nobody knows how this ends, nothing is up to date
+            write_atomic(made, "")
         texts = {name: str(folder or "") for name, folder in asdict(folders).items()}
         run = {"study": study, "until": until, "folders": texts, "profile": place.profile}
         write_atomic(work / "run.json", json.dumps(run))
@@ -88,9 +97,19 @@ def bring_up_to_date(
         # safe path: a file in the working folder is no module, nor is it on the node of a cluster
         variables |= {"GLIOMA_PYTHON": sys.executable, "PYTHONSAFEPATH": "1"}
         watch = Watch(jobs, changed, place.workers(jobs), quiet)
-        if not _finished(snakemake_command(options), work, variables, lock, watch):
-            where = "printed above" if watch.failed else f"in {work / LOG}"
+        log = work / LOG
+        log.parent.mkdir(exist_ok=True)
+        # the search path is that of the runs, the rest that of their kernels
+        kernel = {**variables, **jobs[0].environment, "PYTHONPATH": variables["PYTHONPATH"]}
+        many = len(watch.jobs) >= PAYS_FROM and not place.profile
+        warm = loading(kernel, log) if many else nullcontext(("", lock))
+        with warm as (variables[ADDRESS], alive):
+            done = _finished(snakemake_command(options), work, variables, (lock, alive), watch)
+        if not done:
+            where = "printed above" if watch.failed else f"in {log}"
             raise RunError(f"the study {study} is not complete: the reason is {where}")
+        if digest:
+            write_atomic(made, digest)
 
 
 def snakemake_command(options: Sequence[str]) -> list[str]:
@@ -110,13 +129,12 @@ def snakemake_command(options: Sequence[str]) -> list[str]:
 
 
 def _finished(
-    command: list[str], work: Path, variables: dict[str, str], lock: int, watch: Watch
+    command: list[str], work: Path, variables: dict[str, str], kept: tuple[int, ...], watch: Watch
 ) -> bool:
-    """Run ``command`` in ``work`` to its end, with the lock; return whether all went well."""
-    (work / LOG).parent.mkdir(exist_ok=True)
+    """Run ``command``, which has the descriptors ``kept``, in ``work``; return if all went well."""
     with (work / LOG).open("wb") as out, (work / EVENTS).open("w+b") as events:
         process = subprocess.Popen(
-            command, cwd=work, pass_fds=(lock,), env=variables, stdout=out, stderr=out
+            command, cwd=work, pass_fds=kept, env=variables, stdout=out, stderr=out
         )
         began = time.monotonic()
         before = signal.signal(signal.SIGTERM, _stop)

@@ -2,26 +2,27 @@
 
 import json
 import sys
-from pathlib import Path
 
 import pytest
 
 from gliomalib import provenance, records
 from gliomalib.runner import execution, stamps
-from gliomalib.runner.jobs import Job, RunError
+from gliomalib.runner.jobs import THREADS, Job, RunError
 from gliomalib.runner.watch import EVENTS
 from tests.toy_project import FIRST, Project, finished, leave, write_notebook
 
 
 @pytest.mark.parametrize("python", [sys.executable, "/{prefix}/{connection_file}/$HOME/python"])
 def test_kernel_is_this_python_with_fixed_threads(
-    python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    python: str, toy: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", python)
-    variables = execution.environment(3, tmp_path)
-    assert {variables[name] for name in execution.THREADS} == {"3"}
-    assert not set(execution.THREADS) & set(execution.environment(0, tmp_path))
+    toy.study("threads: 3\n")
+    variables = toy.planned()[FIRST].environment
+    assert {variables[name] for name in THREADS} == {"3"}
     assert execution.kernel_class(variables, 0)().format_kernel_cmd()[0] == python
+    toy.study("threads: 0\n")
+    assert not set(THREADS) & set(toy.planned()[FIRST].environment)
 
 
 @pytest.fixture

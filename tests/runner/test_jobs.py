@@ -24,7 +24,7 @@ def test_last_notebook_waits_for_everything(toy: Project) -> None:
     assert set(jobs[parameters.LAST_NOTEBOOK].needs) == set(jobs) - {parameters.LAST_NOTEBOOK}
     assert f"{THIRD}.slow" in jobs[parameters.LAST_NOTEBOOK].needs
     assert jobs["05_fusion"].needs == (THIRD, f"{THIRD}.slow", FOURTH)
-    assert jobs["10_adaptive_fusion"].needs == (FIFTH,), "a variant holds up only who asks for it"
+    assert jobs["11_leakage_audit"].needs == (THIRD, FOURTH), "a variant holds up only who asks"
 
 
 def test_a_classifier_waits_for_the_variants_whose_volumes_it_fuses(toy: Project) -> None:
@@ -36,7 +36,17 @@ def test_a_classifier_waits_for_the_variants_whose_volumes_it_fuses(toy: Project
     jobs = toy.planned("06_train_resnet50")
     assert f"{FOURTH}.seed2" in jobs["06_train_resnet50.two"].needs
     assert f"{FOURTH}.other" not in jobs["06_train_resnet50.two"].needs
-    assert jobs["06_train_resnet50.ce"].needs == ("05_fusion",)
+    assert jobs["06_train_resnet50.ce"].needs == (THIRD, FOURTH)
+
+
+def test_whoever_fuses_waits_for_the_branches_of_the_study(toy: Project) -> None:
+    variants = f"variants: {{{FOURTH}: {{seed2: {{seed: 3}}, other: {{seed: 4}}}}}}\n"
+    toy.study(f"fusion: {{branches: [unet2d, unet3d.seed2]}}\n{variants}")
+    toy.every_notebook()
+    jobs = toy.planned("")
+    for name in ("06_train_resnet50", "11_leakage_audit"):
+        assert jobs[name].needs == (THIRD, FOURTH, f"{FOURTH}.seed2")
+    assert jobs[FOURTH].needs == (SECOND,)
 
 
 def changed(before: dict[str, Job], after: dict[str, Job]) -> list[str]:

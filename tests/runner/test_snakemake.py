@@ -2,19 +2,22 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import psutil
 import pytest
 
+from gliomalib import provenance
 from gliomalib.provenance import CORES
 from gliomalib.runner import snakemake
-from gliomalib.runner.jobs import RunError
+from gliomalib.runner.jobs import Job, RunError, plan
 from gliomalib.runner.snakemake import PROFILES, Place
 from gliomalib.schema import SettingsError
 from tests.nasty import EVERY_SIGN
@@ -153,6 +156,85 @@ def test_a_machine_divides_its_cores_and_a_cluster_takes_every_job(
 ) -> None:
     toy.study("threads: 3\n")
     assert place.workers([*toy.planned().values()]) == workers
+
+
+CHANGES: dict[str, Callable[[Project, Job], object]] = {
+    "its record edited": lambda _, job: job.record.write_text("edited"),
+    "its record gone": lambda _, job: job.record.unlink(),
+    "its copy gone": lambda _, job: job.executed.unlink(),
+    "its stamp gone": lambda _, job: job.stamp.unlink(),
+    "its code changed": lambda toy, job: write_notebook(toy.root, job.notebook, "y = 1"),
+    "its text changed": lambda toy, job: write_notebook(
+        toy.root, job.notebook, leave(job.notebook), text="other"
+    ),
+    "the study changed": lambda toy, _: toy.study("seed: 7\n"),
+    "a variant more": lambda toy, _: toy.study(f"variants: {{{THIRD}: {{b: {{seed: 3}}}}}}\n"),
+    "the page gone": lambda _, job: (job.report_dir / "index.html").unlink(),
+    "what the page was made of gone": lambda _, job: (job.work_dir / "done/page").unlink(),
+    "another template": lambda *_: (provenance.PACKAGE_DIR / "report/new.html.j2").write_text("x"),
+    "another page's code": lambda *_: (provenance.PACKAGE_DIR / "report/__init__.py").write_text(
+        "y = 1"
+    ),
+}
+
+
+@pytest.fixture
+def whole(toy: Project, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Give a toy study that ran to its end; return the exit codes to come of its Snakemake."""
+    toy.every_notebook()
+    shutil.copytree(provenance.PACKAGE_DIR, toy.root / "gliomalib")
+    monkeypatch.setattr(provenance, "PACKAGE_DIR", toy.root / "gliomalib")
+    ends = [0]
+
+    def command(_: Sequence[str]) -> list[str]:
+        # like Snakemake: brings all up to date, or ends badly
+        if code := ends.pop():
+            return [sys.executable, "-c", f"raise SystemExit({code})"]
+        jobs = plan("toy", toy.folders)
+        for job in jobs:
+            finished(job)
+        for page in (jobs[0].report_dir / "index.html", jobs[0].work_dir / "done" / "page"):
+            page.write_text("")
+        return [sys.executable, "-c", ""]
+
+    monkeypatch.setattr(snakemake, "snakemake_command", command)
+    snakemake.bring_up_to_date("toy", toy.folders, Place(2))
+    assert ends == []
+    return ends
+
+
+def test_where_nothing_changed_snakemake_is_not_started(whole: list[int], toy: Project) -> None:
+    for path in toy.root.rglob("*.*"):
+        path.touch()
+    snakemake.bring_up_to_date("toy", toy.folders, Place(2))
+
+
+@pytest.mark.parametrize("number", [0, -1])
+@pytest.mark.parametrize("change", CHANGES)
+def test_whatever_changed_snakemake_is_started(
+    change: str, number: int, whole: list[int], toy: Project
+) -> None:
+    CHANGES[change](toy, plan("toy", toy.folders)[number])
+    # whether it then fails or is through
+    for code in (1, 0):
+        whole.append(code)
+        with nullcontext() if code == 0 else pytest.raises(RunError, match="not complete"):
+            snakemake.bring_up_to_date("toy", toy.folders, Place(2))
+        assert whole == [], "it was not asked"
+    snakemake.bring_up_to_date("toy", toy.folders, Place(2))
+
+
+def test_after_a_run_that_failed_snakemake_is_started(whole: list[int], toy: Project) -> None:
+    template = provenance.PACKAGE_DIR / "report" / "new.html.j2"
+    template.write_text("x")
+    whole.append(1)
+    with pytest.raises(RunError, match="not complete"):
+        snakemake.bring_up_to_date("toy", toy.folders, Place(2))
+    # all is as it was before, but who knows how far it got
+    template.unlink()
+    whole.append(0)
+    snakemake.bring_up_to_date("toy", toy.folders, Place(2))
+    assert whole == [], "it was not asked"
 
 
 CHECKPOINT = """
