@@ -97,6 +97,8 @@ def _become_a_kernel(reading: int) -> None:
             os.environ.clear()
             os.environ.update(variables)
             os.chdir(folder)
+            # a kernel may import what lies beside its notebook, which -P forbade what was loaded
+            sys.path.append("")
             sys.argv = command[command.index("ipykernel_launcher") :]
             from ipykernel.kernelapp import launch_new_instance  # noqa: PLC0415
 

@@ -70,7 +70,7 @@ apart = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "GLIOMA_WARM", "_")
 print(json.dumps({
     "variables": {name: text for name, text in os.environ.items() if name not in apart},
     "folder": os.getcwd(),
-    "path": sys.path,
+    "path": sorted(sys.path),
     "python": [sys.executable, sys.flags.optimize, sys.flags.no_user_site],
     "main": [__name__, "__file__" in globals(), sorted(n for n in globals() if n[0] != "_")],
     "interrupt": str(signal.getsignal(signal.SIGINT)),
@@ -78,7 +78,6 @@ print(json.dumps({
     "session": os.getsid(0) == os.getpid() == os.getpgid(0),
     "shell": str(type(get_ipython())),
     "log": logging.getLogger("gliomalib").level,
-    "input": os.fstat(0).st_rdev,
 }, sort_keys=True))
 """
 
