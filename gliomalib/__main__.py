@@ -11,7 +11,7 @@ from gliomalib.runner.warm import run_there
 VERBS = {
     "run": ("study", "run one notebook of a study, whatever is up to date"),
     "study": ("study", "run what is out of date in a study, then its report"),
-    "verify": ("study", "run a stored study again, say what came out the same (1: not all did)"),
+    "verify": ("study", "run a stored study again and say what came out the same"),
     "rehearse": ("study", "try all of a study on four patients, two steps each"),
     "report": ("study", "make the report of a study from its records"),
     "verdicts": ("study", "judge claims by the records of a study"),

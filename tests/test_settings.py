@@ -49,19 +49,6 @@ def test_defaults_are_those_of_the_paper(write: Path) -> None:
     assert study.preprocessing.crop_mm == (128.0, 128.0)
 
 
-def test_a_node_has_a_cpu_for_each_thread_and_a_gpu_where_one_is_used(write: Path) -> None:
-    study = settings.load("toy", {"threads": 6, "cluster.data.cpus": 8})
-    assert (study.node("data").cpus, study.node("networks").cpus) == (8, 6)
-    assert (study.node("networks").gpus, study.node("rest").gpus) == (1, 0)
-    assert settings.load("toy", {"device": "cpu"}).node("networks").gpus == 0
-
-
-def test_what_a_cluster_is_asked_for_is_no_part_of_a_record(write: Path) -> None:
-    study = settings.load("toy", {"cluster.rest.minutes": 7})
-    assert study.cluster.rest.minutes == 7
-    assert study.model_dump() == settings.load("toy").model_dump()
-
-
 def test_settings_cannot_be_changed(write: Path) -> None:
     study = settings.load("toy")
     with pytest.raises(ValueError, match="frozen"):

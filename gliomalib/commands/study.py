@@ -42,42 +42,13 @@ def add(verbs: Verbs) -> None:
     report.add_argument("study", metavar="STUDY")
     report.set_defaults(verb=_report)
 
-    verdicts = verbs.add_parser("verdicts")
-    verdicts.add_argument("study", metavar="STUDY")
-    verdicts.add_argument("--claims", type=inputs.absolute, metavar="FILE", help="other claims")
-    verdicts.set_defaults(verb=_verdicts)
-
-    compare = verbs.add_parser("compare")
-    for name in ("a", "b"):
-        compare.add_argument(
-            name, metavar=name.upper(), help="a study that has a report, or the folder of a report"
-        )
-    compare.add_argument(
-        "--out", type=inputs.absolute, metavar="FILE", help="page (compare-A-B.html of these)"
-    )
-    compare.set_defaults(verb=_compare)
-
-    verify = verbs.add_parser("verify")
-    verify.add_argument("study", metavar="STUDY", help="a study that has a report")
-    verify.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="processes at once")
-    verify.add_argument("--until", default="", metavar="NOTEBOOK", help="stop after this notebook")
-    verify.add_argument("--source", default="", metavar="FOLDER", help="the user's data set")
-    verify.add_argument(
-        "--out",
-        default="",
-        metavar="FOLDER",
-        help="keeps what is made, to go on there after a stop",
-    )
-    verify.set_defaults(verb=_verify)
-
     for verb in (run, study, trial, report):
         verb.add_argument("--source", default="", metavar="FOLDER", help="the user's data set")
         verb.add_argument("--data-dir", default="", metavar="FOLDER", help="working files (data)")
         verb.add_argument("--report-dir", default="", metavar="FOLDER", help="results (reports)")
         verb.add_argument("--folders", type=Path, metavar="FILE", help="JSON of all three instead")
-    for verb in (verdicts, compare, verify):
-        verb.add_argument("--report-dir", default="", metavar="FOLDER", help="reports (reports)")
     verbs.add_parser("studies").set_defaults(verb=_studies)
+    _add_judging(verbs)
     _add_passing_on(verbs)
 
 
@@ -208,6 +179,39 @@ def _verify(arguments: argparse.Namespace) -> bool:
         for line in compare.sentences(found):
             say(line)
     return not found.same
+
+
+def _add_judging(verbs: Verbs) -> None:
+    verdicts = verbs.add_parser("verdicts")
+    verdicts.add_argument("study", metavar="STUDY")
+    verdicts.add_argument("--claims", type=inputs.absolute, metavar="FILE", help="other claims")
+    verdicts.set_defaults(verb=_verdicts)
+
+    compare = verbs.add_parser("compare")
+    for name in ("a", "b"):
+        compare.add_argument(
+            name, metavar=name.upper(), help="a study that has a report, or the folder of a report"
+        )
+    compare.add_argument(
+        "--out", type=inputs.absolute, metavar="FILE", help="page (compare-A-B.html of these)"
+    )
+    compare.set_defaults(verb=_compare)
+
+    verify = verbs.add_parser("verify")
+    verify.add_argument("study", metavar="STUDY", help="a study that has a report")
+    verify.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="processes at once")
+    verify.add_argument("--until", default="", metavar="NOTEBOOK", help="stop after this notebook")
+    verify.add_argument("--source", default="", metavar="FOLDER", help="the user's data set")
+    verify.add_argument(
+        "--out",
+        default="",
+        metavar="FOLDER",
+        help="keeps what is made, to go on there after a stop",
+    )
+    verify.set_defaults(verb=_verify)
+
+    for verb in (verdicts, compare, verify):
+        verb.add_argument("--report-dir", default="", metavar="FOLDER", help="reports (reports)")
 
 
 def _add_passing_on(verbs: Verbs) -> None:

@@ -210,7 +210,9 @@ def resnet50(settings: Classifier) -> tuple[nn.Module, str]:
     else:
         place = cast(str, settings.weights_file)
         path = Path(place).expanduser()
-        state = _weights_at(place) if "://" in place else _weights_from(path)
+        state = (
+            _weights_at(place, f"weights_file {place}") if "://" in place else _weights_from(path)
+        )
         source = f"weights of the file {path.name}"
     head = "" if _fill(wrapped.network, state, source) else ", with a new four-class head"
     return wrapped, f"ResNet50 from {source}{head}"
@@ -228,42 +230,31 @@ def empty_resnet50(identity_blocks: bool = False) -> Normalised:
 def _imagenet_weights() -> dict[str, Any]:
     from torchvision.models import ResNet50_Weights  # noqa: PLC0415  # slow
 
-    address = ResNet50_Weights.IMAGENET1K_V1.url
+    return _weights_at(ResNet50_Weights.IMAGENET1K_V1.url, "weights: imagenet")
+
+
+def _weights_at(address: str, setting: str) -> dict[str, Any]:
+    """Fetch a state dict, once; the name of its file holds its SHA-256, as torchvision's do."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / address.rpartition("/")[2]
-    # torchvision puts the first digits of the digest into the name
     digest = path.stem.rpartition("-")[2]
+    if not re.fullmatch("[0-9a-f]{8,64}", digest):
+        raise SettingsError(
+            f"{setting}: nobody can check a download whose name has no hash; call it "
+            "NAME-XXXXXXXX.pth, where the eight digits begin its SHA-256"
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             torch.hub.download_url_to_file(address, str(path), digest, progress=False)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise SettingsError(
-            f"weights: imagenet cannot be downloaded ({error}); set weights: file with "
+            f"{setting} cannot be downloaded ({error}); set weights: file with "
             "weights_file: PATH of a local copy, or weights: random"
         ) from None
-    # get_state_dict would unpickle whatever lies there under this name, and look at no digest
+    # torch's own loader would unpickle whatever lies there under this name, and look at no digest
     if not file_digest(path).startswith(digest):
         raise SettingsError(f"{path}: not the weights of this name; delete it to fetch them again")
     return _weights_from(path)
-
-
-def _weights_at(address: str) -> dict[str, Any]:
-    """Fetch a state dict, once; the name of its file must hold its SHA-256, as torchvision's do."""
-    if not re.search(r"-[0-9a-f]{8,64}\.[^/]*$", address):
-        raise SettingsError(
-            f"weights_file {address}: nobody can check a download whose name has no hash; call it "
-            "NAME-XXXXXXXX.pth, where the eight digits begin its SHA-256"
-        )
-    try:
-        return dict(
-            torch.hub.load_state_dict_from_url(
-                address, map_location="cpu", progress=False, check_hash=True, weights_only=True
-            )
-        )
-    except (OSError, RuntimeError, ValueError) as error:
-        raise SettingsError(
-            f"weights_file {address}: cannot be fetched ({error}); give the path of a local copy"
-        ) from None
 
 
 def _weights_from(path: Path) -> dict[str, Any]:

@@ -357,8 +357,8 @@ def test_weights_of_a_web_server_are_taken_by_their_hash(
     # other bytes under a name that promises these
     shutil.copy(tmp_path / "new.pth", tmp_path / "resnet50-00000000.pth")
     for wrong, message in (
-        ("resnet50-00000000.pth", "cannot be fetched .*hash"),
-        ("resnet50-11111111.pth", "cannot be fetched .*404"),
+        ("resnet50-00000000.pth", "cannot be downloaded .*hash"),
+        ("resnet50-11111111.pth", "cannot be downloaded .*404"),
         ("new.pth", "whose name has no hash"),
     ):
         with pytest.raises(SettingsError, match=message):
