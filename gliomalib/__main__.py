@@ -6,8 +6,6 @@ import io
 import sys
 from collections.abc import Sequence
 
-from gliomalib.runner.warm import run_there
-
 VERBS = {
     "run": ("study", "run one notebook of a study, whatever is up to date"),
     "study": ("study", "run what is out of date in a study, then its report"),
@@ -32,8 +30,6 @@ def main(words: Sequence[str] | None = None) -> int:
         # a terminal may know neither our signs nor those in the name of a file
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    if words[:1] == ["run"] and (code := run_there(words)) is not None:
-        return code
     try:
         arguments = _parser(words).parse_args(words)
         return int(arguments.verb(arguments) or 0)

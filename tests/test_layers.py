@@ -22,11 +22,9 @@ ONLY_IN = {
     "nbconvert": ("report",),
     "PIL": ("figures.encode", "figures.gallery"),
     **dict.fromkeys(
-        ("pooch", "urllib.request", "http.client", "requests", "httpx", "aiohttp"),
+        ("pooch", "urllib.request", "http.client", "requests", "socket", "httpx", "aiohttp"),
         ("data.download",),
     ),
-    # of the family that never leaves the machine
-    "socket": ("data.download", "runner.warm", "runner.loaded"),
 }
 """A package → the rooms or modules that may import it."""
 

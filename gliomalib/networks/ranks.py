@@ -30,7 +30,7 @@ def fit(plan: Plan, network: nn.Module, resume: bool) -> list[dict[str, Any]]:
     Raises ``SettingsError`` also where one of them failed; the others are then ended.
     """
     if plan.job.processes == 1:
-        return loop.fit(plan, network, resume)
+        return loop.fit(plan, network, resume=resume)
     reduction.ForkingPickler.register(np.memmap, as_file)
     context = multiprocessing.get_context("spawn")
     faults = context.SimpleQueue()

@@ -21,10 +21,7 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from gliomalib import provenance, records, schema
-from gliomalib.runner import loaded
-from gliomalib.runner.chain import CHAIN
 from gliomalib.runner.executed import tidy
-from gliomalib.runner.forked import PROVISIONER, Forked, register
 from gliomalib.runner.jobs import Job, RunError
 from gliomalib.runner.locks import held
 from gliomalib.runner.stamps import doubt_needed, write_stamp
@@ -57,23 +54,18 @@ def execute(job: Job) -> float:
     return time.monotonic() - started
 
 
-def kernel_class(
-    variables: Mapping[str, str], lock: int, kernel: Forked | None = None
-) -> type[Any]:
-    """Return a kernel manager that starts this interpreter with ``variables``, or uses ``kernel``.
+def kernel_class(variables: Mapping[str, str], lock: int) -> type[Any]:
+    """Return a kernel manager that starts this interpreter with ``variables``.
 
     A kernel installed by the user under the same name is never taken. The kernel inherits the
     lock ``lock``, so that one that outlives a killed parent is waited for. Once it has started a
     kernel, the class has its ``process``.
     """
-    register()
     spec = KernelSpec(**get_kernel_dict())
-    spec.metadata = {**spec.metadata, "kernel_provisioner": {"provisioner_name": PROVISIONER}}
     # what goes wrong in a cell reaches the notebook; the rest is talk about the connection
     spec.argv = [*spec.argv, "--log-level=CRITICAL"]
 
     class Kernel(AsyncKernelManager):
-        forked = kernel
         process: subprocess.Popen[bytes]
         # after half of it a kernel is told to stop: on a busy machine 2.5 s are too short
         shutdown_wait_time = 20.0
@@ -98,9 +90,7 @@ def kernel_class(
 
 
 def _run(job: Job, lock: int, printed: TextIO) -> tuple[nbformat.NotebookNode, int | None]:
-    # what measures time measures that of loading as well
-    warm = loaded.fits(job.environment) and not CHAIN[job.notebook].alone
-    kernel = kernel_class(job.environment, lock, Forked() if warm else None)
+    kernel = kernel_class(job.environment, lock)
     try:
         done = papermill.execute_notebook(
             _unformatted(job.path),

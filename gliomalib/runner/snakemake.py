@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Never
@@ -19,7 +19,6 @@ from gliomalib.provenance import CORES, PROJECT_DIR, write_atomic
 from gliomalib.runner.jobs import Folders, Job, RunError, plan
 from gliomalib.runner.locks import held
 from gliomalib.runner.stamps import forget_changed, page_digest
-from gliomalib.runner.warm import ADDRESS, PAYS_FROM, loading
 from gliomalib.runner.watch import EVENTS, LOG, Watch
 from gliomalib.schema import SettingsError
 
@@ -97,16 +96,8 @@ def bring_up_to_date(
         # safe path: a file in the working folder is no module, nor is it on the node of a cluster
         variables |= {"GLIOMA_PYTHON": sys.executable, "PYTHONSAFEPATH": "1"}
         watch = Watch(jobs, changed, place.workers(jobs), quiet)
-        log = work / LOG
-        log.parent.mkdir(exist_ok=True)
-        # the search path is that of the runs, the rest that of their kernels
-        kernel = {**variables, **jobs[0].environment, "PYTHONPATH": variables["PYTHONPATH"]}
-        many = len(watch.jobs) >= PAYS_FROM and not place.profile
-        warm = loading(kernel, log) if many else nullcontext(("", lock))
-        with warm as (variables[ADDRESS], alive):
-            done = _finished(snakemake_command(options), work, variables, (lock, alive), watch)
-        if not done:
-            where = "printed above" if watch.failed else f"in {log}"
+        if not _finished(snakemake_command(options), work, variables, lock, watch):
+            where = "printed above" if watch.failed else f"in {work / LOG}"
             raise RunError(f"the study {study} is not complete: the reason is {where}")
         if digest:
             write_atomic(made, digest)
@@ -129,12 +120,13 @@ def snakemake_command(options: Sequence[str]) -> list[str]:
 
 
 def _finished(
-    command: list[str], work: Path, variables: dict[str, str], kept: tuple[int, ...], watch: Watch
+    command: list[str], work: Path, variables: dict[str, str], lock: int, watch: Watch
 ) -> bool:
-    """Run ``command``, which has the descriptors ``kept``, in ``work``; return if all went well."""
+    """Run ``command`` in ``work`` to its end, with the lock; return whether all went well."""
+    (work / LOG).parent.mkdir(exist_ok=True)
     with (work / LOG).open("wb") as out, (work / EVENTS).open("w+b") as events:
         process = subprocess.Popen(
-            command, cwd=work, pass_fds=kept, env=variables, stdout=out, stderr=out
+            command, cwd=work, pass_fds=(lock,), env=variables, stdout=out, stderr=out
         )
         began = time.monotonic()
         before = signal.signal(signal.SIGTERM, _stop)

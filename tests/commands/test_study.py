@@ -207,8 +207,8 @@ def test_a_stored_study_is_run_again_beside_it(
     words = ["--report-dir", str(reports), f"--out={out}", "--cores=1", "--source=x"]
     assert main(["verify", "old", *words]) == result[0]
     assert result[1] in capsys.readouterr().out
-    ((study, folders, cores, until),) = runs
-    assert (study, cores, until, folders.source) == ("old", 1, "", reports / "x")
+    ((study, folders, place, until),) = runs
+    assert (study, place.cores, until, folders.source) == ("old", 1, "", reports / "x")
     assert folders.reports.exists() == bool(out)
     if out:
         assert folders.data == reports / "kept" / "data"

@@ -98,7 +98,7 @@ def test_training_sees_both_orientations_and_validation_one(tmp_path: Path) -> N
     assert len(rising) == 20 and set(rising) == {True, False}
     assert [(row["epoch"], row["part"]) for row in rows[:2]] == [(0, "train"), (0, "val")]
     drawn = list(loop.Loop(network, plan(tmp_path, 1, 1, 1, val=20)).val_dataloader())
-    assert all(image[0, 0, 0] < image[0, -1, 0] for images, _ in drawn for image in images)
+    assert all(image[0, 0, 0] < image[0, -1, 0] for images, *_ in drawn for image in images)
 
 
 def test_batch_norms_end_with_what_the_images_have_and_no_running_average(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_images_of_different_sizes_are_filled_up_at_their_ends(tmp_path: Path) -
             return np.ones(shape, np.float16), np.full(shape, 2, np.uint8)
 
     asked = replace(plan(tmp_path, 1, 1, 2), val=TwoSizes(2))
-    ((images, targets),) = loop.Loop(Watched(), asked).val_dataloader()
+    ((images, targets, _),) = loop.Loop(Watched(), asked).val_dataloader()
     assert images.shape == targets.shape == (2, 1, 5, 6, 3)
     for row, (x, y) in enumerate([(4, 6), (5, 5)]):
         assert images[row, 0, :x, :y].min() == 1 and images[row].sum() == x * y * 3
