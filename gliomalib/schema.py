@@ -54,6 +54,10 @@ class DataError(GliomaError):
         self.kind = kind
 
 
+class StoredError(DataError):
+    """What an earlier notebook leaves for later ones is missing or damaged."""
+
+
 class SettingsError(GliomaError):
     """A parameter is unknown, of the wrong type or out of range."""
 

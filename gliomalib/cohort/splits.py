@@ -11,7 +11,7 @@ import pandas as pd
 
 from gliomalib.cohort.table import MADE_BY
 from gliomalib.provenance import write_atomic
-from gliomalib.schema import DataError, MismatchError, Split
+from gliomalib.schema import DataError, MismatchError, Split, StoredError
 from gliomalib.settings import By, SplitPlan, Study, named_seed
 
 PARTS = ("train", "val", "test", "external")
@@ -164,9 +164,9 @@ def read_splits(path: str | Path) -> tuple[Split, ...]:
         )
         patients = list(content["patients"])
     except FileNotFoundError:
-        raise DataError(f"{path}: the splits are missing; run {MADE_BY}") from None
+        raise StoredError(f"{path}: the splits are missing; run {MADE_BY}") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: damaged ({error!r}); run {MADE_BY} again") from None
+        raise StoredError(f"{path}: damaged ({error!r}); run {MADE_BY} again") from None
     check_splits(splits, patients)
     return splits
 

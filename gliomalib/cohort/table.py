@@ -9,7 +9,7 @@ import pandas as pd
 
 from gliomalib.data.inspection import Inspection
 from gliomalib.provenance import write_atomic
-from gliomalib.schema import SEQUENCES, Case, DataError, Exclusion, SettingsError
+from gliomalib.schema import SEQUENCES, Case, DataError, Exclusion, SettingsError, StoredError
 
 PARTS = ("internal", "external", "duplicate", "excluded", "unused")
 """Trained and tested on; tested on only; the same patient again; faulty; not asked for, no mask, or
@@ -70,12 +70,12 @@ def read_cases(path: str | Path) -> pd.DataFrame:
     """
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"{path}: the table of cases is missing; run {MADE_BY}")
+        raise StoredError(f"{path}: the table of cases is missing; run {MADE_BY}")
     try:
         table = pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])
     except ValueError as error:
         reason = " ".join(str(error).split())
-        raise DataError(f"{path}: cannot be read ({reason}); run {MADE_BY} again") from None
+        raise StoredError(f"{path}: cannot be read ({reason}); run {MADE_BY} again") from None
     if tuple(table.columns) != COLUMNS:
         raise DataError(
             f"{path}: columns are {', '.join(table.columns)}, expected {', '.join(COLUMNS)}; "

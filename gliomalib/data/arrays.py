@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from gliomalib.provenance import file_digest, open_atomic, write_atomic
-from gliomalib.schema import DataError, Grid
+from gliomalib.schema import DataError, Grid, StoredError
 
 _GRID = TypeAdapter(Grid)
 
@@ -71,12 +71,12 @@ class ArrayFile:
             owner = _GRID.validate_python(content["grid"]).patient_id
             whole = {"array_sha256", "array_bytes"} <= set(content)
         except FileNotFoundError:
-            raise DataError(f"{self.notes_path}: is missing; {self.remedy}") from None
+            raise StoredError(f"{self.notes_path}: is missing; {self.remedy}") from None
         except (ValueError, KeyError, TypeError) as error:
             reason = " ".join(str(error).split())
-            raise DataError(f"{self.notes_path}: is damaged ({reason}); {self.remedy}") from None
+            raise StoredError(f"{self.notes_path}: is damaged ({reason}); {self.remedy}") from None
         if owner != self.path.stem or not whole:
-            raise DataError(
+            raise StoredError(
                 f"{self.notes_path}: belongs to {owner} or is incomplete; {self.remedy}"
             )
         return content
@@ -89,7 +89,7 @@ class ArrayFile:
         notes = self.notes()
         size = self.path.stat().st_size if self.path.is_file() else 0
         if size != notes["array_bytes"]:
-            raise DataError(
+            raise StoredError(
                 f"{self.path}: has {size} bytes, expected {notes['array_bytes']}; {self.remedy}"
             )
         grid = _GRID.validate_python(notes["grid"])
@@ -97,9 +97,9 @@ class ArrayFile:
             # np.load would also open a zip or a pickle
             array: NDArray[Any] = np.lib.format.open_memmap(self.path, mode="r")
         except (ValueError, OverflowError, TypeError, SyntaxError) as error:
-            raise DataError(f"{self.path}: is damaged ({error}); {self.remedy}") from None
+            raise StoredError(f"{self.path}: is damaged ({error}); {self.remedy}") from None
         if array.shape[1:] != grid.shape:
-            raise DataError(
+            raise StoredError(
                 f"{self.path}: has shape {array.shape}, its grid says {grid.shape}; {self.remedy}"
             )
         return array, grid

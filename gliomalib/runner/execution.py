@@ -27,7 +27,7 @@ from gliomalib.runner.locks import held
 from gliomalib.runner.stamps import doubt_needed, write_stamp
 from gliomalib.runner.watch import telling
 
-WANTING = ("DataError", "MismatchError", "RecordError")
+WANTING = ("StoredError", "MismatchError", "RecordError")
 """Errors of a notebook that did not find what another one should have left."""
 
 LINGERING_S = 20.0
