@@ -5,11 +5,9 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gliomalib.provenance import PROJECT_DIR
-from gliomalib.runner import warm
 from gliomalib.runner.jobs import Folders, plan
 from tests.benchmarks.ledger import Ledger, seconds
 
@@ -36,24 +34,12 @@ def computing(notebook: Path) -> float:
     return sum(cell["metadata"]["papermill"]["duration"] for cell in code[begins + 1 :])
 
 
-def starts(words: Sequence[str], notebook: Path, variables: Mapping[str, str]) -> float:
-    """Return the seconds of a run besides those of its computing cells, median of three."""
-    times = []
-    for _ in range(3):
-        taken = seconds(lambda: call("run", FIRST, *words, **variables))
-        times.append(taken - computing(notebook))
-    return statistics.median(times)
-
-
 def bench_notebook_start(tmp_path: Path, ledger: Ledger) -> None:
     folders = Folders(tmp_path / "data", tmp_path / "reports")
-    words = ["--study=smoke", f"--data-dir={folders.data}", f"--report-dir={folders.reports}"]
+    words = ["run", FIRST, "--study=smoke", f"--data-dir={folders.data}"]
+    words.append(f"--report-dir={folders.reports}")
     job = plan("smoke", folders, FIRST)[0]
-    variables = {**os.environ, "PYTHONPATH": str(PROJECT_DIR)}
-    with warm.loading({**job.environment, **variables}, tmp_path / "log.txt") as (address, _):
-        # the first one waits until everything is loaded, which a study does once
-        call("run", FIRST, *words, **{warm.ADDRESS: address})
-        forked = starts(words, job.executed, {warm.ADDRESS: address})
-    fresh = starts(words, job.executed, {warm.ADDRESS: ""})
-    note = f"call, plan, papermill, kernel and its end; {fresh:.1f} s in a fresh process"
-    ledger.measured("notebook_start", forked, note)
+    call(*words)
+    times = [seconds(lambda: call(*words)) - computing(job.executed) for _ in range(3)]
+    note = "call, plan, papermill, kernel, imports and end of notebook 01, median of 3"
+    ledger.measured("notebook_start", statistics.median(times), note)

@@ -1,6 +1,7 @@
 """How long the demo takes from nothing to its report, where that goes, and a second call."""
 
 import json
+import os
 from pathlib import Path
 
 from tests.benchmarks.bench_start import call
@@ -16,6 +17,10 @@ CORES = 2
 
 
 def bench_report_demo(tmp_path: Path, ledger: Ledger) -> None:
+    if os.environ.get("GLIOMA_DEMO") == "0":
+        for row in ("report_demo", "report_demo_outside", "report_idle"):
+            ledger.skipped(row, "left out by GLIOMA_DEMO=0: the demo takes longer than all others")
+        return
     words = ["study", "demo", f"--cores={CORES}", f"--data-dir={tmp_path / 'data'}"]
     words.append(f"--report-dir={tmp_path / 'reports'}")
     whole = seconds(lambda: call(*words))
