@@ -145,8 +145,7 @@ def test_a_node_gives_what_was_asked_and_says_what_went_wrong(
     assert project.ran() == [], "what needs a failed one is not started"
     assert done.stderr.count(words) == 1, done.stderr + log
     seen = json.loads((project.root / "seen.json").read_text())
-    path = f"{project.root}:{project.root}"
-    assert seen == ["2 1500M 25:00", "2", "1", path]
+    assert seen == ["2 1500M 25:00", "2", "1", str(project.root)]
     assert done.stderr.endswith("the study toy is not complete: the reason is printed above\n")
     assert words in log, "what a node printed is in the log as well"
     assert slurm.said(cluster, "squeue", "-h", "--states=PD,R") == ""

@@ -45,7 +45,7 @@ for number, file in enumerate(files):
     if not file.intact(made=number):
         array = np.random.default_rng(number).random((1, 32, 32, 32))
         grid = Grid(f"P{number}", array.shape[1:], (1, 1, 1), (0, 0, 0), ((1, 0, 0, 0),) * 4)
-        file.write(array, grid, {"made": number})
+        file.write([array], grid, {"made": number})
         print("made", number)
     total += float(file.read()[0].sum())
     time.sleep(0.02)
