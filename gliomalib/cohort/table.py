@@ -77,7 +77,7 @@ def read_cases(path: str | Path) -> pd.DataFrame:
         reason = " ".join(str(error).split())
         raise StoredError(f"{path}: cannot be read ({reason}); run {MADE_BY} again") from None
     if tuple(table.columns) != COLUMNS:
-        raise DataError(
+        raise StoredError(
             f"{path}: columns are {', '.join(table.columns)}, expected {', '.join(COLUMNS)}; "
             f"run {MADE_BY} again"
         )

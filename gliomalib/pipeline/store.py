@@ -16,7 +16,7 @@ import numpy as np
 
 from gliomalib.data.arrays import ArrayFile
 from gliomalib.provenance import digest_of
-from gliomalib.schema import N_CLASSES, SEQUENCES, DataError, MismatchError, StoredCase
+from gliomalib.schema import N_CLASSES, SEQUENCES, DataError, MismatchError, StoredCase, StoredError
 
 REMEDY = "run 02_preprocessing again"
 """What to do where an entry is missing or damaged."""
@@ -61,14 +61,14 @@ class Store:
         file = self._file(patient_id)
         array, grid = file.read()
         if len(array) not in (1, len(SEQUENCES) + 1) or array.dtype != np.float16:
-            raise DataError(
+            raise StoredError(
                 f"{file.path}: array is {array.dtype} {array.shape}, expected "
                 f"{len(SEQUENCES) + 1} volumes of float16; {REMEDY}"
             )
         labels = array[-1]
         # as bits NaN, what is negative and what is larger all lie above the last class
         if labels.view(np.uint16).max(initial=0) > np.float16(N_CLASSES - 1).view(np.uint16):
-            raise DataError(f"{file.path}: has labels other than 0 to {N_CLASSES - 1}; {REMEDY}")
+            raise StoredError(f"{file.path}: has labels other than 0 to {N_CLASSES - 1}; {REMEDY}")
         return StoredCase(grid, array[:-1], labels.astype(np.uint8))
 
     def facts(self, patient_id: str) -> dict[str, Any]:

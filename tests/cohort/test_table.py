@@ -22,7 +22,7 @@ from gliomalib.cohort.table import (
     twins,
 )
 from gliomalib.data.inspection import Inspection
-from gliomalib.schema import SEQUENCES, Case, DataError, Exclusion, SettingsError
+from gliomalib.schema import SEQUENCES, Case, DataError, Exclusion, SettingsError, StoredError
 
 DIGESTS = tuple(letter * 64 for letter in "abcde")
 
@@ -157,7 +157,7 @@ def test_what_is_no_table_of_cases_is_refused(
     path = tmp_path / "cases.csv"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(DataError, match=message) as refused:
+    with pytest.raises(StoredError, match=message) as refused:
         read_cases(path)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)

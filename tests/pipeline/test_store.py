@@ -8,7 +8,7 @@ import pytest
 
 from gliomalib.data.arrays import ArrayFile
 from gliomalib.pipeline.store import Store
-from gliomalib.schema import DataError, Grid, MismatchError, StoredCase
+from gliomalib.schema import DataError, Grid, MismatchError, StoredCase, StoredError
 
 SHAPE = (4, 5, 3)
 EYE = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
@@ -61,7 +61,7 @@ def test_patients_are_listed_sorted(store: Store) -> None:
 def test_a_missing_patient_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     store = Store(tmp_path, "key1")
     for read in (store.get, store.facts, lambda name: store.digest([name])):
-        with pytest.raises(DataError, match=r"P9\.json: is missing; run 02_preprocessing again"):
+        with pytest.raises(StoredError, match=r"P9\.json: is missing; run 02_preprocessing again"):
             read("P9")
 
 
@@ -80,7 +80,7 @@ def test_another_key_sees_nothing(store: Store) -> None:
     other = Store(store.root, "key2")
     assert other.patients() == []
     assert not other.is_fresh("P1", "source")
-    with pytest.raises(DataError, match="is missing"):
+    with pytest.raises(StoredError, match="is missing"):
         other.get("P1")
 
 
@@ -96,7 +96,7 @@ def test_an_array_that_is_no_patient_is_refused(store: Store) -> None:
     file = ArrayFile(store.folder / "P1.npy", "again")
     for array in (case.images, case.images[[0, 1, 2, 3, 3]].astype(np.float32)):
         file.write([array], case.grid, {"source_digest": "source", "facts": {}})
-        with pytest.raises(DataError, match="expected 5 volumes of float16"):
+        with pytest.raises(StoredError, match="expected 5 volumes of float16"):
             store.get("P1")
 
 
