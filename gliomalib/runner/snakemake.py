@@ -150,11 +150,14 @@ def _stop(*_: Any) -> Never:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End Snakemake and all that it started; at SIGTERM it alone would wait for its jobs."""
+    if process.poll() is not None:
+        # its number may be that of another process by now
+        return
+    snakemake = psutil.Process(process.pid)
+    # Snakemake first, so that it starts nothing in place of what ends
+    living = [snakemake, *snakemake.children(recursive=True)]
     for send in (psutil.Process.terminate, psutil.Process.kill):
-        with suppress(psutil.NoSuchProcess, subprocess.TimeoutExpired):
-            # Snakemake first, so that it starts nothing in place of what ends
-            snakemake = psutil.Process(process.pid)
-            for each in (snakemake, *snakemake.children(recursive=True)):
-                with suppress(psutil.NoSuchProcess):
-                    send(each)
-            process.wait(GRACE_S)
+        for each in living:
+            with suppress(psutil.NoSuchProcess):
+                send(each)
+        _, living = psutil.wait_procs(living, GRACE_S)

@@ -374,3 +374,25 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(") ")[-1][0] != "Z"
     except OSError:
         return False
+
+
+def test_what_has_ended_is_not_ended_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of a process that is gone may be another's by now."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    monkeypatch.setattr(psutil, "Process", pytest.fail)
+    snakemake._end(process)
+
+
+def test_what_ignores_the_first_word_is_killed_with_all_below_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(snakemake, "GRACE_S", 0.5)
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    child = f"{deaf}; open({str(tmp_path / 'ready')!r}, 'w').close(); time.sleep(60)"
+    parent = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}])"
+    process = subprocess.Popen([sys.executable, "-c", f"{parent}; time.sleep(60)"])
+    wait_for((tmp_path / "ready").is_file)
+    below = psutil.Process(process.pid).children()
+    snakemake._end(process)
+    assert len(below) == 1 and not alive(below[0].pid)
