@@ -7,7 +7,7 @@
 import json
 from pathlib import Path
 
-from gliomalib.runner.chain import BRANCHES, CHAIN
+from gliomalib.runner.chain import CHAIN, urgency
 from gliomalib.runner.jobs import Folders, plan
 from gliomalib.runner.stamps import page_digest
 
@@ -16,20 +16,6 @@ STUDY, UNTIL, PROFILE = RUN["study"], RUN["until"], RUN["profile"]
 JOBS = {job.name: job for job in plan(STUDY, Folders.of(**RUN["folders"]), UNTIL)}
 STAMPS = {name: f"done/{name}.json" for name in JOBS}
 PAGE = "done/page"
-
-URGENT = {
-    **{"05_fusion": 9, "06_train_resnet50.truth": 9, "07_baselines": 9, "08_alpha_sweep": 9},
-    **{"11_leakage_audit": 8, "04_train_unet3d": 7, "03_train_unet2d": 6, "06_train_resnet50": 5},
-    **{"15_specification_curve": 4, "10_adaptive_fusion": 3, "13_external_validation": 2},
-}
-
-
-def urgency(job):
-    """What is longest until the end comes first: everything needs the two branches, 15 waits for
-    11, and 08 for 07, which waits for all of their variants and for the long control."""
-    branch = job.notebook in BRANCHES and not job.variant
-    return 10 if branch else URGENT.get(job.name, URGENT.get(job.notebook, 1))
-
 
 # names of notebooks, variants and studies are letters, digits, - and _
 CALL = 'exec "$GLIOMA_PYTHON" -m gliomalib'
@@ -70,7 +56,7 @@ for job in JOBS.values():
             digest=job.digest,
             notebook=job.notebook,
             variant=job.variant,
-        priority: urgency(job)
+        priority: urgency(job.notebook, job.variant)
         threads: threads(job)
         resources:
             **asked(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gliomalib.parameters import LAST_NOTEBOOK
-from gliomalib.schema import SettingsError
+from gliomalib.schema import SettingsError, run_name
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,25 @@ CHAIN: Mapping[str, Step] = {
     ),
 }
 """Every notebook of a study, each below those that it needs; a new one is one more row."""
+
+
+URGENT: Mapping[str, int] = {
+    **{"05_fusion": 9, "06_train_resnet50.truth": 9, "07_baselines": 9, "08_alpha_sweep": 9},
+    **{"11_leakage_audit": 8, "04_train_unet3d": 7, "03_train_unet2d": 6, "06_train_resnet50": 5},
+    **{"15_specification_curve": 4, "10_adaptive_fusion": 3, "13_external_validation": 2},
+}
+"""Runs, or notebooks with all of their variants, of which the higher begins first."""
+
+
+def urgency(notebook: str, variant: str) -> int:
+    """Return how soon a run should begin: what is longest until the end comes first.
+
+    Everything needs the two branches, 15 waits for 11, and 08 for 07, which waits for all of their
+    variants and for the long control. It changes no result.
+    """
+    if notebook in BRANCHES and not variant:
+        return 10
+    return URGENT.get(run_name(notebook, variant), URGENT.get(notebook, 1))
 
 
 def wanted(until: str) -> list[str]:

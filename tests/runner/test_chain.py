@@ -6,8 +6,8 @@ import pytest
 
 from gliomalib import parameters, provenance
 from gliomalib.provenance import PROJECT_DIR
-from gliomalib.runner.chain import CHAIN, wanted
-from gliomalib.schema import SettingsError
+from gliomalib.runner.chain import BRANCHES, CHAIN, URGENT, urgency, wanted
+from gliomalib.schema import SettingsError, split_run_name
 
 
 def test_chain_names_real_notebooks_in_an_order_that_works() -> None:
@@ -51,3 +51,11 @@ def test_a_notebook_waits_for_those_whose_tables_and_records_it_names(name: str)
 def test_a_notebook_that_gives_verdicts_waits_for_the_published_values(name: str) -> None:
     text = (PROJECT_DIR / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8")
     assert ("gliomalib.verdicts" in text) == ("data/published.yml" in CHAIN[name].files)
+
+
+def test_what_is_urgent_is_there_and_the_branches_are_most() -> None:
+    assert {split_run_name(name)[0] for name in URGENT} <= CHAIN.keys()
+    ranks = {name: urgency(name, "") for name in CHAIN}
+    assert {name for name in CHAIN if ranks[name] == max(ranks.values())} == set(BRANCHES)
+    control, other = urgency("06_train_resnet50", "truth"), urgency("06_train_resnet50", "seed2")
+    assert control > ranks["06_train_resnet50"] == other > urgency("12_metric_forensics", "")
