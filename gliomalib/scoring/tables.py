@@ -28,7 +28,10 @@ doi:10.1007/978-3-030-72087-2_11); the limit is a round number and was chosen on
 
 
 def predicted_labels(volume: Volume) -> NDArray[np.uint8]:
-    """Return the most probable class of each voxel (X, Y, Z); ties go to the lower class."""
+    """Return the most probable class of each voxel (X, Y, Z); ties go to the lower class.
+
+    Probabilities are taken to lie in 0–1, as ``average.check_probabilities`` sees to.
+    """
     # float16 from 0 on are in the order of their bits, which compare many times faster than they
     bits = volume.probabilities.view(np.int16)
     highest, classes = bits[0].copy(), np.zeros(bits.shape[1:], dtype=np.uint8)
