@@ -107,6 +107,11 @@ class Ledger:
         """Fill a row with a value in its own unit."""
         self._fill(key, value=value, note=note)
 
+    def at_worst(self, key: str, value: float, note: str) -> None:
+        """Fill a row of several measurements with the largest of them."""
+        if self.rows[key].value is None or value > self.rows[key].value:  # type: ignore[operator]
+            self.measured(key, value, note)
+
     def skipped(self, key: str, reason: str) -> None:
         """Say why a row did not run."""
         self._fill(key, note=reason)
