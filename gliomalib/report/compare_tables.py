@@ -38,21 +38,25 @@ def pair(run: str, name: str, a: Path, b: Path) -> TablePair:
     try:
         how = difference(*(records.table_text(path) for path in (a, b)))
     except ValueError as error:
-        how = f"cannot be read ({error})"
+        how = f"as one cannot be read ({error})"
     return TablePair(name, "differs" if how else "equal", how)
 
 
 def difference(a: str, b: str) -> str:
     """Return how two tables, CSV, differ: in their form, in words, or by how much; or nothing."""
     left, right = (_rows(text) for text in (a, b))
+    if len(left) != len(right):
+        return f"in the number of rows, {len(left)} in A and {len(right)} in B"
     if [row.keys() for row in left] != [row.keys() for row in right]:
-        return f"{len(left)} rows in A and {len(right)} in B, or other columns"
+        return "in columns"
     cells = [(x[name], y[name]) for x, y in zip(left, right, strict=True) for name in x]
     apart = [gap for gap in map(_gap, cells) if gap > CLOSE]
     if not apart:
         return ""
-    where = f"in {len(apart)} of {len(cells)} cells"
-    return f"other words {where}" if math.inf in apart else f"by {max(apart):.2g} at most {where}"
+    where = f"{len(apart)} of {len(cells)} cells"
+    return (
+        f"in words in {where}" if math.inf in apart else f"by {max(apart):.2g} at most in {where}"
+    )
 
 
 def _rows(text: str) -> list[Mapping[str, str]]:

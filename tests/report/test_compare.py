@@ -324,7 +324,7 @@ def test_all_that_differs_is_a_line_and_all_else_is_counted(a: Path, b: Path) ->
     assert compare.sentences(comparison(a, b)) == [
         f"B has no record of {VARIANT}.",
         f"{FUSION}: dice differs by 0.05, 0.7 became 0.75 (intervals overlap)",
-        f"table {LAST}.verdicts: differs other words in 1 of 7 cells",
+        f"table {LAST}.verdicts: differs in words in 1 of 7 cells",
         f"{FUSION}: only A has voxels",
         "claim C1: holds became fails",
         "claim Q3: holds became fails",

@@ -18,11 +18,11 @@ TABLE = "patient_id,dice,verdict\nP1,0.5,holds\nP2,,open\n"
         (TABLE, ""),
         (TABLE.replace("0.5", "0.50"), ""),
         (TABLE.replace("0.5", "0.4"), "by 0.2 at most in 1 of 6 cells"),
-        (TABLE.replace("open", "holds"), "other words in 1 of 6 cells"),
-        (TABLE.replace("P2,,", "P2,0.1,"), "other words in 1 of 6 cells"),
-        (TABLE.replace("0.5", "inf"), "other words in 1 of 6 cells"),
-        (TABLE + "P3,1,open\n", "2 rows in A and 3 in B, or other columns"),
-        (TABLE.replace("dice", "iou"), "2 rows in A and 2 in B, or other columns"),
+        (TABLE.replace("open", "holds"), "in words in 1 of 6 cells"),
+        (TABLE.replace("P2,,", "P2,0.1,"), "in words in 1 of 6 cells"),
+        (TABLE.replace("0.5", "inf"), "in words in 1 of 6 cells"),
+        (TABLE + "P3,1,open\n", "in the number of rows, 2 in A and 3 in B"),
+        (TABLE.replace("dice", "iou"), "in columns"),
     ],
 )
 def test_a_changed_cell_is_found_and_measured(changed: str, how: str) -> None:
@@ -51,7 +51,7 @@ def test_a_clock_and_the_commit_of_a_run_are_no_difference(tmp_path: Path) -> No
     assert compare_tables.pair(LAST, f"{LAST}.verdicts", one, other).kind == "equal"
     other.write_text(rows.replace("holds", "fails"))
     pair = compare_tables.pair(LAST, f"{LAST}.verdicts", one, other)
-    assert (pair.kind, pair.how) == ("differs", "other words in 1 of 3 cells")
+    assert (pair.kind, pair.how) == ("differs", "in words in 1 of 3 cells")
     for run, name in ((CLOCK, f"{CLOCK}.passes"), (LAST, f"{LAST}.compute")):
         assert compare_tables.pair(run, name, one, other).kind == "clock"
 
@@ -60,4 +60,4 @@ def test_a_damaged_table_is_named(tmp_path: Path) -> None:
     one, other = tmp_path / "one.csv.gz", tmp_path / "other.csv"
     one.write_bytes(b"no gzip")
     other.write_text(TABLE)
-    assert "cannot be read" in compare_tables.pair(FUSION, "05_fusion.x", one, other).how
+    assert "as one cannot be read" in compare_tables.pair(FUSION, "05_fusion.x", one, other).how
