@@ -138,7 +138,7 @@ def _finished(
                     process.wait(0.3)
             watch.follow(events, time.monotonic() - began)
         finally:
-            _end(process)
+            end(process)
             signal.signal(signal.SIGTERM, before)
     watch.show("")
     return bool(process.returncode == 0)
@@ -148,7 +148,7 @@ def _stop(*_: Any) -> Never:
     raise RunError("the study was told to stop (SIGTERM); start it again, and it goes on")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
     """End Snakemake and all that it started; at SIGTERM it alone would wait for its jobs."""
     if process.poll() is not None:
         # its number may be that of another process by now

@@ -381,7 +381,7 @@ def test_what_has_ended_is_not_ended_again(monkeypatch: pytest.MonkeyPatch) -> N
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     monkeypatch.setattr(psutil, "Process", pytest.fail)
-    snakemake._end(process)
+    snakemake.end(process)
 
 
 def test_what_ignores_the_first_word_is_killed_with_all_below_it(
@@ -394,5 +394,5 @@ def test_what_ignores_the_first_word_is_killed_with_all_below_it(
     process = subprocess.Popen([sys.executable, "-c", f"{parent}; time.sleep(60)"])
     wait_for((tmp_path / "ready").is_file)
     below = psutil.Process(process.pid).children()
-    snakemake._end(process)
+    snakemake.end(process)
     assert len(below) == 1 and not alive(below[0].pid)
