@@ -4,8 +4,8 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context
-from typing import TypeVar
+from multiprocessing import get_context, resource_tracker
+from typing import Any, TypeVar, cast
 
 log = logging.getLogger("gliomalib")
 
@@ -30,8 +30,13 @@ def mapped(work: Callable[[T], R], items: Sequence[T], workers: int, title: str)
         yield from map(work, steps(items, title))
         return
     # fork would copy locks that other threads of this process may hold
-    with ProcessPoolExecutor(min(workers, len(items)), mp_context=get_context("spawn")) as pool:
-        yield from results(pool.map(work, items), len(items), title)
+    try:
+        with ProcessPoolExecutor(min(workers, len(items)), mp_context=get_context("spawn")) as pool:
+            yield from results(pool.map(work, items), len(items), title)
+    finally:
+        # Python's helper of these processes would live on; as it ignores every request to end, a
+        # kernel waited for it ten seconds and was then killed
+        cast(Any, resource_tracker)._resource_tracker._stop()
 
 
 def in_threads(work: Callable[[T], R], items: Sequence[T], workers: int, title: str) -> list[R]:

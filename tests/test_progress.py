@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from gliomalib import progress
@@ -58,6 +59,13 @@ def test_work_is_handed_back_in_order_by_one_or_several(workers: int) -> None:
     assert list(progress.mapped(abs, [], workers, "numbers")) == []
     assert progress.in_threads(abs, [-3, 1, -2], workers, "numbers") == [3, 1, 2]
     assert progress.in_threads(abs, [], workers, "numbers") == []
+
+
+def test_no_process_lives_on_for_which_the_end_of_a_kernel_would_wait() -> None:
+    before = psutil.Process().children()
+    assert list(progress.mapped(abs, [-3, 1], 2, "numbers")) == [3, 1]
+    assert psutil.Process().children() == before
+    assert list(progress.mapped(abs, [-3, 1], 2, "numbers")) == [3, 1], "and again"
 
 
 def test_the_last_item_needs_no_line(clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
