@@ -5,6 +5,7 @@ import importlib
 import io
 import sys
 from collections.abc import Sequence
+from typing import Any, cast
 
 VERBS = {
     "run": ("study", "run one notebook of a study, whatever is up to date"),
@@ -26,6 +27,8 @@ VERBS = {
 def main(words: Sequence[str] | None = None) -> int:
     """Do what the command line says; return 0, or 1 after one sentence on what is wrong."""
     words = sys.argv[1:] if words is None else words
+    # jsonschema takes a second to build a grammar of addresses, by which nothing is checked here
+    sys.modules.setdefault("rfc3987_syntax", cast(Any, None))
     for stream in (sys.stdout, sys.stderr):
         # a terminal may know neither our signs nor those in the name of a file
         if isinstance(stream, io.TextIOWrapper):

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gliomalib.schema import (
@@ -153,6 +152,8 @@ def resized(images: NDArray[np.float16], size: int | None) -> NDArray[np.float16
     """Return images (N, C, H, W) as squares of ``size`` (None: as they are), antialiased."""
     if size is None or images.shape[2:] == (size, size):
         return np.ascontiguousarray(images)
+    import torch  # noqa: PLC0415  # slow, and half of the notebooks do without
+
     scaled = torch.nn.functional.interpolate(
         torch.from_numpy(images.astype(np.float32)), (size, size), mode="bilinear", antialias=True
     )

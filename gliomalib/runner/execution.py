@@ -30,6 +30,9 @@ from gliomalib.runner.watch import telling
 WANTING = ("StoredError", "MismatchError", "RecordError")
 """Errors of a notebook that did not find what another one should have left."""
 
+WITHOUT_GRAMMAR = "import sys; sys.modules['rfc3987_syntax'] = None"
+"""Spares a kernel, in which MONAI loads jsonschema, what ``__main__`` spares its parent."""
+
 LINGERING_S = 20.0
 """How long the kernel of a killed run may take to notice that its parent is gone."""
 
@@ -63,7 +66,7 @@ def kernel_class(variables: Mapping[str, str], lock: int) -> type[Any]:
     """
     spec = KernelSpec(**get_kernel_dict())
     # what goes wrong in a cell reaches the notebook; the rest is talk about the connection
-    spec.argv = [*spec.argv, "--log-level=CRITICAL"]
+    spec.argv = [*spec.argv, "--log-level=CRITICAL", f"--IPKernelApp.exec_lines={WITHOUT_GRAMMAR}"]
 
     class Kernel(AsyncKernelManager):
         process: subprocess.Popen[bytes]
