@@ -252,34 +252,38 @@ def mean_curve(
     if len(curves) == 1:
         # no copy: all patients' curves are in memory together, most of them of one fold
         return _shortened(curves[0])
-    alphas = np.unique(np.concatenate([curve.alphas for curve in curves]))
+    alphas, places = np.unique(
+        np.concatenate([curve.alphas for curve in curves]), return_inverse=True
+    )
     # whole numbers add up without rounding, in any order; their sum stays below 2⁶³
     unit = 2.0 ** (62 - len(curves).bit_length())
     wholes = (np.rint(np.nan_to_num(curve.values) * unit).astype(np.int64) for curve in curves)
     if not missing:
         # no name for the sums, which are as large as their mean: they go before it is shortened
-        return _shortened(Curve(alphas, _added(curves, alphas, wholes) / (unit * len(curves))))
-    sums = _added(curves, alphas, wholes)
+        return _shortened(Curve(alphas, _added(places, wholes) / (unit * len(curves))))
+    sums = _added(places, wholes)
     defined = ((~np.isnan(curve.values)).astype(np.int64) for curve in curves)
-    count = _added(curves, alphas, defined)
+    count = _added(places, defined)
     values = np.full(len(sums), np.nan)
     enough = count >= (1 if undefined == "exclude" else len(curves))
     np.divide(sums, unit * count, out=values, where=enough)
     return _shortened(Curve(alphas, values))
 
 
-def _added(
-    curves: Sequence[Curve], alphas: FloatArray, wholes: Iterable[NDArray[np.int64]]
-) -> NDArray[np.int64]:
-    """Return the sum in the cells of ``alphas`` of a whole number in each cell of each curve."""
+def _added(places: NDArray[np.intp], wholes: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Return the sum of whole numbers in the cells of several curves, in the cells of all α.
+
+    ``places`` says for each α of each curve, one curve after the other, which of all α it is.
+    """
     # a curve is its jumps: each is put into the cell in which it begins, and the running sum
     # carries it through the finer cells behind
-    total = np.zeros(2 * len(alphas) - 1, dtype=np.int64)
-    for curve, whole in zip(curves, wholes, strict=True):
+    total, start = np.zeros(2 * places.max() + 1, dtype=np.int64), 0
+    for whole in wholes:
+        jumps, end = np.diff(whole, prepend=0), start + len(whole) // 2 + 1
         # cell 2i goes to α number i wherever that is now, cell 2i + 1 to the first one behind it
-        cells = np.arange(len(whole))
-        places = 2 * np.searchsorted(alphas, curve.alphas)[cells // 2] + cells % 2
-        total[places] += np.diff(whole, prepend=0)
+        points, start = 2 * places[start:end], end
+        total[points] += jumps[::2]
+        total[points[:-1] + 1] += jumps[1::2]
     return total.cumsum(out=total)
 
 
