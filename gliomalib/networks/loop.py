@@ -7,7 +7,7 @@ import math
 import signal
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -22,10 +22,10 @@ from lightning_fabric.utilities.warnings import PossibleUserWarning
 from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
 from torch.optim.swa_utils import update_bn
-from torch.utils.data import DataLoader, Dataset
 
 from gliomalib.networks.job import Job, Plan
-from gliomalib.networks.samples import Sample, Samples, batches
+from gliomalib.networks.loading import Ahead, Batch, Drawn, collate, collate_float32, share
+from gliomalib.networks.samples import batches
 from gliomalib.provenance import open_atomic
 from gliomalib.schema import RecordError, SettingsError
 
@@ -33,52 +33,6 @@ log = logging.getLogger("gliomalib")
 
 SECONDS_BETWEEN_LINES = 5.0
 SETTLING_BATCHES = 40
-
-Batch = tuple[Tensor, Tensor, Tensor]
-"""Images (B, C, *S), their targets, and which of them count (B,)."""
-
-
-class _Drawn(Dataset[tuple[Sample, bool]]):
-    """The samples as one seed draws them: the order of reading does not matter.
-
-    Each with whether it counts: a negative index −1 − i is sample i, which only fills a share.
-    """
-
-    def __init__(self, samples: Samples, seed: int, vary: bool) -> None:
-        self.samples, self.seed, self.vary = samples, seed, vary
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> tuple[Sample, bool]:
-        place = index if index >= 0 else -1 - index
-        rng = np.random.default_rng((self.seed, place))
-        sample = self.samples.draw(place, rng)
-        return self.samples.varied(sample, rng) if self.vary else sample, index >= 0
-
-
-def _collate(drawn: Sequence[tuple[Sample, bool]]) -> Batch:
-    """Stack samples; smaller ones get zeros (background, no tumour) at the end of their axes."""
-    samples, counts = zip(*drawn, strict=True)
-    images, targets = (_stacked(part) for part in zip(*samples, strict=True))
-    return images, targets, torch.tensor(counts)
-
-
-def _stacked(arrays: Sequence[NDArray[Any]]) -> Tensor:
-    largest = np.max([array.shape for array in arrays], axis=0)
-    stacked = np.zeros((len(arrays), *largest), arrays[0].dtype)
-    for place, array in zip(stacked, arrays, strict=True):
-        place[tuple(map(slice, array.shape))] = array
-    return torch.from_numpy(stacked)
-
-
-def share(batch: list[int], rank: int, processes: int) -> list[int]:
-    """Return what one of several processes takes of a batch, as many samples as any other.
-
-    What is lacking at the end is filled with a sample that does not count (−1 − index).
-    """
-    part = batch[rank::processes]
-    return part + [-1 - batch[0]] * (math.ceil(len(batch) / processes) - len(part))
 
 
 def _of_all(part: Tensor) -> Tensor:
@@ -156,26 +110,26 @@ class Loop(pl.LightningModule):
         if self.plan.job.compute.steps:
             # whole batches, however few samples a rehearsal has
             order = np.resize(order, self.plan.steps * self.plan.job.settings.batch_size)
-        return self._loader(_Drawn(samples, seed, True), order)
+        return self._loader(Drawn(samples, seed, True), order)
 
     def val_dataloader(self) -> Any:
         """Draw the same samples at every epoch."""
         samples = self.plan.val
         if samples is None:
             return []
-        drawn = _Drawn(samples, self.plan.job.seed_of("val"), False)
+        drawn = Drawn(samples, self.plan.job.seed_of("val"), False)
         return self._loader(drawn, np.arange(len(samples)))
 
-    def _loader(self, drawn: _Drawn, order: NDArray[np.int64]) -> Any:
+    def _loader(self, drawn: Drawn, order: NDArray[np.int64]) -> Any:
         # without a trainer the samples are only looked at, by one process
         rank, processes = 0, 1
         if self._trainer:
             rank, processes = self.trainer.global_rank, self.trainer.world_size
         whole = batches(order, self.plan.job.settings.batch_size)
-        return DataLoader(
+        return Ahead(
             drawn,
             batch_sampler=[share(batch, rank, processes) for batch in whole],
-            collate_fn=_collate,
+            collate_fn=collate if self.plan.device.type == "cuda" else collate_float32,
             pin_memory=self.plan.device.type == "cuda",
             # without its own generator a loader draws from torch's global one, where dropout draws
             generator=torch.Generator().manual_seed(drawn.seed),

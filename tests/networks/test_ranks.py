@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from gliomalib.machines import Compute
-from gliomalib.networks import loop, predict, ranks, training
+from gliomalib.networks import predict, ranks, training
 from gliomalib.networks.job import Plan
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import SettingsError, StoredCase
@@ -95,15 +95,6 @@ def test_two_nodes_have_the_curve_of_one_process(alone: training.Trained, tmp_pa
         printed, _ = node.communicate(timeout=300)
         losses = [float(word) for word in printed.splitlines()[-1].split()]
         np.testing.assert_allclose(losses, alone.history["loss"], **SAME)
-
-
-@pytest.mark.parametrize("processes", [1, 2, 3, 5])
-def test_shares_hold_each_sample_once_and_are_of_one_size(processes: int) -> None:
-    batch = [7, 3, 0, 9]
-    shares = [loop.share(batch, rank, processes) for rank in range(processes)]
-    assert len({len(part) for part in shares}) == 1
-    assert sorted(index for part in shares for index in part if index >= 0) == sorted(batch)
-    assert all(-1 - index in batch for part in shares for index in part if index < 0)
 
 
 def test_what_cannot_be_shared_is_refused_in_a_sentence(tmp_path: Path) -> None:
