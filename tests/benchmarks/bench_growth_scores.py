@@ -23,7 +23,10 @@ NAMES = tuple(f"P{number:03}" for number in range(max(PATIENTS) + 1))
 """Who is in the study; the first is the only one who is trained on."""
 
 AT_LEAST = 160
-"""A study of fewer patients is carried through again until these many were looked at."""
+"""Smaller studies are carried through several times, each with other patients, up to so many.
+
+With the same patients again, memory would be warm for the small study alone.
+"""
 
 
 def labels_of(patient: str) -> Labels:
@@ -45,9 +48,10 @@ def volume_of(network: str, patient: str, fold: int) -> Volume:
     return Volume((odds / odds.sum(axis=0)).astype(np.float16), grid)
 
 
-def split(patients: int) -> Split:
-    """Return a fold that reports so many patients."""
-    return Split(0, NAMES[:1], (), NAMES[1 : patients + 1])
+def split(patients: int, turn: int = 0) -> Split:
+    """Return a fold that reports so many patients, other ones at each turn."""
+    first = 1 + turn * patients
+    return Split(0, NAMES[:1], (), NAMES[first : first + patients])
 
 
 def times(patients: int) -> int:
@@ -56,16 +60,17 @@ def times(patients: int) -> int:
 
 
 def opened(root: Path, patients: int) -> list[folds.Material]:
-    """Return the study of the first so many patients, as often as it is carried through."""
+    """Return studies of so many patients, as many as are carried through."""
     with contextlib.redirect_stdout(io.StringIO()):
         whole = folds.open_material(planted_branches.begin(root, NOTEBOOK))
     study = whole.study.model_copy(update={"variants": {}})
-    material = replace(whole, run=replace(whole.run, study=study), splits=(split(patients),))
+    material = replace(whole, run=replace(whole.run, study=study))
     # what is only done once in a process belongs to no size
     first = replace(material, splits=(split(2),))
     evaluate([first])
     sweep([first])
-    return [material] * times(patients)
+    turns = range(times(patients))
+    return [replace(material, splits=(split(patients, turn),)) for turn in turns]
 
 
 def evaluate(studies: list[folds.Material]) -> None:
