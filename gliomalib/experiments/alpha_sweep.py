@@ -9,7 +9,7 @@ patients with their whole curve. It is then widened by how far the trainings dif
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -21,7 +21,7 @@ from gliomalib.experiments.values import ONE_TRAINING, ends, of, pooled, value
 from gliomalib.fusion import optimum
 from gliomalib.pipeline import folds
 from gliomalib.schema import FloatArray, RecordError, Value
-from gliomalib.scoring import bootstrap, tables, training_noise
+from gliomalib.scoring import bootstrap, metrics, tables, training_noise
 from gliomalib.scoring.training_noise import MARGIN
 from gliomalib.settings import PAPER_ALPHA, Study, named_seed
 
@@ -35,6 +35,55 @@ Curves = Mapping[str, Mapping[str, optimum.Curve]]
 """Region → patient → curve; ``mean`` is of a patient's NCR, ED and ET."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Training(Mapping[str, Mapping[str, optimum.Curve]]):
+    """The curves of one training, made anew of ``steps`` (patient → folds) whenever asked for.
+
+    The curves of all regions together take six times the memory of the steps, and a cohort has
+    hundreds of patients.
+    """
+
+    steps: Mapping[str, Sequence[optimum.Steps]]
+    empty: metrics.EmptyRule
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("mean", *tables.REGIONS))
+
+    def __len__(self) -> int:
+        return len(tables.REGIONS) + 1
+
+    def __getitem__(self, region: str) -> dict[str, optimum.Curve]:
+        return {name: self._curve(of_folds, region) for name, of_folds in self.steps.items()}
+
+    def _curve(self, of_folds: Sequence[optimum.Steps], region: str) -> optimum.Curve:
+        if region == "mean":
+            parts = [self._curve(of_folds, name) for name in tables.CLASSES]
+        else:
+            classes = tables.REGIONS[region]
+            parts = [optimum.dice_at(steps, classes, self.empty) for steps in of_folds]
+        return optimum.mean_curve(parts, "exclude")
+
+
+@dataclass(frozen=True, eq=False)
+class _Averaged(Mapping[str, Mapping[str, optimum.Curve]]):
+    """The curves averaged over trainings; who lacks a score in one lacks it in the mean."""
+
+    by_seed: Mapping[int, Curves]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.by_seed[0])
+
+    def __len__(self) -> int:
+        return len(self.by_seed[0])
+
+    def __getitem__(self, region: str) -> dict[str, optimum.Curve]:
+        of_seeds = [curves[region] for curves in self.by_seed.values()]
+        return {
+            name: optimum.mean_curve([curves[name] for curves in of_seeds], "nan")
+            for name in of_seeds[0]
+        }
+
+
 @dataclass(frozen=True)
 class Sweep:
     """Dice at every α: ``curves`` averaged over trainings, ``by_seed`` those of each training."""
@@ -42,16 +91,17 @@ class Sweep:
     curves: Curves
     by_seed: Mapping[int, Curves] = field(default_factory=dict)
 
-    def defined(self, region: str) -> dict[str, optimum.Curve]:
-        """Return the curves of the patients who have a score of that region at every α."""
-        curves = self.curves[region]
-        return {name: curve for name, curve in curves.items() if not np.isnan(curve.values).any()}
-
     def trainings(self, region: str) -> dict[int, list[optimum.Curve]]:
-        """Return the curves of the same patients by seed, 0 the study's own."""
-        names = self.defined(region)
-        by_seed = self.by_seed or {0: self.curves}
-        return {seed: [of[region][name] for name in names] for seed, of in by_seed.items()}
+        """Return the curves of who is ``defined`` in the mean, by seed, 0 the study's own."""
+        names = defined(self.curves[region])
+        by_seed = {seed: curves[region] for seed, curves in self.by_seed.items()}
+        by_seed = by_seed or {0: self.curves[region]}
+        return {seed: [curves[name] for name in names] for seed, curves in by_seed.items()}
+
+
+def defined(curves: Mapping[str, optimum.Curve]) -> dict[str, optimum.Curve]:
+    """Return the curves of the patients who have a score at every α."""
+    return {name: curve for name, curve in curves.items() if not np.isnan(curve.values).any()}
 
 
 @dataclass(frozen=True)
@@ -80,32 +130,22 @@ def exact(material: folds.Material, part: str) -> Sweep:
 
     A patient who lacks a score in one training lacks it in their mean.
     """
-    pairs = folds.seeds(material.study)
-    by_seed = {seed: _curves(material, part, pair) for seed, pair in pairs.items()}
-    curves = {
-        region: {
-            name: optimum.mean_curve([of[region][name] for of in by_seed.values()], "nan")
-            for name in of_region
-        }
-        for region, of_region in by_seed[0].items()
+    empty = material.study.evaluation.empty
+    by_seed = {
+        seed: _Training(_steps(material, part, pair), empty)
+        for seed, pair in folds.seeds(material.study).items()
     }
-    return Sweep(curves, by_seed)
+    return Sweep(_Averaged(by_seed), by_seed)
 
 
-def _curves(material: folds.Material, part: str, branches: folds.Pair) -> Curves:
-    by_fold = defaultdict(list)
+def _steps(
+    material: folds.Material, part: str, branches: folds.Pair
+) -> dict[str, list[optimum.Steps]]:
+    """Return the steps of each patient, one of each fold that applies to them."""
+    by_patient = defaultdict(list)
     for case, p2d, p3d in folds.branch_volumes(material, part, branches):
-        steps = optimum.steps_of(p2d, p3d, case.labels)
-        for region, classes in tables.REGIONS.items():
-            curve = optimum.dice_at(steps, classes, material.study.evaluation.empty)
-            by_fold[case.grid.patient_id, region].append(curve)
-    curves: dict[str, dict[str, optimum.Curve]] = {name: {} for name in ("mean", *tables.REGIONS)}
-    for (patient, region), of_folds in sorted(by_fold.items()):
-        curves[region][patient] = optimum.mean_curve(of_folds, "exclude")
-    for patient in curves["WT"]:
-        of_classes = [curves[region][patient] for region in tables.CLASSES]
-        curves["mean"][patient] = optimum.mean_curve(of_classes, "exclude")
-    return curves
+        by_patient[case.grid.patient_id].append(optimum.steps_of(p2d, p3d, case.labels))
+    return dict(sorted(by_patient.items()))
 
 
 def curve_table(sweep: Sweep, study: Study) -> pd.DataFrame:
@@ -114,13 +154,13 @@ def curve_table(sweep: Sweep, study: Study) -> pd.DataFrame:
     Columns: region, alpha, dice, low, high, patients, left_out (they lack a score at some α).
     """
     grid, parts = alphas(study), []
-    for region in sweep.curves:
-        if not (curves := sweep.defined(region)):
+    for region, curves in sweep.curves.items():
+        if not (whole := defined(curves)):
             continue
-        rows = np.stack([curve.at(grid) for curve in curves.values()])
+        rows = np.stack([curve.at(grid) for curve in whole.values()])
         low, high = _band(rows, study, region)
         columns = {"alpha": grid, "dice": rows.mean(axis=0), "low": low, "high": high}
-        counts = {"patients": len(rows), "left_out": len(sweep.curves[region]) - len(rows)}
+        counts = {"patients": len(rows), "left_out": len(curves) - len(rows)}
         parts.append(pd.DataFrame({"region": region, **columns, **counts}))
     return pd.concat(parts, ignore_index=True)
 
@@ -139,9 +179,9 @@ def optima(sweep: Sweep, study: Study) -> dict[str, Optimum]:
 
     Raises ``RecordError`` where nobody has a mean Dice.
     """
-    if not sweep.defined("mean"):
+    if not defined(sweep.curves["mean"]):
         raise RecordError("no patient has a mean Dice at every α; look at evaluation.empty")
-    regions = filter(sweep.defined, sweep.curves)
+    regions = [region for region, curves in sweep.curves.items() if defined(curves)]
     return {region: _optimum(sweep, region, study) for region in regions}
 
 
@@ -204,7 +244,8 @@ def conclusion(values: Sequence[Value]) -> str:
 
 
 def _optimum(sweep: Sweep, region: str, study: Study) -> Optimum:
-    curves = list(sweep.defined(region).values())
+    of_all = sweep.curves[region]
+    curves = list(defined(of_all).values())
     root, draws = named_seed(study.seed, "sweeps", "optimum", region), study.evaluation.bootstrap
     over_patients = optimum.optimum_intervals(curves, PAPER_ALPHA, root, draws)
     intervals = (over_patients["alpha"], over_patients["lost"], _plateau(curves, study, region))
@@ -213,7 +254,7 @@ def _optimum(sweep: Sweep, region: str, study: Study) -> Optimum:
     # beyond 0 and 1 no α, loss or width can be
     alpha, lost, plateau = (training_noise.widened(*pair).within(0.0, 1.0) for pair in pairs)
     best = optimum.best_of(optimum.mean_curve(curves)).value
-    return Optimum(alpha, best, lost, plateau, len(sweep.curves[region]) - len(curves))
+    return Optimum(alpha, best, lost, plateau, len(of_all) - len(curves))
 
 
 def _optimum_of(curves: Sequence[optimum.Curve]) -> tuple[float, float, float]:

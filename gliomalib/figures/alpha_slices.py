@@ -29,11 +29,12 @@ def table(material: folds.Material, sweep: alpha_sweep.Sweep) -> pd.DataFrame:
     and those of ``sliced``. Networks are those of the study's own seed.
     """
     own, plan, rows = sweep.by_seed[0], material.study, []
-    for patient, rank in chosen(own["WT"], plan.fusion.alpha).items():
+    whole, mean = own["WT"], own["mean"]
+    for patient, rank in chosen(whole, plan.fusion.alpha).items():
         fold = next(split.fold for split in material.splits if patient in split.test)
         pair, case = folds.pair(material, fold, patient), material.store.get(patient)
         alphas = alpha_sweep.alphas(plan)
-        dice, curve = own["WT"][patient].at(plan.fusion.alpha), own["mean"][patient].at(alphas)
+        dice, curve = whole[patient].at(plan.fusion.alpha), mean[patient].at(alphas)
         about = {"patient_id": patient, "rank": rank, "dice": dice, "own": _joined(curve.round(6))}
         rows.append({**about, **sliced(case, pair, alphas, plan.classifier.label_rule)})
     return pd.DataFrame(rows)
