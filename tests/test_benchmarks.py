@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks import page
-from tests.benchmarks.ledger import Ledger, Pair
+from tests.benchmarks.ledger import Ledger, Pair, paired
 
 
 def row(key: str, value: float) -> str:
@@ -31,11 +31,15 @@ def test_a_row_is_met_up_to_or_from_its_reach(key: str, value: float, outcome: s
 def test_a_ratio_is_turned_as_its_reach_wants_it() -> None:
     ledger = Ledger.declared()
     for key in ("preprocess_reading", "preprocess_monai"):
-        ledger.compared(key, Pair(ours=2, theirs=1, times_as_fast=0.5, times_the_time=2))
+        ledger.compared(key, Pair(ours=2, theirs=1))
     assert [ledger.rows[key].value for key in ("preprocess_reading", "preprocess_monai")] == [
         2,
         0.5,
     ]
+
+
+def test_of_several_runs_the_fastest_of_each_side_count() -> None:
+    assert paired([(3, 8), (2, 9), (4, 6)]) == Pair(ours=2, theirs=6)
 
 
 def test_a_row_that_did_not_run_stands_on_the_page_with_its_reason(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """What was measured: a value for each row of ``rows.yml``, or why there is none."""
 
 import json
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -52,12 +51,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Pair:
-    """Seconds of our way and of its peer, the medians of runs in turn, and of their ratios."""
+    """Seconds of the fastest run of our way and of its peer's."""
 
     ours: float
     theirs: float
-    times_as_fast: float
-    times_the_time: float
+
+    @property
+    def times_as_fast(self) -> float:
+        """How many times the speed of the peer ours is."""
+        return self.theirs / self.ours
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -79,10 +81,12 @@ def alternated(ours: Callable[[], float], theirs: Callable[[], float], runs: int
 
 
 def paired(seconds_of_both: Sequence[tuple[float, float]]) -> Pair:
-    """Return the medians of runs, ours beside its peer's."""
-    ours, theirs = (statistics.median(column) for column in zip(*seconds_of_both, strict=True))
-    ratio = statistics.median(peer / own for own, peer in seconds_of_both)
-    return Pair(ours, theirs, ratio, 1 / ratio)
+    """Return the fastest of several runs, ours and its peer's.
+
+    What else a machine does only makes a run slower: as Python's ``timeit`` says, the fastest is
+    nearest to what the work takes, for both.
+    """
+    return Pair(*map(min, zip(*seconds_of_both, strict=True)))
 
 
 @dataclass
@@ -100,7 +104,7 @@ class Ledger:
     def compared(self, key: str, pair: Pair, note: str = "") -> None:
         """Fill a row with a ratio, turned as its reach wants it."""
         row = self.rows[key]
-        value = pair.times_the_time if row.at_least is None else pair.times_as_fast
+        value = pair.times_as_fast if row.at_most is None else 1 / pair.times_as_fast
         self._fill(key, value=value, ours=pair.ours, theirs=pair.theirs, note=note)
 
     def measured(self, key: str, value: float, note: str = "") -> None:
