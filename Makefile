@@ -81,7 +81,7 @@ test: $(READY) ## run the tests (TESTS=tests/test_x.py; GLIOMA_REAL_DATA=/path f
 
 soak: $(READY) ## try 17,000 strange inputs, kill a study 20 times, follow 369 patients (SOAK=2: others)
 	@GLIOMA_SOAK="$${SOAK:-1}" $(BIN)/python -m pytest -n 0 -q -s tests/test_fuzz.py tests/data/test_content.py \
-		tests/test_interruptions.py tests/networks/test_ranks.py tests/test_limits.py
+		tests/test_interruptions.py tests/networks/test_ranks.py tests/test_cluster.py tests/test_limits.py
 
 bench: $(READY) $(PEERS) ## time what must be fast (GLIOMA_REAL_DATA=/path; wants a quiet machine)
 	@$(BIN)/python -m pytest -n 0 -q -o python_files='bench_*.py' -o python_functions='bench_*' tests/benchmarks
