@@ -70,8 +70,9 @@ def kernel_class(variables: Mapping[str, str], lock: int) -> type[Any]:
 
     class Kernel(AsyncKernelManager):
         process: subprocess.Popen[bytes]
-        # after half of it a kernel is told to stop: on a busy machine 2.5 s are too short
-        shutdown_wait_time = 20.0
+        # after half of it a kernel is told to stop; now and then it waits ten seconds at its end
+        # for a thread that is gone (flush_timeout of ipykernel), and then ends as it should
+        shutdown_wait_time = 30.0
 
         @property
         def kernel_spec(self) -> KernelSpec:
