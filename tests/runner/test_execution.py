@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+from ipykernel.iostream import OutStream
 
 from gliomalib import provenance, records
 from gliomalib.runner import execution, stamps
@@ -23,6 +24,12 @@ def test_kernel_is_this_python_with_fixed_threads(
     assert execution.kernel_class(variables, 0)().format_kernel_cmd()[0] == python
     toy.study("threads: 0\n")
     assert not set(THREADS) & set(toy.planned()[FIRST].environment)
+
+
+def test_a_kernel_that_waits_for_its_own_thread_is_not_told_to_end() -> None:
+    # half of the time passes before it is; its record would then say that it was killed
+    patience = execution.kernel_class({}, 0)().shutdown_wait_time / 2
+    assert patience > OutStream.flush_timeout
 
 
 @pytest.fixture
