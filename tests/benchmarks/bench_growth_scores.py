@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,19 +13,20 @@ from gliomalib.fusion import optimum
 from gliomalib.pipeline import folds
 from gliomalib.schema import Labels, Split, Volume
 from tests import planted_branches
-from tests.benchmarks.growth import PATIENTS, Grown, measured, memory_growth, time_growth
+from tests.benchmarks.growth import (
+    ORDER,
+    PATIENTS,
+    measured,
+    memory_growth,
+    time_growth,
+    turns,
+)
 from tests.benchmarks.ledger import Ledger
 
 SHAPE = (24, 24, 16)
 NOTEBOOK = "08_alpha_sweep"
 NAMES = tuple(f"P{number:03}" for number in range(max(PATIENTS) + 1))
 """Who is in the study; the first is the only one who is trained on."""
-
-AT_LEAST = 160
-"""Smaller studies are carried through several times, each with other patients, up to so many.
-
-With the same patients again, memory would be warm for the small study alone.
-"""
 
 
 def labels_of(patient: str) -> Labels:
@@ -54,11 +54,6 @@ def split(patients: int, turn: int = 0) -> Split:
     return Split(0, NAMES[:1], (), NAMES[first : first + patients])
 
 
-def times(patients: int) -> int:
-    """Return how often a study of so many patients is carried through."""
-    return max(AT_LEAST // patients, 1)
-
-
 def opened(root: Path, patients: int) -> list[folds.Material]:
     """Return studies of so many patients, as many as are carried through."""
     with contextlib.redirect_stdout(io.StringIO()):
@@ -69,8 +64,8 @@ def opened(root: Path, patients: int) -> list[folds.Material]:
     first = replace(material, splits=(split(2),))
     evaluate([first])
     sweep([first])
-    turns = range(times(patients))
-    return [replace(material, splits=(split(patients, turn),)) for turn in turns]
+    each = range(turns(patients))
+    return [replace(material, splits=(split(patients, turn),)) for turn in each]
 
 
 def evaluate(studies: list[folds.Material]) -> None:
@@ -86,19 +81,11 @@ def sweep(studies: list[folds.Material]) -> None:
             optimum.best_of(optimum.mean_curve([*curves.values()]))
 
 
-def grown(work: Callable[[list[folds.Material]], None], root: Path) -> list[Grown]:
-    """Measure each size in a process of its own; seconds are of all patients once."""
-    # the ends decide, so they are measured three times, in turn
-    ends = min(PATIENTS), max(PATIENTS)
-    runs = [measured(work, partial(opened, root), size) for size in (*PATIENTS, *ends, *ends)]
-    return [replace(run, seconds=run.seconds / times(run.patients)) for run in runs]
-
-
 def bench_growth(tmp_path: Path, ledger: Ledger) -> None:
     people = (split(max(PATIENTS)),)
     planted_branches.material(tmp_path, NOTEBOOK, people, labels_of, volume_of)
     for key, work in (("growth_evaluation", evaluate), ("growth_sweep", sweep)):
-        runs = grown(work, tmp_path)
+        runs = [measured(work, partial(opened, tmp_path), patients) for patients in ORDER]
         each = ", ".join(
             f"{1000 * run.seconds / run.patients:.1f}" for run in runs[: len(PATIENTS)]
         )

@@ -127,31 +127,33 @@ def bench_against_nnunet(patients: list[Case], out: Path, ledger: Ledger) -> Non
 # --- growth
 
 
-def many(root: Path, patients: int) -> tuple[Store, list[Case]]:
-    """Write so many small patients, and keep one in another store, so that all is loaded."""
+def many(root: Path, patients: int) -> list[tuple[Store, list[Case]]]:
+    """Write small patients of all turns, and keep one in another store, so that all is loaded."""
     base = root / f"{patients}"
     shutil.rmtree(base, ignore_errors=True)
     distinct = write_cases(base / "distinct", range(1, DISTINCT + 1))
-    for number in range(patients):
-        folder = base / "raw" / f"BraTS20_Training_{number + 1:03d}"
-        folder.mkdir(parents=True)
-        for name, path in distinct[number % DISTINCT].files.items():
-            (folder / f"{folder.name}_{name}.nii.gz").hardlink_to(path)
     preprocess.fill(preprocess.open_store(base / "warm", SMALL), distinct, SMALL)
-    return preprocess.open_store(base / "store", SMALL), survey.discover(base / "raw")
+    studies = []
+    for turn in range(growth.turns(patients)):
+        study = base / f"{turn}"
+        for number in range(patients):
+            folder = study / "raw" / f"BraTS20_Training_{number + 1:03d}"
+            folder.mkdir(parents=True)
+            for name, path in distinct[number % DISTINCT].files.items():
+                (folder / f"{folder.name}_{name}.nii.gz").hardlink_to(path)
+        cases = survey.discover(study / "raw")
+        studies.append((preprocess.open_store(study / "store", SMALL), cases))
+    return studies
 
 
-def fill_all(asked: tuple[Store, list[Case]]) -> None:
+def fill_all(studies: list[tuple[Store, list[Case]]]) -> None:
     """Preprocess all of them, one after the other."""
-    store, cases = asked
-    preprocess.fill(store, cases, SMALL)
+    for store, cases in studies:
+        preprocess.fill(store, cases, SMALL)
 
 
 def bench_growth(out: Path, ledger: Ledger) -> None:
-    few, *more = growth.PATIENTS
-    # the smallest number is over so soon that several runs of it make one
-    sizes = [few, few, *more, few, few, more[-1], few, more[-1]]
-    runs = [growth.measured(fill_all, partial(many, out), patients) for patients in sizes]
+    runs = [growth.measured(fill_all, partial(many, out), size) for size in growth.ORDER]
     each = {n: min(run.seconds / n for run in runs if run.patients == n) for n in growth.PATIENTS}
     steps = ", ".join(f"{n}: {1e3 * took:.1f}" for n, took in each.items())
     ledger.measured(

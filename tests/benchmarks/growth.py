@@ -12,6 +12,18 @@ from typing import Any
 PATIENTS = (10, 40, 160, 640)
 """Sizes of a study for which growth is looked at."""
 
+ORDER = (*PATIENTS, min(PATIENTS), max(PATIENTS), min(PATIENTS), max(PATIENTS))
+"""Sizes in the order in which they are measured: the ends decide, so they come three times."""
+
+
+def turns(patients: int) -> int:
+    """Return how many studies of this size are measured at once, each of other patients.
+
+    All sizes work on as many patients: what is over sooner would be the faster the luckier, and
+    the same few patients again would be in the caches of the processor.
+    """
+    return max(PATIENTS) // patients
+
 
 @dataclass(frozen=True)
 class Grown:
@@ -25,8 +37,9 @@ class Grown:
 def measured(work: Callable[[Any], object], setup: Callable[[int], Any], patients: int) -> Grown:
     """Run ``work(setup(patients))`` in a fresh process; only ``work`` is timed.
 
-    The peak is that of the whole process, set-up and imports included. Both callables must be
-    known to a fresh process: functions of a module, or partials of such.
+    Both are of ``turns(patients)`` studies, the seconds of one. The peak is that of the whole
+    process, set-up and imports included. Both callables must be known to a fresh process:
+    functions of a module, or partials of such.
     """
     # a fork would begin with the memory of this process as its own peak
     context = multiprocessing.get_context("spawn")
@@ -40,7 +53,7 @@ def measured(work: Callable[[Any], object], setup: Callable[[int], Any], patient
         process.join()
         raise RuntimeError(f"the process ended with status {process.exitcode}") from None
     process.join()
-    return Grown(patients, took, peak)
+    return Grown(patients, took / turns(patients), peak)
 
 
 def time_growth(grown: Sequence[Grown]) -> float:
