@@ -147,7 +147,9 @@ def outcome(report: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
         for name in ("wall_s", "peak_memory_bytes"):
             del content[name]
-        content["provenance"].pop("date", None)
+        # ipykernel may hang or abort at its very end, when all has been written
+        for name in ("date", "exit_code"):
+            content["provenance"].pop(name, None)
         content["values"] = [v for v in content["values"] if v.get("unit") not in CLOCK_UNITS]
         found[path.name] = content
     for path in sorted(report.glob("tables/*.csv*")):

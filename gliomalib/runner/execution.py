@@ -30,8 +30,12 @@ from gliomalib.runner.watch import telling
 WANTING = ("StoredError", "MismatchError", "RecordError")
 """Errors of a notebook that did not find what another one should have left."""
 
-WITHOUT_GRAMMAR = "import sys; sys.modules['rfc3987_syntax'] = None"
-"""Spares a kernel, in which MONAI loads jsonschema, what ``__main__`` spares its parent."""
+FIRST_LINES = (
+    "import sys; sys.modules['rfc3987_syntax'] = None; "
+    "from ipykernel.iostream import OutStream; OutStream.flush_timeout = 2.0"
+)
+"""Spares a kernel, in which MONAI loads jsonschema, what ``__main__`` spares its parent. At its end
+ipykernel 7.4 may wait for a thread of its own that is gone: twice these seconds, not twice ten."""
 
 LINGERING_S = 20.0
 """How long the kernel of a killed run may take to notice that its parent is gone."""
@@ -66,12 +70,11 @@ def kernel_class(variables: Mapping[str, str], lock: int) -> type[Any]:
     """
     spec = KernelSpec(**get_kernel_dict())
     # what goes wrong in a cell reaches the notebook; the rest is talk about the connection
-    spec.argv = [*spec.argv, "--log-level=CRITICAL", f"--IPKernelApp.exec_lines={WITHOUT_GRAMMAR}"]
+    spec.argv = [*spec.argv, "--log-level=CRITICAL", f"--IPKernelApp.exec_lines={FIRST_LINES}"]
 
     class Kernel(AsyncKernelManager):
         process: subprocess.Popen[bytes]
-        # after half of it a kernel is told to stop; now and then it waits ten seconds at its end
-        # for a thread that is gone (flush_timeout of ipykernel), and then ends as it should
+        # after half of it a kernel is told to stop: on a busy machine 2.5 s are too short
         shutdown_wait_time = 30.0
 
         @property
