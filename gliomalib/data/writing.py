@@ -55,8 +55,8 @@ def write_image(path: str | Path, values: Float32Array, affine: Affine) -> Path:
 
 
 def _written(path: str | Path, image: nib.nifti1.Nifti1Image) -> Path:
-    # gzip's own level 9 takes fifty times as long, a quarter of a new patient, for a tenth less;
-    # a gzip header has room for a date and a name as well
+    # gzip's own level 9 takes fifty times as long, a quarter of a new patient, for a tenth to a
+    # quarter less; a gzip header has room for a date and a name as well
     return write_atomic(path, igzip.compress(image.to_bytes(), FAST, mtime=0))
 
 

@@ -39,8 +39,8 @@ Curves = Mapping[str, Mapping[str, optimum.Curve]]
 class _Training(Mapping[str, Mapping[str, optimum.Curve]]):
     """The curves of one training, made anew of ``steps`` (patient → folds) whenever asked for.
 
-    The curves of all regions together take six times the memory of the steps, and a cohort has
-    hundreds of patients.
+    The steps take less memory than the curves of all regions, and a cohort has hundreds of
+    patients.
     """
 
     steps: Mapping[str, Sequence[optimum.Steps]]
@@ -169,6 +169,7 @@ def _band(rows: FloatArray, study: Study, region: str) -> FloatArray:
     """Return both ends (2, α) of the means of curves (patients, α), drawn as whole curves."""
 
     def means(sums: FloatArray) -> dict[str, FloatArray]:
+        """Return the mean at each α of what was drawn."""
         return {str(at): column / len(rows) for at, column in enumerate(sums[:, 0].T)}
 
     return np.transpose([*map(ends, pooled(rows, study, "band", region, scores=means).values())])
@@ -271,6 +272,7 @@ def _plateau(curves: Sequence[optimum.Curve], study: Study, name: str) -> bootst
     rows = np.stack([curve.at(tried) for curve in curves])
 
     def width(sums: FloatArray) -> dict[str, FloatArray]:
+        """Return how much of 0–1 is nearly as good as the best."""
         # sums are over patients, so a margin of the mean is as many times larger
         least = sums.max(axis=(1, 2), keepdims=True) - MARGIN * len(rows)
         return {"width": (sums >= least).mean(axis=(1, 2))}

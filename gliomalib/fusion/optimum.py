@@ -204,6 +204,7 @@ def dice_at(steps: Steps, classes: tuple[int, ...], empty: metrics.EmptyRule) ->
     n_cells = 2 * len(steps.alphas) - 1
 
     def along(start: np.int64, changes: FloatArray) -> FloatArray:
+        """Return a count in each cell from that at α = 0 and its changes."""
         added = np.bincount(steps.cells, weights=changes, minlength=n_cells)
         return np.asarray(start + added.cumsum())
 

@@ -151,6 +151,7 @@ class _EveryEpoch(pl.Callback):
         self.line = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, loop: Any) -> None:
+        """Seed the epoch by its number."""
         # dropout goes on alike in a resumed training, whatever was drawn in this process before
         rank = [trainer.global_rank] if trainer.global_rank else []
         torch.manual_seed(loop.plan.job.seed_of("epoch", trainer.current_epoch, *rank))
@@ -158,9 +159,11 @@ class _EveryEpoch(pl.Callback):
         self.marks = [time.monotonic()]
 
     def on_validation_start(self, trainer: pl.Trainer, loop: Any) -> None:
+        """Note when training ended."""
         self.marks.append(time.monotonic())
 
     def on_train_epoch_end(self, trainer: pl.Trainer, loop: Any) -> None:
+        """Add the rows of the epoch, keep a checkpoint, and write a line now and then."""
         spent = dict(zip(("train", "val"), np.diff([*self.marks, time.monotonic()]), strict=False))
         epoch, job = trainer.current_epoch, loop.plan.job
         for part, (total, count) in loop.sums.items():

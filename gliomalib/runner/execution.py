@@ -79,13 +79,16 @@ def kernel_class(variables: Mapping[str, str], lock: int) -> type[Any]:
 
         @property
         def kernel_spec(self) -> KernelSpec:
+            """Return the specification of this very Python."""
             return spec
 
         def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+            """Return the command, its first word as it is."""
             # braces in the path of the interpreter itself would be filled in as well
             return [sys.executable, *super().format_kernel_cmd(extra_arguments)[1:]]
 
         async def start_kernel(self, **options: Any) -> Any:  # type: ignore[override]
+            """Start the kernel with the variables and the lock, and keep its process."""
             # not in the specification of the kernel, where a dollar sign is filled in
             options |= {"env": {**os.environ, **options.get("env", {}), **variables}}
             options |= {"pass_fds": (lock,), "transport_encryption": "auto"}
