@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -39,16 +39,26 @@ class Drawn(Dataset[tuple[Sample, bool]]):
 
 
 class Ahead(DataLoader[Any]):
-    """A loader that draws the next batch while the network learns from this one."""
+    """A loader that draws the next batch while the network learns from this one, when it is told.
+
+    Told too early, both threads want the interpreter: the forward pass asks for it at each layer,
+    the backward pass leaves it alone.
+    """
 
     def __iter__(self) -> Any:
         """Yield the batches; what goes wrong while one is drawn is raised in its turn."""
-        batches = super().__iter__()
-        with ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(next, batches, None)
-            while (batch := coming.result()) is not None:
-                coming = pool.submit(next, batches, None)
+        self._batches = super().__iter__()
+        self._coming: Future[Any] | None = None
+        with ThreadPoolExecutor(1) as self._thread:
+            while (batch := self.draw_ahead().result()) is not None:
+                self._coming = None
                 yield batch
+
+    def draw_ahead(self) -> Future[Any]:
+        """Begin to draw the next batch, if that has not begun."""
+        if self._coming is None:
+            self._coming = self._thread.submit(next, self._batches, None)
+        return self._coming
 
 
 def collate(drawn: Sequence[tuple[Sample, bool]]) -> Batch:

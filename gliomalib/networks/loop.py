@@ -78,6 +78,10 @@ class Loop(pl.LightningModule):
         """Return the loss of a batch."""
         return self._loss(batch, "train")
 
+    def on_before_backward(self, loss: Tensor) -> None:
+        """Have the next batch drawn while the gradients are computed."""
+        cast(Ahead, self.trainer.train_dataloader).draw_ahead()
+
     def validation_step(self, batch: Batch, _: int) -> None:
         """Count the loss of a batch."""
         self._loss(batch, "val")

@@ -42,6 +42,26 @@ def test_a_batch_ahead_is_the_same_batch() -> None:
             assert all(map(torch.equal, ours, theirs))
 
 
+def test_the_next_batch_is_drawn_in_another_thread_when_told() -> None:
+    threads: list[int] = []
+
+    class Watched(Numbers):
+        def draw(self, index: int, rng: np.random.Generator) -> Sample:
+            threads.append(threading.get_ident())
+            return super().draw(index, rng)
+
+    loader = batches(Watched())
+    coming = iter(loader)
+    next(coming)
+    assert len(threads) == 2
+    drawn = loader.draw_ahead().result()
+    assert loader.draw_ahead().result() is drawn
+    assert len(threads) == 4
+    assert threading.get_ident() not in threads
+    assert next(coming) is drawn
+    assert len(threads) == 4
+
+
 def test_what_fails_while_a_batch_is_drawn_ends_the_epoch_with_its_own_error() -> None:
     seen = []
     with pytest.raises(OSError, match="the disk is gone"):
