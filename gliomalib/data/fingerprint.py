@@ -60,7 +60,9 @@ def content_digest(values: NDArray[Any]) -> str:
     not three axes, is constant, or holds NaN or infinity.
     """
     _check(values)
-    occurring, counts = np.unique(values[values != _background(values)], return_counts=True)
+    # in the order of memory, whichever that is: by [] of three axes it takes ten times longer
+    voxels = values.ravel(order="K")
+    occurring, counts = np.unique(voxels[voxels != _background(values)], return_counts=True)
     # adding zero makes one zero of the two that floats have
     numbers = occurring.astype("<f8") + 0.0
     return hashlib.sha256(numbers.tobytes() + counts.astype("<i8").tobytes()).hexdigest()
