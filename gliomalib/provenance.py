@@ -68,11 +68,6 @@ def modules() -> dict[str, Path]:
     return files
 
 
-def imported_modules(source: str) -> set[str]:
-    """Return the modules of this package that ``source`` imports, without the package's name."""
-    return modules().keys() & _imported(source, PACKAGE_DIR.name)
-
-
 # parsed once, like the statements: a study asks for the same files hundreds of times
 @lru_cache(maxsize=1024)
 def _imported(source: str, package: str) -> frozenset[str]:
@@ -87,17 +82,12 @@ def _imported(source: str, package: str) -> frozenset[str]:
     return frozenset(".".join(parts[: end + 1]) for parts in inner for end in range(len(parts)))
 
 
-def with_dependencies(names: Iterable[str]) -> list[str]:
-    """Return these modules and every module of this package that they reach by imports, sorted.
+def reached(names: Iterable[str]) -> dict[str, str]:
+    """Return the source of each of these modules of this package and of all that they import.
 
     Raises ``ValueError`` for a name that is no module of this package: a digest that leaves a
     misspelt or moved module out would stay the same whatever happens to it.
     """
-    return sorted(_reached(names))
-
-
-def _reached(names: Iterable[str]) -> dict[str, str]:
-    """Return the source of each of these modules and of all that they import."""
     paths, sources, queue = modules(), dict[str, str](), list(names)
     while queue:
         name = queue.pop()
@@ -139,7 +129,7 @@ def package_digest(without: Iterable[str]) -> str:
 
 
 def _digest_of_code(names: Iterable[str]) -> str:
-    sources = _reached(names).items()
+    sources = reached(names).items()
     return digest_of({name: _statements(text) for name, text in sources if name not in FRAMES})
 
 

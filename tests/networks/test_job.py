@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from gliomalib.provenance import with_dependencies
+from gliomalib.provenance import reached
 from tests.networks import toys
 
 
@@ -22,4 +22,4 @@ def test_every_purpose_has_a_seed_of_its_own(tmp_path: Path) -> None:
 
 
 def test_asking_for_a_training_does_not_bring_the_loop() -> None:
-    assert "networks.loop" not in with_dependencies(["networks.job"])
+    assert "networks.loop" not in reached(["networks.job"])

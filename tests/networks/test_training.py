@@ -12,7 +12,7 @@ import torch
 
 from gliomalib.networks import loop, models, samples, training
 from gliomalib.networks.job import Job
-from gliomalib.provenance import with_dependencies
+from gliomalib.provenance import reached
 from gliomalib.schema import DataError, SettingsError, StoredCase
 from tests.networks import toys
 from tests.networks.toys import CASES
@@ -159,9 +159,9 @@ def test_other_code_or_damage_is_trained_anew(
 
 def test_the_key_holds_the_code_of_this_room_alone() -> None:
     root = {"schema", "settings", "machines", "inputs", "provenance"}
-    reached = set(with_dependencies(["networks.training"])) - root
-    assert {"networks.loop", "networks.models", "networks.samples", "networks.job"} <= reached
-    assert {name.split(".")[0] for name in reached} == {"networks"}
+    names = reached(["networks.training"]).keys() - root
+    assert {"networks.loop", "networks.models", "networks.samples", "networks.job"} <= names
+    assert {name.split(".")[0] for name in names} == {"networks"}
 
 
 def test_checkpoint_of_another_job_is_not_resumed(

@@ -455,7 +455,7 @@ def test_other_settings_are_another_store(tmp_path: Path, store: Store) -> None:
 def test_other_code_is_another_store_but_phantom_code_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    reached = provenance.with_dependencies(["pipeline.preprocess"])
+    reached = provenance.reached(["pipeline.preprocess"])
     assert {"pipeline.store", "labels", "data.nifti", "data.orientation"} <= set(reached)
     assert not [name for name in reached if "phantom" in name]
     key = preprocess.store_key(SMALL)
