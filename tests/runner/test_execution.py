@@ -58,8 +58,11 @@ print(os.getcwd())
     assert str(project.root) not in kept
     assert 'data_dir = \\"data\\"' in kept
     assert not job.attempt.exists()
-    # when all is written, libzmq may still abort: "pfd.revents & POLLIN (src/signaler.cpp:238)"
-    assert records.read(job.record).provenance["exit_code"] in (0, -6)
+    code = records.read(job.record).provenance["exit_code"]
+    if code == -6:
+        # libzmq aborts now and then when all is written ("pfd.revents & POLLIN"); always is a fault
+        code = records.read(run(project, check, leave(FIRST)).record).provenance["exit_code"]
+    assert code == 0
 
 
 def test_the_record_says_how_the_process_ended(project: Project) -> None:
