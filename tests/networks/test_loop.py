@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gliomalib.networks import loop, models, samples, training
+from gliomalib.networks import loading, loop, models, samples, training
 from gliomalib.networks.job import Plan
 from gliomalib.provenance import PROJECT_DIR, TOLERANCE
 from gliomalib.schema import SettingsError
@@ -280,3 +280,17 @@ def test_progress_is_plain_lines_and_nothing_else(
     assert lines[1].endswith(" 0 s left")
     assert capfd.readouterr() == ("", "")
     assert not [str(w.message) for w in recwarn if "lightning" in str(w.filename)]
+
+
+def test_the_next_batch_is_drawn_while_gradients_are_computed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    callers, draw = [], loading.Ahead.draw_ahead
+
+    def watched(loader: loading.Ahead) -> Any:
+        callers.append(sys._getframe(1).f_code.co_name)
+        return draw(loader)
+
+    monkeypatch.setattr(loading.Ahead, "draw_ahead", watched)
+    toys.trained(tmp_path)
+    assert "on_before_backward" in callers
