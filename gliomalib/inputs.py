@@ -101,7 +101,8 @@ def explain(error: ValidationError) -> str:
     for fault in error.errors():
         place = ".".join(map(str, fault["loc"])) or "the file"
         parts.append(f"{place}: {fault['msg']} (found {fault['input']!r:.60})")
-    return "; ".join(parts)
+    # a key, and what a message repeats of the value, may have several lines
+    return " ".join("; ".join(parts).split())
 
 
 def keys_near(error: ValidationError, model: type[BaseModel]) -> list[str]:
@@ -157,5 +158,5 @@ def _one_sentence(path: str | Path) -> Iterator[None]:
         raise SettingsError(f"{path}: not UTF-8 (line {line}); save it as UTF-8") from None
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         # PyYAML lets through what its own constructors raise, and takes 2025-01-31 for a date
-        what = "holds what is no text, finite number or list"
-        raise SettingsError(f"{path}: {what} ({error}); put dates in quotes") from None
+        what, reason = "holds what is no text, finite number or list", " ".join(str(error).split())
+        raise SettingsError(f"{path}: {what} ({reason}); put dates in quotes") from None

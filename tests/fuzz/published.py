@@ -113,6 +113,7 @@ DOOR = Door(
         Known("a billion laughs", Made(lines=LAUGHS), ("aliases stand for",)),
         Known("nested too deep", Made(whole=edits.DEEP), ("recursion",)),
         Known("a claim twice", Made(((("claims", 1, "id"), "C1"),)), ("duplicated",)),
+        Known("a kind of two lines", Made(((("claims", 1, "decision", "kind"), "a\nb"),))),
         Known("an address that acts", Made(((("paper", "address"), edits.ACTING[3]),))),
     ),
 )
