@@ -2,7 +2,9 @@
 
 A few distinct scans are linked under the names of many patients. Each stage is a process of its
 own, on a part of the patients and on all, and its peak must be the same and below the ceiling.
-``make soak`` takes 369 patients (20 GB of disk), ``GLIOMA_LIMITS=12`` other numbers.
+Only the sweep keeps something of each patient: the α at which Dice changes, as the exact optimum of
+a mean is in all of them. ``make soak`` takes 369 patients (20 GB of disk), ``GLIOMA_LIMITS=12``
+other numbers.
 """
 
 import os
@@ -32,7 +34,14 @@ from tests.tiny_study import RAW, phantom
 CEILING, SPREAD = 8e9, 0.3e9
 """Bytes that a stage may take, and by how many its peaks may differ between few and many."""
 
+KEPT = {"sweep": 5e6}
+"""Bytes that a stage may keep of a patient."""
+
 SHAPE, DISTINCT, TRAINED_ON = (240, 240, 155), 2, 2
+
+STEPS = 200
+"""Steps of a training: what networks find after a few is noise, with a change of class at nearly
+every α, and takes thirty times the time and the memory."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,7 @@ class Measured:
 def test_no_stage_keeps_the_cohort_in_memory(tmp_path: Path) -> None:
     asked = os.environ.get("GLIOMA_LIMITS") or ("369" if os.environ.get("GLIOMA_SOAK") else "")
     if not asked:
-        pytest.skip("an hour and a half, 20 GB of disk: make soak, or GLIOMA_LIMITS=12")
+        pytest.skip("half an hour and 20 GB of disk: make soak, or GLIOMA_LIMITS=12")
     many = int(asked)
     few = max(many // 8, TRAINED_ON + 4)
     link_scans(tmp_path / "raw", many)
@@ -65,7 +74,8 @@ def test_no_stage_keeps_the_cohort_in_memory(tmp_path: Path) -> None:
     )
     assert max(map(max, peaks.values())) < CEILING, peaks
     for name, (before, after) in peaks.items():
-        assert after - before < SPREAD, (name, before, after)
+        kept = KEPT.get(name, 0) * (many - few)
+        assert after - before < SPREAD + kept, (name, before, after)
 
 
 def alone(stage: Callable[[Path, int], None], root: Path, count: int) -> Measured:
@@ -117,7 +127,7 @@ def _begin(root: Path, notebook: str) -> Run:
             "study": "smoke",
             "device": "cpu",
             "variants": {},
-            "compute": machines.Compute(steps=1),
+            "compute": machines.Compute(steps=STEPS),
             "unet2d": whole.unet2d.model_copy(update={**small, "batch_size": 8}),
             "unet3d": whole.unet3d.model_copy(update={**small, "batch_size": 1}),
         }
@@ -150,8 +160,9 @@ def fusion_and_evaluation(root: Path, count: int) -> None:
 
 def sweep(root: Path, count: int) -> None:
     material = folds.open_material(_begin(root, "08_alpha_sweep"))
-    table = alpha_sweep.curve_table(alpha_sweep.exact(material, "test"), material.study)
-    assert len(table) and count
+    exact = alpha_sweep.exact(material, "test")
+    assert len(alpha_sweep.curve_table(exact, material.study))
+    assert alpha_sweep.optima(exact, material.study)["mean"].alpha.n == count - TRAINED_ON
 
 
 STAGES = (preprocessing, prediction, fusion_and_evaluation, sweep)
