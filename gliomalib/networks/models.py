@@ -16,6 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from gliomalib.networks import small_maps
 from gliomalib.provenance import file_digest
 from gliomalib.schema import N_CLASSES, SettingsError
 from gliomalib.settings import Classifier, Segmentation
@@ -224,6 +225,7 @@ def empty_resnet50(identity_blocks: bool = False) -> Normalised:
 
     network = models.resnet50(weights=None, zero_init_residual=identity_blocks)
     network.fc = nn.Linear(network.fc.in_features, N_CLASSES)
+    small_maps.hasten(network)
     return Normalised(network)
 
 
