@@ -120,6 +120,7 @@ def assumptions(records: Mapping[str, Record], path: str | Path = ASSUMPTIONS) -
                 "taken here": assumption.taken,
                 "setting": assumption.setting,
                 "what hangs on it": _sensitivity(assumption, records),
+                "notebook": assumption.source.notebook if assumption.source else "–",
             }
             for assumption in read(path, Assumptions).assumptions
         ]

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gliomalib.report import compare_tables
+from gliomalib.schema import Record, Value
+from gliomalib.verdicts import argument
 from tests.report.two_runs import CLOCK, FUSION, LAST
 
 TABLE = "patient_id,dice,verdict\nP1,0.5,holds\nP2,,open\n"
@@ -54,6 +56,23 @@ def test_a_clock_and_the_commit_of_a_run_are_no_difference(tmp_path: Path) -> No
     assert (pair.kind, pair.how) == ("differs", "in words in 1 of 3 cells")
     for run, name in ((CLOCK, f"{CLOCK}.passes"), (LAST, f"{LAST}.compute")):
         assert compare_tables.pair(run, name, one, other).kind == "clock"
+
+
+def test_seconds_behind_an_assumption_are_a_clocks_too() -> None:
+    tables = []
+    for seconds, dice in ((0.1, 0.5), (0.2, 0.5), (0.2, 0.6)):
+        values = {
+            CLOCK: Value("seconds_per_patient_all", seconds, rule="r"),
+            "07_baselines": Value("fused_mean_region_dice_full_scan", dice, rule="r"),
+        }
+        records = {
+            name: Record(name, "brats", "", (), (value,), {}, 1, "cpu", 1.0, 1, {})
+            for name, value in values.items()
+        }
+        tables.append(argument.assumptions(records).to_csv(index=False))
+    one, slower, worse = tables
+    assert one != slower and compare_tables.difference(one, slower) == ""
+    assert compare_tables.difference(slower, worse).startswith("in words in 1 of")
 
 
 def test_a_damaged_table_is_named(tmp_path: Path) -> None:
