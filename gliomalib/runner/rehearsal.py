@@ -108,7 +108,7 @@ def run(rehearsal: Rehearsal, until: str = "") -> bool:
     call = [sys.executable, "-P", "-m", "gliomalib", "study", rehearsal.whole.study]
     variables = {settings.STUDIES: str(rehearsal.params), "PYTHONPATH": str(provenance.PROJECT_DIR)}
     done = subprocess.run(
-        [*call, "--cores=1", f"--until={until}", *words],
+        [*call, f"--cores={max(1, rehearsal.small.threads)}", f"--until={until}", *words],
         env={**os.environ, **variables},
         check=False,
     )
@@ -170,6 +170,8 @@ def _changes(study: Study, patients: tuple[int, int]) -> Iterator[tuple[str, tup
     n, phantoms, plan = min(PATIENTS, patients[0]), study.data.phantoms, study.split
     one_way = study.device == "cuda" and not models.has_gpu()
     yield "device", (study.device, "cpu" if one_way else study.device)
+    # without the GPU the processor does its work, so one notebook at a time has all of it
+    yield "threads", (study.threads, provenance.cores() if one_way else study.threads)
     yield "compute.steps", (study.compute.steps, STEPS)
     if not study.real_data:
         yield "data.phantoms.internal", (phantoms.internal, n)

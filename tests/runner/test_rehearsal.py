@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gliomalib import settings
+from gliomalib import provenance, settings
 from gliomalib.data.readers import survey
 from gliomalib.networks import footprint, models
 from gliomalib.runner import rehearsal
@@ -68,7 +68,10 @@ def prepared(
     return rehearsal.prepare(study, Folders(tmp_path / "data", tmp_path / "reports", source), more)
 
 
-def test_sizes_of_networks_stay_and_patients_become_few(no_gpu: None, tmp_path: Path) -> None:
+def test_sizes_of_networks_stay_and_patients_become_few(
+    no_gpu: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(provenance.CORES, "3")
     made = prepared("phantom-full", tmp_path)
     whole, small = made.whole, made.small
     assert made.patients == (300, 60)
@@ -79,6 +82,7 @@ def test_sizes_of_networks_stay_and_patients_become_few(no_gpu: None, tmp_path: 
         same = before.model_copy(update={"epochs": after.epochs, "precision": "32-true"})
         assert after == same and after.epochs == 1
     assert "device: cuda → cpu" in made.changes
+    assert "threads: 0 → 3" in made.changes
     assert "unet3d.precision: bf16-mixed → 32-true" in made.changes
     assert small.variants == whole.variants
     # as its notebooks will read it
