@@ -8,6 +8,7 @@ import json
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -107,12 +108,14 @@ def run(rehearsal: Rehearsal, until: str = "") -> bool:
     words = [word for name, place in places.items() if place for word in (name, str(place))]
     call = [sys.executable, "-P", "-m", "gliomalib", "study", rehearsal.whole.study]
     variables = {settings.STUDIES: str(rehearsal.params), "PYTHONPATH": str(provenance.PROJECT_DIR)}
-    done = subprocess.run(
-        [*call, f"--cores={max(1, rehearsal.small.threads)}", f"--until={until}", *words],
-        env={**os.environ, **variables},
-        check=False,
-    )
-    return done.returncode == 0
+    call += [f"--cores={max(1, rehearsal.small.threads)}", f"--until={until}", *words]
+    with subprocess.Popen(call, env={**os.environ, **variables}) as process:
+        # who is told to stop must not leave the study behind, which then ends all that it started
+        before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        try:
+            return process.wait() == 0
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 def failures(rehearsal: Rehearsal) -> dict[str, str]:

@@ -2,9 +2,11 @@
 
 import json
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from gliomalib import provenance, settings
@@ -25,6 +27,11 @@ if variant == "deep":
     raise SettingsError("unet2d: 9 channels are too many for 32 voxels; take fewer")
 toy.PROJECT = Path(report_dir).parent
 toy.leave({name!r}, study, settings.load(study).compute.steps, variant)
+"""
+
+SLEEPING = """
+(Path(report_dir).parents[3] / "begun").touch()
+time.sleep(600)
 """
 
 
@@ -60,6 +67,24 @@ def test_a_setting_that_fails_is_told_by_its_name(tmp_path: Path) -> None:
     left = json.loads((home / f"reports/toy/records/{THIRD}.json").read_text())
     assert left["values"][0]["value"] == rehearsal.STEPS
     assert not (toy.root / "reports").exists() and not (toy.root / "data/toy").exists()
+
+
+def test_a_rehearsal_that_is_told_to_stop_leaves_nothing_running(tmp_path: Path) -> None:
+    toy = Project(tmp_path / "project").with_package()
+    toy.study("")
+    write_notebook(toy.root, FIRST, "from pathlib import Path\nimport time\n" + SLEEPING)
+    process = subprocess.Popen(
+        toy.command("rehearse", "toy", "--until", FIRST), cwd=toy.root, env=toy.environment()
+    )
+    begun = toy.root / "begun"
+    while not begun.exists():
+        assert process.poll() is None
+        time.sleep(0.1)
+    all_of_it = psutil.Process(process.pid).children(recursive=True)
+    assert len(all_of_it) > 2
+    process.terminate()
+    assert process.wait(60) != 0
+    assert not psutil.wait_procs(all_of_it, 10)[1]
 
 
 def prepared(
