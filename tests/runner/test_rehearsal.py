@@ -102,6 +102,7 @@ def test_sizes_of_networks_stay_and_patients_become_few(
     assert made.patients == (300, 60)
     assert small.data.phantoms.internal == 4 and small.data.phantoms.external == 1
     assert small.preprocessing == whole.preprocessing
+    assert small.leakage.repeats == 5
     for section in ("unet2d", "unet3d", "classifier"):
         before, after = getattr(whole, section), getattr(small, section)
         same = before.model_copy(update={"epochs": after.epochs, "precision": "32-true"})
