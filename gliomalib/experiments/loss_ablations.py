@@ -1,12 +1,13 @@
 """Losses side by side: the cells of each network, compared patient by patient."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
 from gliomalib import settings
 from gliomalib.experiments import comparing, gates, loss_grid
-from gliomalib.experiments.loss_grid import LOSSES, SCORES, TITLES, Grid, patients
+from gliomalib.experiments.loss_grid import LOSSES, SCORES, TITLES, Grid, patients, scored
 from gliomalib.experiments.values import PREFIXES, ends, of, parts, share, value
 from gliomalib.schema import Value
 from gliomalib.scoring import collapse, training_noise
@@ -23,9 +24,10 @@ def overview(grid: Grid, part: str) -> pd.DataFrame:
     """Return one row per cell: interval of the first score, all means, spread over seeds, masks."""
     rows, first = [], grid.score_names[0]
     for cell, title in grid.titles.items():
-        means = {name: _mean(grid, part, name, cell) for name in grid.score_names}
+        means = {name: _mean(grid, part, name, cell) for name in scored(grid, part)}
         low, high = ends(means[first])
         row = {"cell": cell, "title": title, "low": low, "high": high}
+        row |= dict.fromkeys(grid.score_names, math.nan)
         row |= {name: mean.value for name, mean in means.items()}
         row["spread"] = _spread(grid, part, first, cell)
         if not grid.classifies:
@@ -56,7 +58,7 @@ def values(grids: Sequence[Grid], study: settings.Study, gate: gates.Gate) -> li
     values: list[Value] = []
     for grid in grids:
         for part, _ in parts(grid.scores):
-            for score in grid.score_names:
+            for score in scored(grid, part):
                 values += _means(grid, part, score, study)
                 values += _differences(grid, part, score, gate)
             if grid.classifies:
@@ -65,13 +67,17 @@ def values(grids: Sequence[Grid], study: settings.Study, gate: gates.Gate) -> li
 
 
 def absent(grids: Sequence[Grid]) -> tuple[str, ...]:
-    """Return a caveat for every cell asked for that the study lacks, and for single seeds."""
+    """Return a caveat for every cell and score that the study lacks, and for single seeds."""
     caveats = []
     for grid in grids:
         wanted = {loss_grid.OWN[grid.network], loss_grid.REFERENCE}
         lacking = [LOSSES[loss] for loss in sorted(wanted - set(grid.titles))]
         if lacking:
             caveats.append(f"{TITLES[grid.network]}: not trained here: {', '.join(lacking)}.")
+        for part, _ in parts(grid.scores):
+            nobody = f"{TITLES[grid.network]}: none of the {WHO[part]} patients can be scored by"
+            without = set(grid.score_names) - set(scored(grid, part))
+            caveats += [f"{nobody} {SCORES[score]}." for score in sorted(without)]
     single = [TITLES[grid.network] for grid in grids if grid.seeds == 1 and grid.pairs]
     if single:
         caveats.append(
@@ -114,7 +120,8 @@ def _of_network(grid: Grid, gate: gates.Gate) -> str:
 
 def _gains(grid: Grid, part: str, score: str) -> dict[str, comparing.Gain]:
     """Return what the first loss of each pair exceeds the second by; they share patients only."""
-    scores = RULES if score in RULES else (score,)
+    rules = tuple(rule for rule in RULES if rule in scored(grid, part))
+    scores = rules if score in RULES else (score,)
     wide = {name: loss_grid.by_seed(grid, part, name) for name in scores}
     gains = {}
     for first, second in grid.pairs:

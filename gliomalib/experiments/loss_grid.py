@@ -115,6 +115,21 @@ def by_seed(grid: Grid, part: str, score: str) -> pd.DataFrame:
     return of_run.unstack(["cell", "seed"]).dropna()
 
 
+def scored(grid: Grid, part: str) -> tuple[str, ...]:
+    """Return the scores that at least one patient of a part has in every run.
+
+    Where nobody has an enhancing tumour, a rule that leaves such patients out has no mean. Raises
+    ``RecordError`` where that is the study's own rule.
+    """
+    there = tuple(name for name in grid.score_names if len(by_seed(grid, part, name)))
+    if grid.score_names[0] not in there:
+        raise RecordError(
+            f"{TITLES[grid.network]}: none of the {part} patients has {SCORES[grid.score_names[0]]}"
+            " by the study's rule; test more patients, or take evaluation.empty: brats"
+        )
+    return there
+
+
 def patients(grid: Grid, part: str, score: str) -> pd.DataFrame:
     """Return a score of each patient by cell, folds and then seeds averaged: patients × cells."""
     return by_seed(grid, part, score).T.groupby("cell").mean().T[list(grid.titles)]

@@ -11,6 +11,7 @@ from gliomalib import records
 from gliomalib.experiments import comparing, loss_ablations, loss_grid
 from gliomalib.experiments.gates import Gate
 from gliomalib.experiments.values import of
+from gliomalib.schema import RecordError
 from gliomalib.scoring import metrics
 from tests import planted_losses as planted
 
@@ -73,6 +74,27 @@ def test_empty_and_missed_masks_are_counted(tmp_path: Path) -> None:
     planted.write(made, planted.UNET2D, table.replace({"dice": {1.0: np.nan}}))
     found = loss_grid.patients(loss_grid.grid(made, "unet2d"), "test", "et_dice")
     assert found.index.tolist() == list("CDE")
+
+
+def test_a_rule_that_leaves_everybody_out_has_no_mean_and_is_named(tmp_path: Path) -> None:
+    made = planted.run_of(tmp_path, {planted.UNET2D: {"ce": {"loss": "cross_entropy"}}})
+    table = planted.scores(np.array([1.0, 0.0]), ["A", "B"], dice_present=np.nan)
+    for name in (planted.UNET2D, f"{planted.UNET2D}.ce"):
+        planted.write(made, name, table)
+    grids = [loss_grid.grid(made, "unet2d")]
+    row = loss_ablations.overview(grids[0], "test").iloc[0]
+    assert row["et_dice"] == 0.5 and np.isnan(row["et_dice_present"])
+    values = {value.name for value in loss_ablations.values(grids, made.study, PASSED)}
+    assert "focal_minus_cross_entropy_et_dice" in values
+    assert not any("present" in name for name in values)
+    said = loss_ablations.absent(grids)
+    assert any("none of the held-out patients can be scored by" in one for one in said)
+    # by the study's own rule there is nothing to decide by
+    for name in (planted.UNET2D, f"{planted.UNET2D}.ce"):
+        planted.write(made, name, table.assign(dice=np.nan))
+    grid = loss_grid.grid(made, "unet2d")
+    with pytest.raises(RecordError, match=r"none of the test patients .*test more patients"):
+        loss_ablations.overview(grid, "test")
 
 
 def test_the_classifier_is_scored_by_patient(
