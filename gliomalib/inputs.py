@@ -49,6 +49,7 @@ class _Once(yaml.SafeLoader):
     """Refuses a key that stands twice in one place, of which YAML's own loader takes the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Return the lines of a mapping; a key that comes twice is an error."""
         keys: list[Any] = []
         for key, _ in node.value:
             if key.value in keys:

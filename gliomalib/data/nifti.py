@@ -143,6 +143,7 @@ def read_case(case: Case, stored: Mapping[Path, bytes] | None = None) -> Scan:
     content = stored or read_files(case)
 
     def decoded(name: str) -> NiftiVolume:
+        """Return the volume of one sequence or of the mask."""
         path = case.files[name]
         return decode(path, content[path], channel_of(case, name))
 

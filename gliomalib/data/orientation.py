@@ -89,6 +89,7 @@ def _resampled(scan: Scan, affine: FloatArray, turn: NDArray[np.int64]) -> Scan:
     target = _covering(scan.shape, affine, spacing)
 
     def resampled(volume: NDArray[Any], order: int) -> NDArray[Any]:
+        """Return a volume on the target's grid."""
         # "grid-constant", because "constant" drops a first slice that rounding puts at -1e-16
         image = nib.processing.resample_from_to(
             nib.Nifti1Image(volume, affine), target, order=order, mode="grid-constant"

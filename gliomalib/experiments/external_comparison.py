@@ -68,6 +68,7 @@ def beside(scores: GroupScores, study: settings.Study) -> pd.DataFrame:
         groups = confusions if has_all or name == "accuracy" else {}
 
         def score(sums: FloatArray, name: str = name) -> FloatArray:
+            """Return one score of summed confusion matrices."""
             return metrics.stacked_scores(sums)[name]
 
         drop = _drop(groups, score, lose, study, name)
@@ -148,6 +149,7 @@ def _paired(
     rows = a.shape[1]
 
     def lost(sums: FloatArray) -> FloatArray:
+        """Return what the score loses from the first site to the second."""
         return score(sums[:, :rows]) - score(sums[:, rows:])
 
     # a patient is drawn with all that is his at both sites

@@ -292,6 +292,7 @@ def pipeline(material: folds.Material, split: Split) -> Callable[[StoredCase], V
     ]
 
     def segment(case: StoredCase) -> Volume:
+        """Return the fused volume of a patient."""
         return average.weighted_average(*patient.segment(branches, case), study.fusion.alpha)
 
     return segment

@@ -203,6 +203,7 @@ def _values_of(row: pd.Series, study: settings.Study) -> list[Value]:
     tail = f"{times} averaged within patient, mean over patients"
 
     def made(name: str, column: str, n: int, rule: str) -> Value:
+        """Return a number of the row with its interval."""
         ci95 = comparing.interval(row, f"{column}_low", f"{column}_high")
         return Value(name, row[column], ci95, n, rule=rule, n_seeds=n_seeds)
 

@@ -139,6 +139,7 @@ def by_volume(patients: Sequence[str], copies: Mapping[str, int], seed: int) -> 
     names = np.array(patients)
 
     def rows(chosen: Rows) -> Rows:
+        """Return the rows of the slices of some volumes."""
         # a slice comes as often as volumes with it were drawn
         return np.concatenate([np.flatnonzero(names == volumes[at]) for at in np.sort(chosen)])
 

@@ -84,6 +84,7 @@ def _counts(
     truth, own = rows["truth"].to_numpy(), rows["predicted"].to_numpy()
 
     def repainted(mask: rings.Mask, *, enhancing: bool) -> NDArray[np.int64]:
+        """Return the classes of all slices once a ring is painted."""
         # the slices without the ring are as they were
         classes, places = own.copy(), np.flatnonzero(mask.any(axis=(0, 1)))
         if places.size:

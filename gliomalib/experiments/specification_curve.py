@@ -130,6 +130,7 @@ def measured(curve: Curve, printed: float) -> Measured:
     choices = curve.choices
 
     def scores(sums: FloatArray) -> dict[str, FloatArray]:
+        """Return the numbers of the curve for each resample of patients."""
         accuracy = sums[:, 0] / sums[:, 1]
         named = {str(number): column for number, column in enumerate(accuracy.T)}
         for split in SPLITS:

@@ -88,6 +88,7 @@ def cross_entropy_alpha(inner: InnerPatients) -> float:
 
     # its sign alone counts; dividing by the number of voxels would only cost digits
     def derivative(alpha: float) -> float:
+        """Return the slope of the log-likelihood at a weight."""
         return float((counts * (p3d - p2d) / (alpha * p2d + (1 - alpha) * p3d)).sum())
 
     if derivative(0) >= 0:

@@ -122,6 +122,7 @@ def oracle(pair: VolumePair, labels: Labels, empty: metrics.EmptyRule = "brats")
     best = ORACLE.fit(Evidence([(pair, labels)], 0, empty))
 
     def score(rule: Fitted) -> float:
+        """Return the mean Dice of the classes that have one."""
         counts = metrics.confusion_matrix(labels, rule.apply(pair).probabilities.argmax(axis=0))
         dice = np.array([metrics.dice(counts, (label,), empty) for label in TUMOUR])
         return float(dice[~np.isnan(dice)].sum() / max((~np.isnan(dice)).sum(), 1))
@@ -135,6 +136,7 @@ def oracle(pair: VolumePair, labels: Labels, empty: metrics.EmptyRule = "brats")
 
 def _weighted(alpha: float, **more: float) -> Fitted:
     def fuse(pair: VolumePair) -> NDArray[np.float16]:
+        """Return the weighted average of a pair."""
         return average.weighted_average(*pair, alpha).probabilities
 
     return Fitted({"alpha": alpha, **more}, fuse)

@@ -25,6 +25,7 @@ def step_bytes(settings: Segmentation | Classifier, dims: int, side: int, batch:
     kept: dict[int, int] = {}
 
     def count(tensor: Tensor) -> Tensor:
+        """Count the memory of a tensor that autograd keeps."""
         # what two layers keep is one piece of memory
         storage = tensor.untyped_storage()
         kept[storage._cdata] = storage.nbytes()

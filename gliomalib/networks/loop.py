@@ -207,6 +207,7 @@ class _WholeFiles(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
+        """Write a checkpoint whole or not at all."""
         with open_atomic(Path(path)) as stream:
             torch.save(checkpoint, stream)
 

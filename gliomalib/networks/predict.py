@@ -133,6 +133,7 @@ def _whole(segmenter: Segmenter, images: Tensor) -> Tensor:
     from monai.inferers.utils import sliding_window_inference  # noqa: PLC0415  # slow
 
     def probabilities(box: Tensor) -> Tensor:
+        """Return the class probabilities (B, 4, *S) of boxes (B, C, *S)."""
         # softmax before boxes are averaged: a mean of logits would let the surest box win
         return cast(Tensor, segmenter.network(box).softmax(dim=1))
 

@@ -62,6 +62,7 @@ def _processed(case: Case, root: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
 
     def changed(part: str, values: NDArray[Any]) -> NDArray[Any]:
+        """Return a volume in other tones and with noise, a mask as it is."""
         if part == "seg":
             return values
         scaled = (values / values.max()) ** GAMMA

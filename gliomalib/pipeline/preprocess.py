@@ -135,6 +135,7 @@ def prepare_images(scan: Scan, settings: Preprocessing) -> tuple[NDArray[np.floa
     images = np.empty((len(scan.images), *box.shape), np.float16)
 
     def fill_in(place: int) -> None:
+        """Put one sequence, scaled and on the grid, into its place."""
         part = _scaled(scan, place, _inside(box, scan.shape))
         images[place] = _on_grid(_padded(part, box, scan.shape), box, images=True)
 

@@ -40,6 +40,7 @@ def inline(drawing: str, prefix: str, alt: str) -> str:
     """
 
     def kept(_tag: str, name: str, value: str) -> str | None:
+        """Return what an attribute may say on the page, None to drop it."""
         if name in ("href", "clip-path"):
             return value.replace("#", f"#{prefix}") if _TARGET.fullmatch(value) else None
         if name in ("id", "class"):
@@ -66,6 +67,7 @@ def linked(page: str, links: Mapping[str, str]) -> str:
     """Return a page whose dots lead to the pages of their patients: id → address."""
 
     def lead(dot: re.Match[str]) -> str:
+        """Return a dot as a link to the page of its patient."""
         address = html.escape(links.get(html.unescape(dot[1]), ""))
         return f'<a href="{address}" tabindex="-1">{dot[0]}</a>' if address else dot[0]
 

@@ -156,10 +156,13 @@ class _Renderer(IPythonRenderer):
     """What nbconvert makes of markdown, with formulas as MathML: in a line, alone, or ``align``."""
 
     def inline_math(self, body: str) -> str:
+        """Return mathematics within a line."""
         return mathml(body)
 
     def block_math(self, body: str) -> str:
+        """Return mathematics on a line of its own."""
         return mathml(body.strip(), "block")
 
     def latex_environment(self, name: str, body: str) -> str:
+        """Return a LaTeX environment, which is mathematics too."""
         return mathml(f"\\begin{{{name}}}{body}\\end{{{name}}}", "block")

@@ -105,6 +105,7 @@ def _explained(text: str, glossary: Mapping[str, str]) -> str:
     left = {html.escape(term): meaning for term, meaning in glossary.items()}
 
     def explain(found: re.Match[str]) -> str:
+        """Return a term with its meaning the first time, then as it is."""
         meaning = left.pop(found["term"], None) if found["term"] else None
         if meaning is None:
             return found[0]

@@ -135,6 +135,7 @@ def argmax_intervals(
     tested = int(np.searchsorted(weights, alpha))
 
     def scores(sums: FloatArray) -> dict[str, FloatArray]:
+        """Return the best weight and what another one loses, by resample."""
         totals = sums[:, 0]
         lost = (totals.max(axis=1) - totals[:, tested]) / len(rows)
         return {"alpha": weights[_middle_argmax(totals / len(rows))], "lost": lost}

@@ -96,6 +96,7 @@ def _fate(counts: Confusion, label: int, seed: int, draws: int) -> ClassFate:
         return ClassFate(name, 0, share, None, None, taken_by, taken, None)
 
     def scores(stack: FloatArray) -> dict[str, FloatArray]:
+        """Return recall and share of a class for each resample of patients."""
         truth, predicted = stack[:, label].sum(axis=1), stack[:, :, label].sum(axis=1)
         return {"recall": stack[:, label, label] / truth, "frequency": predicted / truth}
 

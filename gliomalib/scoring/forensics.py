@@ -85,6 +85,7 @@ def f1_from(precision: Span, recall: Span) -> Span:
     """
 
     def f1(p: Fraction, r: Fraction) -> Fraction:
+        """Return the harmonic mean, 0 where both are 0."""
         return 2 * p * r / (p + r) if p + r else Fraction(0)
 
     return Span(f1(precision.low, recall.low), f1(precision.high, recall.high))
@@ -106,6 +107,7 @@ def pooled_specificity(precision: Span, recall: Span, classes: int) -> Span:
     """
 
     def specificity(p: Fraction, r: Fraction) -> Fraction:
+        """Return the specificity that a precision and a recall imply."""
         return 1 - r * (1 - p) / ((classes - 1) * p)
 
     # it rises with the precision and falls with the recall: each end takes one of each
