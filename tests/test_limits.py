@@ -2,9 +2,8 @@
 
 A few distinct scans are linked under the names of many patients. Each stage is a process of its
 own, on a part of the patients and on all, and its peak must be the same and below the ceiling.
-Only the sweep keeps something of each patient: the α at which Dice changes, as the exact optimum of
-a mean is in all of them. ``make soak`` takes 369 patients (20 GB of disk), ``GLIOMA_LIMITS=12``
-other numbers.
+``make soak`` takes 369 patients (20 GB of disk), ``GLIOMA_LIMITS=12`` other numbers. With 369 it
+fails so far: the exact optimum of a mean needs all steps at once, so the sweep keeps 3 MB a patient.
 """
 
 import os
@@ -34,14 +33,11 @@ from tests.tiny_study import RAW, phantom
 CEILING, SPREAD = 8e9, 0.3e9
 """Bytes that a stage may take, and by how many its peaks may differ between few and many."""
 
-KEPT = {"sweep": 5e6}
-"""Bytes that a stage may keep of a patient."""
-
 SHAPE, DISTINCT, TRAINED_ON = (240, 240, 155), 2, 2
 
 STEPS = 200
-"""Steps of a training: what networks find after a few is noise, with a change of class at nearly
-every α, and takes thirty times the time and the memory."""
+"""Steps of a training: what networks find after one is noise, with a change of class at nearly
+every α, and its HD95 and its sweep take about thirty times as long."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +70,7 @@ def test_no_stage_keeps_the_cohort_in_memory(tmp_path: Path) -> None:
     )
     assert max(map(max, peaks.values())) < CEILING, peaks
     for name, (before, after) in peaks.items():
-        kept = KEPT.get(name, 0) * (many - few)
-        assert after - before < SPREAD + kept, (name, before, after)
+        assert after - before < SPREAD, (name, before, after)
 
 
 def alone(stage: Callable[[Path, int], None], root: Path, count: int) -> Measured:
