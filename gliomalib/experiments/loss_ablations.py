@@ -22,9 +22,9 @@ WHO = {"test": "held-out", "external": "external"}
 
 def overview(grid: Grid, part: str) -> pd.DataFrame:
     """Return one row per cell: interval of the first score, all means, spread over seeds, masks."""
-    rows, first = [], grid.score_names[0]
+    rows, first, names = [], grid.score_names[0], scored(grid, part)
     for cell, title in grid.titles.items():
-        means = {name: _mean(grid, part, name, cell) for name in scored(grid, part)}
+        means = {name: _mean(grid, part, name, cell) for name in names}
         low, high = ends(means[first])
         row = {"cell": cell, "title": title, "low": low, "high": high}
         row |= dict.fromkeys(grid.score_names, math.nan)

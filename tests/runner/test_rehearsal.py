@@ -84,7 +84,10 @@ def test_a_rehearsal_that_is_told_to_stop_leaves_nothing_running(tmp_path: Path)
     assert len(all_of_it) > 2
     process.terminate()
     assert process.wait(60) != 0
-    assert not psutil.wait_procs(all_of_it, 10)[1]
+    _, left = psutil.wait_procs(all_of_it, 10)
+    for each in left:
+        each.kill()
+    assert not left
 
 
 def prepared(
