@@ -3,7 +3,7 @@
 A few distinct scans are linked under the names of many patients. Each stage is a process of its
 own, on a part of the patients and on all, and its peak must be the same and below the ceiling.
 ``make soak`` takes 369 patients (20 GB of disk), ``GLIOMA_LIMITS=12`` other numbers. With 369 it
-fails so far: the exact optimum of a mean needs all steps at once, so the sweep keeps 3 MB a patient.
+fails so far: the exact optimum of a mean needs all steps at once, 3 MB a patient.
 """
 
 import os
