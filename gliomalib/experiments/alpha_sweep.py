@@ -1,6 +1,6 @@
 """Where the weight α of the 2D branch is best for Dice, exactly over all of 0–1: notebook 08.
 
-Dice is a step function of α that ``optimum`` knows for each patient. Patients are the unit: the
+Dice is a step function of α that ``exact_sweep`` knows for each patient. Patients are the unit: the
 folds and the trainings of a patient are averaged first, and every interval comes from drawing
 patients with their whole curve. It is then widened by how far the trainings differ
 (``training_noise.widened``): simulated with three trainings of 60 patients, whose best α differ by
@@ -8,20 +8,19 @@ patients with their whole curve. It is then widened by how far the trainings dif
 69 to 88 %, and by drawing trainings as well as patients in 88 to 92 %.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from gliomalib.digits import spoken
 from gliomalib.experiments import alpha_levels
+from gliomalib.experiments.alpha_curves import Sweep, defined
 from gliomalib.experiments.values import ONE_TRAINING, ends, of, pooled, value
 from gliomalib.fusion import optimum
-from gliomalib.pipeline import folds
 from gliomalib.schema import FloatArray, RecordError, Value
-from gliomalib.scoring import bootstrap, metrics, tables, training_noise
+from gliomalib.scoring import bootstrap, training_noise
 from gliomalib.scoring.training_noise import MARGIN
 from gliomalib.settings import PAPER_ALPHA, Study, named_seed
 
@@ -31,85 +30,13 @@ PAPER, NEAR = f"{PAPER_ALPHA:g}", f"within {MARGIN:g}"
 AGAIN = "never negative; the best is chosen anew in each resample"
 
 
-Curves = Mapping[str, Mapping[str, optimum.Curve]]
-"""Region → patient → curve; ``mean`` is of a patient's NCR, ED and ET."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Training(Mapping[str, Mapping[str, optimum.Curve]]):
-    """The curves of one training, made anew of ``steps`` (patient → folds) whenever asked for.
-
-    The steps take less memory than the curves of all regions, and a cohort has hundreds of
-    patients.
-    """
-
-    steps: Mapping[str, Sequence[optimum.Steps]]
-    empty: metrics.EmptyRule
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(("mean", *tables.REGIONS))
-
-    def __len__(self) -> int:
-        return len(tables.REGIONS) + 1
-
-    def __getitem__(self, region: str) -> dict[str, optimum.Curve]:
-        return {name: self._curve(of_folds, region) for name, of_folds in self.steps.items()}
-
-    def _curve(self, of_folds: Sequence[optimum.Steps], region: str) -> optimum.Curve:
-        if region == "mean":
-            parts = [self._curve(of_folds, name) for name in tables.CLASSES]
-        else:
-            classes = tables.REGIONS[region]
-            parts = [optimum.dice_at(steps, classes, self.empty) for steps in of_folds]
-        return optimum.mean_curve(parts, "exclude")
-
-
-@dataclass(frozen=True, eq=False)
-class _Averaged(Mapping[str, Mapping[str, optimum.Curve]]):
-    """The curves averaged over trainings; who lacks a score in one lacks it in the mean."""
-
-    by_seed: Mapping[int, Curves]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.by_seed[0])
-
-    def __len__(self) -> int:
-        return len(self.by_seed[0])
-
-    def __getitem__(self, region: str) -> dict[str, optimum.Curve]:
-        of_seeds = [curves[region] for curves in self.by_seed.values()]
-        return {
-            name: optimum.mean_curve([curves[name] for curves in of_seeds], "nan")
-            for name in of_seeds[0]
-        }
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """Dice at every α: ``curves`` averaged over trainings, ``by_seed`` those of each training."""
-
-    curves: Curves
-    by_seed: Mapping[int, Curves] = field(default_factory=dict)
-
-    def trainings(self, region: str) -> dict[int, list[optimum.Curve]]:
-        """Return the curves of who is ``defined`` in the mean, by seed, 0 the study's own."""
-        names = defined(self.curves[region])
-        by_seed = {seed: curves[region] for seed, curves in self.by_seed.items()}
-        by_seed = by_seed or {0: self.curves[region]}
-        return {seed: [curves[name] for name in names] for seed, curves in by_seed.items()}
-
-
-def defined(curves: Mapping[str, optimum.Curve]) -> dict[str, optimum.Curve]:
-    """Return the curves of the patients who have a score at every α."""
-    return {name: curve for name, curve in curves.items() if not np.isnan(curve.values).any()}
-
-
 @dataclass(frozen=True)
 class Optimum:
     """The best α of a region's mean Dice, with intervals over patients and trainings.
 
     ``lost`` is the best mean Dice minus that at the paper's α, ``plateau`` the width of all α whose
     mean Dice lies within ``MARGIN`` of the best. ``left_out`` patients lack a score at some α.
+    ``trainings`` has best α, what the paper's loses and that width by seed, 0 the study's own.
     """
 
     alpha: bootstrap.Interval
@@ -117,35 +44,13 @@ class Optimum:
     lost: bootstrap.Interval
     plateau: bootstrap.Interval
     left_out: int
+    trainings: Mapping[int, tuple[float, float, float]]
 
 
 def alphas(study: Study) -> FloatArray:
     """Return the values of α that curves are drawn at, 0 and 1 and the study's own included."""
     grid = np.linspace(0, 1, round(1 / study.fusion.sweep_step) + 1)
     return np.unique(np.round(np.append(grid, study.fusion.alpha), 6))
-
-
-def exact(material: folds.Material, part: str) -> Sweep:
-    """Return Dice of every patient of a part as an exact function of α, of all trainings.
-
-    A patient who lacks a score in one training lacks it in their mean.
-    """
-    empty = material.study.evaluation.empty
-    by_seed = {
-        seed: _Training(_steps(material, part, pair), empty)
-        for seed, pair in folds.seeds(material.study).items()
-    }
-    return Sweep(_Averaged(by_seed), by_seed)
-
-
-def _steps(
-    material: folds.Material, part: str, branches: folds.Pair
-) -> dict[str, list[optimum.Steps]]:
-    """Return the steps of each patient, one of each fold that applies to them."""
-    by_patient = defaultdict(list)
-    for case, p2d, p3d in folds.branch_volumes(material, part, branches):
-        by_patient[case.grid.patient_id].append(optimum.steps_of(p2d, p3d, case.labels))
-    return dict(sorted(by_patient.items()))
 
 
 def curve_table(sweep: Sweep, study: Study) -> pd.DataFrame:
@@ -200,15 +105,15 @@ def optima_table(optima: Mapping[str, Optimum]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, "lost, high", NEAR])
 
 
-def trainings(sweep: Sweep) -> pd.DataFrame:
+def trainings(optima: Mapping[str, Optimum]) -> pd.DataFrame:
     """Return the optimum of the mean Dice of each training by itself, seed 0 the study's own."""
-    rows = [(seed, *_optimum_of(of_seed)) for seed, of_seed in sweep.trainings("mean").items()]
+    rows = [(seed, *of_seed) for seed, of_seed in optima["mean"].trainings.items()]
     return pd.DataFrame(rows, columns=["seed", "best α", f"lost at {PAPER}", NEAR])
 
 
-def values(optima: Mapping[str, Optimum], sweep: Sweep) -> list[Value]:
-    """Return best α and what the paper's costs; ``optima`` are those of ``sweep``."""
-    mean, of_seeds = optima["mean"], trainings(sweep)
+def values(optima: Mapping[str, Optimum]) -> list[Value]:
+    """Return best α and what the paper's costs."""
+    mean, of_seeds = optima["mean"], trainings(optima)
     how = (
         "exact α with the best mean Dice over all of 0–1, middle of the widest plateau, of the "
         "trainings' mean; interval by resampling patients, widened by the spread of the trainings; "
@@ -245,31 +150,30 @@ def conclusion(values: Sequence[Value]) -> str:
 
 
 def _optimum(sweep: Sweep, region: str, study: Study) -> Optimum:
-    of_all = sweep.curves[region]
-    curves = list(defined(of_all).values())
+    mean = sweep.mean(region)
     root, draws = named_seed(study.seed, "sweeps", "optimum", region), study.evaluation.bootstrap
-    over_patients = optimum.optimum_intervals(curves, PAPER_ALPHA, root, draws)
-    intervals = (over_patients["alpha"], over_patients["lost"], _plateau(curves, study, region))
-    of_seeds = zip(*map(_optimum_of, sweep.trainings(region).values()), strict=True)
-    pairs = zip(intervals, of_seeds, strict=True)
+    over_patients = optimum.optimum_intervals(mean, PAPER_ALPHA, root, draws)
+    plateau = _plateau(mean, study, region)
+    intervals = (over_patients["alpha"], over_patients["lost"], plateau)
+    alone = sweep.trainings(region) if len(sweep.by_seed) > 1 else {0: mean}
+    of_seeds = {seed: _optimum_of(of_seed) for seed, of_seed in alone.items()}
+    pairs = zip(intervals, zip(*of_seeds.values(), strict=True), strict=True)
     # beyond 0 and 1 no α, loss or width can be
     alpha, lost, plateau = (training_noise.widened(*pair).within(0.0, 1.0) for pair in pairs)
-    best = optimum.best_of(optimum.mean_curve(curves)).value
-    return Optimum(alpha, best, lost, plateau, len(of_all) - len(curves))
+    left_out = len(sweep.curves[region]) - len(mean.curves)
+    return Optimum(alpha, mean.best.value, lost, plateau, left_out, of_seeds)
 
 
-def _optimum_of(curves: Sequence[optimum.Curve]) -> tuple[float, float, float]:
+def _optimum_of(mean: optimum.Mean) -> tuple[float, float, float]:
     """Return the best α of the mean curve, what the paper's loses, and the width near the best."""
-    mean = optimum.mean_curve(curves)
-    best = optimum.best_of(mean)
-    lost = max(best.value - float(mean.at(PAPER_ALPHA)), 0.0)
-    return best.alpha, lost, _width(mean)
+    lost = max(mean.best.value - mean.at(PAPER_ALPHA), 0.0)
+    return mean.best.alpha, lost, mean.width_near(MARGIN)
 
 
-def _plateau(curves: Sequence[optimum.Curve], study: Study, name: str) -> bootstrap.Interval:
+def _plateau(mean: optimum.Mean, study: Study, name: str) -> bootstrap.Interval:
     """Return the exact width, its interval from the middles of equal parts of 0–1."""
     tried = (np.arange(optimum.GRID) + 0.5) / optimum.GRID
-    rows = np.stack([curve.at(tried) for curve in curves])
+    rows = np.stack([curve.at(tried) for curve in mean.curves])
 
     def width(sums: FloatArray) -> dict[str, FloatArray]:
         """Return how much of 0–1 is nearly as good as the best."""
@@ -278,10 +182,4 @@ def _plateau(curves: Sequence[optimum.Curve], study: Study, name: str) -> bootst
         return {"width": (sums >= least).mean(axis=(1, 2))}
 
     drawn = pooled(rows, study, "sweeps", "flat", name, scores=width)["width"]
-    return replace(drawn, value=_width(optimum.mean_curve(curves)))
-
-
-def _width(curve: optimum.Curve) -> float:
-    """Return how much of 0–1 has a value within ``MARGIN`` of the best one."""
-    good = curve.between >= optimum.best_of(curve).value - MARGIN
-    return float(np.diff(curve.alphas)[good].sum())
+    return replace(drawn, value=mean.width_near(MARGIN))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gliomalib.experiments import alpha_sweep
+from gliomalib.experiments import alpha_curves, alpha_sweep
 from gliomalib.experiments.alpha_levels import LEVELS
 from gliomalib.figures import gallery, picture
 from gliomalib.fusion import average, optimum, slices
@@ -22,7 +22,7 @@ from gliomalib.schema import N_CLASSES, FloatArray, StoredCase, Volume
 from gliomalib.scoring import metrics, tables
 
 
-def table(material: folds.Material, sweep: alpha_sweep.Sweep) -> pd.DataFrame:
+def table(material: folds.Material, sweep: alpha_curves.Sweep) -> pd.DataFrame:
     """Return a row for each of the patients who are ``chosen``: the slice with most tumour.
 
     Columns: patient_id, rank, dice (of the whole tumour), own (mean Dice at each α of the sweep),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from gliomalib.fusion import average, learned, optimum
+from gliomalib.fusion import average, exact_sweep, learned, optimum
 from gliomalib.fusion.learned import InnerPatients, VolumePair
 from gliomalib.fusion.staple import staple
 from gliomalib.schema import (
@@ -117,7 +117,7 @@ def oracle(pair: VolumePair, labels: Labels, empty: metrics.EmptyRule = "brats")
     It sees the labels of the patient on whom it is judged, so it is no method and its Dice no
     result. The α is the middle of the widest interval with the highest mean Dice of the three
     tumour classes, ``dice``; where rounding to float16 takes voxels of a tiny class from it, a
-    fixed α that is then better is taken. Raises what ``optimum.steps_of`` raises.
+    fixed α that is then better is taken. Raises what ``exact_sweep.steps_of`` raises.
     """
     best = ORACLE.fit(Evidence([(pair, labels)], 0, empty))
 
@@ -149,8 +149,8 @@ def _fixed(alpha: float) -> Callable[[Evidence], Fitted]:
 def _chosen(evidence: Evidence) -> Fitted:
     curves = []
     for pair, labels in evidence.inner:
-        steps = optimum.steps_of(*pair, labels)
-        classes = [optimum.dice_at(steps, (label,), evidence.empty) for label in TUMOUR]
+        steps = exact_sweep.steps_of(*pair, labels)
+        classes = [exact_sweep.dice_at(steps, (label,), evidence.empty) for label in TUMOUR]
         curves.append(optimum.mean_curve(classes, "exclude"))
     best = optimum.best_of(optimum.mean_curve(curves, "exclude"))
     return _weighted(best.alpha, dice=best.value, width=best.width)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gliomalib.experiments import alpha_sweep
+from gliomalib.experiments import alpha_curves
 from gliomalib.fusion import optimum
 from gliomalib.pipeline import folds
 from gliomalib.schema import Labels, Split, Volume
@@ -77,8 +77,8 @@ def evaluate(studies: list[folds.Material]) -> None:
 def sweep(studies: list[folds.Material]) -> None:
     """Find the best α of the mean Dice of each region, without its interval."""
     for material in studies:
-        for curves in alpha_sweep.exact(material, "test").curves.values():
-            optimum.best_of(optimum.mean_curve([*curves.values()]))
+        for curves in alpha_curves.exact(material, "test").curves.values():
+            optimum.best_of(optimum.Mean(curves.values()))
 
 
 def bench_growth(tmp_path: Path, ledger: Ledger) -> None:

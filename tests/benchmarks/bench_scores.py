@@ -21,7 +21,7 @@ from gliomalib import settings
 from gliomalib.data import orientation
 from gliomalib.data.readers import survey
 from gliomalib.experiments import values
-from gliomalib.fusion import average, optimum
+from gliomalib.fusion import average, exact_sweep, optimum
 from gliomalib.schema import Grid, Labels, StoredCase, Volume
 from gliomalib.scoring import metrics, surface, tables
 from tests.benchmarks.ledger import Ledger, in_turn, seconds
@@ -158,8 +158,8 @@ def bench_hd95(patient: Patient, ledger: Ledger) -> None:
 
 def curves_of(patient: Patient) -> list[optimum.Curve]:
     """Return exact Dice of all regions of a patient."""
-    steps = optimum.steps_of(patient.p2d, patient.p3d, patient.case.labels)
-    return [optimum.dice_at(steps, classes, EMPTY) for classes in tables.REGIONS.values()]
+    steps = exact_sweep.steps_of(patient.p2d, patient.p3d, patient.case.labels)
+    return [exact_sweep.dice_at(steps, classes, EMPTY) for classes in tables.REGIONS.values()]
 
 
 def sweep(patient: Patient) -> NDArray[np.float64]:

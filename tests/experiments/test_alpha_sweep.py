@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gliomalib import settings
-from gliomalib.experiments import alpha_sweep
+from gliomalib.experiments import alpha_curves, alpha_sweep
 from gliomalib.experiments.values import mean_interval
 from gliomalib.fusion.optimum import Curve, mean_curve
 from gliomalib.pipeline import folds
@@ -46,18 +46,18 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
 
 
 @pytest.fixture(scope="module")
-def sweep(material: folds.Material) -> alpha_sweep.Sweep:
-    return alpha_sweep.exact(material, "test")
+def sweep(material: folds.Material) -> alpha_curves.Sweep:
+    return alpha_curves.exact(material, "test")
 
 
-def values_of(material: folds.Material, sweep: alpha_sweep.Sweep) -> dict[str, float]:
-    found = alpha_sweep.values(alpha_sweep.optima(sweep, material.study), sweep)
+def values_of(material: folds.Material, sweep: alpha_curves.Sweep) -> dict[str, float]:
+    found = alpha_sweep.values(alpha_sweep.optima(sweep, material.study))
     assert all(value.rule for value in found)
     return {value.name: value.value for value in found}
 
 
 def test_the_steps_are_those_of_a_fine_grid(
-    material: folds.Material, sweep: alpha_sweep.Sweep
+    material: folds.Material, sweep: alpha_curves.Sweep
 ) -> None:
     grid = np.linspace(0, 1, 41)
     assert list(sweep.curves) == ["mean", *tables.REGIONS]
@@ -72,7 +72,7 @@ def test_the_steps_are_those_of_a_fine_grid(
 
 
 def test_the_better_branch_gets_the_weight_and_0_6_is_not_called_equal(
-    material: folds.Material, sweep: alpha_sweep.Sweep
+    material: folds.Material, sweep: alpha_curves.Sweep
 ) -> None:
     found = alpha_sweep.optima(sweep, material.study)
     mean = found["mean"]
@@ -88,7 +88,7 @@ def test_the_better_branch_gets_the_weight_and_0_6_is_not_called_equal(
 
 def test_branches_that_are_equal_are_flat_everywhere(tmp_path: Path) -> None:
     made = planted_branches.noisy(tmp_path, NOTEBOOK, ONE, dict.fromkeys(BETTER_3D, (2.0, 10)))
-    flat = alpha_sweep.exact(made, "test")
+    flat = alpha_curves.exact(made, "test")
     values = values_of(made, flat)
     assert values["flat_width"] == 1
     assert values["lost_at_published_alpha"] == 0
@@ -97,14 +97,14 @@ def test_branches_that_are_equal_are_flat_everywhere(tmp_path: Path) -> None:
 
 def test_folds_of_a_patient_are_averaged_and_held_back_ones_counted_once(tmp_path: Path) -> None:
     made = planted_branches.noisy(tmp_path, NOTEBOOK, THREE, BETTER_3D)
-    held_back = alpha_sweep.exact(made, "val")
+    held_back = alpha_curves.exact(made, "val")
     assert list(held_back.curves["mean"]) == ["C", "D"]
     grid = np.array([0.13, 0.6])
     of_c = list(folds.branch_volumes(made, "val"))[:2]
     by_fold = [slow_dice(case, "WT", grid) for case in of_c]
     found = held_back.curves["WT"]["C"].at(grid)
     np.testing.assert_allclose(found, np.mean(by_fold, axis=0), atol=2e-3)
-    assert len(alpha_sweep.exact(made, "test").curves["mean"]) == 6
+    assert len(alpha_curves.exact(made, "test").curves["mean"]) == 6
 
 
 def step(*values: float) -> Curve:
@@ -119,7 +119,7 @@ def step(*values: float) -> Curve:
 
 def test_optima_and_widths_by_hand() -> None:
     curves = {"A": step(0.1, 0.1, 0.8, 0.795, 0.7), "B": step(0.5, 0.2, 0.2, 0.5, 0.5)}
-    sweep = alpha_sweep.Sweep({"mean": curves})
+    sweep = alpha_curves.Sweep({"mean": curves})
     mean = alpha_sweep.optima(sweep, settings.load("smoke"))["mean"]
     # means: 0.3, 0.15, 0.5, 0.6475, 0.6; at 0.6 that of the lower neighbours
     assert (mean.alpha.value, mean.dice) == pytest.approx((0.7, 0.6475))
@@ -129,12 +129,12 @@ def test_optima_and_widths_by_hand() -> None:
 
 def test_patients_without_a_score_are_left_out_and_counted() -> None:
     nan = step(np.nan, 0.5)
-    sweep = alpha_sweep.Sweep({"mean": {"A": step(0.4, 0.5), "B": nan}, "ET": {"B": nan}})
+    sweep = alpha_curves.Sweep({"mean": {"A": step(0.4, 0.5), "B": nan}, "ET": {"B": nan}})
     found = alpha_sweep.optima(sweep, settings.load("smoke"))
     assert list(found) == ["mean"] and found["mean"].left_out == 1
     assert alpha_sweep.optima_table(found)["patients"].tolist() == [1]
     with pytest.raises(RecordError, match="no patient has a mean Dice"):
-        alpha_sweep.optima(alpha_sweep.Sweep({"mean": {"B": nan}}), settings.load("smoke"))
+        alpha_sweep.optima(alpha_curves.Sweep({"mean": {"B": nan}}), settings.load("smoke"))
 
 
 def test_the_grid_of_alphas_has_the_ends_and_the_studys_own() -> None:
@@ -145,7 +145,7 @@ def test_the_grid_of_alphas_has_the_ends_and_the_studys_own() -> None:
 def test_the_table_of_curves_finds_the_peak_and_counts_who_is_left_out() -> None:
     nan = step(np.nan, 0.5)
     curves = {"A": step(0.1, 0.8, 0.2), "B": step(0.3, 0.9, 0.1), "C": nan}
-    sweep = alpha_sweep.Sweep({"mean": curves, "ET": {"C": nan}})
+    sweep = alpha_curves.Sweep({"mean": curves, "ET": {"C": nan}})
     table = alpha_sweep.curve_table(sweep, settings.load("smoke"))
     assert ((table["low"] <= table["dice"]) & (table["dice"] <= table["high"])).all()
     at = table.set_index("alpha")["dice"]
@@ -158,12 +158,12 @@ def test_the_band_is_the_interval_of_the_mean_at_each_alpha() -> None:
     study = settings.load("smoke")
     rows = np.random.default_rng(0).random((9, 5))
     curves = {str(at): step(*row) for at, row in enumerate(rows)}
-    table = alpha_sweep.curve_table(alpha_sweep.Sweep({"mean": curves}), study)
+    table = alpha_sweep.curve_table(alpha_curves.Sweep({"mean": curves}), study)
     for _, row in table.iterrows():
         dice = [float(curve.at(row["alpha"])) for curve in curves.values()]
         expected = mean_interval(dice, study, "band", "mean").ends
         assert (row["low"], row["high"]) == pytest.approx(expected)
-    alone = alpha_sweep.curve_table(alpha_sweep.Sweep({"mean": {"0": curves["0"]}}), study)
+    alone = alpha_sweep.curve_table(alpha_curves.Sweep({"mean": {"0": curves["0"]}}), study)
     assert alone[["low", "high"]].isna().all(axis=None)
 
 
@@ -172,13 +172,15 @@ def test_trainings_are_averaged_within_patients_and_their_spread_is_in_the_inter
     again = {"A": step(0.1, 0.2, 0.2, 0.3, 0.8), "B": step(0.2, 0.3, 0.2, 0.2, 0.7)}
     mean = {name: mean_curve([own[name], again[name]]) for name in own}
     study = settings.load("smoke")
-    alone = alpha_sweep.Sweep({"mean": own})
-    both = alpha_sweep.Sweep({"mean": mean}, {0: {"mean": own}, 8: {"mean": again}})
-    assert alpha_sweep.trainings(both)["best α"].tolist() == pytest.approx([0.5, 0.9])
+    alone = alpha_curves.Sweep({"mean": own})
+    both = alpha_curves.Sweep({"mean": mean}, {0: {"mean": own}, 8: {"mean": again}})
+    assert alpha_sweep.trainings(alpha_sweep.optima(both, study))[
+        "best α"
+    ].tolist() == pytest.approx([0.5, 0.9])
     narrow, wide = (alpha_sweep.optima(sweep, study)["mean"].alpha for sweep in (alone, both))
     assert (narrow.ci95 or (0, 1)) == pytest.approx((0.4995, 0.5005))
     assert wide.value == pytest.approx(0.5) and wide.ci95 == (0, 1), "two trainings say little"
-    values = alpha_sweep.values(alpha_sweep.optima(both, study), both)
+    values = alpha_sweep.values(alpha_sweep.optima(both, study))
     made = {value.name: value for value in values}
     assert made["best_alpha"].n_seeds == 2 and not made["best_alpha"].note
     assert made["best_alpha_seed_high"].value == pytest.approx(0.9)
@@ -190,7 +192,7 @@ def test_each_training_is_swept_and_their_mean_is_taken(tmp_path: Path) -> None:
     made = planted_branches.noisy(tmp_path, NOTEBOOK, ONE, networks)
     variants = {name: {"seed2": {"seed": 8}} for name in ("03_train_unet2d", "04_train_unet3d")}
     study = made.study.model_copy(update={"variants": variants})
-    both = alpha_sweep.exact(replace(made, run=replace(made.run, study=study)), "test")
+    both = alpha_curves.exact(replace(made, run=replace(made.run, study=study)), "test")
     assert list(both.by_seed) == [0, 8]
     grid = np.array([0.13, 0.6])
     pairs = {0: folds.BRANCHES, 8: again}

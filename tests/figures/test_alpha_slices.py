@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gliomalib.experiments import alpha_sweep
+from gliomalib.experiments import alpha_curves
 from gliomalib.figures import alpha_slices
 from gliomalib.fusion import average, slices
+from gliomalib.fusion.optimum import Curve
 from gliomalib.pipeline import folds
 from gliomalib.schema import FloatArray, Split
 from gliomalib.scoring import tables
@@ -28,7 +29,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
 
 @pytest.fixture(scope="module")
 def table(material: folds.Material) -> pd.DataFrame:
-    return alpha_slices.table(material, alpha_sweep.exact(material, "test"))
+    return alpha_slices.table(material, alpha_curves.exact(material, "test"))
 
 
 def whole(material: folds.Material, patient: str, alpha: float) -> np.ndarray:
@@ -103,9 +104,9 @@ def test_the_worst_the_middle_and_the_best_are_chosen_by_the_whole_tumour(
     assert table["dice"].tolist() == pytest.approx([scores[name] for name in table["patient_id"]])
 
 
-def flat(value: float) -> alpha_sweep.optimum.Curve:
+def flat(value: float) -> Curve:
     ends: FloatArray = np.array([0.0, 1.0])
-    return alpha_sweep.optimum.Curve(ends, np.full(3, value))
+    return Curve(ends, np.full(3, value))
 
 
 def test_few_patients_and_those_without_a_dice() -> None:
@@ -116,7 +117,7 @@ def test_few_patients_and_those_without_a_dice() -> None:
 
 
 def test_own_curve_is_that_of_the_sweep(material: folds.Material, tmp_path: Path) -> None:
-    sweep = alpha_sweep.exact(material, "test")
+    sweep = alpha_curves.exact(material, "test")
     row = alpha_slices.table(material, sweep).iloc[0]
     curve = sweep.curves["mean"][row["patient_id"]].at(ALPHAS)
     np.testing.assert_allclose([float(dice) for dice in row["own"].split()], curve, atol=1e-6)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
-from gliomalib.fusion import average, optimum, rules
+from gliomalib.fusion import average, exact_sweep, optimum, rules
 from gliomalib.schema import DataError, MismatchError, SettingsError, Volume
 from gliomalib.scoring import metrics, tables
 from tests.fusion.simulated import SHAPE, patients, volume
@@ -222,7 +222,8 @@ def test_rounding_takes_no_voxel_of_a_tiny_class_from_the_oracle() -> None:
     first = np.array([[0.5 + 2 * step, 0, 0.5, 0], [1, 0, 0, 0]])
     second = np.array([[0.5 - step, 0, 0.5, 0], [1, 0, 0, 0]])
     p2d, p3d = (volume(values.T.reshape(4, 2, 1, 1)) for values in (first, second))
-    best = optimum.best_of(optimum.dice_at(optimum.steps_of(p2d, p3d, labels), (2,), "brats"))
+    steps = exact_sweep.steps_of(p2d, p3d, labels)
+    best = optimum.best_of(exact_sweep.dice_at(steps, (2,), "brats"))
     at_best = average.weighted_average(p2d, p3d, best.alpha).probabilities
     assert best.value == 1 and not (at_best.argmax(axis=0) == labels).all()
     stored = rules.oracle((p2d, p3d), labels).apply((p2d, p3d)).probabilities

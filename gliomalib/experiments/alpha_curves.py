@@ -1,0 +1,154 @@
+"""Exact Dice over the weight α, of each patient, region and training, in files while a sweep lasts.
+
+The curves of a patient of full size take about two megabytes, so those of a cohort lie in a
+temporary folder (``TMPDIR``) that goes with the last of them, and each is read when it is asked
+for.
+"""
+
+import shutil
+import weakref
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+
+from gliomalib import progress
+from gliomalib.fusion import exact_sweep
+from gliomalib.fusion.optimum import Curve, Mean, mean_curve
+from gliomalib.pipeline import folds
+from gliomalib.scoring import metrics, tables
+
+Curves = Mapping[str, Mapping[str, Curve]]
+"""Region → patient → curve; ``mean`` is of a patient's NCR, ED and ET."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Dice at every α: ``curves`` averaged over trainings, ``by_seed`` those of each training."""
+
+    curves: Curves
+    by_seed: Mapping[int, Curves] = field(default_factory=dict)
+
+    def mean(self, region: str) -> Mean:
+        """Return the mean of all who are ``defined`` in a region."""
+        return Mean(defined(self.curves[region]).values())
+
+    def trainings(self, region: str) -> dict[int, Mean]:
+        """Return the mean of the same patients in each training, by seed, 0 the study's own."""
+        names = list(defined(self.curves[region]))
+        return {
+            seed: Mean(_Read(curves[region].__getitem__, names).values())
+            for seed, curves in self.by_seed.items()
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class _Read(Mapping[str, Curve]):
+    """The curves of some patients, each read anew whenever it is asked for."""
+
+    read: Callable[[str], Curve]
+    patients: Collection[str]
+
+    def __getitem__(self, patient: str) -> Curve:
+        if patient not in self.patients:
+            raise KeyError(patient)
+        return self.read(patient)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.patients)
+
+    def __len__(self) -> int:
+        return len(self.patients)
+
+
+class _Folder:
+    """A temporary folder that goes with whoever holds it last."""
+
+    def __init__(self) -> None:
+        self.path = Path(mkdtemp(prefix="alpha-sweep-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+    def write(self, region: str, patient: str, curve: Curve) -> None:
+        """Write the curve of a patient."""
+        np.savez(self.path / f"{patient}.{region}.npz", alphas=curve.alphas, values=curve.values)
+
+    def read(self, region: str, patient: str) -> Curve:
+        """Return the curve of a patient."""
+        with np.load(self.path / f"{patient}.{region}.npz") as kept:
+            return Curve(kept["alphas"], kept["values"])
+
+
+def defined(curves: Mapping[str, Curve]) -> Mapping[str, Curve]:
+    """Return the curves of the patients who have a score at every α."""
+    names = [name for name in curves if not np.isnan(curves[name].values).any()]
+    return _Read(curves.__getitem__, names)
+
+
+def exact(material: folds.Material, part: str) -> Sweep:
+    """Return Dice of every patient of a part as an exact function of α, of all trainings.
+
+    The folds of a patient are averaged first. A patient who lacks a score in one training lacks
+    it in their mean.
+    """
+    by_seed = {
+        seed: _of_training(material, part, pair)
+        for seed, pair in folds.seeds(material.study).items()
+    }
+    return Sweep(_averaged(list(by_seed.values())), by_seed)
+
+
+def _of_training(material: folds.Material, part: str, branches: folds.Pair) -> Curves:
+    """Return the curves of both branches of one training."""
+    folds_of = defaultdict(list)
+    for split in material.splits:
+        for patient in folds.parts_of(split)[part]:
+            folds_of[patient].append(split.fold)
+    empty, patients = material.study.evaluation.empty, sorted(folds_of)
+
+    def curves() -> Iterator[dict[str, Curve]]:
+        """Yield the curves of one patient after the other."""
+        for patient in progress.steps(patients, f"{part} patients"):
+            labels = material.store.get(patient).labels
+            pairs = (folds.pair(material, fold, patient, branches) for fold in folds_of[patient])
+            yield _of_patient([exact_sweep.steps_of(*pair, labels) for pair in pairs], empty)
+
+    return _filed(patients, curves())
+
+
+def _of_patient(
+    of_folds: Sequence[exact_sweep.Steps], empty: metrics.EmptyRule
+) -> dict[str, Curve]:
+    """Return the curve of each region and of the mean of the classes, averaged over folds."""
+    curves = {
+        region: mean_curve(
+            [exact_sweep.dice_at(steps, classes, empty) for steps in of_folds], "exclude"
+        )
+        for region, classes in tables.REGIONS.items()
+    }
+    return {"mean": mean_curve([curves[name] for name in tables.CLASSES], "exclude"), **curves}
+
+
+def _averaged(trainings: Sequence[Curves]) -> Curves:
+    """Return the curves averaged over trainings, patient by patient."""
+    first, *others = trainings
+    if not others:
+        return first
+    patients = list(first["mean"])
+    means = (
+        {region: mean_curve([of[region][name] for of in trainings], "nan") for region in first}
+        for name in patients
+    )
+    return _filed(patients, means)
+
+
+def _filed(patients: Sequence[str], curves: Iterator[dict[str, Curve]]) -> Curves:
+    """Write the curves of one patient after the other, and return them to be read."""
+    folder, regions = _Folder(), ("mean", *tables.REGIONS)
+    for patient, of_regions in zip(patients, curves, strict=True):
+        for region in regions:
+            folder.write(region, patient, of_regions[region])
+    return {region: _Read(partial(folder.read, region), patients) for region in regions}
