@@ -195,9 +195,14 @@ def hardware() -> dict[str, str]:
 
 def peak_memory() -> int:
     """Return the highest memory of this process so far, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # macOS counts bytes, Linux kilobytes
-    return peak if sys.platform == "darwin" else peak * 1024
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        # macOS counts bytes, other systems kilobytes
+        return peak if sys.platform == "darwin" else peak * 1024
+    # Linux counts into ru_maxrss what the parent held when it started this process
+    lines = (line.split() for line in status.read_text(encoding="utf-8").splitlines())
+    return next(1024 * int(words[1]) for words in lines if words[0] == "VmHWM:")
 
 
 def cores() -> int:

@@ -5,6 +5,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -360,12 +361,23 @@ def test_cores_are_what_the_run_was_given(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(
-    ("platform", "expected"), [("linux", 2_048_000_000), ("darwin", 2_000_000)]
+    ("platform", "expected"), [("freebsd14", 2_048_000_000), ("darwin", 2_000_000)]
 )
 def test_peak_memory_is_in_bytes(
     monkeypatch: pytest.MonkeyPatch, platform: str, expected: int
 ) -> None:
     used = SimpleNamespace(ru_maxrss=2_000_000)
+    monkeypatch.setattr(Path, "is_file", lambda path: False)
     monkeypatch.setattr(provenance.resource, "getrusage", lambda who: used)
     monkeypatch.setattr(provenance.sys, "platform", platform)
     assert provenance.peak_memory() == expected
+
+
+def test_peak_memory_is_of_this_process_and_not_of_its_parent() -> None:
+    asked = "from gliomalib.provenance import peak_memory; print(peak_memory())"
+    held = bytearray(500_000_000)
+    small = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=True
+    )
+    assert len(held) > int(small.stdout) > 5_000_000
+    assert provenance.peak_memory() > len(held)

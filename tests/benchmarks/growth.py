@@ -1,13 +1,13 @@
 """How time and memory grow with the number of patients: a callable in a process of its own."""
 
 import multiprocessing
-import resource
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
+
+from gliomalib import provenance
 
 PATIENTS = (10, 40, 160, 640)
 """Sizes of a study for which growth is looked at."""
@@ -88,13 +88,4 @@ def _run(
     ready = setup(patients)
     started = time.perf_counter()
     work(ready)
-    answer.send((time.perf_counter() - started, _peak_bytes()))
-
-
-def _peak_bytes() -> int:
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux counts into ru_maxrss what the parent held when it started this process
-    lines = (line.split() for line in status.read_text().splitlines())
-    return next(1024 * int(words[1]) for words in lines if words[0] == "VmHWM:")
+    answer.send((time.perf_counter() - started, provenance.peak_memory()))
