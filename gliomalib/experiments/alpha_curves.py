@@ -1,18 +1,14 @@
-"""Exact Dice over the weight α, of each patient, region and training, in files while a sweep lasts.
+"""Exact Dice over the weight α of each patient, region and training, in a file during a sweep.
 
 The curves of a patient of full size take about two megabytes, so those of a cohort lie in a
-temporary folder (``TMPDIR``) that goes with the last of them, and each is read when it is asked
-for.
+temporary file (in ``TMPDIR``) that goes with the process, and each is read when it is asked for.
 """
 
-import shutil
-import weakref
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryFile
 
 import numpy as np
 
@@ -65,21 +61,23 @@ class _Read(Mapping[str, Curve]):
         return len(self.patients)
 
 
-class _Folder:
-    """A temporary folder that goes with whoever holds it last."""
+class _File:
+    """The curves of all patients in a file without a name, which goes with whoever holds it."""
 
     def __init__(self) -> None:
-        self.path = Path(mkdtemp(prefix="alpha-sweep-"))
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+        self.file = TemporaryFile()  # noqa: SIM115 open for as long as the curves are asked for
+        self.places: dict[tuple[str, str], int] = {}
 
     def write(self, region: str, patient: str, curve: Curve) -> None:
-        """Write the curve of a patient."""
-        np.savez(self.path / f"{patient}.{region}.npz", alphas=curve.alphas, values=curve.values)
+        """Write the curve of a patient behind all others."""
+        self.places[region, patient] = self.file.tell()
+        for part in (curve.alphas, curve.values):
+            np.save(self.file, part)
 
     def read(self, region: str, patient: str) -> Curve:
         """Return the curve of a patient."""
-        with np.load(self.path / f"{patient}.{region}.npz") as kept:
-            return Curve(kept["alphas"], kept["values"])
+        self.file.seek(self.places[region, patient])
+        return Curve(np.load(self.file), np.load(self.file))
 
 
 def defined(curves: Mapping[str, Curve]) -> Mapping[str, Curve]:
@@ -147,8 +145,8 @@ def _averaged(trainings: Sequence[Curves]) -> Curves:
 
 def _filed(patients: Sequence[str], curves: Iterator[dict[str, Curve]]) -> Curves:
     """Write the curves of one patient after the other, and return them to be read."""
-    folder, regions = _Folder(), ("mean", *tables.REGIONS)
+    file, regions = _File(), ("mean", *tables.REGIONS)
     for patient, of_regions in zip(patients, curves, strict=True):
         for region in regions:
-            folder.write(region, patient, of_regions[region])
-    return {region: _Read(partial(folder.read, region), patients) for region in regions}
+            file.write(region, patient, of_regions[region])
+    return {region: _Read(partial(file.read, region), patients) for region in regions}
