@@ -65,7 +65,7 @@ class _File:
     """The curves of all patients in a file without a name, which goes with whoever holds it."""
 
     def __init__(self) -> None:
-        self.file = TemporaryFile()  # noqa: SIM115 open for as long as the curves are asked for
+        self.file = TemporaryFile()  # noqa: SIM115  # open as long as asked for
         self.places: dict[tuple[str, str], int] = {}
 
     def write(self, region: str, patient: str, curve: Curve) -> None:
