@@ -77,7 +77,8 @@ class _File:
     def read(self, region: str, patient: str) -> Curve:
         """Return the curve of a patient."""
         self.file.seek(self.places[region, patient])
-        return Curve(np.load(self.file), np.load(self.file))
+        alphas, values = (np.load(self.file, allow_pickle=False) for _ in range(2))
+        return Curve(alphas, values)
 
 
 def defined(curves: Mapping[str, Curve]) -> Mapping[str, Curve]:
