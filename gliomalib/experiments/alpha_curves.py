@@ -1,6 +1,6 @@
 """Exact Dice over the weight α of each patient, region and training, in a file during a sweep.
 
-The curves of a patient of full size take about two megabytes, so those of a cohort lie in a
+A curve of a patient of full size takes up to 0.7 megabytes, and there are six, so those of a cohort lie in a
 temporary file (in ``TMPDIR``) that goes with the process, and each is read when it is asked for.
 """
 
