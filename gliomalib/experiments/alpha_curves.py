@@ -1,7 +1,8 @@
 """Exact Dice over the weight α of each patient, region and training, in a file during a sweep.
 
-A curve of a patient of full size takes up to 0.7 megabytes, and there are six, so those of a cohort lie in a
-temporary file (in ``TMPDIR``) that goes with the process, and each is read when it is asked for.
+A curve of a patient of full size takes up to 0.7 megabytes, and there are six. So those of a cohort
+lie in a temporary file (in ``TMPDIR``) that goes with the process; each is read when it is asked
+for.
 """
 
 from collections import defaultdict
