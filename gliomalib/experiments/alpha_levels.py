@@ -93,7 +93,8 @@ def sentence(values: Sequence[Value]) -> str:
 def _classified(material: folds.Material, split: Split) -> pd.DataFrame:
     plan, rows = material.study.classifier, []
     fold = split.fold
-    checkpoint = folds.checkpoint(material, "resnet50", fold)
+    weights = folds.checkpoint(material, "resnet50", fold)
+    classifier = predict.load_classifier(weights, material.study.device)
     images, by_network = np.empty((0,), np.float16), np.empty((0,), np.int64)
     for alpha in progress.steps(LEVELS, f"resnet50, fold {fold}: levels of α"):
         sets, by_area = [], []
@@ -105,8 +106,8 @@ def _classified(material: folds.Material, split: Split) -> pd.DataFrame:
         held_out = slices.concatenate(sets)
         # images of the scan or of the truth are the same at every α, and so are their classes
         if not np.array_equal(images, held_out.images):
-            images, device = held_out.images, material.study.device
-            probabilities = predict.classify(checkpoint, held_out, device, SLICES_AT_ONCE)
+            images = held_out.images
+            probabilities = predict.classify(classifier, held_out, batch=SLICES_AT_ONCE)
             by_network = probabilities.argmax(axis=1)
         about = {"alpha": alpha, "patient_id": held_out.patients, "z": held_out.z}
         about["truth"] = held_out.classes

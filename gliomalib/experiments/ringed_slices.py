@@ -1,8 +1,7 @@
 """Does the classifier take a ring of false enhancing tumour for enhancing tumour? Notebook 06."""
 
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -48,12 +47,13 @@ def values(
             _none(name, "the classifier's images are not made of the fused volume")
             for name in RULES
         ]
-    weights = {
-        split.fold: made.checkpoint for split, made in zip(material.splits, trained, strict=True)
-    }
-    patients = table[table["part"] == "test"].groupby(["fold", "patient_id"], sort=False)
-    steps = progress.steps([rows for _, rows in patients], "slices with rings")
-    counts = [_counts(material, weights, rows.sort_values("z")) for rows in steps]
+    held_out, counts = table[table["part"] == "test"], []
+    for split, made in zip(material.splits, trained, strict=True):
+        # once a fold: to read a network takes longer than to ask it about a patient
+        classifier = predict.load_classifier(made.checkpoint, study.device)
+        patients = held_out[held_out["fold"] == split.fold].groupby("patient_id", sort=False)
+        steps = progress.steps(list(patients), f"fold {split.fold}: slices with rings")
+        counts += [_counts(material, classifier, rows.sort_values("z")) for _, rows in steps]
     return [
         _share(name, pairs, study)
         for name, pairs in zip(RULES, np.swapaxes(counts, 0, 1), strict=True)
@@ -72,7 +72,7 @@ def sentence(values: Sequence[Value]) -> str:
 
 
 def _counts(
-    material: folds.Material, weights: Mapping[int, Path], rows: pd.DataFrame
+    material: folds.Material, classifier: predict.SliceClassifier, rows: pd.DataFrame
 ) -> list[tuple[int, int]]:
     """Return for either ring the slices that turned and those that were asked, of a patient."""
     study, fold, patient = material.study, int(rows["fold"].iloc[0]), rows["patient_id"].iloc[0]
@@ -91,7 +91,7 @@ def _counts(
             volume = rings.repainted(fused, mask, enhancing=enhancing)
             images = slices.fused_slices(volume, case.labels, study.classifier, case.images)
             chosen = slices.subset(images, places)
-            classes[places] = predict.classify(weights[fold], chosen, study.device).argmax(axis=1)
+            classes[places] = predict.classify(classifier, chosen).argmax(axis=1)
         return classes
 
     with_shell, without = repainted(shell, enhancing=True), repainted(ring, enhancing=False)

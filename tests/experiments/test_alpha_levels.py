@@ -27,14 +27,22 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Classify as a network would that takes the most probable sub-region of the whole slice."""
+    """Classify as a network would that takes the most probable sub-region of the whole slice.
+
+    Returns which network was read, and that which each set of slices was given to.
+    """
     checkpoints: list[Path] = []
 
-    def by_mass(checkpoint: Path, held_out: SliceSet, device: str, batch: int) -> np.ndarray:
+    def read(checkpoint: Path, device: str) -> Path:
+        checkpoints.append(checkpoint)
+        return checkpoint
+
+    def by_mass(checkpoint: Path, held_out: SliceSet, batch: int) -> np.ndarray:
         checkpoints.append(checkpoint)
         mass = held_out.images.astype(float).sum(axis=(2, 3))
         return np.concatenate([np.full((len(mass), 1), 8.0), mass], axis=1)
 
+    monkeypatch.setattr(predict, "load_classifier", read)
     monkeypatch.setattr(predict, "classify", by_mass)
     return checkpoints
 
@@ -43,7 +51,8 @@ def test_slices_are_those_of_the_fused_volume_at_each_alpha(
     material: folds.Material, asked: list[Path]
 ) -> None:
     table = alpha_levels.classified(material)
-    assert asked == [folds.checkpoint(material, "resnet50", 0)] * len(alpha_levels.LEVELS)
+    # read once, then asked at each α
+    assert asked == [folds.checkpoint(material, "resnet50", 0)] * (1 + len(alpha_levels.LEVELS))
     assert len(table) == 2 * len(alpha_levels.LEVELS) * 5 * planted_branches.SHAPE[2]
     assert table["alpha"].unique().tolist() == list(alpha_levels.LEVELS)
     by_area = table.query("patient_id == 'E' and way == 'area_rule'")
@@ -62,7 +71,7 @@ def test_images_that_do_not_depend_on_alpha_are_classified_once(
     other = material.study.model_copy(update={"classifier": plan})
     run = records.Run(**{**vars(material.run), "study": other})
     table = alpha_levels.classified(folds.Material(run, material.splits, material.store))
-    assert len(asked) == 1
+    assert len(asked) == 1 + 1
     network = table[table["way"] == "resnet50"]
     assert (network.groupby(["patient_id", "z"])["predicted"].nunique() == 1).all()
 

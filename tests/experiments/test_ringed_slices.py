@@ -39,7 +39,7 @@ def volume_of(network: str, patient: str, fold: int) -> Volume:
     return Volume((0.9 * one_hot + 0.025).astype(np.float16), planted_branches.grid(patient, SHAPE))
 
 
-def by_area(_: Path, images: SliceSet, device: str) -> np.ndarray:
+def by_area(_: Any, images: SliceSet, device: str = "cpu") -> np.ndarray:
     """Return sure classes: enhancing tumour where it covers a fifth of the slice's tumour."""
     areas = (images.images.astype(float) > 0.4).sum(axis=(2, 3))
     classes = np.where(areas.sum(axis=1) > 0, 2, 0)
@@ -53,6 +53,14 @@ def material(tmp_path: Path) -> folds.Material:
     whole = made.study.classifier.model_copy(update={"image_size": None})
     study = made.study.model_copy(update={"classifier": whole})
     return replace(made, run=replace(made.run, study=study))
+
+
+@pytest.fixture(autouse=True)
+def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Let no network be read, and return which were asked for."""
+    asked: list[Path] = []
+    monkeypatch.setattr(predict, "load_classifier", lambda path, _: asked.append(path))
+    return asked
 
 
 def values_of(material: folds.Material) -> dict[str, Value]:
@@ -90,9 +98,17 @@ def test_a_classifier_that_does_not_see_areas_raises_no_alarm(
     material: folds.Material, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        predict, "classify", lambda _, images, __: np.eye(4)[images.classes * 0 + 2]
+        predict, "classify", lambda _, images, *__: np.eye(4)[images.classes * 0 + 2]
     )
     assert values_of(material)["ring_turned_to_enhancing"].value == 0
+
+
+def test_a_network_is_read_once_for_all_patients_of_a_fold(
+    material: folds.Material, monkeypatch: pytest.MonkeyPatch, read: list[Path]
+) -> None:
+    monkeypatch.setattr(predict, "classify", by_area)
+    assert values_of(material)["ring_turned_to_enhancing"].n_patients == 5
+    assert read == [TRAINED[0].checkpoint]
 
 
 def test_images_without_the_fused_volume_are_not_asked(material: folds.Material) -> None:
