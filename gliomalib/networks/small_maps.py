@@ -29,11 +29,15 @@ class SmallMapConv2d(nn.Conv2d):
             return super().forward(input)
         # how many positions there are, and which: every step-th pixel is the middle of a window
         windows = input[..., ::step, ::step].movedim(1, -1)
+        places = windows.shape[:-1]
         if side > 1:
-            columns = functional.unfold(input, side, padding=side // 2, stride=step)
-            windows = columns.mT.reshape(*windows.shape[:-1], -1)
+            windows = functional.unfold(input, side, padding=side // 2, stride=step).mT
+        # one plain matrix: without gradients torch takes a slow way for more than two axes, in
+        # bfloat16 a hundred times as long
+        rows = windows.reshape(-1, windows.shape[-1])
         # channels stay last in memory, so that the next kernels of one pixel find rows, no copies
-        return functional.linear(windows, self.weight.flatten(1)).movedim(-1, 1)
+        maps = functional.linear(rows, self.weight.flatten(1)).reshape(*places, -1)
+        return maps.movedim(-1, 1)
 
 
 def hasten(network: nn.Module) -> None:
