@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gliomalib import parameters
@@ -16,6 +17,7 @@ from gliomalib.provenance import PACKAGE_DIR, PROJECT_DIR
 
 MODULE_LINES, FUNCTION_LINES, ARGUMENTS = 350, 60, 6
 NOTEBOOK_LINES, CELL_LINES = 80, 10
+REPORTS_MB = 12
 NOTEBOOKS = sorted((PROJECT_DIR / "notebooks").glob("*.ipynb"))
 Cell = dict[str, Any]
 
@@ -320,3 +322,31 @@ def test_planted_faults_in_parameters_are_found() -> None:
     assert "not a literal" in faults(good.replace("None", "f()", 1))[0]
     assert "parameters are ['sed'" in faults(good.replace("seed", "sed").split("\n")[1])[0]
     assert faults_of_parameters(notebook, []) == ["0 cells tagged parameters"]
+
+
+def transferred(folder: Path, part: str) -> int:
+    """Return the bytes that a clone transfers for git's files under ``part``, packed."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-s", "--", part], cwd=folder, capture_output=True, check=True
+    )
+    # mode, digest, stage and path of each file
+    digests = b"".join(line.split()[1] + b"\n" for line in listed.stdout.splitlines())
+    pack = ["git", "pack-objects", "--stdout", "-q"]
+    done = subprocess.run(pack, cwd=folder, input=digests, capture_output=True, check=True)
+    return len(done.stdout)
+
+
+def test_reports_are_light_to_clone() -> None:
+    # nothing packs to 32 bytes, head and check sum
+    assert 32 < transferred(PROJECT_DIR, "reports") <= REPORTS_MB * 1e6
+
+
+def test_a_heavy_file_is_weighed_where_it_lies(tmp_path: Path) -> None:
+    (tmp_path / "reports").mkdir()
+    # random bytes cannot be packed; equal ones nearly vanish
+    (tmp_path / "reports" / "heavy.png").write_bytes(np.random.default_rng(0).bytes(100_000))
+    (tmp_path / "light.csv").write_bytes(bytes(100_000))
+    for words in (["init", "-q"], ["add", "-A"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    assert 100_000 < transferred(tmp_path, "reports") < 101_000
+    assert 32 < transferred(tmp_path, "light.csv") < 1_000
