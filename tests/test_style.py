@@ -17,7 +17,7 @@ from gliomalib.provenance import PACKAGE_DIR, PROJECT_DIR
 
 MODULE_LINES, FUNCTION_LINES, ARGUMENTS = 350, 60, 6
 NOTEBOOK_LINES, CELL_LINES = 80, 10
-REPORTS_MB = 12
+CLONED_MB = 12
 NOTEBOOKS = sorted((PROJECT_DIR / "notebooks").glob("*.ipynb"))
 Cell = dict[str, Any]
 
@@ -338,7 +338,7 @@ def transferred(folder: Path, part: str) -> int:
 
 def test_reports_are_light_to_clone() -> None:
     # nothing packs to 32 bytes, head and check sum
-    assert 32 < transferred(PROJECT_DIR, "reports") <= REPORTS_MB * 1e6
+    assert 32 < transferred(PROJECT_DIR, "reports") <= CLONED_MB * 1e6
 
 
 def test_a_heavy_file_is_weighed_where_it_lies(tmp_path: Path) -> None:
