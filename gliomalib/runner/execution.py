@@ -32,10 +32,12 @@ WANTING = ("StoredError", "MismatchError", "RecordError")
 
 FIRST_LINES = (
     "import sys; sys.modules['rfc3987_syntax'] = None; "
-    "from ipykernel.iostream import OutStream; OutStream.flush_timeout = 2.0"
+    "from ipykernel.iostream import OutStream; OutStream.flush_timeout = 2.0; "
+    "get_ipython().kernel.iopub_socket.io_thread.socket.context.sndtimeo = 3000"
 )
 """Spares a kernel, in which MONAI loads jsonschema, what ``__main__`` spares its parent. At its end
-ipykernel 7.4 may wait for a thread of its own that is gone: twice these seconds, not twice ten."""
+ipykernel 7.4 may wait for a thread of its own that is gone: twice these seconds, not twice ten; and
+its control thread may send to it, which would wait for ever."""
 
 LINGERING_S = 20.0
 """How long the kernel of a killed run may take to notice that its parent is gone."""

@@ -49,6 +49,7 @@ assert os.environ["OMP_NUM_THREADS"] == "1"
 # twice this is what it may wait at its end, and it is told to stop after half of its time
 from ipykernel.iostream import OutStream
 assert 2 * OutStream.flush_timeout < {patience} / 2
+assert get_ipython().kernel.iopub_socket.io_thread.socket.context.sndtimeo == 3000
 assert os.getcwd() == {str(project.root / "notebooks")!r}
 print(os.getcwd())
 """
