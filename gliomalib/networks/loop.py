@@ -75,11 +75,13 @@ class Loop(pl.LightningModule):
         return loss * self.trainer.world_size
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Return the loss of a batch."""
-        return self._loss(batch, "train")
+        """Return the loss of a batch; the next one is drawn while its gradients are computed."""
+        loss = self._loss(batch, "train")
+        # in the backward pass itself: what torch does in Python before it waits for the interpreter
+        loss.register_hook(self._draw_ahead)
+        return loss
 
-    def on_before_backward(self, loss: Tensor) -> None:
-        """Have the next batch drawn while the gradients are computed."""
+    def _draw_ahead(self, _: Tensor) -> None:
         cast(Ahead, self.trainer.train_dataloader).draw_ahead()
 
     def validation_step(self, batch: Batch, _: int) -> None:

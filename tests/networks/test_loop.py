@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -288,9 +289,10 @@ def test_the_next_batch_is_drawn_while_gradients_are_computed(
     callers, draw = [], loading.Ahead.draw_ahead
 
     def watched(loader: loading.Ahead) -> Any:
-        callers.append(sys._getframe(1).f_code.co_name)
+        callers.append([frame.name for frame in traceback.extract_stack()])
         return draw(loader)
 
     monkeypatch.setattr(loading.Ahead, "draw_ahead", watched)
     toys.trained(tmp_path)
-    assert "on_before_backward" in callers
+    # not before torch's engine runs, which leaves the interpreter to the thread that draws
+    assert any("_engine_run_backward" in names for names in callers)
