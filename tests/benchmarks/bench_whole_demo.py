@@ -8,8 +8,13 @@ from tests.benchmarks.bench_start import call
 from tests.benchmarks.ledger import Ledger, seconds
 
 NETWORKS = (
-    *("train_segmenters", "train_classifiers", "classify_slices", "ringed_slices.values"),
-    *("alpha_levels.classified", "leakage_audit.networks", "specifications.measure"),
+    *("train_segmenters", "predict_volumes", "train_classifiers", "classify_slices"),
+    *(
+        "ringed_slices.values",
+        "alpha_levels.classified",
+        "leakage_audit.networks",
+        "specifications.measure",
+    ),
 )
 """What trains or applies networks or trees, by cell; a cell that predicts and scores is not in."""
 
