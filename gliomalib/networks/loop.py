@@ -78,7 +78,7 @@ class Loop(pl.LightningModule):
         """Return the loss of a batch; the next one is drawn while its gradients are computed."""
         loss = self._loss(batch, "train")
         # in the backward pass itself: what torch does in Python before it waits for the interpreter
-        loss.register_hook(self._draw_ahead)
+        loss.register_hook(self._draw_ahead)  # type: ignore[no-untyped-call]
         return loss
 
     def _draw_ahead(self, _: Tensor) -> None:
