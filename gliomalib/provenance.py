@@ -9,9 +9,9 @@ import os
 import platform
 import re
 import resource
+import secrets
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -149,6 +149,18 @@ def _is_text(node: ast.AST) -> bool:
 
 
 @contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Let errors of the system that name no file, such as that of a full disk, name ``path``."""
+    try:
+        yield
+    except OSError as error:
+        # one without a number has its own words, in place of which the name would stand
+        if error.errno and not error.filename:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def open_atomic(path: str | Path) -> Iterator[BinaryIO]:
     """Give a stream of bytes that becomes ``path`` whole, or not at all where writing fails.
 
@@ -157,19 +169,15 @@ def open_atomic(path: str | Path) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with naming(path), temporary.open("xb") as stream:
             yield stream
-        temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
         if error.errno is None:
             # numpy counts the bytes that it could write and says nothing of the reason
             raise OSError(f"{path}: not written whole ({error}); is the disk full?") from error
-        # a stream that is full does not say of which file it is
-        error.filename = error.filename or str(path)
         raise
     finally:
         temporary.unlink(missing_ok=True)

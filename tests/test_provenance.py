@@ -200,6 +200,15 @@ def test_write_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.Monkey
     assert list(path.parent.iterdir()) == [path], "nothing is left behind"
 
 
+def test_a_written_file_is_as_private_as_its_writer_wants_it(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        path = provenance.write_atomic(tmp_path / "x", "who is who")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
 def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
     path = tmp_path / "x.bin"
     with provenance.open_atomic(path) as first, provenance.open_atomic(path) as second:
