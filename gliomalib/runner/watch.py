@@ -10,12 +10,13 @@ import shutil
 import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, TextIO
 
 from gliomalib import records
+from gliomalib.provenance import naming
 from gliomalib.runner.jobs import Job
 from gliomalib.schema import GliomaError, RecordError
 
@@ -33,7 +34,9 @@ def telling(job: Job) -> Iterator[TextIO]:
         try:
             yield printed
         except (GliomaError, OSError) as error:
-            tell(job, "failed", time.monotonic() - started, str(error))
+            # a disk that is too full for an event must not hide why the run failed
+            with suppress(OSError):
+                tell(job, "failed", time.monotonic() - started, str(error))
             raise
     tell(job, "done", time.monotonic() - started)
 
@@ -42,10 +45,20 @@ def tell(job: Job, event: str, seconds: float = 0.0, text: str = "") -> None:
     """Add ``running``, ``done`` or ``failed`` of a run to the events, in one piece."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     row = {"time": now, "run": job.name, "event": event, "seconds": round(seconds, 3), "text": text}
-    with (job.work_dir / EVENTS).open("a", encoding="utf-8") as stream:
+    path = job.work_dir / EVENTS
+    with naming(path), path.open("a", encoding="utf-8") as stream:
         # on a shared disk two nodes may take the same place for the end of the file
         fcntl.flock(stream, fcntl.LOCK_EX)
         stream.write(json.dumps(row) + "\n")
+
+
+def event_in(line: str | bytes) -> dict[str, Any]:
+    """Return the event of a line: none where a full disk cut it, to which the next was added."""
+    try:
+        event: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return {}
+    return event
 
 
 class Watch:
@@ -71,12 +84,8 @@ class Watch:
     def follow(self, events: IO[bytes], now: float) -> None:
         """Tell of the events since the last call, and of the whole study after ``now`` seconds."""
         while (line := events.readline()).endswith(b"\n"):
-            try:
-                event = json.loads(line)
-            except ValueError:
-                # a full disk leaves half a line, to which the next one is added
-                continue
-            if event["run"] in self.jobs:
+            event = event_in(line)
+            if event.get("run") in self.jobs:
                 self._see(event, now)
         events.seek(-len(line), 1)
         if self.live and self.jobs:
@@ -134,5 +143,8 @@ def _seconds(job: Job) -> float | None:
 
 
 def _last_line(job: Job) -> str:
-    printed = job.attempt.with_suffix(".txt").read_text(encoding="utf-8", errors="replace")
+    printed = ""
+    # from the node of a cluster the event may be here before the file
+    with suppress(OSError):
+        printed = job.attempt.with_suffix(".txt").read_text(encoding="utf-8", errors="replace")
     return f"{job.name} {next(filter(str.strip, reversed(printed.splitlines())), '')}".strip()

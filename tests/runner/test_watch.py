@@ -1,15 +1,18 @@
 """What a study says while it runs, from events that a test writes and at times that it gives."""
 
+import errno
+import fcntl
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gliomalib import records
-from gliomalib.runner.jobs import Job
-from gliomalib.runner.watch import EVENTS, Watch, tell
+from gliomalib.runner.jobs import Job, RunError
+from gliomalib.runner.watch import EVENTS, Watch, tell, telling
 from gliomalib.schema import Record
 from tests.toy_project import FIFTH, FIRST, FOURTH, SECOND, THIRD, Project
 
@@ -166,6 +169,38 @@ def test_half_an_event_waits_for_its_end(
         part.write_bytes(whole)
         watch.follow(log, 2.0)
     assert capsys.readouterr().out == f"{FIRST}: running, 1 of 5\n"
+
+
+def test_an_event_of_a_node_may_be_here_before_what_it_printed(
+    jobs: dict[str, Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = plugged_in(monkeypatch, 200)
+    tell(jobs[FIRST], "running")
+    jobs[FIRST].attempt.with_suffix(".txt").unlink()
+    followed(Watch([*jobs.values()], ALL, 2), jobs[FIRST], 1.0)
+    assert terminal.line.endswith(f" · {FIRST}")
+
+
+def test_a_full_disk_hides_no_reason(jobs: dict[str, Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(job: Job, event: str, *_: object) -> None:
+        if event == "failed":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("gliomalib.runner.watch.tell", full)
+    with pytest.raises(RunError, match="why it failed"), telling(jobs[FIRST]):
+        raise RunError("why it failed")
+
+
+def test_an_event_that_cannot_be_written_names_its_file(
+    jobs: dict[str, Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(fcntl, "flock", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        tell(jobs[FIRST], "running")
+    assert caught.value.filename == str(jobs[FIRST].work_dir / EVENTS)
 
 
 def test_the_log_is_for_machines(jobs: dict[str, Job]) -> None:
