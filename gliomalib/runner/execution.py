@@ -52,7 +52,8 @@ def execute(job: Job) -> float:
     """
     started = time.monotonic()
     lock = job.work_dir / "locks" / f"{job.name}.lock"
-    with telling(job) as printed, held(lock, job.name, LINGERING_S) as descriptor:
+    # first the lock: the log may be that of another process, which is at this very run
+    with held(lock, job.name, LINGERING_S) as descriptor, telling(job) as printed:
         for leftover in (job.stamp, job.record, job.executed):
             leftover.unlink(missing_ok=True)
         notebook, exit_code = _run(job, descriptor, printed)

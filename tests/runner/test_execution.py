@@ -8,6 +8,7 @@ import pytest
 from gliomalib import provenance, records
 from gliomalib.runner import execution, stamps
 from gliomalib.runner.jobs import THREADS, Job, RunError
+from gliomalib.runner.locks import held
 from gliomalib.runner.watch import EVENTS
 from tests.toy_project import FIRST, Project, finished, leave, write_notebook
 
@@ -78,6 +79,21 @@ def test_notebook_without_record_is_not_done(project: Project) -> None:
         run(project, "x = 1")
     assert not job.record.exists(), "the record of an earlier run does not stand in for it"
     assert not stamps.is_current(job)
+
+
+def test_a_run_that_another_process_is_at_is_left_alone(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "LINGERING_S", 0.0)
+    job = finished(project.planned(FIRST)[FIRST])
+    log, lock = job.attempt.with_suffix(".txt"), job.work_dir / "locks" / f"{FIRST}.lock"
+    log.parent.mkdir()
+    log.write_text("epoch 1 of 9")
+    with held(lock, "its run"), pytest.raises(RunError, match="is being run by another process"):
+        execution.execute(job)
+    assert log.read_text() == "epoch 1 of 9"
+    assert not (job.work_dir / EVENTS).exists(), "whoever follows the other one would hear of it"
+    assert stamps.is_current(job)
 
 
 def test_killed_kernel_is_not_done(project: Project) -> None:
