@@ -24,11 +24,11 @@ def listing(folder: Path, kept: Path) -> dict[str, str]:
     moved folder changes nothing, nor does a file that is touched or copied.
     """
     tree = layout.scan(folder)
-    paths = [*tree.closed, *tree.paths]
-    known, looks = remembered(kept), [_look(path) for path in paths]
+    paths = {str(path.relative_to(folder)): path for path in (*tree.closed, *tree.paths)}
+    known, looks = remembered(kept), [_look(place, path) for place, path in paths.items()]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        digests = pool.map(lambda path, look: known.get(look) or _content(path), paths, looks)
-        found = dict(zip((str(path.relative_to(folder)) for path in paths), digests, strict=True))
+        digests = pool.map(lambda p, look: known.get(look) or _content(p), paths.values(), looks)
+        found = dict(zip(paths, digests, strict=True))
     now = {look: digest for look, digest in zip(looks, found.values(), strict=True) if look}
     if now != known:
         # whoever may only read a study can still make its report
@@ -37,14 +37,18 @@ def listing(folder: Path, kept: Path) -> dict[str, str]:
     return found
 
 
-def _look(path: Path) -> str:
-    """Return size, times and inode of a file, empty where they do not tell if it has changed."""
+def _look(place: str, path: Path) -> str:
+    """Return size, times and inode of a file, empty where they do not tell if it has changed.
+
+    With its place, as files of two disks may have all of these in common.
+    """
     try:
         now = path.stat()
     except OSError:
         return ""
     settled = now.st_ctime_ns < time.time_ns() - SETTLED_NS
-    return f"{now.st_size} {now.st_mtime_ns} {now.st_ctime_ns} {now.st_ino}" if settled else ""
+    times = f"{now.st_mtime_ns} {now.st_ctime_ns}"
+    return f"{now.st_size} {times} {now.st_ino} {place}" if settled else ""
 
 
 def _content(path: Path) -> str:

@@ -90,6 +90,20 @@ def test_two_changes_within_one_tick_are_told_apart(
     assert listing(folder, kept) != before, "a clock that stands still hides nothing"
 
 
+def test_files_of_two_disks_may_look_alike(
+    folder: Path, settled: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "case" / "t1.nii").write_text("1111")
+    stat = Path.stat
+    alike = stat(folder / "case" / "seg.nii")
+    monkeypatch.setattr(
+        Path, "stat", lambda at, **how: alike if at.suffix == ".nii" else stat(at, **how)
+    )
+    kept = folder.parent / "seen.json"
+    before = listing(folder, kept)
+    assert listing(folder, kept) == before
+
+
 def test_touched_copied_and_moved_files_are_the_same(folder: Path, settled: None) -> None:
     kept = folder.parent / "seen.json"
     before = listing(folder, kept)
@@ -99,6 +113,30 @@ def test_touched_copied_and_moved_files_are_the_same(folder: Path, settled: None
     assert listing(folder.parent / "copy", kept) == before
     folder.rename(folder.parent / "moved")
     assert listing(folder.parent / "moved", kept) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "case" / "new.nii").write_text("new"),
+        lambda folder: (folder / "linked" / "new.nii").write_text("new"),
+        lambda folder: (folder / "names.csv").unlink(),
+        lambda folder: (folder / "gone").unlink(),
+        lambda folder: (folder / "case").rename(folder / "another"),
+    ],
+)
+def test_what_comes_goes_or_is_renamed_is_seen(
+    change: Callable[[Path], object], folder: Path, settled: None
+) -> None:
+    (folder.parent / "elsewhere").mkdir()
+    (folder / "linked").symlink_to("../elsewhere")
+    (folder / "gone").symlink_to("nowhere")
+    kept = folder.parent / "seen.json"
+    before = listing(folder, kept)
+    (folder / ".DS_Store").write_text("hidden")
+    assert listing(folder, kept) == before, "no reader sees it"
+    change(folder)
+    assert listing(folder, kept) != before
 
 
 def test_links_are_followed(folder: Path, settled: None) -> None:
