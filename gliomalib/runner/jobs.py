@@ -4,7 +4,7 @@ import ast
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -163,7 +163,7 @@ def plan(study: str, folders: Folders | None = None, until: str = "") -> tuple[J
     chosen = settings.load(study)
     if chosen.published:
         claims.load(chosen.published)
-    _check_source(chosen, folders)
+    check_source(chosen, folders)
     _check_variants(chosen)
     jobs: dict[str, Job] = {}
     for notebook in wanted(until):
@@ -209,7 +209,7 @@ def cells_of(path: str | Path) -> list[dict[str, Any]]:
         cells: list[dict[str, Any]] = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
     except FileNotFoundError:
         raise RunError(f"{path}: this notebook is missing; take it from the repository") from None
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: not a notebook ({error}); take it from the repository") from None
     return cells
 
@@ -223,11 +223,18 @@ def _parsed(path: Path, source: str) -> ast.Module:
         ) from None
 
 
-def _needed(job: Job, planned: Iterable[Job]) -> Iterator[str]:
-    step = CHAIN[job.notebook]
-    fuses = job.study.fusion.branches if set(BRANCHES) <= set(step.after) else ()
-    branches = [split_run_name(branch) for branch in job.overrides.get("branches", fuses)]
+def _needed(job: Job, planned: Collection[Job]) -> Iterator[str]:
+    step, study = CHAIN[job.notebook], job.study
+    if "branches" in job.overrides:
+        study = from_parameters(job.notebook, job.parameters)
+    fuses = study.fusion.branches if set(BRANCHES) <= set(step.after) else ()
+    branches = [split_run_name(branch) for branch in fuses]
     fused = {run_name(NETWORKS[network][0], variant) for network, variant in branches}
+    if lacking := fused - {other.name for other in planned}:
+        raise SettingsError(
+            f"{job.study.study}.yml: {job.name} fuses what {min(lacking)} would train, which is no "
+            "variant of the study; correct fusion.branches or add it"
+        )
     for other in planned:
         read = other.notebook in step.after and (step.variants_too or not other.variant)
         if read or other.name in fused:
@@ -242,7 +249,8 @@ def _check_project(project: Path) -> None:
         )
 
 
-def _check_source(study: settings.Study, folders: Folders) -> None:
+def check_source(study: settings.Study, folders: Folders) -> None:
+    """Raise ``DataError`` where the study has no folder of patients, or where there is none."""
     if study.data.source == "folder" and folders.source is None:
         raise DataError(
             f"the study {study.study} reads patients from a folder: say which with DATA=/path"

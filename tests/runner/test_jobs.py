@@ -1,8 +1,6 @@
 """Jobs: what each needs, where it lies, and what changes its digest."""
 
-import os
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,66 +156,20 @@ def test_a_project_where_other_code_could_run_says_so(
         toy.planned()
 
 
-Change = Callable[[Path], None]
-
-
-def source_digest(toy: Project, source: Path) -> str:
-    return plan("toy", replace(toy.folders, source=source), FIRST)[0].digest
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    """Write what a reader sees of a release: a case, tables, a link, and one that leads nowhere."""
-    folder = tmp_path / "disk" / "patients"
-    for name in ("case/t1.nii.gz", "case/seg.nii.gz", "dataset.json", "a.csv", "b.tsv", "c.xlsx"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text("0000")
-    (tmp_path / "disk" / "elsewhere").mkdir()
-    (tmp_path / "disk" / "elsewhere" / "t2.nii.gz").write_text("0000")
-    (folder / "linked").symlink_to("../elsewhere")
-    (folder / "gone").symlink_to("nowhere")
-    return folder
-
-
-def corrected(path: Path) -> None:
-    """Write as many other bytes into a file, a moment later."""
-    before = path.stat().st_mtime_ns
-    path.write_text("1111")
-    os.utime(path, ns=(before + 1, before + 1))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda folder: (folder / "case" / "new.nii.gz").write_text("new"),
-        lambda folder: (folder / "linked" / "new.nii.gz").write_text("new"),
-        lambda folder: corrected(folder / "case/seg.nii.gz"),
-        lambda folder: corrected(folder / "linked/t2.nii.gz"),
-        lambda folder: corrected(folder / "dataset.json"),
-        lambda folder: corrected(folder / "a.csv"),
-        lambda folder: corrected(folder / "b.tsv"),
-        lambda folder: corrected(folder / "c.xlsx"),
-        lambda folder: (folder / "a.csv").unlink(),
-        lambda folder: (folder / "gone").unlink(),
-        lambda folder: (folder / "case").rename(folder / "another"),
-    ],
-)
-def test_whatever_a_reader_sees_changes_the_digest(
-    change: Change, toy: Project, source: Path
+def test_what_lies_in_the_folder_of_patients_counts_and_where_it_lies_does_not(
+    toy: Project, tmp_path: Path
 ) -> None:
-    before = source_digest(toy, source)
-    assert source_digest(toy, source) == before
-    change(source)
-    assert source_digest(toy, source) != before
+    def digest(source: Path) -> str:
+        return plan("toy", replace(toy.folders, source=source), FIRST)[0].digest
 
-
-def test_what_no_reader_sees_and_where_the_folder_lies_do_not_count(
-    toy: Project, source: Path
-) -> None:
-    before = source_digest(toy, source)
-    (source / ".DS_Store").write_text("hidden")
-    source.parent.rename(source.parents[1] / "another disk")
-    assert source_digest(toy, source.parents[1] / "another disk" / "patients") == before
+    here, there = tmp_path / "disk" / "patients", tmp_path / "another disk" / "patients"
+    (here / "case").mkdir(parents=True)
+    (here / "case" / "t1.nii.gz").write_text("0000")
+    before = digest(here)
+    here.parent.rename(there.parent)
+    assert digest(there) == before
+    (there / "case" / "t1.nii.gz").write_text("1111")
+    assert digest(there) != before
 
 
 @pytest.mark.parametrize(
@@ -238,6 +190,26 @@ def test_wrong_variants_stop_before_anything_runs(toy: Project, more: str, words
         toy.planned()
 
 
+@pytest.mark.parametrize(
+    ("branches", "words"),
+    [
+        ("[unet2d, unet4d]", r"fusion.branches.1: .*found 'unet4d'"),
+        ("5", "fusion.branches: .*found 5"),
+        (
+            "[unet2d, unet3d.sed2]",
+            "06_train_resnet50.a fuses what 04_train_unet3d.sed2 would train",
+        ),
+    ],
+)
+def test_branches_that_nothing_trains_stop_before_anything_runs(
+    branches: str, words: str, toy: Project
+) -> None:
+    toy.study(f"variants: {{06_train_resnet50: {{a: {{branches: {branches}}}}}}}\n")
+    toy.every_notebook()
+    with pytest.raises(SettingsError, match=words):
+        toy.planned("06_train_resnet50")
+
+
 def test_wrong_study_and_folder_are_named(toy: Project) -> None:
     with pytest.raises(SettingsError, match="no study 'toys': take one of toy"):
         plan("toys")
@@ -252,9 +224,10 @@ def test_broken_and_missing_notebooks_are_named(toy: Project) -> None:
     write_notebook(toy.root, FIRST, "%matplotlib inline")
     with pytest.raises(RunError, match=r"01_data_exploration.ipynb: a code cell is not Python"):
         toy.planned()
-    (toy.root / "notebooks" / f"{FIRST}.ipynb").write_text("{}")
-    with pytest.raises(RunError, match=r"01_data_exploration.ipynb: not a notebook"):
-        toy.planned()
+    for text in ("{}", "[]", "5"):
+        (toy.root / "notebooks" / f"{FIRST}.ipynb").write_text(text)
+        with pytest.raises(RunError, match=r"01_data_exploration.ipynb: not a notebook"):
+            toy.planned()
     (toy.root / "notebooks" / f"{FIRST}.ipynb").unlink()
     with pytest.raises(RunError, match=r"01_data_exploration.ipynb: this notebook is missing"):
         toy.planned()
