@@ -2,18 +2,15 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import torch
 
@@ -53,54 +50,6 @@ class Tally:
         injected, survived = self.injected.total(), self.survived.total()
         total = {"injected": injected, "survived": survived, "lost": injected - survived}
         return {"faults": total, "kinds": self.injected, "redone": self.redone}
-
-
-def start(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
-    """Start a study in a session of its own; what it says goes to ``said.txt``."""
-    with (folder / "said.txt").open("w") as said:
-        return subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment,
-            start_new_session=True,
-            stdout=said,
-            stderr=said,
-            text=True,
-        )
-
-
-def kill(process: subprocess.Popen[str], folder: Path) -> None:
-    """Kill a study with all that it started, as a node that goes down does."""
-    with suppress(psutil.NoSuchProcess):
-        family = [process.pid, *(p.pid for p in psutil.Process(process.pid).children(True))]
-        for pid in family:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-    process.wait()
-    # a run that was just being started was no descendant of anybody
-    wait_for(lambda: not [each.kill() for each in left_running(folder)])
-
-
-def left_running(folder: Path) -> list[psutil.Process]:
-    """Return the processes that work in a folder or name it."""
-    there = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            words = [*process.cmdline(), process.cwd()]
-            if process.status() != psutil.STATUS_ZOMBIE and any(str(folder) in w for w in words):
-                there.append(process)
-    return there
-
-
-def wait_for(condition: Callable[[], object], process: Any = None, pause: float = 0.05) -> bool:
-    """Wait until something holds; return whether it came before the end of a process."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        if process is not None and process.poll() is not None:
-            return bool(condition())
-        assert time.monotonic() < deadline, f"waited {PATIENCE_S} s in vain"
-        time.sleep(pause)
-    return True
 
 
 def half_written(folder: Path) -> list[str]:

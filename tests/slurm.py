@@ -5,10 +5,11 @@ import os
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from tests.processes import wait_for
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "sinfo")
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
@@ -73,12 +74,12 @@ def running(folder: Path) -> Iterator[dict[str, str]]:
             ["slurmd", "-D", "-N", "localhost"],
         )
         for command in daemons:
-            stack.enter_context(daemon(command, folder, environment))
+            process = stack.enter_context(daemon(command, folder, environment))
             if command[0] == "munged":
-                wait_for((folder / "munge.sock").exists, "munged does not listen")
+                assert wait_for((folder / "munge.sock").exists, process), "munged does not listen"
         stack.callback(cancel, environment)
-        fault = f"the node is not idle: see {folder}/slurmctld.log"
-        wait_for(lambda: said(environment, "sinfo", "-h", "-o", "%t") == "idle", fault)
+        # where the node does not become idle, slurmctld.log says why
+        wait_for(lambda: said(environment, "sinfo", "-h", "-o", "%t") == "idle")
         yield environment
 
 
@@ -91,18 +92,20 @@ def said(environment: dict[str, str], *command: str) -> str:
 def cancel(environment: dict[str, str]) -> None:
     """Cancel every job of this SLURM, so that none outlives it."""
     said(environment, "scancel", f"--user={getpass.getuser()}")
-    wait_for(lambda: not said(environment, "squeue", "-h"), "jobs do not end")
+    wait_for(lambda: not said(environment, "squeue", "-h"))
 
 
 @contextmanager
-def daemon(command: Sequence[str], folder: Path, environment: dict[str, str]) -> Iterator[None]:
+def daemon(
+    command: Sequence[str], folder: Path, environment: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program beside this process and end it, also when this process is killed."""
     with (folder / f"{command[0]}.out").open("wb") as out:
         process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "TERM", *command], env=environment, stdout=out, stderr=out
         )
         try:
-            yield
+            yield process
         finally:
             process.terminate()
             try:
@@ -110,14 +113,6 @@ def daemon(command: Sequence[str], folder: Path, environment: dict[str, str]) ->
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    """Wait until ``condition`` holds; fail with ``what`` after 40 s."""
-    deadline = time.monotonic() + 40
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
 
 
 def free_ports(n: int) -> list[int]:

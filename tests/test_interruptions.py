@@ -17,8 +17,16 @@ from pathlib import Path
 import pytest
 
 from gliomalib.provenance import PACKAGE_DIR, PROJECT_DIR
-from tests import interruptions
-from tests.interruptions import SOAK, Tally, half_written, left_running, outcome, small_disk
+from tests.interruptions import (
+    PATIENCE_S,
+    SOAK,
+    Tally,
+    half_written,
+    outcome,
+    small_disk,
+    study,
+)
+from tests.processes import kill, left_running, start, wait_for
 from tests.toy_project import SECOND, THIRD, Project, write_notebook
 
 N_ARRAYS = 40
@@ -101,15 +109,7 @@ def fresh(whole: Project, tmp_path: Path) -> Project:
 
 
 def called(project: Project, until: str = THIRD) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        project.command("study", "toy", "--cores", "2", "--until", until),
-        cwd=project.root,
-        env=project.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=interruptions.PATIENCE_S,
-    )
+    return project.call("study", "toy", "--cores=2", f"--until={until}", patience_s=PATIENCE_S)
 
 
 def check_survived(fresh: Project, whole: Project, tally: Tally, *redone: str) -> None:
@@ -140,14 +140,14 @@ def test_killed_while_arrays_and_records_are_written(
         ("arrays", "data/toy/store/P3.json", 0.4),
         ("records", f"reports/toy/records/{SECOND}.json", 0.05),
     )[seed % 2]
-    process = interruptions.start(
+    process = start(
         fresh.command("study", "toy", "--cores", "2", "--until", THIRD),
         fresh.root,
         fresh.environment(),
     )
-    assert interruptions.wait_for((fresh.root / begun).exists, process, 0.005)
+    assert wait_for((fresh.root / begun).exists, process, 0.005, PATIENCE_S)
     time.sleep(rng.uniform(0, longest))
-    interruptions.kill(process, fresh.root)
+    kill(process, fresh.root)
     tally.inject(f"SIGKILL while {what} are written")
     check_survived(fresh, whole, tally, SECOND)
     assert made_in(fresh) < N_ARRAYS, "what was whole is not made again"
@@ -257,12 +257,12 @@ def real_project(root: Path) -> Path:
 
 def started(root: Path) -> subprocess.Popen[str]:
     variables = {**os.environ, "PYTHONPATH": str(root)}
-    return interruptions.start(interruptions.study(STUDY, UNTIL), root, variables)
+    return start(study(STUDY, UNTIL), root, variables)
 
 
 def finish(root: Path) -> str:
     process = started(root)
-    assert process.wait(interruptions.PATIENCE_S) == 0, (root / "said.txt").read_text()
+    assert process.wait(PATIENCE_S) == 0, (root / "said.txt").read_text()
     return (root / "said.txt").read_text()
 
 
@@ -298,7 +298,7 @@ def started_for(root: Path, what: str, network: str) -> subprocess.Popen[str]:
         return there.exists() and there.stat().st_mtime_ns != before
 
     process = started(root)
-    assert interruptions.wait_for(has_begun, process, 0.002), (root / "said.txt").read_text()
+    assert wait_for(has_begun, process, 0.002, PATIENCE_S), (root / "said.txt").read_text()
     return process
 
 
@@ -311,7 +311,7 @@ def test_trainings_and_predictions_killed_at_random_moments(
     for what, network in MOMENTS:
         process = started_for(root, what, network)
         time.sleep(rng.uniform(0, 2 if what == "training" else 0.1))
-        interruptions.kill(process, root)
+        kill(process, root)
         tally.inject(f"SIGKILL, {what} {network}")
         tally.redone += [line for line in said.read_text().splitlines() if "running" in line]
         assert half_written(root / "data" / STUDY) == []
@@ -321,7 +321,7 @@ def test_trainings_and_predictions_killed_at_random_moments(
     time.sleep(rng.uniform(0, 1))
     process.terminate()
     assert process.wait(30) == 1
-    assert interruptions.wait_for(lambda: not left_running(root))
+    assert wait_for(lambda: not left_running(root))
     tally.inject("SIGTERM in a training")
     finish(root)
     copy = root / f"reports/{STUDY}/notebooks/{NOTEBOOKS['unet3d']}.ipynb"
@@ -345,10 +345,10 @@ def test_pages_killed_at_random_moments(undisturbed: Path, tmp_path: Path, tally
     for _ in range(5):
         first = min(folder.glob("html/*.html"), key=lambda path: path.stat().st_mtime_ns)
         shutil.rmtree(folder / "html")
-        process = interruptions.start(words, undisturbed, variables)
-        assert interruptions.wait_for(first.exists, process, 0.002)
+        process = start(words, undisturbed, variables)
+        assert wait_for(first.exists, process, 0.002, PATIENCE_S)
         time.sleep(rng.uniform(0, 0.3))
-        interruptions.kill(process, tmp_path)
+        kill(process, tmp_path)
         tally.inject("SIGKILL while pages are written")
         assert half_written(folder) == []
     subprocess.run(words, cwd=undisturbed, env=variables, check=True)

@@ -2,12 +2,8 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +14,7 @@ from gliomalib import parameters, records, settings
 from gliomalib.provenance import PROJECT_DIR
 from gliomalib.schema import Record
 from gliomalib.verdicts import claims
+from tests.processes import kill, start, wait_for
 
 MINUTES = 60
 UNTIL = "05_fusion"
@@ -177,53 +174,16 @@ def test_a_study_of_boxes_says_what_boxes_cannot_show(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def killed(tmp_path: Path) -> Iterator[Path]:
+def killed(tmp_path: Path) -> Path:
     """Start a study and kill all of its processes while the 3D network is trained."""
-    process = subprocess.Popen(
-        command(tmp_path, "--until", UNTIL),
-        cwd=PROJECT_DIR,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    variables = {**os.environ, "PYTHONPATH": str(PROJECT_DIR)}
+    process = start(command(tmp_path, "--until", UNTIL), tmp_path, variables)
     folder = tmp_path / "data" / "smoke" / "checkpoints" / "unet3d" / "fold0"
-    deadline = time.monotonic() + 6 * MINUTES
-    while not (folder / "last.ckpt").exists() and time.monotonic() < deadline:
-        assert process.poll() is None, "the study ended before its 3D network was trained"
-        time.sleep(0.005)
-    for session in descendants(process.pid):
-        os.kill(session, signal.SIGKILL)
-    process.wait()
-    # a run that was just being started is no descendant of anybody yet, and holds the study's lock
-    while late := naming(tmp_path):
-        for pid in late:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.2)
-    assert (folder / "last.ckpt").exists() and not (folder / "final.pt").exists(), "killed too late"
-    yield tmp_path
-
-
-def naming(folder: Path) -> list[int]:
-    """Return the processes whose command line names a folder."""
-    command = ["ps", "-e", "-ww", "-o", "pid=,args="]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return [int(line.split()[0]) for line in listed.splitlines() if str(folder) in line]
-
-
-def descendants(root: int) -> list[int]:
-    """Return a process and all that it started, also those with a session of their own."""
-    listed = subprocess.run(
-        ["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True
-    ).stdout
-    children: dict[int, list[int]] = {}
-    for line in listed.splitlines():
-        pid, parent = map(int, line.split())
-        children.setdefault(parent, []).append(pid)
-    family = [root]
-    for pid in family:
-        family.extend(children.get(pid, []))
-    return family
+    begun = wait_for((folder / "last.ckpt").exists, process, 0.005, 6 * MINUTES)
+    assert begun, "the study ended before its 3D network was trained"
+    kill(process, tmp_path)
+    assert not (folder / "final.pt").exists(), "killed too late"
+    return tmp_path
 
 
 def test_a_killed_run_gives_the_numbers_of_a_straight_one(straight: Path, killed: Path) -> None:

@@ -114,7 +114,7 @@ class Project:
     def environment(self) -> dict[str, str]:
         return {**os.environ, "PYTHONPATH": str(self.root)}
 
-    def call(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def call(self, *words: str, patience_s: float = 80) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(*words),
             cwd=self.root,
@@ -122,7 +122,7 @@ class Project:
             capture_output=True,
             text=True,
             check=False,
-            timeout=80,
+            timeout=patience_s,
         )
 
     def make(self, until: str) -> list[str]:
