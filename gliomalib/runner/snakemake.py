@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Never
@@ -38,7 +38,9 @@ class Place:
 
     @property
     def options(self) -> list[str]:
-        """What Snakemake is told; ``SettingsError`` where there is no such profile."""
+        """What Snakemake is told; ``SettingsError`` without such a profile or without a core."""
+        if self.cores < 1:
+            raise SettingsError(f"{self.cores} cores: give a whole number above 0 (CORES=2)")
         if not self.profile:
             return ["--cores", str(self.cores), "--resources", "gpu=1", "--quiet", "all"]
         folder = PROFILES / self.profile
@@ -129,23 +131,42 @@ def _finished(
             command, cwd=work, pass_fds=(lock,), env=variables, stdout=out, stderr=out
         )
         began = time.monotonic()
-        before = signal.signal(signal.SIGTERM, _stop)
-        try:
-            while process.poll() is None:
-                # at an interrupt the terminal told Snakemake as well: let it end its jobs
-                with suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
+        with answering(_stop) as interrupts:
+            try:
+                while process.poll() is None:
                     watch.follow(events, time.monotonic() - began)
-                    process.wait(0.3)
-            watch.follow(events, time.monotonic() - began)
-        finally:
-            end(process)
-            signal.signal(signal.SIGTERM, before)
-    watch.show("")
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(0.3)
+                watch.follow(events, time.monotonic() - began)
+            finally:
+                # who asks a second time must not keep anything alive
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                end(process)
+                watch.show("")
+            if process.returncode and interrupts:
+                _stop(*interrupts)
     return bool(process.returncode == 0)
 
 
-def _stop(*_: Any) -> Never:
-    raise RunError("the study was told to stop (SIGTERM); start it again, and it goes on")
+@contextmanager
+def answering(stop: Callable[..., Any]) -> Iterator[list[int]]:
+    """Call ``stop`` at SIGTERM for a while, and yield a list to which each interrupt is added.
+
+    The terminal tells an interrupt to all of its processes: those that end by it are waited for.
+    """
+    interrupts: list[int] = []
+    handlers = {signal.SIGTERM: stop, signal.SIGINT: lambda number, _: interrupts.append(number)}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield interrupts
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+def _stop(number: int, *_: Any) -> Never:
+    name = signal.Signals(number).name
+    raise RunError(f"the study was told to stop ({name}); start it again, and it goes on")
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

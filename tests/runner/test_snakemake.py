@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -21,6 +22,7 @@ from gliomalib.runner.jobs import Job, RunError, plan
 from gliomalib.runner.snakemake import PROFILES, Place
 from gliomalib.schema import SettingsError
 from tests.nasty import EVERY_SIGN
+from tests.processes import wait_for
 from tests.toy_project import (
     FIFTH,
     FIRST,
@@ -147,6 +149,8 @@ def test_a_profile_that_runs_nothing_stops_before_anything_is_touched(
 ) -> None:
     with pytest.raises(SettingsError, match=said):
         snakemake.bring_up_to_date("toy", toy.folders, Place(2, profile), FIFTH)
+    with pytest.raises(SettingsError, match="0 cores: give a whole number above 0"):
+        snakemake.bring_up_to_date("toy", toy.folders, Place(0), FIFTH)
     assert not (toy.root / "data").exists()
 
 
@@ -278,27 +282,39 @@ time.sleep({seconds})
 """
 
 
-def test_told_to_stop_all_processes_end_within_the_grace(project: Project) -> None:
+@pytest.mark.parametrize(
+    ("number", "tell"),
+    [
+        # a scheduler tells the process that it started, and no other; a terminal tells all
+        (signal.SIGTERM, os.kill),
+        (signal.SIGINT, os.killpg),
+    ],
+)
+def test_told_to_stop_all_processes_end_within_the_grace(
+    number: signal.Signals, tell: Callable[[int, int], None], project: Project
+) -> None:
+    working = project.root / "working.txt"
+    working.unlink(missing_ok=True)
     write_notebook(project.root, SECOND, WORK.format(seconds=60), leave(SECOND, value=6))
     process = subprocess.Popen(
         project.command("study", "toy", "--cores", "2", "--until", SECOND),
         cwd=project.root,
         env=project.environment(),
+        start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
-    number = project.root / "working.txt"
-    wait_for(lambda: number.is_file() and number.read_text() != "")
+    wait_for(lambda: working.is_file() and working.read_text() != "")
     started = [process.pid, *(each.pid for each in psutil.Process(process.pid).children(True))]
-    assert int(number.read_text()) in started and len(started) == 4, "Snakemake, a run, its kernel"
-    # a scheduler tells the process that it started, and no other
-    process.terminate()
-    _, said = process.communicate(timeout=30)
+    assert int(working.read_text()) in started and len(started) == 4, "Snakemake, a run, its kernel"
+    tell(process.pid, number)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert said == ("error: the study was told to stop (SIGTERM); start it again, and it goes on\n")
+    told = f"error: the study was told to stop ({number.name}); start it again, and it goes on\n"
+    assert said == told
     wait_for(lambda: not any(map(alive, started)))
-    write_notebook(project.root, SECOND, leave(SECOND, value=6))
+    write_notebook(project.root, SECOND, leave(SECOND, value=int(number)))
     assert project.make(SECOND) == [SECOND]
 
 
@@ -361,14 +377,6 @@ def test_the_folders_that_were_named_are_read_and_written(
     assert sorted(made) == sorted((what, name) for what in top), "and no other folder"
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until ``condition`` holds; fail after 40 s."""
-    deadline = time.monotonic() + 40
-    while not condition():
-        assert time.monotonic() < deadline, "waited 40 s in vain"
-        time.sleep(0.1)
-
-
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(") ")[-1][0] != "Z"
@@ -382,6 +390,36 @@ def test_what_has_ended_is_not_ended_again(monkeypatch: pytest.MonkeyPatch) -> N
     process.wait()
     monkeypatch.setattr(psutil, "Process", pytest.fail)
     snakemake.end(process)
+
+
+def test_who_tells_it_to_stop_twice_leaves_nothing_alive(
+    toy: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snakemake, "GRACE_S", 2.0)
+    deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN); open('ready', 'w').close()"
+    command = [sys.executable, "-c", f"import signal, time; {deaf}; time.sleep(60)"]
+    monkeypatch.setattr(snakemake, "snakemake_command", lambda options: command)
+
+    def ask() -> None:
+        wait_for((toy.root / "data" / "toy" / "ready").is_file)
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.5)
+
+    asking = threading.Thread(target=ask)
+    # whatever happens, this process goes on
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        asking.start()
+        with pytest.raises(RunError, match="told to stop"):
+            snakemake.bring_up_to_date("toy", toy.folders, Place(2), FIFTH)
+        asking.join()
+        left = [each for each in psutil.Process().children() if deaf in each.cmdline()[-1]]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    for each in left:
+        each.kill()
+    assert not left
 
 
 def test_what_ignores_the_first_word_is_killed_with_all_below_it(
