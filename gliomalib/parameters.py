@@ -1,6 +1,6 @@
 """Which parameters a notebook takes, and which settings of the study they override."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gliomalib import settings
@@ -92,18 +92,17 @@ def from_parameters(notebook: str, parameters: Mapping[str, Any]) -> settings.St
     Raises ``SettingsError`` for a name that the notebook does not take; it lists the right ones.
     """
     check_names(notebook, parameters)
-    for name, path in parameters_of(notebook).items():
-        if path is None and not isinstance(parameters.get(name), str | None):
-            raise SettingsError(f"{name}: text was expected, found {parameters[name]!r}")
-    overrides = {
-        path: parameters[name]
-        for name, path in parameters_of(notebook).items()
-        if path is not None and name != "study" and parameters.get(name) is not None
-    }
-    return settings.load(parameters.get("study") or "demo", overrides)
+    given = {name: value for name, value in parameters.items() if value is not None}
+    study, overrides = given.pop("study", "demo"), dict[str, Any]()
+    for name, value in given.items():
+        if path := parameters_of(notebook)[name]:
+            overrides[path] = value
+        elif not isinstance(value, str):
+            raise SettingsError(f"{name}: text was expected, found {value!r}")
+    return settings.load(study, overrides)
 
 
-def check_names(notebook: str, names: Mapping[str, Any]) -> None:
+def check_names(notebook: str, names: Iterable[str]) -> None:
     """Raise ``SettingsError`` if ``names`` has one that ``notebook`` does not take."""
     taken = parameters_of(notebook)
     wrong = [name for name in names if name not in taken]

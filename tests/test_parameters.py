@@ -35,6 +35,14 @@ def test_a_misspelt_parameter_lists_the_right_ones() -> None:
         parameters.parameters_of("05")
 
 
+def test_an_empty_name_of_a_study_is_not_taken_for_none_at_all() -> None:
+    assert parameters.from_parameters("05_fusion", {"study": None}).study == "demo"
+    with pytest.raises(SettingsError, match="there is no study '': take one of"):
+        parameters.from_parameters("05_fusion", {"study": ""})
+
+
 def test_a_parameter_of_the_wrong_type_is_named() -> None:
+    with pytest.raises(SettingsError, match="data_dir: text was expected, found 0"):
+        parameters.from_parameters("05_fusion", {"data_dir": 0})
     with pytest.raises(SettingsError, match=r"fusion.alpha: .* \(found 'much'\)"):
         parameters.from_parameters("05_fusion", {"study": "smoke", "alpha": "much"})
