@@ -48,7 +48,8 @@ class Run(Named):
     work_dir: Path
     report_dir: Path
     source_dir: Path | None
-    started: float
+    date: str
+    started: float  # by a clock that nobody sets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,7 @@ def begin(notebook: str, namespace: Mapping[str, Any]) -> Run:
     run left, its record and its tables, is deleted: this one need not write the same. A notebook
     that needs images ends here in a study that has none, see `end_without_images`.
     """
-    check_names(notebook, dict.fromkeys(_injected(namespace.get("In", ()))))
+    check_names(notebook, _injected(namespace.get("In", ())))
     parameters = {name: namespace[name] for name in parameters_of(notebook) if name in namespace}
     study = from_parameters(notebook, parameters)
     source = parameters.get("source_dir")
@@ -87,7 +88,8 @@ def begin(notebook: str, namespace: Mapping[str, Any]) -> Run:
         work_dir=_folder(parameters.get("data_dir"), "data") / study.study,
         report_dir=_folder(parameters.get("report_dir"), "reports") / study.study,
         source_dir=inputs.absolute(source) if source else None,
-        started=time.time(),
+        date=time.strftime("%Y-%m-%d", time.gmtime()),
+        started=time.monotonic(),
     )
     for path in (record_path(run.report_dir, run.name), *tables_of(run.report_dir, run.name)):
         path.unlink(missing_ok=True)
@@ -148,7 +150,7 @@ def finish(run: Run, result: NotebookResult) -> Record:
         parameters=run.study.model_dump(mode="json"),
         seed=run.study.seed,
         device=result.device,
-        wall_s=round(time.time() - run.started, 1),
+        wall_s=round(time.monotonic() - run.started, 1),
         peak_memory_bytes=provenance.peak_memory(),
         provenance=_provenance(run),
         caveats=(*run.study.caveats, *result.caveats),
@@ -291,13 +293,9 @@ def _show_in_cells() -> None:
 
 
 def _injected(cells: Sequence[str]) -> list[str]:
-    names: list[str] = []
-    for source in cells:
-        if source.startswith("# Parameters\n"):
-            for node in ast.parse(source).body:
-                if isinstance(node, ast.Assign):
-                    names += [part.id for part in node.targets if isinstance(part, ast.Name)]
-    return names
+    given = (ast.parse(source) for source in cells if source.startswith("# Parameters\n"))
+    names = (node for cell in given for node in ast.walk(cell) if isinstance(node, ast.Name))
+    return [node.id for node in names if isinstance(node.ctx, ast.Store)]
 
 
 def _folder(folder: str | None, default: str) -> Path:
@@ -320,7 +318,7 @@ def _provenance(run: Run) -> dict[str, Any]:
     lock = provenance.PROJECT_DIR / "requirements.lock"
     table = run.work_dir / "cases.csv"
     return {
-        "date": time.strftime("%Y-%m-%d", time.gmtime(run.started)),
+        "date": run.date,
         "commit": provenance.commit(),
         "lock_sha256": provenance.file_digest(lock) if lock.is_file() else "no lock",
         "code_digest": provenance.package_digest(without=MAKE_NO_NUMBERS),

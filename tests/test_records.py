@@ -4,6 +4,7 @@ import gzip
 import json
 import logging
 import math
+import time
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -157,6 +158,14 @@ def test_finish_writes_what_reads_back(run: Run) -> None:
     assert (record.seed, record.device) == (run.study.seed, "cpu")
     assert record.peak_memory_bytes > 10_000_000
     assert record.wall_s >= 0
+
+
+def test_a_clock_that_is_set_back_makes_no_run_shorter(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    record = records.finish(run, NotebookResult(values=[DICE]))
+    assert record.wall_s >= 0 and record.provenance["date"] == run.date > "2026"
 
 
 def test_provenance_names_lock_code_and_data(run: Run) -> None:
