@@ -21,7 +21,7 @@ def steps(items: Sequence[T], title: str) -> Iterator[T]:
     A line comes every ten seconds at most, and none where all is done sooner. The time left is
     that of the mean item so far.
     """
-    return _told(items, len(items), title, 0)
+    return told(items, len(items), title, 0)
 
 
 def mapped(work: Callable[[T], R], items: Sequence[T], workers: int, title: str) -> Iterator[R]:
@@ -32,7 +32,7 @@ def mapped(work: Callable[[T], R], items: Sequence[T], workers: int, title: str)
     # fork would copy locks that other threads of this process may hold
     try:
         with ProcessPoolExecutor(min(workers, len(items)), mp_context=get_context("spawn")) as pool:
-            yield from results(pool.map(work, items), len(items), title)
+            yield from told(pool.map(work, items), len(items), title, 1)
     finally:
         # Python's helper of these processes would live on; as it ignores every request to end, a
         # kernel waited for it ten seconds and was then killed
@@ -45,16 +45,14 @@ def in_threads(work: Callable[[T], R], items: Sequence[T], workers: int, title: 
     It is for what leaves Python free meanwhile: reading, inflating, hashing, loops of NumPy.
     """
     with ThreadPoolExecutor(max(1, min(workers, len(items)))) as pool:
-        return list(results(pool.map(work, items), len(items), title))
+        return list(told(pool.map(work, items), len(items), title, 1))
 
 
-def results(items: Iterable[T], total: int, title: str) -> Iterator[T]:
-    """Yield what workers hand back, ``total`` in all, with the lines of ``steps``."""
-    return _told(items, total, title, 1)
+def told(items: Iterable[T], total: int, title: str, done: int) -> Iterator[T]:
+    """Yield items, ``total`` in all, with the lines of ``steps``.
 
-
-def _told(items: Iterable[T], total: int, title: str, done: int) -> Iterator[T]:
-    """Yield items; when the first of them comes, ``done`` are done."""
+    When the first of them comes, ``done`` are done: 1 where workers hand back what they made.
+    """
     started = last = time.monotonic()
     for n_done, item in enumerate(items, done):
         now = time.monotonic()

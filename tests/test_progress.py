@@ -48,7 +48,7 @@ def test_results_of_workers_are_told_as_they_come_in(
             yield number
 
     with caplog.at_level(logging.INFO, "gliomalib"):
-        assert list(progress.results(made(), 5, "phantoms")) == [0, 1, 2, 3, 4]
+        assert list(progress.told(made(), 5, "phantoms", 1)) == [0, 1, 2, 3, 4]
     assert caplog.messages == ["phantoms: 2 of 5, 18 s left", "phantoms: 4 of 5, 6 s left"]
 
 
