@@ -98,15 +98,17 @@ def _rehearse(arguments: argparse.Namespace) -> None:
     from gliomalib.runner import extrapolation, rehearsal  # noqa: PLC0415
 
     overrides = inputs.content_of(arguments.file) if arguments.file else {}
-    planned = rehearsal.prepare(arguments.study, _folders(arguments), overrides)
-    for change in planned.changes:
-        say(f"changed for the rehearsal: {change}")
-    went_well = rehearsal.run(planned, arguments.until)
-    faults = rehearsal.failures(planned)
-    # without a cohort there is nothing to measure
-    if planned.cohort.is_file():
-        for line in extrapolation.told(extrapolation.write(planned)):
-            say(line)
+    folders = _folders(arguments)
+    with rehearsal.alone(arguments.study, folders, overrides):
+        planned = rehearsal.prepare(arguments.study, folders, overrides)
+        for change in planned.changes:
+            say(f"changed for the rehearsal: {change}")
+        went_well = rehearsal.run(planned, arguments.until)
+        faults = rehearsal.failures(planned)
+        # without a cohort of this very rehearsal there is nothing to measure
+        if planned.cohort.is_file() and planned.stamp(planned.runs[0]).is_file():
+            for line in extrapolation.told(extrapolation.write(planned)):
+                say(line)
     if not went_well:
         named = ", ".join(faults) or "none of them began"
         raise SettingsError(f"the rehearsal of {arguments.study} has runs that failed: {named}")

@@ -49,11 +49,8 @@ class Size:
 
     def looked_at(self, run: str) -> float:
         """Return how many patients a run looks at, each as often as it does."""
-        (notebook, variant), leakage, timed = (
-            split_run_name(run),
-            self.study.leakage,
-            self.study.efficiency,
-        )
+        notebook, variant = split_run_name(run)
+        leakage, timed = self.study.leakage, self.study.efficiency
         if notebook[:2] in ("01", "02"):
             return self.internal + self.external
         if notebook[:2] in ("03", "04", "06"):
@@ -77,11 +74,12 @@ def measured(rehearsal: Rehearsal) -> pd.DataFrame:
     faults, rows = failures(rehearsal), []
     trained = pd.DataFrame(_trainings(rehearsal), columns=["run", "seconds", "whole"])
     sums = trained.groupby("run").sum()
+    results = rehearsal.folders.reports / rehearsal.whole.study
     for run in rehearsal.runs:
-        path = records.record_path(rehearsal.folders.reports / rehearsal.whole.study, run)
         row: dict[str, Any] = {"run": run, "outcome": "failed" if run in faults else "not reached"}
-        if path.is_file():
-            record = records.read(path)
+        # the record of an earlier rehearsal says nothing of this one
+        if rehearsal.stamp(run).is_file():
+            record = records.read(records.record_path(results, run))
             row |= {"outcome": "done", "seconds": record.wall_s}
             row["bytes"] = record.peak_memory_bytes
             row["training"], row["whole_training"] = sums.reindex([run]).fillna(0).iloc[0]
@@ -92,7 +90,9 @@ def measured(rehearsal: Rehearsal) -> pd.DataFrame:
 
 def _extrapolated(table: pd.DataFrame, rehearsal: Rehearsal) -> pd.DataFrame:
     small, whole = sizes(rehearsal)
-    rest = table["seconds"] - table["training"]
+    # a training that was only read belongs to an earlier rehearsal
+    own = table["training"].where(table["training"] <= table["seconds"], 0)
+    rest = table["seconds"] - own
     start = rest.min()
     ratios = [whole.looked_at(run) / small.looked_at(run) for run in table["run"]]
     table["whole_seconds"] = table.pop("whole_training") + start + (rest - start) * ratios
@@ -154,7 +154,7 @@ def _kept_bytes(rehearsal: Rehearsal, run: str, size: Size) -> int:
 
     Labels in training, fused slices for classifiers: those twice, while they are joined.
     """
-    (notebook, _), box = split_run_name(run), size.study.preprocessing
+    notebook, _ = split_run_name(run)
     shape, trained_on = _shape(rehearsal), max(len(split.train) for split in size.splits)
     if notebook[:2] in ("03", "04"):
         return math.prod(shape) * trained_on
@@ -162,8 +162,7 @@ def _kept_bytes(rehearsal: Rehearsal, run: str, size: Size) -> int:
         return 0
     patients = trained_on if notebook[:2] == "06" else round(size.looked_at(run))
     patients //= size.study.leakage.repeats if notebook[:2] == "11" else 1
-    width = round(max(box.crop_mm or shape[:1]) / min(box.voxel_mm))
-    side = size.study.classifier.image_size or width
+    side = size.study.classifier.image_size or max(shape[:2])
     return 2 * patients * shape[2] * 3 * side**2 * 2
 
 
@@ -172,15 +171,12 @@ def disk(rehearsal: Rehearsal) -> pd.DataFrame:
     small, whole = sizes(rehearsal)
     people = (whole.internal + whole.external) / (small.internal + small.external)
     folds = len(whole.splits) / len(small.splits)
-    rows = []
-    for folder in sorted(path for path in rehearsal.work.iterdir() if path.is_dir()):
-        if folder.name == "predictions":
-            whole_bytes = sum(_volumes(place, small, whole) for place in folder.iterdir())
-        else:
-            ratio = {"raw": people, "store": people, "checkpoints": folds}.get(folder.name, 1)
-            whole_bytes = _bytes(folder) * ratio
-        if folder.name in ("raw", "store", "predictions", "checkpoints"):
-            rows.append((folder.name, _bytes(folder), whole_bytes))
+    work, ratios = rehearsal.work, {"checkpoints": folds, "raw": people, "store": people}
+    then = {name: _bytes(work / name) * ratio for name, ratio in ratios.items()}
+    networks = (work / "predictions").glob("*")
+    then["predictions"] = sum(_volumes(place, small, whole) for place in networks)
+    there = [name for name in sorted(then) if (work / name).is_dir()]
+    rows = [(name, _bytes(work / name), then[name]) for name in there]
     return pd.DataFrame(rows, columns=["folder", "bytes", "whole_bytes"])
 
 
@@ -236,6 +232,8 @@ def told(content: dict[str, Any]) -> Iterator[str]:
     yield f"ResNet50: {content['weights']}"
     for run, sentence in content["failures"].items():
         yield f"failed: {run}: {sentence}"
+    if missing := [row["run"] for row in content["runs"] if row["outcome"] != "done"]:
+        yield f"not counted, as nothing was measured: {', '.join(missing)}"
     whole, everyone = content["whole"], sum(content["patients"].values())
     yield (
         f"{content['study']}, {everyone} patients, would take here about {whole['hours']} hours, "

@@ -8,12 +8,13 @@ import json
 import math
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import groupby, zip_longest
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from gliomalib.data.readers import layout, survey
 from gliomalib.networks import footprint, models
 from gliomalib.parameters import NETWORKS
 from gliomalib.runner.chain import wanted
-from gliomalib.runner.jobs import Folders
-from gliomalib.runner.watch import EVENTS
+from gliomalib.runner.jobs import Folders, check_source
+from gliomalib.runner.locks import held
+from gliomalib.runner.snakemake import answering
+from gliomalib.runner.watch import EVENTS, event_in
 from gliomalib.schema import Case, DataError, run_name
 from gliomalib.settings import Study
 
@@ -59,6 +62,10 @@ class Rehearsal:
         """What says who takes part: the first notebook leaves it."""
         return self.work / "splits.json"
 
+    def stamp(self, run: str) -> Path:
+        """Return what is there while a run is done and up to date."""
+        return self.work / "done" / f"{run}.json"
+
     @property
     def runs(self) -> list[str]:
         """The names of all runs of the study, in order."""
@@ -66,23 +73,46 @@ class Rehearsal:
         return [run_name(name, v) for name in wanted("") for v in ("", *variants.get(name, {}))]
 
 
+@contextmanager
+def alone(
+    study: str, folders: Folders, overrides: Mapping[str, Any] | None = None
+) -> Iterator[None]:
+    """Keep away a second rehearsal of ``study``, which would exchange the files under this one.
+
+    Raises ``SettingsError`` as ``settings.load``, and ``RunError`` where there is another.
+    """
+    settings.load(study, overrides)
+    with held(_home(study, folders) / "lock", f"the rehearsal of {study}"):
+        yield
+
+
+def _home(study: str, folders: Folders) -> Path:
+    return folders.data / "rehearsal" / study
+
+
 def prepare(study: str, folders: Folders, overrides: Mapping[str, Any] | None = None) -> Rehearsal:
     """Write the study that rehearses ``study`` and links to its patients; return both.
 
     ``overrides`` (dotted names) are put over the study first, ``folders.source`` is the user's
-    data. Raises ``SettingsError`` as ``settings.load``, and ``DataError`` where nobody is found.
+    data. Raises ``SettingsError`` as ``settings.load``, and ``DataError`` for too few patients.
     """
     whole = settings.load(study, overrides)
-    home = folders.data / "rehearsal" / study
+    check_source(whole, folders)
+    home = _home(study, folders)
     there = (whole.data.phantoms.internal, whole.data.phantoms.external)
     source = None
-    if whole.real_data:
+    if whole.real_data and folders.source:
         cases, there = _chosen(whole, folders.source)
         source = _linked(cases, folders.source, home / "source")
-    changes = dict(_changes(whole, there))
+    if there[0] < PATIENTS:
+        raise DataError(
+            f"{study}: a rehearsal takes {PATIENTS} patients, found {there[0]}; run it itself"
+        )
+    changes = dict(_changes(whole))
     content = _merged(whole.model_dump(mode="json", exclude_unset=True), changes)
     params = home / "params"
-    provenance.write_atomic(params / f"{study}.yml", json.dumps(content, indent=1) + "\n")
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    provenance.write_atomic(params / f"{study}.yml", text + "\n")
     sentences = [f"{name}: {was} → {now}" for name, (was, now) in changes.items() if was != now]
     return Rehearsal(
         whole=whole,
@@ -109,35 +139,34 @@ def run(rehearsal: Rehearsal, until: str = "") -> bool:
     call = [sys.executable, "-P", "-m", "gliomalib", "study", rehearsal.whole.study]
     variables = {settings.STUDIES: str(rehearsal.params), "PYTHONPATH": str(provenance.PROJECT_DIR)}
     call += [f"--cores={max(1, rehearsal.small.threads)}", f"--until={until}", *words]
-    with subprocess.Popen(call, env={**os.environ, **variables}) as process:
-        # who is told to stop must not leave the study behind, which then ends all that it started
-        before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-        try:
-            return process.wait() == 0
-        finally:
-            signal.signal(signal.SIGTERM, before)
+    # who is told to stop must not leave the study behind, which then ends all that it started
+    with (
+        subprocess.Popen(call, env={**os.environ, **variables}) as process,
+        answering(lambda *_: process.terminate()),
+    ):
+        return process.wait() == 0
 
 
 def failures(rehearsal: Rehearsal) -> dict[str, str]:
     """Return the runs that failed, each with its sentence."""
     events = rehearsal.work / EVENTS
-    rows = map(json.loads, events.read_text().splitlines()) if events.is_file() else ()
-    return {row["run"]: row["text"] for row in rows if row["event"] == "failed"}
+    rows = map(event_in, events.read_text().splitlines()) if events.is_file() else ()
+    return {row["run"]: row["text"] for row in rows if row.get("event") == "failed"}
 
 
-def _chosen(study: Study, root: Path | None) -> tuple[list[Case], tuple[int, int]]:
-    """Return the cases of a rehearsal, from all releases in turn, and how many patients there are.
+def _chosen(study: Study, root: Path) -> tuple[list[Case], tuple[int, int]]:
+    """Return the cases of a rehearsal, and how many patients there are.
 
-    A patient of several releases comes once.
+    They come from all sites of all releases in turn, a patient of several releases once.
     """
-    if root is None:
-        raise DataError(f"the study {study.study} reads a folder: say which with DATA=/path")
     cases = survey.survey(root, masks=study.data.extent == "masks").cases
     masked = [case for case in cases if case.segmentation]
     chosen, counts, seen = list[Case](), list[int](), set[str]()
+    origin = attrgetter("release", "site")
     parts = ((study.data.internal_releases, PATIENTS), (study.data.external_releases, 1))
     for releases, limit in parts:
-        in_turn = zip_longest(*([c for c in masked if c.release == name] for name in releases))
+        asked = sorted((c for c in masked if c.release in releases), key=origin)
+        in_turn = zip_longest(*(list(group) for _, group in groupby(asked, key=origin)))
         first: dict[str, Case] = {}
         for case in (case for row in in_turn for case in row if case):
             if case.patient_id not in seen:
@@ -146,44 +175,41 @@ def _chosen(study: Study, root: Path | None) -> tuple[list[Case], tuple[int, int
         counts.append(len(first))
         chosen += list(first.values())[:limit]
     if not counts[0]:
-        wanted_ones = ", ".join(study.data.internal_releases)
-        raise DataError(f"{root}: nobody of {wanted_ones} with a mask; give DATA=/path of them")
+        asked_for = ", ".join(study.data.internal_releases)
+        raise DataError(f"{root}: nobody of {asked_for} with a mask; give DATA=/path of them")
     return chosen, (counts[0], counts[1])
 
 
-def _linked(cases: list[Case], root: Path | None, target: Path) -> Path:
+def _linked(cases: list[Case], root: Path, target: Path) -> Path:
     """Make a folder of links to the files of ``cases`` and to all tables beside them."""
-    root = Path(root or "")
     shutil.rmtree(target, ignore_errors=True)
     paths = layout.scan(root).paths
     images = set(layout.images_in(paths))
-    for path in (*(path for path in paths if path not in images), *_files_of(cases)):
+    files = {path for case in cases for path in case.files.values()}
+    for path in files.union(set(paths) - images):
         link = target / path.relative_to(root)
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(path.resolve())
     return target
 
 
-def _files_of(cases: list[Case]) -> set[Path]:
-    return {path for case in cases for path in case.files.values()}
-
-
-def _changes(study: Study, patients: tuple[int, int]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+def _changes(study: Study) -> Iterator[tuple[str, tuple[Any, Any]]]:
     """Yield what the rehearsal changes: dotted name, the value of the study, and its own."""
-    n, phantoms, plan = min(PATIENTS, patients[0]), study.data.phantoms, study.split
+    phantoms, plan = study.data.phantoms, study.split
     one_way = study.device == "cuda" and not models.has_gpu()
     yield "device", (study.device, "cpu" if one_way else study.device)
     # without the GPU the processor does its work, so one notebook at a time has all of it
     yield "threads", (study.threads, provenance.cores() if one_way else study.threads)
     yield "compute.steps", (study.compute.steps, STEPS)
     if not study.real_data:
-        yield "data.phantoms.internal", (phantoms.internal, n)
+        yield "data.phantoms.internal", (phantoms.internal, PATIENTS)
         yield "data.phantoms.external", (phantoms.external, min(phantoms.external, 1))
         yield "data.phantoms.copies", (phantoms.copies, min(phantoms.copies, 1))
     yield "split.folds", (plan.folds, 1)
     # two are tested, as the audit of splits divides them once more
-    yield "split.test_share", (plan.test_share, 2 / n)
-    yield "split.val_share", (plan.val_share, 1 / n if plan.val_share else 0)
+    yield "split.test_share", (plan.test_share, 2 / PATIENTS)
+    yield "split.val_share", (plan.val_share, 1 / PATIENTS if plan.val_share else 0)
+    yield "split.site_patients", (plan.site_patients, 1)
     # with less than five somebody may be tested by none of the specifications of notebook 15
     yield "leakage.repeats", (study.leakage.repeats, min(study.leakage.repeats, 5))
     yield "leakage.turns", (study.leakage.turns, min(study.leakage.turns, 1))

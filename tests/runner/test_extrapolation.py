@@ -1,6 +1,7 @@
 """What a whole study takes, from a planted rehearsal: known answers."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +23,18 @@ SIDE = 32
 @pytest.fixture
 def planted(tmp_path: Path) -> rehearsal.Rehearsal:
     """Return a rehearsal that took 10 s to start, 30 s to train and 8 s for what else it did."""
-    made = rehearsal.prepare("phantom-full", Folders(tmp_path, tmp_path), {})
+    asked = {"classifier.image_size": None}
+    made = rehearsal.prepare("phantom-full", Folders(tmp_path, tmp_path), asked)
     write_splits([Split(0, ("P1",), ("P2",), ("P3", "P4"))], made.cohort)
     store = preprocess.open_store(made.work / "store", made.small.preprocessing)
     for name in PEOPLE:
         grid = Grid(name, (SIDE,) * 3, (1.0, 1.0, 1.0), (0, 0, 0), AFFINE)
         shape = (4, SIDE, SIDE, SIDE)
         store.put(StoredCase(grid, np.zeros(shape, "f2"), np.zeros(shape[1:], "u1")), "x", {})
-    for run, seconds in (("01_data_exploration", 10), ("04_train_unet3d", 48)):
-        notebook = run
+    took = {"01_data_exploration": 10, "04_train_unet3d": 48, "06_train_resnet50": 18}
+    for run, seconds in took.items():
         record = Record(
-            notebook=notebook,
+            notebook=run,
             study="phantom-full",
             variant="",
             claims=(),
@@ -47,6 +49,7 @@ def planted(tmp_path: Path) -> rehearsal.Rehearsal:
             conclusion="",
         )
         records.write(record, made.folders.reports / "phantom-full")
+        write_atomic(made.stamp(run), "{}")
     history = [
         {"epoch": 0, "part": "train", "loss": 1.0, "seconds": 28.0},
         {"epoch": 0, "part": "val", "loss": 1.0, "seconds": 2.0},
@@ -72,6 +75,27 @@ def test_time_and_memory_of_the_whole_by_the_rule(planted: rehearsal.Rehearsal) 
     training = epochs * folds * (216 * 28 / 4 + 24 * 2 / 1)
     assert row["whole_seconds"] == pytest.approx(training + 10 + 8 * folds * 360 / 4)
     assert row["whole_bytes"] == 5e9 + SIDE**3 * (216 - 1)
+    # three channels of two bytes for each voxel of a slice, twice
+    assert table.loc["06_train_resnet50", "whole_bytes"] == 5e9 + 2 * 3 * 2 * SIDE**3 * (216 - 1)
+
+
+def test_a_training_that_was_only_read_is_not_taken_off_the_seconds(
+    planted: rehearsal.Rehearsal,
+) -> None:
+    path = records.record_path(planted.folders.reports / "phantom-full", "04_train_unet3d")
+    records.write(replace(records.read(path), wall_s=18.0), path.parents[1])
+    rows = extrapolation.measured(planted).set_index("run")
+    training = rows.loc["04_train_unet3d", "whole_seconds"] - (10 + 8 * 5 * 360 / 4)
+    assert training == settings.load("phantom-full").unet3d.epochs * 5 * (216 * 28 / 4 + 24 * 2)
+
+
+def test_what_an_earlier_rehearsal_left_is_no_result_of_this_one(
+    planted: rehearsal.Rehearsal,
+) -> None:
+    planted.stamp("04_train_unet3d").unlink()
+    table = extrapolation.measured(planted).set_index("run")
+    assert table.loc["04_train_unet3d", "outcome"] == "not reached"
+    assert table.loc["04_train_unet3d"].drop("outcome").isna().all()
 
 
 def test_disk_of_the_whole_by_patients_folds_and_parts(planted: rehearsal.Rehearsal) -> None:
@@ -87,6 +111,7 @@ def test_what_was_measured_is_written_and_told(planted: rehearsal.Rehearsal) -> 
     content = extrapolation.write(planted)
     assert json.loads((planted.params.parent / "rehearsal.json").read_text()) == content
     lines = list(extrapolation.told(content))
+    assert lines[-2].startswith("not counted, as nothing was measured: 02_preprocessing, 03_train")
     assert "04_train_unet3d    done" in lines[0] and "05_fusion" not in lines[0]
     assert lines[-1].startswith("phantom-full, 360 patients, would take here about ")
     assert extrapolation.RULE in lines[-1]

@@ -2,20 +2,22 @@
 
 import json
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from gliomalib import provenance, settings
+from gliomalib import inputs, provenance, settings
+from gliomalib.cohort import splits
 from gliomalib.data.readers import survey
 from gliomalib.networks import footprint, models
 from gliomalib.runner import rehearsal
-from gliomalib.runner.jobs import Folders
-from gliomalib.schema import DataError
+from gliomalib.runner.jobs import Folders, RunError
+from gliomalib.runner.watch import EVENTS
+from gliomalib.schema import DataError, SettingsError
 from tests import tiny_study
+from tests.processes import wait_for
 from tests.toy_project import FIRST, SECOND, THIRD, Project, write_notebook
 
 LEAVING = """
@@ -47,15 +49,7 @@ def test_a_setting_that_fails_is_told_by_its_name(tmp_path: Path) -> None:
     toy.study("variants: {03_train_unet2d: {deep: {channels: [1, 2, 3, 4, 5, 6, 7, 8, 9]}}}")
     for name in (FIRST, SECOND, THIRD):
         write_notebook(toy.root, name, LEAVING.format(name=name))
-    done = subprocess.run(
-        toy.command("rehearse", "toy", "--until", THIRD),
-        cwd=toy.root,
-        env=toy.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=400,
-    )
+    done = toy.call("rehearse", "toy", "--until", THIRD, patience_s=400)
     assert done.returncode == 1
     assert "changed for the rehearsal: compute.steps: None → 2" in done.stdout
     assert "unet2d: 9 channels are too many for 32 voxels; take fewer" in done.stderr
@@ -76,10 +70,7 @@ def test_a_rehearsal_that_is_told_to_stop_leaves_nothing_running(tmp_path: Path)
     process = subprocess.Popen(
         toy.command("rehearse", "toy", "--until", FIRST), cwd=toy.root, env=toy.environment()
     )
-    begun = toy.root / "begun"
-    while not begun.exists():
-        assert process.poll() is None
-        time.sleep(0.1)
+    assert wait_for((toy.root / "begun").exists, process)
     all_of_it = psutil.Process(process.pid).children(recursive=True)
     assert len(all_of_it) > 2
     process.terminate()
@@ -144,3 +135,55 @@ def test_four_patients_are_linked_and_their_tables(no_gpu: None, tmp_path: Path)
     assert [case.case_id[-3:] for case in cases] == ["001", "003", "004", "005"]
     with pytest.raises(DataError, match="nobody of brats2019 with a mask; give DATA=/path"):
         prepared("brats", tmp_path, root, **{"data.internal_releases": ["brats2019"]})
+
+
+def test_folds_by_site_are_rehearsed_with_patients_of_several_sites(
+    no_gpu: None, tmp_path: Path
+) -> None:
+    names, sites = [f"BraTS20_Training_{number:03d}" for number in range(1, 7)], "AAAABB"
+    for number, name in enumerate(names):
+        tiny_study.write_case(tmp_path / "raw" / name, tiny_study.phantom(number))
+    rows = [
+        f"HGG,Brats17_{site}_{name[-3:]}_1,{name}" for site, name in zip(sites, names, strict=True)
+    ]
+    table = "\n".join(["Grade,BraTS_2017_subject_ID,BraTS_2020_subject_ID", *rows])
+    (tmp_path / "raw" / "name_mapping.csv").write_text(table)
+    asked = {"data.internal_releases": ["brats2020"], "split.by": "site"}
+    made = prepared("brats", tmp_path, tmp_path / "raw", **asked)
+    assert made.patients == (6, 0) and made.folders.source is not None
+    people = {case.patient_id: case.site for case in survey.survey(made.folders.source).cases}
+    assert sorted(people.values()) == ["A", "A", "B", "B"]
+    deals = splits.make_site_splits(people, (), made.small.split, made.small.seed)
+    assert [len(split.test) for split in deals] == [2, 2]
+
+
+def test_a_study_of_few_patients_needs_no_rehearsal(no_gpu: None, tmp_path: Path) -> None:
+    for few in (0, 1, 2, 3):
+        with pytest.raises(DataError, match=f"a rehearsal takes 4 patients, found {few}; run it"):
+            prepared("phantom-full", tmp_path, **{"data.phantoms.internal": few})
+
+
+def test_the_derived_study_is_read_as_it_was_written(no_gpu: None, toy: Project) -> None:
+    toy.study("")
+    path = toy.root / "notebooks/params/toy.yml"
+    path.write_text(path.read_text().replace("Toy", "Größe 🧠"))
+    made = rehearsal.prepare("toy", toy.folders)
+    assert inputs.content_of(made.params / "toy.yml")["title"] == "Größe 🧠"
+
+
+def test_a_second_rehearsal_waits_for_the_first(no_gpu: None, toy: Project) -> None:
+    with (
+        rehearsal.alone("toy", toy.folders),
+        pytest.raises(RunError, match="the rehearsal of toy is being run by another process"),
+        rehearsal.alone("toy", toy.folders),
+    ):
+        pass
+    with pytest.raises(SettingsError, match="no study"), rehearsal.alone("../x", toy.folders):
+        pass
+
+
+def test_half_an_event_hides_no_failure(no_gpu: None, toy: Project) -> None:
+    made = rehearsal.prepare("toy", toy.folders)
+    rows = ['{"time": "2026', json.dumps({"run": FIRST, "event": "failed", "text": "why"})]
+    provenance.write_atomic(made.work / EVENTS, "\n".join(rows))
+    assert rehearsal.failures(made) == {FIRST: "why"}
