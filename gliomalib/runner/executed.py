@@ -39,9 +39,14 @@ def refresh_text(job: Job) -> bool:
     """Put the project's present markdown into the executed notebook; say if that changed it.
 
     A reworded sentence reruns nothing, and still reaches the report. Where the code cells are
-    not those that ran, nothing is touched.
+    not those that ran, or the copy is damaged, nothing is touched.
     """
-    ran = nbformat.read(job.executed, as_version=4)
+    try:
+        ran = nbformat.read(job.executed, as_version=4)
+        nbformat.validate(ran)
+    except (nbformat.ValidationError, ValueError, LookupError, TypeError, AttributeError):
+        # the report names a damaged copy
+        return False
     present = cells_of(job.path)
     code = ["".join(c["source"]) for c in present if c["cell_type"] == "code"]
     written = [c for c in ran.cells if INJECTED_TAG not in c.metadata.get("tags", [])]

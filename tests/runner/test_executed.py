@@ -109,3 +109,11 @@ def test_reworded_text_reaches_the_executed_copy_and_code_does_not(toy: Project)
     source.cells[2].source = "y = 3 * x"
     nbformat.write(source, job.path)
     assert not executed.refresh_text(job), "a copy that ran other code is left alone"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"cells": [{}], "nbformat": 4}'])
+def test_a_damaged_copy_is_left_to_the_report(text: str, toy: Project) -> None:
+    job = toy.planned()[FIRST]
+    provenance.write_atomic(job.executed, text)
+    assert not executed.refresh_text(job)
+    assert job.executed.read_text() == text
