@@ -271,7 +271,8 @@ def write_source(commit: str, folder: Path) -> Path | None:
 
 
 def _git(*words: str) -> str:
-    command = ["git", "-C", str(PROJECT_DIR), *words]
+    # whoever commits meanwhile must not find the index locked
+    command = ["git", "--no-optional-locks", "-C", str(PROJECT_DIR), *words]
     # a hook of git names a repository of its own, which need not be that of the folder
     own = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
     own |= {name: text for name, text in os.environ.items() if name.startswith("GIT_CONFIG")}

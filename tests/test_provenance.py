@@ -291,6 +291,16 @@ def commit_of(root: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return provenance.commit()
 
 
+def test_asking_for_the_commit_writes_nothing_into_the_repository(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the same file at another time: git would note it in its index
+    os.utime(own / "gliomalib" / "x.py", (1, 1))
+    before = (own / ".git" / "index").read_bytes()
+    assert len(commit_of(own, monkeypatch)) == 12
+    assert (own / ".git" / "index").read_bytes() == before
+
+
 def test_the_commit_is_never_that_of_a_repository_around(
     own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
