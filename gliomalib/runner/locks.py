@@ -20,7 +20,7 @@ def held(path: Path, what: str, wait_s: float = 0.0) -> Iterator[int]:
     ``OSError`` where the disk knows no locks or is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     deadline = time.monotonic() + wait_s
     try:
         with naming(path):
