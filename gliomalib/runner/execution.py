@@ -17,7 +17,6 @@ import papermill
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
-from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from gliomalib import provenance, records, schema
@@ -122,7 +121,7 @@ def _run(job: Job, lock: int, printed: TextIO) -> tuple[nbformat.NotebookNode, i
         first = next(filter(str.strip, error.source.splitlines()), "").strip()
         cell = f"cell [{error.exec_count}], {first:.80}"
         raise RunError(f"{job.name}, {cell}\n  {_sentence(error)}\n  log: {job.attempt}") from None
-    except (DeadKernelError, RuntimeError) as error:
+    except RuntimeError as error:
         raise RunError(
             f"{job.name}: its process ended before the notebook did, most often for want of "
             f"memory or because it was stopped ({_one_line(str(error))}) {_where(job.attempt)}"

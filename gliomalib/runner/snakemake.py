@@ -86,7 +86,7 @@ def bring_up_to_date(
         if not page.is_file():
             made.unlink(missing_ok=True)
         digest = "" if until else page_digest(jobs)
-        if digest and not changed and made.is_file() and made.read_text() == digest:
+        if digest and made.is_file() and made.read_text() == digest:
             return
         if made.is_file():
             # as long as nobody knows how this ends, nothing is up to date
