@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gliomalib import provenance, settings
+from gliomalib.cohort.splits import path_of
 from gliomalib.data.readers import layout, survey
 from gliomalib.networks import footprint, models
 from gliomalib.parameters import NETWORKS
@@ -60,7 +61,7 @@ class Rehearsal:
     @property
     def cohort(self) -> Path:
         """What says who takes part: the first notebook leaves it."""
-        return self.work / "splits.json"
+        return path_of(self.work, self.small.split.by)
 
     def stamp(self, run: str) -> Path:
         """Return what is there while a run is done and up to date."""

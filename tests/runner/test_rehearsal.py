@@ -155,6 +155,8 @@ def test_folds_by_site_are_rehearsed_with_patients_of_several_sites(
     assert sorted(people.values()) == ["A", "A", "B", "B"]
     deals = splits.make_site_splits(people, (), made.small.split, made.small.seed)
     assert [len(split.test) for split in deals] == [2, 2]
+    splits.write_deals({"site": deals}, made.work)
+    assert made.cohort.is_file(), "what was measured would not be told"
 
 
 def test_a_study_of_few_patients_needs_no_rehearsal(no_gpu: None, tmp_path: Path) -> None:
