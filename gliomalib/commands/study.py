@@ -110,8 +110,10 @@ def _rehearse(arguments: argparse.Namespace) -> None:
             for line in extrapolation.told(extrapolation.write(planned)):
                 say(line)
     if not went_well:
-        named = ", ".join(faults) or "none of them began"
-        raise SettingsError(f"the rehearsal of {arguments.study} has runs that failed: {named}")
+        why = "is not complete: the reason is printed above"
+        if faults:
+            why = f"has runs that failed: {', '.join(faults)}"
+        raise SettingsError(f"the rehearsal of {arguments.study} {why}")
 
 
 def _report(arguments: argparse.Namespace) -> None:

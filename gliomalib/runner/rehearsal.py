@@ -107,7 +107,7 @@ def prepare(study: str, folders: Folders, overrides: Mapping[str, Any] | None = 
         source = _linked(cases, folders.source, home / "source")
     if there[0] < PATIENTS:
         raise DataError(
-            f"{study}: a rehearsal takes {PATIENTS} patients, found {there[0]}; run it itself"
+            f"{study}: a rehearsal takes {PATIENTS} patients, found {there[0]}; run the study"
         )
     changes = dict(_changes(whole))
     content = _merged(whole.model_dump(mode="json", exclude_unset=True), changes)

@@ -68,13 +68,19 @@ def test_a_rehearsal_that_is_told_to_stop_leaves_nothing_running(tmp_path: Path)
     toy.study("")
     write_notebook(toy.root, FIRST, "from pathlib import Path\nimport time\n" + SLEEPING)
     process = subprocess.Popen(
-        toy.command("rehearse", "toy", "--until", FIRST), cwd=toy.root, env=toy.environment()
+        toy.command("rehearse", "toy", "--until", FIRST),
+        cwd=toy.root,
+        env=toy.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert wait_for((toy.root / "begun").exists, process)
     all_of_it = psutil.Process(process.pid).children(recursive=True)
     assert len(all_of_it) > 2
     process.terminate()
-    assert process.wait(60) != 0
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert said.endswith("rehearsal of toy is not complete: the reason is printed above\n")
     _, left = psutil.wait_procs(all_of_it, 10)
     for each in left:
         each.kill()
@@ -161,7 +167,9 @@ def test_folds_by_site_are_rehearsed_with_patients_of_several_sites(
 
 def test_a_study_of_few_patients_needs_no_rehearsal(no_gpu: None, tmp_path: Path) -> None:
     for few in (0, 1, 2, 3):
-        with pytest.raises(DataError, match=f"a rehearsal takes 4 patients, found {few}; run it"):
+        with pytest.raises(
+            DataError, match=f"a rehearsal takes 4 patients, found {few}; run the study"
+        ):
             prepared("phantom-full", tmp_path, **{"data.phantoms.internal": few})
 
 
