@@ -32,7 +32,9 @@ class Frozen(BaseModel):
 
 
 class Model(Frozen):
-    """What a user sets: ``true``, which Python takes for 1, is no number."""
+    """What a user sets: ``true``, which Python takes for 1, is no number, nor is infinity."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     @field_validator("*", mode="wrap")
     @classmethod

@@ -25,6 +25,7 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 Sequence = Literal["t1", "t1ce", "t2", "flair"]
 Length = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0)]
 Branch = Annotated[str, Field(pattern=r"^unet[23]d(\.[A-Za-z0-9_-]+)?$")]
 
 
@@ -134,7 +135,7 @@ class Segmentation(Optimisation):
     dropout: float = Field(0.0, ge=0, lt=1)
     loss: Literal["focal", "cross_entropy", "dice_ce"] = "focal"
     focal_gamma: float = Field(2.0, ge=0)
-    class_weights: tuple[float, float, float, float] | None = None
+    class_weights: tuple[Weight, Weight, Weight, Weight] | None = None
     sequences: tuple[Sequence, ...] = Field(("t1", "t1ce", "t2", "flair"), min_length=1)
     patch: tuple[int, int, int] | None = None
 

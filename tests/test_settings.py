@@ -1,5 +1,6 @@
 """Settings refuse what they do not know and say what they would take."""
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -143,6 +144,23 @@ def test_overrides_need_a_section_where_one_is_meant(write: Path) -> None:
     write.write_text(f"{TOY}fusion: 5\n")
     with pytest.raises(SettingsError, match=r"toy.yml: fusion is 5, expected lines of alpha"):
         settings.load("toy", {"fusion.alpha": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("unet2d.learning_rate", math.inf),
+        ("unet2d.focal_gamma", math.nan),
+        ("unet2d.class_weights", [math.nan, 1, 1, 1]),
+        ("unet2d.class_weights", [-1, 1, 1, 1]),
+        ("preprocessing.crop_mm", [math.inf, 128]),
+    ],
+)
+def test_a_parameter_that_is_no_number_to_train_with_is_refused(
+    name: str, value: object, write: Path
+) -> None:
+    with pytest.raises(SettingsError, match=name):
+        settings.load("toy", {name: value})
 
 
 def test_overrides_go_over_the_file_and_make_sections(write: Path) -> None:
