@@ -106,6 +106,9 @@ lab: $(READY) ## open the notebooks in JupyterLab
 
 clean: ## remove the working files of STUDY (data/STUDY); its results in reports stay
 	@case "$$SAID_STUDY" in ""|*[!A-Za-z0-9_-]*) echo "error: STUDY=$$SAID_STUDY is no name of a study" >&2; exit 1;; esac
+	@lock="data/$$SAID_STUDY/locks/study.lock"; \
+	if command -v flock >/dev/null && [ -f "$$lock" ] && ! flock -n "$$lock" true; then \
+		echo "error: the study $$SAID_STUDY is being run: wait for it" >&2; exit 1; fi
 	@rm -rf "data/$$SAID_STUDY" && echo "removed data/$$SAID_STUDY"
 
 $(BIN)/python:

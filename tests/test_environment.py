@@ -1,6 +1,8 @@
 """pyproject.toml, requirements.lock and environment.yml say the same."""
 
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from gliomalib.provenance import PROJECT_DIR
+from gliomalib.runner.locks import held
 
 PAIRS = {"2.11": "0.26", "2.12": "0.27"}
 """torch → the torchvision that is built for it."""
@@ -158,3 +161,19 @@ def test_every_target_of_the_makefile_is_explained() -> None:
     explained = set(re.findall(r"^([a-z]+):.* ## \S", text, re.MULTILINE))
     assert explained == targets
     assert {"help", "env", "report", "test", "lint", "lock", "lab", "clean"} <= targets
+
+
+def test_the_files_of_a_study_that_runs_are_not_removed(tmp_path: Path) -> None:
+    shutil.copy(PROJECT_DIR / "Makefile", tmp_path)
+
+    def clean() -> subprocess.CompletedProcess[str]:
+        words = ["make", "clean", "STUDY=toy"]
+        return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    with held(tmp_path / "data" / "toy" / "locks" / "study.lock", "the study toy"):
+        done = clean()
+        assert done.returncode != 0 and "the study toy is being run: wait for it" in done.stderr
+        assert (tmp_path / "data" / "toy").exists()
+    assert clean().returncode == 0
+    assert not (tmp_path / "data" / "toy").exists()
+    assert clean().returncode == 0, "there is nothing to remove"
