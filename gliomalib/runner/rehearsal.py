@@ -109,17 +109,21 @@ def prepare(study: str, folders: Folders, overrides: Mapping[str, Any] | None = 
         raise DataError(
             f"{study}: a rehearsal takes {PATIENTS} patients, found {there[0]}; run the study"
         )
-    changes = dict(_changes(whole))
-    content = _merged(whole.model_dump(mode="json", exclude_unset=True), changes)
+    changes = [(name, was, now) for name, (was, now) in _changes(whole) if was != now]
+    small = settings.load(study, {**(overrides or {}), **{name: now for name, _, now in changes}})
+    content = small.model_dump(mode="json", exclude_unset=True)
+    for variants in content.get("variants", {}).values():
+        for changed in variants.values():
+            # a variant trains one epoch as well
+            changed.update({"epochs": 1} if "epochs" in changed else {})
     params = home / "params"
     text = json.dumps(content, indent=1, ensure_ascii=False)
     provenance.write_atomic(params / f"{study}.yml", text + "\n")
-    sentences = [f"{name}: {was} → {now}" for name, (was, now) in changes.items() if was != now]
     return Rehearsal(
         whole=whole,
         small=Study.model_validate(content),
         patients=there,
-        changes=tuple(sentences),
+        changes=tuple(f"{name}: {was} → {now}" for name, was, now in changes),
         folders=Folders(home / "data", home / "reports", source),
         params=params,
     )
@@ -238,18 +242,3 @@ def _batch(study: Study, network: str, section: str) -> int:
     while size > 2 and footprint.step_bytes(how, dims, side, size) > room:
         size //= 2
     return size
-
-
-def _merged(content: dict[str, Any], changes: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
-    """Return the content of a study file with changes; a variant trains one epoch as well."""
-    for name, (was, now) in changes.items():
-        *sections, key = name.split(".")
-        place = content
-        for section in sections:
-            place = place.setdefault(section, {})
-        if was != now:
-            place[key] = now
-    for variants in content.get("variants", {}).values():
-        for overrides in variants.values():
-            overrides.update({"epochs": 1} if "epochs" in overrides else {})
-    return content
