@@ -105,7 +105,10 @@ def with_mean(table: pd.DataFrame) -> pd.DataFrame:
 
 def overview(table: pd.DataFrame) -> pd.DataFrame:
     """Return Dice, HD95 and the counts of empty and missed masks by network, part and region."""
-    full = with_mean(table)
+    # a mean has no mask of its own, but hangs on those of its classes
+    masks = table[table["region"].isin(list(CLASSES))]
+    masks = masks.assign(region="mean", dice=np.nan, hd95_mm=np.nan)
+    full = pd.concat([with_mean(table), masks], ignore_index=True)
     networks = list(table["network"].unique())
     order = {"network": networks, "part": ["test", "external"], "region": ["mean", *REGIONS]}
     for column, names in order.items():

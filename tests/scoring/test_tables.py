@@ -100,6 +100,9 @@ def test_an_empty_class_is_scored_by_the_rule_and_a_missed_one_is_counted() -> N
     table = other.assign(network="2D", part="test", fold=0)
     counts = row(tables.overview(table), "ED")
     assert counts["missed"] == 1 and counts["patients"] == 1
+    mean = row(tables.overview(found.assign(network="2D", part="test", fold=0)), "mean")
+    assert mean[["both_empty", "missed", "spurious", "patients"]].tolist() == [2, 1, 0, 1]
+    assert mean["mean_dice"] == mean["lowest_dice"] == pytest.approx(2 / 3, abs=1e-3)
 
 
 def test_mean_is_of_the_three_classes_and_not_of_the_regions(labels: np.ndarray) -> None:
