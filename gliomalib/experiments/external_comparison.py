@@ -55,26 +55,36 @@ def beside(scores: GroupScores, study: settings.Study) -> pd.DataFrame:
             groups = {part: bootstrap.with_ones(own.dropna()) for part, own in dice.items()}
             drop = _drop(groups, bootstrap.ratio, lose, study, network, region)
             row = {"of": network, "score": region, **drop}
+            # a mean has no mask of its own, but hangs on those of its classes
+            masks = list(evaluate.CLASSES) if region == "mean" else [region]
+            of_region = table["region"].isin(masks)
             for part, group in GROUPS.items():
-                of_part = table[(table["region"] == region) & (table["part"] == part)]
-                row |= _masks(of_part["state"], f"_{group}")
+                states = table.loc[of_region & (table["part"] == part), "state"]
+                row |= _masks(states, f"_{group}")
             rows.append(row)
-    confusions = {
-        part: evaluate.patient_confusions(scores.slices, part).astype(np.float64)
-        for part, _ in parts(scores.slices)
-    }
-    has_all = not any(map(rare_classes.too_rare, confusions.values()))
+    confusions = _confusions(scores)
+    patients = {f"n_{GROUPS[part]}": len(counts) for part, counts in confusions.items()}
+    rare = too_rare(scores)
     for name in ACCURACY:
-        groups = confusions if has_all or name == "accuracy" else {}
+        groups = {} if rare and name != "accuracy" else confusions
 
         def score(sums: FloatArray, name: str = name) -> FloatArray:
             """Return one score of summed confusion matrices."""
             return metrics.stacked_scores(sums)[name]
 
         drop = _drop(groups, score, lose, study, name)
-        rows.append({"of": "ResNet50", "score": name, **drop})
+        rows.append({"of": "ResNet50", "score": name, **drop, **patients})
     counted = [f"{what}_{group}" for what in MASKS for group in GROUPS.values()]
     return pd.DataFrame(rows).astype(dict.fromkeys(counted, "Int64"))
+
+
+def too_rare(scores: GroupScores) -> str:
+    """Return why no score is averaged over classes in both groups, empty where one is.
+
+    ``scores`` as of `compared`.
+    """
+    notes = {part: rare_classes.too_rare(counts) for part, counts in _confusions(scores).items()}
+    return "; ".join(f"{GROUPS[part]} patients: {note}" for part, note in notes.items() if note)
 
 
 def by_site(scores: GroupScores, sites: Sites) -> pd.DataFrame:
@@ -132,6 +142,14 @@ def gains(scores: GroupScores) -> dict[str, training_noise.Effect]:
         )
         effects[GROUPS[part]] = training_noise.paired((treated - plain).dropna().to_frame())
     return effects
+
+
+def _confusions(scores: GroupScores) -> dict[str, FloatArray]:
+    """Return the slices of each patient by class, shape (patients, 4, 4), by part."""
+    return {
+        part: evaluate.patient_confusions(scores.slices, part).astype(np.float64)
+        for part, _ in parts(scores.slices)
+    }
 
 
 def _one_name(table: pd.DataFrame, twins: Mapping[str, str]) -> pd.DataFrame:

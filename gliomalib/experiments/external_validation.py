@@ -1,5 +1,8 @@
 """Does it hold on another site: the drop, how far the inputs moved, whether a z-score helps."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import pandas as pd
 
 from gliomalib.experiments import comparing, external_sites, intensities
@@ -49,16 +52,17 @@ def values(scores: GroupScores, sites: Sites) -> list[Value]:
     """
     table = comparison.beside(scores, sites.study)
     parts = [part for part in GROUPS if scores.tallies[part]]
-    values = _of_groups(table, parts, sites)
+    rare = comparison.too_rare(comparison.compared(scores))
+    values = _of_groups(table, parts, sites, rare)
     for fate, (name, rule) in LEFT_OUT.items():
         cases = float(sites.count(fate))
         values.append(Value(f"external_{name}", cases, rule=f"external cases {rule}"))
     if len(parts) == 2:
-        values += _drops(table, sites)
+        values += _drops(table, sites, rare)
     for part in parts:
         errors = comparison.calibration_errors(scores, part, sites.study)
         values += [
-            value(f"{name}_{GROUPS[part]}", errors[name], rule)
+            value(f"{name}_{GROUPS[part]}", errors[name], rule, n_seeds=1)
             for name, rule in CALIBRATION.items()
         ]
     rule = (
@@ -101,35 +105,41 @@ def conclusion(scores: GroupScores, sites: Sites) -> str:
     )
 
 
-def _of_groups(table: pd.DataFrame, parts: list[str], sites: Sites) -> list[Value]:
+def _of_groups(table: pd.DataFrame, parts: list[str], sites: Sites, rare: str) -> list[Value]:
     values = []
     who = "phantoms imaged at both sites, at the {} one" if sites.twins else "{} patients"
     for group in map(GROUPS.__getitem__, parts):
         for name, key in (("mean_dice", ("fused", "mean")), *CLASSIFIED.items()):
-            row = _row(table, *key)
-            ends = comparing.interval(row, f"{group}_low", f"{group}_high")
-            rule = f"{_rule_of(key)}, {who.format(group)}"
-            values.append(Value(f"{group}_{name}", row[group], ends, row[f"n_{group}"], rule=rule))
+            row, rule = _row(table, *key), f"{_rule_of(key)}, {who.format(group)}"
+            n = int(row[f"n_{group}"])
+            values.append(_value(f"{group}_{name}", row, [group], n, rule, rare))
     return values
 
 
-def _drops(table: pd.DataFrame, sites: Sites) -> list[Value]:
+def _drops(table: pd.DataFrame, sites: Sites, rare: str) -> list[Value]:
     values = []
     for name, key in DROPS.items():
         row = _row(table, *key)
         n = int(row["n_internal"] + row["n_external"])
-        # the classifier has no masks, so no counts of them
-        empty, missed = (
-            int(row[[f"{what}_{group}" for group in GROUPS.values()]].dropna().sum())
-            for what in comparison.MASKS
-        )
         who = f"{row['n_internal']} internal less {row['n_external']} external patients, unpaired"
         if sites.twins:
             n, who = n // 2, f"the same {n // 2} held-out phantoms imaged at both sites, paired"
         rule = f"{_rule_of(key)}: {who}; empty rule {sites.study.evaluation.empty!r}, all folds"
-        ends = comparing.interval(row)
-        values.append(Value(name, row["drop"], ends, n, empty, missed, rule=rule))
+        values.append(_value(name, row, [*GROUPS.values()], n, rule, rare))
     return values
+
+
+def _value(name: str, row: pd.Series, groups: Sequence[str], n: int, rule: str, rare: str) -> Value:
+    """Return the score of a group, or the drop between both; ``rare`` is why it may be NaN."""
+    column, start = ("drop", "") if len(groups) > 1 else (groups[0], f"{groups[0]}_")
+    ends = comparing.interval(row, f"{start}low", f"{start}high")
+    # the classifier has no masks, so no counts of them
+    empty, missed = (
+        int(row[[f"{what}_{group}" for group in groups]].dropna().sum())
+        for what in comparison.MASKS
+    )
+    note = rare if np.isnan(row[column]) else ""
+    return Value(name, row[column], ends, n, empty, missed, rule=rule, n_seeds=1, note=note)
 
 
 def _rule_of(key: tuple[str, str]) -> str:

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from gliomalib.experiments import external_comparison, external_validation
 from gliomalib.experiments.external_sites import GroupScores, Sites
 from tests import planted_sites as planted
@@ -79,3 +81,55 @@ def test_the_rule_of_a_drop_says_whether_it_is_paired(
     assert "who are the same phantoms imaged at both sites" in external_validation.conclusion(
         paired, groups
     )
+
+
+def test_the_mean_counts_the_masks_of_its_three_classes(
+    site_scores: GroupScores, sites: Sites
+) -> None:
+    rows = site_scores.scores.copy()
+    fused = rows["network"] == "fused"
+    planted_states = (("ET", "E00", "missed"), ("NCR", "E00", "spurious"), ("ED", "I00", "empty"))
+    for region, name, state in (*planted_states, ("WT", "E01", "missed")):
+        one = fused & (rows["region"] == region) & (rows["patient_id"] == name)
+        rows.loc[one, "state"] = state
+    changed = replace(site_scores, scores=rows)
+    row = external_comparison.beside(changed, sites.study).set_index(["of", "score"])
+    names = ["missed_external", "missed_internal", "empty_external", "empty_internal"]
+    assert row.loc[("fused", "mean"), names].tolist() == [2, 0, 0, 1]
+    values = {value.name: value for value in external_validation.values(changed, sites)}
+    for name, counts in (
+        ("drop_mean_dice", (2, 1)),
+        ("external_mean_dice", (2, 0)),
+        ("internal_mean_dice", (0, 1)),
+        ("external_accuracy", (0, 0)),
+    ):
+        assert (values[name].n_missed, values[name].n_empty) == counts, name
+
+
+def test_a_score_over_classes_that_is_none_says_why_and_keeps_its_patients(
+    site_scores: GroupScores, sites: Sites
+) -> None:
+    slices = site_scores.slices
+    few = (slices["part"] == "test") | (slices["truth"] != 1) | (slices["patient_id"] == "E00")
+    values = external_validation.values(replace(site_scores, slices=slices[few]), sites)
+    found = {value.name: value for value in values}
+    why = (
+        "external patients: necrotic core is in 1 of 35 patients: no macro score over four classes"
+    )
+    for name, n in (("internal", 40), ("external", 35)):
+        assert found[f"{name}_balanced_accuracy"].n_patients == n
+        assert found[f"{name}_balanced_accuracy"].note == why
+        assert not found[f"{name}_accuracy"].note
+    drop = found["drop_balanced_accuracy"]
+    assert np.isnan(drop.value) and drop.note == why and drop.n_patients == 75
+    assert "40 internal less 35 external patients" in drop.rule
+
+
+def test_every_number_of_the_networks_says_that_they_were_trained_once(
+    site_scores: GroupScores, sites: Sites
+) -> None:
+    for value in external_validation.values(site_scores, sites):
+        counts_cases = value.name.removeprefix("external_") in {
+            name for name, _ in external_validation.LEFT_OUT.values()
+        }
+        assert value.n_seeds == (0 if counts_cases else 1), value.name
