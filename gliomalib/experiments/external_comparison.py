@@ -17,7 +17,7 @@ from gliomalib.experiments.external_sites import GROUPS, NONE, Z_SCORE, GroupSco
 from gliomalib.experiments.values import ends, mean_interval, parts
 from gliomalib.pipeline import folds
 from gliomalib.schema import FloatArray
-from gliomalib.scoring import bootstrap, calibration, metrics, rare_classes, training_noise
+from gliomalib.scoring import bootstrap, calibration, metrics, rare_classes
 from gliomalib.scoring import tables as evaluate
 
 ACCURACY = ("accuracy", "balanced_accuracy")
@@ -132,16 +132,16 @@ def calibration_errors(
     return intervals
 
 
-def gains(scores: GroupScores) -> dict[str, training_noise.Effect]:
+def gains(scores: GroupScores) -> dict[str, comparing.Gain]:
     """Return what the z-score adds to mean Dice in each of the ``GROUPS`` that has patients."""
-    mean, effects = evaluate.with_mean(scores.remedied), {}
+    mean, gains = evaluate.with_mean(scores.remedied), {}
     for part, _ in parts(mean):
         treated, plain = (
             evaluate.per_patient(mean[mean["network"] == key], "mean", part)
             for key in (Z_SCORE, NONE)
         )
-        effects[GROUPS[part]] = training_noise.paired((treated - plain).dropna().to_frame())
-    return effects
+        gains[GROUPS[part]] = comparing.paired((treated - plain).dropna().to_frame())
+    return gains
 
 
 def _confusions(scores: GroupScores) -> dict[str, FloatArray]:

@@ -71,7 +71,7 @@ def values(scores: GroupScores, sites: Sites) -> list[Value]:
     )
     for group, gain in comparison.gains(scores).items():
         name = "z_score_gain" + "_internal" * (group == "internal")
-        values.append(value(name, gain, rule.format(group)))
+        values.append(comparing.value(name, gain, rule.format(group)))
     return values
 
 
@@ -93,7 +93,7 @@ def conclusion(scores: GroupScores, sites: Sites) -> str:
         for lost in (row, _row(table, *CLASSIFIED["accuracy"]))
     )
     certain = "; that there is a drop is shown" if row["low"] > 0 else ""
-    gains = comparison.gains(scores)
+    gains = {group: gain.effect for group, gain in comparison.gains(scores).items()}
     helps = "helps" if ends(gains["external"])[0] > 0 else "is not shown to help"
     changes = [f"{_spoken(gain.value, gain.ci95)} {group}" for group, gain in gains.items()]
     return (

@@ -40,7 +40,7 @@ def test_the_folds_of_a_patient_are_averaged_first(site_scores: GroupScores, sit
 def test_a_z_score_that_helps_outside_and_costs_inside_shows(
     site_scores: GroupScores, sites: Sites
 ) -> None:
-    gains = external_comparison.gains(site_scores)
+    gains = {group: gain.effect for group, gain in external_comparison.gains(site_scores).items()}
     assert gains["external"].value == pytest.approx(0.03, abs=1e-3)
     assert gains["internal"].value == pytest.approx(-0.03, abs=1e-3)
     assert (gains["external"].n, gains["internal"].n) == (35, 40)

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from gliomalib.experiments import external_comparison, external_validation
-from gliomalib.experiments.external_sites import GroupScores, Sites
+from gliomalib.experiments.external_sites import Z_SCORE, GroupScores, Sites
+from gliomalib.experiments.values import ONE_TRAINING
 from tests import planted_sites as planted
 
 
@@ -37,6 +38,16 @@ def test_values_have_every_name_a_rule_and_their_patients(
     assert told["external_excluded_overlap"].value == 2
     assert told["external_without_mask"].value == 1
     assert told["drop_mean_dice_2d"].value > told["drop_mean_dice"].value
+
+
+def test_a_z_score_that_helps_one_patient_names_him(site_scores: GroupScores, sites: Sites) -> None:
+    remedied = site_scores.remedied.copy()
+    helped = (remedied["network"] == Z_SCORE) & (remedied["patient_id"] == "E07")
+    remedied.loc[helped, "dice"] += 3.0
+    values = external_validation.values(replace(site_scores, remedied=remedied), sites)
+    found = {value.name: value.note for value in values}
+    assert found["z_score_gain"] == f"one patient decides: E07; {ONE_TRAINING}"
+    assert found["z_score_gain_internal"] == ONE_TRAINING
 
 
 def test_the_conclusion_says_what_was_left_out(site_scores: GroupScores, sites: Sites) -> None:
