@@ -14,7 +14,7 @@ from gliomalib.fusion import slices
 from gliomalib.labels import REGIONS
 from gliomalib.pipeline import folds
 from gliomalib.schema import RecordError, Value
-from gliomalib.scoring import tables, training_noise
+from gliomalib.scoring import training_noise
 from gliomalib.scoring.tables import CLASSES, with_mean
 
 SCORES = {
@@ -219,6 +219,5 @@ def _of_accuracy(trial: MethodTrial, part: str, gate: gates.Gate) -> Iterator[Va
 
 def _accuracy(trial: MethodTrial, part: str) -> str:
     """Say how an accuracy is made, and how many slices of whom have no tumour."""
-    once = trial.slices[trial.slices["method"] == "majority"]
-    without = classification.without_tumour(tables.patient_confusions(once, part))
+    without = classification.without_tumour(classification.once(trial.slices, part))
     return f"{SCORES['accuracy']} ({without}), mean over patients and trainings"

@@ -14,13 +14,13 @@ SIX = ("accuracy", "precision", "recall", "f1", "iou", "specificity")
 """The scores that the paper's abstract gives."""
 
 RULE = (
-    "pooled, macro over all four classes, counted in slices_… and patients_…; "
+    "pooled over folds, macro over all four classes, counted in slices_… and patients_…; "
     "interval over patients, in which no class is lost"
 )
 
 
 def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
-    """Return the paper's six scores, balanced accuracy and MCC; ``table`` has one row a slice.
+    """Return the paper's six scores, balanced accuracy and MCC; ``table`` is that of slices.
 
     Beside them stand how many slices each class has, in how many patients, and how many classes
     were predicted. Macro scores are over all four classes, NaN with a note where one is too rare.
@@ -29,12 +29,17 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
     for part, prefix in parts(table):
         confusions = tables.patient_confusions(table, part)
         intervals = class_scores(confusions, study, "bootstrap", "slices", part)
-        whose = f"{int(confusions.sum())} slices of {len(confusions)} patients"
-        rule = f"{whose} ({without_tumour(confusions)}) {RULE}"
+        slices = once(table, part)
+        whose = f"{int(slices.sum())} slices of {len(slices)} patients"
+        rule = f"{whose} ({without_tumour(slices)}) {RULE}"
         for name in (*SIX, "balanced_accuracy", "mcc"):
             note = "" if name in WHOLE else rare_classes.too_rare(confusions)
             found.append(value(f"{prefix}{name}", intervals[name], rule, n_seeds=1, note=note))
-        found += _counts(confusions, prefix)
+        found += _counts(slices, prefix)
+        predicted = (confusions.sum(axis=(0, 1)) > 0).sum()
+        used = "classes of the four that were given to at least one slice"
+        name = f"{prefix}classes_predicted"
+        found.append(Value(name, float(predicted), n_patients=len(confusions), rule=used))
     return found
 
 
@@ -55,6 +60,11 @@ def conclusion(values: Sequence[Value]) -> str:
     )
 
 
+def once(table: pd.DataFrame, part: str) -> Confusion:
+    """Return the slices of each patient, rows the true class: each once, in however many folds."""
+    return tables.patient_confusions(table.drop_duplicates(["patient_id", "z"]), part)
+
+
 def without_tumour(counts: Confusion) -> str:
     """Say how many slices have no tumour, and of how many patients: in boxes there are few.
 
@@ -66,12 +76,10 @@ def without_tumour(counts: Confusion) -> str:
 
 
 def _counts(confusions: Confusion, prefix: str) -> Iterator[Value]:
-    """Yield the slices and patients of each class, and how many classes were predicted."""
-    n, predicted = len(confusions), confusions.sum(axis=(0, 1)) > 0
+    """Yield the slices and patients of each class."""
+    n = len(confusions)
     for label, name in enumerate(CLASS_NAMES):
         of_patients, end = confusions[:, label].sum(axis=1), name.replace(" ", "_")
         for unit, count in (("slices", of_patients.sum()), ("patients", (of_patients > 0).sum())):
             rule = f"{unit} with the true class {name}"
             yield Value(f"{prefix}{unit}_{end}", float(count), n_patients=n, unit=unit, rule=rule)
-    rule = "classes of the four that were given to at least one slice"
-    yield Value(f"{prefix}classes_predicted", float(predicted.sum()), n_patients=n, rule=rule)

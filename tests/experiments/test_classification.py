@@ -11,7 +11,8 @@ SMOKE = settings.load("smoke")
 
 
 def table_of(rows: list[tuple[str, int, int]]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["patient_id", "truth", "predicted"]).assign(part="test")
+    table = pd.DataFrame(rows, columns=["patient_id", "truth", "predicted"])
+    return table.assign(part="test", z=table.groupby("patient_id").cumcount())
 
 
 def test_a_class_in_one_patient_leaves_no_macro_score_and_is_counted() -> None:
@@ -39,10 +40,24 @@ def test_a_class_in_one_patient_leaves_no_macro_score_and_is_counted() -> None:
 def test_slices_without_tumour_stand_beside_every_score() -> None:
     rows = [("P0", 0, 0), ("P0", 0, 2), ("P1", 0, 0)] + [(f"P{p}", 2, 2) for p in range(4)]
     values = classification.values(table_of(rows), SMOKE)
-    told = "7 slices of 4 patients (3 slices of 2 patients without tumour) pooled"
+    told = "7 slices of 4 patients (3 slices of 2 patients without tumour) pooled over folds"
     for value in values[: len(classification.SIX) + 2]:
         assert value.rule.startswith(told), value.name
     assert "Without tumour: 3 slices of 2 patients." in classification.conclusion(values)
+
+
+def test_a_slice_of_several_folds_is_one_slice() -> None:
+    rows = table_of([(f"P{p}", label, label) for p in range(6) for label in range(4)])
+    wrong = rows.assign(fold=1, predicted=0)
+    folds = pd.concat([rows.assign(fold=0), wrong]).assign(part="external")
+    values = {value.name: value for value in classification.values(folds, SMOKE)}
+    assert values["external_accuracy"].value == pytest.approx(1 / 2 + 1 / 8), "of both folds"
+    assert values["external_slices_edema"].value == values["external_patients_edema"].value == 6
+    told = "24 slices of 6 patients (6 slices of 6 patients without tumour) pooled over folds"
+    assert values["external_accuracy"].rule.startswith(told)
+    late = folds.assign(predicted=folds["predicted"].where(folds["fold"] == 1, 2))
+    used = {value.name: value for value in classification.values(late, SMOKE)}
+    assert used["external_classes_predicted"].value == 2, "0 in one fold, 2 in the other"
 
 
 def test_macro_scores_are_over_four_classes_though_one_is_never_predicted() -> None:

@@ -119,7 +119,7 @@ def test_the_plane_has_the_scores_of_the_notebooks_before() -> None:
     scores = pd.DataFrame(list(product(dice, "AB", tables.REGIONS)), columns=keys)
     scores = scores.assign(dice=scores["network"].map(dice), state="both", part="test", fold=0)
     slices = pd.DataFrame({"patient_id": list("AABB"), "truth": range(4), "part": "test"})
-    slices = slices.assign(predicted=[0, 1, 2, 2], fold=0)
+    slices = slices.assign(predicted=[0, 1, 2, 2], fold=0, z=[0, 1, 0, 1])
     measured = steady()
     found = efficiency.plane(measured, scores, slices, SMOKE)
     assert found["way"].tolist() == ["2D", "3D", "fused", "fused + ResNet50"]
