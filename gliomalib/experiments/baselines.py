@@ -30,8 +30,9 @@ BETTER = "fused_minus_better_two_seeds_mean_dice"
 def table(trial: MethodTrial, part: str, score: str) -> pd.DataFrame:
     """Return one of ``SCORES`` by method, folds and trainings averaged: patients × methods.
 
-    With the rule ``exclude`` a patient may have no mask to score; they are left out of all methods.
-    Raises ``RecordError`` where the part has nobody.
+    With the rule ``exclude`` a patient may have no mask to score; they are left out of all methods
+    here, and counted by each difference that they are no part of. Raises ``RecordError`` where the
+    part has nobody.
     """
     wide = _by_training(trial, part, score).dropna()
     return wide.T.groupby("method").mean().T[list(_titles(trial, score))]
@@ -176,10 +177,8 @@ def _gains(trial: MethodTrial, part: str, score: str) -> dict[str, comparing.Gai
 
 def _contrasts(trial: MethodTrial, part: str) -> list[fusion_gain.Contrast]:
     """Return what the first segmentation exceeds the others by, by each rule for empty masks."""
-    of_part = trial.scores["part"] == part
-    in_table = trial.scores["patient_id"].isin(table(trial, part, "mean_dice").index)
     first, *others = trial.segmenters
-    return fusion_gain.contrasts(trial.scores[of_part & in_table], first, others)
+    return fusion_gain.contrasts(trial.scores[trial.scores["part"] == part], first, others)
 
 
 def _means(trial: MethodTrial, part: str) -> Iterator[Value]:

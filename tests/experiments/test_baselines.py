@@ -143,6 +143,18 @@ def test_one_patient_who_decides_a_gain_is_named_in_the_conclusion() -> None:
     assert "[one patient decides: test07]" in text.split("3d: ")[1]
 
 
+def test_a_patient_without_a_score_is_counted_where_he_is_left_out() -> None:
+    trial = planted_trial(**{"fused": NEAR, "2d": NEAR, "3d": NEAR})
+    of_one = (trial.scores["patient_id"] == "test07") & (trial.scores["network"] == "2d")
+    trial.scores.loc[of_one, "dice"] = np.nan
+    assert len(baselines.table(trial, "test", "mean_dice")) == 29
+    values = baselines.values(trial)
+    for other, n, lost in (("2d", 29, 1), ("3d", 30, 0)):
+        gain = of(values, f"fused_minus_{other}_mean_dice")
+        assert gain.n_patients == n
+        assert f"{lost} patients without a score left out" in gain.rule
+
+
 def test_the_second_site_that_says_the_opposite_is_said() -> None:
     low = tuple(number - 0.05 for number in NEAR)
     dice = {"fused": NEAR, "2d": low, "3d": NEAR, "two_seeds_2d": NEAR, "two_seeds_3d": NEAR}
