@@ -31,6 +31,15 @@ def test_a_seed_of_the_classifier_is_a_training_of_it_and_no_method(
     assert of_network["seed"].unique().tolist() == [0, 8]
 
 
+def test_the_studys_own_seed_again_is_no_further_training(tmp_path: Path) -> None:
+    made = planted.study(tmp_path, planted.ONE)
+    name, seed = baseline_methods.CLASSIFIER, made.study.seed
+    changed = {**made.study.variants, name: {"seed2": {"seed": seed}}}
+    study = made.study.model_copy(update={"variants": changed})
+    rows = baseline_methods.measure(replace(made, run=replace(made.run, study=study))).slices
+    assert rows.loc[rows["method"] == "resnet50", "seed"].unique().tolist() == [0]
+
+
 def test_the_whole_scan_counts_what_the_crop_lost_as_missed(tmp_path: Path) -> None:
     made = planted.study(tmp_path, planted.ONE)
     case = made.store.get("D")
