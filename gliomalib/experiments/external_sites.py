@@ -233,9 +233,10 @@ def measure(sites: Sites) -> GroupScores:
     for table, made_by in ((scores, "05_fusion"), (slices, "06_train_resnet50")):
         scored = set(zip(table["part"], table["patient_id"], strict=True))
         if scored != reported:
+            names = ", ".join(sorted(name for _, name in scored ^ reported))
             raise RecordError(
-                f"{made_by} tells of {len(scored)} patients, the splits of {len(reported)}; "
-                f"run {made_by} again"
+                f"{made_by} tells of {len(scored)} patients, the splits of {len(reported)}; only "
+                f"one of them has {names}: run {made_by} again"
             )
     return GroupScores(scores, slices, *_measured(sites), sites.twins)
 

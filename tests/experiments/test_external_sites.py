@@ -252,7 +252,8 @@ def test_a_patient_without_a_score_is_an_error(root: Path, tmp_path: Path) -> No
         kept = table[table["patient_id"] != tiny_study.PATIENTS[3]]
         records.write_table(replace(shorter, notebook=made_by), name, kept)
     inside = replace(alone.inside, run=shorter)
-    with pytest.raises(RecordError, match="05_fusion tells of 3 patients, the splits of 4"):
+    missing = f"tells of 3 patients, the splits of 4; only one of them has {tiny_study.PATIENTS[3]}"
+    with pytest.raises(RecordError, match=f"05_fusion {missing}: run 05_fusion again"):
         external_sites.measure(replace(alone, inside=inside, outside=inside))
 
 
