@@ -57,6 +57,9 @@ def intervals(
     weights = np.vstack([np.ones(count), _without_each(groups), drawn])
     sums = weights @ matrices.reshape(count, -1)
     rows = scores(sums.reshape(-1, *matrices.shape[1:]))
+    undefined = ", ".join(name for name, values in rows.items() if np.isnan(values).any())
+    if undefined:
+        raise ValueError(f"{undefined} is undefined in some draw; choose a rule for 0/0")
     return {name: _interval(values, groups) for name, values in rows.items()}
 
 

@@ -107,3 +107,14 @@ def test_a_class_in_too_few_patients_is_named_and_has_no_interval() -> None:
         rare_classes.intervals(counts, floating, 1)
     counts[: rare_classes.FEWEST, 1, 1] = 12
     assert not rare_classes.too_rare(counts)
+
+
+def test_a_score_that_is_undefined_is_named() -> None:
+    counts = np.tile(3 * np.eye(4, dtype=np.int64) + 1, (12, 1, 1))
+
+    def late(stack: FloatArray) -> Mapping[str, FloatArray]:
+        share = stack[:, 0, 0] / stack.sum(axis=(1, 2))
+        return {"right": share, "lost": np.where(np.arange(len(share)) < 50, share, np.nan)}
+
+    with pytest.raises(ValueError, match="lost is undefined in some draw"):
+        rare_classes.intervals(counts, late, 1, 100)
