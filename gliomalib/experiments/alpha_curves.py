@@ -62,26 +62,6 @@ class _Read(Mapping[str, Curve]):
         return len(self.patients)
 
 
-class _File:
-    """The curves of all patients in a file without a name, which goes with whoever holds it."""
-
-    def __init__(self) -> None:
-        self.file = TemporaryFile()  # noqa: SIM115  # open as long as asked for
-        self.places: dict[tuple[str, str], int] = {}
-
-    def write(self, region: str, patient: str, curve: Curve) -> None:
-        """Write the curve of a patient behind all others."""
-        self.places[region, patient] = self.file.tell()
-        for part in (curve.alphas, curve.values):
-            np.save(self.file, part)
-
-    def read(self, region: str, patient: str) -> Curve:
-        """Return the curve of a patient."""
-        self.file.seek(self.places[region, patient])
-        alphas, values = (np.load(self.file, allow_pickle=False) for _ in range(2))
-        return Curve(alphas, values)
-
-
 def defined(curves: Mapping[str, Curve]) -> Mapping[str, Curve]:
     """Return the curves of the patients who have a score at every α."""
     names = [name for name in curves if not np.isnan(curves[name].values).any()]
@@ -146,9 +126,22 @@ def _averaged(trainings: Sequence[Curves]) -> Curves:
 
 
 def _filed(patients: Sequence[str], curves: Iterator[dict[str, Curve]]) -> Curves:
-    """Write the curves of one patient after the other, and return them to be read."""
-    file, regions = _File(), ("mean", *tables.REGIONS)
+    """Write the curves of one patient after the other, and return them to be read.
+
+    They lie in a file without a name, which goes with whoever holds one of them.
+    """
+    file = TemporaryFile()  # noqa: SIM115  # open as long as asked for
+    places: dict[tuple[str, str], int] = {}
     for patient, of_regions in zip(patients, curves, strict=True):
-        for region in regions:
-            file.write(region, patient, of_regions[region])
-    return {region: _Read(partial(file.read, region), patients) for region in regions}
+        for region, curve in of_regions.items():
+            places[region, patient] = file.tell()
+            for part in (curve.alphas, curve.values):
+                np.save(file, part)
+
+    def read(region: str, patient: str) -> Curve:
+        """Return the curve of a patient."""
+        file.seek(places[region, patient])
+        alphas, values = (np.load(file, allow_pickle=False) for _ in range(2))
+        return Curve(alphas, values)
+
+    return {region: _Read(partial(read, region), patients) for region in ("mean", *tables.REGIONS)}
