@@ -95,13 +95,10 @@ def confusion_intervals(
     matrices = checked(confusions, 3, "one matrix (K, K) per patient")
     count, *shape = matrices.shape
     of_all = {name: float(part[0]) for name, part in scores(matrices.sum(axis=0)[None]).items()}
-    parts: dict[str, list[FloatArray]] = {name: [] for name in of_all}
-    for weights in _weights(count, seed, draws):
-        # a weighted sum over patients is one product of matrices, whatever the shape of theirs
-        sums = weights @ matrices.reshape(count, -1)
-        for name, part in scores(sums.reshape(-1, *shape)).items():
-            parts[name].append(part)
-    drawn = {name: np.concatenate(part) for name, part in parts.items()}
+    # a weighted sum over patients is one product of matrices, whatever the shape of theirs
+    sums = (rows @ matrices.reshape(count, -1) for rows in _weights(count, seed, draws))
+    blocks = [scores(block.reshape(-1, *shape)) for block in sums]
+    drawn = {name: np.concatenate([block[name] for block in blocks]) for name in of_all}
     for name, values in drawn.items():
         undefined = int(np.isnan(values).sum())
         if undefined or np.isnan(of_all[name]):
