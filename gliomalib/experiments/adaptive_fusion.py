@@ -23,6 +23,8 @@ ADAPTIVE = "entropy_weighted"
 
 FIXED = f"α = {PAPER_ALPHA:g}"
 
+TITLES = {rule.key: rule.title for rule in (*rules.RULES.values(), rules.ORACLE)}
+
 FEWEST = 2
 """Validation patients of a fold below which nothing is fitted there."""
 
@@ -43,12 +45,13 @@ class RuleTrial:
     ``scores`` has one row per patient, fold, training, rule (``network``) and region: patient_id,
     part, fold, seed (0: the study's own), network, region, dice, state. ``fits`` has one row per
     fold and rule: fold, rule, fitted on, inner patients, fitted (whether it was), found; a rule
-    that could not be fitted says why in ``found``. ``errors`` has one row per patient and fold:
-    how the errors of the branches go together.
+    that could not be fitted says why in ``found``. ``fitted`` has those that were, by fold and key.
+    ``errors`` has one row per patient and fold: how the errors of the branches go together.
     """
 
     scores: pd.DataFrame
     fits: pd.DataFrame
+    fitted: Mapping[int, Mapping[str, rules.Fitted]]
     errors: pd.DataFrame
 
     @property
@@ -69,9 +72,11 @@ def try_rules(material: folds.Material) -> RuleTrial:
     scores: list[dict[str, object]] = []
     fits: list[dict[str, object]] = []
     errors: list[dict[str, object]] = []
+    of_folds: dict[int, dict[str, rules.Fitted]] = {}
     empty, (_, *others) = material.study.evaluation.empty, folds.seeds(material.study).items()
     for split in material.splits:
         fitted, fit_rows = _fitted(material, split)
+        of_folds[split.fold] = fitted
         fits += fit_rows
         reported = [(part, name) for part in PREFIXES for name in folds.parts_of(split)[part]]
         for part, patient in progress.steps(reported, f"fold {split.fold}: rules"):
@@ -88,7 +93,7 @@ def try_rules(material: folds.Material) -> RuleTrial:
                 whose = {**about, "seed": seed, "network": key}
                 scores += comparing.dice_rows(whose, counts, material.study)
             errors.append({**about, **agreement.error_correlation(pair, case.labels)})
-    return RuleTrial(pd.DataFrame(scores), pd.DataFrame(fits), pd.DataFrame(errors))
+    return RuleTrial(pd.DataFrame(scores), pd.DataFrame(fits), of_folds, pd.DataFrame(errors))
 
 
 def table(trial: RuleTrial, part: str) -> pd.DataFrame:
@@ -112,7 +117,7 @@ def compared(trial: RuleTrial, part: str) -> pd.DataFrame:
     """
     wide = table(trial, part)
     judged = comparing.judged(_gains(trial, part), {*trial.tried} - {REFERENCE})
-    return comparing.beside(wide.mean(), {key: _title(key) for key in map(str, wide)}, judged)
+    return comparing.beside(wide.mean(), TITLES, judged)
 
 
 def values(trial: RuleTrial, study: settings.Study) -> list[Value]:
@@ -121,7 +126,7 @@ def values(trial: RuleTrial, study: settings.Study) -> list[Value]:
     for part, prefix in parts(trial.scores):
         for key, gain in _gains(trial, part).items():
             bound = "; a bound that sees the patient's own labels, no method"
-            rule = f"{_title(key)} minus {FIXED}, {EXPECTED}{bound * (key == rules.ORACLE.key)}"
+            rule = f"{TITLES[key]} minus {FIXED}, {EXPECTED}{bound * (key == rules.ORACLE.key)}"
             values.append(comparing.value(f"{prefix}{key}_gain", gain, rule))
         of_part = trial.errors[trial.errors["part"] == part]
         errors = of_part.groupby("patient_id").mean(numeric_only=True)
@@ -166,7 +171,7 @@ def extremes(material: folds.Material, trial: RuleTrial) -> list[Example]:
         .pivot(index=["fold", "patient_id"], columns="network", values="dice")
     )
     gain = (wide[key] - wide[REFERENCE]).sort_values(kind="stable")
-    return [_example(material, key, gain.index[at], gain.iloc[at]) for at in (-1, 0)]
+    return [_example(material, trial, key, gain.index[at], gain.iloc[at]) for at in (-1, 0)]
 
 
 def _fitted(
@@ -192,14 +197,14 @@ def _fitted(
     return fitted, rows
 
 
-def _example(material: folds.Material, key: str, at: tuple[int, str], gain: float) -> Example:
+def _example(
+    material: folds.Material, trial: RuleTrial, key: str, at: tuple[int, str], gain: float
+) -> Example:
     fold, patient = int(at[0]), str(at[1])
-    split = next(split for split in material.splits if split.fold == fold)
-    fitted, _ = _fitted(material, split)
-    pair = folds.pair(material, fold, patient)
+    fitted, pair = trial.fitted[fold], folds.pair(material, fold, patient)
     volumes = {"2D": pair[0], "3D": pair[1], FIXED: fitted[REFERENCE].apply(pair)}
-    volumes[_title(key)] = fitted[key].apply(pair)
-    title = f"{patient}: {_title(key)} {gain:+.3f} mean Dice against {FIXED}"
+    volumes[TITLES[key]] = fitted[key].apply(pair)
+    title = f"{patient}: {TITLES[key]} {gain:+.3f} mean Dice against {FIXED}"
     return folds.example(material.store.get(patient), volumes, title)
 
 
@@ -217,10 +222,6 @@ def _gains(trial: RuleTrial, part: str) -> dict[str, comparing.Gain]:
 def _means(trial: RuleTrial, part: str) -> pd.DataFrame:
     full = tables.with_mean(trial.scores)
     return full[(full["part"] == part) & (full["region"] == "mean")]
-
-
-def _title(key: str) -> str:
-    return rules.ORACLE.title if key == rules.ORACLE.key else rules.RULES[key].title
 
 
 def _spoken(parameters: Mapping[str, object]) -> str:
