@@ -93,7 +93,7 @@ def dice(confusion: Confusion, classes: tuple[int, ...], empty: EmptyRule) -> fl
     where both are empty and the rule is ``exclude``. Raises ``ValueError`` for no or unknown
     classes and for an unknown rule.
     """
-    check_choice("empty", empty, get_args(EmptyRule))
+    check_empty(empty)
     common, truth, predicted = _merged(confusion, classes)
     if truth + predicted == 0:
         return 1.0 if empty == "brats" else float("nan")
@@ -113,10 +113,11 @@ def mask_state(confusion: Confusion, classes: tuple[int, ...]) -> MaskState:
     return "spurious" if predicted else "empty"
 
 
-def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
-    """Raise ``ValueError`` with the ``choices`` where the argument ``name`` is none of them."""
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}; choose one of {', '.join(map(repr, choices))}")
+def check_empty(empty: str) -> None:
+    """Raise ``ValueError`` unless it is an ``EmptyRule``."""
+    if empty not in get_args(EmptyRule):
+        choices = ", ".join(map(repr, get_args(EmptyRule)))
+        raise ValueError(f"empty is {empty!r}; choose one of {choices}")
 
 
 def _whole(counts: FloatArray) -> dict[str, FloatArray]:

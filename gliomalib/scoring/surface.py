@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from gliomalib.schema import N_CLASSES
-from gliomalib.scoring.metrics import EmptyRule, check_choice, check_pair
+from gliomalib.scoring.metrics import EmptyRule, check_empty, check_pair
 
 HD95_WORST_MM = 373.12866
 """Diagonal of the BraTS grid of 240×240×155 voxels of 1 mm, the score of a missed tumour."""
@@ -45,7 +45,7 @@ def hd95(
     ``empty`` the rule of ``metrics.EmptyRule``. Raises ``ValueError`` as
     ``metrics.confusion_matrix`` does, for spacing that does not match and for an unknown rule.
     """
-    check_choice("empty", empty, get_args(EmptyRule))
+    check_empty(empty)
     check_pair(truth, predicted)
     if len(spacing_mm) != truth.ndim or not all(step > 0 for step in spacing_mm):
         raise ValueError(
