@@ -23,7 +23,7 @@ RULE_DECIDES = "the rule for empty masks decides whether 0 lies in the interval"
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What does not hang on one of n patients beside their mean difference.
+    """How far the mean difference of n patients hangs on one of them.
 
     ``better`` patients have a difference above 0, ``least`` and ``most`` are the ends of the means
     when each patient in turn is left out. ``decider`` is the patient without whom the mean has

@@ -107,8 +107,8 @@ def misalignment(
     Found where the mean shift along some axis is at least ``SHIFT_MEAN`` voxels and its 95 %
     interval over patients leaves out 0 (all displaced alike, also if too little to be found in
     one of them), or where the share of patients with a shift of their own has a Wilson interval
-    above ``SHIFT_SHARE``. Not found where no patient has one and the means are small; with a few
-    it cannot be told. Patients in whom it cannot be told are left out and counted.
+    above ``SHIFT_SHARE``. Not found where neither is so and no patient has one; with a few it
+    cannot be told. Patients in whom it cannot be told are left out and counted.
     """
     used = [patient for patient in patients if patient.verdict != "cannot tell"]
     left_out = f"{len(patients) - len(used)} of {len(patients)} patients cannot be judged"
