@@ -1,5 +1,6 @@
 """Every fusion rule on the reported patients, fitted on the validation patients of their fold."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from gliomalib.fusion import agreement, rules
 from gliomalib.pipeline import folds
 from gliomalib.schema import Example, RecordError, Split, Value
 from gliomalib.scoring import tables
+from gliomalib.scoring.bootstrap import Interval
 from gliomalib.settings import PAPER_ALPHA
 
 REFERENCE = "published"
@@ -130,10 +132,13 @@ def values(trial: RuleTrial, study: settings.Study) -> list[Value]:
             values.append(comparing.value(f"{prefix}{key}_gain", gain, rule))
         of_part = trial.errors[trial.errors["part"] == part]
         errors = of_part.groupby("patient_id").mean(numeric_only=True)
-        for name, rule in ERRORS.items():
-            if len(defined := errors[name].dropna()):
+        for name, what in ERRORS.items():
+            defined, mean = errors[name].dropna(), Interval(math.nan, None, 0)
+            if len(defined):
                 mean = mean_interval(defined, study, "adaptive", part, name)
-                values.append(value(f"{prefix}errors_{name}", mean, rule))
+            left_out = digits.counted(len(errors) - len(defined), "patient")
+            rule = f"{what}; {left_out} without it left out"
+            values.append(value(f"{prefix}errors_{name}", mean, rule))
     n_skipped = int((~trial.fits["fitted"]).sum())
     rule = "folds and rules that were not fitted for want of validation patients"
     return [*values, Value("rules_not_fitted", float(n_skipped), rule=rule)]

@@ -1,5 +1,6 @@
 """Fusion rules over every fold: fitted on validation patients, nobody lost, gains as they are."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,20 @@ def test_gains_are_paired_differences_with_their_verdicts(
     low, high = gain.ci95 or (np.nan, np.nan)
     # eleven rules at once need wider intervals than one question
     assert found["low"]["three_d"] < low < high < found["high"]["three_d"]
+
+
+def test_patients_whose_errors_have_no_correlation_are_counted(
+    material: folds.Material, trial: adaptive_fusion.RuleTrial
+) -> None:
+    phi = trial.errors["phi"].where(~trial.errors["patient_id"].isin(["E", "G", "H"]))
+    fewer = replace(trial, errors=trial.errors.assign(phi=phi))
+    values = {one.name: one for one in adaptive_fusion.values(fewer, material.study)}
+    assert values["errors_phi"].n_patients == 1 and values["errors_phi"].value == phi.mean()
+    assert values["errors_phi"].rule.endswith("; 1 patient without it left out")
+    nobody = values["external_errors_phi"]
+    assert np.isnan(nobody.value) and nobody.n_patients == 0
+    assert nobody.rule.endswith("; 2 patients without it left out")
+    assert values["errors_one_right"].rule.endswith("; 0 patients without it left out")
 
 
 def test_the_rule_of_the_question_is_tried_on_every_training(
