@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from gliomalib.digits import spoken
+from gliomalib.digits import counted, spoken
 from gliomalib.experiments import alpha_levels
 from gliomalib.experiments.alpha_curves import Sweep, defined
 from gliomalib.experiments.values import ONE_TRAINING, ends, of, pooled, value
@@ -117,18 +117,18 @@ def values(optima: Mapping[str, Optimum]) -> list[Value]:
     how = (
         "exact α with the best mean Dice over all of 0–1, middle of the widest plateau, of the "
         "trainings' mean; interval by resampling patients, widened by the spread of the trainings; "
-        f"{mean.left_out} patients without a score left out"
+        f"{counted(mean.left_out, 'patient')} without a score left out"
     )
     lost = f"best mean Dice minus that at α = {PAPER}, {AGAIN}; widened by the trainings"
     width = f"width of all α whose mean Dice lies {NEAR} of the best; widened by the trainings"
     more = {"n_seeds": len(of_seeds), "note": ONE_TRAINING if len(of_seeds) == 1 else ""}
-    alone = of_seeds["best α"]
+    alone, each, n = of_seeds["best α"], "best α of a training by itself", mean.alpha.n
     return [
         value("best_alpha", mean.alpha, how, **more),
         value("lost_at_published_alpha", mean.lost, lost, **more),
         value("flat_width", mean.plateau, width, **more),
-        Value("best_alpha_seed_low", alone.min(), rule="lowest best α of a training by itself"),
-        Value("best_alpha_seed_high", alone.max(), rule="highest best α of a training by itself"),
+        Value("best_alpha_seed_low", alone.min(), n_patients=n, rule=f"lowest {each}"),
+        Value("best_alpha_seed_high", alone.max(), n_patients=n, rule=f"highest {each}"),
     ]
 
 

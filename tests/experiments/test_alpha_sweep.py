@@ -184,6 +184,7 @@ def test_trainings_are_averaged_within_patients_and_their_spread_is_in_the_inter
     made = {value.name: value for value in values}
     assert made["best_alpha"].n_seeds == 2 and not made["best_alpha"].note
     assert made["best_alpha_seed_high"].value == pytest.approx(0.9)
+    assert all(value.n_patients == 2 for value in values)
 
 
 def test_each_training_is_swept_and_their_mean_is_taken(tmp_path: Path) -> None:
