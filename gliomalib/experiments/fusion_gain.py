@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from gliomalib import progress
-from gliomalib.digits import percent, spoken
+from gliomalib.digits import counted, percent, spoken
 from gliomalib.experiments import comparing
 from gliomalib.experiments.values import PREFIXES, parts
 from gliomalib.fusion import average
@@ -49,8 +49,9 @@ class Contrast:
         name = f"{PREFIXES[self.part]}{self.better}_minus_{self.other.lower()}_mean_dice"
         rule = (
             "paired difference of each patient's mean of NCR, ED and ET Dice, mean over "
-            f"patients and trainings; {tables.RULES[self.rule]}, {self.left_out} patients without "
-            "a score left out; masks of both networks in the study's own training counted"
+            f"patients and trainings; {tables.RULES[self.rule]}, "
+            f"{counted(self.left_out, 'patient')} without a score left out; masks of both "
+            "networks in the study's own training counted"
         )
         name += self.rule.removeprefix("dice")
         return comparing.value(name, self.gain, rule, n_empty=self.empty, n_missed=self.missed)

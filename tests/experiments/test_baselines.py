@@ -149,10 +149,10 @@ def test_a_patient_without_a_score_is_counted_where_he_is_left_out() -> None:
     trial.scores.loc[of_one, "dice"] = np.nan
     assert len(baselines.table(trial, "test", "mean_dice")) == 29
     values = baselines.values(trial)
-    for other, n, lost in (("2d", 29, 1), ("3d", 30, 0)):
+    for other, n, lost in (("2d", 29, "1 patient"), ("3d", 30, "0 patients")):
         gain = of(values, f"fused_minus_{other}_mean_dice")
         assert gain.n_patients == n
-        assert f"{lost} patients without a score left out" in gain.rule
+        assert f", {lost} without a score left out" in gain.rule
 
 
 def test_the_second_site_that_says_the_opposite_is_said() -> None:

@@ -99,7 +99,7 @@ def test_patients_without_any_class_are_left_out_and_counted() -> None:
     table.loc[table["patient_id"] == "P03", "dice_present"] = np.nan
     found = contrasts(table)["fused_minus_2d_mean_dice_present"]
     assert found.left_out == 1 and found.value.n_patients == N - 1
-    assert "1 patients without a score" in found.value.rule
+    assert "1 patient without a score left out" in found.value.rule
 
 
 def test_a_gain_that_one_grade_alone_has_is_found_there() -> None:
