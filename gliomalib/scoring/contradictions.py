@@ -91,8 +91,7 @@ def examine(scores: PrintedScores) -> list[RelationCheck]:
     ``ValueError`` as ``unrounded`` does.
     """
     names = ("accuracy", "precision", "recall", "f1", "iou", "specificity")
-    values = {name: getattr(scores, name) for name in names}
-    there = {name: value for name, value in values.items() if value is not None}
+    there = {name: value for name in names if (value := getattr(scores, name)) is not None}
     printed = {
         rule: {name: unrounded(value, scores.decimals, rule) for name, value in there.items()}
         for rule in RULES

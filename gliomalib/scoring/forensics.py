@@ -83,12 +83,10 @@ def f1_from(precision: Span, recall: Span) -> Span:
     The mean F1 of several classes lies below the value for their mean precision and recall
     (Opitz and Burst 2019, arXiv 1911.03347).
     """
-
-    def f1(p: Fraction, r: Fraction) -> Fraction:
-        """Return the harmonic mean, 0 where both are 0."""
-        return 2 * p * r / (p + r) if p + r else Fraction(0)
-
-    return Span(f1(precision.low, recall.low), f1(precision.high, recall.high))
+    ends = ((precision.low, recall.low), (precision.high, recall.high))
+    # the harmonic mean, 0 where both are 0
+    low, high = (2 * p * r / (p + r) if p + r else Fraction(0) for p, r in ends)
+    return Span(low, high)
 
 
 def iou_from_f1(f1: Span) -> Span:

@@ -74,20 +74,18 @@ def score_volume(case: StoredCase, volume: Volume, empty: metrics.EmptyRule) -> 
     counts = metrics.confusion_matrix(case.labels, predicted_classes)
     distances = surface.hd95(case.labels, predicted_classes, REGIONS, case.grid.spacing_mm, empty)
     voxel_ml = case.grid.voxel_ml
-    rows = []
-    for region, classes in REGIONS.items():
-        chosen = list(classes)
-        rows.append(
-            {
-                "patient_id": case.grid.patient_id,
-                "region": region,
-                **dice_by_rule(counts, classes, empty, voxel_ml),
-                "hd95_mm": distances[region],
-                "state": metrics.mask_state(counts, classes),
-                "truth_ml": voxel_ml * counts[chosen].sum(),
-                "predicted_ml": voxel_ml * counts[:, chosen].sum(),
-            }
-        )
+    rows = [
+        {
+            "patient_id": case.grid.patient_id,
+            "region": region,
+            **dice_by_rule(counts, classes, empty, voxel_ml),
+            "hd95_mm": distances[region],
+            "state": metrics.mask_state(counts, classes),
+            "truth_ml": voxel_ml * counts[list(classes)].sum(),
+            "predicted_ml": voxel_ml * counts[:, list(classes)].sum(),
+        }
+        for region, classes in REGIONS.items()
+    ]
     return pd.DataFrame(rows)
 
 
