@@ -28,7 +28,10 @@ WITHOUT = {
     "position": "slice position alone",
     "majority": "majority class",
 }
-"""Ways to a class without a classifier; the last two need no network at all."""
+"""Ways to a class without a classifier."""
+
+NO_NETWORK = ("position", "majority")
+"""Those that need no network at all, so that none was trained for them."""
 
 ENSEMBLES = ("two_seeds_2d", "two_seeds_3d")
 """The mean of two trainings of one branch, the control of fusion."""

@@ -96,6 +96,7 @@ def test_a_planted_best_level_is_found_with_what_0_6_loses(best: float) -> None:
     values = alpha_levels.values(planted(best), settings.load("smoke"), Gate(True, "passed"))
     found = {value.name: value for value in values}
     assert len(found) == 4 and all(value.n_patients == 8 for value in values)
+    assert all(value.n_seeds == 1 for value in values), "one training of both branches at least"
     for suffix in ("accuracy", "area_rule"):
         assert found[f"best_alpha_{suffix}"].value == best
         low, high = found[f"best_alpha_{suffix}"].ci95 or (1, 0)

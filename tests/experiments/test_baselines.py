@@ -212,6 +212,8 @@ def test_values_have_names_that_others_rely_on(
         == values["accuracy_resnet50"].n_seeds
         == 2
     )
+    assert values["accuracy_area_rule"].n_seeds == 1, "that of the volume whose areas are counted"
+    assert values["accuracy_position"].n_seeds == values["accuracy_majority"].n_seeds == 0
     assert values["external_accuracy_resnet50"].n_patients == 2
     empty = "slices of 8 patients without tumour)"
     assert empty in values["accuracy_resnet50"].rule
