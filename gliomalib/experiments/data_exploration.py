@@ -7,6 +7,7 @@ import pandas as pd
 from gliomalib.cohort import identity
 from gliomalib.cohort.gather import Cohort
 from gliomalib.data.readers.people import Identity
+from gliomalib.digits import counted
 from gliomalib.schema import Split, Value
 
 LINKS = {
@@ -81,12 +82,19 @@ def conclusion(values: Sequence[Value]) -> str:
     folds = "one split" if number["folds"] == 1 else f"{number['folds']:.0f} folds"
     twins = number.get("linked_by_twin")
     again = f" ({twins:.0f} of them held-out phantoms imaged at the second site)" if twins else ""
+    nouns = {
+        "patients_internal": "internal patient",
+        "patients_external": "external one",
+        "duplicates": "further examination",
+    }
+    internal, external, further = (
+        counted(round(number[name]), noun) for name, noun in nouns.items()
+    )
     text = (
-        f"{number['patients_internal']:.0f} internal patients ({number['patients_test']:.0f} of "
-        f"them held out, in {folds}) and {number['patients_external']:.0f} external ones{again}; "
-        f"{number['duplicates']:.0f} further examinations of the same patients were set aside "
-        f"({number['linked_by_suspect']:.0f} on suspicion), {number['excluded']:.0f} excluded for "
-        "a fault of their files, and no patient is in two parts."
+        f"{internal} ({number['patients_test']:.0f} of them held out, in {folds}) and {external}"
+        f"{again}; {further} of the same patients {'was' if number['duplicates'] == 1 else 'were'} "
+        f"set aside ({number['linked_by_suspect']:.0f} on suspicion), {number['excluded']:.0f} "
+        "excluded for a fault of their files, and no patient is in two parts."
     )
     if "leaking_share" not in number:
         return f"{text} No table tells who of one BraTS year is in another."

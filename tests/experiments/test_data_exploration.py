@@ -44,6 +44,8 @@ def test_patients_of_several_years_leak_where_the_years_are_pooled() -> None:
 def test_the_conclusion_tells_of_duplicates_and_of_years_nobody_has_a_table_for() -> None:
     values = data_exploration.values(COHORT, SPLITS) + data_exploration.who_is_who(LINKS, [])
     said = data_exploration.conclusion(values)
-    assert said.startswith("2 internal patients (2 of them held out, in 2 folds) and 1 external")
-    assert "1 further examinations of the same patients were set aside (1 on suspicion)" in said
+    assert said.startswith(
+        "2 internal patients (2 of them held out, in 2 folds) and 1 external one;"
+    )
+    assert "1 further examination of the same patients was set aside (1 on suspicion)" in said
     assert said.endswith("No table tells who of one BraTS year is in another.")
