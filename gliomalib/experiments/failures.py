@@ -96,7 +96,8 @@ def to_edema(counts: Confusion, study: settings.Study, unit: str) -> Value:
     pairs = np.stack([of_others[:, :, EDEMA].sum(axis=1), of_others.sum(axis=(1, 2))], axis=1)
     share = pooled_share(pairs, study, "failures", "edema", unit)
     rule = f"share of the {unit} of necrotic core and enhancing tumour that are called edema"
-    return value("collapse_to_edema", share, rule if share.n else f"{rule}; no patient has any")
+    rule = rule if share.n else f"{rule}; no patient has any"
+    return value("collapse_to_edema", share, rule, n_seeds=1)
 
 
 def ring_artefacts(material: folds.Material, *, planted: bool = False) -> Diagnosis:
@@ -248,13 +249,13 @@ def _fates(counts: Confusion, collapse: collapsing.Collapse) -> pd.DataFrame:
 
 def _measured(name: str, interval: bootstrap.Interval | None, n: int, rule: str) -> Value:
     if interval is None:
-        return Value(name, math.nan, n_patients=n, rule=f"{rule}; too few patients to tell")
-    return value(name, interval, rule, n_patients=n)
+        interval, rule = bootstrap.Interval(math.nan, None, n), f"{rule}; too few patients to tell"
+    return value(name, interval, rule, n_patients=n, n_seeds=1)
 
 
 def _judged(name: str, verdict: collapsing.Finding, n: int, sentence: str) -> Value:
     rule = f"1 found, 0 not found, no number where it cannot be decided. {sentence}"
-    return Value(name, collapsing.NUMBERS[verdict], n_patients=n, rule=rule)
+    return Value(name, collapsing.NUMBERS[verdict], n_patients=n, rule=rule, n_seeds=1)
 
 
 def _sentence(what: str, verdict: collapsing.Finding, sentence: str) -> str:

@@ -98,6 +98,8 @@ def test_every_value_is_there_with_its_rule() -> None:
     assert set(found) >= NEEDED
     assert all(one.rule for one in found.values())
     assert "float32_speedup_2d" not in found
+    trained = {name for name, one in found.items() if one.n_seeds}
+    assert trained == {"bf16_changed_voxels", "bf16_changed_slices", "bf16_dice_change"}
 
 
 def test_caveats_say_where_times_hold() -> None:

@@ -75,7 +75,7 @@ def blind(volume: Volume) -> Volume:
 
 
 def by_name(found: failures.Diagnosis) -> dict[str, Value]:
-    assert all(one.rule for one in found.values)
+    assert all(one.rule and one.n_seeds == 1 for one in found.values)
     return {one.name: one for one in found.values}
 
 
