@@ -8,14 +8,7 @@ import pandas as pd
 
 from gliomalib.digits import spoken
 from gliomalib.experiments import baseline_methods, classification, comparing, fusion_gain, gates
-from gliomalib.experiments.baseline_methods import (
-    ENSEMBLES,
-    INPUTS,
-    NO_NETWORK,
-    SCAN,
-    WITHOUT,
-    MethodTrial,
-)
+from gliomalib.experiments.baseline_methods import ENSEMBLES, INPUTS, SCAN, WITHOUT, MethodTrial
 from gliomalib.experiments.values import PREFIXES, ends, mean, not_on_boxes, of, parts, share
 from gliomalib.fusion import slices
 from gliomalib.labels import REGIONS
@@ -195,7 +188,7 @@ def _means(trial: MethodTrial, part: str) -> Iterator[Value]:
         right = _by_training(trial, part, "accuracy")[[method]]
         rule = f"{title}: {what}"
         name = f"{PREFIXES[part]}accuracy_{method}"
-        without = {"n_seeds": 0} if method in NO_NETWORK else {}
+        without = {"n_seeds": 0} if method in baseline_methods.NO_NETWORK else {}
         yield share(name, training_noise.paired(right), rule, **without)
     scan = "fused on the whole scan, where tumour that the crop cut off is missed"
     for method, title in {**trial.segmenters, SCAN: scan}.items():
