@@ -25,7 +25,7 @@ TABLE = {
     "The same at another site, drop": ("13_external_validation", "drop_mean_dice", "{:+.3f}"),
     "Fused minus 2D only, mean Dice": ("05_fusion", "fused_minus_2d_mean_dice", "{:+.3f}"),
     "Fused minus 3D only, mean Dice": ("05_fusion", "fused_minus_3d_mean_dice", "{:+.3f}"),
-    "Fused minus two trainings of the better branch": (
+    "Fused minus two trainings of the better network": (
         "07_baselines",
         "fused_minus_better_two_seeds_mean_dice",
         "{:+.3f}",
@@ -55,68 +55,68 @@ TABLE = {
 STUDIES = ("brats-cubes", "demo")
 
 SENTENCES = {
-    "has a box around the tumour of {} patients of BraTS 2020.": [
+    "The study `brats-cubes` has {} patients of BraTS 2020,": [
         ("brats-cubes/01_data_exploration", "patients_test", "{:.0f}")
     ],
-    "The best is {}; 0.6 lies outside of its interval.": [
+    "The best is {}; 0.6 lies outside its interval.": [
         ("brats-cubes/08_alpha_sweep", "best_alpha", "value{:.2f}")
     ],
-    "It passes its control: of slices of the true masks it names {}.": [
+    "It passes its control: given the true masks, it names {} of slices correctly.": [
         ("brats-cubes/06_train_resnet50.truth", "accuracy", "%1")
     ],
-    "**Another site costs {} of Dice**, less than the 0.05 that the rule allows.": [
+    "**A site that training never saw costs {} of Dice**, less than the 0.05 that the rule": [
         ("brats-cubes/13_external_validation", "drop_mean_dice", "value{:.3f}")
     ],
-    "Of its sites, CBICA costs most ({}).": [
+    "CBICA costs most ({}).": [
         ("brats-cubes/13_external_validation", "drop_mean_dice_site_cbica", "value{:.2f}")
     ],
-    "Where no fewer patients were left to learn from, {} remain.": [
+    "Where no fewer patients were left for training, {} remain.": [
         ("brats-cubes/13_external_validation", "drop_mean_dice_no_fewer_patients", "value{:.3f}")
     ],
     "asks the same of {} held-out phantoms, {} of which are imaged again at a second site.": [
         ("01_data_exploration", "patients_test", "{:.0f}"),
         ("01_data_exploration", "patients_external", "{:.0f}"),
     ],
-    "its own network in {} of comparisons on boxes, and in {} on phantoms;": [
+    "They differ in {} of comparisons on boxes, and in {} on phantoms;": [
         ("brats-cubes/05_fusion", "aa_false_alarms", "%1"),
         ("05_fusion", "aa_false_alarms", "%1"),
     ],
-    "An F1 of 99.19 % forces an IoU of {} or more if both are one and the same average;": [
+    "An F1 of 99.19 % forces an IoU of {} or more if both are averaged in the same way;": [
         ("12_metric_forensics", "iou_that_f1_forces", "%1")
     ],
     "gives 99.25 % as a share of them ({} sizes tried).": [
         ("12_metric_forensics", "test_sizes", "{:.0f}")
     ],
-    "The study `brats-masks` has the expert masks of {} patients of BraTS 2020 and no images.": [
+    "The study `brats-masks` has the expert masks of {} patients of BraTS 2020 and no images;": [
         ("brats-masks/01_data_exploration", "patients_test", "{:.0f}")
     ],
-    "The central crop cuts off {} of the tumour on average, and {} of one patient's.": [
+    "That crop cuts off {} of the tumour on average, and {} in one patient.": [
         ("brats-masks/02_preprocessing", "mean_lost_in_plane", "%1"),
         ("brats-masks/02_preprocessing", "worst_lost_in_plane", "%0"),
     ],
-    "Another rule for the class of a slice renames {} of the slices with tumour.": [
+    "another rule for its class renames {} of the slices with tumour.": [
         ("brats-masks/02_preprocessing", "relabelled_enhancing_first", "%0")
     ],
     "Split by volume, the pooled years put the patients of {} of the test volumes into training.": [
         ("brats-masks/01_data_exploration", "leaking_share", "%0")
     ],
-    "Of those that split the pooled years by volume, {} reach 98.25 % on the boxes.": [
+    "On the boxes, {} of those that split the pooled years by volume reach 98.25 %,": [
         ("brats-cubes/15_specification_curve", "years_below_printed", "rest%0")
     ],
-    "none does, but the interval of the highest, {}, does:": [
+    "none does, but the interval of the best, {}, does:": [
         ("brats-cubes/15_specification_curve", "highest_patient_accuracy", "ends%1")
     ],
-    "The split explains {} of the variance between specifications.": [
+    "The split explains {} of the variance between specifications,": [
         ("brats-cubes/15_specification_curve", "split_share", "{:.2f}")
     ],
-    "It leads on true masks as well, with {}, and on phantoms, with {}.": [
+    "So it does on true masks, with {}, and on phantoms, with {}.": [
         ("brats-masks/15_specification_curve", "split_share", "{:.2f}"),
         ("15_specification_curve", "split_share", "{:.2f}"),
     ],
-    "With random classes a nearest neighbour is right in {} of slices, split by patient.": [
+    "a classifier that copies the most similar training slice is right in {} of slices,": [
         ("brats-cubes/11_leakage_audit", "random_labels_patient_accuracy", "%0")
     ],
-    "Split by slice, it is right in {}.": [
+    "Split by slice, it is right in {}:": [
         ("brats-cubes/11_leakage_audit", "random_labels_slice_accuracy", "%0")
     ],
 }
