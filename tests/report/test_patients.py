@@ -65,15 +65,15 @@ def test_every_patient_is_a_point_and_zeros_are_marked(finished: Path) -> None:
 def test_left_tail_tells_zeros_from_low_everywhere(finished: Path, planted: Path) -> None:
     tail = cohort.gallery_of(finished).select("ul.tail")[0]
     assert words_of(tail) == (
-        "C : mean 0.2; none of the 3 class masks is exactly 0, the mean is low without zeros. "
-        "Dice: necrotic core 0.3, edema 0.2 and enhancing tumour 0.1."
+        "C : mean Dice 0.2; none of the 3 class masks has a Dice of exactly 0, the mean is low "
+        "without zeros. Dice: necrotic core 0.3, edema 0.2 and enhancing tumour 0.1."
     )
     without = [r for n in "ABD" for r in cohort.rows_of(n, "test", cohort.DICE[n][1])]
     cohort.write_table(planted / "tables" / "05_fusion.scores.csv", without)
     assert words_of(cohort.gallery_of(cohort.built(planted)).select("ul.tail")[0]) == (
-        "B : mean 0.5; 1 of the 3 class masks is exactly 0; the mean is pulled down by this zero. "
-        "Necrotic core missed (truth 0.3 mL, predicted 0). Dice: edema 0.8 and enhancing tumour "
-        "0.7."
+        "B : mean Dice 0.5; 1 of the 3 class masks has a Dice of exactly 0; this zero pulls the "
+        "mean down. Necrotic core missed (truth 0.3 mL, predicted 0). Dice: edema 0.8 and "
+        "enhancing tumour 0.7."
     )
 
 
