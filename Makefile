@@ -63,7 +63,7 @@ report: $(READY) ## run what is out of date in STUDY, then its report (DATA=, CO
 verify: $(READY) ## run the stored STUDY again and say what came out the same (DATA=, CORES=, UNTIL=, OUT=)
 	@$(BIN)/python -m gliomalib verify --cores="$$SAID_CORES" --source="$$SAID_DATA" --until="$$SAID_UNTIL" --out="$$SAID_OUT" -- "$$SAID_STUDY"
 
-rehearse: $(READY) ## try all of STUDY on four patients: what fails, what the whole will take (DATA=, UNTIL=)
+rehearse: $(READY) ## try all of STUDY on four patients: what fails, and what the whole will take (DATA=, UNTIL=)
 	@$(BIN)/python -m gliomalib rehearse --source="$$SAID_DATA" --until="$$SAID_UNTIL" -- "$$SAID_STUDY"
 
 compare: $(READY) ## put two runs side by side on one page (A=demo B=brats-mini, or folders of a report)
@@ -79,14 +79,14 @@ archive: $(READY) ## write what a deposit of STUDY needs into OUT=file.zip (MIXE
 test: $(READY) ## run the tests (TESTS=tests/test_x.py; GLIOMA_REAL_DATA=/path for real patients)
 	@$(BIN)/python -m pytest $(TESTS)
 
-soak: $(READY) ## try 17,000 strange inputs, kill a study 20 times, follow 369 patients (SOAK=2: others)
+soak: $(READY) ## try 17,000 strange inputs, kill a study 20 times, run 369 patients (SOAK=2: other inputs)
 	@GLIOMA_SOAK="$${SOAK:-1}" $(BIN)/python -m pytest -n 0 -q -s tests/test_fuzz.py tests/data/test_content.py \
 		tests/test_interruptions.py tests/networks/test_ranks.py tests/test_cluster.py tests/test_limits.py
 
-bench: $(READY) $(PEERS) ## time what must be fast (GLIOMA_REAL_DATA=/path; wants a quiet machine)
+bench: $(READY) $(PEERS) ## time what must be fast (GLIOMA_REAL_DATA=/path; needs a quiet machine)
 	@$(BIN)/python -m pytest -n 0 -q -o python_files='bench_*.py' -o python_functions='bench_*' tests/benchmarks
 
-audit: $(READY) ## ask for known holes in the locked packages (needs the advisory service of PyPI)
+audit: $(READY) ## look for known security holes in the locked packages (asks the advisory service of PyPI)
 	@UV=$(BIN)/uv $(BIN)/python .ci/audit.py
 
 lint: $(READY) ## format, then check style, types and layers

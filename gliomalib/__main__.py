@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 VERBS = {
-    "run": ("study", "run one notebook of a study, whatever is up to date"),
+    "run": ("study", "run one notebook of a study, even if it is up to date"),
     "study": ("study", "run what is out of date in a study, then its report"),
     "verify": ("study", "run a stored study again and say what came out the same"),
-    "rehearse": ("study", "try all of a study on four patients, two steps each"),
+    "rehearse": ("study", "try all of a study on four patients, two training steps each"),
     "report": ("study", "make the report of a study from its records"),
     "verdicts": ("study", "judge claims by the records of a study"),
-    "compare": ("study", "write a page of two runs side by side"),
+    "compare": ("study", "write a page that sets two runs side by side"),
     "studies": ("study", "list the studies"),
-    "export": ("study", "write reports as a static site for a host of pages"),
+    "export": ("study", "write reports as a static web site"),
     "archive": ("study", "write what a deposit of a study needs, as a zip"),
     "data": ("data", "list, download, verify and make patients"),
     "predict": ("predict", "label cases of your own with a finished study"),
@@ -51,7 +51,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """Return the parser of a command line: all of its verb, and the names of the others."""
-    parser = argparse.ArgumentParser(prog="python -m gliomalib", description=__doc__)
+    about = "Test the claims of a published glioma classifier; VERB --help explains each verb."
+    parser = argparse.ArgumentParser(prog="python -m gliomalib", description=about)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     group, _ = VERBS.get(words[0] if words else "", ("", ""))
     if group:

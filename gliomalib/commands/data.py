@@ -27,7 +27,9 @@ def add(verbs: Verbs) -> None:
     kinds = data.add_subparsers(required=True, metavar="WHAT")
 
     listing = kinds.add_parser("list", help="known data sets, their licence and how to get them")
-    listing.add_argument("key", nargs="?", default="", metavar="SET", help="all of one set")
+    listing.add_argument(
+        "key", nargs="?", default="", metavar="SET", help="everything about one set"
+    )
     listing.set_defaults(verb=_list)
 
     download = kinds.add_parser("download", help="fetch an open set and unpack it")
@@ -35,7 +37,7 @@ def add(verbs: Verbs) -> None:
     download.add_argument("--to", type=absolute, default=".", metavar="FOLDER", help="where to (.)")
     download.set_defaults(verb=_download)
 
-    verify = kinds.add_parser("verify", help="look into every file; exit code 1 if any is at fault")
+    verify = kinds.add_parser("verify", help="look into every file; exit code 1 if one has a fault")
     verify.add_argument("root", type=absolute, metavar="ROOT", help="folder of releases")
     verify.add_argument("--json", action="store_true", help="print JSON instead of tables")
     verify.add_argument("--study", default="", help="compare with the files that this study read")

@@ -32,7 +32,7 @@ def add(verbs: Verbs) -> None:
     """Add the verb of this module to the command line."""
     verb = verbs.add_parser("predict")
     verb.add_argument(
-        "path", nargs="?", type=absolute, metavar="PATH", help="folder of one case or more"
+        "path", nargs="?", type=absolute, metavar="PATH", help="folder of one or more cases"
     )
     for name in SEQUENCES:
         verb.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"{name} of one case")
@@ -41,7 +41,7 @@ def add(verbs: Verbs) -> None:
         action="append",
         default=[],
         metavar="ID",
-        help="which case of PATH, may be repeated; with four files, what to call theirs",
+        help="which case of PATH (may be repeated); with four files, the name of their case",
     )
     verb.add_argument("--study", default="demo", help="finished study to apply (demo)")
     verb.add_argument("--out", type=absolute, required=True, metavar="FOLDER", help="for results")

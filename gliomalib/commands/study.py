@@ -19,9 +19,9 @@ def add(verbs: Verbs) -> None:
     """Add the verbs of this module to the command line."""
     run = verbs.add_parser("run")
     run.add_argument("notebook", metavar="NOTEBOOK", help=f"one of {', '.join(CHAIN)}")
-    run.add_argument("--study", default="demo", help="parameter file to take (demo)")
+    run.add_argument("--study", default="demo", help="the study to take (demo)")
     run.add_argument("--variant", default="", help="variant of the study file to run")
-    run.add_argument("-f", "--file", type=Path, help="YAML file of parameters to put over them")
+    run.add_argument("-f", "--file", type=Path, help="YAML file of parameters that replace them")
     run.set_defaults(verb=_run)
 
     study = verbs.add_parser("study")
@@ -29,7 +29,7 @@ def add(verbs: Verbs) -> None:
     study.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="processes at once")
     study.add_argument("--profile", default="", help="run on a cluster: slurm, or a folder")
     study.add_argument("--until", default="", metavar="NOTEBOOK", help="stop after this notebook")
-    study.add_argument("--quiet", action="store_true", help="print faults and the address alone")
+    study.add_argument("--quiet", action="store_true", help="print only faults and the address")
     study.set_defaults(verb=_study)
 
     trial = verbs.add_parser("rehearse")
@@ -46,7 +46,7 @@ def add(verbs: Verbs) -> None:
         verb.add_argument("--source", default="", metavar="FOLDER", help="the user's data set")
         verb.add_argument("--data-dir", default="", metavar="FOLDER", help="working files (data)")
         verb.add_argument("--report-dir", default="", metavar="FOLDER", help="results (reports)")
-        verb.add_argument("--folders", type=Path, metavar="FILE", help="JSON of all three instead")
+        verb.add_argument("--folders", type=Path, metavar="FILE", help="JSON that names all three")
     verbs.add_parser("studies").set_defaults(verb=_studies)
     _add_judging(verbs)
     _add_passing_on(verbs)
@@ -188,7 +188,9 @@ def _verify(arguments: argparse.Namespace) -> bool:
 def _add_judging(verbs: Verbs) -> None:
     verdicts = verbs.add_parser("verdicts")
     verdicts.add_argument("study", metavar="STUDY")
-    verdicts.add_argument("--claims", type=inputs.absolute, metavar="FILE", help="other claims")
+    verdicts.add_argument(
+        "--claims", type=inputs.absolute, metavar="FILE", help="judge these claims"
+    )
     verdicts.set_defaults(verb=_verdicts)
 
     compare = verbs.add_parser("compare")
@@ -210,7 +212,7 @@ def _add_judging(verbs: Verbs) -> None:
         "--out",
         default="",
         metavar="FOLDER",
-        help="keeps what is made, to go on there after a stop",
+        help="keep what is made here, to go on after a stop",
     )
     verify.set_defaults(verb=_verify)
 
