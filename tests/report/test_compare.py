@@ -52,7 +52,7 @@ def test_a_copy_is_the_same_everywhere(a: Path, b: Path) -> None:
     assert not found.missing and not any(found.lone_values.values())
     assert found.same
     told = said(page_of(a, b), ".answer")
-    assert told.startswith("Parameters, values and verdicts came out the same, but for what a")
+    assert told.startswith("Parameters, values and verdicts came out the same, except for what")
     assert "A and B are two runs of the study smoke. They were made on the same data" in told
     assert "Of 8 values that both have, 8 are equal." in told, "15 less 3 of notebook 14 and 4 of s"
     assert "A clock makes 7 more values" in told
@@ -128,7 +128,7 @@ def test_origin_is_compared_run_by_run(a: Path, b: Path) -> None:
     }
     soup = page_of(a, b)
     assert "commit abc xyz 05_fusion" in said(soup, "#origin")
-    assert "Of their origin differ: commit, device and torch." in said(soup, ".answer")
+    assert "Their origin differs in commit, device and torch." in said(soup, ".answer")
 
 
 def test_data_are_the_same_by_digest_or_not(a: Path, b: Path) -> None:

@@ -103,8 +103,8 @@ def test_known_failures_are_shown_and_silence_is_named(folder: Path) -> None:
     found = text(str(part(documents.card_page(collected(folder)), "failures")))
     assert "class_collapse" in found
     assert "ece_internal" in found
-    assert "Not known of 04_train_unet3d and 06_train_resnet50" in found
-    assert "Not known of 05_fusion: no record says anything of it" in found
+    assert "Not known for 04_train_unet3d and 06_train_resnet50" in found
+    assert "Not known for 05_fusion: no record says anything about it" in found
     missed = found.partition("Lost classes")[0]
     assert "dice_ET" in missed
     assert "dice_WT" not in missed
@@ -175,7 +175,9 @@ def test_what_only_a_record_knows_is_said_to_be_unknown(folder: Path) -> None:
     for name in ("01_data_exploration", "02_preprocessing", "14_efficiency"):
         records.record_path(folder, name).unlink()
     assert "How many took part is not known" in section(folder, "Data")
-    assert "What the box cuts off the tumour is not known" in section(folder, "Preprocessing")
+    assert "How much of the tumour the box cuts off is not known" in section(
+        folder, "Preprocessing"
+    )
     assert "parameters are not known" in section(folder, "Segmentation networks")
     # the plan of the study file alone gives no number of patients
     assert "patients)" not in section(folder, "Split")
@@ -213,7 +215,7 @@ def test_sentences_are_right_for_every_study(tmp_path: Path, study: str) -> None
     assert f"{own.classifier.image_size} × {own.classifier.image_size}" in told["Classification"]
     assert f"voxels of {own.preprocessing.voxel}" in told["Preprocessing"]
     boxes = own.data.extent == "boxes"
-    assert ("what a crop of a whole head would cut off is not applicable" in whole) == boxes
+    assert ("no whole head of which a crop could cut something off" in whole) == boxes
     assert ("cut to the central" in told["Preprocessing"]) == (not boxes)
     draws = f"{own.evaluation.bootstrap:,}".replace(",", "\u202f")
     shown = draws if own.evaluation.bootstrap >= 10_000 else str(own.evaluation.bootstrap)
