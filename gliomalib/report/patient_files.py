@@ -11,13 +11,21 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from statistics import fmean
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from gliomalib import records, settings
 from gliomalib.report import entries
-from gliomalib.schema import RecordError
+from gliomalib.schema import N_CLASSES, RecordError
 
 SCORE_TABLE, SLICE_TABLE = "05_fusion.scores", "06_train_resnet50.slices"
 CLASSES = ("NCR", "ED", "ET")
@@ -28,6 +36,9 @@ Picture = Annotated[str, Field(pattern=r"^data:image/(png|webp);base64,[A-Za-z0-
 PatientId = Annotated[str, Field(pattern=r"^[^/\x00]{1,128}$")]
 """What a page can be called after: nothing that leads into another folder."""
 
+Shape = tuple[PositiveInt, PositiveInt, PositiveInt]
+Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Label = Annotated[int, Field(ge=0, lt=N_CLASSES)]
 Number = Annotated[float, BeforeValidator(lambda text: "nan" if text == "" else text)]
 """A cell of a table; an empty one is a number that is not defined."""
 
@@ -35,22 +46,22 @@ Number = Annotated[float, BeforeValidator(lambda text: "nan" if text == "" else 
 class Slice(BaseModel, frozen=True):
     """One axial slice: a picture per sequence, an overlay per layer."""
 
-    z: int
+    z: NonNegativeInt
     why: str
-    wrong: int
-    tumour: int
+    wrong: NonNegativeInt
+    tumour: NonNegativeInt
     voxels: dict[str, tuple[int, int, int]]
-    images: dict[str, Picture]
+    images: dict[str, Picture] = Field(min_length=1)
     labels: dict[str, Picture]
 
 
 class Volume(BaseModel, frozen=True):
     """All slices of a volume as mosaics; ``shape`` and ``step`` are those of the mosaics."""
 
-    columns: int
-    step: int
-    shape: tuple[int, int, int]
-    images: dict[str, Picture]
+    columns: PositiveInt
+    step: PositiveInt
+    shape: Shape
+    images: dict[str, Picture] = Field(min_length=1)
     labels: dict[str, Picture]
 
 
@@ -60,11 +71,19 @@ class Pictures(BaseModel, frozen=True):
     patient_id: PatientId
     part: str
     fold: int
-    spacing_mm: tuple[float, float, float]
-    shape: tuple[int, int, int]
-    layers: tuple[str, ...]
-    slices: tuple[Slice, ...]
+    spacing_mm: tuple[Length, Length, Length]
+    shape: Shape
+    layers: tuple[str, ...] = Field(min_length=1)
+    slices: tuple[Slice, ...] = Field(min_length=1)
     volume: Volume | None
+
+    @model_validator(mode="after")
+    def _every_layer_is_drawn(self) -> Self:
+        drawn: list[Slice | Volume] = [*self.slices, *filter(None, [self.volume])]
+        for part in drawn:
+            if lacking := {*self.layers} - part.labels.keys():
+                raise ValueError(f"there is no picture of {', '.join(sorted(lacking))}")
+        return self
 
 
 class Score(BaseModel, frozen=True):
@@ -81,6 +100,14 @@ class Score(BaseModel, frozen=True):
     truth_ml: Number
     predicted_ml: Number
 
+    @field_validator("dice")
+    @classmethod
+    def _is_a_share(cls, dice: float) -> float:
+        # one that is not defined, NaN, is neither
+        if dice < 0 or dice > 1:
+            raise ValueError("a Dice is between 0 and 1")
+        return dice
+
 
 class Answer(BaseModel, frozen=True):
     """What notebook 06 says of one slice."""
@@ -88,9 +115,9 @@ class Answer(BaseModel, frozen=True):
     patient_id: PatientId
     part: str
     fold: int
-    z: int
-    truth: int
-    predicted: int
+    z: NonNegativeInt
+    truth: Label
+    predicted: Label
 
     @property
     def wrong(self) -> bool:

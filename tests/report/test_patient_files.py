@@ -39,6 +39,41 @@ def test_pictures_from_elsewhere_are_no_pictures(planted: Path, source: str) -> 
     assert "patients/0.json cannot be read" in words_of(cohort.gallery_of(planted))
 
 
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("layers", []),
+        ("layers", [*cohort.LAYERS, "4D"]),
+        ("slices", []),
+        ("shape", [8, 0, 5]),
+        ("spacing_mm", [2.0, 2.0, math.nan]),
+    ],
+)
+def test_pictures_that_lack_a_part_are_damaged(planted: Path, part: str, value: object) -> None:
+    path = planted / "patients" / "0.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), part: value}))
+    assert "patients/0.json cannot be read" in words_of(cohort.gallery_of(cohort.built(planted)))
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "others"),
+    [
+        ("05_fusion.scores", "A,NCR,0.9", "A,NCR,7"),
+        ("05_fusion.scores", "A,NCR,0.9", "A,NCR,inf"),
+        ("06_train_resnet50.slices", "A,0,0,0", "A,0,7,0"),
+        ("06_train_resnet50.slices", "A,0,0,0", "A,-1,0,0"),
+    ],
+)
+def test_numbers_that_cannot_be_are_damage(
+    planted: Path, name: str, cells: str, others: str
+) -> None:
+    path = planted / "tables" / f"{name}.csv"
+    assert cells in path.read_text()
+    path.write_text(path.read_text().replace(cells, others))
+    said = words_of(cohort.gallery_of(cohort.built(planted)))
+    assert f"tables/{name}.csv does not hold what it should" in said
+
+
 def test_missing_tables_are_named_and_pictures_stay(planted: Path) -> None:
     (planted / "tables" / "05_fusion.scores.csv").unlink()
     (planted / "tables" / "06_train_resnet50.slices.csv").write_text("patient_id,z\nA,x\n")
