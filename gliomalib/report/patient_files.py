@@ -12,6 +12,7 @@ from operator import attrgetter
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Literal, Self, TypeVar
+from urllib.parse import quote
 
 from pydantic import (
     BaseModel,
@@ -139,7 +140,7 @@ class Patient:
     @property
     def link(self) -> str:
         """The address of its page as seen from the others, empty where it has none."""
-        return f"{self.page}.html" if self.page else ""
+        return quote(f"{self.page}.html") if self.page else ""
 
     @cached_property
     def masks(self) -> tuple[Score, ...]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from bs4 import BeautifulSoup
 
@@ -107,6 +108,10 @@ def built(folder: Path, study: str = "small") -> Path:
 
 def own_pages(folder: Path) -> list[Path]:
     return sorted((folder / "html").glob("patient*.html"))
+
+
+def link_to(patient: str) -> str:
+    return quote(f"{patients_page(patient)}.html")
 
 
 def scores_of(patient: str, dice: dict[str, float], fold: int = 0) -> list[Score]:

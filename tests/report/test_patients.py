@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from bs4 import BeautifulSoup
@@ -48,7 +49,7 @@ def test_gallery_rows_say_dice_masks_and_slices(finished: Path) -> None:
         cohort.address("slice 3 flair"),
         cohort.address("slice 3 fused"),
     ]
-    assert row.th.a["href"] == f"{cohort.patients_page('B')}.html"
+    assert row.th.a["href"] == cohort.link_to("B")
 
 
 def test_every_patient_is_a_point_and_zeros_are_marked(finished: Path) -> None:
@@ -166,7 +167,7 @@ def test_runs_say_the_same_as_the_slices(pairs: list[tuple[int, int]]) -> None:
 
 def test_pages_lead_to_each_other(finished: Path) -> None:
     order = ["C", "B", "D", "A", cohort.ATTACK]
-    addresses = [None, *(f"{cohort.patients_page(patient)}.html" for patient in order), None]
+    addresses = [None, *map(cohort.link_to, order), None]
     for patient, before, after in zip(order, addresses, addresses[2:], strict=False):
         page = cohort.page_of(finished, patient)
         steps = [page.find("a", rel=rel) for rel in ("prev", "next")]
@@ -238,7 +239,7 @@ def test_pages_need_nothing_from_outside(finished: Path) -> None:
         assert needs_nothing(soup)
         for tag in soup.find_all("a", href=True):
             target = str(tag["href"]).partition("#")[0]
-            file = path.parent / target if target else path
+            file = path.parent / unquote(target) if target else path
             assert file.is_file(), f"{path.name}: {tag['href']}"
         code = "".join(tag.get_text() for tag in soup.find_all("script"))
         assert not re.search(r"https?:|fetch|import|eval|innerHTML", code)
@@ -267,11 +268,11 @@ def test_who_has_no_page_is_in_the_gallery_without_a_link(planted: Path) -> None
     assert "2 of 5 patients have a page of their own" in words_of(soup)
     links = [row.th.a and row.th.a["href"] for row in soup.select("table.gallery tbody tr")]
     wanted = [
-        f"{cohort.patients_page('C')}.html",
+        cohort.link_to("C"),
         None,
         None,
         None,
-        f"{cohort.patients_page(cohort.ATTACK)}.html",
+        cohort.link_to(cohort.ATTACK),
     ]
     assert links == wanted
     assert all(row.img for row in soup.select("table.gallery tbody tr"))
@@ -294,4 +295,12 @@ def test_whoever_has_a_page_can_be_put_beside_another(finished: Path) -> None:
     assert chooser.has_attr("hidden"), "without scripts it would do nothing"
     choices = [[tag["value"] for tag in select("option")] for select in chooser("select")]
     names = ["C", "B", "D", "A", cohort.ATTACK]
-    assert choices == [[f"{cohort.patients_page(name)}.html" for name in names]] * 2
+    assert choices == [[*map(cohort.link_to, names)]] * 2
+
+
+def test_a_link_leads_to_a_page_with_any_sign_in_its_name(planted: Path) -> None:
+    path = planted / "tables" / "05_fusion.scores.csv"
+    path.write_text(path.read_text().replace("\nB,", "\nB#1?%41,"))
+    link = cohort.gallery_of(cohort.built(planted)).find("a", string="B#1?%41")
+    assert not set("#?") & set(link["href"])
+    assert (planted / "html" / unquote(link["href"])).is_file()
