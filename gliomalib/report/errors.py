@@ -1,5 +1,6 @@
 """Everything that went wrong in a study or was left out of it, heading by heading."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,13 +9,16 @@ from pydantic import ValidationError
 from gliomalib import settings
 from gliomalib.parameters import LAST_NOTEBOOK, from_parameters
 from gliomalib.report import entries, patient_files, phrases
-from gliomalib.report.pages import FIRST, Report
+from gliomalib.report.pages import FIRST, FUSED, Report
 from gliomalib.report.statements import UNDECIDED
 from gliomalib.schema import Record, RecordError, SettingsError, split_run_name
 from gliomalib.verdicts import judge
 
 FAULTY = ("missed", "spurious")
 """States of a mask that is empty in just one of truth and prediction."""
+
+PARTS = {"pictures": "pictures", "scores": "scores", "answers": "answers of the classifier"}
+"""What a reported patient has, and what it is called."""
 
 UNCOMPARED = ("variants", "title", "report", "threads")
 """Settings that change no number of a run."""
@@ -43,7 +47,6 @@ def headings(report: Report, report_dir: Path) -> dict[str, list[Item]]:
             page = f"{entry.name}.html" if entry.executed else ""
             item = Item(entry.name, " ".join(entry.problems), page)
             problems[entry.missing].append(item)
-    lacking = [patient for patient in cohort.patients if patient.pictures is None]
     return {
         "missing": problems[True],
         "doubts": problems[False],
@@ -53,7 +56,7 @@ def headings(report: Report, report_dir: Path) -> dict[str, list[Item]]:
         "missed": _masks(cohort),
         "patients": [
             *(Item("the study", text) for text in (*cohort.picture_faults, *cohort.table_faults)),
-            *(Item(who.patient_id, "There are no pictures.", who.link) for who in lacking),
+            *_lacking(cohort),
         ],
         "settings": _deviations(report),
     }
@@ -108,7 +111,18 @@ def _faulty(report_dir: Path) -> list[Item]:
     ]
 
 
+def _lacking(cohort: patient_files.Cohort) -> Iterator[Item]:
+    """Yield who lacks what others have; a table that is missing as a whole is told elsewhere."""
+    for part, name in PARTS.items():
+        lacking = [patient for patient in cohort.patients if not getattr(patient, part)]
+        if part == "pictures" or len(lacking) < len(cohort.patients):
+            for patient in lacking:
+                yield Item(patient.patient_id, f"There are no {name}.", patient.link)
+
+
 def _masks(cohort: patient_files.Cohort) -> list[Item]:
+    if cohort.table_faults and not any(patient.scores for patient in cohort.patients):
+        return [Item(FUSED, f"This is not known: {cohort.table_faults[0]}")]
     items = []
     for patient in cohort.patients:
         faulty: dict[str, list[str]] = {}

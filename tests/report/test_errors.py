@@ -68,6 +68,17 @@ def test_missed_masks_are_named_patient_by_patient(folder: Path) -> None:
     (folder / "tables" / "05_fusion.scores.csv").unlink()
     found = faults_of(folder, "patients")
     assert any("05_fusion.scores.csv is missing" in one.text for one in found)
+    (item,) = faults_of(folder, "missed")
+    assert item.text.startswith("This is not known: tables/05_fusion.scores.csv is missing")
+
+
+def test_who_lacks_what_others_have_is_named(folder: Path) -> None:
+    path = folder / "tables" / "06_train_resnet50.slices.csv"
+    path.write_text("patient_id,part,fold,z,truth,predicted\nP2,test,0,1,0,0\n")
+    lacking = [(one.subject, one.text) for one in faults_of(folder, "patients") if one.link]
+    assert ("P1", "There are no answers of the classifier.") in lacking
+    assert ("P2", "There are no scores.") in lacking
+    assert len(lacking) == 4, "and of neither there are pictures"
 
 
 def test_undecided_statements_keep_their_reason(folder: Path) -> None:
