@@ -37,7 +37,7 @@ def pair(run: str, name: str, a: Path, b: Path) -> TablePair:
         return TablePair(name, "clock")
     try:
         how = difference(*(records.table_text(path) for path in (a, b)))
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         how = f"as one cannot be read ({error})"
     return TablePair(name, "differs" if how else "equal", how)
 

@@ -80,3 +80,10 @@ def test_a_damaged_table_is_named(tmp_path: Path) -> None:
     one.write_bytes(b"no gzip")
     other.write_text(TABLE)
     assert "as one cannot be read" in compare_tables.pair(FUSION, "05_fusion.x", one, other).how
+
+
+def test_a_cell_that_is_too_long_for_a_table_is_named(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.csv", tmp_path / "other.csv"
+    one.write_text(f"a\n{'x' * 200_000}\n")
+    other.write_text("a\nx\n")
+    assert "as one cannot be read" in compare_tables.pair(FUSION, "05_fusion.x", one, other).how
