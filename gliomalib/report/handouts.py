@@ -35,10 +35,11 @@ def write(report: Report, report_dir: Path) -> None:
     dates, commits = (
         ", ".join(sorted(report.provenance.get(key, ()))) for key in ("date (UTC)", "commit")
     )
+    years = re.findall(r"\d{4}(?=-\d\d-\d\d)", dates)
     own = {
         "key": report.study.study,
         "title": f"{{Study {report.study.study}: {re.sub('[{}]', '', report.study.title)}}}",
-        "year": dates[-10:-6],
+        "year": years[-1] if years else "",
         "note": f"records of {dates or 'no date'}, commit {commits or 'unknown'}",
     }
     cite = references.bibtex(report.paper, content["texts"]["Data"], **own)
