@@ -78,7 +78,8 @@ def framed(page: str, glossary: Mapping[str, str]) -> str:
     text, end, rest = after.partition("</main>")
     headings: dict[str, str] = {}
     text = HEADING.sub(lambda found: _linked(found, headings), text)
-    listed = "".join(f'<li><a href="#{key}">{title}</a></li>' for key, title in headings.items())
+    links = ((html.escape(key), title) for key, title in headings.items())
+    listed = "".join(f'<li><a href="#{key}">{title}</a></li>' for key, title in links)
     contents = f"<p>On this page</p><ul>{listed}</ul>" if listed else ""
     return before + main + _explained(text, glossary) + end + rest.replace(CONTENTS, contents)
 
@@ -88,13 +89,14 @@ def _linked(found: re.Match[str], headings: dict[str, str]) -> str:
     title = re.sub(rf"<{QUOTED}>", "", found["text"])
     named = re.search(r'\bid="([^"]+)"', found["given"])
     slug = re.sub(r"\W+", "-", html.unescape(title).lower()).strip("-") or "part"
-    key = named[1] if named else f"on-{slug}"
+    key = html.unescape(named[1]) if named else f"on-{slug}"
     while key in headings:
         key += "-"
     headings[key] = " ".join(title.split())
-    given = found["given"] if named else f'{found["given"]} id="{html.escape(key)}"'
-    link = f'<a class="anchor" href="#{html.escape(key)}" aria-label="Link to this heading"></a>'
-    return f"<h2{given}>{found['text']}{link}</h2>"
+    others = found["given"].replace(named[0], "").rstrip() if named else found["given"]
+    place = html.escape(key)
+    link = f'<a class="anchor" href="#{place}" aria-label="Link to this heading"></a>'
+    return f'<h2{others} id="{place}">{found["text"]}{link}</h2>'
 
 
 def _explained(text: str, glossary: Mapping[str, str]) -> str:

@@ -28,6 +28,15 @@ def test_two_headings_of_one_name_have_two_places() -> None:
     assert len(set(places)) == 3
 
 
+@pytest.mark.parametrize("place", ["a", "a &amp; b", "a&quot;b"])
+def test_two_headings_with_one_given_place_have_two(place: str) -> None:
+    page = framed(f'<h2 id="{place}">Same</h2><h2 id="{place}">Same</h2>')
+    places = [f"#{tag['id']}" for tag in page.find_all("h2")]
+    assert len(set(places)) == 2
+    for links in (page.select("h2 a"), page.aside.find_all("a")):
+        assert [link["href"] for link in links] == places
+
+
 def test_a_page_without_headings_lists_nothing() -> None:
     assert framed("<p>text</p>").aside.get_text() == ""
 
