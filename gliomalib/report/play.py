@@ -110,10 +110,18 @@ def multiverse_page(report: Report, report_dir: Path) -> str:
     from gliomalib.experiments.metric_forensics import POINT  # noqa: PLC0415
     from gliomalib.experiments.specifications import CHOICES, TITLES  # noqa: PLC0415
 
+    # of the paper with which notebook 15 compares, whatever the study examines
     printed = claims.printed(claims.load(), notebook="06_train_resnet50")["accuracy"]
+    examined = claims.paper()
+    whose = "The paper" if report.paper == examined else f"T{examined.short[1:]}"
     rows = entries.rows(report_dir, CELLS)
+    if not rows:
+        raise RecordError(
+            f"tables/{CELLS}.csv has no row; run notebook 15_specification_curve again"
+        )
     measured = [_measured(row, "accuracy") for row in rows]
-    frame = Frame(height(min(value for value, *_ in measured)), height(TOP), bottom=300)
+    lowest = min(printed - POINT, *(value for value, *_ in measured))
+    frame = Frame(height(lowest), height(TOP), bottom=300)
     cells = []
     for place, (row, numbers) in enumerate(zip(rows, measured, strict=True)):
         y, low, high = (frame.y(height(number)) for number in numbers)
@@ -122,7 +130,8 @@ def multiverse_page(report: Report, report_dir: Path) -> str:
         cells.append({"chosen": chosen, "is": numbers, "at": drawn})
     data = {"cells": cells, "printed": printed, "point": POINT}
     drawn_by = {"frame": frame, "height": height, "choices": CHOICES, "titles": TITLES}
-    context: dict[str, Any] = {"report": report, "data": _embedded(data), **data, **drawn_by}
+    drawn_by |= {"report": report, "whose": whose}
+    context: dict[str, Any] = {**data, **drawn_by, "data": _embedded(data)}
     return render("multiverse.html.j2", CONTROLS[CELLS][0], **context)
 
 

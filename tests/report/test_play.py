@@ -5,6 +5,7 @@ import json
 import logging
 import operator
 import shutil
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -102,6 +103,20 @@ def test_a_damaged_table_is_named_where_it_would_be_tried(
     damaged = ["multiverse"] if name == CELLS else ["alpha"]
     assert [page for page, html in pages.items() if is_damaged(html)] == damaged
     assert "cannot be tried" in caplog.text
+
+
+def test_accuracies_above_all_that_is_drawn_have_a_page(spoilt: Path) -> None:
+    table = pd.read_csv(spoilt / CELLS).assign(accuracy=1.0, low=1.0, high=1.0)
+    table.to_csv(spoilt / CELLS, index=False)
+    assert not is_damaged(made(spoilt)["multiverse"])
+
+
+def test_whose_accuracy_is_printed_is_said_where_another_paper_is_examined(spoilt: Path) -> None:
+    report_of = collected(spoilt)
+    assert "The paper prints an accuracy" in text(made(spoilt)["multiverse"])
+    study = report_of.study.model_copy(update={"published": "tests/reference/next-paper.yml"})
+    page = dict(play.every_page(replace(report_of, study=study), spoilt))["multiverse"]
+    assert "The paper (arXiv 2502.18775) prints an accuracy of 99.25" in text(page)
 
 
 def is_damaged(html: str) -> bool:
