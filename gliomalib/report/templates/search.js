@@ -8,7 +8,8 @@ function filter() {
   for (const one of found)
     one.hidden = !words.every((word) => one.textContent.toLowerCase().includes(word));
   const left = found.filter((one) => !one.hidden).length;
-  document.getElementById("count").textContent = find.value ? `${left} places match.` : "";
+  document.getElementById("count").textContent = find.value
+    ? `${left} ${left === 1 ? "place matches" : "places match"}.` : "";
   document.getElementById("values").href = `numbers.html?q=${encodeURIComponent(find.value)}`;
 }
 
