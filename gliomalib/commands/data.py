@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from gliomalib import provenance, settings
-from gliomalib.commands import Verbs, say
+from gliomalib.commands import Verbs, positive, say
 from gliomalib.inputs import absolute, explain
 from gliomalib.runner.jobs import Folders
 from gliomalib.schema import SettingsError
@@ -42,7 +42,7 @@ def add(verbs: Verbs) -> None:
     verify.add_argument("--json", action="store_true", help="print JSON instead of tables")
     verify.add_argument("--study", default="", help="compare with the files that this study read")
     verify.add_argument("--data-dir", default="", metavar="FOLDER", help="its working files (data)")
-    verify.add_argument("--workers", type=_positive, default=None, help="cases read side by side")
+    verify.add_argument("--workers", type=positive, default=None, help="cases read side by side")
     verify.add_argument(
         "--mask-pattern", default="", metavar="GLOB", help="names of masks that are an expert's"
     )
@@ -56,17 +56,11 @@ def add(verbs: Verbs) -> None:
 
     phantoms = kinds.add_parser("phantoms", help="write synthetic patients, laid out as BraTS 2020")
     phantoms.add_argument("root", type=absolute, metavar="ROOT", help="folder to write into")
-    phantoms.add_argument("--count", type=_positive, default=10, help="how many (10)")
+    phantoms.add_argument("--count", type=positive, default=10, help="how many (10)")
     phantoms.add_argument("--seed", type=int, default=2025, help="another seed, other patients")
     phantoms.add_argument("--spacing", type=float, default=1.0, metavar="MM", help="voxel size (1)")
     phantoms.add_argument("--site", default="A", help="scanner and protocol: A or B")
     phantoms.set_defaults(verb=_phantoms)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
-    return int(text)
 
 
 def _list(arguments: argparse.Namespace) -> None:

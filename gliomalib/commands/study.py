@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gliomalib import inputs, settings
-from gliomalib.commands import Verbs, say
+from gliomalib.commands import Verbs, positive, say
 from gliomalib.parameters import LAST_NOTEBOOK
 from gliomalib.runner.chain import CHAIN
 from gliomalib.runner.jobs import Folders, Job, plan, with_digest
@@ -26,15 +26,12 @@ def add(verbs: Verbs) -> None:
 
     study = verbs.add_parser("study")
     study.add_argument("study", metavar="STUDY", help=f"one of {', '.join(settings.studies())}")
-    study.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="processes at once")
     study.add_argument("--profile", default="", help="run on a cluster: slurm, or a folder")
-    study.add_argument("--until", default="", metavar="NOTEBOOK", help="stop after this notebook")
     study.add_argument("--quiet", action="store_true", help="print only faults and the address")
     study.set_defaults(verb=_study)
 
     trial = verbs.add_parser("rehearse")
     trial.add_argument("study", metavar="STUDY")
-    trial.add_argument("--until", default="", metavar="NOTEBOOK", help="stop after this notebook")
     trial.add_argument("-f", "--file", type=Path, help="YAML file of settings (a.b: value)")
     trial.set_defaults(verb=_rehearse)
 
@@ -42,10 +39,25 @@ def add(verbs: Verbs) -> None:
     report.add_argument("study", metavar="STUDY")
     report.set_defaults(verb=_report)
 
-    for verb in (run, study, trial, report):
+    verify = verbs.add_parser("verify")
+    verify.add_argument("study", metavar="STUDY", help="a study that has a report")
+    verify.add_argument(
+        "--out", default="", metavar="FOLDER", help="keep what is made here, to go on after a stop"
+    )
+    verify.set_defaults(verb=_verify)
+
+    for verb in (study, verify):
+        cores = os.cpu_count() or 1
+        verb.add_argument("--cores", type=positive, default=cores, help="processes at once")
+    for verb in (study, verify, trial):
+        verb.add_argument(
+            "--until", default="", metavar="NOTEBOOK", help="stop after this notebook"
+        )
+    for verb in (run, study, trial, report, verify):
         verb.add_argument("--source", default="", metavar="FOLDER", help="the user's data set")
-        verb.add_argument("--data-dir", default="", metavar="FOLDER", help="working files (data)")
         verb.add_argument("--report-dir", default="", metavar="FOLDER", help="results (reports)")
+    for verb in (run, study, trial, report):
+        verb.add_argument("--data-dir", default="", metavar="FOLDER", help="working files (data)")
         verb.add_argument("--folders", type=Path, metavar="FILE", help="JSON that names all three")
     verbs.add_parser("studies").set_defaults(verb=_studies)
     _add_judging(verbs)
@@ -203,20 +215,7 @@ def _add_judging(verbs: Verbs) -> None:
     )
     compare.set_defaults(verb=_compare)
 
-    verify = verbs.add_parser("verify")
-    verify.add_argument("study", metavar="STUDY", help="a study that has a report")
-    verify.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="processes at once")
-    verify.add_argument("--until", default="", metavar="NOTEBOOK", help="stop after this notebook")
-    verify.add_argument("--source", default="", metavar="FOLDER", help="the user's data set")
-    verify.add_argument(
-        "--out",
-        default="",
-        metavar="FOLDER",
-        help="keep what is made here, to go on after a stop",
-    )
-    verify.set_defaults(verb=_verify)
-
-    for verb in (verdicts, compare, verify):
+    for verb in (verdicts, compare):
         verb.add_argument("--report-dir", default="", metavar="FOLDER", help="reports (reports)")
 
 

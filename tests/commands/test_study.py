@@ -96,6 +96,16 @@ def test_a_study_ends_with_its_answer_and_the_address_of_its_page(
     assert capsys.readouterr().out.splitlines() == shown
 
 
+@pytest.mark.parametrize("verb", ["study", "verify"])
+@pytest.mark.parametrize("cores", ["0", "-1", "x"])
+def test_work_without_a_process_is_refused(
+    verb: str, cores: str, toy: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([verb, "toy", f"--cores={cores}"])
+    assert f"'{cores}' is not a whole number from 1 on" in capsys.readouterr().err
+
+
 OTHER = PROJECT_DIR / "tests" / "reference" / "next-paper.yml"
 
 
