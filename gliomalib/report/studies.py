@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from markupsafe import Markup
 
@@ -44,34 +44,44 @@ class Listed:
         return next((each for each in self.report.statements if each.row["claim"] == name), None)
 
 
+Group: TypeAlias = tuple[dict[str, str], list[Listed]]
+"""Statements of one kind on one paper, id → text, and the studies that were asked them."""
+
+
 def write(reports_dir: Path, built: str = "") -> Path:
     """Write ``index.html``, the front door to every study with records there, and return it.
 
     ``built`` is a study whose own index is about to be written.
     """
     listed = sorted(_listed(reports_dir, built), key=_rank)
+    paper = claims.paper()
+    examining = [study for study in listed if study.report.paper == paper]
     page = render(
         "studies.html.j2",
         studies=listed,
-        findings=list(filter(None, (_finding(asked, listed) for asked in claims.paper().findings))),
-        groups=_groups(listed),
+        findings=list(filter(None, (_finding(asked, examining) for asked in paper.findings))),
+        groups=_groups(listed, paper),
         picture=next((study for study in listed if study.report.example), None),
         first=claims.load()[0],
-        citations=references.sentences(claims.paper()),
+        citations=references.sentences(paper),
         timed=(reports_dir / BENCHMARKS / "index.html").is_file(),
     )
     return write_atomic(reports_dir / "index.html", page)
 
 
 def _finding(asked: claims.Finding, listed: Sequence[Listed]) -> dict[str, Any] | None:
-    """Return what the first study that decides one of the statements of a question says of it."""
+    """Return what the first study that decides one of the statements of a question says of it.
+
+    Where that is not the first statement, of which alone the answers speak, it is told as it is.
+    """
     for study in listed:
         rows = [study.statement(name) for name in asked.statements]
         decided = tuple(row for row in rows if row and row.decided and row.claim)
         if not study.page or not decided or decided[0].claim is None:
             continue
         claim, row = decided[0].claim, decided[0].row
-        said = {str(kind): text for kind, text in asked.answers.items()}
+        answers = asked.answers if claim.id == asked.statements[0] else {}
+        said = {str(kind): text for kind, text in answers.items()}
         by_id = {each.row["claim"]: each.claim for each in decided}
         drawn = by_id.get(asked.shown_by) or claim
         return {
@@ -85,13 +95,21 @@ def _finding(asked: claims.Finding, listed: Sequence[Listed]) -> dict[str, Any] 
     return None
 
 
-def _groups(listed: Sequence[Listed]) -> dict[str, dict[str, str]]:
-    """Return the statements of all studies, id → text, by what kind of statement they are."""
-    groups: dict[str, dict[str, str]] = {}
-    for row in (each.row for study in listed for each in study.report.statements):
-        heading = row.get("group") or "statements"
-        group = groups.setdefault(heading[:1].upper() + heading[1:], {})
-        group.setdefault(row["claim"], row["statement"])
+def _groups(listed: Sequence[Listed], first: claims.Paper) -> dict[str, Group]:
+    """Return all statements by what kind they are, those on the ``first`` paper first.
+
+    The headings of another paper name it: its C1 is another statement.
+    """
+    groups: dict[str, Group] = {}
+    for study in sorted(listed, key=lambda one: one.report.paper != first):
+        paper = study.report.paper
+        behind = "" if paper == first else f" ({paper.topic})"
+        asked = [one for one in listed if one.report.paper == paper]
+        for row in (each.row for each in study.report.statements):
+            kind = row.get("group") or "statements"
+            heading = f"{kind[:1].upper()}{kind[1:]}{behind}"
+            statements, _ = groups.setdefault(heading, ({}, asked))
+            statements.setdefault(row["claim"], row["statement"])
     return groups
 
 

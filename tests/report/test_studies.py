@@ -75,6 +75,43 @@ def test_a_finding_says_what_the_verdict_says(folder: Path, verdict: str) -> Non
     assert found[0].select_one(".statements a")["href"] == "brats-cubes/html/claim-C7.html"
 
 
+def test_what_is_not_the_first_statement_is_told_as_it_is(folder: Path) -> None:
+    study = planted.fill(folder / "brats-cubes", "brats-cubes")
+    table = records.table_path(study, entries.VERDICTS)
+    row = "{},{}.,0,0.019,{},above,05_fusion,\n"
+    both = row.format("C7", "Than 2D", "not run") + row.format("C8", "Than 3D", "reproduced")
+    table.write_text(table.read_text() + both)
+    titles = [tag.get_text() for tag in soup_of(studies.write(folder, study.name)).select("h3")]
+    assert "Than 3D. Verdict: reproduced." in titles
+    assert "Fusing is better than the 2D network alone." not in titles
+
+
+def test_another_paper_has_statements_of_its_own(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = folder / "params"
+    shutil.copytree(settings.STUDIES_DIR, params)
+    monkeypatch.setattr(settings, "STUDIES_DIR", params)
+    other = "study: next\npublished: tests/reference/next-paper.yml"
+    plan = (params / "demo.yml").read_text().replace("study: demo", other, 1)
+    (params / "next.yml").write_text(plan)
+    planted.fill(folder / "next", "next")
+    table = records.table_path(folder / "next", entries.VERDICTS)
+    row = "C1,The Dice is 88.95 %.,0.8895,0.9,reproduced,above,04_train_unet3d,the paper's claims\n"
+    table.write_text(planted.VERDICTS + row)
+    door = soup_of(studies.write(folder, "next"))
+    assert not door.select(".findings article"), "it answers no question about the first paper"
+    titles = [words_of(tag) for tag in door.select(".matrix tbody th")]
+    assert [title for title in titles if title.startswith("C1")] == [
+        "C1 Accurate",
+        "C1 The Dice is 88.95 %.",
+    ]
+    last = door.select(".matrix")[-1]
+    assert [words_of(head).split()[0] for head in last.thead("th")] == ["statement", "next"]
+    heading = words_of(door.select_one("details.group summary"))
+    assert "Brain tumours segmented by nnU-Net" in heading
+
+
 def test_who_decides_more_comes_first(folder: Path) -> None:
     for name in ("brats-cubes", "brats-mini", "brats-masks"):
         planted.fill(folder / name, name)
