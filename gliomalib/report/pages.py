@@ -33,6 +33,7 @@ PROTOCOLS = ("full protocol", "restricted", "synthetic")
 """On what a verdict can stand, the strongest first."""
 
 ABSENT = "not stated"
+UNNAMED = "a machine that its record does not name"
 
 NOTEBOOKS = {
     "FIRST": "01_data_exploration",
@@ -133,8 +134,11 @@ class Report:
     @property
     def processors(self) -> list[str]:
         """The processors that the records name, each once: ``AMD EPYC, 2 cores``."""
-        named = [record.provenance["hardware"] for record in self.records.values()]
-        return sorted({f"{one['processor']}, {one['cores']} cores" for one in named})
+        machines = [record.provenance["hardware"] for record in self.records.values()]
+        named = [machine for machine in machines if {"processor", "cores"} <= machine.keys()]
+        unnamed = [UNNAMED] if len(named) < len(machines) else []
+        texts = {f"{machine['processor']}, {machine['cores']} cores" for machine in named}
+        return [*sorted(texts), *unnamed]
 
     @property
     def caveats(self) -> dict[str, list[str]]:

@@ -100,6 +100,12 @@ def test_processors_are_each_said_once(small_folder: Path) -> None:
     assert found.processors == ["A, 2 cores", "B, 2 cores"]
     about = dict(documents.every_page(found, small_folder))["about"]
     assert "on\nA, 2 cores and B, 2 cores." in about
+    for hardware in ({}, {"processor": "C"}):
+        origin = {"versions": {}, "hardware": hardware}
+        records.write(small.make_record("05_fusion", provenance=origin), small_folder)
+        report.build("small", small_folder)
+        told = reading.words_of(soup_of(small_folder / "html" / "about.html"))
+        assert "on A, 2 cores, B, 2 cores and a machine that its record does not name." in told
 
 
 def test_how_a_run_ended_and_on_what_is_said_or_that_it_was_not_recorded(
