@@ -109,8 +109,11 @@ def describe(report: Report, report_dir: Path) -> Path:
     return provenance.write_atomic(report_dir / CRATE, plain + "\n")
 
 
-def check(report_dir: Path) -> None:
-    """Raise ``RecordError`` where a file of a report is missing or not what its metadata say."""
+def check(report_dir: Path) -> set[str]:
+    """Return the names of the files that a report is made of: its metadata, and what they describe.
+
+    Raises ``RecordError`` where one of these is missing or not what the metadata say.
+    """
     path = report_dir / CRATE
     try:
         graph = json.loads(path.read_text(encoding="utf-8"))["@graph"]
@@ -126,6 +129,7 @@ def check(report_dir: Path) -> None:
         if not file.is_file() or provenance.file_digest(file) != digest:
             what = "has changed since" if file.is_file() else "is missing, which was there when"
             raise RecordError(f"{file}: {what} the report was made; make the report again")
+    return {CRATE, *digests}
 
 
 def _inside(path: Path, folder: Path) -> bool:

@@ -62,9 +62,12 @@ def _check_free(out: Path) -> None:
 
 def _copy(study: settings.Study, source: Path, target: Path) -> None:
     """Copy what of a report may be passed on; a page that may not says so in its place."""
-    bundle.check(source)
+    described = bundle.check(source)
     homes = [f"{path}/".encode() for path in (provenance.PROJECT_DIR, Path.home(), source.parent)]
     for path in bundle.files(study, source):
+        if path.relative_to(source).as_posix() not in described:
+            what = "is not of the report as it was made"
+            raise RecordError(f"{path}: {what}; take it away, or make the report again")
         content = path.read_bytes()
         if len(content) > LARGEST:
             raise RecordError(f"{path}: has more than {LARGEST} bytes; a host would refuse it")

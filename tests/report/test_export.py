@@ -127,7 +127,10 @@ def test_what_was_put_into_an_export_is_not_lost(finished: Path, tmp_path: Path)
 
 def spoil(folder: Path, fault: str) -> None:
     page = folder / "html" / "methods.html"
-    if fault == "missing":
+    if fault == "added":
+        (folder / "figures").mkdir()
+        (folder / "figures" / "notes.txt").write_text("mine")
+    elif fault == "missing":
         page.unlink()
     elif fault == "changed":
         page.write_text("x")
@@ -144,6 +147,7 @@ def spoil(folder: Path, fault: str) -> None:
         ("missing", r"methods.html: is missing, which was there when the report was made"),
         ("changed", r"methods.html: has changed since the report was made"),
         ("earlier", r"ro-crate-metadata.json: is missing or damaged; make its report anew"),
+        ("added", r"notes.txt: is not of the report as it was made; take it away"),
         ("folder", r"methods.html: names .*reports/, a folder of this machine"),
         ("large", r"methods.html: has more than 1900000 bytes"),
     ],
