@@ -110,7 +110,8 @@ def deposit(study: str, reports_dir: Path, out: Path, *, mixed: bool = False) ->
             "sources": sources,
             "has_lock": has_lock,
         }
-        note = render("deposit.txt.j2", **about, citations=references.sentences(claims.paper()))
+        paper = claims.paper(settings.load(study).published)
+        note = render("deposit.txt.j2", **about, citations=references.sentences(paper))
         (parts / "README.txt").write_text(note, encoding="utf-8")
         paths = sorted(path for path in parts.rglob("*") if path.is_file())
         named = [(path.relative_to(parts).as_posix(), path) for path in paths]

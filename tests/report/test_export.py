@@ -222,6 +222,16 @@ def test_it_holds_report_source_and_sums(finished: Path, tmp_path: Path) -> None
     assert source.removeprefix("demo/") in parts["demo/README.txt"].decode()
 
 
+def test_it_cites_the_paper_that_the_study_examines(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = {"published": "tests/reference/next-paper.yml"}
+    study = settings.load("demo").model_copy(update=other)
+    monkeypatch.setattr(settings, "load", lambda *_: study)
+    note = members(export.deposit("demo", finished, tmp_path / "d.zip"))["demo/README.txt"]
+    assert "Isensee" in note.decode() and "Janardhan" not in note.decode()
+
+
 def test_the_same_input_gives_the_same_bytes(reports: Path, tmp_path: Path) -> None:
     first = export.deposit("demo", reports, tmp_path / "a.zip").read_bytes()
     (reports / "demo" / "index.html").touch()
