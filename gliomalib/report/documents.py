@@ -1,6 +1,7 @@
 """The pages that are no statement, no notebook and no patient, and the methods in sentences."""
 
 import csv
+import io
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -73,7 +74,7 @@ def _files(entry: entries.Entry, report_dir: Path) -> Iterator[dict[str, Any]]:
     for table in entry.tables:
         path, name = report_dir / "tables" / table, table[len(entry.name) + 1 :].split(".csv")[0]
         try:
-            columns, *rows = csv.reader(records.table_text(path).splitlines())
+            columns, *rows = csv.reader(io.StringIO(records.table_text(path), ""))
             counts = digits.counted(len(rows), "row"), digits.counted(len(columns), "column")
             content = ", ".join(counts)
         except (ValueError, csv.Error):

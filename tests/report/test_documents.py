@@ -28,7 +28,8 @@ from tests.report.reading import (
 
 
 def test_every_table_and_record_can_be_taken_away(folder: Path) -> None:
-    (folder / "tables" / "05_fusion.x y.csv").write_text("a,b\n1,2\n3,4\n5,6\n")
+    # signs at which Python, but no table, begins a line
+    (folder / "tables" / "05_fusion.x y.csv").write_text("a,b\n1,2\n3,4\u2028\n5\x0c,6\n")
     packed = gzip.compress(b"c,d,e\n1,2,3\n")
     (folder / "tables" / "05_fusion.large.csv.gz").write_bytes(packed)
     (folder / "tables" / "05_fusion.broken.csv").write_bytes(b"\xff\xfe\x00")
