@@ -28,12 +28,12 @@ class Mark:
 class Line:
     """A number on a line with its interval, beside what it is compared with.
 
-    ``start`` and ``width`` of the interval are percentages of the line, None without statement.
+    ``start`` and ``width`` of the interval are percentages of the line, the width 0 without one.
     """
 
     marks: tuple[Mark, ...]
-    start: float | None = None
-    width: float = 0.0
+    start: float
+    width: float
 
 
 def every_page(report: Report) -> Iterator[tuple[str, str]]:
@@ -86,7 +86,7 @@ def changes(report: Report, statement: Statement) -> list[tuple[str, Number]]:
     named = [value.name for value in values if value.name.startswith(f"{name}_")]
     others = [(run, each, each.removeprefix(f"{name}_").replace("_", " ")) for each in named]
     others += [
-        (entry.name, name, entry.variant)
+        (entry.name, name, entry.variant or "the study's own run")
         for entry in report.entries
         if entry.notebook == statement.claim.notebook and entry.name != run
     ]

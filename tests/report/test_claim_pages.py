@@ -117,6 +117,10 @@ def test_a_variant_is_another_choice(judged: Path) -> None:
     found = claim_pages.changes(pages.collect(report.study, judged), first)
     assert [(label, number.value.value) for label, number in found][-1] == ("seed2", 0.5)
     assert claim_pages.changes(report, replace(first, claim=None)) == []
+    assert first.claim is not None
+    of_variant = first.claim.model_copy(update={"variant": "seed2"})
+    found = claim_pages.changes(report, replace(first, claim=of_variant))
+    assert [label for label, _ in found] == ["the study's own run"]
 
 
 def test_every_statement_leads_to_the_next(judged: Path) -> None:
