@@ -23,6 +23,9 @@ from gliomalib.report.site import CONTROLS
 from gliomalib.schema import CLASS_COLOURS, CLASS_NAMES, RecordError
 from gliomalib.verdicts import claims
 
+DAMAGED = (RecordError, ValueError, KeyError, ArithmeticError, jinja2.UndefinedError)
+"""What a page raises whose table holds something else."""
+
 SLICES, CURVES = "08_alpha_sweep.slices", "08_alpha_sweep.curves"
 CELLS = "15_specification_curve.cells"
 TOP = 0.9995
@@ -73,7 +76,7 @@ def every_page(report: Report, report_dir: Path) -> Iterator[tuple[str, str]]:
         if records.table_path(report_dir, table).is_file():
             try:
                 content = page(report, report_dir)
-            except (RecordError, ValueError, KeyError, jinja2.UndefinedError) as error:
+            except DAMAGED as error:
                 log.warning("%s of %s cannot be tried: %s", title, report.study.study, error)
                 content = render("damaged.html.j2", place, report=report, name=title, table=table)
             yield Path(place).stem, content

@@ -93,7 +93,13 @@ def test_there_is_no_page_without_its_table(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [CELLS, CURVES, SLICES])
-@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", '"', "region,accuracy\nmean,x\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "a,b\n1,2\n", '"', "region,accuracy\nmean,x\n"),
+        "region,alpha,dice,low,high,patients\nmean,0,inf,inf,inf,3\n",
+    ],
+)
 def test_a_damaged_table_is_named_where_it_would_be_tried(
     spoilt: Path, name: str, content: str, caplog: pytest.LogCaptureFixture
 ) -> None:
