@@ -152,7 +152,7 @@ class Comparison:
     def verdicts(self) -> list[tuple[Mapping[str, str], Mapping[str, str]]]:
         """The rows in A and in B of each claim whose verdicts differ, empty where it has none.
 
-        None where a side has no verdict table: then there is nothing to compare.
+        No claim differs where a side has no verdict table: then there is nothing to compare.
         """
         a, b = self.a.verdicts, self.b.verdicts
         pairs = [(a.get(name, {}), b.get(name, {})) for name in (a | b if a and b else ())]

@@ -24,9 +24,7 @@ Content = TypeVar("Content")
 VERDICTS = f"{LAST_NOTEBOOK}.verdicts"
 """The table of verdicts."""
 
-VERDICT_COLUMNS = (
-    *("claim", "statement", "published", "obtained", "verdict", "reason", "notebook"),
-)
+VERDICT_COLUMNS = ("claim", "statement", "published", "obtained", "verdict", "reason", "notebook")
 """What no row of it may lack."""
 
 FOLDERS = ("data_dir", "report_dir")
