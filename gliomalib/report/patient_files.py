@@ -14,15 +14,7 @@ from statistics import fmean
 from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import quote
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    Field,
-    NonNegativeInt,
-    PositiveInt,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
 from gliomalib import records, settings
 from gliomalib.report import entries
@@ -34,12 +26,14 @@ CLASSES = ("NCR", "ED", "ET")
 
 FUSED = "fused"
 Picture = Annotated[str, Field(pattern=r"^data:image/(png|webp);base64,[A-Za-z0-9+/]+=*$")]
+Count = Annotated[int, Field(ge=0)]
+Size = Annotated[int, Field(gt=0)]
+Shape = tuple[Size, Size, Size]
+Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Label = Annotated[int, Field(ge=0, lt=N_CLASSES)]
 PatientId = Annotated[str, Field(pattern=r"^[^/\x00]{1,128}$")]
 """What a page can be called after: nothing that leads into another folder."""
 
-Shape = tuple[PositiveInt, PositiveInt, PositiveInt]
-Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Label = Annotated[int, Field(ge=0, lt=N_CLASSES)]
 Number = Annotated[float, BeforeValidator(lambda text: "nan" if text == "" else text)]
 """A cell of a table; an empty one is a number that is not defined."""
 
@@ -47,10 +41,10 @@ Number = Annotated[float, BeforeValidator(lambda text: "nan" if text == "" else 
 class Slice(BaseModel, frozen=True):
     """One axial slice: a picture per sequence, an overlay per layer."""
 
-    z: NonNegativeInt
+    z: Count
     why: str
-    wrong: NonNegativeInt
-    tumour: NonNegativeInt
+    wrong: Count
+    tumour: Count
     voxels: dict[str, tuple[int, int, int]]
     images: dict[str, Picture] = Field(min_length=1)
     labels: dict[str, Picture]
@@ -59,8 +53,8 @@ class Slice(BaseModel, frozen=True):
 class Volume(BaseModel, frozen=True):
     """All slices of a volume as mosaics; ``shape`` and ``step`` are those of the mosaics."""
 
-    columns: PositiveInt
-    step: PositiveInt
+    columns: Size
+    step: Size
     shape: Shape
     images: dict[str, Picture] = Field(min_length=1)
     labels: dict[str, Picture]
@@ -116,7 +110,7 @@ class Answer(BaseModel, frozen=True):
     patient_id: PatientId
     part: str
     fold: int
-    z: NonNegativeInt
+    z: Count
     truth: Label
     predicted: Label
 
