@@ -1,6 +1,7 @@
 """The pages of a report, made from entries by the templates."""
 
 import base64
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -107,9 +108,9 @@ class Report:
         return next((v for v in record.values if v.name == name), None) if record else None
 
     def count(self, run: str, name: str) -> int | None:
-        """Return a value of a record that counts something, None where there is none."""
+        """Return a value of a record that counts something, None where there is none or NaN."""
         value = self.value(run, name)
-        return int(value.value) if value else None
+        return int(value.value) if value and math.isfinite(value.value) else None
 
     def as_run(self, notebook: str) -> settings.Study:
         """Return the settings with which a notebook ran, as its record says.

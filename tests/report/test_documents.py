@@ -2,13 +2,14 @@
 
 import gzip
 import json
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gliomalib import records, settings
+from gliomalib import records, report, settings
 from gliomalib.report import documents, pages
 from gliomalib.schema import Exclusion, Value
 from gliomalib.scoring import training_noise
@@ -170,6 +171,15 @@ def test_phantoms_of_two_sites_are_said_to_be_the_same(folder: Path) -> None:
     records.write(planted.record(settings.load("demo"), name, values), folder)
     said = "9 patients of the second site were held-out patients of the first, imaged again"
     assert said in section(folder, "Data") and said not in plain
+
+
+def test_a_count_that_is_not_defined_is_not_known(folder: Path) -> None:
+    name = "01_data_exploration"
+    values = [replace(value, value=math.nan) for value in planted.values()[name]]
+    records.write(planted.record(settings.load("demo"), name, values), folder)
+    assert "How many took part is not known" in section(folder, "Data")
+    assert "excluded" not in text(report.build("demo", folder).read_text())
+    assert "How many patients is not known." in text((folder.parent / "index.html").read_text())
 
 
 def test_what_only_a_record_knows_is_said_to_be_unknown(folder: Path) -> None:
