@@ -31,8 +31,7 @@ def notebook_page(report: Report, entry: Entry) -> str:
     if entry.executed is None:
         raise RecordError(f"{entry.name}: there is no executed copy to make a page from; run it")
     values = [] if entry.record is None else entry.record.values
-    body = marked(_body(report, entry, entry.executed), [value.name for value in values])
-    soup = BeautifulSoup(body, "html.parser")
+    soup = marked(_body(report, entry, entry.executed), [value.name for value in values])
     answers = [one for one in report.statements if one.claim and one.claim.run == entry.name]
     places = {cell.get("id"): f"cell-{n}" for n, cell in enumerate(entry.executed.cells, start=1)}
     shown_by = [places.get(one.claim.figure, "none") for one in answers if one.claim]

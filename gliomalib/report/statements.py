@@ -101,8 +101,8 @@ def anchor(value: str) -> str:
     return "value-" + re.sub(r"[^\w.+-]+", "-", value)
 
 
-def marked(body: str, values: Iterable[str]) -> str:
-    """Return the cells of a notebook as HTML with a place for every value.
+def marked(body: str, values: Iterable[str]) -> BeautifulSoup:
+    """Return the cells of a notebook, HTML, with a place for every value.
 
     That is the row of the table of values which begins with its name; else the first cell whose
     output names it; else the cell that wrote the record. A page without any cell has no places.
@@ -119,7 +119,7 @@ def marked(body: str, values: Iterable[str]) -> str:
         named = [cell for cell, words in cells if value in words] or finish[-1:]
         if named:
             named[0].insert(0, soup.new_tag("span", attrs={"class": "place", "id": anchor(value)}))
-    return str(soup)
+    return soup
 
 
 def _rows(soup: BeautifulSoup) -> dict[str, Tag]:
