@@ -1,7 +1,7 @@
 """What users name and write, folders and YAML files: taken as it is, or refused in a sentence."""
 
 import json
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -50,15 +50,17 @@ class Model(Frozen):
 class _Once(yaml.SafeLoader):
     """Refuses a key that stands twice in one place, of which YAML's own loader takes the last."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Return the lines of a mapping; a key that comes twice is an error."""
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Return a mapping as it is written; a key that comes twice is an error."""
+        # before ``<<`` is resolved: what a mapping takes over from another it may say anew
+        node = super().compose_mapping_node(anchor)
         keys: list[Any] = []
         for key, _ in node.value:
             if key.value in keys:
                 what = f"line {key.start_mark.line + 1} gives {key.value} a second time"
                 raise SettingsError(f"{self.name}: {what}; keep one of them")
             keys.append(key.value)
-        return super().construct_mapping(node, deep)
+        return node
 
 
 def absolute(text: str) -> Path:
@@ -82,8 +84,10 @@ def absolute(text: str) -> Path:
 def content_of(path: str | Path) -> dict[str, Any]:
     """Return a file of settings as it stands; ``SettingsError`` where JSON could not say it."""
     with _one_sentence(path):
-        content = _yaml(path) or {}
+        content = _yaml(path)
         json.dumps(content, allow_nan=False)
+    if content is None:
+        return {}
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: settings are lines of `key: value`, found {content!r:.60}")
     return content

@@ -131,8 +131,29 @@ def test_a_fault_is_named_with_its_place_and_value(tmp_path: Path, text: str, wo
         inputs.read(written(tmp_path, text), Sample)
 
 
-def test_what_is_not_lines_of_settings_is_refused(tmp_path: Path) -> None:
+MERGED = """
+common: &common {x: 1, y: 1}
+named:
+  first: &first {<<: *common, x: 2}
+second: {<<: *first, y: 3}
+"""
+
+
+def test_what_is_taken_over_from_another_place_may_be_said_anew(tmp_path: Path) -> None:
+    """Also where YAML resolves the second place before the first."""
+    content = inputs.content_of(written(tmp_path, MERGED))
+    assert content["named"]["first"] == {"x": 2, "y": 1}
+    assert content["second"] == {"x": 2, "y": 3}
+    with pytest.raises(SettingsError, match=r"a.yml: line 4 gives x a second time; keep one"):
+        inputs.content_of(written(tmp_path, MERGED.replace("x: 2", "x: 2, x: 3")))
+
+
+@pytest.mark.parametrize("text", ["- a", "[]", "0", "false", "''"])
+def test_what_is_not_lines_of_settings_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"a.yml: settings are lines of .key: value., found"):
-        inputs.content_of(written(tmp_path, "- a\n"))
+        inputs.content_of(written(tmp_path, text))
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"b.yml: this file is missing"):
         inputs.content_of(tmp_path / "b.yml")
