@@ -108,6 +108,14 @@ HEADER = "Grade,BraTS_2018_subject_ID,BraTS_2019_subject_ID,BraTS_2020_subject_I
 TABLES = {
     "no subject column": ({"": "Grade,Name\nHGG,x\n"}, "give the organisers' table"),
     "a row without ID": ({"": HEADER + "HGG,NA,NA,NA\n"}, "line 2: no subject ID.*correct the"),
+    "the same after an empty line": (
+        {"": HEADER + "HGG,NA,NA,a\n\nHGG,NA,NA,NA\n"},
+        "line 4: no subject ID",
+    ),
+    "two columns of a year": (
+        {"": "BraTS2020,BraTS_2020_subject_ID\na,NA\n"},
+        "BraTS2020, BraTS_2020_subject_ID give a year more than once; keep one column a year",
+    ),
     "no text": ({"": "\0\x80"}, "fetch the table again"),
     "a contradiction": (
         {"": HEADER + "HGG,a,b,NA\n", "_2": HEADER + "HGG,a,c,NA\n"},

@@ -80,10 +80,13 @@ def read_mapping(path: str | Path) -> list[Identity]:
         raise DataError(f"{path}: no column BraTS_<year>_subject_ID; give the organisers' table")
     if not columns:
         return []
+    if len(set(columns.values())) < len(columns):
+        what = f"{', '.join(columns)} give a year more than once"
+        raise DataError(f"{path}: columns {what}; keep one column a year")
     rows = tables.rows_of(path)
     sited = next((name for name in names if name.lower().startswith("site")), "")
-    people = [_identity(row, columns, f"{path}, line {line}") for line, row in enumerate(rows, 2)]
-    numbers = [(row.get(sited) or "").strip() for row in rows]
+    people = [_identity(row, columns, f"{path}, line {line}") for line, row in rows.items()]
+    numbers = [(row.get(sited) or "").strip() for row in rows.values()]
     return _sited(people, ["" if number in _NO_ENTRY else number for number in numbers])
 
 

@@ -8,7 +8,6 @@ import csv
 import io
 import itertools
 import re
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -68,8 +67,8 @@ def columns_of(path: Path, *, ours: bool) -> list[str]:
         return []
 
 
-def rows_of(path: str | Path) -> list[dict[str, str | None]]:
-    """Return the rows of a table by column name; a cell that a row lacks is None.
+def rows_of(path: str | Path) -> dict[int, dict[str, str | None]]:
+    """Return line → row, by column name; a cell that a row lacks is None.
 
     Raises ``DataError`` as `cells_of` does, and if a row has more cells than there are names.
     """
@@ -80,7 +79,7 @@ def rows_of(path: str | Path) -> list[dict[str, str | None]]:
         if any(cells[len(names) :]):
             reason = f"line {line} has more cells than the first line"
             raise DataError(f"{path}: cannot be read ({reason}); fetch the table again")
-    return [dict(itertools.zip_longest(names, cells[: len(names)])) for _, cells in lines[1:]]
+    return {n: dict(itertools.zip_longest(names, cells[: len(names)])) for n, cells in lines[1:]}
 
 
 def cells_of(path: str | Path, most: int | None = None) -> list[tuple[int, list[str]]]:
@@ -90,8 +89,10 @@ def cells_of(path: str | Path, most: int | None = None) -> list[tuple[int, list[
     """
     try:
         return list(itertools.islice(_lines(Path(path)), most))
-    except (OSError, ValueError, csv.Error, KeyError, zipfile.BadZipFile, SyntaxError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); fetch the table again") from None
+    except Exception as error:
+        # openpyxl lets through whatever its parsers stumble over, and that has no common class
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path}: cannot be read ({reason}); fetch the table again") from None
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -126,8 +127,10 @@ def _sheet(path: Path) -> Iterator[list[str]]:
     import openpyxl  # noqa: PLC0415
 
     with path.open("rb") as stream:
-        book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
-        yield from ([_text(cell) for cell in row] for row in book.worksheets[0].values)
+        sheet = openpyxl.load_workbook(stream, read_only=True, data_only=True).worksheets[0]
+        # some programs write that a sheet is one cell, whatever is in it
+        sheet.reset_dimensions()
+        yield from ([_text(cell) for cell in row] for row in sheet.values)
 
 
 def _text(cell: Any) -> str:

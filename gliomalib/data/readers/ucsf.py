@@ -104,7 +104,7 @@ def read_table(path: str | Path) -> list[Exam]:
             f"{path}: no row with {', '.join(missing)}; fetch UCSF-PDGM-metadata_v5.csv, the first "
             "version did not have all columns"
         )
-    return [_exam(row, f"{path}, line {line}") for line, row in enumerate(tables.rows_of(path), 2)]
+    return [_exam(row, f"{path}, line {line}") for line, row in tables.rows_of(path).items()]
 
 
 def names_of(exams: Sequence[Exam]) -> tuple[dict[str, str], dict[str, str | None]]:

@@ -1,5 +1,6 @@
 """Tables that come with a release: found by columns, with any delimiter, in any encoding."""
 
+import zipfile
 from pathlib import Path
 
 import openpyxl
@@ -13,7 +14,7 @@ from tests.data.readers.test_layout import touch
 def test_rows_of_a_table_and_a_table_that_is_none(tmp_path: Path) -> None:
     path = tmp_path / "names.csv"
     path.write_bytes(b'\xef\xbb\xbfID,Other\nX1,"a, b"\n')
-    assert tables.rows_of(path) == [{"ID": "X1", "Other": "a, b"}]
+    assert tables.rows_of(path) == {2: {"ID": "X1", "Other": "a, b"}}
     path.write_bytes(b"ID\n\x00\xfe\n")
     with pytest.raises(DataError, match=r"names.csv: cannot be read.*fetch the table again"):
         tables.rows_of(path)
@@ -32,7 +33,8 @@ def test_tables_are_joined_unless_they_contradict_one_another(tmp_path: Path) ->
         return names
 
     def joined() -> tuple[set[str | None], list[Fault]]:
-        return tables.read_all(layout.scan(tmp_path), tables.rows_of, join, "some")
+        tree = layout.scan(tmp_path)
+        return tables.read_all(tree, lambda path: [*tables.rows_of(path).values()], join, "some")
 
     names, (fault,) = joined()
     assert names == {"X1", "X2"}
@@ -63,7 +65,7 @@ def test_a_table_that_is_damaged_is_refused(text: str, message: str, tmp_path: P
 def test_a_row_may_be_short_or_end_with_commas(tmp_path: Path) -> None:
     path = tmp_path / "names.csv"
     path.write_text("A,B\n1\n2,3,,\n")
-    assert tables.rows_of(path) == [{"A": "1", "B": None}, {"A": "2", "B": "3"}]
+    assert tables.rows_of(path) == {2: {"A": "1", "B": None}, 3: {"A": "2", "B": "3"}}
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -78,7 +80,7 @@ def test_any_delimiter_and_encoding(
     path.write_bytes(text.encode(encoding))
     assert tables.below(layout.scan(tmp_path)) == [path]
     assert tables.columns_of(path, ours=True) == ["ID", "Où, or; where"]
-    assert [row["ID"] for row in tables.rows_of(path)] == ["X1", "X2"]
+    assert {n: row["ID"] for n, row in tables.rows_of(path).items()} == {2: "X1", 4: "X2"}
 
 
 def test_a_sheet_is_a_table_too(tmp_path: Path) -> None:
@@ -87,7 +89,45 @@ def test_a_sheet_is_a_table_too(tmp_path: Path) -> None:
         book.active.append(row)
     book.save(tmp_path / "any.XLSX")
     rows = tables.rows_of(tmp_path / "any.XLSX")
-    assert rows == [{"ID": "X1", "n": "3"}, {"ID": "X2", "n": "2.5"}]
+    assert rows == {2: {"ID": "X1", "n": "3"}, 4: {"ID": "X2", "n": "2.5"}}
+
+
+def sheet(folder: Path, part: str, written: bytes, instead: bytes) -> Path:
+    """Write a sheet of two columns, in one part of which some bytes are others."""
+    book = openpyxl.Workbook()
+    for row in (["ID", "n"], ["X1", "a"]):
+        book.active.append(row)
+    book.save(folder / "whole.xlsx")
+    path = folder / "x.xlsx"
+    with zipfile.ZipFile(folder / "whole.xlsx") as whole, zipfile.ZipFile(path, "w") as other:
+        for name in whole.namelist():
+            content = whole.read(name)
+            assert name != part or written in content
+            other.writestr(name, content.replace(written, instead) if name == part else content)
+    return path
+
+
+def test_the_size_that_a_sheet_claims_is_not_believed(tmp_path: Path) -> None:
+    path = sheet(tmp_path, "xl/worksheets/sheet1.xml", b'ref="A1:B2"', b'ref="A1"')
+    assert tables.rows_of(path) == {2: {"ID": "X1", "n": "a"}}
+
+
+@pytest.mark.parametrize(
+    ("part", "written", "instead"),
+    [
+        ("xl/styles.xml", b"<fill><patternFill /></fill>", b"<fill />"),
+        ("[Content_Types].xml", b"ContentType=", b"ContentTyqe="),
+        ("xl/_rels/workbook.xml.rels", b"/worksheet", b"/chartsheet"),
+    ],
+    ids=["a fill that is none", "an unknown word", "no sheet of cells"],
+)
+def test_a_sheet_that_openpyxl_stumbles_over_is_one_sentence(
+    part: str, written: bytes, instead: bytes, tmp_path: Path
+) -> None:
+    path = sheet(tmp_path, part, written, instead)
+    with pytest.raises(DataError, match=r"x\.xlsx: cannot be read \(.+\); fetch the table again"):
+        tables.rows_of(path)
+    assert tables.columns_of(path, ours=False) == []
 
 
 def test_a_file_that_is_no_table_matters_only_where_it_must_be_one(tmp_path: Path) -> None:
