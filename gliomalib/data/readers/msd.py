@@ -47,14 +47,16 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
     the release has all of them. A ``dataset.json`` that gives sequences or labels another order
     than ours is a fault in place of its cases.
     """
+    faults: dict[Path, list[Fault]] = {}
     for folder, files in tree.files.items():
         images = [path for path in layout.images_in(files) if _CASE.fullmatch(layout.stem(path))]
         if folder.name not in (_TRAINING, "imagesTs") or not images:
             continue
-        faults = _disagreements(tree, folder)
-        yield from faults
-        if not faults:
-            for name in dict.fromkeys(layout.stem(path) for path in images):
+        if folder.parent not in faults:
+            faults[folder.parent] = _disagreements(tree, folder.parent)
+            yield from faults[folder.parent]
+        for name in dict.fromkeys(layout.stem(path) for path in images):
+            if not faults[folder.parent]:
                 case = Case(name, name, RELEASE, {}, None, channels=CHANNELS)
                 yield from _case(tree, case, folder)
 
@@ -87,15 +89,15 @@ def _case(tree: Tree, case: Case, folder: Path) -> list[Case | Fault]:
     return layout.assemble(case, folder, copies, stems, mask)
 
 
-def _disagreements(tree: Tree, images: Path) -> list[Fault]:
+def _disagreements(tree: Tree, folder: Path) -> list[Fault]:
     """Return a fault for each thing in which a ``dataset.json`` contradicts our tables."""
-    path = images.parent / DESCRIPTION
-    if path not in tree.files.get(images.parent, ()):
+    path = folder / DESCRIPTION
+    if path not in tree.files.get(folder, ()):
         return []
     tree.read.append(path)
     try:
         description = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return [_fault(path, f"cannot be read ({error}); fetch it again")]
     if not isinstance(description, Mapping):
         kind = type(description).__name__

@@ -76,6 +76,7 @@ def test_a_description_of_another_order_is_a_fault_in_place_of_the_cases(
     change: Callable[[dict[str, Any]], object], key: str, tmp_path: Path
 ) -> None:
     layouts.write(tmp_path, "msd_task01", 1)
+    layouts.write(tmp_path, "msd_task01", 485, mask=False)
     path = tmp_path / ROOT / "dataset.json"
     path.write_text(json.dumps(change(json.loads(path.read_text()))))
     found = survey.survey(tmp_path)
@@ -87,11 +88,15 @@ def test_a_description_of_another_order_is_a_fault_in_place_of_the_cases(
     assert expected in fault.message
 
 
-@pytest.mark.parametrize(("text", "what"), [("{", "cannot be read"), ("[]", "holds a list")])
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [("{", "cannot be read"), ("[" * 100_000, "cannot be read"), ("[]", "holds a list")],
+    ids=["cut", "deep", "a list"],
+)
 def test_a_description_that_is_none_is_a_fault(text: str, what: str, root: Path) -> None:
     (root / ROOT / "dataset.json").write_text(text)
-    with pytest.raises(DataError, match=f"dataset.json: {what}"):
-        survey.discover(root)
+    (fault,) = survey.survey(root).faults
+    assert f"dataset.json: {what}" in fault.message
 
 
 def test_a_training_case_without_mask_is_a_fault(root: Path) -> None:
