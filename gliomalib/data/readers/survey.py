@@ -63,7 +63,9 @@ def look(root: str | Path, *, masks: bool = False) -> Survey:
     rest = unused.find(tree, [*entries, *duplicates], namings, examples)
     faults = [entry for entry in entries if isinstance(entry, Fault)] + duplicates
     if masks:
-        faults = [fault for fault in faults if fault.kind != layout.MISSING]
+        # of a case without a mask nothing would be left that names it
+        there = {case.case_id for case in cases}
+        faults = [f for f in faults if f.kind != layout.MISSING or f.case_id not in there]
     if not cases and not faults:
         whose = (layout.NOBODY, layout.NOBODY, layout.NOBODY)
         faults.append(Fault(*whose, root, UNKNOWN, _unrecognised(root, rest)))

@@ -46,6 +46,9 @@ def test_a_mask_alone_is_a_case_where_only_masks_count(tmp_path: Path) -> None:
     first, second = survey.survey(tmp_path, masks=True).cases
     assert (first.images, first.segmentation) == ({}, files["seg"]) and not second.segmentation
     assert survey.survey(tmp_path, masks=True).faults == ()
+    (tmp_path / "BraTS20_Training_003").mkdir()
+    faults = survey.survey(tmp_path, masks=True).faults
+    assert {fault.case_id for fault in faults} == {"BraTS20_Training_003"}, "it has no mask either"
 
 
 def test_a_family_is_one_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
