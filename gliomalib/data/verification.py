@@ -127,9 +127,17 @@ def _survey(root: Path) -> Survey:
 
 def _changes(root: Path, cases: Sequence[Case], used: Mapping[Path, str]) -> Iterator[Fault]:
     """Yield a fault for every file below ``root`` that is not as the study has read it."""
-    # resolved, because the study may have come to the same files through a link
+    # resolved, because the study may have come to the same files through a link; and a folder may
+    # hold links to files that lie elsewhere
     resolved = {path.resolve(): digest for path, digest in used.items()}
-    below = [path for path in resolved if path.is_relative_to(root.resolve())]
+    here = {path.resolve() for case in cases for path in case.files.values()}
+    below = [
+        path
+        for path in used
+        if path.resolve() in here
+        or path.is_relative_to(root)
+        or path.resolve().is_relative_to(root.resolve())
+    ]
     if not below:
         message = "the study has read no file below this folder; give the folder that it has read"
         yield _fault(root, "nothing to compare", f"{root}: {message}")

@@ -331,6 +331,22 @@ def test_the_way_to_a_folder_does_not_hide_what_changed(
     assert [kind for _, kind, _ in wrong(verify(tmp_path / now, used))] == ["file replaced"]
 
 
+def test_files_that_a_folder_links_to_are_compared(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    for number in (1, SOUND):
+        files = faults.write(tmp_path / "disk" / str(number), number)
+        (tmp_path / "source" / str(number)).symlink_to(tmp_path / "disk" / str(number))
+    used = verification.used_files(gathered(tmp_path / "source", tmp_path / "work"))
+    assert verify(tmp_path / "source", used).sound
+    assert verify(tmp_path / "disk", used).sound
+    faults.save(files["t1"], faults.brain(77))
+    for root in ("source", "disk"):
+        assert [kind for _, kind, _ in wrong(verify(tmp_path / root, used))] == ["file replaced"]
+    (tmp_path / "source" / str(SOUND)).unlink()
+    gone = wrong(verify(tmp_path / "source", used))
+    assert [kind for _, kind, _ in gone] == ["file gone"] * len(files)
+
+
 def test_a_study_that_has_read_nothing_there_compares_nothing_and_says_so(tmp_path: Path) -> None:
     for place in ("one", "other"):
         faults.write(tmp_path / place, 1)
