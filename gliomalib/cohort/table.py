@@ -72,7 +72,10 @@ def read_cases(path: str | Path) -> pd.DataFrame:
     if not path.is_file():
         raise StoredError(f"{path}: the table of cases is missing; run {MADE_BY}")
     try:
-        table = pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])
+        # a path may hold "\r", which is written as it is and ends no line
+        table = pd.read_csv(
+            path, dtype="str", keep_default_na=False, na_values=[""], lineterminator="\n"
+        )
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise StoredError(f"{path}: cannot be read ({reason}); run {MADE_BY} again") from None
