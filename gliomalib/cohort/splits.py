@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
 from gliomalib.cohort.table import MADE_BY
+from gliomalib.inputs import Frozen, explain
 from gliomalib.provenance import write_atomic
 from gliomalib.schema import DataError, MismatchError, Split, StoredError
 from gliomalib.settings import By, SplitPlan, Study, named_seed
@@ -19,6 +21,13 @@ PARTS = ("train", "val", "test", "external")
 
 Deals = Mapping[By, tuple[Split, ...]]
 """Who is tested together → the folds."""
+
+
+class _File(Frozen):
+    """What lies on disk: the folds, and everybody who is in them."""
+
+    patients: tuple[str, ...]
+    splits: tuple[Split, ...]
 
 
 def make_splits(
@@ -112,7 +121,9 @@ def check_splits(splits: Sequence[Split], patients: Sequence[str]) -> None:
     for split in splits:
         _check_fold(split, patients)
     if any(sorted(split.external) != sorted(splits[0].external) for split in splits):
-        raise MismatchError("splits: the external patients differ between folds")
+        raise MismatchError(
+            f"splits: the external patients differ between folds; run {MADE_BY} again"
+        )
     if len(splits) > 1:
         tested = [name for split in splits for name in split.test]
         never = sorted(set(patients) - set(tested) - set(splits[0].external))
@@ -157,18 +168,13 @@ def read_splits(path: str | Path) -> tuple[Split, ...]:
     Raises ``DataError`` where the file is missing or damaged, and what `check_splits` raises.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        splits = tuple(
-            Split(int(entry["fold"]), *(tuple(entry[part]) for part in PARTS))
-            for entry in content["splits"]
-        )
-        patients = list(content["patients"])
+        content = _File.model_validate_json(Path(path).read_bytes())
     except FileNotFoundError:
         raise StoredError(f"{path}: the splits are missing; run {MADE_BY}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoredError(f"{path}: damaged ({error!r}); run {MADE_BY} again") from None
-    check_splits(splits, patients)
-    return splits
+    except ValidationError as error:
+        raise StoredError(f"{path}: damaged ({explain(error)}); run {MADE_BY} again") from None
+    check_splits(content.splits, content.patients)
+    return content.splits
 
 
 def _splits(

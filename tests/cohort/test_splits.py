@@ -137,7 +137,7 @@ FAULTS: dict[str, tuple[Callable[[Split], Split], type[Exception], str]] = {
     "leak": (_leak, MismatchError, "fold 1: P... in two parts"),
     "lost": (_lose, DataError, "fold 1: .*missing P..., unknown nobody"),
     "unknown": (_add, DataError, "missing nobody, unknown stranger"),
-    "external swapped": (_swap, MismatchError, "external patients differ"),
+    "external swapped": (_swap, MismatchError, "external patients differ.*run 01_data_expl"),
     "nobody tested": (_test_nobody, DataError, "fold 1: .* 0 test"),
     "tested twice": (_test_another, MismatchError, "P... tested in two folds, P... in none"),
 }
@@ -187,14 +187,23 @@ def test_no_splits_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "splits.json").exists()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"patients": [], "splits": [{"fold": 0}]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{}", "[" * 100_000, '{"patients": [], "splits": [{"fold": 0}]}'),
+        '{"patients": [1, "a"], "splits": []}',
+        '{"patients": "ab", "splits": [{"fold": 0, "train": "a", "val": "", "test": "b"}]}',
+    ],
+    ids=lambda text: text[:20],
+)
 def test_damaged_files_are_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "splits.json"
     with pytest.raises(DataError, match="splits are missing; run 01_data_exploration"):
         read_splits(path)
     path.write_text(text)
-    with pytest.raises(DataError, match="damaged"):
+    with pytest.raises(DataError, match=r"splits\.json: damaged .*; run 01_data_expl") as refused:
         read_splits(path)
+    assert "\n" not in str(refused.value)
 
 
 def test_whoever_has_a_twin_at_another_site_is_tested_and_trained_on_by_nobody() -> None:
