@@ -14,7 +14,7 @@ import pandas as pd
 
 from gliomalib.data import inspection
 from gliomalib.data.inspection import Inspection
-from gliomalib.data.readers import layout
+from gliomalib.data.readers import layout, msd, tables
 from gliomalib.data.readers.survey import Survey, look
 from gliomalib.data.readers.unused import Unused
 from gliomalib.schema import CLASS_NAMES, SEQUENCES, Case, DataError, Fault
@@ -27,6 +27,9 @@ CASE_COLUMNS = (
 )
 FAULT_COLUMNS = ("case_id", "release", "kind", "path", "message")
 UNUSED_COLUMNS = ("kind", "files", "path", "message")
+
+NO_CASE = (tables.KIND, msd.DESCRIPTION)
+"""Kinds of faults of a file that tells of many cases and is none."""
 
 
 @dataclass(frozen=True)
@@ -74,20 +77,23 @@ def verify(
     expert's, whatever it is called.
     """
     root = Path(root)
-    cases = _survey(root)
+    surveyed = _survey(root)
     inspections = inspection.inspect_all(
-        cases.cases, signatures=False, workers=workers, mask_pattern=mask_pattern
+        surveyed.cases, signatures=False, workers=workers, mask_pattern=mask_pattern
     )
-    faults = [*cases.faults, *(fault for case in inspections for fault in case.faults)]
+    faults = [*surveyed.faults, *(fault for scan in inspections for fault in scan.faults)]
     if used is not None:
-        faults += _changes(root, [case.case for case in inspections], used)
+        faults += _changes(root, [scan.case for scan in inspections], used)
     return Verification(
         root=root,
         cases=_case_table(inspections, faults),
         faults=_fault_table(faults),
-        notes=_fault_table([note for case in inspections for note in case.notes]),
+        notes=_fault_table([note for scan in inspections for note in scan.notes]),
         unused=pd.DataFrame(
-            [(entry.kind, entry.files, str(entry.path), entry.message) for entry in cases.unused],
+            [
+                (entry.kind, entry.files, str(entry.path), entry.message)
+                for entry in surveyed.unused
+            ],
             columns=UNUSED_COLUMNS,
         ),
     )
@@ -167,28 +173,31 @@ def _case_table(inspections: Sequence[Inspection], faults: Sequence[Fault]) -> p
     n_faults = Counter(fault.case_id for fault in faults)
     first: dict[str, str] = {}
     rows = []
-    for case in inspections:
-        case_id = case.case.case_id
-        same = first.setdefault(case.content, case_id) if case.content else case_id
-        rows.append({**_row(case), "same_scan_as": None if same == case_id else same})
+    for scan in inspections:
+        case_id = scan.case.case_id
+        same = first.setdefault(scan.content, case_id) if scan.content else case_id
+        rows.append({**_row(scan), "same_scan_as": None if same == case_id else same})
     # cases that are not complete were not inspected: their faults are all that is known of them
     listed = {layout.NOBODY, *(row["case_id"] for row in rows)}
-    others = dict.fromkeys((fault.case_id, fault.patient_id, fault.release) for fault in faults)
-    names = CASE_COLUMNS[:4]
-    rows += [dict(zip(names, (*who, 0), strict=True)) for who in others if who[0] not in listed]
+    others = dict.fromkeys(
+        (fault.case_id, fault.patient_id, fault.release)
+        for fault in faults
+        if fault.kind not in NO_CASE and fault.case_id not in listed
+    )
+    rows += [dict(zip(CASE_COLUMNS[:4], (*who, 0), strict=True)) for who in others]
     table = pd.DataFrame(rows, columns=CASE_COLUMNS)
     table["faults"] = [n_faults[case_id] for case_id in table["case_id"]]
     # a count stays a whole number where another case has none
     return table.astype(dict.fromkeys(CLASS_NAMES[1:], "Int64"))
 
 
-def _row(case: Inspection) -> dict[str, Any]:
-    voxels = case.voxels or (None,) * len(CLASS_NAMES)
+def _row(scan: Inspection) -> dict[str, Any]:
+    case, voxels = scan.case, scan.voxels or (None,) * len(CLASS_NAMES)
     return {
-        "case_id": case.case.case_id,
-        "patient_id": case.case.patient_id,
-        "release": case.case.release,
-        "files": len(set(case.case.files.values())),
-        **case.grid,
+        "case_id": case.case_id,
+        "patient_id": case.patient_id,
+        "release": case.release,
+        "files": len(set(case.files.values())),
+        **scan.grid,
         **dict(zip(CLASS_NAMES[1:], voxels[1:], strict=True)),
     }

@@ -137,6 +137,7 @@ def test_a_table_of_names_at_fault(name: str, tmp_path: Path) -> None:
     message = found.faults["message"].iloc[0]
     assert path in message
     assert re.search(advice, message), message
+    assert len(found.cases) == 1, "a table is no case"
     check_sound(found, faults.name_of(SOUND), faults.VOXELS)
     for policy in ("stop", "exclude"):
         with pytest.raises(DataError, match=advice):
