@@ -15,7 +15,7 @@ from gliomalib import labels, progress
 from gliomalib.data import affines, content, fingerprint, nifti, orientation
 from gliomalib.data.nifti import NiftiVolume
 from gliomalib.provenance import cores
-from gliomalib.schema import N_CLASSES, SEQUENCES, Case, DataError, Fault, Float32Array, Labels
+from gliomalib.schema import N_CLASSES, SEQUENCES, Case, DataError, Fault, Float32Array
 
 IDENTITY = SEQUENCES[0]
 """The sequence by whose voxels a scan is recognised; without images it is the mask."""
@@ -81,23 +81,24 @@ def inspect(case: Case, *, signatures: bool = False, mask_pattern: str = "") -> 
     # voxels of files that differ in shape do not lie side by side
     beside = shown if len({volume.values.shape for volume in shown.values()}) == 1 else {}
     faults += content.impossible(case, beside, tumour)
-    digests = {path: hashlib.sha256(packed).hexdigest() for path, packed in stored.items()}
-    inspection = Inspection(
-        case=replace(case, digests=tuple(digests.get(path, "") for path in case.files.values())),
-        faults=(),
-        voxels=voxels,
-        notes=tuple(content.doubtful(case, beside, tumour)),
-    )
     known_by = IDENTITY if case.images else "seg"
-    if scan := volumes.get(known_by):
-        shape, axes = tuple(scan.values.shape), affines.axes_of(scan.affine)
-        inspection = replace(inspection, shape=shape, spacing_mm=scan.spacing_mm, axes=axes)
+    scan, digest, signature = volumes.get(known_by), None, None
     if known_by in shown and (case.images or tumour.size):
         signed = signatures and known_by == IDENTITY
-        inspection = _recognised(inspection, shown[known_by], signed, faults)
-    # one 4-D file is decoded for each of its sequences and would report its damage four times
-    unique = {fault.message: fault for fault in faults}
-    return replace(inspection, faults=tuple(unique.values()))
+        digest, signature = _recognised(case, shown[known_by], signed, faults)
+    digests = {path: hashlib.sha256(packed).hexdigest() for path, packed in stored.items()}
+    return Inspection(
+        case=replace(case, digests=tuple(digests.get(path, "") for path in case.files.values())),
+        # one 4-D file is decoded for each of its sequences and would report its damage four times
+        faults=tuple({fault.message: fault for fault in faults}.values()),
+        content=digest,
+        signature=signature,
+        voxels=voxels,
+        shape=scan.values.shape if scan else None,
+        spacing_mm=scan.spacing_mm if scan else None,
+        axes=affines.axes_of(scan.affine) if scan else None,
+        notes=tuple(content.doubtful(case, beside, tumour)),
+    )
 
 
 @contextmanager
@@ -142,35 +143,31 @@ def _tumour(
         canonical = labels.to_canonical(values[marked], case.release, str(mask.path))
         counts = np.bincount(canonical, minlength=N_CLASSES)
         counts[0] += values.size - marked.size
-        with _noted(case, mask.path, faults):
-            _check_tumour(mask.path, values[marked], canonical)
+        if not canonical.any():
+            faults.append(_no_tumour(case, mask.path, values[marked]))
         return tuple(counts.tolist()), marked[canonical > 0]
     return None, marked[:0]
 
 
-def _check_tumour(path: Path, raw: NDArray[Any], canonical: Labels) -> None:
-    if canonical.any():
-        return
-    kind, what = "no tumour", "no tumour; check that it is this patient's mask, or"
+def _no_tumour(case: Case, path: Path, raw: NDArray[Any]) -> Fault:
     if (raw > labels.ROUNDING).any():
         # some releases mark what surgery left, which is no tumour
         kind, what = "cavity only", "a resection cavity and no tumour, as after treatment;"
-    raise DataError(f"{path}: the mask holds {what} leave the case out", kind)
+    else:
+        kind, what = "no tumour", "no tumour; check that it is this patient's mask, or"
+    return case.fault(path, kind, f"the mask holds {what} leave the case out")
 
 
 def _recognised(
-    inspection: Inspection, volume: NiftiVolume, signatures: bool, faults: list[Fault]
-) -> Inspection:
-    """Return an inspection with what the identity sequence tells of the scan."""
-    with _noted(inspection.case, volume.path, faults):
-        try:
-            digest = fingerprint.content_digest(volume.values)
-            # fingerprints are compared voxel by voxel, so all scans must lie alike
-            turn = orientation.turn_of(np.asarray(volume.affine))
-            turned = orientation.turned(volume.values, turn)
-            signature = fingerprint.signature(turned) if signatures else None
-        except ValueError as error:
-            message = f"{volume.path}: shows no brain ({error}); check that it is the right file"
-            raise DataError(message, "no brain") from None
-        inspection = replace(inspection, content=digest, signature=signature)
-    return inspection
+    case: Case, volume: NiftiVolume, signatures: bool, faults: list[Fault]
+) -> tuple[str | None, Float32Array | None]:
+    """Return the content digest of the identity sequence, and its signature if asked for."""
+    try:
+        digest = fingerprint.content_digest(volume.values)
+        # signatures are compared voxel by voxel, so all scans must lie alike
+        turned = orientation.turned(volume.values, orientation.turn_of(np.asarray(volume.affine)))
+        return digest, fingerprint.signature(turned) if signatures else None
+    except ValueError as error:
+        sentence = f"shows no brain ({error}); check that it is the right file"
+        faults.append(case.fault(volume.path, "no brain", sentence))
+    return None, None
