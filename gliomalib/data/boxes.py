@@ -8,7 +8,7 @@ face), and zero where that is smaller.
 """
 
 import re
-import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -56,18 +56,18 @@ def write(root: str | Path, out: str | Path, *, masks: bool) -> int:
     if out.exists():
         raise DataError(f"{out}: is there already; name another folder, or delete it")
     cases = _chosen(survey.discover(root), root)
-    fresh = out.with_name(f".{out.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    for case in progress.steps(cases, "patients written"):
-        scan = nifti.read_case(case)
-        try:
-            _write(fresh / FOLDER / case.patient_id / case.patient_id, scan, masks)
-        except ValueError as error:
-            raise DataError(
-                f"{case.segmentation}: case {case.case_id} gives no box, as {error}; leave it out"
-            ) from None
-    write_atomic(fresh / FOLDER / TABLE, _table(root, cases))
-    fresh.rename(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as staging:
+        fresh = Path(staging, out.name)
+        for case in progress.steps(cases, "patients written"):
+            scan = nifti.read_case(case)
+            try:
+                _write(fresh / FOLDER / case.patient_id / case.patient_id, scan, masks)
+            except ValueError as error:
+                what = f"case {case.case_id} gives no box, as {error}; leave it out"
+                raise DataError(f"{case.segmentation}: {what}") from None
+        write_atomic(fresh / FOLDER / TABLE, _table(root, cases))
+        fresh.rename(out)
     return len(cases)
 
 
