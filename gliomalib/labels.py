@@ -1,7 +1,5 @@
 """Label conventions: what a release writes for each class, and the regions made of classes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Any, Literal
@@ -115,7 +113,8 @@ def _convention(release: str) -> MappingProxyType[int, int]:
 def _complaint(wrong: NDArray[Any], allowed: Iterable[int], where: str) -> str:
     values, counts = np.unique(wrong, return_counts=True)
     counted = ", ".join(
-        f"{value:g} in {count} voxels" for value, count in zip(values[:5], counts[:5], strict=True)
+        f"{value:g} in {count} voxel{'s' if count > 1 else ''}"
+        for value, count in zip(values[:5], counts[:5], strict=True)
     )
     more = f" and {len(values) - 5} more values" if len(values) > 5 else ""
     with np.errstate(invalid="ignore"):

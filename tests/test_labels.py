@@ -81,7 +81,7 @@ def test_every_voxel_is_looked_up(
     raw = np.array(picked, dtype).reshape(shape, order="F" if order == "F" else "C")
     raw = raw[(slice(None, None, -1),) * raw.ndim] if order == "turned" else raw
     if not set(picked) <= {0, 1, 2, 4}:
-        with pytest.raises(DataError, match=f"unknown label {strange[0]} in 1 voxels"):
+        with pytest.raises(DataError, match=f"unknown label {strange[0]} in 1 voxel;"):
             labels.to_canonical(raw, "brats2020", "x")
         return
     canonical = labels.to_canonical(raw, "brats2020", "x")
