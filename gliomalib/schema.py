@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -283,7 +283,7 @@ class Record(Named):
     wall_s: float
     peak_memory_bytes: int
     provenance: Mapping[str, Any]
-    caveats: tuple[str, ...] = field(default=())
+    caveats: tuple[str, ...] = ()
     conclusion: str = ""
     exclusions: tuple[Exclusion, ...] = ()
 

@@ -208,11 +208,10 @@ def _without_case(faults: Sequence[Fault]) -> list[Entry]:
     places: dict[Path, list[Fault]] = {}
     for fault in faults:
         places.setdefault(fault.path, []).append(fault)
-    cases = (
-        Case(first.case_id, first.patient_id, first.release, {}, None)
-        for first, *_ in places.values()
-    )
-    return [_excluded(Entry(c, "excluded"), f) for c, f in zip(cases, places.values(), strict=True)]
+    return [
+        _excluded(Entry(Case(f.case_id, f.patient_id, f.release, {}, None), "excluded"), [f, *more])
+        for f, *more in places.values()
+    ]
 
 
 def _excluded(entry: Entry, faults: Sequence[Fault]) -> Entry:
@@ -305,11 +304,11 @@ def _under_pseudonyms(cohort: Cohort, entries: Sequence[Entry], work_dir: Path) 
         for table in (cohort.faults, cohort.notes)
     )
     unused = cohort.unused.assign(why="see python -m gliomalib data verify")
-    return Cohort(
+    return replace(
+        cohort,
         cases=table_of(renamed),
         links=links.sort_values(["case_id", "same_as"], ignore_index=True),
         faults=faults,
         notes=notes,
         unused=unused.sort_values(["kind", "files"], ignore_index=True),
-        people=cohort.people,
     )

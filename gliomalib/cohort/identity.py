@@ -46,10 +46,8 @@ def links(scans: Sequence[Inspection], twins: Mapping[str, str] | None = None) -
     joined = [*_same(scans, "table"), *_same(scans, "content")]
     first = _first_of_each([scan.case.case_id for scan in scans], joined)
     signed = {scan.case.case_id: scan.signature for scan in scans if scan.signature is not None}
-    if len(signed) < 2:
-        return joined
-    names, known = list(signed), twins or {}
-    pairs = [pair for pair in known.items() if signed.keys() >= set(pair)]
+    names = list(signed)
+    pairs = [pair for pair in (twins or {}).items() if signed.keys() >= set(pair)]
     joined += [Link(*pair, "twin", float(signed[pair[0]] @ signed[pair[1]])) for pair in pairs]
     for i, j, similarity in fingerprint.suspects(list(signed.values())):
         pair = {names[i], names[j]}

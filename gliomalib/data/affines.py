@@ -1,7 +1,5 @@
 """Matrices from the voxels of a scan to millimetres: usable ones, and two that are one."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from itertools import product

@@ -7,8 +7,6 @@ The ``.json`` is written last and removed first: a process that is killed in bet
 array without one, and that counts as nothing.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json
@@ -95,7 +93,7 @@ class ArrayFile:
         grid = _GRID.validate_python(notes["grid"])
         try:
             # np.load would also open a zip or a pickle
-            array: NDArray[Any] = np.lib.format.open_memmap(self.path, mode="r")
+            array: NDArray[Any] = npy.open_memmap(self.path, mode="r")
         except (ValueError, OverflowError, TypeError, SyntaxError) as error:
             raise StoredError(f"{self.path}: is damaged ({error}); {self.remedy}") from None
         if array.shape[1:] != grid.shape:

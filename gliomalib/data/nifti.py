@@ -1,7 +1,5 @@
 """One NIfTI file read safely, and one case made of them."""
 
-from __future__ import annotations
-
 import math
 import stat
 from collections.abc import Mapping, Sequence
@@ -109,10 +107,7 @@ def decode(path: str | Path, stored: bytes, channel: int | None = None) -> Nifti
         raise DataError(f"{path}: {message}", "truncated") from None
     values = values if channel is None else values[..., channel]
     _check_finite(path, values)
-    _, factor = UNITS.get(_unit_code(image), UNITS[2])
-    affine = np.array(image.affine, dtype=np.float64)
-    affine[:3] *= factor
-    spacing = _spacing(image, affine, path)
+    affine, spacing = _in_mm(path, image)
     affines.check_affine(affine, str(path))
     return NiftiVolume(path, values, spacing, affines.nested(affine), _doubts(image))
 
@@ -147,13 +142,8 @@ def read_case(case: Case, stored: Mapping[Path, bytes] | None = None) -> Scan:
         path = case.files[name]
         return decode(path, content[path], channel_of(case, name))
 
-    volumes = dict(
-        zip(
-            case.files,
-            progress.in_threads(decoded, list(case.files), cores(), "files"),
-            strict=True,
-        )
-    )
+    names = list(case.files)
+    volumes = dict(zip(names, progress.in_threads(decoded, names, cores(), "files"), strict=True))
     check_same_grid(list(volumes.values()), mask_of_own_origin(case))
     first, mask = next(iter(volumes.values())), volumes.get("seg")
     return Scan(
@@ -257,10 +247,13 @@ def _check_finite(path: Path, values: NDArray[Any]) -> None:
         raise DataError(f"{path}: {message}", "not finite")
 
 
-def _spacing(
-    image: nib.nifti1.Nifti1Image, affine: FloatArray, path: Path
-) -> tuple[float, float, float]:
+def _in_mm(
+    path: Path, image: nib.nifti1.Nifti1Image
+) -> tuple[FloatArray, tuple[float, float, float]]:
+    """Return the affine and the size of a voxel in millimetres."""
     unit, factor = UNITS.get(_unit_code(image), UNITS[2])
+    affine = np.array(image.affine, dtype=np.float64)
+    affine[:3] *= factor
     x, y, z = (float(size) * factor for size in image.header["pixdim"][1:4])
     from_affine = np.linalg.norm(affine[:3, :3], axis=0)
     if not np.allclose((x, y, z), from_affine, rtol=SPACING_TOLERANCE):
@@ -271,7 +264,7 @@ def _spacing(
     if not low <= min(x, y, z) <= max(x, y, z) <= high:
         message = f"voxel size is {(x, y, z)} mm, read as {unit}, expected {low} to {high} mm"
         raise DataError(f"{path}: {message}; correct the header or its unit", "voxel size")
-    return x, y, z
+    return affine, (x, y, z)
 
 
 def _unit_code(image: nib.nifti1.Nifti1Image) -> int:

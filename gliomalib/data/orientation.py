@@ -1,7 +1,5 @@
 """Scans of any orientation brought to that of BraTS: x to the left, y to the back, z upwards."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
