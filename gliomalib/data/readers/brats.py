@@ -26,6 +26,8 @@ NAMING = Naming(
     re.compile("|".join(CASE_FOLDERS.values())), {name: f"_{name}" for name in SEQUENCES}, "_seg"
 )
 
+_SEQUENCE = re.compile(rf"({'|'.join(SEQUENCES)})\b")
+
 CARD = "phantom.json"
 """What lies beside the files of a phantom, see ``phantoms.write``."""
 
@@ -44,25 +46,13 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
 
     Faults are a missing or duplicated sequence and an ambiguous mask.
     """
-    for folder, case in layout.case_folders(tree, NAMING):
-        release = next(key for key, names in CASE_FOLDERS.items() if re.fullmatch(names, case))
+    for folder, name in layout.case_folders(tree, NAMING):
+        release = next(key for key, names in CASE_FOLDERS.items() if re.fullmatch(names, name))
         tree.read.extend(path for path in tree.files[folder] if path.name == CARD)
-        yield from _cases(release, folder, tree.files[folder])
-
-
-def _cases(release: str, folder: Path, files: Sequence[Path]) -> list[Case | Fault]:
-    above = folder.parent.name
-    grade = above if above in people.GRADES else None
-    case = Case(folder.name, folder.name, release, {}, None, grade)
-    images = layout.images_in(files)
-    stems = NAMING.stems(folder.name)
-    names = {name.lower() for name in stems.values()}
-    # a copy of a sequence, or a file of another case, is no mask of this one
-    others = [path for path in images if layout.stem(path).lower() not in names]
-    mask = _mask(
-        case, folder, [path for path in others if _may_be_mask(layout.stem(path), folder.name)]
-    )
-    return layout.assemble(case, folder, images, stems, mask)
+        above, images = folder.parent.name, layout.images_in(tree.files[folder])
+        case = Case(name, name, release, {}, None, above if above in people.GRADES else None)
+        mask = _mask(case, folder, [path for path in images if _may_be_mask(path, name)])
+        yield from layout.assemble(case, folder, images, NAMING.stems(name), mask)
 
 
 def _mask(case: Case, folder: Path, others: Sequence[Path]) -> Path | Fault | None:
@@ -81,8 +71,10 @@ def _mask(case: Case, folder: Path, others: Sequence[Path]) -> Path | Fault | No
     )
 
 
-def _may_be_mask(stem: str, case: str) -> bool:
-    own = stem.startswith(f"{case}_") and not re.match(
-        "(t1|t1ce|t2|flair)\\b", stem[len(case) + 1 :]
-    )
+def _may_be_mask(path: Path, case: str) -> bool:
+    # a sequence or a copy of one, or a file of another case, is no mask of this one
+    stem = layout.stem(path)
+    if stem.lower() in (name.lower() for name in NAMING.stems(case).values()):
+        return False
+    own = stem.startswith(f"{case}_") and not _SEQUENCE.match(stem.removeprefix(f"{case}_"))
     return own or not NAMING.case.match(stem)
