@@ -1,8 +1,10 @@
 """Who is who: patients that are in several releases, by table, by content, or perhaps."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -111,12 +113,10 @@ def overlap_facts(people: Sequence[Identity], test_share: float = 0.2) -> dict[s
     volume whose patient has m volumes of N has none in training if its m - 1 siblings are among
     the other T - 1 test volumes, with probability C(N-m, T-m) / C(N-1, T-1) (hypergeometric).
     """
-    by_year = {year: sum(year in person.ids for person in people) for year in PAPER_YEARS}
-    by_year = {year: count for year, count in by_year.items() if count}
-    if not by_year:
+    there = [[year for year in PAPER_YEARS if year in person.ids] for person in people]
+    copies = [len(years) for years in there if years]
+    if not copies:
         return {}
-    copies = [sum(year in person.ids for year in by_year) for person in people]
-    copies = [count for count in copies if count]
     volumes = sum(copies)
     test = max(1, round(test_share * volumes))
     ways = math.comb(volumes - 1, test - 1)
@@ -124,7 +124,8 @@ def overlap_facts(people: Sequence[Identity], test_share: float = 0.2) -> dict[s
     alone = [math.comb(volumes - m, test - m) / ways if m <= test else 0.0 for m in copies]
     share = sum(m * (1 - p) for m, p in zip(copies, alone, strict=True)) / volumes
     pooled = {"volumes": volumes, "patients": len(copies), "test_volumes": test}
-    return {**{str(year): n for year, n in by_year.items()}, **pooled, "leaking_share": share}
+    by_year = sorted(Counter(chain.from_iterable(there)).items())
+    return {**{str(year): n for year, n in by_year}, **pooled, "leaking_share": share}
 
 
 def _same(scans: Sequence[Inspection], how: Literal["table", "content"]) -> list[Link]:

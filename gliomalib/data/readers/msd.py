@@ -26,15 +26,20 @@ LOOKED_FOR = (
     "imagesTr/BRATS_NNN.nii or .nii.gz (4-D) with labelsTr/BRATS_NNN, and imagesTs/BRATS_NNN"
 )
 
-CHANNELS = ("flair", "t1", "t1ce", "t2")
-"""Order of the sequences in a file."""
+CHANNELS = {"flair": "FLAIR", "t1": "T1w", "t1ce": "T1gd", "t2": "T2w"}
+"""Sequences in their order in a file → what the release calls them."""
 
 DESCRIPTION = "dataset.json"
 """The file in which the release describes itself, and the kind of its faults."""
 
-SEQUENCE_NAMES = {"flair": "FLAIR", "t1": "T1w", "t1ce": "T1gd", "t2": "T2w"}
 LABEL_NAMES = ("background", "non-enhancing tumor", "edema", "enhancing tumor")
 """What the release calls canonical labels 0 to 3."""
+
+EXPECTED = {
+    "modality": {str(i): name for i, name in enumerate(CHANNELS.values())},
+    "labels": {str(raw): LABEL_NAMES[label] for raw, label in CONVENTIONS[RELEASE].items()},
+}
+"""What ``dataset.json`` must say of sequences and labels for our tables to hold."""
 
 _CASE = re.compile(r"BRATS_\d{3}")
 _TRAINING = "imagesTr"
@@ -57,16 +62,8 @@ def find(tree: Tree) -> Iterator[Case | Fault]:
             yield from faults[folder.parent]
         for name in dict.fromkeys(layout.stem(path) for path in images):
             if not faults[folder.parent]:
-                case = Case(name, name, RELEASE, {}, None, channels=CHANNELS)
+                case = Case(name, name, RELEASE, {}, None, channels=tuple(CHANNELS))
                 yield from _case(tree, case, folder)
-
-
-def expected_description() -> dict[str, dict[str, str]]:
-    """Return what ``dataset.json`` must say of sequences and labels for our tables to hold."""
-    return {
-        "modality": {str(i): SEQUENCE_NAMES[name] for i, name in enumerate(CHANNELS)},
-        "labels": {str(raw): LABEL_NAMES[label] for raw, label in CONVENTIONS[RELEASE].items()},
-    }
 
 
 def _case(tree: Tree, case: Case, folder: Path) -> list[Case | Fault]:
@@ -108,7 +105,7 @@ def _disagreements(tree: Tree, folder: Path) -> list[Fault]:
             f"{key} is {description.get(key)!r}, expected {wanted}; check that this is "
             "Task01_BrainTumour as released, as its files are read in that order",
         )
-        for key, wanted in expected_description().items()
+        for key, wanted in EXPECTED.items()
         if _plain(description.get(key)) != _plain(wanted)
     ]
 

@@ -40,7 +40,7 @@ def test_without_a_description_the_folders_are_enough(root: Path) -> None:
 
 
 def test_what_must_be_described_is_what_our_tables_say() -> None:
-    assert msd.expected_description() == {
+    assert msd.EXPECTED == {
         "modality": {"0": "FLAIR", "1": "T1w", "2": "T1gd", "3": "T2w"},
         "labels": {
             "0": "background",
@@ -83,7 +83,7 @@ def test_a_description_of_another_order_is_a_fault_in_place_of_the_cases(
     assert found.cases == ()
     (fault,) = found.faults
     assert (fault.kind, fault.path, fault.release) == ("dataset.json", path, "msd_task01")
-    expected = str(msd.expected_description()[key])
+    expected = str(msd.EXPECTED[key])
     assert fault.message.startswith(f"{path}: {key} is ")
     assert expected in fault.message
 
