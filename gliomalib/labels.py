@@ -113,7 +113,7 @@ def _convention(release: str) -> MappingProxyType[int, int]:
 def _complaint(wrong: NDArray[Any], allowed: Iterable[int], where: str) -> str:
     values, counts = np.unique(wrong, return_counts=True)
     counted = ", ".join(
-        f"{value:g} in {count} voxel{'s' if count > 1 else ''}"
+        f"{value:.8g} in {count} voxel{'s' if count > 1 else ''}"
         for value, count in zip(values[:5], counts[:5], strict=True)
     )
     more = f" and {len(values) - 5} more values" if len(values) > 5 else ""

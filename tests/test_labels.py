@@ -104,7 +104,14 @@ def test_to_raw_writes_what_the_release_writes(release: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(3, "3 in 2"), (1.5, "1.5 in 2"), (-1, "-1 in 2"), (np.nan, "nan in 2"), (260, "260 in 2")],
+    [
+        (3, "3 in 2"),
+        (1.5, "1.5 in 2"),
+        (-1, "-1 in 2"),
+        (np.nan, "nan in 2"),
+        (260, "260 in 2"),
+        (1234567, "1234567 in 2"),
+    ],
 )
 def test_unknown_label_is_refused(value: float, shown: str) -> None:
     raw = np.array([0, 1, 2, value, value], dtype=np.float32)
