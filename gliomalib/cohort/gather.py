@@ -11,7 +11,7 @@ from gliomalib import provenance, settings
 from gliomalib.cohort import identity, pseudonyms
 from gliomalib.cohort.table import Entry, table_of, write_cases
 from gliomalib.data import inspection
-from gliomalib.data.readers import brats, people, survey, tables
+from gliomalib.data.readers import brats, layout, people, survey, tables
 from gliomalib.data.readers.unused import Unused
 from gliomalib.labels import RELEASES
 from gliomalib.phantoms import copies as phantom_copies
@@ -205,9 +205,9 @@ def _inspected(
 
 def _without_case(faults: Sequence[Fault]) -> list[Entry]:
     """Return what never became a case, as its faults stand in the way, once for each path."""
-    places: dict[Path, list[Fault]] = {}
+    places: dict[tuple[Path, str], list[Fault]] = {}
     for fault in faults:
-        places.setdefault(fault.path, []).append(fault)
+        places.setdefault((fault.path, fault.case_id), []).append(fault)
     return [
         _excluded(Entry(Case(f.case_id, f.patient_id, f.release, {}, None), "excluded"), [f, *more])
         for f, *more in places.values()
@@ -216,7 +216,8 @@ def _without_case(faults: Sequence[Fault]) -> list[Entry]:
 
 def _excluded(entry: Entry, faults: Sequence[Fault]) -> Entry:
     kind = "; ".join(dict.fromkeys(fault.kind for fault in faults))
-    detail = "; ".join(dict.fromkeys(f"{fault.kind} ({fault.path.name})" for fault in faults))
+    places = dict.fromkeys(f"{fault.kind} ({layout.plain(fault.path.name)})" for fault in faults)
+    detail = "; ".join(places)
     return replace(entry, part="excluded", kind=kind, detail=detail, same_as=None)
 
 
@@ -268,7 +269,7 @@ def _check_parts(entries: Sequence[Entry], data: settings.Data) -> None:
 
 def _fault_table(faults: Sequence[Fault], root: Path) -> pd.DataFrame:
     rows = [
-        (f.case_id, f.release, f.kind, f.path.name, f.message.replace(f"{root}/", ""))
+        (f.case_id, f.release, f.kind, layout.plain(f.path.name), f.message.replace(f"{root}/", ""))
         for f in faults
     ]
     return pd.DataFrame(rows, columns=["case_id", "release", "kind", "file", "what to do"])

@@ -1,6 +1,7 @@
 """Who takes part: phantoms, several releases, patients that stand twice, overlap of the years."""
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 
 from gliomalib import settings
@@ -150,7 +152,7 @@ def test_a_split_by_site_uses_nobody_of_unknown_site(tmp_path: Path) -> None:
         }
         assert (cases["part"].iloc[:2] == "internal").all()
         last = cases.loc["BraTS20_Training_003"]
-        assert last["part"] == part and (last["note"] == note if note else True)
+        assert last["part"] == part and (last["note"] == note if note else pd.isna(last["note"]))
         site = [split.test for split in deal(cases.reset_index(), asked).get("site", ())]
         assert site == [("BraTS20_Training_001",), ("BraTS20_Training_002",)] * (by == "site")
 
@@ -205,6 +207,29 @@ def test_a_faulty_case_stops_the_study_or_is_excluded(pool: Path) -> None:
     # its twin in the other release, of whom it is the only sound examination now, takes its place
     assert parts.loc["BraTS2021_00003", "part"] == "external"
     assert sorted(found.faults["kind"]) == ["damaged gzip", "missing sequence"]
+
+
+def test_a_name_that_no_table_can_hold_is_a_fault(tmp_path: Path) -> None:
+    pool, odd = tmp_path / "pool", os.fsdecode(b"Gr\xf6\xdfe")
+    for number in (1, 4):
+        faults.write(pool / odd, number)
+    faults.write(pool, 2)
+    mask = faults.write(pool, 3)["seg"]
+    mask.rename(mask.with_name(f"{odd}_seg.nii.gz"))
+    with pytest.raises(DataError, match=r"case BraTS20_Training_00.: /.*\\udcf6.*rename it"):
+        gather.gather(folder_study(["brats2020"]), pool, tmp_path)
+    found = gather.gather(folder_study(["brats2020"], on_bad_case="exclude"), pool, tmp_path)
+    casetable.write_cases(found.cases, tmp_path / "cases.csv")
+    cases = casetable.read_cases(tmp_path / "cases.csv").set_index("case_id")
+    assert cases["part"].tolist() == ["internal", *["excluded"] * 3]
+    assert cases["kind"].tolist()[1:] == ["name not UTF-8"] * 3
+    (pool / f"{odd}.txt").touch()
+    (pool / odd / "BraTS20_Training_005").symlink_to("gone")
+    found = gather.gather(folder_study(["brats2020"], on_bad_case="exclude"), pool, tmp_path)
+    for table in (found.cases, found.faults, found.unused):
+        table.to_csv().encode()
+    assert "BraTS20_Training_005" in set(found.faults["case_id"])
+    assert found.unused["why"].str.startswith(r"Gr\udcf6\udcdfe.txt: not used").any()
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,12 @@ def case_folders(tree: Tree, naming: Naming) -> Iterator[tuple[Path, str]]:
 
 def fault_of(path: Path, kind: str, message: str, release: str = "unknown") -> Fault:
     """Return a fault of a file or folder that is not one case's."""
-    return Fault(path.name, path.name, release, path, kind, message)
+    return Fault(plain(path.name), plain(path.name), release, path, kind, plain(message))
+
+
+def plain(text: str) -> str:
+    """Return a name or a sentence as UTF-8 can hold it, other bytes by their numbers."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def images_in(files: Sequence[Path]) -> list[Path]:
@@ -148,7 +153,13 @@ def assemble(
     ``case`` is what names and tables say of it, faults are said to be at ``folder``: one for each
     sequence that is missing or duplicated, and one that stands in place of the mask. Beside them
     a case that has a mask comes without images: whether that will do is for the study to say.
+    A name that is not UTF-8 is a fault: no table and no notebook can hold it.
     """
+    for path in (folder, mask):
+        if isinstance(path, Path) and plain(str(path)) != str(path):
+            place = next(above for above in path.parents if plain(str(above)) == str(above))
+            sentence = f"case {case.case_id}: {plain(str(path))} is not UTF-8; rename it"
+            return [case.fault(place, "name not UTF-8", sentence)]
     paths = {sequence: named(files, stems[sequence]) for sequence in SEQUENCES}
     faults: list[Case | Fault] = [mask] if isinstance(mask, Fault) else []
     for sequence, candidates in paths.items():

@@ -45,7 +45,8 @@ class Unused:
         where = f" ({', '.join(first)}{more})" if first else ""
         files = f"{self.files} files are " if self.files > 1 else ""
         advice = f"; {self.advice}" if self.advice else ""
-        return f"{self.path}: {files}not used{where}, because {self.because}{advice}"
+        message = f"{self.path}: {files}not used{where}, because {self.because}{advice}"
+        return layout.plain(message)
 
 
 @dataclass(frozen=True)
