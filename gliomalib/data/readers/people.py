@@ -188,9 +188,11 @@ def _identity(row: Mapping[str, str | None], columns: Mapping[str, int], where: 
     ids = {year: entry for year, entry in entries.items() if entry not in _NO_ENTRY}
     if not ids:
         raise DataError(f"{where}: no subject ID in this row; correct the table")
-    grade = (row.get("Grade") or "").strip()
-    grade = "" if grade in _NO_ENTRY else grade
-    return Identity(ids, grade or None, site_of(ids.values()), dict.fromkeys(ids, where))
+    cells = (cell or "" for name, cell in row.items() if name.lower() == "grade")
+    grade = next(cells, "").strip().upper()
+    return Identity(
+        ids, None if grade in _NO_ENTRY else grade, site_of(ids.values()), dict.fromkeys(ids, where)
+    )
 
 
 def _sited(people: Sequence[Identity], entries: Sequence[str]) -> list[Identity]:

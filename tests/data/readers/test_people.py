@@ -95,6 +95,18 @@ def test_which_ids_name_a_site(name: str, site: str) -> None:
     assert people.site_of(["x", name]) == site
 
 
+@pytest.mark.parametrize("column", ["Grade", "grade", "GRADE"])
+@pytest.mark.parametrize(
+    ("cell", "grade"), [("HGG", "HGG"), (" lgg ", "LGG"), ("NA", None), ("n/a", None), ("", None)]
+)
+def test_a_grade_is_known_in_small_letters_too(
+    column: str, cell: str, grade: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "mapping.csv"
+    path.write_text(f"{column},BraTS2020\n{cell},a\n")
+    assert [person.grade for person in people.read_mapping(path)] == [grade]
+
+
 def test_a_column_of_sites_has_names_where_the_ids_agree(tmp_path: Path) -> None:
     """Site 1 is CBICA by its patients' IDs, 2 has no name, of 3 nobody knows which one it is."""
     rows = {
