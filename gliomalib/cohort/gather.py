@@ -147,7 +147,10 @@ def _folder(study: settings.Study, source_dir: str | Path | None) -> Listed:
     there = {case.release for case in found.cases} | {fault.release for fault in found.faults}
     for release in (*data.internal_releases, *data.external_releases):
         if release not in there:
-            raise DataError(f"{root}: no case of {release}; found only {', '.join(sorted(there))}")
+            raise DataError(
+                f"{root}: no case of {release}; found only {', '.join(sorted(there))}; give a "
+                "folder that holds all releases of the study"
+            )
     asked = dict.fromkeys(data.internal_releases, "internal")
     asked |= dict.fromkeys(data.external_releases, "external")
     # what is wrong with a release that nobody asked for is no concern of the study

@@ -11,6 +11,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from gliomalib.cohort.table import MADE_BY
+from gliomalib.digits import counted
 from gliomalib.inputs import Frozen, explain
 from gliomalib.provenance import write_atomic
 from gliomalib.schema import DataError, MismatchError, Split, StoredError
@@ -47,7 +48,8 @@ def make_splits(
     patients = sorted(internal)
     least = max(2, plan.folds)
     if len(patients) < least:
-        raise DataError(f"{len(patients)} internal patients, but {plan.folds} folds need {least}")
+        who, folds = counted(len(patients), "internal patient"), counted(plan.folds, "fold")
+        raise DataError(f"{who}, but {folds} would take {least}; give more patients or fewer folds")
     if held_out and plan.folds > 1:
         raise DataError(f"{plan.folds} folds would train on {min(held_out)}, who must be tested")
     shuffled = _shuffled(patients, named_seed(seed, "split"))
@@ -78,8 +80,9 @@ def make_site_splits(
     tests += [small] if (small := [name for name in known if sites[name] not in large]) else []
     if len(tests) < 2:
         raise DataError(
-            f"{len(counts)} known sites, {len(large)} with {plan.site_patients} patients or more: "
-            "folds by site need two; split by patient, or lower split.site_patients"
+            f"{counted(len(counts), 'known site')}, {len(large)} with {plan.site_patients} "
+            "patients or more: folds by site need two; split by patient, or lower "
+            "split.site_patients"
         )
     return _splits(tests, _shuffled(known, named_seed(seed, "split")), external, plan, seed)
 

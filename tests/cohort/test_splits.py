@@ -93,8 +93,12 @@ def test_the_seed_decides() -> None:
     ("internal", "plan", "message"),
     [
         ([], SplitPlan(), "0 internal patients"),
-        (["a"], SplitPlan(), "1 internal patients, but 1 folds need 2"),
-        (["a", "b"], SplitPlan(folds=3), "2 internal patients, but 3 folds need 3"),
+        (["a"], SplitPlan(), "1 internal patient, but 1 fold would take 2; give more"),
+        (
+            ["a", "b"],
+            SplitPlan(folds=3),
+            "2 internal patients, but 3 folds would take 3; give more",
+        ),
         (["a", "b", "a"], SplitPlan(), "a twice"),
         (["a", "b"], SplitPlan(test_share=0.5, val_share=0.5), "0 train"),
     ],
