@@ -3,8 +3,10 @@
 import hmac
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from gliomalib.schema import Case, DataError
 
@@ -63,14 +65,10 @@ def open_pseudonyms(folder: Path) -> Pseudonyms:
 
 def _make_key(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(descriptor, secrets.token_bytes(KEY_BYTES))
-        os.close(descriptor)
+    # such a file is for its owner only, whatever the umask
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as fresh:
+        fresh.write(secrets.token_bytes(KEY_BYTES))
+        fresh.flush()
         # a second process that makes one at the same time must not replace the first one's
-        os.link(fresh, path)
-    except FileExistsError:
-        pass
-    finally:
-        fresh.unlink()
+        with suppress(FileExistsError):
+            os.link(fresh.name, path)

@@ -223,8 +223,8 @@ def _unmasked(cases: Sequence[Case], root: Path) -> Iterator[Unused]:
         because = f"{len(bare)} of {len(group)} cases of {release} have no mask"
         advice = "unless this is a validation set, fetch them again"
         files = sum(len(case.files) for case in bare)
-        folders = tuple(_folder(case) for case in bare)
-        yield from [Unused(place, "no mask", because, advice, files, folders)] if bare else []
+        if bare:
+            yield Unused(place, "no mask", because, advice, files, tuple(map(_folder, bare)))
 
 
 def _folder(case: Case) -> Path:
