@@ -302,12 +302,10 @@ def check_same_grid(a: Volume, b: Volume) -> None:
                 f"{volume.probabilities.shape}, their grid says {expected}; predict them again"
             )
     if a.grid != b.grid:
-        pairs = {part.name: [getattr(v.grid, part.name) for v in (a, b)] for part in fields(Grid)}
+        grids = (a.grid, b.grid)
+        pairs = {part.name: [getattr(grid, part.name) for grid in grids] for part in fields(Grid)}
         differ = [f"{name} ({x} against {y})" for name, (x, y) in pairs.items() if x != y]
-        names = [
-            f"{grid.patient_id} (shape {grid.shape}, crop from {grid.crop_start})"
-            for grid in (a.grid, b.grid)
-        ]
+        names = [f"{g.patient_id} (shape {g.shape}, crop from {g.crop_start})" for g in grids]
         raise MismatchError(
             f"volumes of {' and '.join(names)} cannot be fused, they differ in "
             f"{', '.join(differ)}; predict both branches from the same stored case"

@@ -207,7 +207,7 @@ def _inspected(
 
 
 def _without_case(faults: Sequence[Fault]) -> list[Entry]:
-    """Return what never became a case, as its faults stand in the way, once for each path."""
+    """Return what never became a case, as faults stand in the way, once for each path and ID."""
     places: dict[tuple[Path, str], list[Fault]] = {}
     for fault in faults:
         places.setdefault((fault.path, fault.case_id), []).append(fault)

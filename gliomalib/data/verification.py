@@ -132,7 +132,7 @@ def _survey(root: Path) -> Survey:
 
 
 def _changes(root: Path, cases: Sequence[Case], used: Mapping[Path, str]) -> Iterator[Fault]:
-    """Yield a fault for every file below ``root`` that is not as the study has read it."""
+    """Yield a fault for every file below ``root``, with links, that the study read otherwise."""
     # resolved, because the study may have come to the same files through a link; and a folder may
     # hold links to files that lie elsewhere
     resolved = {path.resolve(): digest for path, digest in used.items()}

@@ -69,8 +69,8 @@ def name(tree: Tree, entries: Sequence[Case | Fault]) -> list[Case | Fault]:
 def read_mapping(path: str | Path) -> list[Identity]:
     """Read the organisers' table of IDs across years, one identity a row; [] for another table.
 
-    Raises ``DataError`` for a row without any ID, and for a file that cannot be read or has no
-    column of IDs though it is called or begins like such a table.
+    Raises ``DataError`` for a row without any ID, two columns for one year, and for a file
+    that cannot be read or has no column of IDs though it is called or begins like such a table.
     """
     path = Path(path)
     ours = bool(_CALLED_TABLE.fullmatch(path.name))
