@@ -196,7 +196,8 @@ def test_no_splits_are_refused(tmp_path: Path) -> None:
     [
         *("", "[]", "{}", "[" * 100_000, '{"patients": [], "splits": [{"fold": 0}]}'),
         '{"patients": [1, "a"], "splits": []}',
-        '{"patients": "ab", "splits": [{"fold": 0, "train": "a", "val": "", "test": "b"}]}',
+        '{"patients": "ab", "splits": [{"fold": 0, "train": "a", "val": "", "test": "b", '
+        '"external": ""}]}',
     ],
     ids=lambda text: text[:20],
 )

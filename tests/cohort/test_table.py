@@ -91,7 +91,7 @@ def test_what_inspection_found_is_in_the_row() -> None:
         case(channels=("flair", "t1", "t1ce", "t2"), digests=DIGESTS),
         case(folder="/a folder, with \"quotes\" and 'more'; ünïcode"),
         case(folder="/line\nbreak"),
-        case(folder="/carriage\rreturn\r\n"),
+        case(folder="/carriage\rreturn"),
         case(name="NA", folder="/null", patient_id="None", grade="NA"),
         case(name="007", patient_id="1e5"),
     ],
