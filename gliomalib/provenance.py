@@ -161,17 +161,19 @@ def naming(path: str | Path) -> Iterator[None]:
 
 
 @contextmanager
-def open_atomic(path: str | Path) -> Iterator[BinaryIO]:
+def open_atomic(path: str | Path, *, private: bool = False) -> Iterator[BinaryIO]:
     """Give a stream of bytes that becomes ``path`` whole, or not at all where writing fails.
 
     The temporary file is the writer's own, so that two processes may write one path; it is gone
-    unless the process is killed, and then its name, with a dot in front, counts for nothing.
+    unless the process is killed, and then its name, with a dot in front, counts for nothing. The
+    umask says who may read the file, and nobody else may read one that is ``private``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with naming(path), temporary.open("xb") as stream:
+        temporary.touch(0o600 if private else 0o666, exist_ok=False)
+        with naming(path), temporary.open("wb") as stream:
             yield stream
         temporary.replace(path)
     except OSError as error:
@@ -183,9 +185,9 @@ def open_atomic(path: str | Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
-def write_atomic(path: str | Path, content: str | bytes) -> Path:
+def write_atomic(path: str | Path, content: str | bytes, *, private: bool = False) -> Path:
     """Write text (as UTF-8) or bytes whole or not at all, see ``open_atomic``; return ``path``."""
-    with open_atomic(path) as stream:
+    with open_atomic(path, private=private) as stream:
         stream.write(content.encode() if isinstance(content, str) else content)
     return Path(path)
 

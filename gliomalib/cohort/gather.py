@@ -9,7 +9,7 @@ import pandas as pd
 
 from gliomalib import provenance, settings
 from gliomalib.cohort import identity, pseudonyms
-from gliomalib.cohort.table import Entry, table_of, write_cases
+from gliomalib.cohort.table import Entry, table_of
 from gliomalib.data import inspection
 from gliomalib.data.readers import brats, layout, people, survey, tables
 from gliomalib.data.readers.unused import Unused
@@ -294,7 +294,8 @@ def _under_pseudonyms(cohort: Cohort, entries: Sequence[Entry], work_dir: Path) 
     exams = {name: names.case(name) for name in who["case_id"]}
     people = who["patient_id"].map(names.patient)
     private = who.assign(exam=who["case_id"].map(exams), patient=people)
-    write_cases(private, work_dir / "pseudonyms.csv").chmod(0o600)
+    table = private.to_csv(index=False)
+    provenance.write_atomic(work_dir / "pseudonyms.csv", table, private=True)
     # names of files hold IDs, so that of a faulty one goes with ``detail``
     hidden = [replace(e, same_as=e.same_as and names.case(e.same_as), detail="") for e in entries]
     renamed = [replace(entry, case=names.renamed(entry.case)) for entry in hidden]

@@ -185,6 +185,20 @@ def test_everybody_is_in_the_table_and_the_private_list_says_who(
     assert stat.S_IMODE((work.parent / pseudonyms.KEY_FILE).stat().st_mode) == 0o600
 
 
+def test_the_private_list_is_never_open_to_others(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes, replace = [], Path.replace
+
+    def noted(self: Path, target: Path) -> Path:
+        modes.append((Path(target).name, stat.S_IMODE(self.stat().st_mode)))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", noted)
+    hidden(source, tmp_path / "data" / "study")
+    assert modes == [("pseudonyms.csv", 0o600)]
+
+
 def test_the_same_patients_are_recognised_as_the_same(source: Path, tmp_path: Path) -> None:
     work = tmp_path / "data" / "study"
     open_one, closed = gathered(source, tmp_path / "other"), hidden(source, work)
