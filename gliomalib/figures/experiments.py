@@ -61,9 +61,10 @@ def beside(scores: pd.DataFrame, dice: pd.DataFrame) -> Picture:
         right.set_xticks([])
     else:
         blue = LOOKS["pixel recipe, crop"]["color"]
-        clouds = [cloud for _, cloud in dice.groupby("region")["dice"]]
+        clouds = [cloud for _, cloud in dice.set_index("patient_id").groupby("region")["dice"]]
         drawn = dice.assign(dice=picture.height(dice["dice"]))
         picture.swarm(right, clouds, 4, data=drawn, x="region", y="dice", color=blue)
+        picture.name_dots(right, clouds, picture.height)
         right.plot(range(len(means)), picture.height(means), "_", color="black", markersize=16)
         right.plot(range(len(means)), np.zeros(len(means)), **_mark("'no tumour', crop"))
         right.set(xlim=(-0.7, len(means) - 0.3), xlabel="", ylabel="")

@@ -3,7 +3,7 @@
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,12 +145,22 @@ def swarm(axes: Axes, clouds: Sequence[pd.Series], size: float, **drawn: Any) ->
     name_dots(axes, clouds)
 
 
-def name_dots(axes: Axes, clouds: Iterable[pd.Series]) -> None:
+def name_dots(
+    axes: Axes,
+    clouds: Iterable[pd.Series],
+    drawn_at: Callable[[pd.Series], ArrayLike] = np.asarray,
+) -> None:
     """Let dots say who they are and how much, as a title; clouds are values by patient ID.
 
-    A cloud that is drawn is found by its values. A page makes of a title a link.
+    A cloud that is drawn is found by its values, or by what ``drawn_at`` makes of them. Where those
+    of other patients are the same nobody is named. A page makes of a title a link.
     """
-    known = {tuple(cloud.dropna()): cloud.dropna() for cloud in clouds}
+    known: dict[Any, Any] = {}
+    for values in (cloud.dropna() for cloud in clouds):
+        at = tuple(np.asarray(drawn_at(values)))
+        alike = known.setdefault(at, values)
+        if alike is not None and not alike.index.equals(values.index):
+            known[at] = None
     lines: list[tuple[Artist, Any]] = [(line, line.get_xydata()) for line in axes.lines]
     for dots, points in [*lines, *((dots, dots.get_offsets()) for dots in axes.collections)]:
         cloud = next((known[t] for t in map(tuple, np.asarray(points).T) if t and t in known), None)

@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from matplotlib.collections import PathCollection
 
 from gliomalib.figures import experiments
@@ -30,6 +31,12 @@ def test_scores_and_dice_share_one_axis_on_which_small_errors_are_apart() -> Non
     assert shown == ["the paper", RECIPE, NOTHING]
     assert "the paper 0.9900; pixel recipe, whole scan 0.9850" in picture.alt
     assert "WT 0.70, ET 0.20" in picture.alt
+
+
+def test_every_patient_of_the_recipe_is_named_with_the_dice_and_not_its_height() -> None:
+    svg = experiments.beside(SCORES, DICE)._repr_mimebundle_()[0]["image/svg+xml"]
+    titles = [tag.get_text() for tag in BeautifulSoup(svg, "html.parser").select("path > title")]
+    assert sorted(titles) == ["A: 0.3", "A: 0.8", "B: 0.1", "B: 0.6"]
 
 
 def test_without_a_rerun_the_paper_stands_alone() -> None:

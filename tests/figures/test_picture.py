@@ -92,6 +92,18 @@ def test_dots_say_who_they_are_and_of_many_only_the_ends() -> None:
     assert titles == ["A: 0.2", "B: 0.9", others, "P0: 0", "P100: 1"]
 
 
+def test_where_others_have_the_same_values_nobody_is_named() -> None:
+    _, axes = picture.canvas(4, 3)
+    clouds = [pd.Series([1.0, 0.5], index=list(who)) for who in ("AB", "CD")]
+    for number, cloud in enumerate(clouds):
+        axes.scatter([number, number], cloud)
+    picture.name_dots(axes, clouds)
+    assert not any(dots.get_gid() for dots in axes.collections)
+    # those of two networks are the same patients, whom both may name
+    picture.name_dots(axes, clouds[:1] * 2)
+    assert all(dots.get_gid() for dots in axes.collections)
+
+
 def contrast(colour: str, ground: str) -> float:
     """Return the contrast of two colours as WCAG 2 defines it."""
     linear = [
