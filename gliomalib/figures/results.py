@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
-from gliomalib.digits import percent
+from gliomalib.digits import counted, percent
 from gliomalib.figures import picture
 from gliomalib.figures.picture import BLUE, DARK, GREY, ORANGE, Picture, canvas, spoken, styled
 from gliomalib.schema import CLASS_COLOURS, CLASS_NAMES, Example
@@ -27,12 +27,14 @@ def loss_curves(history: pd.DataFrame, title: str) -> Picture:
     """Draw loss per epoch; columns epoch, part, loss and, with several folds, fold."""
     figure, axes = canvas(6.5, 2.8)
     looks: dict[str, Any] = {"color": DARK, "errorbar": None}
-    if history["fold"].nunique() > 1:
-        colours = (DARK, BLUE, ORANGE, picture.AMBER, picture.PINK)
-        looks |= {"hue": "fold", "palette": list(colours[: history["fold"].nunique()])}
+    if (folds := history["fold"].nunique()) > 1:
+        colours = [DARK, BLUE, ORANGE, picture.AMBER, picture.PINK]
+        # folds by site can be more than there are colours, and no two of them share one
+        palette = colours[:folds] if folds <= len(colours) else sns.color_palette("viridis", folds)
+        looks |= {"hue": "fold", "palette": palette}
     if (epochs := history["epoch"].nunique()) < 3:
         looks["marker"] = "o"
-        title += f": only {epochs} epochs, hardly trained"
+        title += f": only {counted(epochs, 'epoch')}, hardly trained"
     sns.lineplot(history, x="epoch", y="loss", style="part", ax=axes, **looks)
     axes.set(title=title, ylabel="loss", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -162,6 +164,8 @@ def alpha_curves(
 @styled
 def published_and_obtained(table: pd.DataFrame) -> Picture:
     """Draw printed values and the recipe's beside obtained ones, from ``judge.numbers``."""
+    if table.empty:
+        return picture.words("This study obtained no number that the paper prints.")
     rows = table.iloc[::-1].reset_index(drop=True)
     figure, axes = canvas(7.5, 0.8 + 0.32 * len(rows))
     axes.hlines(rows.index, rows["low"], rows["high"], color=DARK, linewidth=2)

@@ -21,6 +21,17 @@ def test_curves_of_several_folds_end_with_their_last_losses() -> None:
         columns=["epoch", "part", "loss", "fold"],
     )
     assert results.loss_curves(history, "2D").alt.endswith("last values train 0.25, val 0.25.")
+    first = history.query("fold == 0 and epoch == 0")
+    assert "only 1 epoch, hardly trained" in results.loss_curves(first, "2D").alt
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("folds", [2, 5, 6, 9])
+def test_no_two_folds_share_a_colour(folds: int) -> None:
+    rows = [(epoch, fold) for epoch in range(4) for fold in range(folds)]
+    history = pd.DataFrame(rows, columns=["epoch", "fold"]).assign(part="train", loss=0.5)
+    (axes,) = results.loss_curves(history, "2D").figure.axes
+    assert len({line.get_color() for line in axes.lines if len(line.get_xdata())}) == folds
 
 
 def test_dice_is_coloured_by_part_where_there_is_one_network() -> None:
@@ -99,6 +110,9 @@ def test_printed_recipes_and_obtained_values_are_told_apart() -> None:
     assert labels[1:3] == ["pixel recipe, crop", "the same, scan"]
     assert labels[3:] == ["published", "others, not the paper"]
     assert "squares" in picture.alt
+    nothing = results.published_and_obtained(table[:0])
+    assert nothing.alt == nothing.figure.axes[0].texts[0].get_text()
+    assert nothing.alt.startswith("This study obtained no number"), "and no empty axes"
 
 
 @pytest.mark.filterwarnings("error:.*cannot be placed")
