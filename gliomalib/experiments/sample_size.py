@@ -88,7 +88,8 @@ def table(asked: Mapping[str, tuple[Value, float]]) -> pd.DataFrame:
         few = value.n_seeds < 2 or value.n_patients < 2
         if few or not value.sd_patients + value.sd_trainings > 0:
             continue
-        methods = max(round(value.df_trainings / (value.n_seeds - 1)), 1)
+        # one method has a degree of freedom less than trainings; two, however unequal, have more
+        methods = 2 if value.df_trainings >= value.n_seeds else 1
         spread = Spread(value.sd_patients, value.sd_trainings, methods)
         now = (value.n_patients, value.n_seeds)
         needed = [spread.patients_needed(gain, k) or "none suffice" for k in TRAININGS]

@@ -68,6 +68,16 @@ def test_a_row_has_the_spreads_of_the_study_and_what_would_decide() -> None:
     assert list(sample_size.table({}).columns) == list(sample_size.COLUMNS)
 
 
+@pytest.mark.parametrize("counts", [(2, 2), (3, 3), (5, 3), (3, 9)])
+def test_two_methods_are_two_however_unequal_their_trainings_are(counts: tuple[int, int]) -> None:
+    rng = np.random.default_rng(2)
+    first, second = (rng.normal(0, 0.05, (40, 1)) + rng.normal(0, 0.002, k) for k in counts)
+    effect = training_noise.unpaired(first, second)
+    rows = sample_size.table({"C10": (values.value("a gain", effect, "a rule"), 0.01)})
+    spread = Spread(effect.sd_patients, effect.sd_trainings, 2)
+    assert rows["smallest gain"].item() == spread.least_gain(40, min(counts))
+
+
 @pytest.mark.parametrize(
     ("n", "k", "patients", "trainings"),
     [(1, 3, 0.05, 0.003), (40, 1, 0.05, 0.003), (40, 3, 0.0, 0.0), (40, 3, math.nan, 0.003)],
