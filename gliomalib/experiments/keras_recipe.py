@@ -140,7 +140,7 @@ def values(rerun: Rerun, study: settings.Study) -> list[Value]:
         framed = np.stack([scored.framed("scan", certain=certain) for scored in rerun])
         iou = pooled(framed, study, "bootstrap", "recipe_scan", scores=_six)["iou"]
         rule = f"{RULES['iou']}, {FRAMES['scan']}, {'all' if certain else 'none'} of it certain"
-        scores.append(value(f"recipe_scan_iou_{end}", iou, rule))
+        scores.append(value(f"recipe_scan_iou_{end}", iou, rule, n_seeds=1))
     of_patients = segmentation.values(dice(rerun, study), study)
     scores += [replace(of_region, name=f"recipe_{of_region.name}") for of_region in of_patients]
     return scores
@@ -156,9 +156,10 @@ def as_printed(rerun: Rerun, frame: str = "box") -> contradictions.PrintedScores
 
 
 def agreement(material: folds.Material, rerun: Rerun) -> float:
-    """Return the share of voxels to which notebook 03's stored predictions give the same class.
+    """Return the share of voxels whose class can be that of notebook 03's stored predictions.
 
-    They are of the same networks in float16, so it is 1 but for near ties. 1 without any patient.
+    Counts are compared, and not voxel by voxel: this is the most that can agree. They are of the
+    same networks in float16, so it is 1 but for near ties. 1 without any patient.
     """
     same, size = 0, 0
     for scored in rerun:
@@ -210,10 +211,11 @@ def _six(stack: FloatArray) -> dict[str, FloatArray]:
 def _pooled(prefix: str, counts: FloatArray, study: settings.Study) -> list[Value]:
     who, frame = prefix.split("_")
     intervals = pooled(counts, study, "bootstrap", prefix, scores=_six)
-    of = "" if who == "recipe" else "of 'no tumour' with probability 1 everywhere: "
+    trained = who == "recipe"
+    of = "" if trained else "of 'no tumour' with probability 1 everywhere: "
     tail = f"pooled {FRAMES[frame]}; interval by resampling patients"
     return [
-        value(f"{prefix}_{name}", intervals[name], f"{of}{rule}, {tail}")
+        value(f"{prefix}_{name}", intervals[name], f"{of}{rule}, {tail}", n_seeds=int(trained))
         for name, rule in RULES.items()
         if (prefix, name) != ("recipe_scan", "iou")
     ]

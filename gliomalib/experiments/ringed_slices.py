@@ -108,7 +108,7 @@ def _share(name: str, counts: NDArray[np.int64], study: settings.Study) -> Value
     if not asked:
         return _none(name, "no slice has such a ring and could turn")
     rule = f"{SHARE} {RULES[name]}; {turned} of {asked}"
-    return value(name, pooled_share(counts, study, "rings", name), rule)
+    return value(name, pooled_share(counts, study, "rings", name), rule, n_seeds=1)
 
 
 def _none(name: str, note: str) -> Value:

@@ -87,6 +87,7 @@ def by_name(rerun: keras_recipe.Rerun) -> dict[str, Any]:
     found = keras_recipe.values(rerun, settings.load("smoke"))
     assert len({one.name for one in found}) == len(found)
     assert all(one.rule and one.n_patients == 4 for one in found)
+    assert all(one.n_seeds == one.name.startswith("recipe_") for one in found)
     return {one.name: one for one in found}
 
 

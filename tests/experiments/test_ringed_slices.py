@@ -76,6 +76,7 @@ def test_a_planted_ring_turns_slices_and_no_ring_none(
     planted, own = values["ring_turned_to_enhancing"], values["own_ring_turned_to_enhancing"]
     # 44 voxels of the ring beside 100 of the tumour, in each of four slices
     assert planted.value == 1 and planted.n_patients == 5 and "20 of 20" in planted.rule
+    assert planted.n_seeds == 1, "one classifier was asked"
     assert math.isnan(own.value) and "no slice has such a ring" in own.note
     said = ringed_slices.sentence(list(values.values()))
     assert "turns 1.000" in said and "fusion itself makes none" in said
