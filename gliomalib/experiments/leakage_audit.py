@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
 from gliomalib import progress, settings
+from gliomalib.digits import counted
 from gliomalib.experiments import comparing, leakage_splits
 from gliomalib.experiments.leakage_splits import Assignment, Pool, Rows
 from gliomalib.experiments.values import ends, mean_interval, value
@@ -46,8 +47,8 @@ side one time in eight, so their interval means little."""
 KEYS = ["classifier", "labels", "split"]
 """What a score is of."""
 
-IDLE = "not judged, it is right no more often than the commonest class, whatever the split."
-"""Why there is no gain of a classifier that learnt nothing."""
+IDLE = "not judged, it is not shown to be right more often than the commonest class by any split."
+"""Why there is no gain of a classifier that may have learnt nothing."""
 
 
 def nearest(features: Float32Array, asked: Rows, train: Rows) -> Rows:
@@ -110,8 +111,8 @@ def scores(answers: pd.DataFrame, study: settings.Study) -> pd.DataFrame:
     right slices) and gain, each with ``…_low`` and ``…_high`` of its 95 % interval over patients;
     gain_patients, idle. The gain is that in accuracy over the patient-level split in the same
     patients, in points; where nobody was tested by both it is that of the means, of 0 patients. It
-    is NaN where ``idle`` says that the classifier learnt nothing on either split, and of no number
-    of patients for the patient-level split itself and for random classes.
+    is NaN where ``idle`` says that the classifier may have learnt nothing on either split, and of
+    no number of patients for the patient-level split itself and for random classes.
     """
     table = leakage_splits.per_patient(answers)
     # one table per classifier, labels and split, its rows named by patient
@@ -178,7 +179,7 @@ def conclusion(scores: pd.DataFrame) -> str:
 def caveats(pool: Pool, scores: pd.DataFrame) -> tuple[str, ...]:
     """Return what nobody may read into the numbers."""
     of_patients = scores.query("labels == 'true' and split == 'patient'").set_index("classifier")
-    fair, turns = of_patients["patients"].get("resnet50"), pool.study.leakage.turns
+    fair, times = of_patients["patients"].get("resnet50"), counted(pool.study.leakage.turns, "time")
     copied = (
         f"Each patient's number of volumes is {pool.counted_by}; the copies are exact, and each "
         "slice was learnt once at most, so the gain of the pooled years is a cautious one."
@@ -187,7 +188,7 @@ def caveats(pool: Pool, scores: pd.DataFrame) -> tuple[str, ...]:
         return copied, "ResNet50 was not trained: what leaks is that of the nearest neighbour."
     return (
         copied,
-        f"ResNet50 was trained {turns} times per split: its patient-level accuracy rests on "
+        f"ResNet50 was trained {times} per split: its patient-level accuracy rests on "
         f"{fair} of {len(pool.patients)} patients, and the gains on no more.",
         "ResNet50 learnt random classes once, on the slice-level split only; the patient-level "
         "control is that of the nearest neighbour.",
@@ -199,7 +200,7 @@ def _values_of(row: pd.Series, study: settings.Study) -> list[Value]:
     of = f"{CLASSIFIERS[classifier]}, slices dealt {SPLITS[split]}"
     trained, random = classifier != "neighbour", labels == "random"
     n_seeds = 0 if not trained else 1 if random else study.leakage.turns
-    times = f"{n_seeds} trainings" if trained else f"{study.leakage.repeats} repeats"
+    times = counted(*((n_seeds, "training") if trained else (study.leakage.repeats, "repeat")))
     tail = f"{times} averaged within patient, mean over patients"
 
     def made(name: str, column: str, n: int, rule: str) -> Value:

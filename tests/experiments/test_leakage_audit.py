@@ -116,10 +116,17 @@ def test_a_network_that_learnt_nothing_has_no_gain(memorable: Pool) -> None:
     assert np.isnan(of(scores, "true", "years")["gain"])
     control = leakage_audit.scores(leakage_audit.neighbours(pool), pool.study)
     text = concluded(pd.concat([control.query("labels == 'random'"), scores]))
-    assert (
-        "ResNet50, slices dealt by volume of the pooled years: not judged, it is right no" in text
-    )
+    assert "dealt by volume of the pooled years: not judged, it is not shown to be right" in text
     assert text.count("a leak is shown") == 1
+
+
+def test_of_a_network_that_is_right_in_one_patient_nothing_wrong_is_said() -> None:
+    right = dict.fromkeys(leakage_splits.CELLS, 0.0) | {"true 0 given 0": 5, "true 1 given 1": 5}
+    about = {"classifier": "resnet50", "labels": "true", "repeat": 0, "patient_id": "A"}
+    answers = pd.DataFrame([{**about, "split": split, **right} for split in ("patient", "years")])
+    row = of(leakage_audit.scores(answers, settings.load("smoke")), "true", "years")
+    assert row["accuracy"] == 1 and np.isnan(row["gain"])
+    assert "not shown" in row["idle"], "it may well be right more often than the commonest class"
 
 
 def test_the_accuracy_is_that_of_a_slow_search(memorable: Pool, quick: pd.DataFrame) -> None:
@@ -350,6 +357,7 @@ def test_the_record_has_every_value_with_its_rule_and_says_what_was_not_run(
     assert "2 times per split" in caveats[1] and "rests on 4 of 7 patients" in caveats[1]
     assert values["resnet50_slice_gain"].n_seeds == 2
     assert values["resnet50_random_labels_slice_accuracy"].n_seeds == 1
+    assert "1 training averaged" in values["resnet50_random_labels_slice_accuracy"].rule
     assert values["neighbour_slice_gain"].n_seeds == 0
     text = leakage_audit.conclusion(scores)
     assert text.count("ResNet50, slices dealt") == text.count("Nearest neighbour, slices") == 2
