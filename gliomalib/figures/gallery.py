@@ -77,12 +77,14 @@ def slices_that_matter(case: StoredCase, labels: Mapping[str, Labels]) -> list[d
 
     Each with z, why it is shown, how many of its voxels are wrong and how many truly tumour, the
     voxels of the classes 1 to 3 of each of ``labels``, and one picture for each sequence and each
-    of ``labels``; a slice that is both comes once.
+    of ``labels``; a slice that is both comes once, and one with nothing wrong is not the wrongest.
     """
     truth, wrong = labels[TRUTH], labels["fused"] != labels[TRUTH]
     reasons: dict[int, list[str]] = {}
     for reason, mask in (("most tumour", truth > 0), ("most voxels wrong", wrong)):
-        reasons.setdefault(int(mask.sum(axis=(0, 1)).argmax()), []).append(reason)
+        # of a patient without tumour in the box some slice is shown
+        if mask.any() or not reasons:
+            reasons.setdefault(int(mask.sum(axis=(0, 1)).argmax()), []).append(reason)
     return [
         {
             "z": z,

@@ -104,6 +104,15 @@ def test_slices_are_those_with_most_tumour_and_most_errors(
     assert first["voxels"]["truth"] == [int((truth == label).sum()) for label in (1, 2, 3)]
 
 
+def test_no_slice_of_a_perfect_prediction_is_called_wrong(material: folds.Material) -> None:
+    case, truth = material.store.get("C"), labels_of("C")
+    (only,) = gallery.slices_that_matter(case, {"truth": truth, "fused": truth})
+    assert (only["z"], only["why"]) == (3, "most tumour")
+    nothing = np.zeros_like(truth)
+    (only,) = gallery.slices_that_matter(case, {"truth": nothing, "fused": nothing})
+    assert only["wrong"] == only["tumour"] == 0, "some slice is shown"
+
+
 def test_labels_are_drawn_in_the_colours_of_their_classes(
     material: folds.Material, scores: pd.DataFrame
 ) -> None:
