@@ -140,10 +140,7 @@ def limits(decision: Decision, published: float | None) -> tuple[float, ...]:
 def interval(value: Value) -> tuple[float, float] | None:
     """Return the 95 % interval of a value, None where it has none or one that is not finite."""
     bounds = value.ci95
-    # a bound that was not finite comes back from a record's JSON as None
-    if bounds is None or any(bound is None or not math.isfinite(bound) for bound in bounds):
-        return None
-    return bounds if math.isfinite(value.value) else None
+    return bounds if bounds and all(map(math.isfinite, (value.value, *bounds))) else None
 
 
 def _ends(decision: Decision, published: float | None) -> tuple[float, float]:

@@ -68,7 +68,7 @@ def test_a_diagnosis_is_taken_from_its_notebook(number: float, expected: str) ->
 
 
 @pytest.mark.parametrize("content", ALL[:4])
-@pytest.mark.parametrize("ci95", [None, (math.nan, 1.0), (None, None)])
+@pytest.mark.parametrize("ci95", [None, (math.nan, 1.0), (math.nan, math.nan)])
 def test_the_other_rules_look_at_the_interval_only(content: Any, ci95: Any) -> None:
     assert decided(content, ci95, 5.0) == "open"
 
