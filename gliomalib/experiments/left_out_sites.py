@@ -174,7 +174,7 @@ def _grades(scores: pd.DataFrame) -> str:
 
 
 def _value(suffix: str, contrast: fusion_gain.Contrast, whose: str) -> Value:
-    rule = f"{whose}: {SEEN} less {UNSEEN}, {contrast.value.rule}"
+    rule = f"{whose}: {SEEN} minus {UNSEEN}, {contrast.value.rule}"
     return replace(contrast.value, name=f"drop_mean_dice{suffix}", rule=rule)
 
 

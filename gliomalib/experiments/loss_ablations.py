@@ -27,8 +27,7 @@ def overview(grid: Grid, part: str) -> pd.DataFrame:
         means = {name: _mean(grid, part, name, cell) for name in names}
         low, high = ends(means[first])
         row = {"cell": cell, "title": title, "low": low, "high": high}
-        row |= dict.fromkeys(grid.score_names, math.nan)
-        row |= {name: mean.value for name, mean in means.items()}
+        row |= {name: means[name].value if name in means else math.nan for name in grid.score_names}
         row["spread"] = _spread(grid, part, first, cell)
         if not grid.classifies:
             row["empty"], row["missed"] = _masks(grid, part, cell)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -39,10 +40,6 @@ LOSSES = {
     "dice": "Dice",
     "dice_ce": "Dice + CE",
 }
-
-
-Section = settings.Segmentation | settings.Classifier
-"""The settings of one network."""
 
 
 @dataclass(frozen=True)
@@ -160,11 +157,9 @@ def _cells(study: settings.Study, network: str) -> Iterator[tuple[Sibling, str, 
         yield sibling, cell, title
 
 
-def _cell(run: Section, study: Section) -> tuple[str, str]:
+def _cell(run: Any, study: Any) -> tuple[str, str]:
     """Return name and title of a loss from the network's settings in a run and in the study."""
     name, title = str(run.loss), LOSSES[run.loss]
-    if isinstance(run, settings.Classifier) or isinstance(study, settings.Classifier):
-        return name, title
     if run.loss == "focal":
         # the words always have γ, the name only where it differs: the study's own cell is "focal"
         # in the values whatever its γ
@@ -175,14 +170,11 @@ def _cell(run: Section, study: Section) -> tuple[str, str]:
 
 
 def _check_patients(scores: pd.DataFrame) -> None:
-    of_run = {
-        str(run): set(rows[["fold", "part", "patient_id"]].itertuples(index=False, name=None))
-        for run, rows in scores.groupby("run", sort=False)
-    }
-    first, *others = of_run
+    first, *others = scores["run"].unique()
+    places = scores.groupby("run")[["fold", "part", "patient_id"]]
+    covered = {run: set(rows.itertuples(index=False, name=None)) for run, rows in places}
     for other in others:
-        names = sorted({str(patient) for *_, patient in of_run[first] ^ of_run[other]})
-        if names:
+        if names := sorted({str(patient) for *_, patient in covered[first] ^ covered[other]}):
             raise RecordError(
                 f"{first} and {other} do not cover the same patients: {', '.join(names)} not in "
                 "both; run them again"

@@ -40,10 +40,9 @@ def crop_table(facts: pd.DataFrame, cases: pd.DataFrame, study: settings.Study) 
 
     On boxes what a crop loses is NaN: nobody knows what lies outside of them.
     """
+    unknown = LOSSES if study.data.extent == "boxes" else ()
     table = facts.merge(cases[["case_id", "part"]], on="case_id")
-    return (
-        table.assign(**dict.fromkeys(LOSSES, math.nan)) if study.data.extent == "boxes" else table
-    )
+    return table.assign(**dict.fromkeys(unknown, math.nan))
 
 
 def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
