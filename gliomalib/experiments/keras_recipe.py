@@ -82,14 +82,17 @@ def rerun(material: folds.Material) -> Rerun:
     Nobody on boxes. Raises ``RecordError`` where the recipe is not trained, and ``MismatchError``
     where it was trained with other settings than the study says.
     """
-    if _settings(material) is None:
-        return ()
-    segmenters = ((split, _segmenter(material, split.fold)) for split in material.splits)
-    return tuple(
-        _scored(material, segmenter, split.fold, patient)
-        for split, segmenter in segmenters
-        for patient in split.test
-    )
+    scored: list[Scored] = []
+    for split in material.splits if (wanted := _settings(material)) else ():
+        path = folds.checkpoint(material, NETWORK, split.fold)
+        segmenter = predict.load_segmenter(path, material.study.device)
+        if segmenter.settings != wanted:
+            raise MismatchError(
+                f"{path}: trained with other settings than those of the variant {VARIANT}; "
+                f"run {NOTEBOOK} with this variant again"
+            )
+        scored += [_scored(material, segmenter, split.fold, patient) for patient in split.test]
+    return tuple(scored)
 
 
 def told(material: folds.Material) -> str:
@@ -175,17 +178,6 @@ def _settings(material: folds.Material) -> settings.Segmentation | None:
     if variant is None or material.study.data.extent == "boxes":
         return None
     return from_parameters(NOTEBOOK, {**variant, "study": material.study.study}).unet2d
-
-
-def _segmenter(material: folds.Material, fold: int) -> predict.Segmenter:
-    path = folds.checkpoint(material, NETWORK, fold)
-    segmenter = predict.load_segmenter(path, material.study.device)
-    if segmenter.settings != _settings(material):
-        raise MismatchError(
-            f"{path}: trained with other settings than those of the variant {VARIANT}; "
-            f"run {NOTEBOOK} with this variant again"
-        )
-    return segmenter
 
 
 def _scored(

@@ -47,6 +47,9 @@ side one time in eight, so their interval means little."""
 KEYS = ["classifier", "labels", "split"]
 """What a score is of."""
 
+COLUMNS = [*KEYS, "patients", "accuracy", "accuracy_low", "accuracy_high"]
+COLUMNS += ["gain", "gain_low", "gain_high", "gain_patients", "idle"]
+
 IDLE = "not judged, it is not shown to be right more often than the commonest class by any split."
 """Why there is no gain of a classifier that may have learnt nothing."""
 
@@ -89,10 +92,10 @@ def networks(material: folds.Material, pool: Pool) -> pd.DataFrame:
     the same number of steps. Random classes are learnt in the first turn on the slice-level split
     only: with a patient-level one nothing that a network sees tells the class of a new patient.
     """
-    rows, control = [pd.DataFrame()], ("random", "slice")
+    rows, plans = [pd.DataFrame()], [("true", split) for split in SPLITS]
     for turn in range(pool.study.leakage.turns):
         dealt = leakage_splits.deal(pool, turn)
-        for labels, split in [*(("true", name) for name in SPLITS), *([] if turn else [control])]:
+        for labels, split in plans if turn else [*plans, ("random", "slice")]:
             random = labels == "random"
             classes = _random(pool, dealt, turn, 1)[0] if random else pool.slices.classes
             asked = np.unique(dealt[split].test)
@@ -129,17 +132,10 @@ def scores(answers: pd.DataFrame, study: settings.Study) -> pd.DataFrame:
             # nearest neighbours are not trained, so they cannot be trained too little
             if classifier != "neighbour" and not (_learnt(fair, study) or _learnt(part, study)):
                 gain, idle = bootstrap.Interval(np.nan, None, gain.n), IDLE
-        measured = {
-            "accuracy": mean_interval(part["accuracy"], study, "leakage", *names),
-            "gain": gain or bootstrap.Interval(np.nan, None, 0),
-        }
-        row: dict[str, object] = dict(zip(KEYS, names, strict=True))
-        row["patients"] = measured["accuracy"].n
-        for column, interval in measured.items():
-            row[column] = interval.value
-            row[f"{column}_low"], row[f"{column}_high"] = ends(interval)
-        rows.append({**row, "gain_patients": gain.n if gain else None, "idle": idle})
-    return pd.DataFrame(rows).astype({"gain_patients": "Int64"})
+        right = mean_interval(part["accuracy"], study, "leakage", *names)
+        gained = (gain.value, *ends(gain), gain.n) if gain else (np.nan, np.nan, np.nan, None)
+        rows.append((*names, right.n, right.value, *ends(right), *gained, idle))
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"gain_patients": "Int64"})
 
 
 def majority(pool: Pool) -> bootstrap.Interval:
