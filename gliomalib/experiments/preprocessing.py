@@ -116,11 +116,9 @@ def label_rules(store: Store, study: settings.Study) -> pd.DataFrame:
     for patient in store.patients():
         labels = store.get(patient).labels
         classes = {rule: slices.slice_classes(labels, rule) for rule in slices.LABEL_RULES}
-        tumour = classes[chosen] > 0
-        changed = {
-            rule: float((classes[rule] != classes[chosen])[tumour].mean()) for rule in classes
-        }
-        rows.append({"patient_id": patient, "slices": int(tumour.sum()), **changed})
+        tumour = pd.DataFrame(classes)[classes[chosen] > 0]
+        changed = tumour.ne(tumour[chosen], axis="index").mean()
+        rows.append({"patient_id": patient, "slices": len(tumour), **changed})
     return pd.DataFrame(rows)
 
 

@@ -1,5 +1,6 @@
 """Notebook 02 says what the crop loses at worst, and what another label rule renames."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from gliomalib import settings
 from gliomalib.cohort import table as casetable
 from gliomalib.data import orientation
 from gliomalib.experiments import preprocessing
+from gliomalib.fusion import slices
 from gliomalib.pipeline import preprocess
 from gliomalib.schema import Case, Scan, StoredCase
 from tests.planted_branches import AFFINE, grid
@@ -98,6 +100,10 @@ def test_another_label_rule_renames_slices(tmp_path: Path) -> None:
     assert (row["patient_id"], row["slices"]) == ("A", 2)
     assert row["dominant"] == 0, "the study's own rule changes nothing"
     assert row["enhancing_first"] == 0.5, "one voxel of enhancing tumour renames its slice"
+    none = replace(store.get("A"), grid=grid("B", labels.shape), labels=np.zeros_like(labels))
+    store.put(none, "digest", {})
+    other = preprocessing.label_rules(store, STUDY).iloc[1]
+    assert other["slices"] == 0 and other[list(slices.LABEL_RULES)].isna().all()
 
 
 def test_classes_of_slices_hang_on_the_rule_and_on_the_least_area(tmp_path: Path) -> None:
