@@ -128,7 +128,11 @@ def conclusion(scores: pd.DataFrame) -> str:
         f"{said['_equal_sites']}. They were trained on {few:.0f} to {many:.0f} patients, those of "
         f"the folds by patient on {table['trained_seen'].mean():.0f}. {fewer} may be a reason as "
         "well as the site."
-        + (f" In {', '.join(alike)} the grade may be, which is the same for all." if alike else "")
+        + (
+            f" In {', '.join(alike)} the grade may be one: all there have the same."
+            if alike
+            else ""
+        )
     )
 
 

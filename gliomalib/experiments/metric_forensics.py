@@ -267,12 +267,13 @@ def _hypothesis(values: Sequence[Value], real_data: bool) -> str:
     if not real_data:
         word = f"{word}; the patients are synthetic, so it says nothing about the paper"
     return (
-        f"Of the recipe's six scores {near['box']:.0f} lie within a point of the paper's over the "
-        f"crop, and {near['scan']:.0f} over the whole scan. 'No tumour' everywhere misses "
+        f"{near['box']:.0f} of the recipe's six scores over the crop and {near['scan']:.0f} over "
+        "the whole scan are within a point of the paper's; 'no tumour' everywhere misses "
         f"{beyond['box']:.0f} and {beyond['scan']:.0f} of these. The recipe's IoU, as Keras "
         f"computes it, is {of(values, 'recipe_box_iou').value:.3f} over the crop. Over the whole "
-        f"scan it is {_unasked(values, '{:.3f}')}, by how much outside of the crop is certain: "
-        f"nobody asked the network there, so it counts for nothing. By the rule this {word}."
+        f"scan it is {_unasked(values, '{:.3f}')}, depending on how much outside of the crop is "
+        "certain: nobody asked the network there, so it counts for nothing. By the rule this "
+        f"{word}."
     )
 
 
