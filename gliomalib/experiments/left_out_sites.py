@@ -121,18 +121,14 @@ def conclusion(scores: pd.DataFrame) -> str:
     alike = [
         site for site in table.index if len(grades[site]) == 1 < len(frozenset().union(*grades))
     ]
+    graded = f" In {', '.join(alike)} the grade may be one: all there have the same."
     return (
         f"Networks that saw nobody of a patient's site lose {said['']} of mean Dice in the same "
         f"patients, from {table['drop'].min():+.3f} ({table['drop'].idxmin()}) to "
         f"{table['drop'].max():+.3f} ({table['drop'].idxmax()}); every site of equal weight, "
         f"{said['_equal_sites']}. They were trained on {few:.0f} to {many:.0f} patients, those of "
         f"the folds by patient on {table['trained_seen'].mean():.0f}. {fewer} may be a reason as "
-        "well as the site."
-        + (
-            f" In {', '.join(alike)} the grade may be one: all there have the same."
-            if alike
-            else ""
-        )
+        "well as the site." + graded * bool(alike)
     )
 
 
