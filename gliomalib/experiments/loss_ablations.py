@@ -154,10 +154,13 @@ def _means(grid: Grid, part: str, score: str, study: settings.Study) -> Iterator
     for cell, title in grid.titles.items():
         mean = _mean(grid, part, score, cell)
         rule = (
-            f"{TITLES[grid.network]}, {title}: {SCORES[score]}, mean over seeds and "
-            f"patients; {_spread(grid, part, score, cell)}; empty rule {study.evaluation.empty!r}"
+            f"{TITLES[grid.network]}, {title}: {SCORES[score]}, mean over seeds and patients; "
+            f"{_spread(grid, part, score, cell)}"
         )
-        empty, missed = (0, 0) if grid.classifies else _masks(grid, part, cell)
+        empty, missed = 0, 0
+        if not grid.classifies:
+            rule += f"; empty rule {study.evaluation.empty!r}, masks of all seeds counted"
+            empty, missed = _masks(grid, part, cell)
         name, made = f"{_prefix(grid, part)}{score}_{cell}", value if score == "mcc" else share
         yield made(name, mean, rule, n_empty=empty, n_missed=missed)
 
