@@ -249,7 +249,7 @@ def conclusion(values: Sequence[Value], *, real_data: bool) -> str:
 
 
 def _hypothesis(values: Sequence[Value], real_data: bool) -> str:
-    """Apply the rule of notebook 12: all six near in the crop, as "no tumour" is not, low Dice."""
+    """Apply the rule of notebook 12: all six near in the crop, one of which counts, low Dice."""
     near, beyond = (
         {frame: of(values, f"recipe_{frame}_{what}").value for frame in FRAMES}
         for what in ("within_a_point", "beyond_no_tumour")
@@ -260,7 +260,7 @@ def _hypothesis(values: Sequence[Value], real_data: bool) -> str:
         word = "speaks against the hypothesis, since the Dice is high as well"
     elif not any(beyond.values()):
         word = "supports nothing: a predictor that finds no tumour comes as near"
-    elif high < needed and near["box"] == len(SIX):
+    elif high < needed and near["box"] == len(SIX) and beyond["box"]:
         word = "supports the hypothesis, without proving it"
     else:
         word = "leaves the hypothesis open"

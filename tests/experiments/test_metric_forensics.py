@@ -201,6 +201,15 @@ def test_what_no_tumour_everywhere_passes_too_supports_nothing(near: float) -> N
     assert "supports nothing" not in nearer
 
 
+def test_a_score_of_the_whole_scan_does_not_count_for_those_of_the_crop() -> None:
+    values = [
+        value for value in forensic(6, (0.5, 0.6), beyond=0) if "scan_beyond" not in value.name
+    ]
+    values.append(Value("recipe_scan_beyond_no_tumour", 1.0))
+    said = metric_forensics.conclusion(values, real_data=True)
+    assert "By the rule this leaves the hypothesis open" in said
+
+
 def test_forensics_without_a_rerun_say_so_and_never_that_it_is_proven() -> None:
     values = [Value(name, 0.5) for name in FORENSIC]
     said = metric_forensics.conclusion(values, real_data=True)
