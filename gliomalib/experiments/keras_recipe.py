@@ -203,9 +203,8 @@ def _six(stack: FloatArray) -> dict[str, FloatArray]:
 def _pooled(prefix: str, counts: FloatArray, study: settings.Study) -> list[Value]:
     who, frame = prefix.split("_")
     intervals = pooled(counts, study, "bootstrap", prefix, scores=_six)
-    trained = who == "recipe"
+    trained, tail = who == "recipe", f"pooled {FRAMES[frame]}; interval by resampling patients"
     of = "" if trained else "of 'no tumour' with probability 1 everywhere: "
-    tail = f"pooled {FRAMES[frame]}; interval by resampling patients"
     return [
         value(f"{prefix}_{name}", intervals[name], f"{of}{rule}, {tail}", n_seeds=int(trained))
         for name, rule in RULES.items()

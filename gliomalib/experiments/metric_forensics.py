@@ -79,9 +79,9 @@ def by_reading(scores: PrintedScores) -> pd.DataFrame:
 
     ``rounding`` names the rules under which all relations but those of the IoU hold together.
     """
-    rows = []
+    rows, related = [], _related(scores)
     for reading, meaning in READINGS.items():
-        findings = [finding for finding in _related(scores) if finding.reading == reading]
+        findings = [finding for finding in related if finding.reading == reading]
         others = [finding for finding in findings if "iou" not in finding.numbers]
         rules = [rule for rule in forensics.RULES if all(rule in other.rules for other in others)]
         fail, fail_others = (len(some) - _possible(some) for some in (findings, others))
@@ -99,12 +99,6 @@ def proportions(scores: PrintedScores) -> pd.DataFrame:
         rows.append((sizes[n], n, below, above, "possible" if finding.rules else "impossible"))
     columns = ["volumes", "held out", "next below", "next above", "verdict"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def forced_iou(scores: PrintedScores) -> float:
-    """Return the least IoU that goes with the printed F1 if both are one and the same average."""
-    f1 = forensics.unrounded(scores.f1 or 0.0, scores.decimals, "rounded")
-    return forensics.iou_from_f1(f1).bounds[0]
 
 
 def values(
@@ -137,10 +131,11 @@ def values(
 def _implied(scores: PrintedScores) -> dict[str, tuple[float, str]]:
     """Return what the printed F1 and IoU would need to be true, each with its rule."""
     iou = scores.iou or 0.0
+    f1 = forensics.unrounded(scores.f1 or 0.0, scores.decimals, "rounded")
     best = f"a true mean IoU of {iou:g} over background and sub-regions, with a perfect background"
     return {
         "iou_that_f1_forces": (
-            forced_iou(scores),
+            forensics.iou_from_f1(f1).bounds[0],
             "least IoU that goes with the printed F1 where both are one and the same average",
         ),
         "needed_dice_least": (

@@ -157,11 +157,11 @@ def resnet(run: records.Run) -> pd.DataFrame:
     """
     plan = leakage_splits.classifier(run.study)
     audit = records.read_table(run, "11_leakage_audit", "scores")
-    rows = audit[(audit["classifier"] == "resnet50") & (audit["labels"] == "true")]
-    cells = pd.DataFrame({"split": rows["split"], "label": plan.label_rule, "least": "one voxel"})
-    cells = cells.assign(slices="all", image=plan.image, counted="patients", reported="last")
-    cells["accuracy"] = rows["accuracy"]
-    cells = cells.assign(low=rows["accuracy_low"], high=rows["accuracy_high"])
+    rows = audit.query("classifier == 'resnet50' and labels == 'true'")
+    cells = rows.rename(columns={"accuracy_low": "low", "accuracy_high": "high"})
+    cells = cells.assign(label=plan.label_rule, least="one voxel", slices="all", image=plan.image)
+    cells = cells.assign(counted="patients", reported="last")
+    cells = cells[[*CHOICES, "accuracy", "low", "high"]]
     return cells[cells["image"].isin(CHOICES["image"])].reset_index(drop=True)
 
 
