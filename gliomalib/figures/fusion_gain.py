@@ -13,10 +13,8 @@ from gliomalib.figures.picture import BLUE, DARK, GREY, ORANGE, Picture, canvas,
 from gliomalib.scoring.tables import RULES
 from gliomalib.scoring.training_noise import MARGIN
 
-LOOKS = dict(zip(RULES, (("o", DARK), ("s", BLUE), ("^", ORANGE)), strict=True))
-"""Rule for empty masks → marker and colour of its mean."""
-
-SHIFTS = dict(zip(RULES, (0.12, 0.22, 0.32), strict=True))
+LOOKS = dict(zip(RULES, (("o", DARK, 0.12), ("s", BLUE, 0.22), ("^", ORANGE, 0.32)), strict=True))
+"""Rule for empty masks → marker and colour of its mean, and how far it is from the middle."""
 
 
 @styled
@@ -66,9 +64,9 @@ def _draw_contrast(axes: Axes, place: int, patients: pd.DataFrame, rows: pd.Data
     looks = {"x": [place - 0.15] * len(dice), "color": GREY, "legend": False}
     picture.swarm(axes, [dice], 4.5, y=dice, native_scale=True, **looks)
     for row in rows.to_dict("records"):
-        (marker, colour), where = LOOKS[row["rule"]], place + SHIFTS[row["rule"]]
-        axes.vlines(where, row["low"], row["high"], color=colour, linewidth=2)
-        axes.plot(where, row["difference"], marker, color=colour, label=RULES[row["rule"]])
+        marker, colour, shift = LOOKS[row["rule"]]
+        axes.vlines(place + shift, row["low"], row["high"], color=colour, linewidth=2)
+        axes.plot(place + shift, row["difference"], marker, color=colour, label=RULES[row["rule"]])
         if row["rule"] == "dice" and row["decider"]:
             at = (place - 0.15, dice[row["decider"]])
             axes.annotate(row["decider"], at, (7, 0), textcoords="offset points", va="center")
