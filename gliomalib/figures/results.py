@@ -43,8 +43,9 @@ def loss_curves(history: pd.DataFrame, title: str) -> Picture:
     axes.yaxis.set_minor_formatter("{x:.2g}")
     axes.tick_params(axis="y", which="minor", labelsize=7)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    last = spoken(history.groupby("part")["loss"].last().round(4))
-    return Picture(figure, f"{title}: loss over epochs; last values {last}.")
+    last = history.groupby(["fold", "part"])["loss"].last().groupby("part").mean().round(4)
+    means = " (means of folds)" if folds > 1 else ""
+    return Picture(figure, f"{title}: loss over epochs; last values{means} {spoken(last)}.")
 
 
 @styled

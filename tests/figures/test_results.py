@@ -13,14 +13,17 @@ from gliomalib.schema import Example
 def test_curves_of_several_folds_end_with_their_last_losses() -> None:
     history = pd.DataFrame(
         [
-            (epoch, part, 1 / (1 + epoch), fold)
+            (epoch, part, (1 + fold) / (1 + epoch), fold)
             for fold in (0, 1)
             for part in ("train", "val")
             for epoch in range(4)
         ],
         columns=["epoch", "part", "loss", "fold"],
     )
-    assert results.loss_curves(history, "2D").alt.endswith("last values train 0.25, val 0.25.")
+    told = results.loss_curves(history, "2D").alt
+    assert told.endswith("last values (means of folds) train 0.375, val 0.375.")
+    alone = results.loss_curves(history.query("fold == 1"), "2D").alt
+    assert alone.endswith("last values train 0.5, val 0.5.")
     first = history.query("fold == 0 and epoch == 0")
     assert "only 1 epoch, hardly trained" in results.loss_curves(first, "2D").alt
 
