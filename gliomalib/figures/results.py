@@ -50,17 +50,24 @@ def loss_curves(history: pd.DataFrame, title: str) -> Picture:
 
 @styled
 def dice_by_region(table: pd.DataFrame) -> Picture:
-    """Draw Dice of every patient; columns patient_id, region, dice, network or part (a colour)."""
-    hue = "network" if "network" in table else "part"
+    """Draw Dice of every patient, folds averaged, by region and network, or part of one network.
+
+    Columns: patient_id, region, dice, and network, part or both.
+    """
+    # of one network the parts stand apart: no mean is of held-out and external patients together
+    several = [name for name in ("network", "part") if name in table]
+    hue = max(several, key=lambda name: table[name].nunique())
+    keys = ["region", hue, "patient_id"]
+    dice = table.groupby(keys, sort=False)["dice"].mean().reset_index()
     palette = picture.NETWORK_COLOURS | picture.PART_COLOURS
     figure, axes = canvas(7.5, 3.2)
-    drawn = {"data": table, "x": "region", "y": "dice", "hue": hue, "palette": palette}
+    drawn = {"data": dice, "x": "region", "y": "dice", "hue": hue, "palette": palette}
     sns.boxplot(**drawn, ax=axes, showfliers=False, fill=False, linewidth=1, legend=False)
-    clouds = table.set_index("patient_id").groupby(["region", hue])["dice"]
+    clouds = dice.set_index("patient_id").groupby(["region", hue])["dice"]
     picture.swarm(axes, [cloud for _, cloud in clouds], 3.5, **drawn, dodge=True)
     axes.set(ylabel="Dice", xlabel="", ylim=(-0.03, 1.03))
     picture.legend_above(axes, 3)
-    means = table.groupby(["region", hue], sort=False)["dice"].mean().round(2)
+    means = dice.groupby(["region", hue], sort=False)["dice"].mean().round(2)
     means.index = means.index.map(" ".join)
     return Picture(figure, f"Dice per patient, with quartiles; means: {spoken(means)}.")
 

@@ -42,6 +42,14 @@ def test_dice_is_coloured_by_part_where_there_is_one_network() -> None:
         {"part": ["test", "external"], "region": "WT", "dice": [0.8, 0.5], "patient_id": ["A", "B"]}
     )
     assert "means: WT test 0.8, WT external 0.5" in results.dice_by_region(table).alt
+    # as notebooks 03 and 04 have it: an external patient is scored in every fold
+    both = pd.concat([table, table[1:].assign(dice=0.3)]).assign(network="2D")
+    picture = results.dice_by_region(both)
+    assert "means: WT test 0.8, WT external 0.4" in picture.alt
+    legend = picture.figure.axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["test", "external"]
+    held_out = both.query("part == 'test'")
+    assert "means: WT 2D 0.8." in results.dice_by_region(held_out).alt
 
 
 def test_segmentations_show_every_network() -> None:
