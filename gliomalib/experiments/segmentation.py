@@ -17,7 +17,8 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
     """Return mean Dice of each region with its interval, for held-out and external patients.
 
     ``table`` holds one training of one network; a patient under several folds counts once, with
-    the mean. The mean of the sub-regions counts the empty and missed masks of all three.
+    the mean, and each of its masks once, as missed where one fold misses it. The mean of the
+    sub-regions counts the empty and missed masks of all three.
     """
     found, full = [], tables.with_mean(table)
     rule = (
@@ -28,7 +29,9 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
         for region in ("mean", *tables.REGIONS):
             dice = tables.per_patient(full, region, part).dropna()
             masks = list(tables.CLASSES) if region == "mean" else [region]
-            states = table.loc[table["region"].isin(masks) & (table["part"] == part), "state"]
+            rows = table[table["region"].isin(masks) & (table["part"] == part)]
+            # the worst of a mask's folds: "missed" follows "both", and "spurious" follows "empty"
+            states = rows.groupby(["patient_id", "region"])["state"].max()
             empty, missed = comparing.masks(states)
             more = {"n_empty": empty, "n_missed": missed, "n_seeds": 1}
             found.append(mean(f"{prefix}dice_{region}", dice, study, rule, **more))

@@ -47,3 +47,21 @@ def test_external_patients_have_values_and_a_sentence_of_their_own() -> None:
     said = segmentation.conclusion("It", values)
     assert "in 1 of the held-out" in said, "an external mask is not a held-out one"
     assert "On external patients the mean is 0.370" in said
+
+
+def test_a_mask_that_several_folds_scored_counts_once() -> None:
+    first = scores(part="external")
+    empty = (first["patient_id"] == "P1") & (first["region"] == "ET")
+    first.loc[empty, "state"] = "empty"
+    # what the first fold missed the second one finds, and only there something is spurious
+    second = first.assign(fold=1, state=first["state"].replace("missed", "both"))
+    second.loc[(second["patient_id"] == "P2") & (second["region"] == "NCR"), "state"] = "missed"
+    found = by_name(segmentation.values(pd.concat([scores(), first, second]), STUDY))
+    counts = {
+        name: (value.n_patients, value.n_empty, value.n_missed) for name, value in found.items()
+    }
+    assert counts["external_dice_ET"] == (8, 1, 1)
+    assert counts["external_dice_mean"] == (8, 1, 2)
+    second.loc[empty, "state"] = "spurious"
+    found = by_name(segmentation.values(pd.concat([scores(), first, second]), STUDY))
+    assert (found["external_dice_ET"].n_empty, found["external_dice_ET"].n_missed) == (0, 2)
