@@ -221,8 +221,8 @@ def caveats(answers: Answers) -> tuple[str, ...]:
     return (
         f"The classifier of the cells is a forest on {SIDE}×{SIDE} pixels and not the paper's "
         "ResNet50, which stands beside it in the cells in which notebook 11 trained it.",
-        f"{len(answers.patients)} held-out patients are in every number; whom some split never "
-        "tested is left out.",
+        f"{len(answers.patients)} held-out patients are in every number; left out, as some split "
+        f"never tested them: {answers.left_out}.",
         "The best stage was chosen once on all test slices of a turn, and not again in each draw.",
         "The copies in the pooled years are exact, as if the years shared their files.",
     )

@@ -88,13 +88,15 @@ class Answers:
     """Counts of slices by specification and patient.
 
     ``asked`` (S, P) were tested, ``right`` (S, 2, P) of them were right at the last stage and at
-    the one that was best on the test slices of its turn. All patients were tested by every split.
+    the one that was best on the test slices of its turn. All patients were tested by every split;
+    ``left_out`` others were not.
     """
 
     specifications: tuple[Specification, ...]
     patients: tuple[str, ...]
     asked: FloatArray
     right: FloatArray
+    left_out: int = 0
 
 
 def look(material: folds.Material, pool: Pool) -> Views:
@@ -169,7 +171,8 @@ def measure(views: Views) -> Answers:
     always = (asked > 0).all(axis=0)
     if not always.any():
         raise DataError("no patient was tested by every specification; take more repeats")
-    return Answers(every, tuple(names[always].tolist()), asked[:, always], right[..., always])
+    kept, left_out = tuple(names[always].tolist()), int((~always).sum())
+    return Answers(every, kept, asked[:, always], right[..., always], left_out)
 
 
 def deal(pool: Pool, turn: int) -> dict[str, Assignment]:
