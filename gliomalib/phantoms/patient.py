@@ -77,10 +77,13 @@ def affine(spacing_mm: float) -> Affine:
 
 
 def _kept(labels: Labels, side: int | None) -> tuple[slice, ...]:
-    """Return the voxels of the box, shifted into the field of view, around the tumour's extent."""
+    """Return the voxels of the box, shifted into the field of view, around the tumour's extent.
+
+    Along an axis that is shorter than the box all of them are kept.
+    """
     if side is None:
         return (slice(None),) * 3
     (places,) = ndimage.find_objects((labels > 0).astype(np.uint8))
     rows = zip(places, labels.shape, strict=True)
-    starts = [min(max((at.start + at.stop - side) // 2, 0), n - side) for at, n in rows]
+    starts = [max(min((at.start + at.stop - side) // 2, n - side), 0) for at, n in rows]
     return tuple(slice(start, start + side) for start in starts)

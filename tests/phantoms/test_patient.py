@@ -53,6 +53,16 @@ def test_a_box_is_what_lies_around_the_tumour_of_the_same_patient(
         assert all(held) and box.labels.any()
 
 
+def test_a_box_larger_than_the_field_of_view_keeps_all_of_it(patients: list[Phantom]) -> None:
+    # 60, 60 and 38 voxels: longer than one axis, than two of them or than all
+    for side, shape in ((40, (40, 40, 38)), (60, (60, 60, 38)), (64, (60, 60, 38))):
+        box = make_patient(dataclasses.replace(PLAN, box=side), 1)
+        assert box.labels.shape == shape and box.images.shape == (4, *shape)
+        assert (box.labels > 0).sum() == (patients[0].labels > 0).sum()
+        assert box.affine[2] == patients[0].affine[2]
+    assert box.affine == patients[0].affine
+
+
 def test_a_patient_of_two_sites_is_one_anatomy_imaged_twice(patients: list[Phantom]) -> None:
     there = make_patient(dataclasses.replace(PLAN, site="B"), 1)
     assert np.array_equal(there.labels, patients[0].labels)
