@@ -83,8 +83,11 @@ def read_cards(folder: str | Path) -> dict[str, dict[str, Any]]:
         if not _PATIENT.fullmatch(place.name) or not any(place.iterdir()):
             continue
         try:
-            cards[place.name] = json.loads((place / CARD).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            card = json.loads((place / CARD).read_text(encoding="utf-8"))
+            # a file that lacks what is asked of a card later on is no card
+            _ = card["origin"]["plan"]["site"], card["grade"], card["bytes"]
+            cards[place.name] = card
+        except (OSError, ValueError, LookupError, TypeError):
             raise DataError(
                 f"{place}: has no readable {CARD}, so it is no phantom and is left alone; "
                 "write phantoms to a folder of their own"

@@ -189,9 +189,12 @@ def test_phantoms_of_another_site_stay(cohort: Path) -> None:
     assert (cohort / "name_mapping.csv").read_text().count("Phantom-") == 4
 
 
-def test_a_real_patient_is_never_touched(cohort: Path) -> None:
+@pytest.mark.parametrize("card", [None, "", "{}", "[]", '{"origin": {"plan": {}}}', "Grade"])
+def test_a_real_patient_is_never_touched(cohort: Path, card: str | None) -> None:
     real = cohort / "Phantom-A-002"
     (real / "phantom.json").unlink()
+    if card is not None:
+        (real / "phantom.json").write_text(card)
     before = digests(cohort)
     with pytest.raises(DataError, match=r"Phantom-A-002.*no phantom"):
         write_cohort(cohort.parent, PLAN, [2])
