@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from pydantic import ValidationError
@@ -18,7 +17,7 @@ from gliomalib.parameters import NETWORKS
 from gliomalib.pipeline import patient, preprocess
 from gliomalib.provenance import file_digest
 from gliomalib.schema import DataError, RecordError, SettingsError, Split
-from gliomalib.settings import Study, load
+from gliomalib.settings import Classifier, Segmentation, Study, load
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class TrainedNetwork:
 
     weights: Path
     key: str
-    settings: Mapping[str, Any]
+    settings: Segmentation | Classifier
     data_digest: str
 
 
@@ -107,8 +106,9 @@ class Finished:
 def open_finished(study: str, data_dir: str | Path, report_dir: str | Path) -> Finished:
     """Return what the finished ``study`` offers; the folders are the parents of the study's own.
 
-    Raises ``SettingsError`` for an unknown study and ``RecordError`` for a part that is missing,
-    damaged or does not fit the others; it says which notebook to run.
+    Raises ``SettingsError`` for an unknown study, ``RecordError`` for a part that is missing,
+    damaged or does not fit the others, and what ``read_splits`` and ``read_cases`` raise; each
+    says which notebook to run.
     """
     data_dir, work = Path(data_dir), Path(data_dir) / study
     dealt = splits.path_of(work, load(study).split.by)
@@ -148,13 +148,16 @@ def _training(work: Path, network: str, fold: int) -> TrainedNetwork:
             raise RecordError(f"{path}: this network is not trained; run {notebook}")
     try:
         content = json.loads(summary.read_text(encoding="utf-8"))
-        facts = {name: content[name] for name in ("key", "settings", "data_digest")}
         fits = content["network"] == network and content["weights_sha256"] == file_digest(weights)
+        kind = Classifier if network == "resnet50" else Segmentation
+        settings = kind.model_validate(content["settings"])
+        trained = TrainedNetwork(weights, content["key"], settings, content["data_digest"])
     except (ValueError, KeyError, TypeError) as error:
-        raise RecordError(f"{summary}: damaged ({error!r}); run {notebook} again") from None
+        reason = " ".join(repr(error).split())
+        raise RecordError(f"{summary}: damaged ({reason:.120}); run {notebook} again") from None
     if not fits:
         raise RecordError(f"{weights}: not the weights of {summary.name}; run {notebook} again")
-    return TrainedNetwork(weights, **facts)
+    return trained
 
 
 def _record(report_dir: Path, network: str) -> tuple[Study, str]:
@@ -173,8 +176,7 @@ def _record(report_dir: Path, network: str) -> tuple[Study, str]:
 
 def _as_trained(folds: Sequence[Fold], recorded: Mapping[str, Study]) -> Study:
     """Return the classifier's study with the networks' settings from their checkpoints."""
-    study = recorded["resnet50"]
-    content = study.model_dump(mode="json")
+    study, trained = recorded["resnet50"], {}
     for network, (notebook, section) in NETWORKS.items():
         first, *others = (fold.networks[network] for fold in folds)
         if any(other.settings != first.settings for other in others):
@@ -187,8 +189,8 @@ def _as_trained(folds: Sequence[Fold], recorded: Mapping[str, Study]) -> Study:
                 f"{notebook} ran with preprocessing {recorded[network].preprocessing} and "
                 f"{NETWORKS['resnet50'][0]} with {study.preprocessing}; run both again"
             )
-        content[section] = first.settings
-    return Study.model_validate(content)
+        trained[section] = first.settings
+    return study.model_copy(update=trained)
 
 
 def _store_caveats(work: Path, settings: Study, folds: Sequence[Fold]) -> list[str]:

@@ -132,6 +132,8 @@ OTHER = settings.load("smoke").unet3d.model_copy(update={"epochs": 99}).model_du
         ),
         ("unet3d", 1, {"settings": OTHER}, r"folds were trained with different.*04_train_unet3d"),
         ("unet3d", 0, {"network": "unet2d"}, r"not the weights of training.json; run 04_train"),
+        ("unet3d", 0, {"settings": {"wings": 2}}, r"training.json: damaged .*wings.* 04_train"),
+        ("resnet50", 1, {"settings": {}}, r"fold1/training.json: damaged .*epochs.* 06_train"),
         ("resnet50", None, {"wings": 2}, r"its settings cannot be read .* run 06_train_resnet50"),
     ],
 )
