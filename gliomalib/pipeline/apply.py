@@ -19,6 +19,7 @@ from gliomalib.data.readers import survey
 from gliomalib.networks import models
 from gliomalib.pipeline import patient
 from gliomalib.pipeline.finished import Finished, Fold
+from gliomalib.pipeline.folds import BRANCHES
 from gliomalib.provenance import commit, versions, write_atomic
 from gliomalib.schema import (
     CLASS_NAMES,
@@ -70,8 +71,15 @@ def segment_case(
     The volumes of both branches are fused with the study's α, and ResNet50 names the fused
     slices; probabilities are averaged over the folds, where each ResNet50 sees the slices of its
     own fold. Raises ``DataError`` for files that cannot be used or cannot be right, and
-    ``SettingsError`` for a fold or device that is unknown or not there.
+    ``SettingsError`` for a fold or device that is unknown or not there, and for a study that
+    fuses other networks than these two.
     """
+    fused_by = finished.study.fusion.branches
+    if fused_by != BRANCHES:
+        raise SettingsError(
+            f"{finished.study.study} fuses {' and '.join(fused_by)}; only a study that fuses "
+            f"{' and '.join(BRANCHES)} can be applied"
+        )
     folds, device = finished.chosen(fold), _device(device)
     seen = inspect(case)
     # the mask is not used, so it may be wrong

@@ -570,6 +570,16 @@ def test_the_device_is_as_asked_or_an_error(
     assert about(new, finished, 0, monkeypatch)["device"] == "cpu"
 
 
+@pytest.mark.parametrize("branches", [("unet3d", "unet3d.seed2"), ("unet3d", "unet2d")])
+def test_a_study_that_fuses_other_networks_is_refused(
+    branches: tuple[str, str], new: Case, finished: Finished
+) -> None:
+    fusion = finished.study.fusion.model_copy(update={"branches": branches})
+    other = replace(finished, study=finished.study.model_copy(update={"fusion": fusion}))
+    with pytest.raises(SettingsError, match=f"smoke fuses {' and '.join(branches)}; only a study"):
+        apply.segment_case(new, other, device="cpu")
+
+
 def test_caveats_and_origin_are_said(applied: apply.Applied, finished: Finished) -> None:
     found = applied.about
     assert found["study"] == "smoke" and found["alpha"] == 0.6
