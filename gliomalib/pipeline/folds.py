@@ -159,7 +159,7 @@ def predict_volumes(
     """Write the probability volume of every patient under every fold; return what was written.
 
     Volumes of training patients are what a classifier learns from: a variant writes them only
-    where a variant of the classifier names it as a branch.
+    where the study or a variant of the classifier names it as a branch.
     """
     rows = []
     for split, made in zip(material.splits, trained, strict=True):
@@ -265,9 +265,10 @@ def train_classifiers(material: Material) -> list[training.Trained]:
     """Train a ResNet50 on the fused slices of the training patients of every fold."""
     trained = []
     for split in material.splits:
-        job = _job(material, "resnet50", split, _fused_digest(material, split))
-        held_back = fused_slices(material, split, split.val) if split.val else None
+        # slices first: they say which volume is missing, and what makes it
         train = fused_slices(material, split, split.train)
+        held_back = fused_slices(material, split, split.val) if split.val else None
+        job = _job(material, "resnet50", split, _fused_digest(material, split))
         trained.append(training.train_classifier(job, train, held_back))
     return trained
 
@@ -321,6 +322,7 @@ def _learned_from(material: Material, network: str) -> bool:
     """Tell whether a classifier learns from the volumes that this run makes with ``network``."""
     classifiers = material.study.variants.get(NETWORKS["resnet50"][0], {})
     branches = {name for changes in classifiers.values() for name in changes.get("branches", ())}
+    branches |= {*material.study.fusion.branches}
     return not material.run.variant or _named(material.run, network) in branches
 
 

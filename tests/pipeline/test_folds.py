@@ -15,7 +15,15 @@ from gliomalib.experiments import segmentation
 from gliomalib.networks import loop, models, predict, training
 from gliomalib.networks.job import Job
 from gliomalib.pipeline import folds, preprocess
-from gliomalib.schema import Case, DataError, MismatchError, Split, StoredCase, Volume
+from gliomalib.schema import (
+    Case,
+    DataError,
+    MismatchError,
+    Split,
+    StoredCase,
+    StoredError,
+    Volume,
+)
 from tests.networks import toys
 from tests.planted_branches import begin, grid
 
@@ -76,6 +84,12 @@ def test_a_missing_prediction_is_an_error_and_not_a_smaller_n(material: folds.Ma
     path.unlink()
     with pytest.raises(DataError, match="C"):
         folds.segmentation_scores(material, ["unet3d"])
+
+
+def test_a_classifier_without_its_volumes_says_what_makes_them(material: folds.Material) -> None:
+    (material.run.work_dir / "predictions" / "unet3d" / "fold0" / "A.npy").unlink()
+    with pytest.raises(StoredError, match=r"A\.npy: .*run the training notebook again"):
+        folds.train_classifiers(material)
 
 
 def test_a_prediction_of_another_crop_is_refused(material: folds.Material) -> None:
@@ -249,6 +263,10 @@ def test_a_variant_predicts_training_patients_only_for_a_classifier(
     assert predicted(own, "unet2d") == predicted(named, "unet3d") == everyone
     assert predicted(alone, "unet2d") == without_training
     assert predicted(same_name, "unet2d") == without_training, "only its 3D namesake is fused"
+    fusion = run.study.fusion.model_copy(update={"branches": ("unet2d.ce", "unet3d")})
+    study = alone.study.model_copy(update={"fusion": fusion})
+    fused = replace(alone, run=replace(alone.run, study=study))
+    assert predicted(fused, "unet2d") == everyone
 
 
 BY_SITE = (
