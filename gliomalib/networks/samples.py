@@ -150,5 +150,5 @@ def mirrored(sample: Sample, rng: np.random.Generator) -> Sample:
 
 
 def batches(order: NDArray[np.int64], size: int) -> list[list[int]]:
-    """Cut an order into batches of nearly equal size, so that no last batch is a single sample."""
+    """Cut an order into batches of nearly equal size; of a ``size`` above 2 none is single."""
     return [part.tolist() for part in np.array_split(order, math.ceil(len(order) / size))]

@@ -95,10 +95,14 @@ def train_classifier(job: Job, train: SliceSet, val: SliceSet | None) -> Trained
     settings = job.settings
     if job.network != "resnet50" or not isinstance(settings, Classifier):
         raise SettingsError(f"{job.network}: not a classifier with its settings; take resnet50")
-    if settings.batch_size < 2:
-        raise SettingsError(f"{job.title}: batch_size is 1; a batch norm needs 2 or more")
-    if len(train.classes) < 2:
-        raise DataError(f"{job.title}: {len(train.classes)} training slices; check the split")
+    size, count = settings.batch_size, len(train.classes)
+    if count < 2:
+        raise DataError(f"{job.title}: {count} training slices; check the split")
+    if size == 1 or (size == 2 and count % 2 and not job.compute.steps):
+        raise SettingsError(
+            f"{job.title}: batch_size is {size}, so one of {count} slices is alone in a batch; a "
+            "batch norm needs 2 or more, so set batch_size: 3 or more"
+        )
     sets = [train] if val is None or not len(val.classes) else [train, val]
     content = [_slices_digest(slices) for slices in sets]
     parts = [samples.FusedImages(slices, settings.balanced, settings.augment) for slices in sets]

@@ -247,8 +247,10 @@ def test_jobs_that_cannot_run_say_why(tmp_path: Path) -> None:
     refused(SettingsError, "not a segmenter", classify, CASES, [])
     with pytest.raises(SettingsError, match="not a classifier"):
         training.train_classifier(job, toys.fused_set(), None)
-    with pytest.raises(SettingsError, match="batch_size is 1"):
-        training.train_classifier(toys.classify_job(tmp_path, batch_size=1), toys.fused_set(), None)
+    for size, of in ((1, 24), (2, 5)):
+        asked = toys.classify_job(tmp_path, batch_size=size)
+        with pytest.raises(SettingsError, match=f"batch_size is {size}, so one of {of} slices"):
+            training.train_classifier(asked, toys.fused_set(of), None)
     with pytest.raises(DataError, match="1 training slices"):
         training.train_classifier(classify, toys.fused_set(1), None)
     assert not list(tmp_path.iterdir())
