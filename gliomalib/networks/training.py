@@ -168,18 +168,19 @@ def _train(plan: Plan, build: Callable[[], tuple[nn.Module, str]]) -> Trained:
     if finished:
         log.info("%s: trained before, taken from %s", plan.job.title, plan.final.name)
         return finished
-    plan.job.directory.mkdir(parents=True, exist_ok=True)
     writes = ranks.is_first_node(plan)
-    # the summary first: weights without it count as nothing
-    for path in (plan.summary, plan.final) if writes else ():
-        path.unlink(missing_ok=True)
-    resumed = _epochs_done(plan)
-    if resumed:
-        log.info("%s: goes on after epoch %d", plan.job.title, resumed)
     # the fork gives the caller's random numbers back as they were
     with models.threads(plan.job.threads), torch.random.fork_rng():
         torch.manual_seed(plan.job.seed_of("weights"))
         network, note = build()
+        # another training goes only now that this one can begin
+        plan.job.directory.mkdir(parents=True, exist_ok=True)
+        # the summary first: weights without it count as nothing
+        for path in (plan.summary, plan.final) if writes else ():
+            path.unlink(missing_ok=True)
+        resumed = _epochs_done(plan)
+        if resumed:
+            log.info("%s: goes on after epoch %d", plan.job.title, resumed)
         history = ranks.fit(plan, network, resume=resumed > 0)
     if writes:
         _save(plan, network, {"note": note, "resumed_from": resumed, "history": history})

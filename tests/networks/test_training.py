@@ -14,6 +14,7 @@ from gliomalib.networks import loop, models, samples, training
 from gliomalib.networks.job import Job
 from gliomalib.provenance import reached
 from gliomalib.schema import DataError, SettingsError, StoredCase
+from tests.faults import digests
 from tests.networks import toys
 from tests.networks.toys import CASES
 
@@ -213,6 +214,20 @@ def test_classifier_resumes_bit_for_bit_and_is_not_mixed_up(
     train = replace(train, classes=np.roll(train.classes, 1))
     with pytest.raises(toys.StoppedError):
         done("b")
+
+
+def test_a_training_that_cannot_begin_leaves_the_one_before(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(models, "resnet50", toys.small_classifier)
+        training.train_classifier(toys.classify_job(tmp_path), toys.fused_set(), None)
+    (tmp_path / "last.ckpt").write_bytes(b"of another one that was interrupted")
+    before = digests(tmp_path)
+    job = toys.classify_job(tmp_path, weights="file", weights_file=str(tmp_path / "none.pth"))
+    with pytest.raises(SettingsError, match=r"none\.pth: there is no such file"):
+        training.train_classifier(job, toys.fused_set(), None)
+    assert digests(tmp_path) == before
 
 
 def test_bfloat16_needs_its_arithmetic_and_resumes_bit_for_bit(
