@@ -11,17 +11,21 @@ import copy
 import logging
 import os
 from mmap import mmap
-from multiprocessing import connection, reduction
+from multiprocessing import reduction
 from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric.plugins.environments.lightning import find_free_network_port
 from torch import multiprocessing, nn
+from torch.multiprocessing.spawn import ProcessException, start_processes
 
 from gliomalib.networks import loop, models
 from gliomalib.networks.job import Plan
 from gliomalib.schema import GliomaError, SettingsError
+
+NODES = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
+"""Variables by which several nodes find one another."""
 
 
 def fit(plan: Plan, network: nn.Module, resume: bool) -> list[dict[str, Any]]:
@@ -32,27 +36,28 @@ def fit(plan: Plan, network: nn.Module, resume: bool) -> list[dict[str, Any]]:
     if plan.job.processes == 1:
         return loop.fit(plan, network, resume=resume)
     reduction.ForkingPickler.register(np.memmap, as_file)
-    context = multiprocessing.get_context("spawn")
-    faults = context.SimpleQueue()
-    several = plan.job.compute.num_nodes > 1
-    port = os.environ.get("MASTER_PORT", free_port()) if several else free_port()
+    devices = plan.job.compute.devices
+    port = os.environ["MASTER_PORT"] if plan.job.compute.num_nodes > 1 else free_port()
     # threads are shared out; a number that the study names holds for each process
-    threads = plan.job.threads or max(torch.get_num_threads() // plan.job.compute.devices, 1)
-    processes = [
-        context.Process(target=_work, args=((plan, network, resume), (rank, port, threads), faults))
-        for rank in range(plan.job.compute.devices)
-    ]
+    threads = plan.job.threads or max(torch.get_num_threads() // devices, 1)
+    faults = multiprocessing.get_context("spawn").SimpleQueue()
+    task = (plan, network, resume)
+    processes: Any = start_processes(  # type: ignore[no-untyped-call]
+        _work, (task, port, threads, faults), devices, join=False
+    )
     try:
-        for process in processes:
-            process.start()
-        _wait(processes)
+        # torch waits for all, or for the first that fails: others would wait for it for ever
+        while not processes.join():
+            pass
+    except ProcessException as error:
+        ended = (
+            f"{plan.job.title}: a process ended before its training did "
+            f"({error.msg.splitlines()[-1]}); run it again, or with compute: {{devices: 1}}"
+        )
+        raise SettingsError(ended if faults.empty() else faults.get()) from error
     finally:
-        for process in processes:
+        for process in processes.processes:
             process.terminate()
-    if any(process.exitcode for process in processes):
-        codes = ", ".join(str(process.exitcode) for process in processes)
-        ended = f"{plan.job.title}: a process ended before its training did (exit codes {codes})"
-        raise SettingsError(ended if faults.empty() else faults.get())
     content = torch.load(plan.last, map_location="cpu", weights_only=True)
     state = {name.removeprefix("network."): part for name, part in content["state_dict"].items()}
     network.load_state_dict({name: state[name] for name in network.state_dict()})
@@ -61,13 +66,25 @@ def fit(plan: Plan, network: nn.Module, resume: bool) -> list[dict[str, Any]]:
 
 
 def is_first_node(plan: Plan) -> bool:
-    """Whether this node writes what a training leaves; all others read it."""
-    return plan.job.compute.num_nodes == 1 or os.environ.get("NODE_RANK", "0") == "0"
+    """Whether this node writes what a training leaves; all others read it.
+
+    Raises ``SettingsError`` for several nodes that cannot find one another.
+    """
+    if plan.job.compute.num_nodes == 1:
+        return True
+    if missing := [name for name in NODES if name not in os.environ]:
+        raise SettingsError(
+            f"{plan.job.title}: {plan.job.compute.num_nodes} nodes train together, and this one "
+            f"has no {', '.join(missing)}; set {', '.join(NODES)} on each"
+        )
+    return os.environ["NODE_RANK"] == "0"
 
 
-def _work(task: tuple[Plan, nn.Module, bool], place: tuple[int, str, int], faults: Any) -> None:
+def _work(
+    rank: int, task: tuple[Plan, nn.Module, bool], port: str, threads: int, faults: Any
+) -> None:
     """Train as the process ``rank`` of this node; put the sentence of an error into ``faults``."""
-    (plan, network, resume), (rank, port, threads) = task, place
+    plan, network, resume = task
     os.environ |= {"LOCAL_RANK": str(rank), "MASTER_PORT": port}
     # what comes from another process lies in memory that all of them would write to
     network = copy.deepcopy(network)
@@ -79,17 +96,6 @@ def _work(task: tuple[Plan, nn.Module, bool], place: tuple[int, str, int], fault
     except GliomaError as error:
         faults.put(str(error))
         raise SystemExit(1) from None
-
-
-def _wait(processes: list[Any]) -> None:
-    """Wait for all processes, or for the first that fails: others would wait for it for ever."""
-    running: dict[Any, Any] = {process.sentinel: process for process in processes}
-    while running:
-        for sentinel in connection.wait([*running]):
-            process = running.pop(sentinel)
-            process.join()
-            if process.exitcode:
-                return
 
 
 def free_port() -> str:

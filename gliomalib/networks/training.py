@@ -138,6 +138,11 @@ def _plan(job: Job, content: Any, parts: Sequence[samples.Samples], loss: nn.Mod
             f"{job.title}: this processor has no arithmetic for precision {precision}; "
             "set precision: 32-true"
         )
+    if device.type == "cuda" and job.compute.devices > torch.cuda.device_count():
+        raise SettingsError(
+            f"{job.title}: {job.compute.devices} devices are asked for, and this machine has "
+            f"{torch.cuda.device_count()}; set compute: {{devices: {torch.cuda.device_count()}}}"
+        )
     asked = {
         "network": job.network,
         "settings": job.settings.model_dump(mode="json"),

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -105,6 +106,45 @@ def test_what_cannot_be_shared_is_refused_in_a_sentence(tmp_path: Path) -> None:
     job = replace(toys.classify_job(tmp_path), compute=Compute(devices=2))
     with pytest.raises(SettingsError, match="batch norms of 2 processes have one mean on GPUs"):
         training.train_classifier(job, toys.fused_set(), None)
+
+
+def test_more_devices_than_the_machine_has_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    job = replace(toys.job(tmp_path), device="cuda", compute=Compute(devices=4))
+    with pytest.raises(SettingsError, match="4 devices are asked for, and this machine has 1; set"):
+        training.train_segmenter(job, toys.CASES[:3], [])
+
+
+def test_nodes_that_cannot_find_one_another_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NODE_RANK", "0")
+    for name in ("MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SettingsError, match=r"2 nodes .* has no MASTER_ADDR, MASTER_PORT; set"):
+        train(tmp_path, Compute(num_nodes=2))
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    asked = toys.plan(replace(toys.job(tmp_path), compute=Compute(num_nodes=2)))
+    assert ranks.is_first_node(asked)
+    monkeypatch.setenv("NODE_RANK", "1")
+    assert not ranks.is_first_node(asked)
+
+
+def killed(*_: object) -> Never:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def test_a_process_that_is_killed_ends_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranks, "_work", killed)
+    with pytest.raises(SettingsError, match=r"unet2d, fold 0: a process ended before .*SIGKILL"):
+        train(tmp_path, Compute(devices=2))
 
 
 def test_an_error_of_a_process_is_the_error_of_the_training(tmp_path: Path) -> None:
