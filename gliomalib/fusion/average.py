@@ -4,7 +4,6 @@ import numpy as np
 
 from gliomalib.schema import (
     N_CLASSES,
-    Float32Array,
     Labels,
     MismatchError,
     SettingsError,
@@ -32,12 +31,6 @@ def weighted_average(p2d: Volume, p3d: Volume, alpha: float) -> Volume:
         flat, deep = (each.probabilities[slab].astype(np.float32) for each in (p2d, p3d))
         fused[slab] = np.float32(alpha) * flat + np.float32(1 - alpha) * deep
     return Volume(fused, p2d.grid)
-
-
-def in_float32(volume: Volume) -> Float32Array:
-    """Return probabilities (4, X, Y, Z) in float32; raises as ``check_probabilities``."""
-    check_probabilities(volume)
-    return volume.probabilities.astype(np.float32)
 
 
 def check_probabilities(volume: Volume) -> None:

@@ -57,8 +57,9 @@ def branches(pair: VolumePair) -> tuple[Float32Array, Float32Array]:
     probabilities outside of 0–1 or that do not sum to 1.
     """
     check_same_grid(*pair)
-    p2d, p3d = (average.in_float32(volume) for volume in pair)
-    for values in (p2d, p3d):
+    p2d, p3d = (volume.probabilities.astype(np.float32) for volume in pair)
+    for volume, values in zip(pair, (p2d, p3d), strict=True):
+        average.check_probabilities(volume)
         off = float(np.abs(values.sum(axis=0) - 1).max(initial=0))
         if off > SUM_TOLERANCE:
             raise ValueError(

@@ -103,7 +103,7 @@ def test_what_is_no_probability_is_refused(wrong: float) -> None:
     with pytest.raises(ValueError, match="probabilities of patient-1 run from"):
         average.weighted_average(volume(1), bad, 0.6)
     with pytest.raises(ValueError, match="probabilities of patient-1 run from"):
-        average.in_float32(bad)
+        average.check_probabilities(bad)
 
 
 def test_labels_that_are_not_canonical_are_refused() -> None:
