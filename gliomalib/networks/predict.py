@@ -93,8 +93,7 @@ def segment(segmenter: Segmenter | str | Path, case: StoredCase, device: str = "
     larger than the training ``patch``, half-overlapping boxes with Gaussian weights. ``device``
     counts for a checkpoint; a loaded net stays where it is.
     """
-    probabilities = _inferred(segmenter, case, device).to(torch.float16).cpu().numpy()
-    return Volume(np.ascontiguousarray(probabilities), case.grid)
+    return Volume(unrounded(segmenter, case, device).astype(np.float16), case.grid)
 
 
 def unrounded(
@@ -104,17 +103,13 @@ def unrounded(
 
     For scores that ask whether a probability is exactly 1: float16 rounds many others to 1.
     """
-    probabilities = _inferred(segmenter, case, device).cpu().numpy()
-    return np.ascontiguousarray(probabilities, dtype=np.float32)
-
-
-def _inferred(segmenter: Segmenter | str | Path, case: StoredCase, device: str) -> Tensor:
     if not isinstance(segmenter, Segmenter):
         segmenter = load_segmenter(segmenter, device)
     seen = case.images[samples.channels_of(segmenter.settings.sequences)]
     images = torch.from_numpy(np.array(seen, np.float32)).to(segmenter.device)
     with torch.inference_mode(), models.threads(segmenter.threads):
-        return _slicewise(segmenter, images) if segmenter.dims == 2 else _whole(segmenter, images)
+        infer = _slicewise if segmenter.dims == 2 else _whole
+        return np.ascontiguousarray(infer(segmenter, images).cpu().numpy(), dtype=np.float32)
 
 
 def _slicewise(segmenter: Segmenter, images: Tensor) -> Tensor:
