@@ -207,7 +207,10 @@ def resnet50(settings: Classifier) -> tuple[nn.Module, str]:
     if random:
         return wrapped, "ResNet50 from random weights, not ImageNet"
     if settings.weights == "imagenet":
-        state, source = _imagenet_weights(), "ImageNet weights (torchvision IMAGENET1K_V1)"
+        from torchvision.models import ResNet50_Weights  # noqa: PLC0415  # slow
+
+        state = _weights_at(ResNet50_Weights.IMAGENET1K_V1.url, "weights: imagenet")
+        source = "ImageNet weights (torchvision IMAGENET1K_V1)"
     else:
         place = cast(str, settings.weights_file)
         path = Path(place).expanduser()
@@ -227,12 +230,6 @@ def empty_resnet50(identity_blocks: bool = False) -> Normalised:
     network.fc = nn.Linear(network.fc.in_features, N_CLASSES)
     small_maps.hasten(network)
     return Normalised(network)
-
-
-def _imagenet_weights() -> dict[str, Any]:
-    from torchvision.models import ResNet50_Weights  # noqa: PLC0415  # slow
-
-    return _weights_at(ResNet50_Weights.IMAGENET1K_V1.url, "weights: imagenet")
 
 
 def _weights_at(address: str, setting: str) -> dict[str, Any]:
