@@ -10,7 +10,7 @@ from gliomalib.networks import models
 from gliomalib.settings import Classifier, Segmentation, Study
 
 COPIES = 4
-"""How often each weight is there in a step: itself, its gradient and two averages of AdamW."""
+"""How many times a step holds each weight: itself, its gradient and two averages of AdamW."""
 
 SLACK = 1.3
 """What a step takes beyond what autograd keeps; measured on full-size networks, see the tests."""

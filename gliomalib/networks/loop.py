@@ -241,7 +241,7 @@ def epochs(plan: Plan, network: nn.Module, resume: bool) -> list[dict[str, Any]]
     except Exception as error:
         if loop.restored or not resume:
             raise
-        fault = f"cannot be gone on with ({type(error).__name__})"
+        fault = f"cannot be resumed from ({type(error).__name__})"
         raise RecordError(f"{plan.last}: {fault}; delete it and run again") from None
     return loop.rows
 

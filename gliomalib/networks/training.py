@@ -206,7 +206,7 @@ def _whole(plan: Plan) -> Trained:
 
 
 def _epochs_done(plan: Plan) -> int:
-    """Return how many whole epochs the job's checkpoint holds; drop what is none."""
+    """Return how many whole epochs the job's checkpoint holds; delete a file that is not one."""
     if not plan.last.is_file():
         return 0
     try:

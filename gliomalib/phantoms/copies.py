@@ -24,7 +24,7 @@ def write(root: str | Path, originals: Sequence[Case], seed: int) -> Path:
     In turn: ``named``, the same files, and the table of names gives them away as a case of 2019;
     ``stored`` as uncompressed 32-bit numbers with another header; ``processed`` with other
     intensities and a little noise; ``damaged``, cut off in the middle of FLAIR. All have IDs of
-    their own. What was there before goes.
+    their own. Whatever was there before is removed.
     """
     root = Path(root)
     fresh = root.with_name(f".{root.name}.new")

@@ -40,7 +40,7 @@ CANONICAL = "canonical"
 DEVICES = ("auto", "cpu", "cuda")
 TABLES = ("classes.csv", "volumes.csv")
 ENDINGS = ("labels.nii.gz", "labels.label", "labels.ctbl", *TABLES, "about.json")
-"""Of the names of the files that are written, each after the case and _."""
+"""How the names of the written files end; each begins with the case and an underscore."""
 
 _EDGE = 1e-6
 """How far outside of the grid, in its voxels, a centre may lie by rounding."""

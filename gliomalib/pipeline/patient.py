@@ -53,8 +53,8 @@ class Answer:
 def load(checkpoints: Mapping[str, str | Path], device: str = "auto") -> Networks:
     """Return the networks of a fold from their checkpoints by name.
 
-    Raises ``RecordError`` where a checkpoint is missing or none, ``SettingsError`` where it holds
-    another network.
+    Raises ``RecordError`` for a file that is missing or no checkpoint, ``SettingsError`` for the
+    checkpoint of another network.
     """
     return Networks(
         unet2d=predict.load_segmenter(checkpoints["unet2d"], device),

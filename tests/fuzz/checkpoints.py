@@ -187,7 +187,7 @@ class _Silent:
 
 
 def _resume(plain: bytes, folder: Path) -> str:
-    """Go on with a training; a checkpoint that cannot be gone on with counts as none."""
+    """Go on with a training; a checkpoint that cannot be resumed from counts as none."""
     job = toys.job(folder, epochs=2)
     (folder / "last.ckpt").write_bytes(plain)
     done = training.train_segmenter(job, toys.CASES[:3], toys.CASES[3:])
@@ -345,7 +345,7 @@ DOOR = Door(
         Known(
             "a state that fits no network",
             Made("resume", (("state_dict", {}),)),
-            ("cannot be gone on with",),
+            ("cannot be resumed from",),
         ),
         Known("no settings", Made("segmenter", drops=("settings",)), (NO_TRAINING,)),
         Known("no state", Made("classifier", drops=("state",)), (NO_TRAINING,)),
