@@ -90,13 +90,9 @@ def tissues(dice: Dice, frame: Frame, bulge: Bulge | None = None) -> Tissues:
     white, grey, mask = atlas(frame.spacing_mm)
     brain = ndimage.map_coordinates(mask, places, order=1) > 0.5
     inside = places[:, brain]
-    shares = _sharpened(
-        dice,
-        ndimage.map_coordinates(white, inside, order=1),
-        ndimage.map_coordinates(grey, inside, order=1),
-    )
+    shares = (ndimage.map_coordinates(part, inside, order=1) for part in (white, grey))
     maps = np.zeros((3, *frame.shape), dtype=np.float32)
-    maps[:, brain] = shares
+    maps[:, brain] = _sharpened(dice, *shares)
     return Tissues(maps[0], maps[1], maps[2], brain)
 
 
@@ -114,11 +110,8 @@ def _sharpened(dice: Dice, white: Float32Array, grey: Float32Array) -> Float32Ar
     """Undo some of the averaging over 152 brains; age widens the fluid spaces."""
     age = dice.of("age").uniform(1.1, 2.4)
     fluid = np.clip(1.0 - white - grey, 0.0, 1.0)
-    parts = [
-        (share * np.float32(prior)) ** 1.6
-        for share, prior in zip((white, grey, fluid), (1.25, 1.0, age), strict=True)
-    ]
-    stack = np.stack(parts)
+    priors = zip((white, grey, fluid), (1.25, 1.0, age), strict=True)
+    stack = np.stack([(share * np.float32(prior)) ** 1.6 for share, prior in priors])
     return np.asarray(stack / np.maximum(stack.sum(axis=0), 1e-6), dtype=np.float32)
 
 

@@ -59,21 +59,17 @@ def make_patient(plan: PhantomPlan, number: int) -> Phantom:
     labels = np.zeros(shape, dtype=np.uint8)
     labels[box] = tumour.labels
     kept = _kept(labels, plan.box)
+    # the matrix of BraTS (LPS) with larger voxels
+    affine = np.diag([-plan.spacing_mm, -plan.spacing_mm, plan.spacing_mm, 1.0])
+    affine[1, 3] = 239.0
     # voxel 0 of a box is another one than that of the whole scan
-    moved = np.asarray(affine(plan.spacing_mm))
-    moved[:3, 3] += moved[:3, :3] @ [part.start or 0 for part in kept]
+    affine[:3, 3] += affine[:3, :3] @ [part.start or 0 for part in kept]
     return Phantom(
         images=images[(slice(None), *kept)],
         labels=labels[kept],
-        affine=affines.nested(moved),
+        affine=affines.nested(affine),
         grade="HGG" if growth.traits.enhancing else "LGG",
     )
-
-
-def affine(spacing_mm: float) -> Affine:
-    """Return the voxel → mm matrix of a phantom: that of BraTS, with larger voxels (LPS)."""
-    s = spacing_mm
-    return ((-s, 0.0, 0.0, 0.0), (0.0, -s, 0.0, 239.0), (0.0, 0.0, s, 0.0), (0.0, 0.0, 0.0, 1.0))
 
 
 def _kept(labels: Labels, side: int | None) -> tuple[slice, ...]:
