@@ -37,7 +37,8 @@ def fit(plan: Plan, network: nn.Module, resume: bool) -> list[dict[str, Any]]:
         return loop.fit(plan, network, resume=resume)
     reduction.ForkingPickler.register(np.memmap, as_file)
     devices = plan.job.compute.devices
-    port = os.environ["MASTER_PORT"] if plan.job.compute.num_nodes > 1 else free_port()
+    several = plan.job.compute.num_nodes > 1
+    port = os.environ["MASTER_PORT"] if several else str(find_free_network_port())
     # threads are shared out; a number that the study names holds for each process
     threads = plan.job.threads or max(torch.get_num_threads() // devices, 1)
     faults = multiprocessing.get_context("spawn").SimpleQueue()
@@ -96,11 +97,6 @@ def _work(
     except GliomaError as error:
         faults.put(str(error))
         raise SystemExit(1) from None
-
-
-def free_port() -> str:
-    """Return a port of this machine on which nobody listens."""
-    return str(find_free_network_port())
 
 
 def as_file(array: Any) -> tuple[Any, ...]:

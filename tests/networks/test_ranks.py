@@ -14,6 +14,7 @@ from typing import Any, Never
 import numpy as np
 import pytest
 import torch
+from lightning_fabric.plugins.environments.lightning import find_free_network_port
 
 from gliomalib.machines import Compute
 from gliomalib.networks import predict, ranks, training
@@ -82,7 +83,7 @@ def test_two_nodes_have_the_curve_of_one_process(alone: training.Trained, tmp_pa
     script = tmp_path / "node.py"
     script.write_text(code)
     names = {"PYTHONPATH": str(PROJECT_DIR), "MASTER_ADDR": "127.0.0.1"}
-    names["MASTER_PORT"] = ranks.free_port()
+    names["MASTER_PORT"] = str(find_free_network_port())
     nodes = [
         subprocess.Popen(
             [sys.executable, str(script)],
