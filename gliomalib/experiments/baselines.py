@@ -203,7 +203,7 @@ def _means(trial: MethodTrial, part: str) -> Iterator[Value]:
         rows = trial.scores[(trial.scores["part"] == part) & (trial.scores["network"] == method)]
         rows = rows[rows["region"].isin(list(regions))]
         dice = rows.pivot_table(index="patient_id", columns="seed", values="dice").dropna()
-        empty, missed = comparing.masks(rows.loc[rows["seed"] == 0, "state"])
+        empty, missed = comparing.masks(rows[rows["seed"] == 0])
         yield share(name, training_noise.paired(dice), rule, n_empty=empty, n_missed=missed)
 
 

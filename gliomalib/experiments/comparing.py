@@ -15,6 +15,9 @@ from gliomalib.scoring import metrics, training_noise
 from gliomalib.scoring import tables as evaluate
 from gliomalib.scoring.bootstrap import LEVEL
 
+MASK = ("run", "network", "seed", "patient_id", "region")
+"""What tells one predicted mask from another, its fold aside."""
+
 SHARE = 0.5
 """A patient who makes more than this part of the mean decides it."""
 
@@ -204,11 +207,15 @@ def dice_rows(
     ]
 
 
-def masks(states: pd.Series) -> tuple[int, int]:
+def masks(scores: pd.DataFrame) -> tuple[int, int]:
     """Return how many masks are empty in truth and prediction, and how many in one of them.
 
-    ``states`` are ``metrics.MaskState``.
+    ``scores`` has patient_id, state (``metrics.MaskState``) and whichever of ``MASK`` differ. A
+    mask that several folds predict counts once, as missed where one of them misses it.
     """
+    mask = [column for column in MASK if column in scores]
+    # the worst of its folds: in this order "missed" follows "both", and "spurious" follows "empty"
+    states = scores.groupby(mask)["state"].max()
     return int((states == "empty").sum()), int(states.isin(["missed", "spurious"]).sum())
 
 

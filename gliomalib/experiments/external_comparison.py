@@ -59,8 +59,7 @@ def beside(scores: GroupScores, study: settings.Study) -> pd.DataFrame:
             masks = list(evaluate.CLASSES) if region == "mean" else [region]
             of_region = table["region"].isin(masks)
             for part, group in GROUPS.items():
-                states = table.loc[of_region & (table["part"] == part), "state"]
-                row |= _masks(states, f"_{group}")
+                row |= _masks(table[of_region & (table["part"] == part)], f"_{group}")
             rows.append(row)
     confusions = _confusions(scores)
     patients = {f"n_{GROUPS[part]}": len(counts) for part, counts in confusions.items()}
@@ -102,7 +101,7 @@ def by_site(scores: GroupScores, sites: Sites) -> pd.DataFrame:
         low, high = ends(mean)
         row = {"part": GROUPS[str(part)], "site": site, "patients": mean.n}
         row |= {"mean_dice": mean.value, "low": low, "high": high}
-        rows.append(row | _masks(rows_of_site["state"]))
+        rows.append(row | _masks(rows_of_site))
     return pd.DataFrame(rows).sort_values("part", ascending=False, ignore_index=True)
 
 
@@ -201,5 +200,5 @@ def _drop(
     return {**row, "drop": lost.value, "low": low, "high": high}
 
 
-def _masks(states: pd.Series, suffix: str = "") -> dict[str, int]:
-    return dict(zip([what + suffix for what in MASKS], comparing.masks(states), strict=True))
+def _masks(scores: pd.DataFrame, suffix: str = "") -> dict[str, int]:
+    return dict(zip([what + suffix for what in MASKS], comparing.masks(scores), strict=True))

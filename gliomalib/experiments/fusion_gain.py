@@ -203,7 +203,7 @@ def _contrasts(rows: pd.DataFrame, better: str, other: str) -> list[Contrast]:
         }
     )
     own = rows[(rows["seed"] == 0) & rows["network"].isin([better, other])]
-    masks = comparing.masks(own.loc[own["region"].isin(list(tables.CLASSES)), "state"])
+    masks = comparing.masks(own[own["region"].isin(list(tables.CLASSES))])
     part, n = str(rows["part"].iloc[0]), mean["patient_id"].nunique()
     return [
         Contrast(better, other, part, rule, gain, n - gain.effect.n, *masks)

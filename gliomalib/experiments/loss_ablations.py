@@ -141,9 +141,9 @@ def _spread(grid: Grid, part: str, score: str, cell: str) -> str:
 
 
 def _masks(grid: Grid, part: str, cell: str) -> tuple[int, int]:
-    """Return how many enhancing tumours of all seeds and folds are empty in both masks, or one."""
+    """Return how many enhancing tumours of all seeds are empty in both masks, or one."""
     rows = grid.scores[(grid.scores["part"] == part) & (grid.scores["cell"] == cell)]
-    return comparing.masks(rows["state"])
+    return comparing.masks(rows)
 
 
 def _prefix(grid: Grid, part: str) -> str:
@@ -159,7 +159,7 @@ def _means(grid: Grid, part: str, score: str, study: settings.Study) -> Iterator
         )
         empty, missed = 0, 0
         if not grid.classifies:
-            rule += f"; empty rule {study.evaluation.empty!r}, masks of all seeds and folds counted"
+            rule += f"; empty rule {study.evaluation.empty!r}, masks of all seeds counted"
             empty, missed = _masks(grid, part, cell)
         name, made = f"{_prefix(grid, part)}{score}_{cell}", value if score == "mcc" else share
         yield made(name, mean, rule, n_empty=empty, n_missed=missed)

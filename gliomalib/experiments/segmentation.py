@@ -30,9 +30,7 @@ def values(table: pd.DataFrame, study: settings.Study) -> list[Value]:
             dice = tables.per_patient(full, region, part).dropna()
             masks = list(tables.CLASSES) if region == "mean" else [region]
             rows = table[table["region"].isin(masks) & (table["part"] == part)]
-            # the worst of a mask's folds: "missed" follows "both", and "spurious" follows "empty"
-            states = rows.groupby(["patient_id", "region"])["state"].max()
-            empty, missed = comparing.masks(states)
+            empty, missed = comparing.masks(rows)
             more = {"n_empty": empty, "n_missed": missed, "n_seeds": 1}
             found.append(mean(f"{prefix}dice_{region}", dice, study, rule, **more))
     return found

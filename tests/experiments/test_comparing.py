@@ -178,3 +178,16 @@ def test_a_single_patient_decides_and_nan_is_refused() -> None:
     assert comparing.leave_one_out(pd.Series([0.2], ["a"])).decider == "a"
     with pytest.raises(ValueError, match="leave out by a rule"):
         comparing.leave_one_out(pd.Series([0.2, np.nan], ["a", "b"]))
+
+
+def test_a_mask_of_several_folds_counts_once_by_its_worst_fold() -> None:
+    states = {
+        "A": ["both", "missed", "both"],
+        "B": ["empty"] * 3,
+        "C": ["empty", "spurious", "empty"],
+    }
+    rows = [(name, fold, state) for name, own in states.items() for fold, state in enumerate(own)]
+    table = pd.DataFrame(rows, columns=["patient_id", "fold", "state"]).assign(region="ET", seed=0)
+    assert comparing.masks(table) == (1, 2)
+    other = table.assign(seed=1, state=table["state"].replace({"missed": "both"}))
+    assert comparing.masks(pd.concat([table, other])) == (2, 3)

@@ -69,7 +69,7 @@ def test_empty_and_missed_masks_are_counted(tmp_path: Path) -> None:
         loss_ablations.values([loss_grid.grid(made, "unet2d")], made.study, PASSED), "et_dice_focal"
     )
     assert (one.n_patients, one.n_empty, one.n_missed) == (5, 2, 2)
-    assert one.rule.endswith("empty rule 'brats', masks of all seeds and folds counted")
+    assert one.rule.endswith("empty rule 'brats', masks of all seeds counted")
     # with the rule 'exclude' there is no Dice of an empty pair, and no patient
     planted.write(made, planted.UNET2D, table.replace({"dice": {1.0: np.nan}}))
     found = loss_grid.patients(loss_grid.grid(made, "unet2d"), "test", "et_dice")
