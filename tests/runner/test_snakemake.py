@@ -296,8 +296,10 @@ def test_told_to_stop_all_processes_end_within_the_grace(
     working = project.root / "working.txt"
     working.unlink(missing_ok=True)
     write_notebook(project.root, SECOND, WORK.format(seconds=60), leave(SECOND, value=6))
+    # who runs these tests in the background has interrupts ignored, and so has all that they start
+    heard = ("env", "--default-signal=INT")
     process = subprocess.Popen(
-        project.command("study", "toy", "--cores", "2", "--until", SECOND),
+        [*heard, *project.command("study", "toy", "--cores", "2", "--until", SECOND)],
         cwd=project.root,
         env=project.environment(),
         start_new_session=True,
