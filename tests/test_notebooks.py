@@ -1,10 +1,12 @@
 """The study ``smoke`` through all notebooks: straight, killed in training, and one by one."""
 
 import json
+import math
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -227,3 +229,23 @@ def test_a_misspelt_parameter_stops_the_notebook_with_the_right_ones(
     assert done.returncode != 0
     assert "no parameter aplha" in done.stderr and "alpha" in done.stderr
     assert not records.record_path(tmp_path / "reports" / "smoke", "05_fusion").exists()
+
+
+@pytest.mark.parametrize("notebook", ["03_train_unet2d", "04_train_unet3d"])
+@pytest.mark.parametrize(
+    ("rule", "state", "passes"),
+    [("exclude", "empty", True), ("exclude", "missed", False), ("brats", "empty", False)],
+)
+def test_a_mask_lacks_a_dice_only_where_the_rule_leaves_it_out(
+    notebook: str, rule: str, state: str, passes: bool
+) -> None:
+    cells = json.loads((PROJECT_DIR / "notebooks" / f"{notebook}.ipynb").read_text())["cells"]
+    check = [line for cell in cells for line in cell["source"] if "left_out" in line]
+    study = settings.load("smoke", {"evaluation.empty": rule})
+    scores = pd.DataFrame({"dice": [0.5, math.nan], "state": ["both", state]})
+    names = {"scores": scores, "run": SimpleNamespace(study=study)}
+    if passes:
+        exec("".join(check), names)
+    else:
+        with pytest.raises(AssertionError, match="a mask has no Dice"):
+            exec("".join(check), names)
