@@ -196,7 +196,8 @@ def _values_of(row: pd.Series, study: settings.Study) -> list[Value]:
     of = f"{CLASSIFIERS[classifier]}, slices dealt {SPLITS[split]}"
     trained, random = classifier != "neighbour", labels == "random"
     n_seeds = 0 if not trained else 1 if random else study.leakage.turns
-    times = counted(*((n_seeds, "training") if trained else (study.leakage.repeats, "repeat")))
+    repeats = counted(study.leakage.repeats, "repeat")
+    times = counted(n_seeds, "training") if trained else repeats
     tail = f"{times} averaged within patient, mean over patients"
 
     def made(name: str, column: str, n: int, rule: str) -> Value:
