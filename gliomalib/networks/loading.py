@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -50,15 +50,18 @@ class Ahead(DataLoader[Any]):
         self._batches = super().__iter__()
         self._coming: Future[Any] | None = None
         with ThreadPoolExecutor(1) as self._thread:
-            while (batch := self.draw_ahead().result()) is not None:
-                self._coming = None
+            while (batch := self._next()) is not None:
                 yield batch
 
-    def draw_ahead(self) -> Future[Any]:
-        """Begin to draw the next batch, if that has not begun."""
+    def draw_ahead(self, *_: Tensor) -> None:
+        """Begin to draw the next batch, if that has not begun; a tensor's hook can be this."""
         if self._coming is None:
             self._coming = self._thread.submit(next, self._batches, None)
-        return self._coming
+
+    def _next(self) -> Any:
+        self.draw_ahead()
+        coming, self._coming = cast("Future[Any]", self._coming), None
+        return coming.result()
 
 
 def collate(drawn: Sequence[tuple[Sample, bool]]) -> Batch:

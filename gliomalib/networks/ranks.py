@@ -60,8 +60,7 @@ def fit(plan: Plan, network: nn.Module, resume: bool) -> list[dict[str, Any]]:
         for process in processes.processes:
             process.terminate()
     content = torch.load(plan.last, map_location="cpu", weights_only=True)
-    state = {name.removeprefix("network."): part for name, part in content["state_dict"].items()}
-    network.load_state_dict({name: state[name] for name in network.state_dict()})
+    network.load_state_dict(content["network"])
     loop.settle(plan, network)
     return list(content["rows"])
 

@@ -262,9 +262,8 @@ ODD = st.one_of(
 )
 PLACES = {
     "resume": [
-        *("key", "rows", "epoch", "global_step", "state_dict", "optimizer_states", "loops", "x"),
-        *("lr_schedulers", "callbacks", "hyper_parameters", "pytorch-lightning_version"),
-        *("state_dict/x", "loops/fit_loop", "datamodule_hyper_parameters", "hparams_name"),
+        *("key", "rows", "network", "optimiser", "rates", "precision", "x"),
+        *("network/x", "optimiser/state", "optimiser/param_groups", "rates/lr_lambdas"),
     ],
     "segmenter": [
         *("network", "settings", "state", "threads", "settings/channels", "settings/x"),
@@ -344,7 +343,7 @@ DOOR = Door(
         Known("no history", Made("resume", drops=("rows",)), (ANEW,)),
         Known(
             "a state that fits no network",
-            Made("resume", (("state_dict", {}),)),
+            Made("resume", (("network", {}),)),
             ("cannot be resumed from",),
         ),
         Known("no settings", Made("segmenter", drops=("settings",)), (NO_TRAINING,)),
