@@ -81,14 +81,10 @@ class Loop:
         self.network, self.criterion = network, self.fabric.to_device(plan.loss)
         optimiser, self.rates = optimiser_of(plan, network)
         self.forward, self.optimiser = self.fabric.setup(network, optimiser)
-        self.line = 0.0
+        self.line_at = 0.0
 
     @property
-    def _share(self) -> tuple[int, int]:
-        return self.fabric.global_rank, self.fabric.world_size
-
-    @property
-    def _restored(self) -> dict[str, Any]:
+    def _contents(self) -> dict[str, Any]:
         """What a checkpoint holds beside its key and its rows."""
         precision = self.fabric.strategy.precision
         parts = (self.network, self.optimiser, self.rates, precision)
@@ -100,7 +96,7 @@ class Loop:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
             self.rows = list(content["rows"])
-            for name, part in self._restored.items():
+            for name, part in self._contents.items():
                 part.load_state_dict(content[name])
         except Exception as error:
             fault = f"cannot be resumed from ({type(error).__name__})"
@@ -108,7 +104,7 @@ class Loop:
 
     def run(self) -> None:
         """Train and validate epoch by epoch, with a checkpoint after each."""
-        rank, processes = self._share
+        rank, processes = self.fabric.global_rank, self.fabric.world_size
         first = self.rows[-1]["epoch"] + 1 if self.rows else 0
         for epoch in range(first, self.plan.job.settings.epochs):
             # dropout goes on alike in a resumed training, whatever was drawn in this process before
@@ -166,12 +162,12 @@ class Loop:
     def _keep(self) -> None:
         """Keep a checkpoint of a whole epoch, and write a line now and then."""
         if self.fabric.is_global_zero:
-            content = {name: part.state_dict() for name, part in self._restored.items()}
+            content = {name: part.state_dict() for name, part in self._contents.items()}
             with open_atomic(self.plan.last) as stream:
                 torch.save({"key": self.plan.key, "rows": self.rows, **content}, stream)
             is_last = self.rows[-1]["epoch"] + 1 == self.plan.job.settings.epochs
-            if is_last or time.monotonic() - self.line >= SECONDS_BETWEEN_LINES:
-                self.line = time.monotonic()
+            if is_last or time.monotonic() - self.line_at >= SECONDS_BETWEEN_LINES:
+                self.line_at = time.monotonic()
                 _write_line(self.plan.job, self.rows)
         self.fabric.barrier()
 

@@ -161,7 +161,7 @@ def fill_all(studies: list[tuple[Store, list[Case]]]) -> None:
 
 
 def bench_growth(out: Path, ledger: Ledger) -> None:
-    runs = [growth.measured(fill_all, partial(many, out), size) for size in growth.ORDER]
+    runs = [growth.measured([fill_all], partial(many, out), size)[0] for size in growth.ORDER]
     each = {n: min(run.seconds / n for run in runs if run.patients == n) for n in growth.PATIENTS}
     steps = ", ".join(f"{n}: {1e3 * took:.1f}" for n, took in each.items())
     ledger.measured(

@@ -34,26 +34,28 @@ class Grown:
     peak_bytes: int
 
 
-def measured(work: Callable[[Any], object], setup: Callable[[int], Any], patients: int) -> Grown:
-    """Run ``work(setup(patients))`` in a fresh process; only ``work`` is timed.
+def measured(
+    works: Sequence[Callable[[Any], object]], setup: Callable[[int], Any], patients: int
+) -> list[Grown]:
+    """Run every ``work(setup(patients))`` in one fresh process; only the works are timed.
 
-    Both are of ``turns(patients)`` studies, the seconds of one. The peak is that of the whole
-    process, set-up and imports included. Both callables must be known to a fresh process:
-    functions of a module, or partials of such.
+    All are of ``turns(patients)`` studies, the seconds of one. A peak is that of the process up to
+    the end of the work, set-up and imports included. All callables must be known to a fresh
+    process: functions of a module, or partials of such.
     """
     # a fork would begin with the memory of this process as its own peak
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(theirs, work, setup, patients))
+    process = context.Process(target=_run, args=(theirs, works, setup, patients))
     process.start()
     theirs.close()
     try:
-        took, peak = ours.recv()
+        answers = ours.recv()
     except EOFError:
         process.join()
         raise RuntimeError(f"the process ended with status {process.exitcode}") from None
     process.join()
-    return Grown(patients, took / turns(patients), peak)
+    return [Grown(patients, took / turns(patients), peak) for took, peak in answers]
 
 
 def time_growth(grown: Sequence[Grown]) -> float:
@@ -83,9 +85,14 @@ def _times(
 
 
 def _run(
-    answer: Connection, work: Callable[[Any], object], setup: Callable[[int], Any], patients: int
+    answer: Connection,
+    works: Sequence[Callable[[Any], object]],
+    setup: Callable[[int], Any],
+    patients: int,
 ) -> None:
-    ready = setup(patients)
-    started = time.perf_counter()
-    work(ready)
-    answer.send((time.perf_counter() - started, provenance.peak_memory()))
+    ready, answers = setup(patients), []
+    for work in works:
+        started = time.perf_counter()
+        work(ready)
+        answers.append((time.perf_counter() - started, provenance.peak_memory()))
+    answer.send(answers)
