@@ -28,7 +28,7 @@ ONLY_IN = {
 }
 """A package → the rooms or modules that may import it."""
 
-FAMILY = {"lightning_fabric": "torch", "torchvision": "torch"}
+FAMILY = dict.fromkeys(("lightning_fabric", "pytorch_lightning", "torchvision"), "torch")
 """Packages that bring another one along, so its rule is theirs."""
 
 SEE_THE_PAPER = ("verdicts", "figures", "report", "runner", "commands", "__main__")

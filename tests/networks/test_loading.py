@@ -44,10 +44,13 @@ def test_a_batch_ahead_is_the_same_batch() -> None:
 
 def test_the_next_batch_is_drawn_in_another_thread_when_told() -> None:
     threads: list[int] = []
+    begun = threading.Event()
 
     class Watched(Numbers):
         def draw(self, index: int, rng: np.random.Generator) -> Sample:
             threads.append(threading.get_ident())
+            if index == 3:
+                begun.set()
             return super().draw(index, rng)
 
     loader = batches(Watched())
@@ -56,6 +59,8 @@ def test_the_next_batch_is_drawn_in_another_thread_when_told() -> None:
     assert len(threads) == 2
     for _ in range(2):
         loader.draw_ahead()
+    # before anybody asks for that batch
+    assert begun.wait(10)
     assert next(coming)[1].flatten().tolist() == [2, 2, 3, 3]
     assert len(threads) == 4
     assert threading.get_ident() not in threads

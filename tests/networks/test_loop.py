@@ -86,6 +86,7 @@ def test_the_rate_warms_up_and_falls_along_a_cosine(tmp_path: Path) -> None:
 
 def test_weights_decay_apart_from_the_gradient(tmp_path: Path) -> None:
     optimiser, _ = loop.optimiser_of(plan(tmp_path, 4, 1, 4), Watched())
+    assert isinstance(optimiser, torch.optim.AdamW)
     assert optimiser.param_groups[0]["weight_decay"] == 0.01
 
 
