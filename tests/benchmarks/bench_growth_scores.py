@@ -69,9 +69,9 @@ def opened(root: Path, patients: int) -> list[folds.Material]:
 
 
 def evaluate(studies: list[folds.Material]) -> None:
-    """Score the 2D and the fused volume of all patients; 3D would go the way of 2D."""
+    """Score both branches and the fused volume of all patients."""
     for material in studies:
-        folds.segmentation_scores(material, ["unet2d", "fused"])
+        folds.segmentation_scores(material, tuple(folds.SHORT))
 
 
 def sweep(studies: list[folds.Material]) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from gliomalib import provenance
@@ -39,9 +40,9 @@ def measured(
 ) -> list[Grown]:
     """Run every ``work(setup(patients))`` in one fresh process; only the works are timed.
 
-    All are of ``turns(patients)`` studies, the seconds of one. A peak is that of the process up to
-    the end of the work, set-up and imports included. All callables must be known to a fresh
-    process: functions of a module, or partials of such.
+    All are of ``turns(patients)`` studies, the seconds of one. A peak is that of the process during
+    the work, set-up and imports included. All callables must be known to a fresh process: functions
+    of a module, or partials of such.
     """
     # a fork would begin with the memory of this process as its own peak
     context = multiprocessing.get_context("spawn")
@@ -92,6 +93,8 @@ def _run(
 ) -> None:
     ready, answers = setup(patients), []
     for work in works:
+        # the kernel's word for "forget the peak": what an earlier work took is none of this one's
+        Path("/proc/self/clear_refs").write_text("5")
         started = time.perf_counter()
         work(ready)
         answers.append((time.perf_counter() - started, provenance.peak_memory()))
