@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,47 +23,6 @@ SHARE = 0.5
 RULE_DECIDES = "the rule for empty masks decides whether 0 lies in the interval"
 
 
-@dataclass(frozen=True)
-class Sensitivity:
-    """How far the mean difference of n patients hangs on one of them.
-
-    ``better`` patients have a difference above 0, ``least`` and ``most`` are the ends of the means
-    when each patient in turn is left out. ``decider`` is the patient without whom the mean has
-    another sign or loses more than half of its size; empty where there is none.
-    """
-
-    median: float
-    better: int
-    n: int
-    least: float
-    most: float
-    decider: str
-
-
-def leave_one_out(differences: pd.Series) -> Sensitivity:
-    """Return the sensitivity of the mean of one difference per patient, index the patients.
-
-    Raises ``ValueError`` for no patient and NaN: leave out by a rule, and count, beforehand.
-    """
-    numbers = differences.to_numpy(dtype=np.float64)
-    if not len(numbers) or np.isnan(numbers).any():
-        raise ValueError(f"{len(numbers)} differences, some NaN or none; leave out by a rule")
-    mean, n = float(numbers.mean()), len(numbers)
-    without = (numbers.sum() - numbers) / max(n - 1, 1)
-    # without whom least is left of the mean, measured in its own direction
-    left = without * np.sign(mean)
-    worst = int(left.argmin())
-    decides = n == 1 or (mean != 0 and left[worst] < (1 - SHARE) * abs(mean))
-    return Sensitivity(
-        median=float(np.median(numbers)),
-        better=int((numbers > 0).sum()),
-        n=n,
-        least=float(without.min()),
-        most=float(without.max()),
-        decider=str(differences.index[worst]) if decides else "",
-    )
-
-
 class Gain(NamedTuple):
     """What one method exceeds another by: over patients and trainings, and in each patient.
 
@@ -77,15 +35,30 @@ class Gain(NamedTuple):
     rule_decides: bool = False
 
     @property
-    def by_patient(self) -> Sensitivity:
-        """What it is without each patient."""
-        return leave_one_out(self.patients)
+    def without(self) -> pd.Series:
+        """The mean difference when each patient in turn is left out, index the patients."""
+        numbers = self.patients.to_numpy(dtype=np.float64)
+        means = (numbers.sum() - numbers) / max(len(numbers) - 1, 1)
+        return pd.Series(means, self.patients.index)
+
+    @property
+    def better(self) -> int:
+        """How many patients have a difference above 0."""
+        return int((self.patients > 0).sum())
+
+    @property
+    def decider(self) -> str:
+        """Without whom the mean changes its sign or loses more than half; empty if nobody."""
+        mean = float(self.patients.to_numpy(dtype=np.float64).mean())
+        # without whom least is left of the mean, measured in its own direction
+        left = self.without * np.sign(mean)
+        decides = len(left) == 1 or (mean != 0 and left.min() < (1 - SHARE) * abs(mean))
+        return str(left.idxmin()) if decides else ""
 
     @property
     def note(self) -> str:
         """Who or what decides it beside the method."""
-        decider = self.by_patient.decider
-        notes = [f"one patient decides: {decider}"] * bool(decider)
+        notes = [f"one patient decides: {self.decider}"] * bool(self.decider)
         notes += [RULE_DECIDES] * self.rule_decides
         return "; ".join([*notes, *[values.ONE_TRAINING] * (self.effect.seeds == 1)])
 
@@ -120,12 +93,12 @@ def sizes(gain: Gain, level: float = LEVEL) -> dict[str, object]:
     better (patients above 0), least and most (means when each patient is left out), decider (the
     patient who decides).
     """
-    effect, shaky = gain.effect, gain.by_patient
+    effect, without = gain.effect, gain.without
     low, high = effect.interval(level) or (math.nan, math.nan)
     return {
         **{"difference": effect.value, "low": low, "high": high, "trainings": effect.seeds},
-        **{"median": shaky.median, "better": f"{shaky.better} of {shaky.n}"},
-        **{"least": shaky.least, "most": shaky.most, "decider": shaky.decider},
+        **{"median": gain.patients.median(), "better": f"{gain.better} of {len(without)}"},
+        **{"least": without.min(), "most": without.max(), "decider": gain.decider},
     }
 
 

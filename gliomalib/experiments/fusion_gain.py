@@ -179,7 +179,7 @@ def conclusion(contrasts: Sequence[Contrast], alarms: Value) -> str:
 
 
 def _gain(contrast: Contrast) -> str:
-    effect, shaky = contrast.gain.effect, contrast.gain.by_patient
+    effect, patients = contrast.gain.effect, contrast.gain.patients
     how = f"shows no clear difference from {contrast.other} only:"
     if effect.excludes_zero:
         verb = "exceeds" if effect.value > 0 else "falls behind"
@@ -188,7 +188,8 @@ def _gain(contrast: Contrast) -> str:
     deciding = f" [{contrast.gain.note}]" if contrast.gain.note else ""
     return (
         f"{who} the {contrast.better} volume {how} {spoken(contrast.value, signed=True)} in mean "
-        f"Dice; median {shaky.median:+.3f}, better in {shaky.better} of {shaky.n}{deciding}."
+        f"Dice; median {patients.median():+.3f}, better in {contrast.gain.better} of "
+        f"{len(patients)}{deciding}."
     )
 
 

@@ -163,8 +163,8 @@ def _row(site: str, scores: pd.DataFrame) -> tuple[object, ...]:
     gain = fusion_gain.contrasts(scores, SEEN, [UNSEEN])[0].gain
     means = scores.groupby("network")["trained"].mean(), fusion_gain.patients(scores, "test").mean()
     both = [mean[kind] for mean in means for kind in (SEEN, UNSEEN)]
-    effect, shaky = gain.effect, gain.by_patient
-    drop = (effect.value, *estimates.ends(effect), effect.seeds, shaky.better, shaky.decider)
+    effect = gain.effect
+    drop = (effect.value, *estimates.ends(effect), effect.seeds, gain.better, gain.decider)
     return (site, effect.n, _grades(scores), *both, *drop)
 
 

@@ -146,38 +146,44 @@ def test_words_say_what_the_row_says() -> None:
     )
 
 
+def of_patients(differences: pd.Series) -> comparing.Gain:
+    """Return the gain of one training, of one difference per patient."""
+    return comparing.paired(differences.to_frame())
+
+
 def test_one_empty_mask_that_makes_a_mean_is_named() -> None:
     # nine patients without a difference to speak of, and one whose spurious mask costs a class
     differences = pd.Series([-0.005] * 9 + [0.346], [f"Phantom-A-{n:03d}" for n in range(10)])
-    result = comparing.leave_one_out(differences)
-    assert result.decider == "Phantom-A-009"
-    assert (result.better, result.n) == (1, 10)
-    assert result.least == pytest.approx(-0.005) and result.median == pytest.approx(-0.005)
+    gain = of_patients(differences)
+    assert gain.decider == "Phantom-A-009"
+    row = comparing.sizes(gain)
+    assert (gain.better, row["better"]) == (1, "1 of 10")
+    assert row["least"] == pytest.approx(-0.005) and row["median"] == pytest.approx(-0.005)
 
 
 def test_a_difference_that_all_share_has_no_decider() -> None:
-    differences = pd.Series(np.linspace(0.02, 0.04, 10), list("abcdefghij"))
-    result = comparing.leave_one_out(differences)
-    assert result.decider == ""
-    assert (result.median, result.better, result.n) == (pytest.approx(0.03), 10, 10)
+    row = comparing.sizes(of_patients(pd.Series(np.linspace(0.02, 0.04, 10), list("abcdefghij"))))
+    assert row["decider"] == ""
+    assert (row["median"], row["better"]) == (pytest.approx(0.03), "10 of 10")
 
 
 def test_a_loss_that_one_patient_makes_is_named_as_well() -> None:
-    result = comparing.leave_one_out(pd.Series([0.0, 0.001, -0.3], ["a", "b", "c"]))
-    assert result.decider == "c"
+    assert of_patients(pd.Series([0.0, 0.001, -0.3], ["a", "b", "c"])).decider == "c"
 
 
 def test_leaving_out_agrees_with_the_slow_way() -> None:
     differences = pd.Series(np.random.default_rng(0).normal(0.01, 0.05, 12), range(12))
     means = [differences.drop(name).mean() for name in differences.index]
-    result = comparing.leave_one_out(differences)
-    assert (result.least, result.most) == pytest.approx((min(means), max(means)))
+    gain = of_patients(differences)
+    assert gain.without.tolist() == pytest.approx(means)
+    row = comparing.sizes(gain)
+    assert (row["least"], row["most"]) == pytest.approx((min(means), max(means)))
 
 
 def test_a_single_patient_decides_and_nan_is_refused() -> None:
-    assert comparing.leave_one_out(pd.Series([0.2], ["a"])).decider == "a"
-    with pytest.raises(ValueError, match="leave out by a rule"):
-        comparing.leave_one_out(pd.Series([0.2, np.nan], ["a", "b"]))
+    assert of_patients(pd.Series([0.2], ["a"])).decider == "a"
+    with pytest.raises(ValueError, match="leave patients out by a named rule"):
+        of_patients(pd.Series([0.2, np.nan], ["a", "b"]))
 
 
 def test_a_mask_of_several_folds_counts_once_by_its_worst_fold() -> None:
