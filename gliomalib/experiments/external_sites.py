@@ -21,16 +21,7 @@ from gliomalib.labels import RELEASES
 from gliomalib.networks import models, predict
 from gliomalib.pipeline import folds, patient, preprocess
 from gliomalib.pipeline.finished import open_finished
-from gliomalib.schema import (
-    SEQUENCES,
-    Case,
-    DataError,
-    FloatArray,
-    RecordError,
-    Split,
-    StoredCase,
-    Volume,
-)
+from gliomalib.schema import SEQUENCES, Case, DataError, FloatArray, RecordError, Split
 from gliomalib.scoring import calibration
 from gliomalib.scoring import tables as evaluate
 
@@ -262,9 +253,11 @@ def _measured(sites: Sites) -> tuple[pd.DataFrame, Mapping[str, Tallies], pd.Dat
     profiles: dict[tuple[str, str], pd.DataFrame] = {}
     tallies: dict[str, dict[str, FloatArray]] = {part: {} for part in GROUPS}
     rows: list[dict[str, object]] = []
+    plan = sites.study.fusion
     for split in sites.inside.splits:
         reference = intensities.fit(sites.inside.store.get(name) for name in split.train)
-        segment = pipeline(sites.inside, split)
+        weights = [folds.checkpoint(sites.inside, branch, split.fold) for branch in plan.branches]
+        branches = [predict.load_segmenter(path, sites.study.device) for path in weights]
         reported = [row for row in _reported(sites) if row[2].fold == split.fold]
         for part, material, _, name in progress.steps(reported, f"fold {split.fold}: patients"):
             case, about = material.store.get(name), {"part": part, "patient_id": name}
@@ -276,24 +269,10 @@ def _measured(sites: Sites) -> tuple[pd.DataFrame, Mapping[str, Tallies], pd.Dat
             tally = calibration.tally(fused.probabilities[:, inside].T, case.labels[inside])
             # an external patient is tallied in every fold
             tallies[part][name] = tallies[part].get(name, 0) + tally
-            volumes = {NONE: fused, Z_SCORE: segment(intensities.z_score(case, reference))}
+            both = patient.segment(branches, intensities.z_score(case, reference))
+            volumes = {NONE: fused, Z_SCORE: average.weighted_average(*both, plan.alpha)}
             for key, volume in volumes.items():
                 counts = evaluate.confusion_of(case, volume)
                 told = {**about, "fold": split.fold, "network": key}
                 rows += comparing.dice_rows(told, counts, sites.study)
     return pd.concat(profiles.values(), ignore_index=True), tallies, pd.DataFrame(rows)
-
-
-def pipeline(material: folds.Material, split: Split) -> Callable[[StoredCase], Volume]:
-    """Return the networks of a fold as one step, from a stored case to the fused volume."""
-    study = material.study
-    branches = [
-        predict.load_segmenter(folds.checkpoint(material, branch, split.fold), study.device)
-        for branch in study.fusion.branches
-    ]
-
-    def segment(case: StoredCase) -> Volume:
-        """Return the fused volume of a patient."""
-        return average.weighted_average(*patient.segment(branches, case), study.fusion.alpha)
-
-    return segment
