@@ -154,7 +154,7 @@ def fusion_and_evaluation(root: Path, count: int) -> None:
 
 def sweep(root: Path, count: int) -> None:
     material = folds.open_material(_begin(root, "08_alpha_sweep"))
-    exact = alpha_curves.exact(material, "test")
+    exact = alpha_curves.exact(material)
     assert len(alpha_sweep.curve_table(exact, material.study))
     assert alpha_sweep.optima(exact, material.study)["mean"].alpha.n == count - TRAINED_ON
 

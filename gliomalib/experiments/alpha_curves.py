@@ -5,7 +5,6 @@ lie in a temporary file (in ``TMPDIR``) that goes with the process; each is read
 for.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -68,45 +67,36 @@ def defined(curves: Mapping[str, Curve]) -> Mapping[str, Curve]:
     return _Read(curves.__getitem__, names)
 
 
-def exact(material: folds.Material, part: str) -> Sweep:
-    """Return Dice of every patient of a part as an exact function of α, of all trainings.
+def exact(material: folds.Material) -> Sweep:
+    """Return Dice of every held-out patient as an exact function of α, of all trainings.
 
-    The folds of a patient are averaged first. A patient who lacks a score in one training lacks
-    it in their mean.
+    A patient who lacks a score in one training lacks it in their mean.
     """
     by_seed = {
-        seed: _of_training(material, part, pair)
-        for seed, pair in folds.seeds(material.study).items()
+        seed: _of_training(material, pair) for seed, pair in folds.seeds(material.study).items()
     }
     return Sweep(_averaged(list(by_seed.values())), by_seed)
 
 
-def _of_training(material: folds.Material, part: str, branches: folds.Pair) -> Curves:
+def _of_training(material: folds.Material, branches: folds.Pair) -> Curves:
     """Return the curves of both branches of one training."""
-    folds_of = defaultdict(list)
-    for split in material.splits:
-        for patient in folds.parts_of(split)[part]:
-            folds_of[patient].append(split.fold)
-    empty, patients = material.study.evaluation.empty, sorted(folds_of)
+    fold_of = {patient: split.fold for split in material.splits for patient in split.test}
+    empty, patients = material.study.evaluation.empty, sorted(fold_of)
 
     def curves() -> Iterator[dict[str, Curve]]:
         """Yield the curves of one patient after the other."""
-        for patient in progress.steps(patients, f"{part} patients"):
+        for patient in progress.steps(patients, "test patients"):
             labels = material.store.get(patient).labels
-            pairs = (folds.pair(material, fold, patient, branches) for fold in folds_of[patient])
-            yield _of_patient([exact_sweep.steps_of(*pair, labels) for pair in pairs], empty)
+            pair = folds.pair(material, fold_of[patient], patient, branches)
+            yield _of_patient(exact_sweep.steps_of(*pair, labels), empty)
 
     return _filed(patients, curves())
 
 
-def _of_patient(
-    of_folds: Sequence[exact_sweep.Steps], empty: metrics.EmptyRule
-) -> dict[str, Curve]:
-    """Return the curve of each region and of the mean of the classes, averaged over folds."""
+def _of_patient(steps: exact_sweep.Steps, empty: metrics.EmptyRule) -> dict[str, Curve]:
+    """Return the curve of each region and of the mean of the classes."""
     curves = {
-        region: mean_curve(
-            [exact_sweep.dice_at(steps, classes, empty) for steps in of_folds], "exclude"
-        )
+        region: exact_sweep.dice_at(steps, classes, empty)
         for region, classes in tables.REGIONS.items()
     }
     return {"mean": mean_curve([curves[name] for name in tables.CLASSES], "exclude"), **curves}

@@ -77,7 +77,7 @@ def evaluate(studies: list[folds.Material]) -> None:
 def sweep(studies: list[folds.Material]) -> None:
     """Find the best α of the mean Dice of each region, without its interval."""
     for material in studies:
-        for curves in alpha_curves.exact(material, "test").curves.values():
+        for curves in alpha_curves.exact(material).curves.values():
             optimum.best_of(optimum.Mean(curves.values()))
 
 

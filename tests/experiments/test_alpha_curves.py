@@ -26,9 +26,9 @@ def test_curves_are_read_from_a_file_that_nothing_leaves_behind(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     with pytest.raises(FileNotFoundError):
-        alpha_curves.exact(material, "test")
+        alpha_curves.exact(material)
     (tmp_path / "scratch").mkdir()
-    sweep = alpha_curves.exact(material, "test")
+    sweep = alpha_curves.exact(material)
     assert not [*(tmp_path / "scratch").iterdir()], "a file that SIGKILL would leave"
     whole = sweep.curves["WT"]
     assert list(whole) == ["D", "E", "F"] and "A" not in whole

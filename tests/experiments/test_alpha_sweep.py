@@ -47,7 +47,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
 
 @pytest.fixture(scope="module")
 def sweep(material: folds.Material) -> alpha_curves.Sweep:
-    return alpha_curves.exact(material, "test")
+    return alpha_curves.exact(material)
 
 
 def values_of(material: folds.Material, sweep: alpha_curves.Sweep) -> dict[str, float]:
@@ -88,23 +88,21 @@ def test_the_better_branch_gets_the_weight_and_0_6_is_not_called_equal(
 
 def test_branches_that_are_equal_are_flat_everywhere(tmp_path: Path) -> None:
     made = planted_branches.noisy(tmp_path, NOTEBOOK, ONE, dict.fromkeys(BETTER_3D, (2.0, 10)))
-    flat = alpha_curves.exact(made, "test")
+    flat = alpha_curves.exact(made)
     values = values_of(made, flat)
     assert values["flat_width"] == 1
     assert values["lost_at_published_alpha"] == 0
     assert values["best_alpha"] == 0.5
 
 
-def test_folds_of_a_patient_are_averaged_and_held_back_ones_counted_once(tmp_path: Path) -> None:
+def test_each_patient_is_swept_in_the_fold_that_tested_them(tmp_path: Path) -> None:
     made = planted_branches.noisy(tmp_path, NOTEBOOK, THREE, BETTER_3D)
-    held_back = alpha_curves.exact(made, "val")
-    assert list(held_back.curves["mean"]) == ["C", "D"]
+    whole = alpha_curves.exact(made).curves["WT"]
+    assert list(whole) == list("ABCDEF")
     grid = np.array([0.13, 0.6])
-    of_c = list(folds.branch_volumes(made, "val"))[:2]
-    by_fold = [slow_dice(case, "WT", grid) for case in of_c]
-    found = held_back.curves["WT"]["C"].at(grid)
-    np.testing.assert_allclose(found, np.mean(by_fold, axis=0), atol=2e-3)
-    assert len(alpha_curves.exact(made, "test").curves["mean"]) == 6
+    for case in folds.branch_volumes(made, "test"):
+        found = whole[case[0].grid.patient_id].at(grid)
+        np.testing.assert_allclose(found, slow_dice(case, "WT", grid), atol=2e-3)
 
 
 def step(*values: float) -> Curve:
@@ -193,7 +191,7 @@ def test_each_training_is_swept_and_their_mean_is_taken(tmp_path: Path) -> None:
     made = planted_branches.noisy(tmp_path, NOTEBOOK, ONE, networks)
     variants = {name: {"seed2": {"seed": 8}} for name in ("03_train_unet2d", "04_train_unet3d")}
     study = made.study.model_copy(update={"variants": variants})
-    both = alpha_curves.exact(replace(made, run=replace(made.run, study=study)), "test")
+    both = alpha_curves.exact(replace(made, run=replace(made.run, study=study)))
     assert list(both.by_seed) == [0, 8]
     grid = np.array([0.13, 0.6])
     pairs = {0: folds.BRANCHES, 8: again}

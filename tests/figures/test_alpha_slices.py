@@ -29,7 +29,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
 
 @pytest.fixture(scope="module")
 def table(material: folds.Material) -> pd.DataFrame:
-    return alpha_slices.table(material, alpha_curves.exact(material, "test"))
+    return alpha_slices.table(material, alpha_curves.exact(material))
 
 
 def whole(material: folds.Material, patient: str, alpha: float) -> np.ndarray:
@@ -117,7 +117,7 @@ def test_few_patients_and_those_without_a_dice() -> None:
 
 
 def test_own_curve_is_that_of_the_sweep(material: folds.Material, tmp_path: Path) -> None:
-    sweep = alpha_curves.exact(material, "test")
+    sweep = alpha_curves.exact(material)
     row = alpha_slices.table(material, sweep).iloc[0]
     curve = sweep.curves["mean"][row["patient_id"]].at(ALPHAS)
     np.testing.assert_allclose([float(dice) for dice in row["own"].split()], curve, atol=1e-6)

@@ -45,7 +45,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> folds.Material:
 def finished(material: folds.Material, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a finished study with the tables of notebooks 08 and 15 and both pages."""
     folder = planted_report.fill(tmp_path_factory.mktemp("played") / "demo")
-    sweep = alpha_curves.exact(material, "test")
+    sweep = alpha_curves.exact(material)
     curves = alpha_sweep.curve_table(sweep, material.study)
     alpha_slices.table(material, sweep).to_csv(folder / SLICES, index=False)
     curves.to_csv(folder / CURVES, index=False, float_format="%.6g")
@@ -183,7 +183,7 @@ def right(material: folds.Material, row: dict[str, str], place: int) -> dict[str
     predicted = tables.predicted_labels(fused)
     truth = material.store.get(name).labels[..., z]
     of_slices = slices.slice_classes(predicted, material.study.classifier.label_rule)
-    sweep = alpha_curves.exact(material, "test")
+    sweep = alpha_curves.exact(material)
     curves = alpha_sweep.curve_table(sweep, material.study).query("region == 'mean'")
     dice, low, high = curves.iloc[place][["dice", "low", "high"]].round(6)
     texts = [f"α = {alpha:.2f}", CLASS_NAMES[of_slices[z]], f"{dice:.3f} ({low:.3f} to {high:.3f})"]
