@@ -50,7 +50,7 @@ def scores(table: pd.DataFrame, study: settings.Study) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["way", "alpha", "value", "low", "high"])
 
 
-def values(table: pd.DataFrame, study: settings.Study, gate: gates.Gate) -> list[Value]:
+def values(table: pd.DataFrame, study: settings.Study, gate: Value) -> list[Value]:
     """Return the best of ``LEVELS`` for the accuracy on slices, and what the paper's α loses.
 
     Both for both ``WAYS``; ``table`` is that of ``classified``. Those of ResNet50 say in their note
@@ -70,7 +70,7 @@ def values(table: pd.DataFrame, study: settings.Study, gate: gates.Gate) -> list
         best = f"α of {len(LEVELS)} with the best accuracy on slices ({who}), middle of a plateau"
         lost = f"best accuracy of {len(LEVELS)} α minus that at {PAPER_ALPHA:g} ({who}), "
         rules = {"best_alpha": best, "lost_at_published_alpha": f"{lost}never negative"}
-        note = gate.closed if way == "resnet50" else ""
+        note = gates.closed(gate) if way == "resnet50" else ""
         for (name, rule), interval in zip(rules.items(), intervals.values(), strict=True):
             found.append(value(f"{name}_{suffix}", interval, rule, n_seeds=1, note=note))
     return found

@@ -50,7 +50,7 @@ def compared(trial: MethodTrial, part: str, score: str) -> pd.DataFrame:
 def values(trial: MethodTrial) -> list[Value]:
     """Return how every method does, what fused and ResNet50 exceed the others by, and the gate."""
     gate = gates.judged(trial.slices)
-    values = [gate.value]
+    values = [gate]
     for part, prefix in parts(trial.scores):
         gains = [contrast.value for contrast in _contrasts(trial, part)]
         gains += _of_accuracy(trial, part, gate)
@@ -207,13 +207,13 @@ def _means(trial: MethodTrial, part: str) -> Iterator[Value]:
         yield share(name, training_noise.paired(dice), rule, n_empty=empty, n_missed=missed)
 
 
-def _of_accuracy(trial: MethodTrial, part: str, gate: gates.Gate) -> Iterator[Value]:
+def _of_accuracy(trial: MethodTrial, part: str, gate: Value) -> Iterator[Value]:
     """Yield what the first classifier exceeds the others by, or why it is not judged."""
     first, titles = next(iter(trial.classifiers)), trial.classifiers
     for method, gain in _gains(trial, part, "accuracy").items():
         name = f"{PREFIXES[part]}{first}_minus_{method}_accuracy"
         rule = f"{titles[first]} minus {titles[method]}, paired: {_accuracy(trial, part)}"
-        yield comparing.value(name, gain, rule, gate.closed)
+        yield comparing.value(name, gain, rule, gates.closed(gate))
 
 
 def _accuracy(trial: MethodTrial, part: str) -> str:

@@ -49,7 +49,7 @@ def compared(grid: Grid, part: str, score: str) -> pd.DataFrame:
     return pairs.join(judged.reset_index(drop=True))
 
 
-def values(grids: Sequence[Grid], study: settings.Study, gate: gates.Gate) -> list[Value]:
+def values(grids: Sequence[Grid], study: settings.Study, gate: Value) -> list[Value]:
     """Return the scores of every cell and the differences of the pairs.
 
     Differences of the classifier say in their note where it is not judged: ``gate``.
@@ -86,7 +86,7 @@ def absent(grids: Sequence[Grid]) -> tuple[str, ...]:
     return tuple(caveats)
 
 
-def conclusion(grids: Sequence[Grid], values: Sequence[Value], gate: gates.Gate) -> str:
+def conclusion(grids: Sequence[Grid], values: Sequence[Value], gate: Value) -> str:
     """Say for each network what the losses differ by, on both sites, and which one collapsed."""
     sentences = [_of_network(grid, gate) for grid in grids]
     words = {1.0: "yes", 0.0: "no"}
@@ -101,10 +101,10 @@ def conclusion(grids: Sequence[Grid], values: Sequence[Value], gate: gates.Gate)
     return " ".join(sentences)
 
 
-def _of_network(grid: Grid, gate: gates.Gate) -> str:
+def _of_network(grid: Grid, gate: Value) -> str:
     name, score = TITLES[grid.network], grid.score_names[0]
-    if grid.classifies and gate.closed:
-        return f"{name}, {SCORES[score]}: {gate.closed}."
+    if grid.classifies and gates.closed(gate):
+        return f"{name}, {SCORES[score]}: {gates.closed(gate)}."
     text, of_parts = "", [part for part, _ in parts(grid.scores)]
     for part in of_parts:
         table = compared(grid, part, score)
@@ -165,7 +165,7 @@ def _means(grid: Grid, part: str, score: str, study: settings.Study) -> Iterator
         yield made(name, mean, rule, n_empty=empty, n_missed=missed)
 
 
-def _differences(grid: Grid, part: str, score: str, gate: gates.Gate) -> Iterator[Value]:
+def _differences(grid: Grid, part: str, score: str, gate: Value) -> Iterator[Value]:
     gains, titles = _gains(grid, part, score), grid.titles
     for (first, second), gain in zip(grid.pairs, gains.values(), strict=True):
         rule = (
@@ -173,7 +173,7 @@ def _differences(grid: Grid, part: str, score: str, gate: gates.Gate) -> Iterato
             "paired by patient, mean over patients and seeds"
         )
         name = f"{_prefix(grid, part)}{first}_minus_{second}_{score}"
-        yield comparing.value(name, gain, rule, gate.closed if grid.classifies else "")
+        yield comparing.value(name, gain, rule, gates.closed(gate) if grid.classifies else "")
 
 
 def _of_slices(grid: Grid, part: str, study: settings.Study) -> Iterator[Value]:

@@ -7,12 +7,11 @@ import pandas as pd
 import pytest
 
 from gliomalib import records, settings
-from gliomalib.experiments import alpha_levels
-from gliomalib.experiments.gates import Gate
+from gliomalib.experiments import alpha_levels, gates
 from gliomalib.fusion import slices
 from gliomalib.networks import predict
 from gliomalib.pipeline import folds
-from gliomalib.schema import SliceSet, Split
+from gliomalib.schema import SliceSet, Split, Value
 from gliomalib.scoring import tables
 from tests import planted_branches
 
@@ -93,7 +92,9 @@ def planted(best: float) -> pd.DataFrame:
 
 @pytest.mark.parametrize("best", [0.0, 0.4, 0.6])
 def test_a_planted_best_level_is_found_with_what_0_6_loses(best: float) -> None:
-    values = alpha_levels.values(planted(best), settings.load("smoke"), Gate(True, "passed"))
+    values = alpha_levels.values(
+        planted(best), settings.load("smoke"), Value(gates.NAME, 1.0, note="passed")
+    )
     found = {value.name: value for value in values}
     assert len(found) == 4 and all(value.n_patients == 8 for value in values)
     assert all(value.n_seeds == 1 for value in values), "one training of both branches at least"

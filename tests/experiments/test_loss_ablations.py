@@ -8,14 +8,13 @@ import pandas as pd
 import pytest
 
 from gliomalib import records
-from gliomalib.experiments import comparing, loss_ablations, loss_grid
-from gliomalib.experiments.gates import Gate
+from gliomalib.experiments import comparing, gates, loss_ablations, loss_grid
 from gliomalib.experiments.values import of
-from gliomalib.schema import RecordError
+from gliomalib.schema import RecordError, Value
 from gliomalib.scoring import metrics
 from tests import planted_losses as planted
 
-PASSED = Gate(True, "passed")
+PASSED = Value(gates.NAME, 1.0, note="passed")
 
 
 @pytest.fixture(scope="module")
@@ -240,9 +239,10 @@ def test_the_rule_for_empty_masks_that_decides_is_said(tmp_path: Path) -> None:
 def test_losses_of_a_classifier_below_its_gate_are_not_judged(
     loss_run: records.Run, loss_grids: list[loss_grid.Grid]
 ) -> None:
-    gate = Gate(False, "ResNet50 fails its control (accuracy 0.80, recall of necrotic core 0.00)")
+    why = "ResNet50 fails its control (accuracy 0.80, recall of necrotic core 0.00)"
+    gate = Value(gates.NAME, 0.0, note=why)
     values = loss_ablations.values(loss_grids, loss_run.study, gate)
-    assert of(values, "dice_minus_cross_entropy_accuracy").note == gate.closed
+    assert of(values, "dice_minus_cross_entropy_accuracy").note == gates.closed(gate)
     assert not of(values, "focal_minus_cross_entropy_et_dice").note.startswith("not judged")
     text = loss_ablations.conclusion(loss_grids, values, gate)
     assert "ResNet50, accuracy of a patient's slices: not judged: ResNet50 fails" in text
