@@ -218,8 +218,9 @@ def measure(sites: Sites) -> GroupScores:
     slices = records.read_table(run, "06_train_resnet50", "slices")
     if not own:
         fresh = folds.segmentation_scores(sites.outside, ["unet2d", "unet3d", "fused"])
+        classified = folds.classify_slices(sites.outside, trained_in=sites.inside)
         scores = pd.concat([scores[scores["part"] == "test"], fresh])
-        slices = pd.concat([slices[slices["part"] == "test"], _classified(sites)])
+        slices = pd.concat([slices[slices["part"] == "test"], classified])
     reported = {(part, name) for part, _, _, name in _reported(sites)}
     for table, made_by in ((scores, "05_fusion"), (slices, "06_train_resnet50")):
         scored = set(zip(table["part"], table["patient_id"], strict=True))
@@ -236,16 +237,6 @@ def _reported(sites: Sites) -> Iterator[tuple[str, folds.Material, Split, str]]:
     for split, other in zip(sites.inside.splits, sites.outside.splits, strict=True):
         yield from (("test", sites.inside, split, name) for name in split.test)
         yield from (("external", sites.outside, other, name) for name in other.external)
-
-
-def _classified(sites: Sites) -> pd.DataFrame:
-    tables = []
-    for split in sites.outside.splits:
-        slices = folds.fused_slices(sites.outside, split, split.external)
-        weights = folds.checkpoint(sites.inside, "resnet50", split.fold)
-        table = folds.classified(weights, slices, sites.study.device)
-        tables.append(table.assign(fold=split.fold))
-    return pd.concat(tables, ignore_index=True).assign(part="external")
 
 
 def _measured(sites: Sites) -> tuple[pd.DataFrame, Mapping[str, Tallies], pd.DataFrame]:

@@ -18,7 +18,6 @@ from gliomalib.experiments.leakage_splits import Assignment, Pool, Rows
 from gliomalib.experiments.values import ends, mean_interval, value
 from gliomalib.fusion import slices
 from gliomalib.networks import predict, training
-from gliomalib.networks.job import Job
 from gliomalib.pipeline import folds
 from gliomalib.schema import N_CLASSES, Float32Array, SliceSet, Value
 from gliomalib.scoring import bootstrap
@@ -250,17 +249,11 @@ def _network(
 ) -> Rows:
     """Return the class that a ResNet50 gives to each test slice."""
     study = pool.study
-    job = Job(
-        network="resnet50",
+    job = replace(
+        folds.job(material, "resnet50", 0, material.store.digest(pool.patients)),
         settings=leakage_splits.classifier(study),
-        fold=0,
-        seed=study.seed,
-        device=study.device,
-        threads=study.threads,
         directory=material.run.work_dir / "checkpoints" / "leakage" / name,
-        data_digest=material.store.digest(pool.patients),
         label=name.replace("_", " classes by "),
-        compute=study.compute,
     )
     labelled = SliceSet(pool.slices.images, classes, pool.slices.patients, pool.slices.z)
     trained = training.train_classifier(job, slices.subset(labelled, assignment.train), None)

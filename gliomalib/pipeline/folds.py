@@ -118,10 +118,10 @@ def train_segmenters(material: Material, network: NetworkName) -> list[training.
     trained = []
     for split in material.splits:
         digest = material.store.digest((*split.train, *split.val))
-        job = _job(material, network, split, digest)
+        planned = job(material, network, split.fold, digest)
         cases = [material.store.get(name) for name in split.train]
         held_back = [material.store.get(name) for name in split.val]
-        trained.append(training.train_segmenter(job, cases, held_back))
+        trained.append(training.train_segmenter(planned, cases, held_back))
     return trained
 
 
@@ -268,45 +268,43 @@ def train_classifiers(material: Material) -> list[training.Trained]:
         # slices first: they say which volume is missing, and what makes it
         train = fused_slices(material, split, split.train)
         held_back = fused_slices(material, split, split.val) if split.val else None
-        job = _job(material, "resnet50", split, _fused_digest(material, split))
-        trained.append(training.train_classifier(job, train, held_back))
+        planned = job(material, "resnet50", split.fold, _fused_digest(material, split))
+        trained.append(training.train_classifier(planned, train, held_back))
     return trained
 
 
-def classify_slices(material: Material, trained: Sequence[training.Trained]) -> pd.DataFrame:
+def classify_slices(material: Material, trained_in: Material | None = None) -> pd.DataFrame:
     """Return one row per slice of every reported patient.
 
-    Columns: fold, part, patient_id, z, truth, predicted, and p0–p3, the probabilities of the four
-    classes.
+    The classifiers are those of ``trained_in``, None: of ``material`` itself. Columns: patient_id,
+    z, truth, predicted, p0–p3 (the probabilities of the four classes), fold, part. Raises
+    ``RecordError`` where a classifier is missing or damaged, and what ``volume`` raises.
     """
     tables = []
-    for split, made in zip(material.splits, trained, strict=True):
+    for split in material.splits:
+        weights = checkpoint(trained_in or material, "resnet50", split.fold)
         for part, patients in (("test", split.test), ("external", split.external)):
             if patients:
                 images = fused_slices(material, split, patients)
-                table = classified(made.checkpoint, images, material.study.device)
-                tables.append(table.assign(fold=split.fold, part=part))
+                probabilities = predict.classify(weights, images, material.study.device)
+                told = {"patient_id": images.patients, "z": images.z, "truth": images.classes}
+                told["predicted"] = probabilities.argmax(axis=1)
+                told |= {f"p{label}": column for label, column in enumerate(probabilities.T)}
+                tables.append(pd.DataFrame(told).assign(fold=split.fold, part=part))
     return pd.concat(tables, ignore_index=True)
 
 
-def classified(weights: Path, images: SliceSet, device: str) -> pd.DataFrame:
-    """Return one row per slice: patient_id, z, truth, predicted, and p0–p3."""
-    probabilities = predict.classify(weights, images, device)
-    table = pd.DataFrame({"patient_id": images.patients, "z": images.z, "truth": images.classes})
-    sure = {f"p{label}": column for label, column in enumerate(probabilities.T)}
-    return table.assign(predicted=probabilities.argmax(axis=1), **sure)
-
-
-def _job(material: Material, network: NetworkName, split: Split, digest: str) -> Job:
+def job(material: Material, network: NetworkName, fold: int, digest: str) -> Job:
+    """Return the training of a network on a fold, of samples that ``digest`` stands for."""
     study = material.study
     return Job(
         network=network,
         settings=getattr(study, NETWORKS[network][1]),
-        fold=split.fold,
+        fold=fold,
         seed=study.seed,
         device=study.device,
         threads=study.threads,
-        directory=checkpoint(material, network, split.fold).parent,
+        directory=checkpoint(material, network, fold).parent,
         data_digest=digest,
         compute=study.compute,
     )

@@ -64,7 +64,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def values_of(material: folds.Material) -> dict[str, Value]:
-    table = folds.classify_slices(material, TRAINED)
+    table = folds.classify_slices(material)
     return {value.name: value for value in ringed_slices.values(material, TRAINED, table)}
 
 
